@@ -1,0 +1,56 @@
+"""What can go wrong, as one sanitised line each.
+
+The message of an :class:`OrgreconError` says what is wrong and what to do. It is shown to people and kept in
+ledgers and reports, so it never holds a password, a DSN or a value of a compared row.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OrgreconError(Exception):
+    """Base of every error that a user is told about in one line."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(OrgreconError):
+    """The command line asks for something that does not exist."""
+
+
+class ConfigurationError(OrgreconError):
+    """The environment, a DSN or the mapping file cannot be used."""
+
+
+class DayRefused(OrgreconError):
+    """The day cannot be materialised: it is in the future, or past and without evidence."""
+
+
+class UnsoundTrail(OrgreconError):
+    """A report or a trail cannot be trusted."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class EvidenceNotKept(OrgreconError):
+    """The ledger or the report could not be written, so the day stays undecided."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class AlreadyRunning(OrgreconError):
+    """Another run holds the day."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class CannotDecide(Exception):
+    """A comparison that could not be decided; it becomes an INCONCLUSIVE observation.
+
+    ``reason`` is one sanitised sentence.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

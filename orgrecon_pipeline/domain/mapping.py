@@ -1,0 +1,209 @@
+"""The mapping: which relations are compared, by which keys and columns, and under which rules.
+
+Only the shape is checked here; reading the file (and naming the line of an error) is the work of
+:mod:`orgrecon_pipeline.config.mapping_file`, and holding it against a live database that of
+:mod:`orgrecon_pipeline.source.preflight`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+
+#: Raised with every change of the comparison that could change a verdict: it is part of the epoch.
+COMPARISON_VERSION = 1
+
+#: The logical column that every relation maps beside the key: whose row it is.
+TENANT_COLUMN = "tenant_id"
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _identifier(text: str) -> str:
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError(f"{text[:80]!a} is not an identifier: use lower-case letters, digits and _, at most 63")
+    return text
+
+
+def _sql(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("is empty: write an SQL expression")
+    if "\x00" in text:
+        raise ValueError("holds a NUL character: remove it")
+    return text
+
+
+def _environment_variable(text: str) -> str:
+    # A DSN written here would land in the digest, in logs and in version control.
+    if not _ENVIRONMENT_VARIABLE.fullmatch(text):
+        raise ValueError("is not the name of an environment variable: write the name, and keep the DSN in it")
+    return text
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"names {', '.join(repeated)} twice: keep one")
+    return names
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Sql = Annotated[str, AfterValidator(_sql)]
+Names = Annotated[tuple[Identifier, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+                  AfterValidator(_unique)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class Relation(_Strict):
+    """One table, view or join, and how its columns are called in the comparison."""
+
+    from_: Sql = Field(alias="from")
+    columns: dict[Identifier, Sql]
+    where: Sql | None = None
+
+
+class Tenants(_Strict):
+    """The declared universe: every tenant that should exist."""
+
+    from_: Sql = Field(alias="from")
+    tenant: Sql
+    where: Sql | None = None
+
+
+def _relations(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+Relations = Annotated[tuple[Relation, ...], BeforeValidator(_relations), Field(min_length=1)]
+
+
+class Entity(_Strict):
+    """One thing that is compared: its key within a tenant, its compared columns, and its two sides."""
+
+    key: Annotated[Names, Field(min_length=1)]
+    compare: Names = ()
+    source: Relations
+    target: Relations
+
+    @model_validator(mode="after")
+    def _columns_are_mapped(self) -> Entity:
+        if TENANT_COLUMN in self.key:
+            raise ValueError(f"key: {TENANT_COLUMN} is part of every key already: remove it")
+        both = sorted(set(self.key) & set(self.compare))
+        if both:
+            raise ValueError(f"compare: {', '.join(both)} is in the key already: remove it from compare")
+        needed = {TENANT_COLUMN, *self.key, *self.compare}
+        for side in ("source", "target"):
+            for relation in getattr(self, side):
+                missing = sorted(needed - relation.columns.keys())
+                if missing:
+                    raise ValueError(f"{side}: columns lacks {', '.join(missing)}: map it to a column or expression")
+        return self
+
+
+class GatePolicy(_Strict):
+    """When the gate opens.
+
+    ``window_days`` consecutive clean days are needed, of which ``min_live_days`` compared a live database;
+    ``same_day`` says which of several observations decides a day.
+    """
+
+    window_days: Annotated[int, Field(ge=1, le=366)] = 7
+    same_day: Literal["latest", "worst"] = "latest"
+    min_live_days: Annotated[int, Field(ge=0, le=366)] = 0
+
+    @model_validator(mode="after")
+    def _reachable(self) -> GatePolicy:
+        if self.min_live_days > self.window_days:
+            raise ValueError("min_live_days is more than window_days: the gate could never open")
+        return self
+
+
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(
+    lambda v: float(v) if isinstance(v, int) and not isinstance(v, bool) else v)]
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
+
+
+class ScanSettings(_Strict):
+    """How the databases are read. Times are in seconds."""
+
+    settle_seconds: Seconds = 5.0
+    rechecks: Annotated[int, Field(ge=0, le=100)] = 3
+    statement_timeout_seconds: PositiveSeconds = 900.0
+    lock_timeout_seconds: PositiveSeconds = 5.0
+    deadline_seconds: PositiveSeconds = 3600.0
+    workers: Annotated[int, Field(ge=1, le=32)] = 2
+    max_replica_lag_seconds: PositiveSeconds = 60.0
+
+
+class ReportSettings(_Strict):
+    """How much of an observation is shown: tenants in the breakdown, sample keys per entity and kind."""
+
+    breakdown_limit: Annotated[int, Field(ge=1, le=2_000)] = 200
+    sample_keys: Annotated[int, Field(ge=0, le=100)] = 10
+    sample_values: bool = False
+
+
+class Shard(_Strict):
+    """One database of many; the two fields name environment variables that hold the DSNs."""
+
+    name: Identifier
+    source_env: Annotated[str, AfterValidator(_environment_variable)]
+    target_env: Annotated[str, AfterValidator(_environment_variable)]
+
+
+class Mapping(_Strict):
+    """The whole mapping file."""
+
+    version: Literal[1]
+    tenants: Tenants | None = None
+    entities: Annotated[dict[Identifier, Entity], Field(min_length=1)]
+    gate: GatePolicy = GatePolicy()
+    scan: ScanSettings = ScanSettings()
+    report: ReportSettings = ReportSettings()
+    shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = ()
+
+    @model_validator(mode="after")
+    def _shard_names_are_unique(self) -> Mapping:
+        _unique(tuple(shard.name for shard in self.shards))
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The epoch: SHA-256 of what is compared and of the code that compares it.
+
+        Order and spelling that cannot change a result (of keys, of columns, of the relations of a side) do not
+        change it, nor do the settings of gate, scan and report: those say how evidence is gathered, shown and
+        counted, not what it is evidence of.
+        """
+        return sha256_of({
+            "comparison": COMPARISON_VERSION,
+            "version": self.version,
+            "tenants": self.tenants.model_dump(by_alias=True) if self.tenants else None,
+            "entities": {name: _normalised(entity) for name, entity in self.entities.items()},
+            "shards": sorted(shard.name for shard in self.shards),
+        })
+
+
+def _normalised(entity: Entity) -> dict[str, Any]:
+    used = {TENANT_COLUMN, *entity.key, *entity.compare}
+
+    def side(relations: tuple[Relation, ...]) -> list[Any]:
+        shapes = [
+            {"from": relation.from_, "where": relation.where,
+             "columns": {name: sql for name, sql in relation.columns.items() if name in used}}
+            for relation in relations
+        ]
+        return sorted(shapes, key=sha256_of)
+
+    return {"key": sorted(entity.key), "compare": sorted(entity.compare),
+            "source": side(entity.source), "target": side(entity.target)}
