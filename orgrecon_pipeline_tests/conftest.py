@@ -1,0 +1,75 @@
+"""One PostgreSQL per test process, and a database of its own for every test that asks for one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo.server import EmbeddedServer
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The embedded server of this test process."""
+    with EmbeddedServer(tmp_path_factory.mktemp("pg") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """The name of a database that holds the tables of the default mapping, without rows. Never connect to it."""
+    name = "company_template"
+    with psycopg.connect(server.create_database(name), autocommit=True) as connection:
+        connection.execute((files("orgrecon_pipeline.demo") / "company.sql").read_text(encoding="utf-8"))
+    return name
+
+
+@pytest.fixture
+def new_database(server: EmbeddedServer) -> Iterator[Callable[..., str]]:
+    """``new_database(template=None)`` creates a database and returns its DSN; all are dropped after the test."""
+    names: list[str] = []
+
+    def create(template: str | None = None) -> str:
+        name = f"test_{next(_numbers)}"
+        names.append(name)
+        return server.create_database(name, template)
+
+    yield create
+    for name in names:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def empty_database(new_database: Callable[..., str]) -> str:
+    """The DSN of a database without any table."""
+    return new_database()
+
+
+@pytest.fixture
+def company_database(new_database: Callable[..., str], template: str) -> str:
+    """The DSN of a database with the tables of the default mapping, without rows."""
+    return new_database(template)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Connection]]:
+    """``connect(dsn)`` opens an autocommit connection as superuser, closed after the test."""
+    opened: list[Connection] = []
+
+    def open_connection(dsn: str) -> Connection:
+        connection = psycopg.connect(dsn, autocommit=True)
+        opened.append(connection)
+        return connection
+
+    yield open_connection
+    for connection in opened:
+        connection.close()
