@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,9 +20,10 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server() -> Iterator[EmbeddedServer]:
     """The embedded server of this test process."""
-    with EmbeddedServer(tmp_path_factory.mktemp("pg") / "data") as running:
+    # Not in pytest's own directory: that keeps the last sessions' files, and only root itself may pass through it.
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as running:
         yield running
 
 

