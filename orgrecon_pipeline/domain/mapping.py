@@ -8,9 +8,11 @@ Only the shape is checked here; reading the file (and naming the line of an erro
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 
@@ -60,7 +62,20 @@ Names = Annotated[tuple[Identifier, ...], BeforeValidator(lambda v: tuple(v) if 
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_are_known(cls, value: Any) -> Any:
+        # pydantic would only say that the field is not permitted; a typing error wants to know the right name.
+        if isinstance(value, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for name in value:
+                if name not in known:
+                    guess = get_close_matches(str(name), known, n=1)
+                    fix = f"did you mean {guess[0]}" if guess else f"known here are {', '.join(known)}"
+                    raise PydanticCustomError("unknown_field", "is not a field: {fix}", {"field": name, "fix": fix})
+        return value
 
 
 class Relation(_Strict):
@@ -80,7 +95,7 @@ class Tenants(_Strict):
 
 
 def _relations(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else (value,)
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 Relations = Annotated[tuple[Relation, ...], BeforeValidator(_relations), Field(min_length=1)]

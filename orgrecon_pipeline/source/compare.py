@@ -1,0 +1,245 @@
+"""One comparison of one database, from preflight to the last recheck."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.source.drilldown import Drifting, drill_down, read_samples
+from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint
+from orgrecon_pipeline.source.preflight import Examined, examine, tables_read, tenants_statement
+from orgrecon_pipeline.source.self_test import prove_eyes
+from orgrecon_pipeline.source.session import Deadline, Identity, Session
+from orgrecon_pipeline.source.statements import Digest, EntityStatements
+
+# hash_record_extended came with PostgreSQL 14.
+_NATIVE_DIGEST_SINCE = 140_000
+
+_NONE = SideRows(0, 0)
+_CLEAN = Drifting(dict.fromkeys(KINDS, 0), [], [], [])
+
+Progress = Callable[[str], None]
+#: Called once with the identity of the database, inside the snapshot and before anything is compared; whoever calls
+#: may refuse it by raising.
+Admit = Callable[[Identity], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one complete comparison found.
+
+    ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None without
+    one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
+    ``values`` counts, per compared column, the rows of both sides in which it is not NULL.
+    """
+
+    identity: Identity
+    totals: dict[str, EntityTotals]
+    present: frozenset[str]
+    declared: frozenset[str] | None
+    tenant_rows: tuple[TenantRow, ...]
+    samples: tuple[Sample, ...]
+    values: dict[str, dict[str, int]]
+    how: dict[str, Any]
+
+    @property
+    def observed_at(self) -> datetime:
+        """The server's clock at the snapshot."""
+        return self.identity.observed_at
+
+    @property
+    def tenants_scanned(self) -> int:
+        """The declared universe together with every tenant that has a row."""
+        return len(self.present | (self.declared or frozenset()))
+
+    @property
+    def tenants_with_drift(self) -> int:
+        """Tenants with at least one drifting key."""
+        return len({row.tenant for row in self.tenant_rows if row.drift})
+
+
+def compare(
+    mapping: Mapping,
+    dsn: Dsn,
+    variable: str,
+    *,
+    exact: bool = False,
+    admit: Admit = lambda identity: None,
+    progress: Progress = lambda line: None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Comparison:
+    """Compare both sides of every entity in one snapshot, then read drifting keys again.
+
+    Args:
+        mapping: what is compared, and how.
+        dsn: the database.
+        variable: the environment variable that the DSN came from, for messages.
+        exact: compare every tenant by key, not only those whose fingerprints differ.
+        admit: see :data:`Admit`.
+        progress: takes a line for people now and then.
+        wait: sleeps for a number of seconds between two reads.
+
+    Raises:
+        CannotDecide: whenever the comparison could not be completed.
+    """
+    started = time.monotonic()
+    deadline = Deadline(mapping.scan.deadline_seconds)
+    session = Session(dsn, variable, mapping.scan, deadline)
+    try:
+        return _Comparing(mapping, session, deadline, exact, progress, wait).run(admit, started)
+    finally:
+        session.close()
+
+
+class _Comparing:
+    """The state of one comparison on its way through the phases."""
+
+    def __init__(self, mapping: Mapping, session: Session, deadline: Deadline, exact: bool, progress: Progress,
+                 wait: Callable[[float], None]) -> None:
+        self.mapping, self.session, self.deadline, self.exact = mapping, session, deadline, exact
+        self.progress, self.wait = progress, wait
+        self.samples: list[Sample] = []
+
+    def run(self, admit: Admit, started: float) -> Comparison:
+        self.examined = examine(self.session, self.mapping)
+        native = self.examined.identity.server_version_num >= _NATIVE_DIGEST_SINCE
+        self.digest = Digest(native=native, seed=secrets.randbits(62))
+        self.statements = {
+            name: EntityStatements(name, entity, self.examined.types[name], self.digest)
+            for name, entity in self.mapping.entities.items()
+        }
+        with self.session.transaction(self.examined.lockable):
+            identity = self.session.identify()
+            admit(identity)
+            prove_eyes(self.session, self.digest)
+            declared = self._declared()
+            prints = {name: self._fingerprint(name) for name in self.statements}
+            first = {name: self._first_read(name, prints[name]) for name in self.statements}
+            rows = {name: self._rows_of(name, prints, first) for name in self.statements}
+            self._same_tables(self.examined)
+            if not self.mapping.scan.rechecks:
+                self._read_samples(first)
+        left, rechecks = self._recheck(first, prints)
+        present = frozenset().union(*(p.tenants for p in prints.values()))
+        return Comparison(
+            identity=identity,
+            totals={name: _totals(prints[name], first[name], left[name]) for name in self.statements},
+            present=present,
+            declared=declared,
+            tenant_rows=self._tenant_rows(present | (declared or frozenset()), rows, first, left),
+            samples=tuple(self.samples),
+            values={name: p.values for name, p in prints.items()},
+            how={
+                "digest_method": self.digest.name,
+                "exact": self.exact,
+                "self_test": "passed",
+                "rechecks_done": rechecks,
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )
+
+    def _declared(self) -> frozenset[str] | None:
+        if self.mapping.tenants is None:
+            return None
+        rows = self.session.query(tenants_statement(self.mapping.tenants), "tenants")
+        if any(row["tenant"] is None for row in rows):
+            raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
+        return frozenset(row["tenant"] for row in rows)
+
+    def _fingerprint(self, name: str) -> Fingerprints:
+        self.progress(f"{name}: fingerprints of both sides")
+        prints = fingerprint(self.session, self.statements[name], self.mapping.report.breakdown_limit)
+        for side in ("source", "target"):
+            without = getattr(prints.null_keys, side)
+            if without:
+                raise CannotDecide(
+                    f"{name}.{side}: {without} rows have no tenant or a NULL in the key: they cannot be compared"
+                )
+        return prints
+
+    def _first_read(self, name: str, prints: Fingerprints) -> dict[str, Drifting]:
+        tenants = dict(prints.differing)
+        if self.exact:
+            # Counts only size the batches; of clean tenants beyond the listed ones they are not known.
+            tenants = {tenant: prints.differing.get(tenant, _NONE) for tenant in prints.tenants}
+        self.progress(f"{name}: {len(tenants)} of {len(prints.tenants)} tenants compared by key")
+        return drill_down(self.session, self.statements[name], tenants)
+
+    def _rows_of(self, name: str, prints: dict[str, Fingerprints],
+                 first: dict[str, dict[str, Drifting]]) -> dict[str, SideRows]:
+        """Rows of an entity for every tenant that is listed: those that drift anywhere, and the first clean ones."""
+        known = {**prints[name].clean, **prints[name].differing}
+        drifting = {tenant for found in first.values() for tenant in found}
+        unknown = sorted((drifting & prints[name].tenants) - known.keys())
+        if unknown:
+            counted = self.session.query(self.statements[name].tenant_rows(), name, {"tenants": unknown})
+            known.update({r["tenant"]: SideRows(r["source_rows"], r["target_rows"]) for r in counted})
+        return known
+
+    def _same_tables(self, expected: Examined) -> None:
+        read = {table.oid for table in tables_read(self.session)}
+        if read - {table.oid for table in expected.tables}:
+            raise CannotDecide("a table was replaced while the comparison began: run it again")
+
+    def _recheck(self, first: dict[str, dict[str, Drifting]],
+                 prints: dict[str, Fingerprints]) -> tuple[dict[str, dict[str, Drifting]], int]:
+        """What is left of the first read's drift after the rechecks, and how many were made."""
+        left, scan = first, self.mapping.scan
+        for done in range(scan.rechecks):
+            if not any(left.values()):
+                return left, done
+            self.progress(f"recheck {done + 1} of {scan.rechecks} in {scan.settle_seconds:g} s")
+            self.wait(min(scan.settle_seconds, self.deadline.remaining()))
+            with self.session.transaction(self.examined.lockable):
+                self.session.identify()
+                left = {
+                    name: drill_down(
+                        self.session, self.statements[name], {t: prints[name].differing.get(t, _NONE) for t in found},
+                        found,
+                    )
+                    for name, found in left.items()
+                }
+                self._same_tables(self.examined)
+                if done + 1 == scan.rechecks:
+                    self._read_samples(left)
+        return left, scan.rechecks if any(first.values()) else 0
+
+    def _read_samples(self, drifting: dict[str, dict[str, Drifting]]) -> None:
+        shown = self.mapping.report
+        for name, found in drifting.items():
+            self.samples += read_samples(
+                self.session, self.statements[name], found, shown.sample_keys, with_values=shown.sample_values
+            )
+
+    def _tenant_rows(self, tenants: frozenset[str], rows: dict[str, dict[str, SideRows]],
+                     first: dict[str, dict[str, Drifting]], left: dict[str, dict[str, Drifting]]) -> tuple[TenantRow, ...]:
+        seen = {tenant for found in first.values() for tenant in found}
+        listed = sorted(seen) + sorted(tenants - seen)[: self.mapping.report.breakdown_limit]
+        return tuple(
+            TenantRow(
+                tenant=bounded(tenant), entity=name,
+                source_rows=rows[name].get(tenant, _NONE).source, target_rows=rows[name].get(tenant, _NONE).target,
+                transient=len(first[name].get(tenant, _CLEAN).keys) - len(left[name].get(tenant, _CLEAN).keys),
+                **left[name].get(tenant, _CLEAN).counts,
+            )
+            for tenant in listed
+            for name in self.statements
+        )
+
+
+def _totals(prints: Fingerprints, first: dict[str, Drifting], left: dict[str, Drifting]) -> EntityTotals:
+    counts = {kind: sum(drifting.counts[kind] for drifting in left.values()) for kind in KINDS}
+    keys_first = sum(len(drifting.keys) for drifting in first.values())
+    keys_left = sum(len(drifting.keys) for drifting in left.values())
+    return EntityTotals(
+        source_rows=prints.rows.source, target_rows=prints.rows.target, transient=keys_first - keys_left, **counts
+    )

@@ -1,0 +1,142 @@
+"""Holding a mapping against a live database before anything is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation, Tenants
+from orgrecon_pipeline.source.session import Identity, Session, load_sql
+from orgrecon_pipeline.source.statements import COMMA, ColumnType, fragment
+
+SIDES = ("source", "target")
+
+# varchar is text with a limit: same values, same equality, same hash. No other pair is taken for equal.
+_SAME = {"character varying": "text"}
+
+# LOCK TABLE takes these; a materialised view or a foreign table is read as it stands.
+_LOCKABLE = ("r", "p", "v")
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A relation that the mapping reads, views and what is behind them included."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    may_select: bool
+    row_security_active: bool
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Its qualified, quoted name."""
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What preflight found: whose database, the type of each column by entity and name, and what is read."""
+
+    identity: Identity
+    types: dict[str, dict[str, ColumnType]]
+    tables: tuple[TableRead, ...]
+
+    @property
+    def lockable(self) -> tuple[sql.Identifier, ...]:
+        """What is locked before the snapshot. Tables behind a view are locked through it."""
+        return tuple(t.identifier for t in self.tables if t.kind in _LOCKABLE and t.may_select)
+
+
+def examine(session: Session, mapping: Mapping) -> Examined:
+    """Describe every column of the mapping on both sides.
+
+    Raises:
+        CannotDecide: when a table, column or permission is missing, row-level security is active, or the sides
+            have different types.
+    """
+    with session.transaction():
+        identity = session.identify()
+        described = {name: _describe_entity(session, name, entity) for name, entity in mapping.entities.items()}
+        if mapping.tenants:
+            session.describe(tenants_statement(mapping.tenants, limit=0), "tenants")
+        known = _types(session, {oid for entity in described.values() for cell in entity.values() for _, oid in cell})
+        types = {name: _agreed(name, cells, known) for name, cells in described.items()}
+        return Examined(identity, types, tables_read(session))
+
+
+def tables_read(session: Session) -> tuple[TableRead, ...]:
+    """Every relation that this transaction has read or planned to read.
+
+    Raises:
+        CannotDecide: when row-level security hides rows of one from this role.
+    """
+    tables = tuple(TableRead(**row) for row in session.query(load_sql("locked_relations.sql"), "listing the tables"))
+    for table in tables:
+        if table.row_security_active:
+            raise CannotDecide(
+                f"row-level security is active on {table.schema}.{table.name} for this role and would hide rows: "
+                "let the role bypass it (ALTER ROLE … BYPASSRLS)"
+            )
+    return tables
+
+
+def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Composable:
+    """The declared universe: column ``tenant`` as text, distinct."""
+    return sql.SQL('SELECT DISTINCT (({})::text) COLLATE pg_catalog."C" AS tenant FROM {} {} {}').format(
+        fragment(tenants.tenant),
+        fragment(tenants.from_),
+        sql.SQL("WHERE ({})").format(fragment(tenants.where)) if tenants.where else sql.SQL(""),
+        sql.SQL("LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
+    )
+
+
+# By column: where it is mapped, and the OID of its type there.
+_Cells = dict[str, list[tuple[str, int]]]
+
+
+def _describe_entity(session: Session, name: str, entity: Entity) -> _Cells:
+    columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+    cells: _Cells = {column: [] for column in columns}
+    for side in SIDES:
+        for relation in getattr(entity, side):
+            where = f"{name}.{side}"
+            for column, oid in session.describe(_empty(relation, columns), where):
+                cells[column].append((where, oid))
+    return cells
+
+
+def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composable:
+    return sql.SQL("SELECT {} FROM {} {} LIMIT 0").format(
+        COMMA.join(
+            sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
+            for column in columns
+        ),
+        fragment(relation.from_),
+        sql.SQL("WHERE ({})").format(fragment(relation.where)) if relation.where else sql.SQL(""),
+    )
+
+
+def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
+    rows = session.query(load_sql("types.sql"), "reading the types", {"oids": sorted(oids)})
+    return {
+        row["oid"]: ColumnType(_SAME.get(row["name"], row["name"]), row["collatable"], row["native_equality"])
+        for row in rows
+    }
+
+
+def _agreed(entity: str, cells: _Cells, known: dict[int, ColumnType]) -> dict[str, ColumnType]:
+    agreed = {}
+    for column, described in cells.items():
+        (first_side, first_oid), *others = described
+        agreed[column] = known[first_oid]
+        for side, oid in others:
+            if known[oid].name != known[first_oid].name:
+                raise CannotDecide(
+                    f"{entity}.{column} is {known[first_oid].name} in {first_side} and {known[oid].name} in {side}: "
+                    f"cast one of them in the mapping, as in (…)::{known[first_oid].name}"
+                )
+    return agreed

@@ -1,0 +1,190 @@
+"""One transaction on one database: a single snapshot, read only, bounded in time, with nothing hidden."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+from typing_extensions import LiteralString
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.failures import cannot_connect, cannot_read
+
+#: What the server sees in pg_stat_activity.
+APPLICATION_NAME = "orgrecon"
+
+# A dead peer is noticed within about a minute, not within the kernel's two hours.
+_NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
+            "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+# Each of them could change what is read, or how it is written as text, from outside: so each is set.
+_SETTINGS = {
+    "search_path": "",
+    "TimeZone": "UTC",
+    "row_security": "off",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "transform_null_equals": "off",
+    "jit": "off",
+}
+
+
+class Deadline:
+    """The moment by which an observation must have ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left.
+
+        Raises:
+            CannotDecide: when none are.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise CannotDecide(f"the comparison did not end within deadline_seconds ({self.seconds:g} s)")
+        return left
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose snapshot it is, and when it was taken by the server's own clock."""
+
+    observed_at: datetime
+    snapshot: str
+    database: str
+    server_version: str
+    server_version_num: int
+    system_identifier: str
+    in_recovery: bool
+    simulated: bool
+
+
+def load_sql(name: str) -> sql.SQL:
+    """A statement of this package's ``sql`` folder."""
+    text = resources.files("orgrecon_pipeline.source.sql").joinpath(name).read_text(encoding="utf-8")
+    return sql.SQL(cast(LiteralString, text))
+
+
+class Session:
+    """A connection on which transactions of the same settings follow one another."""
+
+    def __init__(self, dsn: Dsn, variable: str, settings: ScanSettings, deadline: Deadline) -> None:
+        """Connect.
+
+        Raises:
+            CannotDecide: when that fails.
+        """
+        self._settings, self._deadline, self._variable = settings, deadline, variable
+        deadline.remaining()
+        try:
+            self._connection: psycopg.Connection[DictRow] = psycopg.connect(
+                **{**_NETWORK, **dsn.parameters, "application_name": APPLICATION_NAME},
+                autocommit=True, row_factory=dict_row,
+                prepare_threshold=None,  # poolers in transaction mode lose prepared statements
+            )
+        except (psycopg.Error, OSError, UnicodeError) as error:
+            raise cannot_connect(error, variable) from None
+
+    def close(self) -> None:
+        """End the connection, and with it whatever transaction is open."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self, lock: tuple[sql.Composable, ...] = ()) -> Iterator[None]:
+        """One ``REPEATABLE READ, READ ONLY`` transaction, always rolled back: there is nothing to keep.
+
+        The tables of ``lock`` are locked in ACCESS SHARE mode before any SELECT takes the snapshot: a snapshot
+        older than a TRUNCATE would read the table as empty.
+        """
+        self.execute(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), "beginning to read")
+        try:
+            for name, value in self._transaction_settings().items():
+                self.execute(_set_local(name, value), f"setting {name}")
+            if lock:
+                tables = sql.SQL(", ").join(lock)
+                self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables), "locking the tables")
+            yield
+        finally:
+            if not self._connection.closed:
+                try:
+                    self._connection.rollback()
+                except psycopg.Error:
+                    self._connection.close()
+
+    def execute(self, statement: sql.Composable, doing: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing.
+
+        Raises:
+            CannotDecide: when it fails, or the deadline has passed.
+        """
+        self._deadline.remaining()
+        try:
+            self._connection.execute(statement, parameters)
+        except psycopg.Error as error:
+            raise cannot_read(error, doing) from None
+
+    def query(self, statement: sql.Composable, doing: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
+        """All rows of a statement.
+
+        Raises:
+            CannotDecide: when it fails, or the deadline has passed.
+        """
+        self._limit_to_deadline()
+        try:
+            with self._connection.cursor(binary=True) as cursor:
+                return cursor.execute(statement, parameters or {}).fetchall()
+        except psycopg.Error as error:
+            self._deadline.remaining()  # a cancelled statement whose time was up says so
+            raise cannot_read(error, doing) from None
+
+    def describe(self, statement: sql.Composable, doing: str) -> list[tuple[str, int]]:
+        """Name and type OID of each column of a statement that returns no rows."""
+        self._limit_to_deadline()
+        try:
+            described = self._connection.execute(statement, {}).description
+        except psycopg.Error as error:
+            raise cannot_read(error, doing) from None
+        return [(column.name, column.type_code) for column in described or ()]
+
+    def identify(self) -> Identity:
+        """Fix the snapshot, and say whose it is."""
+        row = self.query(load_sql("identity.sql"), "reading the server's identity")[0]
+        return Identity(**{**row, "simulated": row["simulated"] == "on"})
+
+    def _transaction_settings(self) -> dict[str, str]:
+        scan = self._settings
+        return {
+            **_SETTINGS,
+            "statement_timeout": _milliseconds(min(scan.statement_timeout_seconds, self._deadline.remaining())),
+            "lock_timeout": _milliseconds(scan.lock_timeout_seconds),
+            # Between two statements this process only counts what it got.
+            "idle_in_transaction_session_timeout": _milliseconds(self._deadline.remaining()),
+        }
+
+    def _limit_to_deadline(self) -> None:
+        left = self._deadline.remaining()
+        if left < self._settings.statement_timeout_seconds:
+            self.execute(_set_local("statement_timeout", _milliseconds(left)), "setting statement_timeout")
+
+
+def _set_local(name: str, value: str) -> sql.Composable:
+    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, int(seconds * 1000))}ms"

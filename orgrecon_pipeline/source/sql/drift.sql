@@ -1,0 +1,46 @@
+-- Exact, by key, for the tenants given. GROUP BY and not a join: it is exact for NULLs, duplicates and every
+-- hashable type, and finds its equality by operator class, not by an operator's name in an empty search_path.
+both_sides AS (
+    SELECT r.*, 1 AS on_source, 0 AS on_target FROM ({source}) AS r
+    UNION ALL
+    SELECT r.*, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
+), variants AS (
+    -- One row per distinct row, with its copies on each side.
+    SELECT tenant_id, {keys}, sum(on_source) AS source_copies, sum(on_target) AS target_copies,
+           {state_digest} AS state
+    FROM both_sides
+    GROUP BY tenant_id, {keys} {comma_values}
+), drifting_keys AS (
+    SELECT tenant_id, {keys}, sum(source_copies) AS n, sum(target_copies) AS m,
+           bool_or((source_copies = 0) <> (target_copies = 0)) AS sets_differ,
+           sum(state * source_copies) AS source_state, sum(state * target_copies) AS target_state
+    FROM variants
+    GROUP BY tenant_id, {keys}
+    HAVING bool_or(source_copies <> target_copies)
+), drift AS (
+    -- The states are folded to 62 bits: they only have to change when a side changes.
+    SELECT {tenant_text} AS tenant, {keys}, {key_digest} AS key_digest,
+           (m = 0)::int AS missing,
+           (n = 0)::int AS unexpected,
+           (n > 0 AND m > 0 AND (n = m OR sets_differ))::int AS mismatched,
+           CASE WHEN n > 0 AND m > 0 THEN abs(n - m) ELSE 0 END AS duplicate,
+           (source_state %% 4611686018427387904)::bigint AS source_state,
+           (target_state %% 4611686018427387904)::bigint AS target_state
+    FROM drifting_keys
+), seen AS (
+    SELECT * FROM unnest(%(seen_keys)s::bigint[], %(seen_source)s::bigint[], %(seen_target)s::bigint[])
+        AS seen (key_digest, source_state, target_state)
+), counted AS (
+    -- A recheck counts only keys that were seen drifting before. A mismatched key of which both sides have changed
+    -- since was being written: the difference that was seen is gone, and the one there is now is another.
+    SELECT drift.tenant, {keys}, drift.key_digest, missing, unexpected, mismatched, duplicate,
+           coalesce(seen.source_state, drift.source_state) AS source_state,
+           coalesce(seen.target_state, drift.target_state) AS target_state
+    FROM drift
+    LEFT JOIN seen ON seen.key_digest = drift.key_digest
+    WHERE tenant = ANY (%(tenants)s::text[])
+      AND (%(first_read)s
+           OR seen.key_digest IS NOT NULL
+              AND NOT (mismatched = 1 AND duplicate = 0
+                       AND seen.source_state <> drift.source_state AND seen.target_state <> drift.target_state))
+)
