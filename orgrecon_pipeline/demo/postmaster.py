@@ -4,7 +4,9 @@ A server that a test or a demo starts must not outlive it, however that ends. A 
 SIGKILL; the kernel does: it releases the locks of a dead process. So every user of the server holds ``users.lock``
 shared, and this process waits for it exclusively, which it gets when the last user is gone.
 
-    python postmaster.py LOCK_FILE UID GID COMMAND…
+    python postmaster.py LOCK_FILE DIRECTORY UID GID COMMAND…
+
+DIRECTORY is removed with the server; it may be empty.
 
 Standard library only: it runs isolated, before anything of ours is importable.
 """
@@ -13,13 +15,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 
 
-def main(lock_file: str, uid: str, gid: str, *command: str) -> int:
+def main(lock_file: str, directory: str, uid: str, gid: str, *command: str) -> int:
     """Runs the command as that user until the lock is free; returns its exit code."""
     identity = {"user": int(uid), "group": int(gid), "extra_groups": []} if os.geteuid() == 0 else {}
     lock = os.open(lock_file, os.O_RDWR)
@@ -31,7 +34,10 @@ def main(lock_file: str, uid: str, gid: str, *command: str) -> int:
 
     threading.Thread(target=stop_when_unused, daemon=True).start()
     # The lock is held until this process ends, so that nobody attaches to a server that is stopping.
-    return int(server.wait())
+    code = int(server.wait())
+    if directory:
+        shutil.rmtree(directory, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -125,13 +125,14 @@ class EmbeddedServer:
         if not self._cluster.exists():
             self._initialise(identity, log)
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [str(self._bin_dir / "postgres"), "-D", str(self._cluster), "-k", self._socket_dir(identity)]
+        sockets = self._socket_dir(identity)
+        command = [str(self._bin_dir / "postgres"), "-D", str(self._cluster), "-k", sockets]
         guard = Path(__file__).with_name("postmaster.py")
         with log.open("ab") as output:
             # A session of its own: Ctrl-C at the demo is for the demo, which then stops the server itself.
             self._guard = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", str(guard), str(self.data_dir / "users.lock"), *map(str, identity),
-                 *command, *settings],
+                [sys.executable, "-I", str(guard), str(self.data_dir / "users.lock"),
+                 "" if sockets == str(self._cluster) else sockets, *map(str, identity), *command, *settings],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/")
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -168,15 +169,13 @@ class EmbeddedServer:
 
     def _shut_down(self) -> None:
         try:
-            pid, *_, socket_dir, _, _, _ = self._postmaster_lines()
-        except (OSError, ValueError):
+            pid = self.pid
+        except (OSError, LookupError, ValueError):
             return  # it is gone already
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGINT)
-        while (self._cluster / "postmaster.pid").exists() and _alive(int(pid)):
+            os.kill(pid, signal.SIGINT)
+        while (self._cluster / "postmaster.pid").exists() and _alive(pid):
             time.sleep(0.01)
-        if Path(socket_dir) != self._cluster:
-            shutil.rmtree(socket_dir, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

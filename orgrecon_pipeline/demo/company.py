@@ -1,0 +1,148 @@
+"""A believable company with many tenants, written to both models alike: zero drift, until some is injected."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.resources import files
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+Connection = psycopg.Connection[Any]
+
+#: The roles of a membership, from the most to the least powerful.
+ROLES = ("owner", "admin", "member", "viewer")
+
+_FIRST = ("acme", "globex", "initech", "northwind", "contoso", "fabrikam", "umbra", "hooli", "vandelay", "tyrell",
+          "paper-street", "stark", "cyberdyne", "soylent", "wonka", "duff", "oceanic", "aperture", "gringotts",
+          "monarch")
+_SECOND = ("", "-logistics", "-health", "-foods", "-energy", "-bank", "-studios", "-retail", "-robotics", "-travel")
+_DEPARTMENTS = {
+    "Engineering": ("Platform", "Mobile", "Data", "Security", "Quality"),
+    "Sales": ("EMEA", "Americas", "APAC", "Partners"),
+    "Operations": ("Warehouse", "Fleet", "Procurement"),
+    "People": ("Recruiting", "Payroll"),
+    "Finance": ("Accounting", "Controlling"),
+    "Support": ("First line", "Second line", "Night shift"),
+}
+_COLUMNS = {
+    "tenants": ("id",),
+    "teams": ("tenant_id", "id", "name", "parent_team_id", "deleted_at"),
+    "team_members": ("tenant_id", "team_id", "user_id", "role"),
+    "org_units": ("tenant_id", "id", "legacy_id", "kind", "name", "parent_id", "deleted_at"),
+    "org_unit_memberships": ("tenant_id", "org_unit_id", "user_id", "role"),
+}
+_DELETED_AT = datetime(2026, 1, 15, 9, 30, tzinfo=timezone.utc)
+_EVERY_NTH_TENANT_IS_EMPTY = 10
+
+
+@dataclass(frozen=True)
+class Company:
+    """What was seeded: tenant ids in order (empty ones too), and live rows per side."""
+
+    tenants: tuple[str, ...]
+    empty_tenants: tuple[str, ...]
+    units: int
+    deleted_units: int
+    memberships: int
+
+
+@dataclass(frozen=True)
+class _Unit:
+    id: int
+    unit_id: UUID
+    name: str
+    parent: _Unit | None
+    deleted: bool
+    members: tuple[tuple[UUID, str], ...]
+
+
+def create_schema(connection: Connection) -> None:
+    """Creates the tables of the default mapping."""
+    connection.execute((files("orgrecon_pipeline.demo") / "company.sql").read_bytes())
+
+
+def mark_simulated(connection: Connection) -> None:
+    """Marks the database as a demo: evidence from it is *simulated*, never *live*. New sessions see the mark."""
+    row = connection.execute("SELECT current_database()").fetchone()
+    assert row is not None  # noqa: S101
+    connection.execute(sql.SQL("ALTER DATABASE {} SET orgrecon.simulated = 'on'").format(sql.Identifier(row[0])))
+
+
+def tenant_names() -> Iterator[str]:
+    """Ids of tenants, without end and without repetition."""
+    names = [first + second for second, first in product(_SECOND, _FIRST)]
+    yield from names
+    for number, name in product(range(2, 1_000_000), names):
+        yield f"{name}-{number}"
+
+
+def seed(connection: Connection, *, tenants: int = 40, users_per_tenant: int = 50, seed: int = 1) -> Company:
+    """Fills the empty tables of :func:`create_schema`, both sides alike, in one transaction.
+
+    The same arguments give the same rows. Tenants have from half to one and a half times ``users_per_tenant``
+    users; every tenth tenant has no rows at all, and about one team in twenty is soft-deleted, with its members.
+    """
+    rng = random.Random(seed)  # noqa: S311 (names of a demo)
+    names = tenant_names()
+    ids = tuple(next(names) for _ in range(tenants))
+    empty = tuple(ids[_EVERY_NTH_TENANT_IS_EMPTY - 1::_EVERY_NTH_TENANT_IS_EMPTY])
+    plans = [(tenant, _plan(tenant, users_per_tenant, rng)) for tenant in ids if tenant not in empty]
+    with connection.transaction():
+        _copy(connection, "tenants", ((tenant,) for tenant in ids))
+        _copy(connection, "teams", (
+            (tenant, unit.id, unit.name, unit.parent.id if unit.parent else None, _DELETED_AT if unit.deleted else None)
+            for tenant, units in plans for unit in units))
+        _copy(connection, "team_members", (
+            (tenant, unit.id, user, role) for tenant, units in plans for unit in units for user, role in unit.members))
+        _copy(connection, "org_units", (
+            (tenant, unit.unit_id, unit.id, "team", unit.name, unit.parent.unit_id if unit.parent else None,
+             _DELETED_AT if unit.deleted else None) for tenant, units in plans for unit in units))
+        _copy(connection, "org_unit_memberships", (
+            (tenant, unit.unit_id, user, role)
+            for tenant, units in plans for unit in units for user, role in unit.members))
+        # Without statistics, a plan for a young table can be a hundred times slower than it has to be.
+        for table in _COLUMNS:
+            connection.execute(sql.SQL("ANALYZE public.{}").format(sql.Identifier(table)))
+    units = [unit for _, planned in plans for unit in planned]
+    return Company(ids, empty, units=sum(not unit.deleted for unit in units),
+                   deleted_units=sum(unit.deleted for unit in units),
+                   memberships=sum(len(unit.members) for unit in units))
+
+
+def _plan(tenant: str, users_per_tenant: int, rng: random.Random) -> list[_Unit]:
+    users = [random_uuid(rng) for _ in range(max(2, rng.randint(users_per_tenant // 2, users_per_tenant * 3 // 2)))]
+    units: list[_Unit] = []
+
+    def add(name: str, parent: _Unit | None, size: int, *, deleted: bool = False) -> _Unit:
+        chosen = rng.sample(users, min(size, len(users)))
+        roles = ("owner", *rng.choices(ROLES[1:], weights=(1, 7, 2), k=len(chosen)))
+        members = tuple(zip(chosen, roles, strict=False))
+        units.append(_Unit(len(units) + 1, random_uuid(rng), name, parent, deleted, members))
+        return units[-1]
+
+    root = add(tenant.replace("-", " ").title(), None, len(users))
+    for department in rng.sample(sorted(_DEPARTMENTS), rng.randint(2, len(_DEPARTMENTS))):
+        unit = add(department, root, len(users) // 3)
+        for team in rng.sample(_DEPARTMENTS[department], rng.randint(0, len(_DEPARTMENTS[department]))):
+            add(f"{department} {team}", unit, rng.randint(2, 9), deleted=rng.random() < 0.05)
+    return units
+
+
+def random_uuid(rng: random.Random) -> UUID:
+    """A version 4 UUID from that generator, so that the same seed gives the same id."""
+    return UUID(int=rng.getrandbits(128), version=4)
+
+
+def _copy(connection: Connection, table: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    statement = sql.SQL("COPY public.{} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, _COLUMNS[table])))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
