@@ -9,6 +9,7 @@ not known (before the first observation, after an INCONCLUSIVE one) is NaN and n
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from orgrecon_pipeline.domain.days import midnight
+from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Verdict
 from orgrecon_pipeline.metrics.snapshot import Snapshot
 from orgrecon_pipeline.version import __version__
 
 Metric = GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily
+
+_log = logging.getLogger(__name__)
 
 _SIDES = ("source", "target")
 _VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
@@ -40,6 +44,7 @@ class EvidenceCollector(Collector):
         self._entities = tuple(entities)
         self._lock = threading.Lock()
         self._last = Snapshot(ledger_up=False, window_days=window_days)
+        self._complained = False
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
@@ -50,9 +55,17 @@ class EvidenceCollector(Collector):
         with self._lock:
             try:
                 self._last = self._read()
-            except Exception:  # noqa: BLE001  whatever is wrong with the ledger, a scrape must say that it is down
+                self._complained = False
+            except Exception as error:  # whatever is wrong with the ledger, a scrape must say that it is down
+                self._complain(error)
                 self._last = self._last.unreachable()
             return self._last
+
+    def _complain(self, error: Exception) -> None:
+        # Once, and not with every scrape. Only our own errors are known to hold no secret.
+        if not self._complained:
+            _log.error("%s", error if isinstance(error, OrgreconError) else f"the ledger: {type(error).__name__}")
+        self._complained = True
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not read the ledger."""

@@ -150,6 +150,24 @@ def test_an_unreachable_ledger_closes_the_gate_and_keeps_the_last_figures() -> N
     assert get(again, "orgrecon_gate_open") == 1
 
 
+def test_the_log_says_once_why_the_ledger_is_down_and_never_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = [
+        RuntimeError("postgresql://user:secret@host"), RuntimeError("again"), ConfigurationError("the ledger is gone."),
+    ]
+    answers: list[Exception | Snapshot] = [errors[0], errors[1], snapshot(), errors[2]]
+
+    def read() -> Snapshot:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    collector = EvidenceCollector(read, ENTITIES, 7)
+    for _ in range(4):
+        collector.current()
+    assert caplog.messages == ["the ledger: RuntimeError", "the ledger is gone."]
+
+
 def test_a_ledger_that_never_answered_has_every_series_and_a_closed_gate() -> None:
     def read() -> Snapshot:
         raise OSError("no ledger")
