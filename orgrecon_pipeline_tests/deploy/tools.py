@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,3 +56,27 @@ def run(*command: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def own_venv(package: str) -> Path:
+    """The bin directory of a virtual environment with one pinned package, made once and kept in the cache.
+
+    For a tool with so many dependencies of its own that ours would have to bend to them.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orgrecon-tools"
+    place = cache / package.replace("==", "-")
+    ready = place / "ready"
+    if not ready.exists():
+        run(sys.executable, "-m", "venv", "--clear", str(place))
+        run(str(place / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
+        ready.touch()
+    return place / "bin"
+
+
+def uv() -> str:
+    """uv: the one on the PATH or beside this interpreter, or else the one that the image is built with."""
+    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if found:
+        return found
+    [pinned] = re.findall(r"uv==[\d.]+", (ROOT / "deploy/Dockerfile").read_text())
+    return str(own_venv(pinned) / "uv")
