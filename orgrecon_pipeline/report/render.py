@@ -1,0 +1,34 @@
+"""From a record to its page, and nothing else: the same record gives the same bytes on any machine at any time."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.view import view_of
+
+#: The last line of every report begins with this.
+RECORD_PREFIX = "<!-- orgrecon-record: "
+RECORD_SUFFIX = " -->"
+
+_TEMPLATE = "report_v1.md.j2"
+
+
+def render(record: Record) -> str:
+    """The whole text of a report, ending with its record and a newline."""
+    return _template().render(page=view_of(record), record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX)
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    text = (files("orgrecon_pipeline.report") / "templates" / _TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        # HTML escaping has no business in Markdown: the view holds finished Markdown only.
+        autoescape=False,  # noqa: S701
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        newline_sequence="\n",
+    )
+    return environment.from_string(text)
