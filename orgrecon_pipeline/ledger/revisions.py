@@ -1,0 +1,10 @@
+"""The revisions of the ledger's tables, known without importing Alembic."""
+
+from __future__ import annotations
+
+#: Oldest first; the last one is what this version reads and writes. A test holds them against the migrations.
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+#: Not Alembic's usual name: Dagster's storage, which may share the database, uses that one.
+VERSION_TABLE = "orgrecon_ledger_version"
