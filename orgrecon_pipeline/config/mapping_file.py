@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import Mapping
@@ -64,6 +64,8 @@ def parse_mapping(text: str, name: str) -> Mapping:
         raise ConfigurationError(f"{name}:1: is not a mapping: it must begin with 'version: 1' and 'entities:'.")
     try:
         return Mapping.model_validate(_plain(tree))
+    except RecursionError:
+        raise ConfigurationError(f"{name}:1: holds an alias of itself, or is nested too deeply: write it out.") from None
     except ValidationError as invalid:
         errors = [_explained(tree, dict(error)) for error in invalid.errors(include_url=False)]
     line, message = min(errors)
@@ -74,7 +76,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
 def _read(path: Path) -> str:
     try:
         if path.is_file() and path.stat().st_size > _MAX_BYTES:
-            raise ConfigurationError(f"mapping {path}: is larger than {_MAX_BYTES} bytes: that is no mapping file.")
+            raise ConfigurationError(f"mapping {path}: is larger than {_MAX_BYTES} bytes: it is no mapping.")
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"mapping {path}: is not UTF-8 text: save it as UTF-8.") from None
@@ -93,7 +95,7 @@ def _parse_yaml(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         problem = " ".join((error.problem or "is not YAML").split())
         raise ConfigurationError(f"{name}:{mark.line + 1 if mark else 1}: {problem}: correct the YAML.") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # the parser fails in many ways on what is no YAML
         problem = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"{name}:1: is not YAML ({problem}): correct it.") from None
 
@@ -117,7 +119,8 @@ def _explained(tree: Any, error: dict[str, Any]) -> tuple[int, str]:
     if field is not None:
         location.append(field)
     line, named = _locate(tree, location)
-    message = _FIXES.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    told = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = _FIXES.get(error["type"]) or told
     where = ".".join(named)
     return line, f"{where}: {message}" if where else message
 
@@ -127,10 +130,10 @@ def _locate(tree: Any, location: list[Any]) -> tuple[int, list[str]]:
     node, line, named = tree, 1, []
     for part in location:
         if isinstance(node, dict) and part in node:
-            line = node.lc.key(part)[0] + 1
+            line = _lines(node).key(part)[0] + 1
             node = node[part]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            line = node.lc.item(part)[0] + 1
+            line = _lines(node).item(part)[0] + 1
             node = node[part]
         elif isinstance(part, int):
             continue  # a single relation was read as a list of one
@@ -138,3 +141,8 @@ def _locate(tree: Any, location: list[Any]) -> tuple[int, list[str]]:
             continue
         named.append(str(part))
     return line, named
+
+
+def _lines(node: Any) -> Any:
+    """Where ruamel noted the lines of a node's parts."""
+    return node.lc

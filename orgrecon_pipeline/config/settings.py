@@ -23,6 +23,13 @@ class Settings:
     ledger_url: str = field(repr=False)
     environ: AnyMapping[str, str] = field(repr=False)
 
+    def as_environ(self) -> dict[str, str]:
+        """The environment with these settings in it: what a Dagster run in this process is built from."""
+        named = {"ORGRECON_OUTPUT_DIR": str(self.output_dir)}
+        if self.mapping_file:
+            named["ORGRECON_MAPPING"] = self.mapping_file
+        return {**self.environ, **named}
+
 
 def read_settings(
     environ: AnyMapping[str, str], *, mapping_file: str | None = None, output_dir: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 
@@ -27,12 +27,15 @@ class Observed(Protocol):
     def observed_at(self) -> datetime | None: ...
 
 
-def in_order(observations: Iterable[Observed]) -> list[Observed]:
+Seen = TypeVar("Seen", bound=Observed)
+
+
+def in_order(observations: Iterable[Seen]) -> list[Seen]:
     """Oldest first; the same order whatever ledger they came from."""
     return sorted(observations, key=lambda seen: (seen.observed_at or _EVER, seen.id))
 
 
-def deciding(observations: Sequence[Observed], same_day: Literal["latest", "worst"]) -> Observed | None:
+def deciding(observations: Sequence[Seen], same_day: Literal["latest", "worst"]) -> Seen | None:
     """The observation that decides a day, None for a day without any.
 
     A decided observation outranks an INCONCLUSIVE one, so that a rerun that failed hides nothing. Among the

@@ -148,7 +148,8 @@ def _counted(day: date, streak: int, days: Mapping[date, DayEvidence], policy: G
 
 def _decide(day: date, streak: int, counted: Mapping[Provenance, int], trail: _Trail,
             policy: GatePolicy) -> tuple[GateState, str]:
-    made_of = ", ".join(f"{n} {p.value}" for p, n in counted.items() if n or p in (Provenance.LIVE, Provenance.BASELINE))
+    always_told = (Provenance.LIVE, Provenance.BASELINE)
+    made_of = ", ".join(f"{n} {p.value}" for p, n in counted.items() if n or p in always_told)
     if streak < policy.window_days:
         broken = trail.why_not(day - timedelta(days=streak))
         return GateState.CLOSED, f"{streak} of {policy.window_days} clean days: {broken}"

@@ -23,6 +23,7 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate import GateState, Judgement
+from orgrecon_pipeline.domain.mapping import GatePolicy
 
 SCHEMA = 1
 
@@ -65,8 +66,7 @@ class GateRecord(Frozen):
 
 
 class Record(Frozen):
-    """The record. ``counted`` says how many of the counted days have each provenance; ``live_days`` repeats
-    the live ones. ``window_days`` is the gate's window in days."""
+    """The record. ``live_days`` are those of the counted days that compared a live database."""
 
     schema_: Literal[1] = Field(alias="schema")
     day: date
@@ -80,15 +80,30 @@ class Record(Frozen):
     samples: tuple[Sample, ...]
     observations: tuple[ObservedRow, ...]
     window: tuple[WindowDay, ...]
-    window_days: int = Field(ge=1)
     streak_days: int = Field(ge=0)
     live_days: int = Field(ge=0)
-    counted: dict[Provenance, int]
     gate: GateRecord
     mapping_digest: str
     compared: dict[str, Any]
     orgrecon_version: str
     digest: str
+
+    @property
+    def window_days(self) -> int:
+        """Clean days that the gate asks for: of the policy that the day was observed under, else the default."""
+        policy = self.compared.get("gate")
+        days = policy.get("window_days") if isinstance(policy, dict) else None
+        return days if isinstance(days, int) and days > 0 else GatePolicy().window_days
+
+    @property
+    def counted(self) -> dict[Provenance, int]:
+        """How many of the counted days (the last ``window_days`` of the streak) have each provenance."""
+        counted = dict.fromkeys(Provenance, 0)
+        length = min(self.streak_days, self.window_days, len(self.window))
+        for row in self.window[len(self.window) - length:]:
+            if row.provenance is not None:
+                counted[row.provenance] += 1
+        return counted
 
     def as_json_value(self) -> dict[str, Any]:
         """The record as plain JSON values, under its public field names."""
@@ -146,10 +161,8 @@ def build_record(
             WindowDay(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible, **row.drift)
             for row in judgement.window
         ),
-        "window_days": judgement.window_days,
         "streak_days": judgement.streak_days,
         "live_days": judgement.live_days,
-        "counted": dict(judgement.counted),
         "gate": GateRecord(
             state=judgement.state, reason=judgement.reason, earliest_open_day=judgement.earliest_open_day
         ),

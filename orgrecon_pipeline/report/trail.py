@@ -128,9 +128,8 @@ def _against_rules(
     for row in record.window:
         if row.day in evidence and row.eligible != eligible[row.day] and (row.eligible or whole):
             yield f"counts {row.day} as {'clean' if row.eligible else 'not clean'} against the rules: {_RENDER_AGAIN}"
-    stated = (record.streak_days, record.live_days, dict(record.counted), record.gate.state,
-              record.gate.earliest_open_day)
-    expected = (judged.streak_days, judged.live_days, dict(judged.counted), judged.state, judged.earliest_open_day)
+    stated = (record.streak_days, record.live_days, record.gate.state, record.gate.earliest_open_day)
+    expected = (judged.streak_days, judged.live_days, judged.state, judged.earliest_open_day)
     too_open = record.gate.state is GateState.OPEN and judged.state is GateState.CLOSED
     if stated != expected and (whole or (too_open and judged.streak_days < (record.day - first.day).days + 1)):
         yield (f"says gate {record.gate.state.value} with a streak of {record.streak_days}, and the trail gives "

@@ -100,6 +100,11 @@ def compare(
         session.close()
 
 
+def choose_digest(identity: Identity) -> Digest:
+    """The server's own hash where it has one for rows, else the portable one; with a new seed."""
+    return Digest(native=identity.server_version_num >= _NATIVE_DIGEST_SINCE, seed=secrets.randbits(62))
+
+
 class _Comparing:
     """The state of one comparison on its way through the phases."""
 
@@ -111,8 +116,7 @@ class _Comparing:
 
     def run(self, admit: Admit, started: float) -> Comparison:
         self.examined = examine(self.session, self.mapping)
-        native = self.examined.identity.server_version_num >= _NATIVE_DIGEST_SINCE
-        self.digest = Digest(native=native, seed=secrets.randbits(62))
+        self.digest = choose_digest(self.examined.identity)
         self.statements = {
             name: EntityStatements(name, entity, self.examined.types[name], self.digest)
             for name, entity in self.mapping.entities.items()
@@ -220,8 +224,10 @@ class _Comparing:
                 self.session, self.statements[name], found, shown.sample_keys, with_values=shown.sample_values
             )
 
-    def _tenant_rows(self, tenants: frozenset[str], rows: dict[str, dict[str, SideRows]],
-                     first: dict[str, dict[str, Drifting]], left: dict[str, dict[str, Drifting]]) -> tuple[TenantRow, ...]:
+    def _tenant_rows(
+        self, tenants: frozenset[str], rows: dict[str, dict[str, SideRows]],
+        first: dict[str, dict[str, Drifting]], left: dict[str, dict[str, Drifting]],
+    ) -> tuple[TenantRow, ...]:
         seen = {tenant for found in first.values() for tenant in found}
         listed = sorted(seen) + sorted(tenants - seen)[: self.mapping.report.breakdown_limit]
         return tuple(

@@ -84,7 +84,7 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
     return tables
 
 
-def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Composable:
+def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Composed:
     """The declared universe: column ``tenant`` as text, distinct."""
     return sql.SQL('SELECT DISTINCT (({})::text) COLLATE pg_catalog."C" AS tenant FROM {} {} {}').format(
         fragment(tenants.tenant),
@@ -109,7 +109,7 @@ def _describe_entity(session: Session, name: str, entity: Entity) -> _Cells:
     return cells
 
 
-def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composable:
+def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {} {} LIMIT 0").format(
         COMMA.join(
             sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
@@ -122,8 +122,11 @@ def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composable:
 
 def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
     rows = session.query(load_sql("types.sql"), "reading the types", {"oids": sorted(oids)})
+    names = {row["oid"]: str(row["name"]) for row in rows}
     return {
-        row["oid"]: ColumnType(_SAME.get(row["name"], row["name"]), row["collatable"], row["native_equality"])
+        row["oid"]: ColumnType(
+            _SAME.get(names[row["oid"]], names[row["oid"]]), row["collatable"], row["native_equality"]
+        )
         for row in rows
     }
 

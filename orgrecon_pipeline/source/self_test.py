@@ -49,4 +49,4 @@ def prove_eyes(session: Session, digest: Digest) -> None:
         or drifting is None
         or drifting.counts != _EXPECTED
     ):
-        raise CannotDecide("the self-test did not find exactly the drift that it planted: this server cannot be trusted")
+        raise CannotDecide("the self-test did not find exactly the drift that it planted: do not trust this server")

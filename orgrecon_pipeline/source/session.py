@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import psycopg
 from psycopg import sql
@@ -39,6 +39,9 @@ _SETTINGS = {
     "transform_null_equals": "off",
     "jit": "off",
 }
+
+
+Statement: TypeAlias = "sql.SQL | sql.Composed"
 
 
 class Deadline:
@@ -77,7 +80,7 @@ class Identity:
 def load_sql(name: str) -> sql.SQL:
     """A statement of this package's ``sql`` folder."""
     text = resources.files("orgrecon_pipeline.source.sql").joinpath(name).read_text(encoding="utf-8")
-    return sql.SQL(cast(LiteralString, text))
+    return sql.SQL(cast("LiteralString", text))
 
 
 class Session:
@@ -126,7 +129,7 @@ class Session:
                 except psycopg.Error:
                     self._connection.close()
 
-    def execute(self, statement: sql.Composable, doing: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def execute(self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing.
 
         Raises:
@@ -138,7 +141,7 @@ class Session:
         except psycopg.Error as error:
             raise cannot_read(error, doing) from None
 
-    def query(self, statement: sql.Composable, doing: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
+    def query(self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
         """All rows of a statement.
 
         Raises:
@@ -152,7 +155,7 @@ class Session:
             self._deadline.remaining()  # a cancelled statement whose time was up says so
             raise cannot_read(error, doing) from None
 
-    def describe(self, statement: sql.Composable, doing: str) -> list[tuple[str, int]]:
+    def describe(self, statement: Statement, doing: str) -> list[tuple[str, int]]:
         """Name and type OID of each column of a statement that returns no rows."""
         self._limit_to_deadline()
         try:
@@ -182,7 +185,7 @@ class Session:
             self.execute(_set_local("statement_timeout", _milliseconds(left)), "setting statement_timeout")
 
 
-def _set_local(name: str, value: str) -> sql.Composable:
+def _set_local(name: str, value: str) -> sql.Composed:
     return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
 
 

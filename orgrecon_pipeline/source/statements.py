@@ -46,7 +46,7 @@ class Digest:
         """``native`` or ``portable``, as it stands in the record."""
         return "native" if self.native else "portable"
 
-    def of(self, columns: Iterable[sql.Composable]) -> sql.Composable:
+    def of(self, columns: Iterable[sql.Composable]) -> sql.Composed:
         """The expression over a row of columns."""
         row = sql.SQL("ROW({})").format(COMMA.join(columns))
         if self.native:
@@ -57,7 +57,7 @@ class Digest:
 
 def fragment(text: str) -> sql.SQL:
     """A piece of the mapping's SQL; its ``%`` are not placeholders."""
-    return sql.SQL(cast(LiteralString, text.replace("%", "%%") + "\n"))
+    return sql.SQL(cast("LiteralString", text.replace("%", "%%") + "\n"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class EntityStatements:
         """Tenant, key and compared columns."""
         return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
 
-    def fingerprint(self, clean_limit: int) -> sql.Composable:
+    def fingerprint(self, clean_limit: int) -> sql.Composed:
         """The statement of ``fingerprint.sql``."""
         compare = [sql.Identifier(name) for name in self.entity.compare]
         counts = [sql.Identifier(f"v{place}") for place in range(len(compare))]
@@ -93,7 +93,7 @@ class EntityStatements:
             clean_limit=sql.Literal(clean_limit),
         )
 
-    def drift(self, tail: str) -> sql.Composable:
+    def drift(self, tail: str) -> sql.Composed:
         """``drift.sql`` for the tenants of parameter ``tenants``, ended by the statement of the file ``tail``."""
         keys = [sql.Identifier(name) for name in self.entity.key]
         compare = [sql.Identifier(name) for name in self.entity.compare]
@@ -112,7 +112,7 @@ class EntityStatements:
         )
         return sql.SQL("WITH {}\n{}").format(body, ending)
 
-    def differing_column(self, column: str) -> sql.Composable:
+    def differing_column(self, column: str) -> sql.Composed:
         """The statement of ``differing_column.sql`` for one compared column."""
         return load_sql("differing_column.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
@@ -122,7 +122,7 @@ class EntityStatements:
             key_digest=self._key_digest(),
         )
 
-    def tenant_rows(self) -> sql.Composable:
+    def tenant_rows(self) -> sql.Composed:
         """The statement of ``tenant_rows.sql``."""
         return load_sql("tenant_rows.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
@@ -130,11 +130,11 @@ class EntityStatements:
             tenant_text=self._tenant_text(),
         )
 
-    def side(self, relations: tuple[Relation, ...], *, of_tenants: bool = False) -> sql.Composable:
+    def side(self, relations: tuple[Relation, ...], *, of_tenants: bool = False) -> sql.Composed:
         """One side as a SELECT; ``of_tenants`` restricts it to the tenants of parameter ``tenants``."""
         return sql.SQL("\nUNION ALL\n").join(self._relation(relation, of_tenants) for relation in relations)
 
-    def _relation(self, relation: Relation, of_tenants: bool) -> sql.Composable:
+    def _relation(self, relation: Relation, of_tenants: bool) -> sql.Composed:
         conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []
         if of_tenants:
             conditions.append(self._is_wanted(relation.columns[TENANT_COLUMN]))
@@ -144,28 +144,28 @@ class EntityStatements:
             sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
         )
 
-    def _column(self, name: str, expression: str) -> sql.Composable:
+    def _column(self, name: str, expression: str) -> sql.Composed:
         # Byte by byte: a collation that calls two texts equal must not hide that they differ.
         collation = sql.SQL(' COLLATE pg_catalog."C"') if self.types[name].collatable else sql.SQL("")
         return sql.SQL("({}){} AS {}").format(fragment(expression), collation, sql.Identifier(name))
 
-    def _is_wanted(self, tenant: str) -> sql.Composable:
+    def _is_wanted(self, tenant: str) -> sql.Composed:
         # On the bare expression, in its own type and collation, so that an index on it is used.
         kind = self.types[TENANT_COLUMN]
         if kind.native_equality:
             wanted = sql.SQL("({}) = ANY (%(tenants)s::{})")
-            return wanted.format(fragment(tenant), sql.SQL(cast(LiteralString, f"{kind.name}[]")))
+            return wanted.format(fragment(tenant), sql.SQL(cast("LiteralString", f"{kind.name}[]")))
         return sql.SQL("({})::text = ANY (%(tenants)s::text[])").format(fragment(tenant))
 
-    def _tenant_text(self) -> sql.Composable:
+    def _tenant_text(self) -> sql.Composed:
         tenant = sql.Identifier(TENANT_COLUMN)
         if self.types[TENANT_COLUMN].name == "numeric":  # 1.0 and 1.00 are one tenant
             return sql.SQL('trim_scale({})::text COLLATE pg_catalog."C"').format(tenant)
         return sql.SQL('{}::text COLLATE pg_catalog."C"').format(tenant)
 
-    def _key_digest(self) -> sql.Composable:
+    def _key_digest(self) -> sql.Composed:
         return self.digest.of(sql.Identifier(name) for name in (TENANT_COLUMN, *self.entity.key))
 
 
-def _each(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composable:
+def _each(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:
     return sql.SQL("").join(sql.SQL(pattern).format(*row) for row in rows)

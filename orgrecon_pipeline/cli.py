@@ -1,0 +1,278 @@
+"""The command line: reads options, calls one operation, prints, and turns verdicts into exit codes.
+
+Dagster, pandas and the ledger's migrations are imported by the commands that need them, so that ``gate``, ``verify``
+and ``--help`` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from orgrecon_pipeline import terminal
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings, read_settings
+from orgrecon_pipeline.domain.days import days_between, parse_day
+from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.version import __version__
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.context import Context
+
+_EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+_BUG = 3
+
+app = typer.Typer(
+    name="orgrecon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Proof, day by day, that Org Model v2.3 holds exactly what the legacy organisation model holds.",
+    epilog="Exit codes: 0 as asked · 1 FAIL, CLOSED or unsound · 2 usage, mapping or configuration · "
+           "3 INCONCLUSIVE · 4 already running.",
+)
+
+
+class Format(str, Enum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+DateOption = Annotated[Optional[str], typer.Option("--date", metavar="YYYY-MM-DD", help="The UTC day.")]  # noqa: UP045
+OutputDir = Annotated[Optional[Path], typer.Option(help="The audit directory, one report a day.")]  # noqa: UP045
+MappingFile = Annotated[Optional[Path], typer.Option("--mapping", help="The mapping file.")]  # noqa: UP045
+FormatOption = Annotated[Format, typer.Option("--format", help="text, or one JSON document on standard output.")]
+Reason = Annotated[str, typer.Option(help="Why this is intended; kept for ever.")]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; every error is one line on standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        code = app([a for a in arguments if a != "--debug"], prog_name="orgrecon", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        terminal.say("interrupted: nothing was decided.")
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except OrgreconError as error:
+        if debug:
+            raise
+        terminal.say(str(error))
+        code = error.exit_code
+    except Exception as error:  # nobody but a developer wants the traceback
+        usage = getattr(error, "format_message", None)  # Typer's usage errors: their class is not public
+        if usage is not None:
+            terminal.say(f"{usage()} (see orgrecon --help)" if usage() else "name a command: see orgrecon --help")
+            sys.exit(2)
+        if debug:
+            raise
+        terminal.say(f"internal error ({type(error).__name__}), nothing was decided: run it again with --debug.")
+        code = _BUG
+    sys.exit(code or 0)
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Allowed anywhere.")] = False,
+) -> None:
+    if version:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+
+
+@app.command()
+def report(
+    date: DateOption = None,
+    baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster; needs no database.")] = False,
+    exact: Annotated[bool, typer.Option(help="Compare every tenant by key: slower, and surer.")] = False,
+    output_dir: OutputDir = None,
+    mapping: MappingFile = None,
+    format: FormatOption = Format.TEXT,
+) -> int:
+    """Compare a UTC day, keep the evidence, write its report. Exits 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
+    settings = _settings(mapping, output_dir)
+    day = parse_day(date) if date is not None else None
+    load_mapping(settings.mapping_file, os.environ)  # a broken mapping is told before anything heavy is loaded
+    from orgrecon_pipeline.operations.report_day import check_request
+
+    day = check_request(settings, day, baseline=baseline)
+    from orgrecon_pipeline.defs.run import run_day
+
+    with terminal.progress():
+        run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact)
+    if run.note:
+        terminal.say(run.note)
+    from orgrecon_pipeline.report.read import read_report
+
+    record = read_report(run.path)
+    if format is Format.JSON:
+        terminal.print_json(record.as_json_value())
+    else:
+        terminal.show_report(record, run.path)
+    # A rerun that could not decide leaves the day as it was, but must not look like a success.
+    return max(_EXIT[run.verdict], _EXIT[record.verdict])
+
+
+@app.command()
+def gate(
+    date: DateOption = None,
+    output_dir: Annotated[Optional[Path], typer.Option(help="Judge the reports of this directory instead of the ledger.")] = None,  # noqa: E501, UP045
+    require_live: Annotated[int, typer.Option(min=0, help="Days of the window that must have compared a live database.")] = 0,  # noqa: E501
+    mapping: MappingFile = None,
+    format: FormatOption = Format.TEXT,
+) -> int:
+    """Say whether the Phase 2 read cutover may go ahead. Exits 0 OPEN, 1 CLOSED."""
+    from orgrecon_pipeline.operations.gate_sources import answer_gate
+
+    settings = _settings(mapping, output_dir)
+    answer = answer_gate(
+        settings, trail=output_dir, day=parse_day(date) if date is not None else None, require_live=require_live
+    )
+    if format is Format.JSON:
+        terminal.print_json(answer.as_json_value())
+    else:
+        terminal.show_gate(answer)
+    return 0 if answer.open else 1
+
+
+@app.command()
+def verify(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: FormatOption = Format.TEXT) -> int:
+    """Check every report of a directory: digest, bytes, name, windows, holes. Exits 0 when all is sound, else 1."""
+    from orgrecon_pipeline.report.trail import verify_trail
+
+    verification = verify_trail(directory)
+    if format is Format.JSON:
+        terminal.print_json(verification.as_json_value())
+    else:
+        terminal.show_verification(verification)
+    return 0 if verification.sound else 1
+
+
+@app.command("import")
+def import_(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: FormatOption = Format.TEXT) -> int:
+    """Rebuild the ledger from the reports of a directory. Exits 1 when a report is not sound."""
+    from orgrecon_pipeline.ledger.opening import open_ledger
+    from orgrecon_pipeline.operations.trail import import_trail
+
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a directory: name the one that holds the reports.")
+    imported = import_trail(open_ledger(_settings().ledger_url), directory)
+    if format is Format.JSON:
+        terminal.print_json(imported.as_json_value())
+    else:
+        terminal.show_lines([f"{imported.observations} observations of {len(imported.days)} days imported"])
+    for refused in imported.refused:
+        terminal.say(refused)
+    return 1 if imported.refused else 0
+
+
+@app.command()
+def render(
+    first: Annotated[str, typer.Argument(metavar="D")],
+    last: Annotated[Optional[str], typer.Argument(metavar="[D2]")] = None,  # noqa: UP045
+    output_dir: OutputDir = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Write the reports of one day, or of D to D2, again from the ledger. MISSING days stay missing."""
+    from orgrecon_pipeline.operations.publish import publish
+
+    begin = parse_day(first)
+    end = parse_day(last) if last else begin
+    if end < begin:
+        raise UsageError(f"{end} is before {begin}: write the earlier day first.")
+    work = _context(output_dir=output_dir)
+    known = set(work.ledger.days())
+    wanted = [day for day in days_between(begin, end) if day in known]
+    if not wanted:
+        raise UsageError(f"the ledger holds no evidence from {begin} to {end}: there is nothing to render.")
+    paths = [str(publish(work, day).path) for day in wanted]
+    if format is Format.JSON:
+        terminal.print_json({"written": paths})
+    else:
+        terminal.show_lines(paths)
+
+
+@app.command()
+def acknowledge(reason: Reason, format: FormatOption = Format.TEXT) -> None:
+    """Accept lost coverage: what the latest comparison found gone is intended to be gone."""
+    from orgrecon_pipeline.operations.acknowledge import acknowledge_coverage
+
+    accepted = acknowledge_coverage(_context(), reason)
+    if format is Format.JSON:
+        terminal.print_json({"acknowledged": accepted})
+    else:
+        terminal.show_lines([f"acknowledged: {name}" for name in accepted])
+
+
+@app.command("accept-source")
+def accept_source_(reason: Reason, format: FormatOption = Format.TEXT) -> None:
+    """Accept that the database was moved: the one that the latest observation was refused for is the right one."""
+    from orgrecon_pipeline.operations.acknowledge import accept_source
+
+    identity = accept_source(_context(), reason)
+    if format is Format.JSON:
+        terminal.print_json({"accepted": identity})
+    else:
+        terminal.show_lines([f"accepted: database {identity['database']} on server {identity['system_identifier']}"])
+
+
+@app.command()
+def doctor(mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> int:
+    """Check connection, identity, role, row-level security, tables, types, keys and indexes. Exits 0 ready, else 1."""
+    from orgrecon_pipeline.operations.doctor import examine_source
+
+    findings = examine_source(_context(mapping=mapping))
+    if format is Format.JSON:
+        terminal.print_json(findings.as_json_value())
+    else:
+        terminal.show_findings(findings)
+    return 0 if findings.ready else 1
+
+
+@app.command()
+def demo(
+    clean: Annotated[bool, typer.Option(help="Inject no drift: watch the gate open.")] = False,
+    ui: Annotated[bool, typer.Option(help="Serve the Dagster UI on it afterwards.")] = False,
+    directory: Annotated[Optional[Path], typer.Option(help="Where to put it; by default a new temporary place.")] = None,  # noqa: E501, UP045
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+) -> None:
+    """An embedded Postgres, a seeded company, six simulated days, today's run, the report on screen."""
+    from orgrecon_pipeline.defs.run import run_day
+    from orgrecon_pipeline.demo.server import EmbeddedServer
+    from orgrecon_pipeline.demo.story import play, serve_ui, set_stage
+    from orgrecon_pipeline.report.read import read_report
+
+    stage = set_stage(directory, with_ui=ui)
+    with EmbeddedServer(stage.directory / "postgres") as server:
+        today = play(stage, server, run_day, terminal.say, clean=clean)
+        run = run_day(stage.environ, today)
+        terminal.show_report(read_report(run.path), run.path)
+        terminal.show_lines([
+            f"all reports: {stage.reports}", f"ledger: {stage.directory / 'ledger.db'}",
+            f"mapping: {stage.directory / 'orgrecon.yaml'}",
+        ])
+        if ui:
+            serve_ui(stage, port, terminal.say)
+
+
+def _settings(mapping: Path | None = None, output_dir: Path | None = None) -> Settings:
+    return read_settings(
+        os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None
+    )
+
+
+
+def _context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:
+    from orgrecon_pipeline.operations.opening import open_work
+
+    return open_work(_settings(mapping, output_dir))

@@ -1,0 +1,83 @@
+"""Running the job of a day in this process: what ``orgrecon report`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from orgrecon_pipeline.defs.build import build_definitions
+from orgrecon_pipeline.defs.failures import EXIT_CODE
+from orgrecon_pipeline.defs.jobs import JOB_NAME
+from orgrecon_pipeline.defs.partitions import START_VARIABLE, start_date
+from orgrecon_pipeline.domain.errors import DayRefused, OrgreconError
+from orgrecon_pipeline.domain.evidence import Verdict
+
+# Dagster would write every event to stderr; what a person needs is told by the command itself.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class DayRun:
+    """A day that was materialised: the verdict of the observation that this run secured, the report, and a note."""
+
+    verdict: Verdict
+    path: Path
+    note: str
+
+
+class RunFailed(OrgreconError):
+    """The run failed for a reason that is told in one line, with the exit code that belongs to it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+def run_day(environ: Mapping[str, str], day: date, *, baseline: bool = False, exact: bool = False) -> DayRun:
+    """Materialise a day: on the instance of ``DAGSTER_HOME`` where that is set, else on an ephemeral one.
+
+    Raises:
+        OrgreconError: with the exit code of whatever went wrong.
+    """
+    first = start_date(environ)
+    if day < first:
+        raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to an earlier one.")
+    job = build_definitions(environ).resolve_job_def(JOB_NAME)
+    config = {"ops": {"tenant_drift": {"config": {"baseline": baseline, "exact": exact}}}, **_QUIET}
+    with _instance(environ) as instance:
+        result = job.execute_in_process(
+            run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False
+        )
+    if not result.success:
+        raise _failure(result)
+    secured = _metadata(result, "tenant_drift")
+    return DayRun(
+        verdict=Verdict(secured["verdict"].value),
+        path=Path(str(_metadata(result, "markdown_report")["path"].value)),
+        note=str(secured["note"].value) if "note" in secured else "",
+    )
+
+
+def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
+    return dg.DagsterInstance.get() if environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+
+
+def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:  # type: ignore[type-arg]
+    [materialization] = result.asset_materializations_for_node(asset)
+    return materialization.metadata
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data.user_failure_data
+            if failure is not None and EXIT_CODE in failure.metadata:
+                return RunFailed(failure.description or "the run failed.", int(str(failure.metadata[EXIT_CODE].value)))
+            error = event.step_failure_data.error
+            kind = (error.cause.cls_name if error and error.cause else error.cls_name if error else None) or "error"
+            return RunFailed(f"the step {event.step_key} failed ({kind}): run it again with --debug.", 3)
+    return RunFailed("the run failed before its first step: run it again with --debug.", 3)

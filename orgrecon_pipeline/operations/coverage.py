@@ -1,0 +1,94 @@
+"""Whether a comparison still covers what earlier ones saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
+from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.source.compare import Comparison
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What changed against the earlier observations.
+
+    ``lost`` holds what is gone and neither explained nor acknowledged; ``left`` the tenants that left the declared
+    universe too; ``acknowledged`` what is gone and was acknowledged. ``events`` is what the ledger keeps of it.
+    """
+
+    lost: tuple[CoverageEvent, ...]
+    left: tuple[str, ...]
+    acknowledged: tuple[str, ...]
+    events: tuple[CoverageEvent, ...]
+
+    @property
+    def reason(self) -> str:
+        """One sentence on what was lost; empty when nothing was."""
+        if not self.lost:
+            return ""
+        named = ", ".join(f"{event.subject.value} {event.name!a}" for event in self.lost[:_NAMED])
+        more = f" and {len(self.lost) - _NAMED} more" if len(self.lost) > _NAMED else ""
+        return (f"coverage lost: nothing is left on either side of {named}{more}, which an earlier observation saw; "
+                "if that is intended, run orgrecon acknowledge")
+
+    def facts(self) -> dict[str, Any]:
+        """What the record says of it."""
+        return {
+            "lost": [f"{event.subject.value} {event.name}" for event in self.lost[:100]],
+            "lost_count": len(self.lost),
+            "left": list(self.left[:100]),
+            "left_count": len(self.left),
+            "acknowledged": list(self.acknowledged[:100]),
+        }
+
+
+def check_coverage(ledger: Ledger, comparison: Comparison, provenance: Provenance) -> Coverage:
+    """Hold a comparison against everything that the ledger knows to have been there.
+
+    Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one.
+    """
+    acknowledged = _acknowledged(ledger, provenance)
+    declared = None if comparison.declared is None else {bounded(tenant) for tenant in comparison.declared}
+    entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
+    columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
+    comparable = {
+        # A column without a value is a loss of its own only where its entity still has rows.
+        Subject.COLUMN: {f"{name}.{column}" for name in entities for column in comparison.values[name]},
+        Subject.ENTITY: set(comparison.totals),
+    }
+    present = {
+        Subject.TENANT: {bounded(tenant) for tenant in comparison.present},
+        Subject.ENTITY: entities,
+        Subject.COLUMN: columns,
+    }
+    lost, left, excused, events = [], [], [], []
+    for subject, now in present.items():
+        known = set()
+        for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED):
+            known.add(name)
+            if name in now or name not in comparable.get(subject, {name}):
+                continue
+            if subject is Subject.TENANT and declared is not None and name not in declared:
+                left.append(name)
+                events.append(CoverageEvent(subject, name, Happening.DEPARTED))
+            elif (subject, name) in acknowledged:
+                excused.append(f"{subject.value} {name}")
+                events.append(CoverageEvent(subject, name, Happening.DEPARTED))
+            else:
+                lost.append(CoverageEvent(subject, name, Happening.LOST))
+        events += [CoverageEvent(subject, name, Happening.APPEARED) for name in sorted(now - known)]
+    return Coverage(tuple(lost), tuple(left), tuple(excused), (*lost, *events))
+
+
+def _acknowledged(ledger: Ledger, provenance: Provenance) -> set[tuple[Subject, str]]:
+    """What was lost in the latest complete comparison and has been acknowledged since."""
+    latest = ledger.latest((provenance,), completed_only=True)
+    if latest is None or latest.id not in {a.observation_id for a in ledger.acknowledgements("coverage")}:
+        return set()
+    return {(event.subject, event.name) for event in ledger.lost(latest.id)}

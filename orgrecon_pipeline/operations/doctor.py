@@ -1,0 +1,37 @@
+"""Whether everything that a comparison needs is in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
+from orgrecon_pipeline.source.doctor import Finding, diagnose
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, in the order in which they were made."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether a comparison can be made."""
+        return all(finding.level != "problem" for finding in self.findings)
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The diagnosis as JSON values."""
+        return {
+            "ready": self.ready,
+            "findings": [{"level": f.level, "topic": f.topic, "text": f.text} for f in self.findings],
+        }
+
+
+def examine_source(context: Context) -> Diagnosis:
+    """Diagnose the database of the context.
+
+    Raises:
+        ConfigurationError: when the environment names no usable database.
+    """
+    return Diagnosis(tuple(diagnose(context.mapping, context.dsn(), SOURCE_VARIABLE)))

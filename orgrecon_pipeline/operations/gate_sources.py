@@ -1,0 +1,41 @@
+"""Where the gate's evidence comes from: the ledger, or the reports of a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AnyMapping
+from datetime import date
+from pathlib import Path
+
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.ledger.opening import open_existing
+from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
+from orgrecon_pipeline.report.trail import evidence_of, report_files, verify_trail
+
+
+def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, require_live: int) -> GateAnswer:
+    """The gate now, from the reports in ``trail`` where that is given, else from the ledger.
+
+    Where there is no ledger yet, the audit directory of the settings is read: that is what a fresh checkout has.
+    """
+    policy = load_mapping(settings.mapping_file, settings.environ).gate
+    now = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).now()
+    ledger = None if trail else open_existing(settings.ledger_url)
+    distrust = ""
+    if ledger is not None:
+        days: AnyMapping[date, DayEvidence] = ledger.evidence(date.max, policy.same_day)
+    else:
+        days, distrust = _of_trail(trail or settings.output_dir)
+    return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
+
+
+def _of_trail(directory: Path) -> tuple[AnyMapping[date, DayEvidence], str]:
+    if not report_files(directory):
+        return {}, ""
+    verification = verify_trail(directory)
+    days = {day: evidence_of(record) for day, record in verification.records.items()}
+    if verification.sound:
+        return days, ""
+    return days, f"the trail is not sound, see orgrecon verify: {verification.findings[0]}"

@@ -1,0 +1,46 @@
+"""The day in figures, computed from the table ``tenant_drift``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from orgrecon_pipeline.domain.evidence import KINDS, Observation
+
+
+@dataclass(frozen=True)
+class DailySummary:
+    """One day's drift.
+
+    ``by_entity`` has one row per entity and the columns ``entity``, ``source_rows``, ``target_rows``, the four kinds
+    and ``transient`` (keys); ``worst`` one row per tenant that drifts, most drift first, with the columns ``tenant``,
+    the four kinds, ``transient`` and ``drift`` (their sum without transients); ``drift`` the keys of each kind.
+    """
+
+    by_entity: pd.DataFrame
+    worst: pd.DataFrame
+    drift: dict[str, int]
+
+
+def summarise(observation: Observation, tenant_drift: pd.DataFrame, *, worst: int = 20) -> DailySummary:
+    """Summarise a day.
+
+    Args:
+        observation: the deciding one, with the totals over all tenants.
+        tenant_drift: its per-tenant rows (see :meth:`Ledger.tenant_drift`).
+        worst: how many tenants to list at most.
+    """
+    counts = [*KINDS, "transient"]
+    by_tenant = tenant_drift.groupby("tenant", sort=True)[counts].sum()
+    by_tenant["drift"] = by_tenant[list(KINDS)].sum(axis="columns")
+    drifting = by_tenant[by_tenant["drift"] > 0].sort_values("drift", ascending=False, kind="stable")
+    by_entity = pd.DataFrame(
+        [{"entity": name, **totals.model_dump()} for name, totals in observation.entities.items()],
+        columns=["entity", "source_rows", "target_rows", *counts],
+    )
+    return DailySummary(
+        by_entity=by_entity,
+        worst=drifting.head(worst).reset_index(),
+        drift={kind: int(tenant_drift[kind].sum()) for kind in KINDS},
+    )

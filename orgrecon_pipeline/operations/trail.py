@@ -1,0 +1,102 @@
+"""From the committed trail back into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
+from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.evidence import Observation, Provenance
+from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.trail import report_files
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was taken over: the days that gained observations, and the reports that were refused, with the reason."""
+
+    days: tuple[date, ...]
+    observations: int
+    refused: tuple[str, ...]
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {"days": [day.isoformat() for day in self.days], "observations": self.observations,
+                "refused": list(self.refused)}
+
+
+def import_trail(ledger: Ledger, directory: Path, *, only_unknown: bool = False) -> Imported:
+    """Put every sound report of a directory into the ledger; what the ledger has already is left as it is.
+
+    Args:
+        ledger: where to.
+        directory: the audit directory.
+        only_unknown: skip the days of which the ledger holds any evidence.
+    """
+    known = set(ledger.days()) if only_unknown else set()
+    days, added, refused = [], 0, []
+    for day, path in report_files(directory):
+        if day in known:
+            continue
+        try:
+            record = read_report(path)
+        except UnsoundTrail as unsound:
+            refused.append(str(unsound))
+            continue
+        count = import_record(ledger, record)
+        added += count
+        if count:
+            days.append(day)
+    return Imported(tuple(days), added, tuple(refused))
+
+
+def import_record(ledger: Ledger, record: Record) -> int:
+    """Append a record's observations; returns how many were new.
+
+    Of the deciding one the ledger gets all that the record holds; of the others what the report lists.
+    """
+    added = 0
+    for row in record.observations:
+        observation = _observation(record, row)
+        rows = record.tenants if row.decides else ()
+        samples = record.samples if row.decides else ()
+        coverage = _coverage(ledger, observation, record) if row.decides else ()
+        added += ledger.append(observation, rows, samples, coverage)
+    return added
+
+
+def _observation(record: Record, row: ObservedRow) -> Observation:
+    return Observation(
+        id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, reason=row.reason,
+        observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
+        orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
+        tenants_with_drift=row.tenants_with_drift, entities=row.entities,
+        # The settings of the day are known from the deciding one; the policy must be the same for a later rendering.
+        compared=record.compared if row.decides else {k: record.compared[k] for k in ("gate", "report")
+                                                      if k in record.compared},
+    )
+
+
+def _coverage(ledger: Ledger, observation: Observation, record: Record) -> list[CoverageEvent]:
+    """What a record still knows of the tenants, entities and columns that were there."""
+    if not observation.provenance.compared or not observation.verdict.decided:
+        return []
+    simulated = observation.provenance is Provenance.SIMULATED
+    seen = {
+        Subject.TENANT: {row.tenant for row in record.tenants if row.source_rows or row.target_rows},
+        Subject.ENTITY: {name for name, t in record.entities.items() if t.source_rows or t.target_rows},
+        Subject.COLUMN: {
+            f"{name}.{column}"
+            for name, counts in record.compared.get("values", {}).items() for column, n in counts.items() if n
+        },
+    }
+    return [
+        CoverageEvent(subject, name, Happening.APPEARED)
+        for subject, names in seen.items()
+        for name in sorted(names - set(ledger.known(subject, simulated=simulated)))
+    ]

@@ -1,0 +1,140 @@
+"""Everything that can be said of a database before a comparison, without comparing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Mapping
+from orgrecon_pipeline.source.compare import choose_digest
+from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.preflight import SIDES, Examined, examine
+from orgrecon_pipeline.source.self_test import prove_eyes
+from orgrecon_pipeline.source.session import Deadline, Session, load_sql
+from orgrecon_pipeline.source.statements import EntityStatements
+
+# Rows a second and core of the fingerprint pass, measured warm on two cores (docs/benchmarks.md).
+_ROWS_PER_SECOND = {"native": 8_000_000, "portable": 1_500_000}
+# Below this a sequential scan is what a good plan does.
+_SMALL = 10_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. Only a ``problem`` stands in the way of a comparison."""
+
+    level: Literal["ok", "warning", "problem"]
+    topic: str
+    text: str
+
+
+def diagnose(mapping: Mapping, dsn: Dsn, variable: str) -> Iterator[Finding]:
+    """Findings in the order in which a comparison would meet them; it stops at the first problem."""
+    deadline = Deadline(mapping.scan.deadline_seconds)
+    try:
+        session = Session(dsn, variable, mapping.scan, deadline)
+    except CannotDecide as failure:
+        yield Finding("problem", "connection", failure.reason)
+        return
+    try:
+        yield Finding("ok", "connection", f"{variable} answers")
+        examined = examine(session, mapping)
+        yield from _identity(session, examined)
+        yield Finding("ok", "row-level security", "hides nothing from this role")
+        for name, types in examined.types.items():
+            listed = ", ".join(f"{column} {kind.name}" for column, kind in types.items())
+            yield Finding("ok", f"columns of {name}", f"of the same type on both sides: {listed}")
+        yield from _costs(session, mapping, examined)
+    except CannotDecide as failure:
+        yield Finding("problem", "comparison", failure.reason)
+    finally:
+        session.close()
+
+
+def _identity(session: Session, examined: Examined) -> Iterator[Finding]:
+    identity = examined.identity
+    kind = "standby" if identity.in_recovery else "primary"
+    yield Finding("ok", "identity", (
+        f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
+        f"{kind}, clock {identity.observed_at:%F %T} UTC"
+    ))
+    if identity.simulated:
+        yield Finding("warning", "identity", "marked as simulated: evidence of this database never opens a real gate")
+    with session.transaction():
+        role = session.query(load_sql("role.sql"), "reading the role")[0]
+        sizes = {row["oid"]: row for row in _sizes(session, examined)}
+    writable = sorted(t.name for t in examined.tables if sizes[t.oid]["may_write"])
+    if role["superuser"] or writable:
+        what = "is a superuser" if role["superuser"] else f"may write {', '.join(writable[:5])}"
+        yield Finding("warning", "role", f"{role['role']} {what}: SELECT is all that is needed")
+    else:
+        yield Finding("ok", "role", f"{role['role']} can only read")
+    for table in examined.tables:
+        if table.kind in ("m", "f"):
+            what = "a materialised view: it is compared as of its last refresh" if table.kind == "m" else \
+                "a foreign table: it is not part of the snapshot"
+            yield Finding("warning", "tables", f"{table.schema}.{table.name} is {what}")
+
+
+def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[Finding]:
+    digest = choose_digest(examined.identity)
+    with session.transaction(examined.lockable):
+        session.identify()
+        prove_eyes(session, digest)
+        yield Finding("ok", "self-test", "finds exactly the drift that it plants")
+        sizes = {row["oid"]: row["estimated_rows"] for row in _sizes(session, examined)}
+        by_name = {(table.schema, table.name): sizes[table.oid] for table in examined.tables}
+        for name, entity in mapping.entities.items():
+            statements = EntityStatements(name, entity, examined.types[name], digest)
+            for side in SIDES:
+                scanned = sorted(_scanned_whole(session, statements, side, by_name))
+                if scanned:
+                    yield Finding("warning", f"indexes of {name}.{side}",
+                                  f"{', '.join(scanned)} is read whole for every drifting batch of tenants: an index "
+                                  f"that begins with {entity_tenant(mapping, name, side)} makes that faster")
+    rows = sum(sizes.values())
+    seconds = rows / _ROWS_PER_SECOND[digest.name]
+    yield Finding("ok", "estimated time", (
+        f"about {rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} digest "
+        "when the tables are in memory"
+    ))
+
+
+def entity_tenant(mapping: Mapping, name: str, side: str) -> str:
+    """The expression of the tenant on one side of an entity."""
+    relations = getattr(mapping.entities[name], side)
+    return str(relations[0].columns[TENANT_COLUMN])
+
+
+def _sizes(session: Session, examined: Examined) -> list[dict[str, Any]]:
+    oids = [table.oid for table in examined.tables]
+    return session.query(load_sql("table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
+
+
+def _scanned_whole(session: Session, statements: EntityStatements, side: str,
+                   rows: dict[tuple[str, str], int]) -> set[str]:
+    """Large tables that the planner reads whole to find one tenant: asked of the planner, not guessed from SQL."""
+    relations = getattr(statements.entity, side)
+    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statements.side(relations, of_tenants=True))
+    tenant = session.query(
+        sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(relations)),
+        statements.name,
+    )
+    wanted = {"tenants": [row["tenant"] for row in tenant]}
+    plan = session.query(query, statements.name, wanted)[0]["QUERY PLAN"]
+    found: set[str] = set()
+
+    def walk(node: dict[str, Any]) -> None:
+        if node.get("Node Type") == "Seq Scan" and rows.get((node["Schema"], node["Relation Name"]), 0) > _SMALL:
+            found.add(f"{node['Schema']}.{node['Relation Name']}")
+        for child in node.get("Plans", ()):
+            walk(child)
+
+    for root in json.loads(plan) if isinstance(plan, str) else plan:
+        walk(root["Plan"])
+    return found

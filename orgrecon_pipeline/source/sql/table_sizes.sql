@@ -1,0 +1,4 @@
+SELECT c.oid::bigint AS oid, greatest(c.reltuples, 0)::bigint AS estimated_rows,
+       pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS may_write
+FROM pg_catalog.pg_class AS c
+WHERE c.oid = ANY (%(oids)s::oid[])

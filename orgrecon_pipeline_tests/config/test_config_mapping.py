@@ -1,0 +1,104 @@
+"""The mapping file: strict, and every error one line with file, line, field and fix."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping, parse_mapping
+from orgrecon_pipeline.domain.errors import ConfigurationError
+
+DEFAULT = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")
+
+BROKEN = [
+    # what is replaced, by what, line, words of the message
+    ("key: [unit_id]", "key: []", 9, "entities.org_units.key: is empty: name at least one"),
+    ("key: [unit_id] ", "key: unit_id ", 9, "entities.org_units.key: must be a list"),
+    ("compare: [role]", "compare: [rolle]", 19, "source: columns lacks rolle: map it"),
+    ("compare: [role]", "compare: [role, role]", 21, "names role twice"),
+    ("compare: [role]", "compare: [user_id]", 19, "user_id is in the key already"),
+    ("key: [unit_id, user_id]", "key: [tenant_id, unit_id, user_id]", 19, "tenant_id is part of every key already"),
+    ("where: deleted_at", "were: deleted_at", 14, "is not a field: did you mean where"),
+    ("from: public.teams", "frm: public.teams", 12, "is not a field: did you mean from"),
+    ("window_days: 7", "window_days: seven", 28, "gate.window_days: must be a whole number"),
+    ("window_days: 7", "window_days: 0", 28, "gate.window_days: must be greater than or equal to 1"),
+    ("min_live_days: 0", "min_live_days: 8", 28, "the gate could never open"),
+    ("same_day: latest", "same_day: best", 28, "gate.same_day: must be 'latest' or 'worst'"),
+    ("version: 1", "version: 2", 3, "version: must be 1"),
+    ("kind: \"'team'\"", "kind: 3", 13, "columns.kind: must be text: put it in quotes"),
+    ("name: u.name", "name: ''", 17, "columns.name: is empty"),
+    ("  org_unit_memberships:\n", "  OrgUnit:\n", 19, "is not an identifier"),
+    ("shards:   []", "shards: [{name: a, source_env: 'postgres://u:hunter2@h/d', target_env: X}]", 31,
+     "is not the name of an environment variable"),
+    ("settle_seconds: 5", "settle_seconds: -5", 29, "scan.settle_seconds: must be greater than or equal to 0"),
+    ("settle_seconds: 5", "settle_seconds: .nan", 29, "scan.settle_seconds: must be a finite number"),
+    ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    key: [a]", 21, "found duplicate key"),
+    ("version: 1", "version: 1\n\t- x", 4, "correct the YAML"),
+    ("entities:", "entitys:", 7, "is not a field: did you mean entities"),
+]
+
+
+@pytest.mark.parametrize(("was", "becomes", "line", "words"), BROKEN)
+def test_errors_name_file_line_field_and_fix(was: str, becomes: str, line: int, words: str) -> None:
+    assert was in DEFAULT
+    with pytest.raises(ConfigurationError) as told:
+        parse_mapping(DEFAULT.replace(was, becomes, 1), "orgrecon.yaml")
+    message = str(told.value)
+    assert message.startswith(f"orgrecon.yaml:{line}: "), message
+    assert words in message
+    assert "\n" not in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "version: 1", "&a [*a]", "a: &x {<<: *x}", "a: &x {b: *x}", "\x00", "{" * 2000, "!!python/name:os.system x"])
+def test_what_is_no_mapping_at_all(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^m\.yaml:\d+: "):
+        parse_mapping(text, "m.yaml")
+
+
+def test_order_and_comments_do_not_change_the_digest() -> None:
+    digest = default_mapping().digest
+    same = DEFAULT.replace("compare: [name, kind, parent_id]", "compare: [parent_id, name, kind]  # in any order")
+    same = same.replace("key: [unit_id, user_id]", "key: [user_id, unit_id]")
+    same = same.replace("{tenant_id: tenant_id, unit_id: team_id,", "{unit_id: team_id, tenant_id: tenant_id,")
+    same = same.replace("settle_seconds: 5", "settle_seconds: 9").replace("window_days: 7", "window_days: 9")
+    assert same.count("#") > DEFAULT.count("#")
+    assert parse_mapping(same, "m").digest == digest
+
+
+@pytest.mark.parametrize(("was", "becomes"), [
+    ("where: deleted_at IS NULL", "where: deleted_at IS NOT NULL"),
+    ("compare: [role]", "compare: []"),
+    ("role: m.role", "role: lower(m.role)"),
+    ("from: public.tenants", "from: public.customers"),
+    ("shards:   []", "shards: [{name: eu, source_env: A, target_env: A}]"),
+])
+def test_what_is_compared_changes_the_digest(was: str, becomes: str) -> None:
+    assert parse_mapping(DEFAULT.replace(was, becomes, 1), "m").digest != default_mapping().digest
+
+
+def test_where_the_mapping_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_mapping(None, {}) == default_mapping()
+    for name, window in (("orgrecon.yaml", 8), ("by_environment.yaml", 9), ("by_option.yaml", 10)):
+        (tmp_path / name).write_text(DEFAULT.replace("window_days: 7", f"window_days: {window}"), encoding="utf-8")
+    environ = {"ORGRECON_MAPPING": "by_environment.yaml"}
+    assert load_mapping(None, {}).gate.window_days == 8
+    assert load_mapping(None, environ).gate.window_days == 9
+    assert load_mapping("by_option.yaml", environ).gate.window_days == 10
+
+
+@pytest.mark.parametrize("prepare", [
+    lambda path: None,
+    lambda path: path.mkdir(),
+    lambda path: path.write_bytes(b"\xff\xfe"),
+    lambda path: path.write_bytes(b" " * 2_000_000),
+], ids=["absent", "directory", "not UTF-8", "huge"])
+def test_a_file_that_cannot_be_read(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "m.yaml"
+    prepare(path)
+    with pytest.raises(ConfigurationError, match=r"^mapping .*m\.yaml: ") as told:
+        load_mapping(str(path), {})
+    assert "\n" not in str(told.value)

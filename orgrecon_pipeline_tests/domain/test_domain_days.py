@@ -1,0 +1,39 @@
+"""Days: one form, UTC, and nothing that merely looks like one."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+
+from orgrecon_pipeline.domain.days import days_between, days_ending, parse_day, utc_day
+from orgrecon_pipeline.domain.errors import UsageError
+
+
+@pytest.mark.parametrize("text", [
+    "20260101", "2026-W01-1", "2026-1-1", "2026-01-01 ", " 2026-01-01", "2026-01-01\n", "٢٠٢٦-٠١-٠١", "２０２６-０１-０１",
+    "2026-02-29", "2026-13-01", "2026-00-10", "2026-01-32", "0000-01-01", "../2026-01-01", "2026-01-01T00:00:00Z",
+    "26-01-01", "-2026-01-01", "today", "", "2026/01/01", "2026-01-01\x00",
+])
+def test_what_is_not_a_day(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a day: write it as YYYY-MM-DD") as told:
+        parse_day(text)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["2024-02-29", "2026-12-31", "2000-01-01", "9999-12-31"])
+def test_a_day(text: str) -> None:
+    assert parse_day(text).isoformat() == text
+
+
+def test_a_moment_belongs_to_its_utc_day() -> None:
+    in_kiritimati = datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    assert utc_day(in_kiritimati) == date(2025, 12, 31)
+    with pytest.raises(ValueError, match="naive"):
+        utc_day(datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_windows_cross_months_and_leap_days() -> None:
+    assert days_ending(date(2024, 3, 1), 3) == (date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1))
+    assert days_between(date(2025, 12, 31), date(2026, 1, 1)) == (date(2025, 12, 31), date(2026, 1, 1))
+    assert days_between(date(2026, 1, 2), date(2026, 1, 1)) == ()

@@ -1,0 +1,42 @@
+"""DSNs: every Postgres form, and no part of a broken one in a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.source.dsn import Dsn
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(("url", "parameters"), [
+    ("postgres://a:b@h/d", {"user": "a", "password": "b", "host": "h", "dbname": "d"}),
+    ("postgresql://h:5433/d?sslmode=require", {"host": "h", "port": "5433", "dbname": "d", "sslmode": "require"}),
+    ("postgresql+asyncpg://a:p%40%2F%25@h/d", {"user": "a", "password": "p@/%", "host": "h", "dbname": "d"}),
+    ("postgresql+psycopg2:///d?host=/var/run/postgresql", {"dbname": "d", "host": "/var/run/postgresql"}),
+    ("postgresql://h1:1,h2:2/d", {"host": "h1,h2", "port": "1,2", "dbname": "d"}),
+    ("postgresql://?service=legacy", {"service": "legacy"}),
+    ("  postgresql://h/d\n", {"host": "h", "dbname": "d"}),
+])
+def test_forms(url: str, parameters: dict[str, str]) -> None:
+    assert Dsn.parse(url, "DATABASE_URL").parameters == parameters
+
+
+@pytest.mark.parametrize("url", [
+    f"mysql://u:{SECRET}@h/d", f"u:{SECRET}@h/d", f"host=h password={SECRET}", f"postgresql://u:{SECRET}@@h/d",
+    f"postgresql://u:{SECRET}@h:port/d", f"postgresql://u:{SECRET}@h:99999/d", f"postgresql://u:{SECRET}%zz@h/d",
+    f"postgresql://h/d?passwort={SECRET}", f"postgresql://u:{SECRET}@[::1/d", "", f"postgresql:/u:{SECRET}@h/d",
+    f"postgresql://u:{SECRET}/x@h/d", f"postgresql://u:{SECRET}\x00@h/d",
+])
+def test_broken_ones_are_refused_without_telling_the_secret(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL") as told:
+        Dsn.parse(url, "DATABASE_URL")
+    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__ or told.value.__context__ is None
+    assert SECRET not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_the_repr_is_silent() -> None:
+    assert repr(Dsn.parse(f"postgresql://u:{SECRET}@h/d", "DATABASE_URL")) == "Dsn()"

@@ -1,0 +1,92 @@
+"""The shape of the code, held: who may import whom, what is lazy, and that nothing happens at import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "orgrecon_pipeline"
+ROOT = PACKAGE.name
+
+ALLOWED = {
+    "domain": set(),
+    "config": {"domain"},
+    "source": {"domain"},
+    "ledger": {"domain"},
+    "report": {"domain"},
+    "operations": {"config", "domain", "source", "ledger", "report", "version"},
+    "notify": {"config", "domain", "operations"},
+    "metrics": {"config", "domain", "ledger", "operations", "version"},
+    "demo": {"domain", "config", "source"},
+    "terminal": {"domain", "operations", "report"},
+    "defs": {"config", "domain", "ledger", "notify", "operations", "report", "demo"},
+    "cli": {"config", "defs", "demo", "domain", "ledger", "metrics", "notify", "operations", "report", "terminal",
+            "version"},
+    "definitions": {"defs"},
+    "__main__": {"cli"},
+    "version": set(),
+}
+STANDARD_AND_PYDANTIC = sys.stdlib_module_names | {"pydantic", "pydantic_core", ROOT}
+
+
+def modules() -> list[tuple[str, Path]]:
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))
+            if path.parent != PACKAGE or path.stem != "__init__"]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == ROOT else {node.module}
+    return found
+
+
+@pytest.mark.parametrize(("part", "path"), modules(), ids=lambda value: value.name if isinstance(value, Path) else value)
+def test_imports_follow_the_layers(part: str, path: Path) -> None:
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith(f"{ROOT}.")} - {part}
+    assert ours <= ALLOWED[part], f"{path.name} of {part} imports {sorted(ours - ALLOWED[part])}"
+
+
+def test_the_domain_is_pure() -> None:
+    for part, path in modules():
+        if part == "domain":
+            assert {name.split(".")[0] for name in imports(path)} <= STANDARD_AND_PYDANTIC, path
+
+
+def test_packages_are_empty_and_modules_small() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        assert not path.read_text(encoding="utf-8").strip(), path
+    long = {path.name: n for _, path in modules() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not long
+    assert not list(PACKAGE.rglob("utils.py"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["gate"], ["verify", "."], ["gate", "--format", "json"]])
+def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    probe = (
+        "import sys\n"
+        "from orgrecon_pipeline.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'dagster', 'pandas', 'numpy', 'alembic', 'apprise'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", probe, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_importing_reads_no_environment_and_connects_nowhere(tmp_path: Path) -> None:
+    """With an environment that would break whatever looked at it, every module can still be imported."""
+    names = [".".join((ROOT, *path.relative_to(PACKAGE).with_suffix("").parts)) for _, path in modules()
+             if "migrations" not in path.parts and path.name not in ("__init__.py", "__main__.py")]
+    probe = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ORGRECON_MAPPING": "/nowhere", "DATABASE_URL": "broken",
+               "ORGRECON_LEDGER_URL": "broken", "ORGRECON_START_DATE": "broken"}
+    subprocess.run([sys.executable, "-c", probe, *names], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())
