@@ -163,7 +163,7 @@ def _keep_undecided(context: Context, day: date, admission: _Admission, reason: 
         compared |= _identity_compared(admission.identity)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
-        reason=_sentence(reason), mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
+        reason=f"{reason}.", mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
         entities={name: EntityTotals.unknown() for name in context.mapping.entities}, compared=compared,
     )
     context.ledger.append(observation, (), (), ())
@@ -175,7 +175,7 @@ def _keep_comparison(context: Context, day: date, admission: _Admission, found: 
     verdict, reason = _verdict(context, day, found, coverage.reason)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
-        reason=_sentence(reason), mapping=context.mapping,
+        reason=f"{reason}.", mapping=context.mapping,
         tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
         compared={
             **_settings_compared(context.mapping),
@@ -201,9 +201,9 @@ def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str)
         evidence = context.ledger.evidence(day, context.mapping.gate.same_day)
         seen = [d for d, known in evidence.items() if known.saw_a_tenant]
         if seen:
-            return Verdict.INCONCLUSIVE, f"no tenant was found, though one was seen on {max(seen)}"
+            return Verdict.INCONCLUSIVE, f"No tenant was found, though one was seen on {max(seen)}"
     rows = sum((totals.source_rows or 0) + (totals.target_rows or 0) for totals in found.totals.values())
-    return Verdict.PASS, f"zero drift in {found.tenants_scanned} tenants, {rows} rows compared"
+    return Verdict.PASS, f"Zero drift in {found.tenants_scanned} tenants, {rows} rows compared"
 
 
 def _observation(*, mapping: Mapping, compared: dict[str, Any], **fields: Any) -> Observation:
@@ -231,7 +231,3 @@ def _identity_compared(identity: Identity) -> dict[str, Any]:
         "snapshot": identity.snapshot,
     }
     return {"source": side, "target": side}
-
-
-def _sentence(reason: str) -> str:
-    return reason[:1].upper() + reason[1:] + "."

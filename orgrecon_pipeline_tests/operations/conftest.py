@@ -63,6 +63,7 @@ def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]
     admin.execute(
         f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
+    admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # the role is the cluster's, and outlives a test
     admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
     dsn = company_database.replace("postgresql://postgres@", f"postgresql://{READER}@")
     return Site(admin, dsn, open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), tmp_path)

@@ -84,7 +84,7 @@ CASES = [
     # Coverage that is lost.
     Case("both sides are emptied", sql(EMPTY_BOTH_MODELS), INCONCLUSIVE, "coverage lost"),
     Case("both sides and the universe are emptied", sql(EMPTY_BOTH_MODELS, "TRUNCATE public.tenants"), INCONCLUSIVE,
-         "coverage lost: nothing is left on either side of entity 'org_units'"),
+         "coverage lost: nothing is left on either side of entity"),
     Case("one entity is emptied on both sides", sql("TRUNCATE public.team_members, public.org_unit_memberships"),
          INCONCLUSIVE, "entity 'org_unit_memberships'"),
     Case("a tenant is gone from both sides", lambda site: site.run(*REMOVE_ONE_TENANT), INCONCLUSIVE,
@@ -115,12 +115,6 @@ CASES = [
         f"public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)",
         f"UPDATE public.org_units SET name = U&'cafe\\0301' WHERE (tenant_id, legacy_id) = (SELECT {ONE_TENANT}, "
         f"min(id) FROM public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)"), FAIL, "1 drifting keys"),
-    Case("a collation that ignores case", sql(
-        "CREATE COLLATION public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
-        "ALTER TABLE public.team_members ALTER role TYPE text COLLATE public.ci",
-        "ALTER TABLE public.org_unit_memberships ALTER role TYPE text COLLATE public.ci",
-        "UPDATE public.org_unit_memberships SET role = upper(role) WHERE ctid = (SELECT min(ctid) FROM "
-        "public.org_unit_memberships)"), FAIL, "1 drifting keys"),
     Case("a revoked membership lives on", sql("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM "
                                               "public.team_members)"), FAIL, "1 drifting keys"),
 ]
