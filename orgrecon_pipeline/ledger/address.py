@@ -54,11 +54,13 @@ def _sqlite(rest: str) -> SqliteAddress:
             "the ledger's URL (ORGRECON_LEDGER_URL) names no file: write sqlite:///relative/path.db "
             "or sqlite:////absolute/path.db.")
     path = rest[1:]
-    if "?" in path or "#" in path:
+    if "?" in path:
         raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL): an SQLite ledger takes no parameters: "
-                                 "remove '?' and '#' and what follows.")
-    if path in ("", ":memory:") or "\x00" in path:
+                                 "remove '?' and what follows.")
+    if path in ("", ":memory:"):
         raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) must name a file: evidence is for ever.")
+    if "\x00" in path or any("\ud800" <= character <= "\udfff" for character in path):
+        raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) names a file that is not in UTF-8.")
     return SqliteAddress(Path(path))
 
 

@@ -13,12 +13,13 @@ from orgrecon_pipeline.domain.errors import OrgreconError
 _SQLITE = (
     ("locked", "another process has it locked: let that end and try again"),
     ("disk is full", "the disk is full: make room and try again"),
-    ("disk I/O error", "the disk reports an error: is it full, or a quota used up?"),
+    ("disk I/O error", "the disk reports an error: look whether it is full, or a quota used up"),
     ("readonly", "it is read-only: make the file and its directory writable"),
     ("unable to open", "the file cannot be opened or created: check its path and the permissions"),
     ("not a database", "the file is no SQLite database: name another file"),
     ("malformed", "the file is damaged: restore it, or rebuild it with orgrecon import"),
     ("append-only", "it is append-only"),
+    ("already exists", "it has tables without their revision: restore it, or rebuild it with orgrecon import"),
     ("no such", "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import"),
 )
 
@@ -38,6 +39,7 @@ _POSTGRES = {
     "08": "the connection was lost",
     "53": "the server is short of resources",
     "57": "the server ended the session",
+    "42P07": "it has tables without their revision: restore it, or rebuild it with orgrecon import",
     "23001": "it is append-only",
 }
 
@@ -54,12 +56,14 @@ _CONNECT = (
     ("resolve host", "the host name cannot be resolved"),
     ("translate host name", "the host name cannot be resolved"),
     ("Name or service not known", "the host name cannot be resolved"),
+    ("invalid", "a parameter of the URL has a value that is not allowed"),
     ("Connection refused", "nothing listens at that host and port"),
     ("No such file or directory", "there is no such socket"),
     ("timeout", "the server did not answer in time"),
     ("definition of service", "the service is not defined in pg_service.conf"),
     ("does not exist", "the database or role does not exist: create it"),
     ("SSL", "the TLS connection could not be made"),
+    ("lost", "the connection was lost"),
     ("closed", "the connection was lost"),
 )
 

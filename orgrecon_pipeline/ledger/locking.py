@@ -36,6 +36,9 @@ def _file_lock(ledger: Path, day: date) -> Iterator[None]:
     # The files stay: to remove one that another process is just opening would give the day to both.
     path = ledger.absolute().with_name(f"{ledger.name}.locks") / f"{day}.lock"
     lock = FileLock(path)
+    # Where the file system has no locks, filelock 4 would take to files that outlive a crash.
+    if hasattr(lock, "fallback_to_soft"):
+        lock = FileLock(path, fallback_to_soft=False)
     try:
         path.parent.mkdir(exist_ok=True)
         lock.acquire(timeout=0)

@@ -38,7 +38,8 @@ def open_ledger(url: str) -> Ledger:
         elif state.read_only:
             raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): "
                                      "name a database that can be written to.")
-    return Ledger(store)
+    # From here on the file is there: one that is taken away must not come back empty.
+    return Ledger(make_store(address, create=False))
 
 
 def open_existing(url: str) -> Ledger | None:
@@ -69,7 +70,7 @@ def _prepare_file(address: SqliteAddress) -> None:
         raise ConfigurationError(f"cannot open {address}: its directory cannot be made "
                                  f"({error.strerror}): name another path.") from None
     # SQLite opens what is write-protected without a word, and would fail when the evidence is to be kept.
-    protected = [path for path in (directory, address.path) if path.exists() and not os.access(path, os.W_OK)]
+    protected = [path for path in (directory, address.path) if os.path.exists(path) and not os.access(path, os.W_OK)]
     if protected:
         raise ConfigurationError(f"cannot open {address}: {protected[0]} is read-only: make it writable.")
 
