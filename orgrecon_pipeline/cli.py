@@ -240,6 +240,33 @@ def doctor(mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> i
 
 
 @app.command()
+def exporter(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9464,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 - scraped from outside the pod
+    mapping: MappingFile = None,
+) -> None:
+    """Serve the evidence as Prometheus metrics (/metrics, /healthz), read from the ledger at every scrape."""
+    from orgrecon_pipeline.metrics.exporter import make_exporter, serve
+    from orgrecon_pipeline.metrics.reading import open_collector
+
+    server = make_exporter(open_collector(_settings(mapping)), host=host, port=port)
+    terminal.say(f"metrics at http://{host}:{server.server_port}/metrics")
+    serve(server)
+
+
+@app.command()
+def metrics(
+    textfile: Annotated[Path, typer.Option(metavar="F", help="The file, such as orgrecon.prom.")],
+    mapping: MappingFile = None,
+) -> None:
+    """Write the metrics of this moment to a file, whole or not at all."""
+    from orgrecon_pipeline.metrics.reading import open_collector
+    from orgrecon_pipeline.metrics.textfile import write_textfile
+
+    write_textfile(textfile, open_collector(_settings(mapping)))
+
+
+@app.command()
 def demo(
     clean: Annotated[bool, typer.Option(help="Inject no drift: watch the gate open.")] = False,
     ui: Annotated[bool, typer.Option(help="Serve the Dagster UI on it afterwards.")] = False,

@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping as AnyMapping
 from datetime import date, datetime
 
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing
+from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import Snapshot
 from orgrecon_pipeline.operations.gate import current_gate
+from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
 
 # A baseline compares nothing and a restored database shows another day: neither says that the daily run works.
 _DAILY = (Provenance.LIVE, Provenance.SIMULATED)
+
+
+def open_collector(settings: Settings) -> EvidenceCollector:
+    """What publishes the ledger of the settings; a ledger that is not there yet is published as being down.
+
+    Raises:
+        ConfigurationError: when the mapping cannot be used.
+    """
+    mapping = load_mapping(settings.mapping_file, settings.environ)
+    clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
+    return EvidenceCollector(
+        lambda: read_snapshot(settings.ledger_url, mapping.gate, clock.now()), tuple(mapping.entities),
+        mapping.gate.window_days,
+    )
 
 
 def read_snapshot(ledger_url: str, policy: GatePolicy, now: datetime) -> Snapshot:
