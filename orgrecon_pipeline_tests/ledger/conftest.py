@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ledger_cases import Child
 
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
@@ -30,3 +31,17 @@ def ledger(ledger_url: str) -> Ledger:
 def both(tmp_path: Path, new_database: Callable[..., str]) -> tuple[Ledger, Ledger]:
     """An empty ledger on SQLite, and one on Postgres."""
     return open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), open_ledger(new_database())
+
+
+@pytest.fixture
+def child(ledger_url: str) -> Iterator[Callable[[str], Child]]:
+    """``child(code)`` starts a process beside this one; none outlives the test."""
+    started: list[Child] = []
+
+    def start(code: str) -> Child:
+        started.append(Child(ledger_url, code))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()

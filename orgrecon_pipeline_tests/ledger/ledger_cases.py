@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
+from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
@@ -93,3 +100,52 @@ def raised(action: Callable[[], object]) -> BaseException:
     except BaseException as error:
         return error
     raise AssertionError("nothing was raised")
+
+
+@contextlib.contextmanager
+def raw(url: str) -> Iterator[Any]:
+    """A connection to a ledger's database that knows nothing of ledgers; every statement is committed at once."""
+    if url.startswith("sqlite:///"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as plain:
+            yield plain
+    else:
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+
+
+class Child:
+    """A Python process that runs ``code`` with a ledger's URL in ``url``, and talks in lines."""
+
+    def __init__(self, url: str, code: str) -> None:
+        preamble = (
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); url = {url!r}\n"
+            "def say(line): print(line, flush=True)\n"
+            "def hear(): return sys.stdin.readline().strip()\n"
+        )
+        self.process = subprocess.Popen([sys.executable, "-c", preamble + code], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def says(self) -> str:
+        """The next line that the process prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the process ended: {self.process.communicate()[1]}")
+        return line.strip()
+
+    def tell(self, line: str = "go") -> None:
+        """Give the process a line to hear."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def ends(self) -> tuple[int, list[str]]:
+        """The exit code, negative for a signal, and the lines that were left."""
+        out, err = self.process.communicate(timeout=120)
+        sys.stderr.write(err)
+        return self.process.returncode, out.splitlines()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.kill()
+        self.process.communicate()
