@@ -49,7 +49,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("part", "path"), modules(), ids=lambda value: value.name if isinstance(value, Path) else value)
+@pytest.mark.parametrize(("part", "path"), modules(), ids=str)
 def test_imports_follow_the_layers(part: str, path: Path) -> None:
     ours = {name.split(".")[1] for name in imports(path) if name.startswith(f"{ROOT}.")} - {part}
     assert ours <= ALLOWED[part], f"{path.name} of {part} imports {sorted(ours - ALLOWED[part])}"

@@ -65,7 +65,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
     try:
         return Mapping.model_validate(_plain(tree))
     except RecursionError:
-        raise ConfigurationError(f"{name}:1: holds an alias of itself, or is nested too deeply: write it out.") from None
+        raise ConfigurationError(f"{name}:1: is nested too deeply, or in itself: write it out.") from None
     except ValidationError as invalid:
         errors = [_explained(tree, dict(error)) for error in invalid.errors(include_url=False)]
     line, message = min(errors)

@@ -66,7 +66,7 @@ def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
     return dg.DagsterInstance.get() if environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
 
 
-def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:  # type: ignore[type-arg]
+def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:
     [materialization] = result.asset_materializations_for_node(asset)
     return materialization.metadata
 

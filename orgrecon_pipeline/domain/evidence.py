@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 #: The four kinds of drift, in the order in which every table shows them.
 KINDS = ("missing", "unexpected", "mismatched", "duplicate")
@@ -124,6 +124,12 @@ class Observation(Frozen):
     tenants_with_drift: int | None = Field(ge=0)
     entities: dict[str, EntityTotals]
     compared: dict[str, Any]
+
+    @field_validator("entities")
+    @classmethod
+    def _in_order_of_name(cls, entities: dict[str, EntityTotals]) -> dict[str, EntityTotals]:
+        # The order decides that of a report's rows, and a record that was read back has only this one.
+        return dict(sorted(entities.items()))
 
     @property
     def saw_a_tenant(self) -> bool:

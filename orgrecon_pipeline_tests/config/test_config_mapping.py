@@ -52,7 +52,10 @@ def test_errors_name_file_line_field_and_fix(was: str, becomes: str, line: int, 
     assert "hunter2" not in message
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "version: 1", "&a [*a]", "a: &x {<<: *x}", "a: &x {b: *x}", "\x00", "{" * 2000, "!!python/name:os.system x"])
+@pytest.mark.parametrize("text", [
+    "", "[]", "3", "version: 1", "&a [*a]", "a: &x {<<: *x}", "a: &x {b: *x}", "\x00", "{" * 2000,
+    "!!python/name:os.system x",
+])
 def test_what_is_no_mapping_at_all(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^m\.yaml:\d+: "):
         parse_mapping(text, "m.yaml")
