@@ -15,8 +15,10 @@ SUFFIX = ".md"
 #: Far more than a report of the largest permitted breakdown.
 MAX_BYTES = 16 * 1024 * 1024
 
-# A year, month and day in some other spelling: "2026-1-1.md", "20260101.md", "2026_01_01.MD".
-_LIKE_A_DAY = re.compile(r"[0-9]{4}[-_. ]?[0-9]{1,2}[-_. ]?[0-9]{1,2}\.(?:md|markdown)", re.IGNORECASE)
+# A year, month and day in some other spelling, or a copy: "2026-1-1.md", "20260101.MD", "2026-01-01 (1).md".
+_LIKE_A_DAY = re.compile(
+    r"\s*\d{4}[-_. ]?\d{1,2}[-_. ]?\d{1,2}[^a-z]*(?:copy[^a-z]*)?\.(?:md|markdown)\s*", re.IGNORECASE
+)
 
 
 def file_name(day: date) -> str:

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from orgrecon_pipeline.domain.errors import UnsoundTrail
-from orgrecon_pipeline.domain.record import SCHEMA, Record, parse_instant
+from orgrecon_pipeline.domain.record import SCHEMA, Record
+from orgrecon_pipeline.report.consistency import contradiction
 from orgrecon_pipeline.report.files import MAX_BYTES, day_of, shown
 from orgrecon_pipeline.report.markdown import visible
 from orgrecon_pipeline.report.render import RECORD_PREFIX, RECORD_SUFFIX, render
@@ -50,6 +51,8 @@ def _read(path: Path) -> Record:
         text = content.decode("utf-8")
     except UnicodeDecodeError as broken:
         raise _Wrong(f"is not UTF-8 text (byte {broken.start + 1}): restore it from version control.") from None
+    if "\r" in text:
+        raise _Wrong("was edited: its line ends were changed (git's autocrlf does that): restore them to newlines.")
     record = _record(_record_line(text))
     if record.day != day:
         raise _Wrong(f"holds the record of {record.day}: a report belongs into the file of its own day.")
@@ -68,13 +71,15 @@ def _bytes(path: Path) -> bytes:
         raise _Wrong(f"cannot be read: {failure.strerror}.") from None
     except ValueError:
         raise _Wrong("cannot be read: its path holds a NUL character.") from None
-    with open(descriptor, "rb") as file:
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _Wrong("is not a regular file.")
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _Wrong("is not a regular file.")
+        with open(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
-        except OSError as failure:
-            raise _Wrong(f"cannot be read: {failure.strerror}.") from None
+    except OSError as failure:
+        raise _Wrong(f"cannot be read: {failure.strerror}.") from None
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise _Wrong(f"is larger than {MAX_BYTES // 1024 // 1024} MiB: no report is.")
     return content
@@ -116,24 +121,10 @@ def _record(line: str) -> Record:
         raise _Wrong("was edited: its record's digest does not belong to it.")
     if canonical != line:
         raise _Wrong("was edited: its record is not written in the canonical form.")
-    _check_fields(record)
+    wrong = contradiction(record)
+    if wrong:
+        raise _Wrong(f"contradicts itself: it {wrong}.")
     return record
-
-
-def _check_fields(record: Record) -> None:
-    """What the types alone do not say, and readers of a record rely on."""
-    for seen in record.observations:
-        try:
-            parse_instant(seen.observed_at)
-        except ValueError:
-            raise _Wrong("holds an observation whose time is no UTC time.") from None
-    if [seen.decides for seen in record.observations].count(True) != 1:
-        raise _Wrong("holds a record in which not exactly one observation decides the day.")
-    values = record.compared.get("values", {})
-    if not isinstance(values, dict) or not all(
-        isinstance(counts, dict) and all(isinstance(n, int) for n in counts.values()) for counts in values.values()
-    ):
-        raise _Wrong("holds a record whose compared.values are not counts per entity and column.")
 
 
 def _json(line: str) -> Any:

@@ -160,7 +160,6 @@ def _total(figures: Iterable[int | None]) -> int | None:
 
 def _banner(record: Record) -> Banner:
     is_open = record.gate.state is GateState.OPEN
-    counted = {provenance: record.counted.get(provenance, 0) for provenance in Provenance}
     always = (Provenance.LIVE, Provenance.BASELINE)
     earliest = record.gate.earliest_open_day
     return Banner(
@@ -168,14 +167,14 @@ def _banner(record: Record) -> Banner:
         state=record.gate.state.value,
         meaning=_meaning(record) if is_open else "The Phase 2 read cutover is blocked.",
         streak=f"{record.streak_days} of {record.window_days}",
-        counted=", ".join(f"{n} {p.value}" for p, n in counted.items() if n or p in always),
+        counted=", ".join(f"{n} {p.value}" for p, n in record.counted.items() if n or p in always),
         reason=prose(record.gate.reason),
         earliest_open_day=earliest.isoformat() + (" (this day)" if earliest == record.day else ""),
     )
 
 
 def _meaning(record: Record) -> str:
-    if record.counted.get(Provenance.SIMULATED, 0):
+    if record.counted[Provenance.SIMULATED]:
         return "This is a simulation: it unblocks nothing."
     if record.live_days < record.window_days:
         return (f"The Phase 2 read cutover is unblocked, but only {record.live_days} of the {record.window_days} "

@@ -1,0 +1,119 @@
+"""Whether a record agrees with itself: what its digest cannot tell, as anybody can compute a digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from typing import Literal
+
+from orgrecon_pipeline.domain.deciding import deciding
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
+
+SameDay = Literal["latest", "worst"]
+
+# What the record repeats of the observation that decides the day.
+_REPEATED = ("verdict", "provenance", "reason", "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest",
+             "orgrecon_version")
+
+
+def contradiction(record: Record) -> str | None:
+    """The first thing in which a record contradicts itself, as the rest of a sentence about it; None for none."""
+    return next(_contradictions(record), None)
+
+
+def observations_of(record: Record) -> list[Observation]:
+    """The observations that a record lists, as far as it tells of them.
+
+    Raises:
+        ValueError: when a time is none.
+    """
+    return [
+        Observation(
+            id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, reason=row.reason,
+            observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
+            orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
+            tenants_with_drift=row.tenants_with_drift, entities=row.entities, compared={},
+        )
+        for row in record.observations
+    ]
+
+
+def drift_of(entities: dict[str, EntityTotals]) -> dict[str, int | None]:
+    """Drifting keys per kind over all entities; None where one of them is not known."""
+    figures = {kind: [getattr(totals, kind) for totals in entities.values()] for kind in KINDS}
+    return {kind: None if None in counts else sum(counts) for kind, counts in figures.items()}
+
+
+def _contradictions(record: Record) -> Iterator[str]:
+    yield from _in_observations(record)
+    if record.verdict is Verdict.PASS and not _clean(record.entities, record.tenants_with_drift):
+        yield "is a PASS with drift, or with figures that are not known"
+    if any(row.drift for row in record.tenants) and record.verdict is Verdict.PASS:
+        yield "is a PASS with a tenant that drifts"
+    yield from _in_window(record)
+    if record.live_days != record.counted[Provenance.LIVE]:
+        yield "says another number of live days than its window shows"
+    values = record.compared.get("values", {})
+    if not isinstance(values, dict) or not all(
+        isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()
+    ):
+        yield "has compared.values that are not counts per entity and column"
+
+
+def _in_observations(record: Record) -> Iterator[str]:
+    for seen in record.observations:
+        try:
+            parse_instant(seen.observed_at)
+        except ValueError:
+            yield "has an observation whose time is no UTC time"
+            return
+        if seen.verdict is Verdict.MISSING:
+            yield "has an observation without a verdict"
+        if seen.verdict is Verdict.PASS and not _clean(seen.entities, seen.tenants_with_drift):
+            yield "has an observation that is a PASS with drift"
+    decides = [seen for seen in record.observations if seen.decides]
+    if len(decides) != 1:
+        yield "has not exactly one observation that decides the day"
+        return
+    for name in _REPEATED:
+        if getattr(record, name) != getattr(decides[0], name):
+            yield f"has another {name} than the observation that decides the day"
+    if len({seen.id for seen in record.observations}) != len(record.observations):
+        yield "lists an observation twice"
+    rules: tuple[SameDay, ...] = ("latest", "worst")
+    if decides[0].id not in {deciding(observations_of(record), rule).id for rule in rules}:  # type: ignore[union-attr]
+        yield "is decided by another observation than the rules say"
+
+
+def _in_window(record: Record) -> Iterator[str]:
+    window = record.window
+    if not window or window[-1].day != record.day:
+        yield "has a window that does not end with its day"
+        return
+    if any(later.day - earlier.day != timedelta(days=1) for earlier, later in pairwise(window)):
+        yield "has a window with days out of order"
+    if len(window) < record.window_days:
+        yield "has a window that is too short"
+    last = window[-1]
+    if (last.verdict, last.provenance, _figures(last)) != (
+        record.verdict, record.provenance, drift_of(record.entities)
+    ):
+        yield "says something else of its day in its window"
+    for row in window:
+        missing = row.verdict is Verdict.MISSING
+        if missing != (row.provenance is None) or (missing and set(_figures(row).values()) != {None}):
+            yield f"has a window in which {row.day} is half missing"
+        if row.eligible and row.verdict is not Verdict.PASS:
+            yield f"counts {row.day} as clean, which is {row.verdict.value}"
+        if row.verdict is Verdict.PASS and any(_figures(row).values()):
+            yield f"has a window in which {row.day} is a PASS with drift"
+
+
+def _figures(row: WindowDay) -> dict[str, int | None]:
+    return {kind: getattr(row, kind) for kind in KINDS}
+
+
+def _clean(entities: dict[str, EntityTotals], tenants_with_drift: int | None) -> bool:
+    return tenants_with_drift == 0 and all(count == 0 for count in drift_of(entities).values())
