@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotKept
@@ -24,62 +26,85 @@ def day_lock(store: Store, day: date) -> Iterator[None]:
     if isinstance(store.address, SqliteAddress):
         held = _file_lock(store.address.path, day)
     else:
-        held = _session_lock(store, day)
+        held = _transaction_lock(store, day)
     with held:
         yield
 
 
 @contextlib.contextmanager
 def _file_lock(ledger: Path, day: date) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    # The files stay: to remove one that another process is just opening would give the day to both.
-    path = ledger.absolute().with_name(f"{ledger.name}.locks") / f"{day}.lock"
-    lock = FileLock(path)
-    # Where the file system has no locks, filelock 4 would take to files that outlive a crash.
-    if hasattr(lock, "fallback_to_soft"):
-        lock = FileLock(path, fallback_to_soft=False)
+    ledger = ledger.resolve()  # one ledger is one lock, by whatever name it is called
+    path = ledger.with_name(f"{ledger.name}.{day}.lock")
     try:
-        path.parent.mkdir(exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise _already_running(day) from None
-    except (OSError, NotImplementedError) as error:
-        raise EvidenceNotKept(
-            f"cannot lock {day} beside the ledger {ledger}: {getattr(error, 'strerror', None) or 'no locks here'}."
-        ) from None
+        descriptor = _locked(path)
+    except OSError as error:
+        raise EvidenceNotKept(f"cannot lock {day} beside the ledger {ledger}: {error.strerror}.") from None
+    if descriptor is None:
+        raise _already_running(day)
     try:
         yield
     finally:
-        lock.release()
+        with contextlib.suppress(OSError):
+            if _is_named(descriptor, path):
+                path.unlink()  # while it is held: who has just opened it will find that it has lost its name
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a forked child has it open as well
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """The descriptor of the file, locked, or None when somebody else has it locked.
+
+    flock itself and no library: the lock must end with its process, and where the file system has no locks there
+    must be an error, and no file in their stead that outlives a crash.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed it after we had opened it: lock the one that has the name now
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
-def _session_lock(store: Store, day: date) -> Iterator[None]:
+def _transaction_lock(store: Store, day: date) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with told_as(EvidenceNotKept, f"cannot lock {day} in {store.address}"):
             connection = store.engine.connect()
             # Whatever became of the connection, what was done under the lock is done: the ledger bears two runs.
             stack.push(lambda *_: _close(connection))
-            # Autocommit: an hour of comparing is no open transaction to the server.
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            # Of a transaction: behind a transaction pooler a session outlives its client, and so would its lock.
+            # READ COMMITTED, and statements without parameters, keep no snapshot once they have ended: an hour of
+            # it holds up no vacuum. (A statement with parameters leaves its portal, and that its snapshot.)
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
             connection.execute(text(
-                "SELECT set_config(name, '0', false) FROM pg_settings "
-                "WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')"))
+                "SELECT set_config(name, '0', true) FROM pg_settings "
+                "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
             taken = connection.execute(
-                text("SELECT pg_try_advisory_lock(:class, :day)"), {"class": _ADVISORY_CLASS, "day": day.toordinal()}
-            ).scalar()
+                text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {day.toordinal()})")).scalar()
         if not taken:
             raise _already_running(day)
         yield
 
 
-def _close(connection: object) -> None:
-    # The session ends, and the lock with it.
-    with contextlib.suppress(SQLAlchemyError):
-        connection.invalidate()  # type: ignore[attr-defined]
-    with contextlib.suppress(SQLAlchemyError):
-        connection.close()  # type: ignore[attr-defined]
+def _close(connection: Connection) -> None:
+    # The first ends the lock; the other two do what is left where the connection is broken.
+    for step in (connection.rollback, connection.invalidate, connection.close):
+        with contextlib.suppress(SQLAlchemyError):
+            step()
 
 
 def _already_running(day: date) -> AlreadyRunning:
