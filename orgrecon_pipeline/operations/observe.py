@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
@@ -21,6 +24,8 @@ from orgrecon_pipeline.source.session import Identity
 from orgrecon_pipeline.version import __version__
 
 Progress = Callable[[str], None]
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,18 @@ def observe(
     with context.ledger.day_lock(day):
         admission = _Admission(context, day)
         try:
-            comparison = compare(
+            found = compare(
                 context.mapping, dsn, SOURCE_VARIABLE, exact=exact, admit=admission, progress=progress, wait=wait
             )
+            concluded = _conclude(context, day, admission, found)
         except CannotDecide as undecided:
-            return Secured(_keep_undecided(context, day, admission, undecided.reason), fresh=True)
-        return Secured(_keep_comparison(context, day, admission, comparison), fresh=True)
+            concluded = _undecided(context, day, admission, undecided.reason)
+        except OrgreconError:
+            raise
+        except Exception as error:  # a bug or no memory: the day must not look as if nobody had asked
+            concluded = _undecided(context, day, admission, _internal(error))
+        context.ledger.append(*concluded)
+        return Secured(concluded[0], fresh=True)
 
 
 def stamp_baseline(context: Context, day: date) -> Secured:
@@ -157,7 +168,20 @@ def _named(pin: dict[str, str]) -> str:
     return f"{pin['database']!a} on server {pin['system_identifier']}"
 
 
-def _keep_undecided(context: Context, day: date, admission: _Admission, reason: str) -> Observation:
+# What the ledger keeps of one attempt.
+_Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Sequence[CoverageEvent]]
+
+
+def _internal(error: Exception) -> str:
+    """Where an unforeseen error happened. Never its message, which may hold a row or a secret."""
+    places = [
+        f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents
+    ]
+    return f"internal error ({type(error).__name__} in {places[-1]}): nothing was decided, report it"
+
+
+def _undecided(context: Context, day: date, admission: _Admission, reason: str) -> _Concluded:
     compared = _settings_compared(context.mapping)
     if admission.identity is not None:
         compared |= _identity_compared(admission.identity)
@@ -166,11 +190,10 @@ def _keep_undecided(context: Context, day: date, admission: _Admission, reason: 
         reason=f"{reason}.", mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
         entities={name: EntityTotals.unknown() for name in context.mapping.entities}, compared=compared,
     )
-    context.ledger.append(observation, (), (), ())
-    return observation
+    return observation, (), (), ()
 
 
-def _keep_comparison(context: Context, day: date, admission: _Admission, found: Comparison) -> Observation:
+def _conclude(context: Context, day: date, admission: _Admission, found: Comparison) -> _Concluded:
     coverage = check_coverage(context.ledger, found, admission.provenance)
     verdict, reason = _verdict(context, day, found, coverage.reason)
     observation = _observation(
@@ -186,8 +209,7 @@ def _keep_comparison(context: Context, day: date, admission: _Admission, found: 
             "values": found.values,
         },
     )
-    context.ledger.append(observation, found.tenant_rows, found.samples, coverage.events)
-    return observation
+    return observation, found.tenant_rows, found.samples, coverage.events
 
 
 def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str) -> tuple[Verdict, str]:

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.drilldown import Drifting, drill_down, read_samples
 from orgrecon_pipeline.source.dsn import Dsn
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint
-from orgrecon_pipeline.source.preflight import Examined, examine, tables_read, tenants_statement
+from orgrecon_pipeline.source.preflight import examine, tenants_statement, unchanged
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Deadline, Identity, Session
 from orgrecon_pipeline.source.statements import Digest, EntityStatements
@@ -116,6 +116,7 @@ class _Comparing:
 
     def run(self, admit: Admit, started: float) -> Comparison:
         self.examined = examine(self.session, self.mapping)
+        self.progress(f"examined: {len(self.examined.tables)} tables, all there and readable")
         self.digest = choose_digest(self.examined.identity)
         self.statements = {
             name: EntityStatements(name, entity, self.examined.types[name], self.digest)
@@ -124,12 +125,13 @@ class _Comparing:
         with self.session.transaction(self.examined.lockable):
             identity = self.session.identify()
             admit(identity)
+            unchanged(self.session, self.mapping, self.examined)
             prove_eyes(self.session, self.digest)
             declared = self._declared()
             prints = {name: self._fingerprint(name) for name in self.statements}
             first = {name: self._first_read(name, prints[name]) for name in self.statements}
             rows = {name: self._rows_of(name, prints, first) for name in self.statements}
-            self._same_tables(self.examined)
+            unchanged(self.session, self.mapping, self.examined)
             if not self.mapping.scan.rechecks:
                 self._read_samples(first)
         left, rechecks = self._recheck(first, prints)
@@ -189,11 +191,6 @@ class _Comparing:
             known.update({r["tenant"]: SideRows(r["source_rows"], r["target_rows"]) for r in counted})
         return known
 
-    def _same_tables(self, expected: Examined) -> None:
-        read = {table.oid for table in tables_read(self.session)}
-        if read - {table.oid for table in expected.tables}:
-            raise CannotDecide("a table was replaced while the comparison began: run it again")
-
     def _recheck(self, first: dict[str, dict[str, Drifting]],
                  prints: dict[str, Fingerprints]) -> tuple[dict[str, dict[str, Drifting]], int]:
         """What is left of the first read's drift after the rechecks, and how many were made."""
@@ -212,7 +209,7 @@ class _Comparing:
                     )
                     for name, found in left.items()
                 }
-                self._same_tables(self.examined)
+                unchanged(self.session, self.mapping, self.examined)
                 if done + 1 == scan.rechecks:
                     self._read_samples(left)
         return left, scan.rechecks if any(first.values()) else 0

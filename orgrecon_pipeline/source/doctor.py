@@ -100,8 +100,8 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
     rows = sum(sizes.values())
     seconds = rows / _ROWS_PER_SECOND[digest.name]
     yield Finding("ok", "estimated time", (
-        f"about {rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} digest "
-        "when the tables are in memory"
+        f"about {rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} "
+        "digest when the tables are in memory"
     ))
 
 

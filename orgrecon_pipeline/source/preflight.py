@@ -60,12 +60,34 @@ def examine(session: Session, mapping: Mapping) -> Examined:
     """
     with session.transaction():
         identity = session.identify()
-        described = {name: _describe_entity(session, name, entity) for name, entity in mapping.entities.items()}
-        if mapping.tenants:
-            session.describe(tenants_statement(mapping.tenants, limit=0), "tenants")
-        known = _types(session, {oid for entity in described.values() for cell in entity.values() for _, oid in cell})
-        types = {name: _agreed(name, cells, known) for name, cells in described.items()}
+        types = column_types(session, mapping)
         return Examined(identity, types, tables_read(session))
+
+
+def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
+    """Hold the open transaction, whose tables are locked, against what the preflight found.
+
+    Raises:
+        CannotDecide: when a table was replaced or altered in between.
+    """
+    if column_types(session, mapping) != examined.types:
+        raise CannotDecide("a table was altered while the comparison was under way: run it again")
+    expected = {table.oid for table in examined.tables}
+    if {table.oid for table in tables_read(session)} - expected:
+        raise CannotDecide("a table was replaced while the comparison was under way: run it again")
+
+
+def column_types(session: Session, mapping: Mapping) -> dict[str, dict[str, ColumnType]]:
+    """The type of each column by entity and name, the same on both sides.
+
+    Raises:
+        CannotDecide: when a table, column or permission is missing, or the sides have different types.
+    """
+    described = {name: _describe_entity(session, name, entity) for name, entity in mapping.entities.items()}
+    if mapping.tenants:
+        session.describe(tenants_statement(mapping.tenants, limit=0), "tenants")
+    known = _types(session, {oid for entity in described.values() for cell in entity.values() for _, oid in cell})
+    return {name: _agreed(name, cells, known) for name, cells in described.items()}
 
 
 def tables_read(session: Session) -> tuple[TableRead, ...]:

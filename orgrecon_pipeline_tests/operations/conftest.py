@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,25 @@ class Site:
         return observe(context, context.clock.today(), **how).observation
 
 
-@pytest.fixture
-def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
-    """Twelve tenants of few people, without drift."""
-    admin = connect(company_database)
-    seed(admin, tenants=12, users_per_tenant=8)
+def site_of(admin: psycopg.Connection[Any], dsn: str, place: Path, *, tenants: int = 12) -> Site:
+    """A company of few people without drift in a database that has the tables, and a role that can only read it."""
+    seed(admin, tenants=tenants, users_per_tenant=8)
     admin.execute(
         f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
     admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # the role is the cluster's, and outlives a test
     admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-    dsn = company_database.replace("postgresql://postgres@", f"postgresql://{READER}@")
-    return Site(admin, dsn, open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), tmp_path)
+    reading = dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")
+    return Site(admin, reading, open_ledger(f"sqlite:///{place / 'ledger.db'}"), place)
+
+
+@pytest.fixture
+def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
+    """Twelve tenants of few people, without drift."""
+    return site_of(connect(company_database), company_database, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def template_sql() -> str:
+    """What makes the tables of the default mapping."""
+    return (files("orgrecon_pipeline.demo") / "company.sql").read_text(encoding="utf-8")

@@ -59,7 +59,8 @@ CASES = [
         RLS, "CREATE POLICY p ON public.org_units USING (tenant_id = current_setting('app.tenant', true))"),
         INCONCLUSIVE, "row-level security"),
     Case("forced row-level security against the owner", sql(
-        f"ALTER TABLE public.org_units OWNER TO {READER}", RLS, "ALTER TABLE public.org_units FORCE ROW LEVEL SECURITY"),
+        f"ALTER TABLE public.org_units OWNER TO {READER}", RLS,
+        "ALTER TABLE public.org_units FORCE ROW LEVEL SECURITY"),
         INCONCLUSIVE, "row-level security"),
     # Tables that are not what they were.
     Case("permission denied on one table", sql(f"REVOKE SELECT ON public.org_unit_memberships FROM {READER}"),
