@@ -172,6 +172,7 @@ def _instance_script(environ: dict[str, str], script: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_plain_host_instance_keeps_a_real_run_on_postgres(instance: dict[str, str], tmp_path: Path) -> None:
     report = ["-m", "orgrecon_pipeline", "report", "--baseline", "--output-dir", str(tmp_path / "reports")]
     done = subprocess.run([sys.executable, *report], env=instance, cwd=tmp_path, capture_output=True, text=True,
