@@ -43,11 +43,17 @@ class Store:
         Raises:
             ConfigurationError: when the ledger cannot be read.
         """
-        with told_as(ConfigurationError, f"cannot read {self.address}"), self.engine.connect() as connection:
-            if isinstance(self.address, PostgresAddress):
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            with connection.begin():
-                yield connection
+        try:
+            with told_as(ConfigurationError, f"cannot read {self.address}"), self.engine.connect() as connection:
+                if isinstance(self.address, PostgresAddress):
+                    connection = connection.execution_options(
+                        isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                with connection.begin():
+                    yield connection
+        except ValueError:
+            # No day, no JSON, no verdict: the words of such an error quote the value.
+            raise ConfigurationError(f"cannot read {self.address}: it holds values that orgrecon did not write: "
+                                     "restore it, or rebuild it with orgrecon import.") from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
