@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -12,16 +13,22 @@ from typing import Any
 import psycopg
 import pytest
 
+from orgrecon_pipeline.demo import wheel
 from orgrecon_pipeline.demo.server import EmbeddedServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _numbers = itertools.count(1)
 
+#: Names the ``bin`` directory of another PostgreSQL, to run the tests on that version.
+OTHER_BINARIES = "ORGRECON_TEST_POSTGRES"
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """The embedded server of this test process."""
+    if other := os.environ.get(OTHER_BINARIES):
+        wheel.binaries = lambda: Path(other)
     # Not in pytest's own directory: that keeps the last sessions' files, and only root itself may pass through it.
     with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as running:
         yield running
