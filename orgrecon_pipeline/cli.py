@@ -102,7 +102,7 @@ def report(
     """Compare a UTC day, keep the evidence, write its report. Exits 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
     settings = _settings(mapping, output_dir)
     day = parse_day(date) if date is not None else None
-    load_mapping(settings.mapping_file, os.environ)  # a broken mapping is told before anything heavy is loaded
+    # A broken request is told before anything heavy is loaded.
     from orgrecon_pipeline.operations.report_day import check_request
 
     day = check_request(settings, day, baseline=baseline)
@@ -112,6 +112,8 @@ def report(
         run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact)
     if run.note:
         terminal.say(run.note)
+    if run.verdict is Verdict.INCONCLUSIVE:
+        terminal.say(run.reason)
     from orgrecon_pipeline.report.read import read_report
 
     record = read_report(run.path)
@@ -119,6 +121,8 @@ def report(
         terminal.print_json(record.as_json_value())
     else:
         terminal.show_report(record, run.path)
+    if baseline:  # stamped, or nothing was done because there is better: either way as asked
+        return 0
     # A rerun that could not decide leaves the day as it was, but must not look like a success.
     return max(_EXIT[run.verdict], _EXIT[record.verdict])
 
@@ -156,6 +160,26 @@ def verify(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: Fo
     else:
         terminal.show_verification(verification)
     return 0 if verification.sound else 1
+
+
+@app.command()
+def sync(
+    source: Annotated[Path, typer.Argument(metavar="SRC")],
+    target: Annotated[Path, typer.Argument(metavar="DST")],
+    format: FormatOption = Format.TEXT,
+) -> int:
+    """Take the sound reports of SRC (the cluster's volume) over into DST (the repository). Exits 1 on a conflict."""
+    from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
+    from orgrecon_pipeline.operations.sync import sync_trail
+
+    synced = sync_trail(source, target, clock_of(os.environ.get(SIMULATED_NOW_VARIABLE)).today())
+    if format is Format.JSON:
+        terminal.print_json(synced.as_json_value())
+    else:
+        terminal.show_lines(synced.lines())
+    for line in (*synced.conflicts, *synced.disagreements):
+        terminal.say(line)
+    return 1 if synced.conflicts else 0
 
 
 @app.command("import")
