@@ -1,0 +1,82 @@
+"""Writes one report again and again, each time killed by SIGKILL at another system call; run as a script.
+
+``kill_points.py DIRECTORY NEW``: for every call and for the moments before it, half-way through it and after it, copies
+DIRECTORY/start to DIRECTORY/<number>, lets a forked process write the record of the file NEW there and kill itself.
+Prints one line per attempt: the number, the call, the moment, and whether it was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report import write
+from orgrecon_pipeline.report.read import read_report
+
+CALLS = {"open", "write", "fsync", "replace", "unlink", "close", "stat", "fstat", "listdir"}
+
+
+class DeadlyOs:
+    """The module ``os`` with a counter, and a bullet for one call."""
+
+    def __init__(self, victim: int, moment: str) -> None:
+        self.victim, self.moment, self.count, self.name = victim, moment, 0, ""
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in CALLS:
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            if self.count != self.victim:
+                return real(*args, **kwargs)
+            os.write(3, name.encode())
+            if self.moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.moment == "half-way" and name == "write":
+                args = (args[0], args[1][: len(args[1]) // 2])
+            try:
+                return real(*args, **kwargs)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return call
+
+
+def attempt(directory: Path, record: Record, victim: int, moment: str) -> tuple[str, bool]:
+    """The call that was the last, and whether the process died by it."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(send, 3)
+        write.os = DeadlyOs(victim, moment)  # type: ignore[attr-defined, assignment]
+        write.write_report(directory, record)
+        os._exit(0)
+    os.close(send)
+    _, status = os.waitpid(child, 0)
+    with open(receive, "rb") as pipe:
+        name = pipe.read().decode()
+    return name, os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def main(base: Path, new: Path) -> None:
+    record = read_report(new)
+    number = 0
+    for moment in ("before", "half-way", "after"):
+        victim, killed = 0, True
+        while killed:
+            victim, number = victim + 1, number + 1
+            directory = base / str(number)
+            shutil.copytree(base / "start", directory, symlinks=True)
+            name, killed = attempt(directory, record, victim, moment)
+            print(number, name or "-", moment, killed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
