@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from orgrecon_pipeline import terminal
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError

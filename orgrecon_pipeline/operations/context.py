@@ -30,12 +30,26 @@ class Context:
         """The database of an environment variable.
 
         Raises:
-            ConfigurationError: when it is not set, or is no Postgres URL.
+            ConfigurationError: when it is not set, or is no Postgres URL, or is not all that is to be compared.
         """
-        text = self.environ.get(variable)
-        if not text:
-            raise ConfigurationError(
-                f"{variable} is not set: set it to postgresql://user:password@host:5432/database, "
-                "or use --baseline where there is no database yet."
-            )
-        return Dsn.parse(text, variable)
+        return one_database(self.mapping, self.environ, variable)
+
+
+def one_database(mapping: Mapping, environ: AnyMapping[str, str], variable: str = SOURCE_VARIABLE) -> Dsn:
+    """The database that holds both models.
+
+    Raises:
+        ConfigurationError: when the environment names none, or when there are more: comparing a part and calling it
+            the whole would be a false PASS.
+    """
+    if environ.get(TARGET_VARIABLE):
+        raise ConfigurationError(f"{TARGET_VARIABLE} is set, but two databases cannot be compared yet: unset it.")
+    if mapping.shards:
+        raise ConfigurationError("the mapping names shards, but several databases cannot be compared yet: remove them.")
+    text = environ.get(variable)
+    if not text:
+        raise ConfigurationError(
+            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, "
+            "or use --baseline where there is no database yet."
+        )
+    return Dsn.parse(text, variable)

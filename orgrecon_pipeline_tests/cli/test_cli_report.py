@@ -218,3 +218,46 @@ def test_a_baseline_is_the_same_bytes_and_replaces_nothing_live(
     # A new ledger, as in CI: the report that lies there is all that is known, and it is enough.
     fresh = orgrecon(tmp_path, "report", "--baseline", ORGRECON_LEDGER_URL="sqlite:///fresh/ledger.db")
     assert (fresh.returncode, path.read_bytes()) == (0, written)
+
+
+@pytest.mark.parametrize(("environ", "mapping", "words"), [
+    ({"ORGRECON_TARGET_DATABASE_URL": "postgresql://h/d"}, "", "two databases cannot be compared yet"),
+    ({}, "shards: [{name: eu, source_env: EU, target_env: EU}]", "several databases cannot be compared yet"),
+])
+def test_a_part_is_never_taken_for_the_whole(
+    company_database: str, tmp_path: Path, environ: dict[str, str], mapping: str, words: str
+) -> None:
+    text = (Path(sys.modules[default_mapping.__module__].__file__ or "").parent / "default_mapping.yaml").read_text()
+    (tmp_path / "orgrecon.yaml").write_text(text.replace("shards:   []", mapping), encoding="utf-8")
+    for command in ("report", "doctor"):
+        run = orgrecon(tmp_path, command, **environ, DATABASE_URL=company_database)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert words in run.stderr
+        assert run.stderr.count("\n") == 1
+
+
+def test_a_baseline_over_a_failed_live_day_changes_nothing_and_exits_0(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+) -> None:
+    admin = connect(company_database)
+    seed(admin, tenants=2, users_per_tenant=4)
+    inject(admin, Fault.WRONG_ROLE)
+    live = orgrecon(tmp_path, "report", "--mapping", str(impatient), DATABASE_URL=company_database)
+    assert live.returncode == 1, live.stderr
+    assert orgrecon(tmp_path, "report", "--baseline").returncode == 0
+
+
+def test_an_undecided_rerun_exits_3_and_leaves_the_day_as_it_was(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+) -> None:
+    admin = connect(company_database)
+    seed(admin, tenants=2, users_per_tenant=4)
+    arguments = ("report", "--mapping", str(impatient), "--format", "json")
+    assert orgrecon(tmp_path, *arguments, DATABASE_URL=company_database).returncode == 0
+    admin.execute("ALTER TABLE org_units RENAME TO renamed")
+    run = orgrecon(tmp_path, *arguments, DATABASE_URL=company_database)
+    record = json.loads(run.stdout)
+    assert (run.returncode, record["verdict"]) == (3, "PASS")
+    assert [seen["verdict"] for seen in record["observations"]] == ["PASS", "INCONCLUSIVE"]
+    assert "a table does not exist" in run.stderr
+    assert run.stderr.count("\n") == 1
