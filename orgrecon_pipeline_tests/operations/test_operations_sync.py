@@ -300,7 +300,7 @@ def test_a_run_that_is_killed_leaves_whole_reports_and_the_next_one_completes(
     write_all(places[0], History(observation(day) for day in days))
     process = subprocess.Popen(orgrecon("sync", *places), env=environ, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while not contents(places[1]) and process.poll() is None and time.monotonic() < until:
+    while not list(places[1].glob("*.md")) and process.poll() is None and time.monotonic() < until:
         pass
     process.kill()
     process.wait()
