@@ -1,17 +1,19 @@
-"""The assets of a day, and the gate. Each reads its partition, calls one function, and describes the result.
+"""The assets of a day. Each reads its partition, calls one function, and describes the result.
+
+A run has one day, or a range of days ("Single run" in the UI's launch dialog): a year of rendering again is one run.
 
 No ``from __future__ import annotations`` here: Dagster finds config and resources by the annotations themselves.
 """
 
 import logging
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from orgrecon_pipeline.defs import describe
 from orgrecon_pipeline.defs.failures import told_in_one_line
+from orgrecon_pipeline.defs.ranges import Done, days_of, finished, refuse_holes
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
     ClockResource,
@@ -19,9 +21,7 @@ from orgrecon_pipeline.defs.resources import (
     SourceResource,
     open_context,
 )
-from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.operations.gate import current_gate
 from orgrecon_pipeline.operations.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.publish import judge_day, publish
 from orgrecon_pipeline.operations.summary import summarise
@@ -41,9 +41,8 @@ class DayConfig(dg.Config):
 
 
 def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
-    """The five assets over the given partitions."""
-    common: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS}
-    daily: dict[str, Any] = {**common, "partitions_def": partitions}
+    """The four assets over the given partitions."""
+    daily: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "partitions_def": partitions}
 
     @dg.asset(
         **daily, kinds={"postgres", "python"}, pool="observation",
@@ -63,27 +62,28 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
             context.log.info(line)
             progress_log.info(line)
 
+        done = []
         with told_in_one_line():
-            work = open_context(source, ledger, audit_directory, clock)
-            day = parse_day(context.partition_key)
+            work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
             for refused in import_trail(work.ledger, work.output_dir, only_unknown=True).refused:
                 progress(f"not imported: {refused}")
-            if config.baseline:
-                secured = stamp_baseline(work, day)
-            else:
-                secured = observe(work, day, exact=config.exact, progress=progress)
-            table = work.ledger.tenant_drift(secured.observation.id)
-        if secured.note:
-            progress(secured.note)
-        observation = secured.observation
-        return dg.MaterializeResult(
-            metadata=describe.observation(observation, table, secured.note),
-            data_version=dg.DataVersion(observation.id),
-            check_results=[dg.AssetCheckResult(
-                check_name="observation_complete", passed=observation.verdict.decided,
-                metadata={"verdict": observation.verdict.value, "reason": observation.reason},
-            )],
-        )
+            days = days_of(context)
+            if not config.baseline:
+                refuse_holes(work, days)
+            for day in days:
+                if config.baseline:
+                    secured = stamp_baseline(work, day)
+                else:
+                    secured = observe(work, day, exact=config.exact, progress=progress)
+                if secured.note:
+                    progress(secured.note)
+                seen = secured.observation
+                table = work.ledger.tenant_drift(seen.id)
+                done.append(Done(
+                    day, describe.observation(seen, table, secured.note), seen.id, seen.verdict.decided,
+                    {"verdict": seen.verdict.value, "reason": seen.reason},
+                ))
+        return finished(context, "observation_complete", done)
 
     @dg.asset(
         **daily, deps=[tenant_drift], kinds={"pandas"},
@@ -95,20 +95,19 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         audit_directory: AuditDirectory, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The day in figures: drift by entity and kind, and the tenants that drift most."""
+        done = []
         with told_in_one_line():
             work = open_context(source, ledger, audit_directory, clock)
-            observation = describe.decided(work, parse_day(context.partition_key))
-            summary = summarise(observation, work.ledger.tenant_drift(observation.id))
-        return dg.MaterializeResult(
-            metadata=describe.summary(observation, summary),
-            check_results=[dg.AssetCheckResult(
-                check_name="zero_drift", passed=observation.verdict is Verdict.PASS,
-                metadata={"verdict": observation.verdict.value, "reason": observation.reason,
-                          **summary.drift},
-            )],
-        )
+            for day in days_of(context):
+                seen = describe.decided(work, day)
+                summary = summarise(seen, work.ledger.tenant_drift(seen.id))
+                done.append(Done(
+                    day, describe.summary(seen, summary), seen.id, seen.verdict is Verdict.PASS,
+                    {"verdict": seen.verdict.value, "reason": seen.reason, **summary.drift},
+                ))
+        return finished(context, "zero_drift", done)
 
-    @dg.asset(**daily, deps=[dg.AssetDep(daily_summary)], kinds={"python"})
+    @dg.asset(**daily, deps=[daily_summary], kinds={"python"})
     def rolling_window(
         context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
         audit_directory: AuditDirectory, clock: ClockResource,
@@ -116,8 +115,8 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         """The last seven days as of this day: verdicts, drift, streak. Days without evidence are MISSING."""
         with told_in_one_line():
             work = open_context(source, ledger, audit_directory, clock)
-            judgement = judge_day(work.ledger, parse_day(context.partition_key))
-        return dg.MaterializeResult(metadata=describe.judgement(judgement))
+            done = [Done(day, describe.judgement(judge_day(work.ledger, day))) for day in days_of(context)]
+        return finished(context, None, done)
 
     @dg.asset(
         **daily, deps=[rolling_window], kinds={"markdown", "jinja"},
@@ -129,44 +128,17 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         audit_directory: AuditDirectory, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The day's report in the audit directory, one markdown file a day, overwritten by a rerun."""
+        done = []
         with told_in_one_line():
             work = open_context(source, ledger, audit_directory, clock)
-            published = publish(work, parse_day(context.partition_key))
-            read_back = read_report(published.path)
-        return dg.MaterializeResult(
-            metadata=describe.report(published),
-            data_version=dg.DataVersion(published.record.digest),
-            check_results=[dg.AssetCheckResult(
-                check_name="report_sound", passed=read_back.digest == published.record.digest,
-                metadata={"digest": read_back.digest},
-            )],
-        )
+            days = days_of(context)
+            for day in days:
+                published = publish(work, day)
+                read_back = read_report(published.path)
+                done.append(Done(
+                    day, describe.report(published, with_text=len(days) == 1), published.record.digest,
+                    read_back.digest == published.record.digest, {"digest": read_back.digest},
+                ))
+        return finished(context, "report_sound", done)
 
-    @dg.asset(
-        **common, deps=[markdown_report], kinds={"python"},
-        check_specs=[dg.AssetCheckSpec(
-            "seven_day_zero_delta", asset="drift_gate",
-            description="The signal of the gate: passed exactly when the Phase 2 read cutover may go ahead. "
-                        "It says nothing after valid_until.",
-        )],
-    )
-    def drift_gate(
-        context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: AuditDirectory, clock: ClockResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """The 7-day zero-delta gate as of now, whatever day was materialised."""
-        with told_in_one_line():
-            work = open_context(source, ledger, audit_directory, clock)
-            policy = work.mapping.gate
-            days = work.ledger.evidence(date.max, policy.same_day)
-            answer = current_gate(days, policy, work.clock.now())
-        metadata = describe.gate(answer)
-        return dg.MaterializeResult(
-            metadata=metadata,
-            check_results=[dg.AssetCheckResult(
-                check_name="seven_day_zero_delta", passed=answer.open, severity=dg.AssetCheckSeverity.ERROR,
-                metadata=metadata,
-            )],
-        )
-
-    return [tenant_drift, daily_summary, rolling_window, markdown_report, drift_gate]
+    return [tenant_drift, daily_summary, rolling_window, markdown_report]

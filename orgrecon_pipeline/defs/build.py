@@ -2,41 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
 from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.defs import dev_demo
 from orgrecon_pipeline.defs.assets import day_assets
-from orgrecon_pipeline.defs.jobs import day_job
+from orgrecon_pipeline.defs.day_sensors import day_sensors
+from orgrecon_pipeline.defs.gate_asset import drift_gate
+from orgrecon_pipeline.defs.gate_sensors import gate_sensors
+from orgrecon_pipeline.defs.jobs import day_job, gate_job
 from orgrecon_pipeline.defs.partitions import daily_partitions
-from orgrecon_pipeline.defs.resources import AuditDirectory, ClockResource, LedgerResource, SourceResource
+from orgrecon_pipeline.defs.resources import (
+    AuditDirectory,
+    ClockResource,
+    LedgerResource,
+    NotifierResource,
+    SourceResource,
+)
+from orgrecon_pipeline.defs.schedules import every_utc_day
+from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
+from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE
+from orgrecon_pipeline.operations.owed_days import reobserve_every
+
+SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"
+REOBSERVE_VARIABLE = "ORGRECON_REOBSERVE_HOURS"
+
+_SENSOR_SECONDS = 60
 
 
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
-    """Assets, checks, job, schedule, sensors and resources.
+    """Assets, checks, jobs, schedule, sensors and resources.
 
     Args:
         environ: the environment that decides; secrets in it are passed on by the variable's name only.
+
+    Raises:
+        UsageError: when a variable of ours cannot be understood.
     """
     partitions = daily_partitions(environ)
+    seconds = _sensor_seconds(environ)
+    return dg.Definitions(
+        assets=_with_code_references([*day_assets(partitions), drift_gate]),
+        jobs=[day_job(), gate_job()],
+        schedules=[every_utc_day],
+        sensors=[
+            *day_sensors(partitions, every_seconds=seconds,
+                         reobserve=reobserve_every(environ.get(REOBSERVE_VARIABLE))),
+            *gate_sensors(every_seconds=seconds),
+        ],
+        resources=_resources(environ),
+    )
+
+
+def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[Any]:
+    """The assets with a link to their code; the function is a beta of Dagster's, and says so on every call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.with_source_code_references(assets)
+
+
+def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
     settings = read_settings(environ)
 
     def secret(variable: str) -> str | None:
         return dg.EnvVar(variable) if environ.get(variable) else None
 
-    return dg.Definitions(
-        assets=day_assets(partitions),
-        jobs=[day_job()],
-        resources={
-            "source": SourceResource(
-                database_url=secret(SOURCE_VARIABLE),
-                target_database_url=secret(TARGET_VARIABLE),
-                mapping_file=settings.mapping_file,
-            ),
-            "ledger": LedgerResource(url=secret("ORGRECON_LEDGER_URL") or settings.ledger_url),
-            "audit_directory": AuditDirectory(path=str(settings.output_dir)),
-            "clock": ClockResource(simulated_now_file=environ.get("ORGRECON_SIMULATED_NOW_FILE") or None),
-        },
-    )
+    clock = ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None)
+    if dev_demo.demo_wanted(environ):
+        place = dev_demo.DIRECTORY.absolute()
+        return {
+            "source": SourceResource(demo_directory=str(place)),
+            "ledger": LedgerResource(url=f"sqlite:///{place / 'ledger.db'}"),
+            "audit_directory": AuditDirectory(path=str(place / "reports")),
+            "clock": clock,
+            "notifier": NotifierResource(),
+        }
+    return {
+        "source": SourceResource(
+            database_url=secret(SOURCE_VARIABLE),
+            target_database_url=secret(TARGET_VARIABLE),
+            mapping_file=settings.mapping_file,
+        ),
+        "ledger": LedgerResource(url=secret("ORGRECON_LEDGER_URL") or settings.ledger_url),
+        "audit_directory": AuditDirectory(path=str(settings.output_dir)),
+        "clock": clock,
+        "notifier": NotifierResource(),
+    }
+
+
+def _sensor_seconds(environ: Mapping[str, str]) -> int:
+    text = environ.get(SENSOR_SECONDS_VARIABLE) or str(_SENSOR_SECONDS)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 3600):
+        raise UsageError(f"{SENSOR_SECONDS_VARIABLE} is {text[:20]!a}: write whole seconds from 1 to 3600.")
+    return int(text)

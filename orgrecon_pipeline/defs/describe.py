@@ -75,10 +75,10 @@ def judgement(judged: Judgement) -> Metadata:
     }
 
 
-def report(published: Published) -> Metadata:
-    """Of ``markdown_report``: the report itself, rendered by the UI."""
+def report(published: Published, *, with_text: bool) -> Metadata:
+    """Of ``markdown_report``: where it is and, with its text, the report itself, rendered by the UI."""
     return {
-        "report": dg.MarkdownMetadataValue(published.markdown),
+        **({"report": dg.MarkdownMetadataValue(published.markdown)} if with_text else {}),
         "path": dg.PathMetadataValue(str(published.path)),
         "digest": published.record.digest,
         "verdict": published.record.verdict.value,
@@ -98,6 +98,7 @@ def gate(answer: GateAnswer) -> Metadata:
         "reason": judged.reason,
         "earliest_open_day": judged.earliest_open_day.isoformat(),
         "window": _window(judged.window),
+        "answer": dg.JsonMetadataValue(answer.as_json_value()),  # what orgrecon gate --dagster-url reads
     }
 
 

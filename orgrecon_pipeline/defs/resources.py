@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -10,18 +12,25 @@ from pydantic import Field
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT_DIR
+from orgrecon_pipeline.defs.dev_demo import demo_mapping, stand_in
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
+from orgrecon_pipeline.operations.gate import GateAnswer
 from orgrecon_pipeline.operations.opening import clock_of
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The databases that are compared, and the mapping that says how. Given as ``EnvVar``: the UI shows its name."""
+    """The databases that are compared, and the mapping that says how. Given as ``EnvVar``: the UI shows its name.
+
+    ``demo_directory`` stands for an embedded demo company, started when it is first needed.
+    """
 
     database_url: str | None = Field(default=None, repr=False)
     target_database_url: str | None = Field(default=None, repr=False)
     mapping_file: str | None = None
+    demo_directory: str | None = None
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -46,17 +55,43 @@ class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     simulated_now_file: str | None = None
 
+    def open(self) -> Clock:
+        """The clock itself."""
+        return clock_of(self.simulated_now_file)
+
+
+class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Who is told. A channel that does not take a message is logged, and never fails what it was about."""
+
+    def gate_changed(self, answer: GateAnswer) -> None:
+        """The gate opened or closed."""
+        self._send("gate_changed", f"GATE {answer.judgement.state.value}: {answer.judgement.reason}")
+
+    def run_failed(self, job: str, day: str | None, reason: str) -> None:
+        """A run failed; ``reason`` is one sanitised sentence."""
+        self._send("run_failed", f"{job}{f' of {day}' if day else ''} failed: {reason}")
+
+    def _send(self, kind: str, text: str) -> None:
+        logging.getLogger("orgrecon.notify").warning("%s: %s", kind, text)
 
 
 def open_context(
-    source: SourceResource, ledger: LedgerResource, audit_directory: AuditDirectory, clock: ClockResource
+    source: SourceResource, ledger: LedgerResource, audit_directory: AuditDirectory, clock: ClockResource,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Context:
-    """Everything an operation needs, opened."""
+    """Everything an operation needs, opened. ``say`` is told, loudly, when a demo stands in for a database."""
     named = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
+    held = ledger.open()
+    directory = Path(audit_directory.path)
+    if source.demo_directory:
+        mapping = demo_mapping()
+        named[SOURCE_VARIABLE] = stand_in(Path(source.demo_directory), mapping, held, directory, say)
+    else:
+        mapping = load_mapping(source.mapping_file, {})
     return Context(
-        mapping=load_mapping(source.mapping_file, {}),
-        ledger=ledger.open(),
-        output_dir=Path(audit_directory.path),
-        clock=clock_of(clock.simulated_now_file),
+        mapping=mapping,
+        ledger=held,
+        output_dir=directory,
+        clock=clock.open(),
         environ={**os.environ, **{name: url for name, url in named.items() if url}},
     )

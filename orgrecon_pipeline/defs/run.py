@@ -25,6 +25,7 @@ class DayRun:
     """A day that was materialised: the verdict of the observation that this run secured, the report, and a note."""
 
     verdict: Verdict
+    reason: str
     path: Path
     note: str
 
@@ -57,6 +58,7 @@ def run_day(environ: Mapping[str, str], day: date, *, baseline: bool = False, ex
     secured = _metadata(result, "tenant_drift")
     return DayRun(
         verdict=Verdict(secured["verdict"].value),
+        reason=str(secured["reason"].value),
         path=Path(str(_metadata(result, "markdown_report")["path"].value)),
         note=str(secured["note"].value) if "note" in secured else "",
     )

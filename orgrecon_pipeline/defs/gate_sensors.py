@@ -1,0 +1,116 @@
+"""Sensors around the gate: its check says what the ledger says, and whoever has to know is told.
+
+No ``from __future__ import annotations`` here: Dagster finds resources by the annotations themselves.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster import AssetCheckKey, AssetKey
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from orgrecon_pipeline.defs.gate_asset import GATE_ASSET, GATE_CHECK, gate_now
+from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
+from orgrecon_pipeline.defs.resources import (
+    AuditDirectory,
+    ClockResource,
+    LedgerResource,
+    NotifierResource,
+    SourceResource,
+    open_context,
+)
+from orgrecon_pipeline.defs.runs import PARTITION_TAG, is_running
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.operations.gate import GateAnswer
+from orgrecon_pipeline.operations.owed_days import Attempts, Wait, attempt
+
+_RUNNING = dg.DefaultSensorStatus.RUNNING
+_CHECK = AssetCheckKey(AssetKey(GATE_ASSET), GATE_CHECK)
+_EVALUATED = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED)
+
+
+def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
+    """The sensors; they look every ``every_seconds`` seconds."""
+
+    @dg.sensor(
+        job_name=GATE_JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        description="Decides the gate again where its check does not say what the ledger says: after a report from "
+                    "the command line, an import, a run that died, or a new day.",
+    )
+    def gate_is_current(
+        context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
+        audit_directory: AuditDirectory, clock: ClockResource,
+    ) -> dg.SensorResult:
+        """A run of the gate alone, when its check is behind."""
+        work = open_context(source, ledger, audit_directory, clock)
+        answer = gate_now(work)
+        if _told(context.instance) == _digest(answer):
+            return dg.SensorResult(skip_reason="the check says what the ledger says")
+        if is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
+            return dg.SensorResult(skip_reason="a run that decides the gate is under way")
+        again = attempt(f"{answer.as_of} {_digest(answer)[:12]}", work.clock.now(),
+                        Attempts.from_cursor(context.cursor))
+        if isinstance(again, Wait):
+            return dg.SensorResult(skip_reason=again.reason)
+        latest = _latest_id(context.instance)
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{again.subject}:{again.made}:{latest}")], cursor=again.as_cursor()
+        )
+
+    @dg.sensor(
+        minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        description="Tells the notification channels when the gate opens or closes.",
+    )
+    def gate_changed(
+        context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
+        audit_directory: AuditDirectory, clock: ClockResource, notifier: NotifierResource,
+    ) -> dg.SensorResult:
+        """The gate's state against the one that was told last."""
+        answer = gate_now(open_context(source, ledger, audit_directory, clock))
+        state, before = answer.judgement.state.value, context.cursor
+        if before == state:
+            return dg.SensorResult(skip_reason=f"the gate is {state} as before")
+        if before is None and not answer.open:
+            # Nobody has to be told that a gate that never was open is closed.
+            return dg.SensorResult(skip_reason=f"the gate is {state} at first sight", cursor=state)
+        notifier.gate_changed(answer)
+        return dg.SensorResult(skip_reason=f"told: the gate is {state}", cursor=state)
+
+    @dg.run_failure_sensor(
+        minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        description="Tells the notification channels when a run failed.",
+    )
+    def run_failed(context: dg.RunFailureSensorContext, notifier: NotifierResource) -> None:
+        """The run's day and the first failure's sentence."""
+        run = context.dagster_run
+        notifier.run_failed(run.job_name, run.tags.get(PARTITION_TAG), _sentence(context))
+
+    return [gate_is_current, gate_changed, run_failed]
+
+
+def _told(instance: dg.DagsterInstance) -> str:
+    """The digest of the answer that the check holds; empty when it holds none."""
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([_CHECK]).get(_CHECK)
+    if record is None or record.status not in _EVALUATED or record.event is None:
+        return ""
+    evaluation = record.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+    answer = evaluation.metadata.get("answer")
+    return sha256_of(answer.value) if isinstance(answer, dg.JsonMetadataValue) else ""
+
+
+def _latest_id(instance: dg.DagsterInstance) -> int:
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([_CHECK]).get(_CHECK)
+    return record.id if record else 0
+
+
+def _digest(answer: GateAnswer) -> str:
+    return sha256_of(answer.as_json_value())
+
+
+def _sentence(context: dg.RunFailureSensorContext) -> str:
+    for event in context.get_step_failure_events():
+        failure = event.step_failure_data.user_failure_data
+        if failure is not None and failure.description:
+            return failure.description
+    # Anything else may hold what nobody should read in a chat: the run's page has it.
+    return "the run died or failed for an unforeseen reason: see its page in Dagster"

@@ -1,0 +1,37 @@
+"""A simulated company, and an instance that is gone after the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from defs_world import World, environment
+
+from orgrecon_pipeline.demo.company import mark_simulated, seed
+
+
+@pytest.fixture
+def world(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    """Six tenants without drift, marked as simulated, and nothing observed yet."""
+    admin = connect(company_database)
+    seed(admin, tenants=6, users_per_tenant=6)
+    mark_simulated(admin)
+    made = World(admin, environment(tmp_path, company_database), tmp_path)
+    made.mapping()
+    for name, value in made.environ.items():
+        if name.startswith(("ORGRECON_", "DATABASE_URL")):
+            monkeypatch.setenv(name, value)  # Dagster resolves EnvVar from the process
+    return made
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
