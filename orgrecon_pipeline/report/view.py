@@ -36,10 +36,10 @@ _ALERTS = {Verdict.PASS: "", Verdict.FAIL: "CAUTION", Verdict.INCONCLUSIVE: "WAR
 
 # A PASS that is not eligible has exactly one possible cause per provenance.
 _WHY_NOT = {
-    Provenance.LIVE: "no: another mapping",
-    Provenance.RESTORED: "no: another mapping",
-    Provenance.BASELINE: "no: a tenant was seen before",
-    Provenance.SIMULATED: "no: simulated",
+    Provenance.LIVE: "compared under another mapping",
+    Provenance.RESTORED: "compared under another mapping",
+    Provenance.BASELINE: "only a baseline, though a tenant was seen",
+    Provenance.SIMULATED: "simulated, in a trail that is not",
 }
 
 # More would not be legible; the table above the picture shows every day.
@@ -209,7 +209,7 @@ def _tenants(record: Record) -> Noted | None:
     heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _COUNTS))
     table = _table(heading, "ll" + "r" * (len(heading) - 2), [
         (code(row.tenant), code(row.entity), str(row.source_rows), str(row.target_rows),
-         *(_marked(getattr(row, kind)) for kind in KINDS), str(row.transient))
+         *(str(getattr(row, count)) for count in _COUNTS))
         for row in record.tenants
     ])
     more = (record.tenants_scanned or 0) - len(listed)
@@ -218,10 +218,6 @@ def _tenants(record: Record) -> Noted | None:
     drifting = max(0, (record.tenants_with_drift or 0) - len({row.tenant for row in record.tenants if row.drift}))
     return Noted(table, f"{more} more {'tenant is' if more == 1 else 'tenants are'} not shown, "
                         f"{drifting or 'none'} of them with drift.")
-
-
-def _marked(count: int) -> str:
-    return f"**{count}**" if count else "0"
 
 
 def _samples(record: Record) -> Noted:
@@ -256,26 +252,26 @@ def _value(text: str | None) -> str:
 
 
 def _window(record: Record) -> Table:
-    heading = ("Date (UTC)", "Gate status", *map(str.capitalize, KINDS), "Provenance", "Counts in streak")
+    heading = ("Date (UTC)", "Gate status", *map(str.capitalize, KINDS), "Provenance", "Counts in streak", "Note")
     begins = len(record.window) - record.streak_days
-    return _table(heading, "llrrrrll", [
+    return _table(heading, "llrrrrlll", [
         (
             row.day.isoformat(),
-            f"**{row.verdict.value}**" if row.day == record.day else row.verdict.value,
+            row.verdict.value,
             *(NOTHING if row.verdict is Verdict.MISSING else _figure(getattr(row, kind)) for kind in KINDS),
             row.provenance.value if row.provenance else NOTHING,
-            _counts(row, in_streak=place >= begins),
+            *_counts(row, in_streak=place >= begins),
         )
         for place, row in enumerate(record.window)
     ])
 
 
-def _counts(row: WindowDay, *, in_streak: bool) -> str:
+def _counts(row: WindowDay, *, in_streak: bool) -> tuple[str, str]:
     if row.eligible:
-        return "yes" if in_streak else "no: the streak broke later"
+        return ("yes", NOTHING) if in_streak else ("no", "clean, before the streak broke")
     if row.verdict is Verdict.PASS and row.provenance is not None:
-        return _WHY_NOT[row.provenance]
-    return "no"
+        return "no", _WHY_NOT[row.provenance]
+    return "no", "no report" if row.verdict is Verdict.MISSING else NOTHING
 
 
 def _trend(window: Sequence[WindowDay]) -> Trend:

@@ -144,10 +144,10 @@ def test_window_shows_missing_days_and_why_a_clean_day_does_not_count() -> None:
     table = next(t for t in page(render(CASES["restored_with_missing_day"])).tables if t[0][0] == "Date (UTC)")
     by_day = {cells[0]: cells[1:] for cells in table[1:]}
     missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
-    assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no"]
-    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no: another mapping"]
-    assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes"]
-    assert by_day[str(days_back(4)[0])][-1] == "no: the streak broke later"
+    assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no", "no report"]
+    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no", "compared under another mapping"]
+    assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes", "–"]
+    assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, before the streak broke"]
 
 
 def test_trend_draws_no_day_without_figures() -> None:
