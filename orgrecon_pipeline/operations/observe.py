@@ -13,11 +13,11 @@ from typing import Any
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError
+from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
 from orgrecon_pipeline.domain.record import instant_text
-from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
+from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
 from orgrecon_pipeline.source.compare import Comparison, compare
 from orgrecon_pipeline.source.session import Identity
@@ -55,8 +55,6 @@ def observe(
     if day < today:
         return _reuse(context, day)
     dsn = context.dsn()
-    if context.environ.get(TARGET_VARIABLE):
-        raise ConfigurationError(f"{TARGET_VARIABLE}: comparing two databases is not supported yet: unset it.")
     with context.ledger.day_lock(day):
         admission = _Admission(context, day)
         try:
@@ -205,6 +203,7 @@ def _conclude(context: Context, day: date, admission: _Admission, found: Compari
             **_identity_compared(found.identity),
             **found.how,
             "coverage": coverage.facts(),
+            "unsettled_keys": found.unsettled_keys,
             "tenants_declared": None if found.declared is None else len(found.declared),
             "values": found.values,
         },
@@ -219,6 +218,11 @@ def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str)
         return Verdict.FAIL, "; ".join(filter(None, (counted, coverage_lost)))
     if coverage_lost:
         return Verdict.INCONCLUSIVE, coverage_lost
+    if found.unsettled_keys:
+        return Verdict.INCONCLUSIVE, (
+            f"{found.unsettled_keys} keys differed at every read while both sides were being written: that is a lag or "
+            "a loss, run it again or raise scan.rechecks"
+        )
     if not found.tenants_scanned:
         evidence = context.ledger.evidence(day, context.mapping.gate.same_day)
         seen = [d for d, known in evidence.items() if known.saw_a_tenant]

@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.text import bounded
-from orgrecon_pipeline.source.drilldown import Drifting, drill_down, read_samples
+from orgrecon_pipeline.source.drilldown import Drift, Drifting, drill_down, merged, read_samples, split
 from orgrecon_pipeline.source.dsn import Dsn
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint
 from orgrecon_pipeline.source.preflight import examine, tenants_statement, unchanged
@@ -25,7 +25,9 @@ from orgrecon_pipeline.source.statements import Digest, EntityStatements
 _NATIVE_DIGEST_SINCE = 140_000
 
 _NONE = SideRows(0, 0)
-_CLEAN = Drifting(dict.fromkeys(KINDS, 0), [], [], [])
+_CLEAN = Drifting(dict.fromkeys(KINDS, 0), [], [], [], [], [], [])
+# How often `rechecks` reads are made at most: keys that both sides were writing are watched for a second round.
+_ROUNDS = 2
 
 Progress = Callable[[str], None]
 #: Called once with the identity of the database, inside the snapshot and before anything is compared; whoever calls
@@ -39,7 +41,8 @@ class Comparison:
 
     ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None without
     one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
-    ``values`` counts, per compared column, the rows of both sides in which it is not NULL.
+    ``values`` counts, per compared column, the rows of both sides in which it is not NULL. ``unsettled_keys`` differed
+    at every read while both their sides were being written: neither drift nor transient.
     """
 
     identity: Identity
@@ -49,6 +52,7 @@ class Comparison:
     tenant_rows: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     values: dict[str, dict[str, int]]
+    unsettled_keys: int
     how: dict[str, Any]
 
     @property
@@ -134,21 +138,22 @@ class _Comparing:
             unchanged(self.session, self.mapping, self.examined)
             if not self.mapping.scan.rechecks:
                 self._read_samples(first)
-        left, rechecks = self._recheck(first, prints)
+        left, unsettled, reads = self._recheck(first, prints)
         present = frozenset().union(*(p.tenants for p in prints.values()))
         return Comparison(
             identity=identity,
-            totals={name: _totals(prints[name], first[name], left[name]) for name in self.statements},
+            totals={name: _totals(prints[name], first[name], left[name], unsettled[name]) for name in self.statements},
             present=present,
             declared=declared,
-            tenant_rows=self._tenant_rows(present | (declared or frozenset()), rows, first, left),
+            tenant_rows=self._tenant_rows(present | (declared or frozenset()), rows, first, left, unsettled),
             samples=tuple(self.samples),
             values={name: p.values for name, p in prints.items()},
+            unsettled_keys=sum(len(d.keys) for found in unsettled.values() for d in found.values()),
             how={
                 "digest_method": self.digest.name,
                 "exact": self.exact,
                 "self_test": "passed",
-                "rechecks_done": rechecks,
+                "rechecks_done": reads,
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
@@ -191,30 +196,47 @@ class _Comparing:
             known.update({r["tenant"]: SideRows(r["source_rows"], r["target_rows"]) for r in counted})
         return known
 
-    def _recheck(self, first: dict[str, dict[str, Drifting]],
-                 prints: dict[str, Fingerprints]) -> tuple[dict[str, dict[str, Drifting]], int]:
-        """What is left of the first read's drift after the rechecks, and how many were made."""
-        left, scan = first, self.mapping.scan
-        for done in range(scan.rechecks):
-            if not any(left.values()):
-                return left, done
-            self.progress(f"recheck {done + 1} of {scan.rechecks} in {scan.settle_seconds:g} s")
-            self.wait(min(scan.settle_seconds, self.deadline.remaining()))
-            with self.session.transaction(self.examined.lockable):
-                self.session.identify()
-                left = {
-                    name: drill_down(
-                        self.session, self.statements[name], {t: prints[name].differing.get(t, _NONE) for t in found},
-                        found,
-                    )
-                    for name, found in left.items()
-                }
-                unchanged(self.session, self.mapping, self.examined)
-                if done + 1 == scan.rechecks:
-                    self._read_samples(left)
-        return left, scan.rechecks if any(first.values()) else 0
+    def _recheck(self, first: Drift, prints: dict[str, Fingerprints]) -> tuple[Drift, Drift, int]:
+        """What is left of the first read's drift after the rechecks, what never settled, and how many reads it took.
 
-    def _read_samples(self, drifting: dict[str, dict[str, Drifting]]) -> None:
+        A key that is equal at any read is transient. One of which a side did not change for a whole round drifts. Of
+        one that both sides were writing, nobody can tell a lag from a loss: it is watched for another round.
+        """
+        scan, reads = self.mapping.scan, 0
+        none: Drift = {name: {} for name in first}
+        if not scan.rechecks:
+            return first, none, reads
+        left, watched = none, first
+        for _ in range(_ROUNDS):
+            for number in range(1, scan.rechecks + 1):
+                if not any(watched.values()):
+                    return left, watched, reads
+                self.progress(f"recheck {number} of {scan.rechecks} in {scan.settle_seconds:g} s")
+                self.wait(min(scan.settle_seconds, self.deadline.remaining()))
+                watched = self._read_again(watched, prints, last=number == scan.rechecks)
+                reads += 1
+            drifting, watched = split(watched)
+            left = merged(left, drifting)
+        return left, watched, reads
+
+    def _read_again(self, watched: Drift, prints: dict[str, Fingerprints], *, last: bool) -> Drift:
+        with self.session.transaction(self.examined.lockable):
+            identity = self.session.identify()
+            if identity.place != self.examined.identity.place:
+                raise CannotDecide("the connection led to another database in mid-run: use one without a balancer")
+            unchanged(self.session, self.mapping, self.examined)
+            found = {
+                name: drill_down(
+                    self.session, self.statements[name], {t: prints[name].differing.get(t, _NONE) for t in tenants},
+                    tenants,
+                )
+                for name, tenants in watched.items()
+            }
+            if last:
+                self._read_samples(split(found)[0])
+            return found
+
+    def _read_samples(self, drifting: Drift) -> None:
         shown = self.mapping.report
         for name, found in drifting.items():
             self.samples += read_samples(
@@ -223,7 +245,7 @@ class _Comparing:
 
     def _tenant_rows(
         self, tenants: frozenset[str], rows: dict[str, dict[str, SideRows]],
-        first: dict[str, dict[str, Drifting]], left: dict[str, dict[str, Drifting]],
+        first: Drift, left: Drift, unsettled: Drift,
     ) -> tuple[TenantRow, ...]:
         seen = {tenant for found in first.values() for tenant in found}
         listed = sorted(seen) + sorted(tenants - seen)[: self.mapping.report.breakdown_limit]
@@ -231,7 +253,8 @@ class _Comparing:
             TenantRow(
                 tenant=bounded(tenant), entity=name,
                 source_rows=rows[name].get(tenant, _NONE).source, target_rows=rows[name].get(tenant, _NONE).target,
-                transient=len(first[name].get(tenant, _CLEAN).keys) - len(left[name].get(tenant, _CLEAN).keys),
+                transient=len(first[name].get(tenant, _CLEAN).keys) - sum(
+                    len(known[name].get(tenant, _CLEAN).keys) for known in (left, unsettled)),
                 **left[name].get(tenant, _CLEAN).counts,
             )
             for tenant in listed
@@ -239,10 +262,13 @@ class _Comparing:
         )
 
 
-def _totals(prints: Fingerprints, first: dict[str, Drifting], left: dict[str, Drifting]) -> EntityTotals:
+def _totals(
+    prints: Fingerprints, first: dict[str, Drifting], left: dict[str, Drifting], unsettled: dict[str, Drifting]
+) -> EntityTotals:
     counts = {kind: sum(drifting.counts[kind] for drifting in left.values()) for kind in KINDS}
-    keys_first = sum(len(drifting.keys) for drifting in first.values())
-    keys_left = sum(len(drifting.keys) for drifting in left.values())
+    keys_first, keys_left, keys_unsettled = (
+        sum(len(drifting.keys) for drifting in found.values()) for found in (first, left, unsettled))
     return EntityTotals(
-        source_rows=prints.rows.source, target_rows=prints.rows.target, transient=keys_first - keys_left, **counts
+        source_rows=prints.rows.source, target_rows=prints.rows.target,
+        transient=keys_first - keys_left - keys_unsettled, **counts
     )

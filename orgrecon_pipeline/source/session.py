@@ -76,6 +76,11 @@ class Identity:
     in_recovery: bool
     simulated: bool
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """What tells this database from every other one: the server's system identifier, and its name there."""
+        return self.system_identifier, self.database
+
 
 def load_sql(name: str) -> sql.SQL:
     """A statement of this package's ``sql`` folder."""

@@ -97,13 +97,12 @@ class EntityStatements:
         """``drift.sql`` for the tenants of parameter ``tenants``, ended by the statement of the file ``tail``."""
         keys = [sql.Identifier(name) for name in self.entity.key]
         compare = [sql.Identifier(name) for name in self.entity.compare]
-        state = sql.SQL("{}::numeric").format(self.digest.of(compare)) if compare else sql.SQL("0::numeric")
         body = load_sql("drift.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
             target=self.side(self.entity.target, of_tenants=True),
             keys=COMMA.join(keys),
             comma_values=_each(", {}", ((name,) for name in compare)),
-            state_digest=state,
+            state_digest=sql.SQL("{}::numeric").format(self.digest.of((*keys, *compare))),
             tenant_text=self._tenant_text(),
             key_digest=self._key_digest(),
         )

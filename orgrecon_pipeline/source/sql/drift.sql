@@ -18,7 +18,7 @@ both_sides AS (
     GROUP BY tenant_id, {keys}
     HAVING bool_or(source_copies <> target_copies)
 ), drift AS (
-    -- The states are folded to 62 bits: they only have to change when a side changes.
+    -- A state is that of the key's rows on one side, 0 for none; folded to 62 bits, as it only has to change with them.
     SELECT {tenant_text} AS tenant, {keys}, {key_digest} AS key_digest,
            (m = 0)::int AS missing,
            (n = 0)::int AS unexpected,
@@ -31,16 +31,15 @@ both_sides AS (
     SELECT * FROM unnest(%(seen_keys)s::bigint[], %(seen_source)s::bigint[], %(seen_target)s::bigint[])
         AS seen (key_digest, source_state, target_state)
 ), counted AS (
-    -- A recheck counts only keys that were seen drifting before. A mismatched key of which both sides have changed
-    -- since was being written: the difference that was seen is gone, and the one there is now is another.
+    -- A recheck reads only keys that were seen drifting before. One of which both sides have changed since is in flux:
+    -- the difference that was seen may be gone and this one another (a lag), or not (a loss, and a later write).
     SELECT drift.tenant, {keys}, drift.key_digest, missing, unexpected, mismatched, duplicate,
+           drift.source_state AS source_now, drift.target_state AS target_now,
            coalesce(seen.source_state, drift.source_state) AS source_state,
-           coalesce(seen.target_state, drift.target_state) AS target_state
+           coalesce(seen.target_state, drift.target_state) AS target_state,
+           coalesce(seen.source_state <> drift.source_state AND seen.target_state <> drift.target_state, false)
+               AS in_flux
     FROM drift
     LEFT JOIN seen ON seen.key_digest = drift.key_digest
-    WHERE tenant = ANY (%(tenants)s::text[])
-      AND (%(first_read)s
-           OR seen.key_digest IS NOT NULL
-              AND NOT (mismatched = 1 AND duplicate = 0
-                       AND seen.source_state <> drift.source_state AND seen.target_state <> drift.target_state))
+    WHERE tenant = ANY (%(tenants)s::text[]) AND (%(first_read)s OR seen.key_digest IS NOT NULL)
 )
