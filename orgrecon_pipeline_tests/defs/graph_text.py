@@ -1,0 +1,81 @@
+"""The definitions as text that a person can review: run this file to write ``graph.json`` anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from orgrecon_pipeline.defs.build import build_definitions
+
+SNAPSHOT = Path(__file__).with_name("graph.json")
+
+
+def graph() -> dict[str, Any]:
+    """Everything that a person sees of the definitions in the UI, as JSON values."""
+    definitions = build_definitions({"DATABASE_URL": "postgresql://nobody@nowhere/none"})
+    repository = definitions.get_repository_def()
+    nodes = repository.asset_graph
+    return {
+        "assets": {node.key.to_user_string(): _asset(node) for node in sorted(nodes.asset_nodes, key=lambda n: n.key)},
+        "jobs": {
+            job.name: {
+                "assets": sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys),
+                "executor": job.executor_def.name, "tags": dict(job.tags), "description": job.description,
+            }
+            for job in sorted(repository.get_all_jobs(), key=lambda job: job.name) if not job.name.startswith("__")
+        },
+        "schedules": {
+            one.name: {"job": one.job_name, "cron": one.cron_schedule, "timezone": one.execution_timezone,
+                       "status": one.default_status.value, "description": one.description,
+                       "resources": sorted(one.required_resource_keys)}
+            for one in repository.schedule_defs
+        },
+        "sensors": {
+            one.name: {"jobs": [target.job_name for target in one.targets], "type": one.sensor_type.value,
+                       "seconds": one.minimum_interval_seconds, "status": one.default_status.value,
+                       "description": one.description, "resources": sorted(one.required_resource_keys)}
+            for one in sorted(repository.sensor_defs, key=lambda sensor: sensor.name)
+        },
+        "resources": sorted(repository.get_top_level_resources()),
+    }
+
+
+def _asset(node: Any) -> dict[str, Any]:
+    partitions = node.partitions_def
+    return {
+        "after": sorted(key.to_user_string() for key in node.parent_keys),
+        "checks": {key.name: _check(node, key) for key in sorted(node.check_keys)},
+        "description": node.description,
+        "freshness": _freshness(node.assets_def.specs_by_key[node.key].freshness_policy),
+        "group": node.group_name,
+        "kinds": sorted(node.kinds),
+        "owners": list(node.owners),
+        "partitions": None if partitions is None else {
+            "start": partitions.start.date().isoformat(), "timezone": partitions.timezone,
+            "cron": partitions.cron_schedule, "end_offset": partitions.end_offset,
+        },
+        "pools": sorted(node.pools or ()),
+    }
+
+
+def _freshness(policy: Any) -> dict[str, str] | None:
+    if policy is None:
+        return None
+    return {"warn": str(policy.warn_window.to_timedelta()), "fail": str(policy.fail_window.to_timedelta())}
+
+
+def _check(node: Any, key: dg.AssetCheckKey) -> dict[str, Any]:
+    spec = node.assets_def.get_spec_for_check_key(key)
+    return {"blocking": spec.blocking, "description": spec.description}
+
+
+def text() -> str:
+    """The snapshot's text."""
+    return json.dumps(graph(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(text(), encoding="utf-8")
