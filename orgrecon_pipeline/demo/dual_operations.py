@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -70,14 +70,17 @@ class Application:
     """The tenants of one writer, of which it keeps up to ``tenants``.
 
     A unit or membership is left alone for ``cooldown_seconds`` after it was written, as people do; the deletion of
-    a unit takes its memberships along sooner, and that of a tenant everything.
+    a unit takes its memberships along sooner, and that of a tenant everything. ``taken`` are ids that it must not
+    give to its tenants: those of an earlier run, whose rows may be left.
     """
 
-    def __init__(self, name: str, rng: random.Random, *, tenants: int, cooldown_seconds: float = 0.0) -> None:
+    def __init__(self, name: str, rng: random.Random, *, tenants: int, cooldown_seconds: float = 0.0,
+                 taken: Collection[str] = ()) -> None:
         self._name = name
         self._rng = rng
         self._limit = tenants
         self._cooldown = cooldown_seconds
+        self._taken = taken
         self._tenants: dict[str, _Tenant] = {}
         self._created = 0
         self._now = 0.0
@@ -120,6 +123,8 @@ class Application:
 
     def _new_tenant(self, *, permanent: bool) -> Operation:
         self._created += 1
+        while f"{self._name}-{self._created}" in self._taken:
+            self._created += 1
         tenant = _Tenant(f"{self._name}-{self._created}", self._new_users(), permanent)
         root = _Unit(1, f"{self._name} {self._created}".title(), None, touched=self._now)
         root.members = {user: self._rng.choice(ROLES) for user in tenant.users[:5]}
@@ -194,8 +199,7 @@ class Application:
         def settle(lost: bool) -> None:
             if column == "parent":
                 tenant.children[value] += 1
-                if not lost:  # when it is, one side still has the old one
-                    tenant.children[unit.parent] -= 1
+                tenant.children[unit.parent] -= 1
             setattr(unit, column, value)
             unit.touched = self._now
             if lost:

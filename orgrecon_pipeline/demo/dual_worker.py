@@ -29,17 +29,19 @@ class DualWriterSettings:
 
     ``operations_per_second`` over all workers, None for as fast as it can; ``operations`` stops each worker after so
     many. ``lag_seconds`` 0 writes both sides in one transaction, more writes the second side so much later on another
-    connection, in the same order. ``loss`` is the probability that an operation's second write never happens.
-    ``first`` is the side that is written first. ``cooldown_seconds`` is how long a unit or membership is left alone
-    after it was written: a key that changes again within the lag is never seen settled. A worker keeps up to
-    ``tenants`` tenants of its own; those to ``adopt``, which exist and are free of drift, are divided among them.
-    The same seed and number of operations write the same, but for the order between workers.
+    connection, in the same order. ``loss`` is the probability that the second write of an operation never happens, for
+    the operations named in ``losable``, or for all. ``first`` is the side that is written first. ``cooldown_seconds``
+    is how long a unit or membership is left alone after it was written: a key that changes again within the lag is
+    never seen settled. A worker keeps up to ``tenants`` tenants of its own; those to ``adopt``, which exist and are
+    free of drift, are divided among the workers. The same seed and number of operations write the same, but for the
+    order between workers.
     """
 
     operations_per_second: float | None = 100.0
     operations: int | None = None
     lag_seconds: float = 0.0
     loss: float = 0.0
+    losable: tuple[str, ...] = ()
     first: Side = "legacy"
     cooldown_seconds: float = 0.0
     workers: int = 1
@@ -58,10 +60,8 @@ class Worker:
         self._dsns = {"first": first_dsn, "second": second_dsn}
         self._first: Side = settings.first
         self._second: Side = "v2_3" if settings.first == "legacy" else "legacy"
+        self._name = f"writer{settings.seed}-{number}"
         self._rng = random.Random(f"{settings.seed}/{number}")  # noqa: S311 (a workload, not a secret)
-        self._application = Application(
-            f"writer{settings.seed}-{number}", self._rng, tenants=settings.tenants,
-            cooldown_seconds=settings.cooldown_seconds)
         self._adopted = settings.adopt[number::settings.workers]
         self._founded = threading.Event()
         self._stopping = threading.Event()
@@ -98,7 +98,7 @@ class Worker:
     def _guarded(self, work: Any) -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 (it is raised by stop(), in the thread of the caller)
+        except BaseException as error:  # it is raised by stop(), in the thread of the caller
             self._tally.fail(error)
             self._stopping.set()
             self._founded.set()
@@ -108,16 +108,16 @@ class Worker:
         interval = settings.workers / settings.operations_per_second if settings.operations_per_second else 0.0
         try:
             with psycopg.connect(self._dsns["first"], autocommit=True) as connection:
-                self._adopt(connection)
-                self._write(connection, self._application.found(), lost=False)
+                application = self._begin(connection)
+                self._write(connection, application.found(), lost=False)
                 self._founded.set()
                 due, written = time.monotonic(), 0
                 while not self._stopping.is_set() and written != settings.operations:
-                    operation = self._application.next(time.monotonic())
+                    operation = application.next(time.monotonic())
                     if operation is None:
                         self._stopping.wait(_PAUSE)
                         continue
-                    self._write(connection, operation, lost=self._decide_loss())
+                    self._write(connection, operation, lost=self._decide_loss(operation))
                     written += 1
                     due += interval
                     if due > time.monotonic():
@@ -126,9 +126,11 @@ class Worker:
             if settings.lag_seconds:
                 self._queue.put(None)
 
-    def _decide_loss(self) -> bool:
+    def _decide_loss(self, operation: Operation) -> bool:
         # Drawn in any case, so that lose_next() does not change which operations follow.
         drawn = self._rng.random() < self._settings.loss
+        if self._settings.losable and operation.name not in self._settings.losable:
+            return False
         return self._tally.is_to_be_lost() or drawn
 
     def _write(self, connection: psycopg.Connection[Any], operation: Operation, *, lost: bool) -> None:
@@ -169,15 +171,23 @@ class Worker:
         return frozenset(
             replace(drift, kind=_SEEN_FROM_THE_OTHER_SIDE.get(drift.kind, drift.kind)) for drift in drifts)
 
-    def _adopt(self, connection: psycopg.Connection[Any]) -> None:
+    def _begin(self, connection: psycopg.Connection[Any]) -> Application:
+        taken = self._names_in_use(connection)
+        if self._dsns["second"] != self._dsns["first"]:
+            with psycopg.connect(self._dsns["second"]) as other:
+                taken |= self._names_in_use(other)
+        application = Application(self._name, self._rng, tenants=self._settings.tenants, taken=taken,
+                                  cooldown_seconds=self._settings.cooldown_seconds)
         for tenant in self._adopted:
-            units = connection.execute(
-                "SELECT id, name, parent_team_id, deleted_at IS NULL FROM public.teams "
-                "WHERE tenant_id = %s ORDER BY id", (tenant,)).fetchall()
-            members = connection.execute(
-                "SELECT team_id, user_id, role FROM public.team_members "
-                "WHERE tenant_id = %s ORDER BY team_id, user_id", (tenant,)).fetchall()
-            self._application.adopt(tenant, units, members)
+            application.adopt(
+                tenant,
+                connection.execute(_statements()["tenant_units"], {"tenant": tenant}).fetchall(),
+                connection.execute(_statements()["tenant_members"], {"tenant": tenant}).fetchall())
+        return application
+
+    def _names_in_use(self, connection: psycopg.Connection[Any]) -> set[str]:
+        rows = connection.execute(_statements()["names_in_use"], {"prefix": f"{self._name}-"})
+        return {name for (name,) in rows}
 
 
 @cache

@@ -57,3 +57,14 @@ DELETE FROM public.org_unit_memberships WHERE tenant_id = %(tenant)s
 DELETE FROM public.teams WHERE tenant_id = %(tenant)s
 -- name: v2_3.delete_all_units
 DELETE FROM public.org_units WHERE tenant_id = %(tenant)s
+
+-- What a writer reads before it begins.
+
+-- name: names_in_use
+SELECT id FROM public.tenants WHERE starts_with(id, %(prefix)s)
+UNION SELECT tenant_id FROM public.teams WHERE starts_with(tenant_id, %(prefix)s)
+UNION SELECT tenant_id FROM public.org_units WHERE starts_with(tenant_id, %(prefix)s)
+-- name: tenant_units
+SELECT id, name, parent_team_id, deleted_at IS NULL FROM public.teams WHERE tenant_id = %(tenant)s ORDER BY id
+-- name: tenant_members
+SELECT team_id, user_id, role FROM public.team_members WHERE tenant_id = %(tenant)s ORDER BY team_id, user_id

@@ -52,7 +52,7 @@ class DualWriter:
         return sum(worker.pending for worker in self._workers)
 
     def lose_next(self, count: int = 1) -> None:
-        """The next ``count`` operations lose their second write, whatever the probability."""
+        """The next ``count`` operations that are losable lose their second write, whatever the probability."""
         self._tally.lose_next(count)
 
     def start(self) -> None:

@@ -110,6 +110,26 @@ def test_injections_add_up_and_never_meet(company, company_database, connect):
             assert differences(company_database) == everything
 
 
+@pytest.mark.parametrize("first", [fault for fault in Fault if fault is not Fault.MISSING_UNIT])
+def test_what_drifts_is_not_chosen_again(first, company, company_database, connect):
+    connection, tenant = connect(company_database), company.tenants[0]
+    entity = EXPECTED_KIND[first][0]
+    number = 0
+    while True:
+        try:
+            inject(connection, first, tenants=[tenant], seed=number)
+        except ValueError:
+            break
+        number += 1
+    assert number > 3
+    before = differences(company_database)
+    for other in Fault:
+        if EXPECTED_KIND[other][0] == entity:
+            with pytest.raises(ValueError, match="fewer than 1 intact"):
+                inject(connection, other, tenants=[tenant])
+    assert differences(company_database) == before
+
+
 def test_an_injection_keeps_to_the_tenants_it_is_given(company, company_database, connect):
     chosen = company.tenants[3]
     connection = connect(company_database)

@@ -38,10 +38,10 @@ def contents(dsn):
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
 @pytest.mark.parametrize("lag", [0.0, 0.01])
 def test_without_loss_both_sides_are_equal_after_the_drain(first, lag, company_database):
-    writer = run(company_database, operations=600, workers=2, lag_seconds=lag, first=first)
+    writer = run(company_database, operations=400, workers=2, lag_seconds=lag, first=first)
     assert differences(company_database) == set()
     assert set(writer.operations) == EVERY_OPERATION
-    assert sum(writer.operations.values()) == 2 * (600 + 1)
+    assert sum(writer.operations.values()) == 2 * (400 + 1)
     assert writer.lost == frozenset()
     assert writer.pending == 0
     assert all(contents(company_database).values())
@@ -51,15 +51,22 @@ def test_without_loss_both_sides_are_equal_after_the_drain(first, lag, company_d
 @pytest.mark.parametrize("lag", [0.0, 0.01])
 @pytest.mark.parametrize("loss", [0.05, 0.5])
 def test_what_was_lost_is_exactly_what_differs(loss, first, lag, company_database):
-    writer = run(company_database, operations=500, workers=2, lag_seconds=lag, first=first, loss=loss)
+    writer = run(company_database, operations=300, workers=2, lag_seconds=lag, first=first, loss=loss)
     assert differences(company_database) == writer.lost == writer.possibly_lost
     assert {drift.kind for drift in writer.lost} == {"missing", "unexpected", "mismatched"}
 
 
+@pytest.mark.parametrize("operation", sorted(EVERY_OPERATION))
+def test_every_operation_can_be_the_one_that_is_lost(operation, company_database):
+    writer = run(company_database, operations=800, loss=0.8, losable=(operation,), tenants=6)
+    assert differences(company_database) == writer.lost
+    assert len(writer.lost) >= 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", range(24))
 def test_what_was_lost_is_exactly_what_differs_whatever_the_seed(number, company_database):
-    writer = run(company_database, operations=2_000, loss=(0.002, 0.02, 0.2)[number % 3], seed=number,
+    writer = run(company_database, operations=1_000, loss=(0.002, 0.02, 0.2)[number % 3], seed=number,
                  first=("legacy", "v2_3")[number % 2], lag_seconds=(0.0, 0.001)[number // 2 % 2])
     assert differences(company_database) == writer.lost
 
@@ -123,6 +130,24 @@ def test_the_same_seed_writes_the_same(new_database, template):
 
     assert written(7) == written(7)
     assert written(7) != written(8)
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+def test_a_second_run_goes_on_beside_what_the_first_one_left(loss, company_database):
+    lost = run(company_database, operations=400, loss=loss).lost
+    lost |= run(company_database, operations=400, loss=loss).lost
+    assert differences(company_database) == lost
+
+
+def test_a_second_run_on_two_databases_goes_on_too(new_database, template):
+    source, target = new_database(template), new_database(template)
+    settings = DualWriterSettings(operations=400, operations_per_second=None, lag_seconds=0.001, loss=0.3)
+    lost = set()
+    for _ in range(2):
+        with DualWriter(source, settings, target_dsn=target) as writer:
+            writer.wait()
+        lost |= writer.lost
+    assert differences(source, target) == lost
 
 
 def test_it_takes_over_tenants_that_exist_and_leaves_others_alone(company_database, connect):
@@ -191,10 +216,10 @@ def test_a_writer_that_fails_says_so_and_does_not_hang(company_database, connect
     writer.wait()
     with pytest.raises(psycopg.errors.UndefinedTable):
         writer.stop()
-    at_once = DualWriter(company_database)
-    at_once.start()
+    writer = DualWriter(company_database)
+    writer.start()
     with pytest.raises(psycopg.errors.UndefinedTable):
-        at_once.stop()
+        writer.stop()
 
 
 def test_a_write_that_misses_its_row_is_a_failure(company_database, connect):

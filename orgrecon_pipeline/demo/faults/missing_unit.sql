@@ -2,8 +2,6 @@
 chosen AS (
     SELECT s.* FROM shuffled_units s
     WHERE NOT EXISTS (SELECT FROM public.org_units c WHERE c.tenant_id = s.tenant_id AND c.parent_id = s.unit_id)
-      AND (SELECT count(*) FROM public.team_members m WHERE m.tenant_id = s.tenant_id AND m.team_id = s.legacy_id)
-        = (SELECT count(*) FROM intact_memberships i WHERE i.tenant_id = s.tenant_id AND i.legacy_id = s.legacy_id)
       AND (SELECT count(*) FROM public.org_unit_memberships o WHERE o.tenant_id = s.tenant_id AND o.org_unit_id = s.unit_id)
         = (SELECT count(*) FROM intact_memberships i WHERE i.tenant_id = s.tenant_id AND i.legacy_id = s.legacy_id)
     ORDER BY place LIMIT %(count)s
