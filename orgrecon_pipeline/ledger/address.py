@@ -11,6 +11,8 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 
 _FORMS = "write sqlite:///path/to/ledger.db or postgresql://user:password@host:5432/database"
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?://", re.IGNORECASE)
+# What would break the one line of a message, and what is no text at all.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _POSTGRES = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
 
@@ -59,8 +61,9 @@ def _sqlite(rest: str) -> SqliteAddress:
                                  "remove '?' and what follows.")
     if path in ("", ":memory:"):
         raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) must name a file: evidence is for ever.")
-    if "\x00" in path or any("\ud800" <= character <= "\udfff" for character in path):
-        raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) names a file that is not in UTF-8.")
+    if _UNFIT.search(path):
+        raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) names a file with control characters, "
+                                 "or not in UTF-8: name another one.")
     return SqliteAddress(Path(path))
 
 

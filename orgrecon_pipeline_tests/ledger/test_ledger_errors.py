@@ -41,7 +41,7 @@ def refusal(action: Callable[[], object], kind: type[OrgreconError]) -> str:
 
 @pytest.mark.parametrize("url", [
     "", "ledger.db", "mysql://u:%s@h/d", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://host/ledger.db",
-    "sqlite:///ledger.db?mode=ro", "sqlite:///a\x00b", "sqlite:////tmp/\udcff.db", "sqlite+aiosqlite:///ledger.db",
+    "sqlite:///ledger.db?mode=ro", "sqlite:///a\x00b", "sqlite:////tmp/\udcff.db", "sqlite:///two\nlines.db", "sqlite+aiosqlite:///ledger.db",
     "postgresql://u:%s@h:port/d", "postgresql://u:%s@h/d?pasword=%s", "postgresql://u:p@ss@h/d",
     "postgresql://u:%%00@h/d", "postgresql://u:%s@[::1/d", "postgresql://u:%s@/d?host=%%2Ftmp&sslmode=banana",
     "postgresql://u:%s@127.0.0.1:99999/d", "postgresql:///d?service=%s",
