@@ -58,7 +58,6 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
     observed = observation(
         name, day, Verdict.FAIL, compared=AWKWARD, reason="3 drifting keys | <b> é 😀", tenants_with_drift=2,
         observed_at=datetime(day.year, day.month, day.day, 8, 0, 3, 1, tzinfo=timezone.utc),
-        # Not in the order of the alphabet: the mapping's order is kept.
         entities={"org_units": totals(30, missing=2, duplicate=1), "a_last": totals(2**53 - 1, mismatched=1)},
     )
     rows = [

@@ -135,7 +135,7 @@ def test_a_process_killed_anywhere_leaves_whole_observations(
             assert len(again.breakdown(seen.id, 1_000)) == 200
             assert again.samples(seen.id) == samples
             assert len(again.lost(seen.id)) == 1
-            assert list(seen.entities) == ["org_units", "a_last"]
+            assert list(seen.entities) == ["a_last", "org_units"]
 
 
 def test_many_append_at_once(ledger: Ledger, ledger_url: str, child: Callable[[str], Child]) -> None:
