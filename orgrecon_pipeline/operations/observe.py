@@ -147,15 +147,33 @@ class _Admission:
 
 
 def pinned_source(context: Context) -> dict[str, str] | None:
-    """The database that live evidence has to come from; None before the first live observation."""
+    """The database that live evidence has to come from; None before the first decided live observation.
+
+    Each decided observation was held against the pin, so the latest one has it too: a ledger that was rebuilt from
+    the trail, which holds no acknowledgements, pins what was accepted last.
+    """
     accepted = context.ledger.acknowledgements("source")
     if accepted:
-        return {key: str(accepted[-1].details[key]) for key in ("system_identifier", "database")}
-    first = context.ledger.first((Provenance.LIVE,), decided_only=True)
-    source = (first.compared.get("source") if first else None) or {}
-    if "system_identifier" not in source:
+        return {key: str(accepted[-1].details[key]) for key in _PINNED}
+    latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
+    if latest is None or (pin := _pin_of(latest)):
+        return pin if latest else None
+    # Of observations that decide no day a trail says not enough: the latest day that does then.
+    for day in reversed(context.ledger.days()):
+        for seen in reversed(context.ledger.observations(day)):
+            if seen.provenance is Provenance.LIVE and seen.verdict.decided and (pin := _pin_of(seen)):
+                return pin
+    return None
+
+
+_PINNED = ("system_identifier", "database")
+
+
+def _pin_of(observation: Observation) -> dict[str, str] | None:
+    source = observation.compared.get("source")
+    if not isinstance(source, dict) or not all(source.get(key) for key in _PINNED):
         return None
-    return {key: str(source[key]) for key in ("system_identifier", "database")}
+    return {key: str(source[key]) for key in _PINNED}
 
 
 def _pin(identity: Identity) -> dict[str, str]:

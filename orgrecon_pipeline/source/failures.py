@@ -32,6 +32,8 @@ _MEANING = {
     "42883": "a function, operator or hash of a type does not exist; cast the column in the mapping",
     "42P01": "a table does not exist; the search_path is empty, so write schema.table",
     "42703": "a column does not exist",
+    "22021": "there is text that is not valid UTF-8",
+    "22P05": "there is text that UTF-8 cannot express",
     "22": "a value cannot be read as the type that the mapping asks for",
     "42": "the mapping's SQL is not valid here",
     "08": "the connection was lost",

@@ -72,9 +72,17 @@ def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
     """
     if column_types(session, mapping) != examined.types:
         raise CannotDecide("a table was altered while the comparison was under way: run it again")
-    expected = {table.oid for table in examined.tables}
-    if {table.oid for table in tables_read(session)} - expected:
-        raise CannotDecide("a table was replaced while the comparison was under way: run it again")
+    oids = {table.oid for table in examined.tables}
+    names = {(table.schema, table.name) for table in examined.tables}
+    for table in tables_read(session):
+        if table.oid in oids:
+            continue
+        if (table.schema, table.name) in names:
+            raise CannotDecide("a table was replaced while the comparison was under way: run it again")
+        raise CannotDecide(
+            f"{table.schema}.{table.name} is read by a function, and was not locked before the snapshot: a TRUNCATE "
+            "could empty it unseen; join it in the mapping instead"
+        )
 
 
 def column_types(session: Session, mapping: Mapping) -> dict[str, dict[str, ColumnType]]:

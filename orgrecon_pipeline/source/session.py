@@ -27,6 +27,9 @@ APPLICATION_NAME = "orgrecon"
 _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
+# In SQL_ASCII text would come as bytes, in LATIN1 some of it not at all; a role or a DSN may ask for either.
+_ALWAYS = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
+
 # Each of them could change what is read, or how it is written as text, from outside: so each is set.
 _SETTINGS = {
     "search_path": "",
@@ -37,6 +40,8 @@ _SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "transform_null_equals": "off",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
     "jit": "off",
 }
 
@@ -101,7 +106,7 @@ class Session:
         deadline.remaining()
         try:
             self._connection: psycopg.Connection[DictRow] = psycopg.connect(
-                **{**_NETWORK, **dsn.parameters, "application_name": APPLICATION_NAME},
+                **{**_NETWORK, **dsn.parameters, **_ALWAYS},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
@@ -119,10 +124,11 @@ class Session:
         The tables of ``lock`` are locked in ACCESS SHARE mode before any SELECT takes the snapshot: a snapshot
         older than a TRUNCATE would read the table as empty.
         """
-        self.execute(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), "beginning to read")
+        # In one message: a role's own idle_in_transaction_session_timeout has no moment to strike in between.
+        beginning: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
+        beginning += [_set_local(name, value) for name, value in self._transaction_settings().items()]
         try:
-            for name, value in self._transaction_settings().items():
-                self.execute(_set_local(name, value), f"setting {name}")
+            self.execute(sql.SQL("; ").join(beginning), "beginning to read")
             if lock:
                 tables = sql.SQL(", ").join(lock)
                 self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables), "locking the tables")
