@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timezone
-from itertools import groupby
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import select
@@ -15,44 +13,58 @@ from orgrecon_pipeline.ledger.store import Store
 from orgrecon_pipeline.ledger.tables import coverage, observation
 
 _PAGE = 20_000  # events
-_EVER = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def known(store: Store, subject: Subject, *, simulated: bool) -> Iterator[str]:
-    """Names whose latest event but for losses is that they appeared.
+    """Names whose latest event but for losses is that they appeared, by what the observations made so far say.
 
     Read in pages, each in a transaction of its own: whoever is slow to go through them, or stops, or appends in
-    between, holds nothing up.
+    between, holds nothing up. What is appended in between does not count.
     """
-    of_the_demo = observation.c.provenance == Provenance.SIMULATED.value
-    # Ordered by name alone, which the index gives: a page costs a page, and not a sort of all that is left.
+    rank = _ranks(store, simulated=simulated)
+    if not rank:
+        return
+    # Ordered by name alone, which the index gives: a page costs a page, and not a sort or a join of all that is left.
     statement = select(
-        coverage.c.name, coverage.c.happening, observation.c.observed_at, observation.c.number, coverage.c.ordinal
-    ).join(observation, observation.c.number == coverage.c.observation).where(
-        coverage.c.subject == subject.value, coverage.c.happening != Happening.LOST.value,
-        of_the_demo if simulated else ~of_the_demo,
-    ).order_by(coverage.c.name)
+        coverage.c.name, coverage.c.happening, coverage.c.observation, coverage.c.ordinal
+    ).where(coverage.c.subject == subject.value, coverage.c.happening != Happening.LOST.value).order_by(coverage.c.name)
     after, size = None, _PAGE
     while True:
         page = statement if after is None else statement.where(coverage.c.name > after)
         with store.reading() as connection:
-            events: list[Any] = list(connection.execute(page.limit(size)))
+            events = connection.execute(page.limit(size)).all()
         full = len(events) == size
-        latest = {name: max(of_name, key=_when).happening for name, of_name in groupby(events, key=lambda e: e.name)}
         if full:
-            # The last name may have more events than fit.
-            del latest[events[-1].name]
-            if not latest:
+            # The last name may have more events than fit: it is left to the next page.
+            last = events[-1].name
+            events = [event for event in events if event[0] != last]
+            if not events:
                 size *= 2
                 continue
+        latest = _latest(events, rank)
         yield from (name for name, happening in latest.items() if happening == Happening.APPEARED.value)
         if not full:
             return
-        after, size = list(latest)[-1], _PAGE
+        after, size = events[-1].name, _PAGE
 
 
-def _when(event: Any) -> tuple[datetime, int, int]:
-    return event.observed_at or _EVER, event.number, event.ordinal
+def _ranks(store: Store, *, simulated: bool) -> dict[int, int]:
+    """Of each observation, by its number: its place in the order in which they were made."""
+    of_the_demo = observation.c.provenance == Provenance.SIMULATED.value
+    statement = select(observation.c.number).where(of_the_demo if simulated else ~of_the_demo).order_by(
+        observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.number)
+    with store.reading() as connection:
+        return {number: at for at, number in enumerate(connection.execute(statement).scalars())}
+
+
+def _latest(events: Iterable[Any], rank: dict[int, int]) -> dict[str, str]:
+    """What happened last to each name, names in the order of the events."""
+    latest: dict[str, tuple[tuple[int, int], str]] = {}
+    for name, happening, number, ordinal in events:
+        at = rank.get(number)
+        if at is not None and (name not in latest or latest[name][0] < (at, ordinal)):
+            latest[name] = (at, ordinal), happening
+    return {name: happening for name, (_, happening) in latest.items()}
 
 
 def lost(store: Store, observation_id: str) -> list[CoverageEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, 
 from orgrecon_pipeline.domain.gate import judge
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import build_record
+from orgrecon_pipeline.ledger import covering
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing, open_ledger
 
@@ -407,3 +409,43 @@ def test_names_of_files(tmp_path: Path) -> None:
         again = open_existing(f"sqlite:///{path}")
         assert again is not None
         assert again.days() == [DAY]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 7, 1_000])
+def test_pages_of_what_is_known_make_no_difference(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Against a plain replay of a random history, in which ledgers were rebuilt in another order than days passed."""
+    monkeypatch.setattr(covering, "_PAGE", page)
+    chance = random.Random(page)
+    history: list[tuple[datetime | None, int, bool, list[CoverageEvent]]] = []
+    for number in range(12):
+        found = [CoverageEvent(chance.choice((Subject.TENANT, Subject.TENANT, Subject.ENTITY)), chance.choice("abcÄß"),
+                               chance.choice(tuple(Happening))) for _ in range(chance.randrange(6))]
+        moment = chance.choice([None, at(8), at(9), at(chance.randrange(24))])
+        demo = chance.random() < 0.3
+        ledger.append(observation(str(number), observed_at=moment,
+                                  provenance=Provenance.SIMULATED if demo else Provenance.LIVE), (), (), found)
+        history.append((moment, number, demo, found))
+    history.sort(key=lambda one: (one[0] or datetime.min.replace(tzinfo=timezone.utc), one[1]))
+    for subject in Subject:
+        for simulated in (False, True):
+            expected = {
+                name: happening for _, _, demo, found in history if demo is simulated
+                for kind, name, happening in found if kind is subject and happening is not Happening.LOST
+            }
+            assert list(ledger.known(subject, simulated=simulated)) == sorted(
+                name for name, happening in expected.items() if happening is Happening.APPEARED)
+
+
+def test_what_is_appended_while_names_are_read_does_not_count(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(covering, "_PAGE", 2)
+    events(ledger, "1", *((Subject.TENANT, name, Happening.APPEARED) for name in "acegi"))
+    names = ledger.known(Subject.TENANT, simulated=False)
+    read = [next(names)]
+    events(ledger, "2", *((Subject.TENANT, name, Happening.APPEARED) for name in "bdfhj"),
+           *((Subject.TENANT, name, Happening.DEPARTED) for name in "gi"))
+    assert [*read, *names] == list("acegi")
+    assert list(ledger.known(Subject.TENANT, simulated=False)) == list("abcdefhj")
