@@ -106,8 +106,9 @@ def report(
 
     day = check_request(settings, day, baseline=baseline)
     from orgrecon_pipeline.defs.run import run_day
+    from orgrecon_pipeline.notify.watching import told
 
-    with terminal.progress():
+    with told(settings, day, terminal.say), terminal.progress():
         run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact)
     if run.note:
         terminal.say(run.note)
@@ -131,16 +132,23 @@ def gate(
     date: DateOption = None,
     output_dir: Annotated[Optional[Path], typer.Option(help="Judge the reports of this directory instead of the ledger.")] = None,  # noqa: E501, UP045
     require_live: Annotated[int, typer.Option(min=0, help="Days of the window that must have compared a live database.")] = 0,  # noqa: E501
+    dagster_url: Annotated[Optional[str], typer.Option(metavar="URL", help="Ask a Dagster deployment's check instead of the ledger.")] = None,  # noqa: E501, UP045
     mapping: MappingFile = None,
     format: FormatOption = Format.TEXT,
 ) -> int:
     """Say whether the Phase 2 read cutover may go ahead. Exits 0 OPEN, 1 CLOSED."""
-    from orgrecon_pipeline.operations.gate_sources import answer_gate
-
     settings = _settings(mapping, output_dir)
-    answer = answer_gate(
-        settings, trail=output_dir, day=parse_day(date) if date is not None else None, require_live=require_live
-    )
+    if dagster_url is not None:
+        from orgrecon_pipeline.operations.gate_sources import ask_deployment
+
+        if date is not None or output_dir is not None:
+            raise UsageError("--dagster-url asks for the gate now: leave --date and --output-dir out.")
+        answer = ask_deployment(settings, dagster_url, require_live=require_live)
+    else:
+        from orgrecon_pipeline.operations.gate_sources import answer_gate
+
+        day = parse_day(date) if date is not None else None
+        answer = answer_gate(settings, trail=output_dir, day=day, require_live=require_live)
     if format is Format.JSON:
         terminal.print_json(answer.as_json_value())
     else:

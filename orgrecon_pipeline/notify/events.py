@@ -1,0 +1,78 @@
+"""What is worth telling somebody, and in which words."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.gate import GateState, Judgement
+from orgrecon_pipeline.operations.standing import Standing
+
+Severity = Literal["success", "info", "warning", "failure"]
+
+_MAX_TEXT = 1_500
+
+# A tenant's name can be part of a reason. In a chat it must neither call people, nor link, nor look like code.
+_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "*": "∗", "~": "∼", "|": "∣"})
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. ``title`` is a line and ``text`` a few; both are plain text and name no secret."""
+
+    severity: Severity
+    title: str
+    text: str
+
+
+def events_of(before: Standing, after: Standing, *, link: str = "") -> list[Event]:
+    """What changed between two standings of the same day: its verdict, to one that is not PASS, and the gate.
+
+    Args:
+        before: as it was before the run, or the restart, or whatever may have happened.
+        after: as it is.
+        link: where the report can be read, if not at its path.
+    """
+    report = f"Report: {link or after.report}"
+    events = []
+    if after.verdict is not before.verdict and after.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        events.append(verdict_event(after.day, after.verdict, after.reason, report))
+    was_open = before.gate is not None and before.gate.state is GateState.OPEN
+    if after.gate is not None and (after.gate.state is GateState.OPEN) != was_open:
+        events.append(gate_event(after.gate, report))
+    return events
+
+
+def verdict_event(day: date, verdict: Verdict, reason: str, *more: str) -> Event:
+    """A day has a verdict that somebody has to look at; ``more`` are further lines."""
+    severity: Severity = "failure" if verdict is Verdict.FAIL else "warning"
+    return _event(severity, f"Org Model v2.3: {day} is {verdict.value}", reason, *more)
+
+
+def gate_event(gate: Judgement, *more: str) -> Event:
+    """The gate opened or closed; ``more`` are further lines."""
+    if gate.state is GateState.OPEN:
+        return _event("success", f"Org Model v2.3: GATE OPEN as of {gate.day}", gate.reason, *more)
+    return _event(
+        "warning", f"Org Model v2.3: GATE CLOSED as of {gate.day}", gate.reason,
+        f"Streak {gate.streak_days} of {gate.window_days}; it can open on {gate.earliest_open_day} at the earliest.",
+        *more,
+    )
+
+
+def run_failed_event(job: str, day: str | None, reason: str) -> Event:
+    """A run ended without a verdict; ``reason`` is one sanitised sentence."""
+    return _event("failure", f"Org Model v2.3: {job}{f' of {day}' if day else ''} failed", reason)
+
+
+def _event(severity: Severity, title: str, *lines: str) -> Event:
+    return Event(severity, plain(title)[:200], "\n".join(plain(line) for line in lines if line)[:_MAX_TEXT])
+
+
+def plain(text: str) -> str:
+    """A text without what a chat would act upon: mentions, links, formatting, control and direction characters."""
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    return " ".join(visible.split()).translate(_HARMLESS)

@@ -1,0 +1,117 @@
+"""Telling people through Apprise: Slack, Teams, mail, webhooks, and a hundred more.
+
+The addresses are secrets: many hold a token. No line that leaves here has more of one than its scheme.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orgrecon_pipeline.notify.events import Event
+
+URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
+
+#: How long one run waits for all channels together, in seconds.
+PATIENCE = 20.0
+
+# A comma may be part of an address; one that ends it is followed by the scheme of the next.
+_BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")
+
+# Apprise and what it sends with write addresses into their own logs.
+_TALKATIVE = ("apprise", "urllib3", "requests", "httpx")
+
+
+@dataclass(frozen=True)
+class _Channel:
+    number: int
+    url: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        scheme = _SCHEME.match(self.url)
+        return f"channel {self.number} ({scheme[1].lower() if scheme else 'no scheme'})"
+
+
+class Notifier:
+    """Sends events to the channels of ``ORGRECON_NOTIFY_URLS``; without any it does nothing, and is false."""
+
+    def __init__(self, urls: str, *, patience: float = PATIENCE) -> None:
+        """
+        Args:
+            urls: addresses as Apprise writes them, separated by white space or commas.
+            patience: seconds that one :meth:`send` waits for all channels together.
+        """
+        found = (part.strip(",") for part in _BETWEEN.split(urls.strip()))
+        self._channels = [_Channel(number, url) for number, url in enumerate(filter(None, found), start=1)]
+        self._patience = patience
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Notifier:
+        """The notifier of an environment."""
+        return cls(environ.get(URLS_VARIABLE, ""))
+
+    def __bool__(self) -> bool:
+        return bool(self._channels)
+
+    def __repr__(self) -> str:
+        return f"<Notifier: {len(self._channels)} channels>"
+
+    def send(self, events: Sequence[Event]) -> list[str]:
+        """Send every event to every channel.
+
+        It never raises for what a channel does, and never waits longer than its patience: what is not delivered by
+        then may still be, or not.
+
+        Returns:
+            One sanitised line for each channel that did not take everything; empty when all is well.
+        """
+        if not events or not self._channels:
+            return []
+        _silence()
+        outcomes: dict[int, str] = {}
+
+        def deliver(channel: _Channel) -> None:
+            # One more catch: an address that makes Apprise itself fail must not print a traceback with it in.
+            try:
+                outcomes[channel.number] = _deliver(channel.url, events)
+            except Exception as error:  # whatever a plugin does
+                outcomes[channel.number] = f"it failed ({type(error).__name__})"
+
+        # Daemons: a channel that never answers must not keep the process from ending.
+        threads = [threading.Thread(target=deliver, args=(channel,), daemon=True) for channel in self._channels]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + self._patience
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        late = f"it did not answer within {self._patience:g} s"
+        return [
+            f"notification not delivered to {channel.name} of {URLS_VARIABLE}: {why}."
+            for channel in self._channels if (why := outcomes.get(channel.number, late))
+        ]
+
+
+def _deliver(url: str, events: Sequence[Event]) -> str:
+    """Why a channel did not take everything; empty when it did."""
+    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+
+    apprise = Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Org Model v2.3 reconciliation", async_mode=False))
+    if not apprise.add(url):
+        return "Apprise does not know such an address: correct it"
+    refused = 0
+    for event in events:
+        refused += not apprise.notify(
+            title=event.title, body=event.text, notify_type=NotifyType(event.severity), body_format=NotifyFormat.TEXT
+        )
+    return f"it was unreachable or refused {refused} of {len(events)} messages" if refused else ""
+
+
+def _silence() -> None:
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,0 +1,189 @@
+"""Sending, to a real server: delivered or said so in one line, in bounded time, and never with the address in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orgrecon_pipeline.config.settings import Settings, read_settings
+from orgrecon_pipeline.domain.errors import EvidenceNotKept
+from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.notify.events import Event
+from orgrecon_pipeline.notify.notifier import Notifier
+from orgrecon_pipeline.notify.watching import told
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.notify.webhook import Webhook, listening
+from orgrecon_pipeline_tests.report.report_cases import DAY, Provenance, Verdict, clean_week, observation
+
+CANARY = "C4n4ryT0k3n"
+EVENT = Event("failure", "a title", "a text\nof two lines")
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with listening() as server:
+        yield server
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_every_event_reaches_every_channel(webhook: Webhook) -> None:
+    with listening() as other:
+        notifier = Notifier(f" {webhook.url()},{other.url()}\n")
+        assert notifier.send([EVENT, Event("success", "another", "b")]) == []
+        assert webhook.titles == other.titles == ["a title", "another"]
+    assert (webhook.got[0]["message"], webhook.got[0]["type"]) == ("a text\nof two lines", "failure")
+
+
+def test_addresses_are_parted_by_white_space_and_by_commas_that_end_one() -> None:
+    assert repr(Notifier("json://a/?to=x,y, mailto://u:p@b?to=c,d\n slack://t")) == "<Notifier: 3 channels>"
+    assert not Notifier(" , \n")
+    assert Notifier("").send([EVENT]) == []
+
+
+def test_nothing_is_sent_for_nothing(webhook: Webhook) -> None:
+    assert Notifier(webhook.url()).send([]) == []
+    assert webhook.got == []
+
+
+def test_a_channel_that_refuses_is_told_and_the_others_get_it(webhook: Webhook, closed_port: int) -> None:
+    with listening() as broken:
+        broken.status = 500
+        lines = Notifier(" ".join((
+            broken.url(CANARY), f"json://{CANARY}:{CANARY}@127.0.0.1:{closed_port}/{CANARY}", f"nonsense://{CANARY}",
+            CANARY, "json://", webhook.url(CANARY),
+        ))).send([EVENT])
+    assert webhook.titles == ["a title"]
+    named = [line.split(" of ORGRECON_NOTIFY_URLS: ")[0].removeprefix("notification not delivered to ") for line in lines]
+    assert named == \
+        ["channel 1 (json)", "channel 2 (json)", "channel 3 (nonsense)", "channel 4 (no scheme)", "channel 5 (json)"]
+    assert "refused 1 of 1 messages" in lines[0]
+    assert "does not know such an address" in lines[2]
+    assert CANARY not in "".join(lines)
+
+
+def test_a_channel_that_does_not_answer_is_not_waited_for(webhook: Webhook) -> None:
+    webhook.release.clear()
+    started = time.monotonic()
+    [line] = Notifier(webhook.url(CANARY), patience=0.5).send([EVENT])
+    assert time.monotonic() - started < 5
+    assert "did not answer within 0.5 s" in line
+    assert CANARY not in line
+
+
+def test_no_address_is_ever_logged(webhook: Webhook, closed_port: int, caplog: pytest.LogCaptureFixture,
+                                   capfd: pytest.CaptureFixture[str]) -> None:
+    webhook.status = 500
+    urls = f"{webhook.url(CANARY)} json://{CANARY}:{CANARY}@127.0.0.1:{closed_port}/{CANARY} nonsense://{CANARY} json://"
+    with caplog.at_level(logging.DEBUG):
+        notifier = Notifier(urls)
+        assert len(notifier.send([EVENT])) == 4
+        logging.getLogger("proof").debug("the log is read")
+    assert "the log is read" in caplog.text
+    assert CANARY not in caplog.text + "".join(capfd.readouterr()) + repr(notifier) + repr(vars(notifier))
+
+
+def settings_of(tmp_path: Path, webhook: Webhook | None, **more: str) -> Settings:
+    named = {"ORGRECON_NOTIFY_URLS": webhook.url(CANARY)} if webhook else {}
+    return read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
+                          "ORGRECON_OUTPUT_DIR": str(tmp_path / "reports"), **named, **more})
+
+
+def test_a_run_is_told_by_what_it_changed_and_again_by_nothing(tmp_path: Path, webhook: Webhook) -> None:
+    settings, said = settings_of(tmp_path, webhook, ORGRECON_REPORT_BASE_URL="https://example.com/r/"), []
+    for day, [seen] in sorted(clean_week().by_day.items()):
+        with told(settings, day, said.append):
+            open_ledger(settings.ledger_url).append(seen, (), (), ())
+    assert webhook.titles == [f"Org Model v2.3: GATE OPEN as of {DAY}"]
+    assert webhook.got[0]["message"].endswith(f"Report: https://example.com/r/{DAY}.md")
+    with told(settings, DAY, said.append):
+        open_ledger(settings.ledger_url).append(observation(hour=9), (), (), ())
+    assert len(webhook.got) == 1
+    for hour in (10, 11):
+        with told(settings, DAY, said.append):
+            open_ledger(settings.ledger_url).append(observation(verdict=Verdict.FAIL, hour=hour), (), (), ())
+    assert webhook.titles[1:] == [f"Org Model v2.3: {DAY} is FAIL", f"Org Model v2.3: GATE CLOSED as of {DAY}"]
+    assert said == []
+
+
+def test_a_day_that_nobody_reported_closes_the_gate_audibly(tmp_path: Path, webhook: Webhook) -> None:
+    settings, ledger = settings_of(tmp_path, webhook), open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    for [seen] in clean_week().by_day.values():
+        ledger.append(seen, (), (), ())
+    after_the_hole = DAY + timedelta(days=2)
+    with told(settings, after_the_hole, print):
+        ledger.append(observation(after_the_hole), (), (), ())
+    assert webhook.titles == [f"Org Model v2.3: GATE CLOSED as of {after_the_hole}"]
+    assert "MISSING" in webhook.got[0]["message"]
+
+
+def test_a_fresh_checkout_knows_from_its_trail_what_was_told(tmp_path: Path, webhook: Webhook) -> None:
+    settings = settings_of(tmp_path, webhook)
+    settings.output_dir.mkdir()
+    history = clean_week(Provenance.BASELINE, 8)
+    for day in set(history.by_day) - {DAY}:
+        (settings.output_dir / f"{day}.md").write_text(render(history.record(day)), encoding="utf-8", newline="")
+    with told(settings, DAY, print):
+        ledger = open_ledger(settings.ledger_url)
+        for [seen] in history.by_day.values():
+            ledger.append(seen, (), (), ())
+    assert webhook.got == []
+
+
+def test_evidence_that_was_kept_by_a_run_that_failed_is_told(tmp_path: Path, webhook: Webhook) -> None:
+    settings = settings_of(tmp_path, webhook)
+    with pytest.raises(EvidenceNotKept), told(settings, DAY, print):  # noqa: PT012
+        open_ledger(settings.ledger_url).append(observation(verdict=Verdict.FAIL), (), (), ())
+        raise EvidenceNotKept("the report was not written")
+    assert webhook.titles == [f"Org Model v2.3: {DAY} is FAIL"]
+
+
+def test_without_channels_nothing_is_read_and_a_ledger_that_fails_is_only_a_line(
+    tmp_path: Path, webhook: Webhook
+) -> None:
+    unreachable = {"ORGRECON_LEDGER_URL": f"postgresql://u:{CANARY}@127.0.0.1:1/x"}
+    said: list[str] = []
+    with told(settings_of(tmp_path, None, **unreachable), DAY, said.append):
+        pass
+    assert said == []
+    with told(settings_of(tmp_path, webhook, **unreachable), DAY, said.append):
+        pass
+    assert said == ["nobody is notified: the evidence could not be read (ConfigurationError)."]
+    assert webhook.got == []
+
+
+def test_the_report_command_tells_and_its_verdict_is_the_same_when_nobody_listens(
+    tmp_path: Path, webhook: Webhook, closed_port: int
+) -> None:
+    (tmp_path / "now").write_text(f"{DAY}T10:00:00+00:00")
+    environ = {**os.environ, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now"),
+               # Nothing listens there: today's observation is INCONCLUSIVE.
+               "DATABASE_URL": f"postgresql://u:{CANARY}@127.0.0.1:{closed_port}/x"}
+
+    def report(place: str, url: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / place).mkdir()
+        return subprocess.run(
+            [sys.executable, "-m", "orgrecon_pipeline", "report", "--output-dir", "reports", "--format", "json"],
+            cwd=tmp_path / place, env={**environ, "ORGRECON_NOTIFY_URLS": url}, capture_output=True, text=True)
+
+    heard = report("heard", webhook.url(CANARY))
+    assert heard.returncode == 3, heard.stderr
+    assert webhook.titles == [f"Org Model v2.3: {DAY} is INCONCLUSIVE"]
+    assert f"Report: reports/{DAY}.md" in webhook.got[0]["message"]
+    unheard = report("unheard", f"json://{CANARY}@127.0.0.1:{closed_port}/{CANARY}")
+    assert unheard.returncode == 3, unheard.stderr
+    assert "notification not delivered to channel 1 (json)" in unheard.stderr
+    assert CANARY not in heard.stdout + heard.stderr + unheard.stdout + unheard.stderr + repr(webhook.got)
