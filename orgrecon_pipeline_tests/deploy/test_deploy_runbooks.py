@@ -72,6 +72,7 @@ def test_the_cutover_asks_for_live_evidence_and_names_who_decides_and_the_way_ba
         assert re.search(rf"^## \d\. {heading}$", page, re.MULTILINE), heading
 
 
+@pytest.mark.slow
 def test_the_cutover_followed_to_the_letter_with_an_open_gate(world: World) -> None:
     world.live_week()
     steps = world.follow(commands(RUNBOOKS / "org-v23-phase2-cutover.md"))
@@ -141,6 +142,7 @@ def test_the_source_moves_and_the_streak_goes_on(world: World, new_database: Cal
     must_end_well(world.follow(["orgrecon gate --require-live 7"]))
 
 
+@pytest.mark.slow
 def test_the_page_about_drift(world: World) -> None:
     world.live_week()
     with psycopg.connect(world.source, autocommit=True) as connection:
@@ -154,6 +156,7 @@ def test_the_page_about_drift(world: World) -> None:
     assert (world.checkout / "repair.sql").stat().st_size
 
 
+@pytest.mark.slow
 def test_the_page_about_an_undecided_day(world: World) -> None:
     world.live_week()
     with psycopg.connect(world.source, autocommit=True) as connection:
@@ -169,6 +172,7 @@ ALONE = {"org-v23-phase2-cutover.md", "install.md", "bring-reports-home.md", "le
          "OrgreconDriftFound.md", "OrgreconInconclusive.md"}
 
 
+@pytest.mark.slow
 def test_every_other_page_followed_to_the_letter_after_a_good_week(world: World) -> None:
     # Most pages end with the same commands: each one is run once, in the order in which they are first named.
     others = [page for page in WITH_COMMANDS if page.name not in ALONE]
