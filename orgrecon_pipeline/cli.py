@@ -79,14 +79,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
-@app.callback()
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Allowed anywhere.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)  # noqa: T201
         raise typer.Exit
+
+
+@app.callback(help=app.info.help)
+def _common(
+    version: Annotated[bool, typer.Option(
+        "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+    )] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Allowed anywhere.")] = False,
+) -> None:
+    """Options that belong to every command; each is acted on where it is read."""
 
 
 @app.command()
@@ -176,7 +182,7 @@ def sync(
     format: FormatOption = Format.TEXT,
 ) -> int:
     """Take the sound reports of SRC (the cluster's volume) over into DST (the repository). Exits 1 on a conflict."""
-    from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
+    from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
     from orgrecon_pipeline.operations.sync import sync_trail
 
     synced = sync_trail(source, target, clock_of(os.environ.get(SIMULATED_NOW_VARIABLE)).today())
@@ -331,6 +337,7 @@ def _settings(mapping: Path | None = None, output_dir: Path | None = None) -> Se
 
 
 def _context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:
-    from orgrecon_pipeline.operations.opening import open_work
+    from orgrecon_pipeline.operations.clock import 
+from orgrecon_pipeline.operations.opening import open_work
 
     return open_work(_settings(mapping, output_dir))

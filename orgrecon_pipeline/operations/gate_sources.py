@@ -10,8 +10,8 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.ledger.opening import open_existing
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
-from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.report.trail import evidence_of, report_files, verify_trail
 
 
@@ -29,6 +29,15 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     else:
         days, distrust = _of_trail(trail or settings.output_dir)
     return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
+
+
+def ask_deployment(settings: Settings, url: str, *, require_live: int) -> GateAnswer:
+    """The gate now, by the check of a Dagster deployment; see :func:`ask_dagster`."""
+    from orgrecon_pipeline.operations.dagster_gate import ask_dagster
+
+    policy = load_mapping(settings.mapping_file, settings.environ).gate
+    now = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).now()
+    return ask_dagster(url, policy, now, require_live=require_live)
 
 
 def _of_trail(directory: Path) -> tuple[AnyMapping[date, DayEvidence], str]:

@@ -23,7 +23,16 @@ def world(
     admin = connect(company_database)
     seed(admin, tenants=6, users_per_tenant=6)
     mark_simulated(admin)
-    made = World(admin, environment(tmp_path, company_database), tmp_path)
+    return laid_out(World(admin, environment(tmp_path, company_database), tmp_path), monkeypatch)
+
+
+@pytest.fixture
+def bare_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A ledger and a clock, and no database that could be compared."""
+    return laid_out(World(None, environment(tmp_path, "postgresql://nobody@nowhere/none"), tmp_path), monkeypatch)
+
+
+def laid_out(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
     made.mapping()
     for name, value in made.environ.items():
         if name.startswith(("ORGRECON_", "DATABASE_URL")):

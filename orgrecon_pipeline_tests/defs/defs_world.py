@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import read_settings
@@ -34,7 +34,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class World:
     """One company, one ledger, one audit directory, one clock."""
 
-    admin: psycopg.Connection[Any]
+    admin: Any  # a connection as superuser
     environ: dict[str, str]
     directory: Path
 
@@ -46,7 +46,7 @@ class World:
     def ledger(self) -> Ledger:
         return open_ledger(self.environ["ORGRECON_LEDGER_URL"])
 
-    @property
+    @cached_property
     def definitions(self) -> dg.Definitions:
         return build_definitions(self.environ)
 

@@ -1,0 +1,390 @@
+"""The check against the command line: over random histories, over hostile answers, and through a real web server."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from defs_world import CHECK, World
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orgrecon_pipeline.cli import main
+from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.operations.dagster_gate import ask_dagster, judge_answer
+from orgrecon_pipeline.operations.gate import current_gate
+
+FIRST = date(2026, 3, 1)
+
+
+def observation(number: int, day: date, verdict: Verdict, provenance: Provenance) -> Observation:
+    entity = EntityTotals.unknown() if verdict is Verdict.INCONCLUSIVE else EntityTotals.zero()
+    if verdict is Verdict.FAIL:
+        entity = entity.model_copy(update={"missing": 1, "source_rows": 1})
+    baseline = provenance is Provenance.BASELINE
+    return Observation(
+        id=f"{number:016x}", day=day, provenance=provenance, verdict=verdict, reason="because.",
+        observed_at=None if baseline else datetime(day.year, day.month, day.day, 8, tzinfo=timezone.utc)
+        + timedelta(seconds=number), mapping_digest="d" * 64, orgrecon_version="1", tenants_with_drift=0,
+        tenants_scanned=None if verdict is Verdict.INCONCLUSIVE else 0 if baseline else 3,
+        entities={"org_units": entity}, compared={},
+    )
+
+
+# What happens: the clock moves on, evidence of some day arrives, the gate is decided, or the deciding run dies.
+steps = st.lists(st.one_of(
+    st.tuples(st.just("tomorrow"), st.integers(1, 3)),
+    st.tuples(st.just("evidence"), st.integers(0, 9),
+              st.sampled_from([Verdict.PASS] * 6 + [Verdict.FAIL, Verdict.INCONCLUSIVE]),
+              st.sampled_from([Provenance.SIMULATED] * 6 + [Provenance.LIVE] * 2 + [Provenance.BASELINE])),
+    st.tuples(st.just("week"), st.sampled_from([Provenance.SIMULATED, Provenance.LIVE])),
+    st.tuples(st.just("broken")),
+), min_size=1, max_size=12)
+
+
+ONE_WORLD = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=ONE_WORLD)
+@given(history=steps)
+def test_the_check_and_the_command_line_never_disagree(bare_world: World, history: list[tuple[Any, ...]]) -> None:
+    relive(bare_world, history)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=ONE_WORLD)
+@given(history=steps)
+def test_the_check_and_the_command_line_never_disagree_for_long(
+    bare_world: World, history: list[tuple[Any, ...]],
+) -> None:
+    relive(bare_world, history)
+
+
+def relive(world: World, history: list[tuple[Any, ...]]) -> None:
+    """After every step of any history: what the check says, as read by the client, is what ``orgrecon gate`` says."""
+    (world.directory / "ledger.db").unlink(missing_ok=True)
+    today, number = FIRST, 0
+    with dg.DagsterInstance.ephemeral() as instance:
+        for what, *how in history:
+            ledger = open_ledger(world.environ["ORGRECON_LEDGER_URL"])
+            broken = what == "broken"
+            if what == "tomorrow":
+                today += timedelta(days=how[0])
+            elif what == "evidence":
+                number += 1
+                day = today - timedelta(days=how[0])
+                verdict = Verdict.PASS if how[2] is Provenance.BASELINE else how[1]
+                ledger.append(observation(number, day, verdict, how[2]), (), (), ())
+            elif what == "week":
+                for back in range(7):
+                    number += 1
+                    ledger.append(observation(number, today - timedelta(days=back), Verdict.PASS, how[0]), (), (), ())
+            world.at(today, 12)
+            if broken:
+                (world.directory / "orgrecon.yaml").write_text("version: 2\n", encoding="utf-8")
+            decided = world.decide(instance)
+            world.mapping()
+            assert decided.success is not broken
+            told, seen = world.gate(), check_says(instance, world)
+            assert seen.open is (told.open and not broken), (told, seen)
+            if not broken:
+                assert seen.as_json_value() == told.as_json_value()
+            # The same check, looked at days later without a new decision, opens nothing that is closed by then.
+            for later in (1, 2, 3):
+                world.at(today + timedelta(days=later), 12)
+                assert world.gate().open or not check_says(instance, world).open
+
+
+def check_says(instance: dg.DagsterInstance, world: World) -> Any:
+    """The client's verdict on the instance's check, in the words that GraphQL gives it."""
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([CHECK]).get(CHECK)
+    execution = None
+    if record is not None:
+        status = {"PLANNED": "EXECUTION_FAILED"}.get(record.status.value, record.status.value)
+        evaluation = None
+        if record.event is not None and record.event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION":
+            data = record.event.dagster_event.asset_check_evaluation_data
+            evaluation = {"success": data.passed, "severity": data.severity.value, "metadataEntries": [
+                {"label": label, "jsonString": json.dumps(value.value)}
+                for label, value in data.metadata.items() if isinstance(value, dg.JsonMetadataValue)
+            ]}
+        execution = {"status": status, "evaluation": evaluation}
+    now = datetime.fromisoformat((world.directory / "now").read_text())
+    return judge_answer(wrapped(execution), default_mapping().gate, now)
+
+
+def wrapped(execution: Any) -> dict[str, Any]:
+    return {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+        "__typename": "AssetChecks", "checks": [
+            {"name": "another", "executionForLatestMaterialization": None},
+            {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution},
+        ]}}}}
+
+
+@contextmanager
+def answering(answer: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """A web server that says that, whatever it is asked."""
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{web.server_port}"
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
+POLICY = GatePolicy()
+
+
+def open_answer() -> dict[str, Any]:
+    days = {day: DayEvidence(day, Verdict.PASS, Provenance.LIVE, "d", True)
+            for day in (NOW.date() - timedelta(days=n) for n in range(8))}
+    return current_gate(days, POLICY, NOW).as_json_value()
+
+
+def execution(answer: Any = None, **changes: Any) -> dict[str, Any]:
+    evaluation = {"success": True, "severity": "ERROR", "metadataEntries": [
+        {"__typename": "TextMetadataEntry", "label": "state"},
+        {"__typename": "JsonMetadataEntry", "label": "answer",
+         "jsonString": answer if isinstance(answer, str) else json.dumps(answer or open_answer())},
+    ]}
+    return {"status": "SUCCEEDED", "evaluation": evaluation, **changes}
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    return wrapped(execution({**open_answer(), **changes}))
+
+
+def window(**changes: Any) -> list[dict[str, Any]]:
+    *rows, last = open_answer()["window"]
+    return [*rows, {**last, **changes}]
+
+
+def test_a_sound_answer_opens() -> None:
+    with answering(wrapped(execution())) as url:
+        answer = ask_dagster(url, POLICY, NOW, require_live=7)
+        assert answer.open
+        assert answer.as_json_value() == open_answer()
+        assert ask_dagster(f"{url}/graphql", POLICY, NOW).open
+        assert ask_dagster(url, POLICY, NOW + timedelta(days=1, hours=11, minutes=59)).open
+
+
+HOSTILE: dict[str, Any] = {
+    "nothing": b"",
+    "no JSON": b"<html>login</html>",
+    "null": b"null",
+    "a list": b"[]",
+    "a number": b"1",
+    "deep": b"[" * 100_000,
+    "not UTF-8": b"\xff\xfe",
+    "NaN": b"NaN",
+    "errors beside data": {**wrapped(execution()), "errors": [{"message": "x"}]},
+    "data is null": {"data": None},
+    "node is null": {"data": {"assetNodeOrError": None}},
+    "no such asset": {"data": {"assetNodeOrError": {"__typename": "AssetNotFoundError"}}},
+    "checks need a migration": {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+        "__typename": "AssetCheckNeedsMigrationError"}}}},
+    "no checks": {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+        "__typename": "AssetChecks", "checks": []}}}},
+    "the check twice": {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+        "__typename": "AssetChecks", "checks": [
+            {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution()}] * 2}}}},
+    "never evaluated": wrapped(None),
+    "execution failed": wrapped(execution(status="EXECUTION_FAILED")),
+    "in progress": wrapped(execution(status="IN_PROGRESS")),
+    "skipped": wrapped(execution(status="SKIPPED")),
+    "failed, though it says open": wrapped(execution(status="FAILED")),
+    "an unknown status": wrapped(execution(status="succeeded")),
+    "a status that is a list": wrapped(execution(status=["SUCCEEDED"])),
+    "no evaluation": wrapped(execution(evaluation=None)),
+    "success as text": wrapped(execution(evaluation={**execution()["evaluation"], "success": "true"})),
+    "not successful": wrapped(execution(evaluation={**execution()["evaluation"], "success": False})),
+    "no metadata": wrapped(execution(evaluation={**execution()["evaluation"], "metadataEntries": None})),
+    "two answers": wrapped(execution(evaluation={
+        **execution()["evaluation"], "metadataEntries": execution()["evaluation"]["metadataEntries"] * 2})),
+    "an answer that is no JSON": wrapped(execution("OPEN")),
+    "an answer with a field twice": wrapped(execution(json.dumps(open_answer())[:-1] + ', "state": "OPEN"}')),
+    "an empty answer": wrapped(execution("{}")),
+    "closed, though it passed": told(state="CLOSED"),
+    "a state of its own": told(state="open"),
+    "stale": told(as_of="2026-03-08", valid_until="2026-03-10T00:00:00.000000Z"),
+    "stale, with a later end": told(as_of="2026-03-08", valid_until="2026-03-12T00:00:00.000000Z"),
+    "an end that never comes": told(valid_until="9999-01-01T00:00:00.000000Z"),
+    "of the future": told(as_of="2026-03-11", valid_until="2026-03-13T00:00:00.000000Z"),
+    "no day": told(as_of=None),
+    "a far day": told(as_of="9999-12-31"),
+    "a short streak": told(streak_days=6),
+    "a streak of text": told(streak_days="7"),
+    "a boolean streak": told(streak_days=True),
+    "a window of nothing": told(window_days=0),
+    "fewer days than asked for here": told(window_days=3),
+    "an infinite streak": wrapped(execution(json.dumps({**open_answer(), "streak_days": float("inf")}))),
+    "no rows": told(window=[]),
+    "rows of other days": told(window=window(day="2026-03-11")),
+    "a row that does not count": told(window=window(eligible=False)),
+    "a row that is no PASS": told(window=window(verdict="FAIL")),
+    "a row of no provenance": told(window=window(provenance=None)),
+    "live days that are not": told(live_days=7, window=window(provenance="baseline")),
+    "window is an object": told(window={"0": 1}),
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=[name.replace(" ", "_") for name in HOSTILE])
+def test_a_hostile_answer_opens_nothing(answer: Any) -> None:
+    with answering(answer) as url:
+        heard = ask_dagster(url, POLICY, NOW)
+    assert not heard.open
+    assert heard.judgement.reason
+    assert "\n" not in heard.judgement.reason
+
+
+@pytest.mark.parametrize(("status", "headers"), [
+    (500, {}), (404, {}), (401, {}), (204, {}), (302, {"Location": "/elsewhere"}), (307, {"Location": "/elsewhere"}),
+    (308, {"Location": "/elsewhere"}), (200, {"Content-Length": "999999"}), (200, {"Content-Encoding": "gzip"}),
+])
+def test_http_that_is_no_plain_answer_opens_nothing(status: int, headers: dict[str, str]) -> None:
+    body = wrapped(execution()) if "Content-Encoding" not in headers else b"\x1f\x8b"
+    with answering(body, status=status, headers=headers) as url:
+        assert not ask_dagster(url, POLICY, NOW).open
+
+
+def test_too_few_live_days_open_nothing() -> None:
+    days = {day: DayEvidence(day, Verdict.PASS, Provenance.BASELINE, "d", False)
+            for day in (NOW.date() - timedelta(days=n) for n in range(8))}
+    with answering(wrapped(execution(current_gate(days, POLICY, NOW).as_json_value()))) as url:
+        assert ask_dagster(url, POLICY, NOW).open
+        assert not ask_dagster(url, POLICY, NOW, require_live=1).open
+        assert not ask_dagster(url, POLICY.model_copy(update={"min_live_days": 1}), NOW).open
+
+
+def test_an_answer_without_end_opens_nothing() -> None:
+    with answering(b"[" + b" " * 2_000_000) as url:
+        assert "does not end" in ask_dagster(url, POLICY, NOW).judgement.reason
+
+
+def test_nobody_there_opens_nothing() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert not ask_dagster(f"http://127.0.0.1:{free.getsockname()[1]}", POLICY, NOW).open
+
+
+@pytest.mark.parametrize("url", ["", "localhost:3000", "file:///etc/passwd", "ftp://h", "http://", "http://h:port",
+                                 "http://user:canary@h", "http://h?x=1", "http://h\n", "http://[::1"])
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="--dagster-url") as refused:
+        ask_dagster(url, POLICY, NOW)
+    assert "canary" not in str(refused.value)
+
+
+def cli(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def webserver(world: World, home: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m",
+               "orgrecon_pipeline.definitions"]
+    environ = {**world.environ, "DAGSTER_HOME": str(home)}
+    with (home / "web.log").open("wb") as log, subprocess.Popen(
+        command, env=environ, stdout=log, stderr=log, cwd=home, start_new_session=True
+    ) as web:
+        try:
+            deadline = time.monotonic() + 90
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
+                    break
+                except OSError:
+                    assert web.poll() is None, (home / "web.log").read_text()
+                    assert time.monotonic() < deadline
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(web.pid, 15)
+            web.wait(timeout=30)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = tmp_path / "home"
+    made.mkdir()
+    (made / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(made))
+    return made
+
+
+@pytest.mark.slow
+def test_the_command_asks_a_real_web_server(
+    world: World, home: Path, capsys: pytest.CaptureFixture[str], connect: Callable[..., Any],
+) -> None:
+    """Never decided, closed, open, an old day again, a broken run, and a day too old: the command says each."""
+    with dg.DagsterInstance.get() as instance, webserver(world, home) as url:
+        world.at(FIRST)
+        assert cli("gate", "--dagster-url", url) == 1
+        assert "never evaluated" in capsys.readouterr().out
+        days = [FIRST + timedelta(days=n) for n in range(7)]
+        for day in days:
+            world.at(day)
+            world.run(instance, day)
+            assert cli("gate", "--dagster-url", url, "--format", "json") == (0 if day == days[-1] else 1)
+            by_dagster = json.loads(capsys.readouterr().out)
+            assert cli("gate", "--format", "json") == (0 if day == days[-1] else 1)
+            assert json.loads(capsys.readouterr().out) == by_dagster
+        assert cli("gate", "--dagster-url", url, "--require-live", "1") == 1
+        assert world.run(instance, days[2]).success
+        assert cli("gate", "--dagster-url", url) == 0
+        assert not world.run(instance, FIRST - timedelta(days=3)).success  # no evidence: the gate is not decided
+        assert cli("gate", "--dagster-url", url) == 1
+        assert "did not run to its end (EXECUTION_FAILED)" in capsys.readouterr().out
+        assert world.decide(instance).success
+        assert cli("gate", "--dagster-url", url) == 0
+        world.at(days[-1] + timedelta(days=1), 23, 59)
+        assert cli("gate", "--dagster-url", url) == 0
+        world.at(days[-1] + timedelta(days=2))
+        assert cli("gate", "--dagster-url", url) == 1
+        assert cli("gate", "--dagster-url", url, "--date", "2026-03-01") == 2
+    assert cli("gate", "--dagster-url", url) == 1
