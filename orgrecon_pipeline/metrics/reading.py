@@ -15,8 +15,8 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import Snapshot
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.gate import current_gate
-from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
 
 # A baseline compares nothing and a restored database shows another day: neither says that the daily run works.
 _DAILY = (Provenance.LIVE, Provenance.SIMULATED)

@@ -21,9 +21,9 @@ import pytest
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from orgrecon_pipeline.demo import company
-from orgrecon_pipeline.demo.dual_metrics import MeteredWrites
 from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
 from orgrecon_pipeline.metrics.dualwrite import DualWriteMetrics
+from orgrecon_pipeline.metrics.metered_writes import MeteredWrites
 from orgrecon_pipeline_tests.deploy.tools import ROOT, promtool
 
 pytestmark = pytest.mark.slow

@@ -6,12 +6,11 @@ import itertools
 import threading
 from collections import deque
 
-from orgrecon_pipeline.demo.dual_tally import Side
 from orgrecon_pipeline.metrics.dualwrite import DualWriteMetrics
 
 
 class MeteredWrites:
-    """An :class:`~orgrecon_pipeline.demo.dual_tally.Observer` that counts into metrics.
+    """An observer of the demo's dual writer that counts into metrics.
 
     The writer does not say which entity an operation touched, so all of its writes are counted under ``entity``.
     Whichever side the writer writes first is the source of the metrics.
@@ -24,14 +23,14 @@ class MeteredWrites:
         self._lock = threading.Lock()
         self._pending: deque[int] = deque()
 
-    def first_write(self, side: Side) -> None:
+    def first_write(self, side: str) -> None:
         """The first side was committed."""
         with self._lock:
             number = next(self._numbers)
             self._pending.append(number)
         self._metrics.wrote(self._entity, "source", number, success=True)
 
-    def second_write(self, side: Side, *, ok: bool, lag_seconds: float) -> None:
+    def second_write(self, side: str, *, ok: bool, lag_seconds: float) -> None:
         """The second side was committed, or given up."""
         with self._lock:
             number = self._pending.popleft() if self._pending else -1
