@@ -337,7 +337,6 @@ def _settings(mapping: Path | None = None, output_dir: Path | None = None) -> Se
 
 
 def _context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:
-    from orgrecon_pipeline.operations.clock import 
-from orgrecon_pipeline.operations.opening import open_work
+    from orgrecon_pipeline.operations.opening import open_work
 
     return open_work(_settings(mapping, output_dir))

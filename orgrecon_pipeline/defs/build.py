@@ -25,8 +25,8 @@ from orgrecon_pipeline.defs.resources import (
 )
 from orgrecon_pipeline.defs.schedules import every_utc_day
 from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
-from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.owed_days import reobserve_every
 
 SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"

@@ -15,10 +15,9 @@ from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, stand_in
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
-from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.clock import Clock, clock_of
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
 from orgrecon_pipeline.operations.gate import GateAnswer
-from orgrecon_pipeline.operations.opening import clock_of
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]

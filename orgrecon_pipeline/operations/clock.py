@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+from pathlib import Path
 
 from orgrecon_pipeline.domain.days import utc_day
+from orgrecon_pipeline.domain.errors import ConfigurationError
+
+SIMULATED_NOW_VARIABLE = "ORGRECON_SIMULATED_NOW_FILE"
 
 
 def _utc_now() -> datetime:
@@ -32,3 +36,27 @@ class Clock:
     def today(self) -> date:
         """The current UTC day."""
         return utc_day(self.now())
+
+
+def clock_of(simulated_now_file: str | None) -> Clock:
+    """This machine's clock, or the moment in a file (ISO 8601), read anew whenever the time is asked.
+
+    Raises:
+        ConfigurationError: when the file holds no moment.
+    """
+    if not simulated_now_file:
+        return Clock()
+    path = Path(simulated_now_file)
+    _moment(path)
+    return Clock(lambda: _moment(path), injected=True)
+
+
+def _moment(path: Path) -> datetime:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" * text.endswith("Z"))
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            f"{SIMULATED_NOW_VARIABLE}: {path} does not hold a moment such as 2026-01-31T08:00:00+00:00."
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

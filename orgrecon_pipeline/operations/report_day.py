@@ -7,8 +7,8 @@ from datetime import date
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import DayRefused
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.context import one_database
-from orgrecon_pipeline.operations.opening import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.report.write import check_writable
 
 
