@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -12,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from ledger_cases import DAY, Child, full, holdings, raised, raw
 
-from orgrecon_pipeline.domain.errors import AlreadyRunning
+from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotKept
+from orgrecon_pipeline.ledger import locking
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
 
@@ -95,7 +97,7 @@ def test_one_of_many_gets_the_day(ledger: Ledger, child: Callable[[str], Child],
         "from orgrecon_pipeline.ledger.opening import open_ledger\n"
         "ledger, told = open_ledger(url), 0\n"
         "say('ready'); place = hear()\n"
-        "while told < 25:\n"
+        "while told < 15:\n"
         "    try:\n"
         "        with ledger.day_lock(DAY):\n"
         # Fails where somebody else is inside.
@@ -155,6 +157,69 @@ def test_no_file_is_left_for_every_day(tmp_path: Path) -> None:
         with ledger.day_lock(DAY - timedelta(days=back)):
             assert not is_free(ledger, DAY - timedelta(days=back))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["ledger.db"]
+
+
+def test_a_file_that_loses_its_name_between_two_steps_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder ends, and removes its file, just after the next one has opened that file and before it locks it."""
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    holder = ledger.day_lock(DAY)
+    holder.__enter__()
+    real, opened = os.open, []
+
+    def open_and_see_the_holder_end(path: Any, *arguments: Any) -> int:
+        opened.append(real(path, *arguments))
+        if len(opened) == 1:
+            holder.__exit__(None, None, None)
+        return opened[-1]
+
+    monkeypatch.setattr(locking.os, "open", open_and_see_the_holder_end)
+    with ledger.day_lock(DAY):
+        monkeypatch.undo()
+        assert len(opened) == 2
+        assert not is_free(ledger), "the file that is locked is the one that others find"
+    assert is_free(ledger)
+
+
+def test_a_file_that_somebody_removed_is_left_to_the_next(tmp_path: Path) -> None:
+    """Whoever cleans up by hand breaks one lock, and not the one that is made after it."""
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger.day_lock(DAY):
+        [file] = tmp_path.glob("*.lock")
+        file.unlink()
+        second = ledger.day_lock(DAY)
+        second.__enter__()
+    assert not is_free(ledger), "the end of the first is not the end of the second"
+    second.__exit__(None, None, None)
+    assert is_free(ledger)
+
+
+def test_a_forked_child_does_not_keep_what_its_parent_gave_back(ledger: Ledger, child: Callable[[str], Child]) -> None:
+    holder = child(
+        "import os\n"
+        "from ledger_cases import DAY\n"
+        "from orgrecon_pipeline.ledger.opening import open_ledger\n"
+        "with open_ledger(url).day_lock(DAY):\n"
+        "    forked = os.fork()\n"
+        "    if not forked:\n"
+        "        hear(); os._exit(0)\n"
+        "say('over')\n"
+        "os.waitpid(forked, 0)\n"
+    )
+    assert holder.says() == "over"
+    assert is_free(ledger)
+    holder.tell()
+    assert holder.ends()[0] == 0
+
+
+def test_a_directory_that_takes_no_lock_is_said_so(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    (tmp_path / f"ledger.db.{DAY}.lock").symlink_to("/nowhere")
+    refusal = raised(lambda: ledger.day_lock(DAY).__enter__())
+    assert isinstance(refusal, EvidenceNotKept)
+    assert str(refusal).startswith(f"cannot lock {DAY} beside the ledger")
+    assert "\n" not in str(refusal)
 
 
 @pytest.fixture
