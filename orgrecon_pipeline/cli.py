@@ -100,6 +100,7 @@ def report(
     date: DateOption = None,
     baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster; needs no database.")] = False,
     exact: Annotated[bool, typer.Option(help="Compare every tenant by key: slower, and surer.")] = False,
+    restored: Annotated[bool, typer.Option(help="The database was restored to --date, and proves it.")] = False,
     output_dir: OutputDir = None,
     mapping: MappingFile = None,
     format: FormatOption = Format.TEXT,
@@ -110,12 +111,12 @@ def report(
     # A broken request is told before anything heavy is loaded.
     from orgrecon_pipeline.operations.report_day import check_request
 
-    day = check_request(settings, day, baseline=baseline)
+    day = check_request(settings, day, baseline=baseline, restored=restored)
     from orgrecon_pipeline.defs.run import run_day
     from orgrecon_pipeline.notify.watching import told
 
     with told(settings, day, terminal.say), terminal.progress():
-        run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact)
+        run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
     if run.note:
         terminal.say(run.note)
     if run.verdict is Verdict.INCONCLUSIVE:

@@ -34,10 +34,12 @@ progress_log = logging.getLogger("orgrecon.progress")
 
 
 class DayConfig(dg.Config):
-    """How a day's evidence is secured: ``baseline`` stamps an empty cluster, ``exact`` compares every tenant by key."""
+    """How a day's evidence is secured: ``baseline`` stamps an empty cluster, ``exact`` compares every tenant by key,
+    ``restored`` a database that was restored to that day."""
 
     baseline: bool = False
     exact: bool = False
+    restored: bool = False
 
 
 def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
@@ -68,13 +70,14 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
             for refused in import_trail(work.ledger, work.output_dir, only_unknown=True).refused:
                 progress(f"not imported: {refused}")
             days = days_of(context)
-            if not config.baseline:
+            if not config.baseline and not config.restored:
                 refuse_holes(work, days)
             for day in days:
                 if config.baseline:
                     secured = stamp_baseline(work, day)
                 else:
-                    secured = observe(work, day, exact=config.exact, progress=progress)
+                    secured = observe(
+                        work, day, exact=config.exact, restored=config.restored, progress=progress)
                 if secured.note:
                     progress(secured.note)
                 seen = secured.observation

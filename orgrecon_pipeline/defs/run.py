@@ -38,7 +38,9 @@ class RunFailed(OrgreconError):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
-def run_day(environ: Mapping[str, str], day: date, *, baseline: bool = False, exact: bool = False) -> DayRun:
+def run_day(
+    environ: Mapping[str, str], day: date, *, baseline: bool = False, exact: bool = False, restored: bool = False
+) -> DayRun:
     """Materialise a day: on the instance of ``DAGSTER_HOME`` where that is set, else on an ephemeral one.
 
     Raises:
@@ -48,7 +50,8 @@ def run_day(environ: Mapping[str, str], day: date, *, baseline: bool = False, ex
     if day < first:
         raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to an earlier one.")
     job = build_definitions(environ).resolve_job_def(JOB_NAME)
-    config = {"ops": {"tenant_drift": {"config": {"baseline": baseline, "exact": exact}}}, **_QUIET}
+    how = {"baseline": baseline, "exact": exact, "restored": restored}
+    config = {"ops": {"tenant_drift": {"config": how}}, **_QUIET}
     with _instance(environ) as instance:
         result = job.execute_in_process(
             run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False

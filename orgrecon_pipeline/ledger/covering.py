@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -15,13 +16,14 @@ from orgrecon_pipeline.ledger.tables import coverage, observation
 _PAGE = 20_000  # events
 
 
-def known(store: Store, subject: Subject, *, simulated: bool) -> Iterator[str]:
+def known(store: Store, subject: Subject, *, simulated: bool, until: datetime | None = None) -> Iterator[str]:
     """Names whose latest event but for losses is that they appeared, by what the observations made so far say.
 
+    With ``until`` only what was observed up to that moment counts.
     Read in pages, each in a transaction of its own: whoever is slow to go through them, or stops, or appends in
     between, holds nothing up. What is appended in between does not count.
     """
-    rank = _ranks(store, simulated=simulated)
+    rank = _ranks(store, simulated=simulated, until=until)
     if not rank:
         return
     # Ordered by name alone, which the index gives: a page costs a page, and not a sort or a join of all that is left.
@@ -48,11 +50,13 @@ def known(store: Store, subject: Subject, *, simulated: bool) -> Iterator[str]:
         after, size = events[-1].name, _PAGE
 
 
-def _ranks(store: Store, *, simulated: bool) -> dict[int, int]:
+def _ranks(store: Store, *, simulated: bool, until: datetime | None) -> dict[int, int]:
     """Of each observation, by its number: its place in the order in which they were made."""
     of_the_demo = observation.c.provenance == Provenance.SIMULATED.value
     statement = select(observation.c.number).where(of_the_demo if simulated else ~of_the_demo).order_by(
         observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.number)
+    if until is not None:
+        statement = statement.where(observation.c.observed_at <= until)
     with store.reading() as connection:
         return {number: at for at, number in enumerate(connection.execute(statement).scalars())}
 

@@ -116,7 +116,9 @@ class Ledger:
         """The sample keys of an observation, in the order in which they were appended."""
         return tenants.samples(self._store, observation_id)
 
-    def known(self, subject: Subject, *, simulated: bool = False) -> Iterator[str]:
+    def known(
+        self, subject: Subject, *, simulated: bool = False, until: datetime | None = None
+    ) -> Iterator[str]:
         """Names that appeared and have not departed since, in order; never all of them in memory.
 
         What counts as later is the time of the observation, so that a ledger rebuilt in another order knows the same.
@@ -124,8 +126,9 @@ class Ledger:
         Args:
             subject: what is asked about.
             simulated: the history of simulated observations, instead of that of all others.
+            until: as of this moment, whatever was observed later.
         """
-        return covering.known(self._store, subject, simulated=simulated)
+        return covering.known(self._store, subject, simulated=simulated, until=until)
 
     def lost(self, observation_id: str) -> list[CoverageEvent]:
         """What an observation found lost, in the order in which it was appended."""

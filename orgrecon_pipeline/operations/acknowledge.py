@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
+from orgrecon_pipeline.operations.admission import pinned_source
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe import pinned_source
 
 _MIN_REASON = 5
 

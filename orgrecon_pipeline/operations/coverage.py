@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
@@ -48,10 +49,13 @@ class Coverage:
         }
 
 
-def check_coverage(ledger: Ledger, comparison: Comparison, provenance: Provenance) -> Coverage:
+def check_coverage(
+    ledger: Ledger, comparison: Comparison, provenance: Provenance, until: datetime | None = None
+) -> Coverage:
     """Hold a comparison against everything that the ledger knows to have been there.
 
-    Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one.
+    Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one. Evidence of
+    the past is held against what was known at that moment (``until``), and makes nothing depart that is there by now.
     """
     acknowledged = _acknowledged(ledger, provenance)
     declared = None if comparison.declared is None else {bounded(tenant) for tenant in comparison.declared}
@@ -70,7 +74,7 @@ def check_coverage(ledger: Ledger, comparison: Comparison, provenance: Provenanc
     lost, left, excused, events = [], [], [], []
     for subject, now in present.items():
         known = set()
-        for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED):
+        for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until):
             known.add(name)
             if name in now or name not in comparable.get(subject, {name}):
                 continue
@@ -83,6 +87,8 @@ def check_coverage(ledger: Ledger, comparison: Comparison, provenance: Provenanc
             else:
                 lost.append(CoverageEvent(subject, name, Happening.LOST))
         events += [CoverageEvent(subject, name, Happening.APPEARED) for name in sorted(now - known)]
+    if until is not None:
+        events = [event for event in events if event.happening is not Happening.DEPARTED]
     return Coverage(tuple(lost), tuple(left), tuple(excused), (*lost, *events))
 
 

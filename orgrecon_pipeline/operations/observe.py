@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
-from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.operations.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
 from orgrecon_pipeline.source.compare import Comparison, compare
@@ -39,27 +39,31 @@ class Secured:
 
 
 def observe(
-    context: Context, day: date, *, exact: bool = False, progress: Progress = lambda line: None,
-    wait: Callable[[float], None] = time.sleep,
+    context: Context, day: date, *, exact: bool = False, restored: bool = False,
+    progress: Progress = lambda line: None, wait: Callable[[float], None] = time.sleep,
 ) -> Secured:
     """Compare the live database for today, or reuse the evidence of a past day.
 
+    With ``restored`` the database is one that was restored to ``day``: a server in recovery, that proves it.
+
     Raises:
-        DayRefused: for the future, a past day without evidence, or a database whose clock shows another day.
+        DayRefused: for the future, a past day without evidence, a database whose clock shows another day, or a restored
+            one that does not prove the day.
         AlreadyRunning: when another run holds the day.
         ConfigurationError: when the environment names no usable database.
     """
-    today = context.clock.today()
+    asked_at = context.clock.now()
+    today = utc_day(asked_at)
     if day > today:
         raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
-    if day < today:
+    if day < today and not restored:
         return _reuse(context, day)
     dsn = context.dsn()
     with context.ledger.day_lock(day):
-        admission = _Admission(context, day)
+        admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
             found = compare(
-                context.mapping, dsn, SOURCE_VARIABLE, exact=exact, admit=admission, progress=progress, wait=wait
+                admission.mapping, dsn, SOURCE_VARIABLE, exact=exact, admit=admission, progress=progress, wait=wait
             )
             concluded = _conclude(context, day, admission, found)
         except CannotDecide as undecided:
@@ -112,78 +116,6 @@ def _reuse(context: Context, day: date) -> Secured:
     return Secured(deciding, fresh=False, note=f"{day} is past: its evidence is reused.")
 
 
-class _Admission:
-    """Refuses a database that cannot speak for the day, before anything is compared."""
-
-    def __init__(self, context: Context, day: date) -> None:
-        self.context, self.day = context, day
-        self.identity: Identity | None = None
-
-    def __call__(self, identity: Identity) -> None:
-        self.identity = identity
-        shown = utc_day(self.observed_at)
-        if shown != self.day:
-            raise DayRefused(
-                f"{self.day} was asked for, but the database's clock shows {instant_text(self.observed_at)} UTC: "
-                f"nothing was written (this machine's clock: {instant_text(self.context.clock.now())})."
-            )
-        pinned = pinned_source(self.context) if self.provenance is Provenance.LIVE else None
-        if pinned is not None and pinned != _pin(identity):
-            raise CannotDecide(
-                f"this is database {_named(_pin(identity))}, and the evidence so far is of {_named(pinned)}: "
-                "if it was moved on purpose, run orgrecon accept-source"
-            )
-
-    @property
-    def provenance(self) -> Provenance:
-        simulated = self.identity.simulated if self.identity else self.context.clock.injected
-        return Provenance.SIMULATED if simulated else Provenance.LIVE
-
-    @property
-    def observed_at(self) -> datetime:
-        """The database's clock at the snapshot; the client's where no database answered, or for a simulation."""
-        injected = self.context.clock.injected and (self.identity is None or self.identity.simulated)
-        return self.context.clock.now() if injected or self.identity is None else self.identity.observed_at
-
-
-def pinned_source(context: Context) -> dict[str, str] | None:
-    """The database that live evidence has to come from; None before the first decided live observation.
-
-    Each decided observation was held against the pin, so the latest one has it too: a ledger that was rebuilt from
-    the trail, which holds no acknowledgements, pins what was accepted last.
-    """
-    accepted = context.ledger.acknowledgements("source")
-    if accepted:
-        return {key: str(accepted[-1].details[key]) for key in _PINNED}
-    latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
-    if latest is None or (pin := _pin_of(latest)):
-        return pin if latest else None
-    # Of observations that decide no day a trail says not enough: the latest day that does then.
-    for day in reversed(context.ledger.days()):
-        for seen in reversed(context.ledger.observations(day)):
-            if seen.provenance is Provenance.LIVE and seen.verdict.decided and (pin := _pin_of(seen)):
-                return pin
-    return None
-
-
-_PINNED = ("system_identifier", "database")
-
-
-def _pin_of(observation: Observation) -> dict[str, str] | None:
-    source = observation.compared.get("source")
-    if not isinstance(source, dict) or not all(source.get(key) for key in _PINNED):
-        return None
-    return {key: str(source[key]) for key in _PINNED}
-
-
-def _pin(identity: Identity) -> dict[str, str]:
-    return {"system_identifier": identity.system_identifier, "database": identity.database}
-
-
-def _named(pin: dict[str, str]) -> str:
-    return f"{pin['database']!a} on server {pin['system_identifier']}"
-
-
 # What the ledger keeps of one attempt.
 _Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Sequence[CoverageEvent]]
 
@@ -197,8 +129,9 @@ def _internal(error: Exception) -> str:
     return f"internal error ({type(error).__name__} in {places[-1]}): nothing was decided, report it"
 
 
-def _undecided(context: Context, day: date, admission: _Admission, reason: str) -> _Concluded:
-    compared = _settings_compared(context.mapping)
+def _undecided(context: Context, day: date, admission: Admission, reason: str) -> _Concluded:
+    admission.refuse_unproven(reason)
+    compared = _settings_compared(admission.mapping)
     if admission.identity is not None:
         compared |= _identity_compared(admission.identity)
     observation = _observation(
@@ -209,15 +142,15 @@ def _undecided(context: Context, day: date, admission: _Admission, reason: str) 
     return observation, (), (), ()
 
 
-def _conclude(context: Context, day: date, admission: _Admission, found: Comparison) -> _Concluded:
-    coverage = check_coverage(context.ledger, found, admission.provenance)
+def _conclude(context: Context, day: date, admission: Admission, found: Comparison) -> _Concluded:
+    coverage = check_coverage(context.ledger, found, admission.provenance, until=admission.as_of)
     verdict, reason = _verdict(context, day, found, coverage.reason)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
         reason=f"{reason}.", mapping=context.mapping,
         tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
         compared={
-            **_settings_compared(context.mapping),
+            **_settings_compared(admission.mapping),
             **_identity_compared(found.identity),
             **found.how,
             "coverage": coverage.facts(),
@@ -267,11 +200,13 @@ def _settings_compared(mapping: Mapping) -> dict[str, Any]:
 
 
 def _identity_compared(identity: Identity) -> dict[str, Any]:
-    side = {
+    side: dict[str, Any] = {
         "database": identity.database,
         "system_identifier": identity.system_identifier,
         "server_version": identity.server_version,
         "in_recovery": identity.in_recovery,
         "snapshot": identity.snapshot,
     }
+    if identity.standby is not None:
+        side["standby"] = identity.standby.as_json_value()
     return {"source": side, "target": side}

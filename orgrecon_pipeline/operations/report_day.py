@@ -6,26 +6,29 @@ from datetime import date
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.errors import DayRefused
+from orgrecon_pipeline.domain.errors import DayRefused, UsageError
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.context import one_database
 from orgrecon_pipeline.report.write import check_writable
 
 
-def check_request(settings: Settings, day: date | None, *, baseline: bool) -> date:
+def check_request(settings: Settings, day: date | None, *, baseline: bool, restored: bool = False) -> date:
     """The day to materialise, by default today.
 
     Raises:
+        UsageError: when a baseline is to be restored, or no day is named that the database was restored to.
         DayRefused: for a day in the future.
         ConfigurationError: when the mapping is none, today is to be observed and no usable database is named, or the
             audit directory cannot be written.
     """
+    if restored and (baseline or day is None):
+        raise UsageError("--restored needs --date, the day that the database was restored to, and no --baseline.")
     mapping = load_mapping(settings.mapping_file, settings.environ)
     today = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).today()
     day = day or today
     if day > today:
         raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
-    if day == today and not baseline:
+    if restored or (day == today and not baseline):
         one_database(mapping, settings.environ)
     check_writable(settings.output_dir)
     return day

@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.source.dsn import Dsn
 from orgrecon_pipeline.source.failures import cannot_connect, cannot_read
+from orgrecon_pipeline.source.standby import Standby
 
 #: What the server sees in pg_stat_activity.
 APPLICATION_NAME = "orgrecon"
@@ -80,6 +81,7 @@ class Identity:
     system_identifier: str
     in_recovery: bool
     simulated: bool
+    standby: Standby | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -178,7 +180,10 @@ class Session:
     def identify(self) -> Identity:
         """Fix the snapshot, and say whose it is."""
         row = self.query(load_sql("identity.sql"), "reading the server's identity")[0]
-        return Identity(**{**row, "simulated": row["simulated"] == "on"})
+        standby = None
+        if row["in_recovery"]:
+            standby = Standby(**self.query(load_sql("standby.sql"), "reading the replay position")[0])
+        return Identity(**{**row, "simulated": row["simulated"] == "on", "standby": standby})
 
     def _transaction_settings(self) -> dict[str, str]:
         scan = self._settings
