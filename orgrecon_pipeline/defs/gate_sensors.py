@@ -45,7 +45,7 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         work = open_context(source, ledger, audit_directory, clock)
         answer = gate_now(work)
         if _told(context.instance) == _digest(answer):
-            return dg.SensorResult(skip_reason="the check says what the ledger says")
+            return dg.SensorResult(skip_reason="the check says what the ledger says", cursor=Attempts().as_cursor())
         if is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is under way")
         again = attempt(f"{answer.as_of} {_digest(answer)[:12]}", work.clock.now(),

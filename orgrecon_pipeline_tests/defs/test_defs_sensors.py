@@ -1,0 +1,223 @@
+"""Schedule and sensors under an injected clock, each evaluated as the daemon does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from defs_world import World
+
+from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.defs.jobs import JOB_NAME
+from orgrecon_pipeline.defs.runs import PARTITION_TAG
+from orgrecon_pipeline.operations.observe import observe, stamp_baseline
+from orgrecon_pipeline.operations.opening import open_work
+
+DAY = date(2026, 3, 10)
+
+
+class Daemon:
+    """Evaluates a sensor as the daemon would: with the cursor that it left."""
+
+    def __init__(self, world: World, instance: dg.DagsterInstance) -> None:
+        self.world, self.instance = world, instance
+        self.cursors: dict[str, str | None] = {}
+
+    def evaluate(self, name: str) -> tuple[dict[str, str], str]:
+        """The run keys and their partitions, and why there are none."""
+        repository = self.world.definitions.get_repository_def()
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursors.get(name), repository_def=repository,
+            resources=dict(self.world.definitions.resources or {}),
+        ) as context:
+            data = repository.get_sensor_def(name).evaluate_tick(context)
+        self.cursors[name] = data.cursor
+        requests = {str(one.run_key): str(one.partition_key) for one in data.run_requests or ()}
+        return requests, data.skip_message or ""
+
+    def tick(self, day: date) -> tuple[dict[str, str], str]:
+        """The schedule's tick of a day."""
+        repository = self.world.definitions.get_repository_def()
+        moment = datetime(day.year, day.month, day.day, 8, tzinfo=timezone.utc)
+        with dg.build_schedule_context(
+            instance=self.instance, scheduled_execution_time=moment, repository_def=repository,
+            resources=dict(self.world.definitions.resources or {}),
+        ) as context:
+            data = repository.get_schedule_def("every_utc_day").evaluate_tick(context)
+        return {str(one.run_key): str(one.partition_key) for one in data.run_requests or ()}, data.skip_message or ""
+
+    def run(self, requests: dict[str, str]) -> None:
+        """Do what was asked for."""
+        for partition in requests.values():
+            self.world.run(self.instance, date.fromisoformat(partition))
+
+    def started(self, partition: str) -> dg.DagsterRun:
+        """A run that is under way and never ends."""
+        job = self.world.definitions.resolve_job_def(JOB_NAME)
+        return self.instance.create_run_for_job(job, tags={PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED)
+
+
+@pytest.fixture
+def daemon(world: World, tmp_path: Path) -> Iterator[Daemon]:
+    # A schedule's context wants an instance that it could open again, which an ephemeral one is not.
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        yield Daemon(world, instance)
+
+
+def test_the_schedule_asks_for_its_own_day(world: World, daemon: Daemon) -> None:
+    world.at(DAY)
+    assert daemon.tick(DAY)[0] == {"2026-03-10:schedule": "2026-03-10"}
+    assert "it is 2026-03-10 by now" in daemon.tick(DAY - timedelta(days=1))[1]
+    daemon.started("2026-03-10")
+    assert "under way" in daemon.tick(DAY)[1]
+
+
+def test_a_missed_tick_is_made_up_for_today_only(world: World, daemon: Daemon) -> None:
+    world.at(DAY, 8, 5)
+    assert "not owed before" in daemon.evaluate("owed_days")[1]
+    world.at(DAY, 9)
+    requests, _ = daemon.evaluate("owed_days")
+    assert requests == {"2026-03-10:1": "2026-03-10"}
+    world.at(DAY, 9, 4)
+    assert "next attempt is at 2026-03-10 09:05" in daemon.evaluate("owed_days")[1]
+    world.at(DAY, 9, 5)
+    requests, _ = daemon.evaluate("owed_days")
+    assert requests == {"2026-03-10:2": "2026-03-10"}
+    daemon.run(requests)
+    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is observed")
+    # Four days later, the three between have no evidence and get none.
+    world.at(DAY + timedelta(days=4), 9)
+    assert daemon.evaluate("owed_days")[0] == {"2026-03-14:1": "2026-03-14"}
+
+
+def test_a_running_run_of_today_is_waited_for(world: World, daemon: Daemon) -> None:
+    world.at(DAY, 9)
+    run = daemon.started("2026-03-10")
+    assert "under way" in daemon.evaluate("owed_days")[1]
+    daemon.instance.report_run_failed(run)
+    assert daemon.evaluate("owed_days")[0] == {"2026-03-10:1": "2026-03-10"}
+
+
+def settled(world: World) -> Any:
+    return open_work(read_settings(world.environ))
+
+
+def test_evidence_made_elsewhere_is_rendered_and_nothing_is_invented(world: World, daemon: Daemon) -> None:
+    for offset in (0, 2):
+        world.at(DAY + timedelta(days=offset))
+        observe(settled(world), DAY + timedelta(days=offset))
+    world.at(DAY + timedelta(days=3), 1)
+    requests, _ = daemon.evaluate("owed_days")
+    assert sorted(requests.values()) == ["2026-03-10", "2026-03-12"]
+    daemon.run(requests)
+    assert sorted(path.name for path in world.reports.glob("*.md")) == ["2026-03-10.md", "2026-03-12.md"]
+    assert daemon.evaluate("owed_days")[0] == {}
+    (world.reports / "2026-03-12.md").unlink()
+    requests, _ = daemon.evaluate("owed_days")
+    assert list(requests.values()) == ["2026-03-12"]
+    # What was asked for once is not asked for under another key while nothing changed.
+    assert daemon.evaluate("owed_days")[0] == requests
+    before = (world.reports / "2026-03-10.md").read_bytes()
+    (world.reports / "2026-03-10.md").write_text("rewritten", encoding="utf-8")
+    requests, _ = daemon.evaluate("owed_days")
+    daemon.run(requests)
+    assert (world.reports / "2026-03-10.md").read_bytes() == before
+    assert daemon.evaluate("owed_days")[0] == {}
+
+
+def test_a_report_that_knows_more_than_the_ledger_is_not_overwritten(world: World, daemon: Daemon) -> None:
+    world.at(DAY)
+    observe(settled(world), DAY)
+    daemon.run({"": "2026-03-10"})
+    world.at(DAY + timedelta(days=1), 1)
+    assert daemon.evaluate("owed_days")[0] == {}
+    more = (world.reports / "2026-03-10.md").read_bytes()
+    ledger = world.ledger
+    only = ledger.observations(DAY)[:1]
+    (world.directory / "ledger.db").unlink()
+    world.ledger.append(only[0], (), (), ())
+    assert daemon.evaluate("owed_days")[0] == {}
+    assert (world.reports / "2026-03-10.md").read_bytes() == more
+
+
+def test_new_reports_are_taken_over(world: World, daemon: Daemon) -> None:
+    for offset in range(2):
+        world.at(DAY + timedelta(days=offset))
+        stamp_baseline(settled(world), DAY + timedelta(days=offset))
+        daemon.run({"": str(DAY + timedelta(days=offset))} if offset == 0 else {})
+    from orgrecon_pipeline.operations.publish import publish
+
+    publish(settled(world), DAY + timedelta(days=1))
+    (world.directory / "ledger.db").unlink()  # the reports were committed elsewhere
+    (world.reports / "2026-03-01.md").write_text("hand-written", encoding="utf-8")
+    world.at(DAY + timedelta(days=2), 1)
+    requests, said = daemon.evaluate("new_reports")
+    assert sorted(requests.values()) == ["2026-03-10", "2026-03-11"]
+    daemon.run(requests)
+    assert world.ledger.days() == [DAY, DAY + timedelta(days=1)]
+    requests, said = daemon.evaluate("new_reports")
+    assert requests == {}
+    assert "2026-03-01" in said
+
+
+def test_todays_fail_is_observed_again_only_where_that_is_wanted(world: World, daemon: Daemon) -> None:
+    world.drift()
+    world.at(DAY)
+    daemon.run({"": "2026-03-10"})
+    world.at(DAY, 12)
+    assert "ORGRECON_REOBSERVE_HOURS is not set" in daemon.evaluate("reobserve_today")[1]
+    world.environ["ORGRECON_REOBSERVE_HOURS"] = "3"
+    del world.definitions
+    world.at(DAY, 10)
+    assert "due again at 2026-03-10 11:00" in daemon.evaluate("reobserve_today")[1]
+    world.heal()
+    world.at(DAY, 11)
+    requests, _ = daemon.evaluate("reobserve_today")
+    assert requests == {"2026-03-10:again:3": "2026-03-10"}
+    daemon.run(requests)
+    world.at(DAY, 15)
+    assert "is PASS" in daemon.evaluate("reobserve_today")[1]
+
+
+def test_the_gate_is_decided_again_when_its_check_is_behind(world: World, daemon: Daemon) -> None:
+    world.at(DAY, 9)
+    first, _ = daemon.evaluate("gate_is_current")
+    assert len(first) == 1
+    assert world.decide(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+    observe(settled(world), DAY)  # from the command line, where Dagster does not see it
+    behind, _ = daemon.evaluate("gate_is_current")
+    assert len(behind) == 1
+    assert "next attempt" in daemon.evaluate("gate_is_current")[1]
+    world.decide(daemon.instance)
+    assert daemon.evaluate("gate_is_current")[0] == {}
+    # A day that is refused leaves the check without an answer: it gets one again.
+    world.run(daemon.instance, DAY - timedelta(days=3))
+    assert len(daemon.evaluate("gate_is_current")[0]) == 1
+
+
+def test_a_change_of_the_gate_is_told_once(
+    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from orgrecon_pipeline.defs.resources import NotifierResource
+
+    told: list[str] = []
+    monkeypatch.setattr(
+        NotifierResource, "gate_changed", lambda self, answer: told.append(answer.judgement.state.value)
+    )
+    world.at(DAY)
+    daemon.evaluate("gate_changed")
+    for offset in range(7):
+        world.at(DAY + timedelta(days=offset))
+        observe(settled(world), DAY + timedelta(days=offset))
+        daemon.evaluate("gate_changed")
+    assert told == ["OPEN"]
+    world.drift()
+    observe(settled(world), DAY + timedelta(days=6))
+    daemon.evaluate("gate_changed")
+    daemon.evaluate("gate_changed")
+    assert told == ["OPEN", "CLOSED"]
