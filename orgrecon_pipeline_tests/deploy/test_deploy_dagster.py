@@ -14,13 +14,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import psycopg
 import pytest
 import yaml
 
+from orgrecon_pipeline.demo import company
 from orgrecon_pipeline_tests.deploy.tools import ROOT, from_venv, run
 
 DEPLOY = ROOT / "deploy"
@@ -221,9 +224,17 @@ def _eventually(what: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.mark.slow
-def test_web_server_and_daemon_boot_on_postgres_and_load_the_project(
-    instance: dict[str, str], tmp_path: Path,
+def test_web_server_and_daemon_boot_on_postgres_and_observe_the_day_by_themselves(
+    instance: dict[str, str], tmp_path: Path, company_database: str,
 ) -> None:
+    # At nine in the morning the day's observation is owed, whatever the time is where this runs.
+    today = datetime.now(timezone.utc).date()
+    (tmp_path / "now").write_text(f"{today}T09:00:00+00:00")
+    with psycopg.connect(company_database, autocommit=True) as connection:
+        company.seed(connection, tenants=3, users_per_tenant=4)
+        company.mark_simulated(connection)
+    instance |= {"DATABASE_URL": company_database, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now")}
+    report = Path(instance["ORGRECON_OUTPUT_DIR"]) / f"{today}.md"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -251,3 +262,10 @@ def test_web_server_and_daemon_boot_on_postgres_and_load_the_project(
         )["workspaceOrError"]
         loaded = [entry["locationOrLoadError"]["__typename"] for entry in workspace["locationEntries"]]
         assert loaded == ["RepositoryLocation"]
+        assert _eventually(report.exists, 180), "the daemon did not observe the day"
+        done = _eventually(lambda: [
+            run["status"] for run in graphql("{runsOrError{... on Runs{results{status}}}}")["runsOrError"]["results"]
+            if run["status"] == "SUCCESS"
+        ], 60)
+        assert done == ["SUCCESS"]
+    assert "| PASS |" in report.read_text()
