@@ -103,3 +103,9 @@ def test_no_character_is_hidden() -> None:
     # Format characters by name, but drawn: signs that enclose the digits after them.
     drawn = re.compile(r"SIGN|MARK ABOVE|MARKER|END OF AYAH")
     assert [name for name in left if not drawn.search(name)] == []
+
+
+def test_words_that_could_be_commits_stand_in_code() -> None:
+    assert prose("Now deadbeef and 1234567 (epoch 5d41402abc4b), not 123456.") == (
+        "Now `deadbeef` and `1234567` (epoch `5d41402abc4b`), not 123456."
+    )

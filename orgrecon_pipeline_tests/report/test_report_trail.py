@@ -207,6 +207,33 @@ def test_leaving_out_the_reports_that_close_the_gate_is_found(tmp_path: Path) ->
     assert findings(tmp_path)
 
 
+def test_leaving_out_the_real_day_of_a_simulation_is_found(tmp_path: Path) -> None:
+    """A simulation counts only in a trail that is nothing else."""
+    live, *after = sorted(days_back(*range(8)))
+    history = History([observation(live)])
+    for day in after:
+        history.add(observation(day, provenance=Provenance.SIMULATED))
+    write_all(tmp_path, history)
+    assert findings(tmp_path) == []
+    path_of(tmp_path, live).unlink()
+    assert findings(tmp_path) == [
+        f"{path_of(tmp_path, DAY)} says that the gate is CLOSED, and the reports that are here would open it: "
+        "bring the earlier ones."
+    ]
+
+
+def test_a_change_of_the_rule_for_a_day_is_no_disagreement(tmp_path: Path) -> None:
+    """Yesterday was decided by its latest observation; today's report counts the worst one of every day."""
+    yesterday = days_back(1)[0]
+    worst = {**COMPARED, "gate": {**COMPARED["gate"], "same_day": "worst"}}
+    history = History([observation(yesterday, Verdict.FAIL, hour=6), observation(yesterday, hour=9),
+                       observation(compared=worst)])
+    write_all(tmp_path, history)
+    assert history.record(yesterday).verdict is Verdict.PASS
+    assert history.record(DAY).window[-2].verdict is Verdict.FAIL
+    assert findings(tmp_path) == []
+
+
 def test_names_that_only_look_like_reports(trail: Path) -> None:
     odd = ["2026-1-1.md", "20261101.md", "2026-02-30.md", "2026-11-23.MD", "2026-11-23 (1).md", "2026-11-23 copy.md",
            "2026_11_23.md", "٢٠٢٦-١١-٢٣.md", "2026-11-23.markdown", "2026-11-23.md\n"]

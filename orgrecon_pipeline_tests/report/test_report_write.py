@@ -229,6 +229,8 @@ def test_killed_at_any_moment(start: str, tmp_path: Path) -> None:
     killed = [(call, moment) for _, call, moment, was in attempts if was == "True"]
     assert {"open", "write", "fsync", "replace", "close"} <= {call for call, _ in killed}
     assert len(killed) > 30
+    order = [call for call, moment in killed if moment == "before" and call in ("write", "fsync", "replace")]
+    assert order == ["write", "fsync", "replace", "fsync"]
     old = OLD_BYTES if start == "an old report" else None
     found, leftovers = set(), 0
     for number, call, moment, _ in attempts:
