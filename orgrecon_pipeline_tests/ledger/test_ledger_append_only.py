@@ -73,6 +73,20 @@ def test_nothing_can_be_changed(filled: Ledger, ledger_url: str, table: sa.Table
     assert filled.append(*full("3")) is True
 
 
+
+@pytest.mark.parametrize(("table", "moved"), [("observation", "number"), ("entity", "ordinal")])
+def test_nothing_can_be_replaced_through_another_key(filled: Ledger, ledger_url: str, table: str, moved: str) -> None:
+    """SQLite's REPLACE takes away whatever row is in the way of any unique key."""
+    before, name = holdings(filled), f"orgrecon_{table}"
+    values = ", ".join(f"{column.name} + 1000" if column.name == moved else column.name
+                       for column in metadata.tables[name].columns)
+    copy = f"INTO {name} ({columns(metadata.tables[name])}) SELECT {values} FROM {name} WHERE true"
+    how = "INSERT OR REPLACE" if ledger_url.startswith("sqlite") else "INSERT"
+    with raw(ledger_url) as connection, pytest.raises((sqlite3.IntegrityError, psycopg.errors.UniqueViolation)):
+        connection.execute(f"{how} {copy}")
+    assert holdings(filled) == before
+
+
 WHOLE = """
 import os, signal
 from ledger_cases import full, observation, tenant_row

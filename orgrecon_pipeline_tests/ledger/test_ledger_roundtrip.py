@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -223,6 +224,21 @@ def test_breakdown_shows_the_most_drift_first(ledger: Ledger) -> None:
     assert ledger.breakdown("a", 0) == []
 
 
+def test_breakdown_of_many_tenants(ledger: Ledger) -> None:
+    chance = random.Random(0)
+    names = chance.sample([f"{letter}{number}" for letter in "abÄz" for number in range(150)], 500)
+    rows = [
+        tenant_row(name, entity, **{chance.choice(KINDS): chance.choice((0, 0, 1, 2))})
+        for name in names for entity in ("org_units", "org_unit_memberships")
+    ]
+    ledger.append(observation("a"), rows, (), ())
+    drift = {name: sum(row.drift for row in rows if row.tenant == name) for name in names}
+    ordered = sorted(names, key=lambda name: (-drift[name], name))
+    for limit in (1, 37, 499, 1_000):
+        expected = [(name, entity) for name in ordered[:limit] for entity in ("org_unit_memberships", "org_units")]
+        assert [(row.tenant, row.entity) for row in ledger.breakdown("a", limit)] == expected
+
+
 def test_tenant_drift_is_a_table(ledger: Ledger) -> None:
     observed, rows, _, _ = full()
     ledger.append(observed, rows, (), ())
@@ -428,14 +444,14 @@ def test_pages_of_what_is_known_make_no_difference(
                                   provenance=Provenance.SIMULATED if demo else Provenance.LIVE), (), (), found)
         history.append((moment, number, demo, found))
     history.sort(key=lambda one: (one[0] or datetime.min.replace(tzinfo=timezone.utc), one[1]))
-    for subject in Subject:
-        for simulated in (False, True):
-            expected = {
-                name: happening for _, _, demo, found in history if demo is simulated
-                for kind, name, happening in found if kind is subject and happening is not Happening.LOST
-            }
-            assert list(ledger.known(subject, simulated=simulated)) == sorted(
-                name for name, happening in expected.items() if happening is Happening.APPEARED)
+    for subject, simulated, until in itertools.product(Subject, (False, True), (None, at(7, 999_999), at(9))):
+        expected = {
+            name: happening for moment, _, demo, found in history
+            if demo is simulated and (until is None or (moment is not None and moment <= until))
+            for kind, name, happening in found if kind is subject and happening is not Happening.LOST
+        }
+        assert list(ledger.known(subject, simulated=simulated, until=until)) == sorted(
+            name for name, happening in expected.items() if happening is Happening.APPEARED)
 
 
 def test_what_is_appended_while_names_are_read_does_not_count(
