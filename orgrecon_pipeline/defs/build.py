@@ -25,6 +25,7 @@ from orgrecon_pipeline.defs.resources import (
 )
 from orgrecon_pipeline.defs.schedules import every_utc_day
 from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
 from orgrecon_pipeline.operations.owed_days import reobserve_every
@@ -73,6 +74,7 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
         return dg.EnvVar(variable) if environ.get(variable) else None
 
     clock = ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None)
+    notifier = NotifierResource(urls=secret(URLS_VARIABLE) or "")
     if dev_demo.demo_wanted(environ):
         place = dev_demo.DIRECTORY.absolute()
         return {
@@ -80,7 +82,7 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
             "ledger": LedgerResource(url=f"sqlite:///{place / 'ledger.db'}"),
             "audit_directory": AuditDirectory(path=str(place / "reports")),
             "clock": clock,
-            "notifier": NotifierResource(),
+            "notifier": notifier,
         }
     return {
         "source": SourceResource(
@@ -91,7 +93,7 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
         "ledger": LedgerResource(url=secret("ORGRECON_LEDGER_URL") or settings.ledger_url),
         "audit_directory": AuditDirectory(path=str(settings.output_dir)),
         "clock": clock,
-        "notifier": NotifierResource(),
+        "notifier": notifier,
     }
 
 

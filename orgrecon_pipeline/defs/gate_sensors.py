@@ -21,6 +21,7 @@ from orgrecon_pipeline.defs.resources import (
 )
 from orgrecon_pipeline.defs.runs import PARTITION_TAG, is_running
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.notify.events import gate_event, run_failed_event
 from orgrecon_pipeline.operations.gate import GateAnswer
 from orgrecon_pipeline.operations.owed_days import Attempts, Wait, attempt
 
@@ -73,7 +74,8 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         if before is None and not answer.open:
             # Nobody has to be told that a gate that never was open is closed.
             return dg.SensorResult(skip_reason=f"the gate is {state} at first sight", cursor=state)
-        notifier.gate_changed(answer)
+        for line in notifier.send(gate_event(answer.judgement)):
+            context.log.warning(line)
         return dg.SensorResult(skip_reason=f"told: the gate is {state}", cursor=state)
 
     @dg.run_failure_sensor(
@@ -83,7 +85,8 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
     def run_failed(context: dg.RunFailureSensorContext, notifier: NotifierResource) -> None:
         """The run's day and the first failure's sentence."""
         run = context.dagster_run
-        notifier.run_failed(run.job_name, run.tags.get(PARTITION_TAG), _sentence(context))
+        for line in notifier.send(run_failed_event(run.job_name, run.tags.get(PARTITION_TAG), _sentence(context))):
+            context.log.warning(line)
 
     return [gate_is_current, gate_changed, run_failed]
 

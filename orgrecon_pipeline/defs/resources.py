@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,10 @@ from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, stand_in
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.notify.events import Event
+from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.clock import Clock, clock_of
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
-from orgrecon_pipeline.operations.gate import GateAnswer
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -62,16 +62,11 @@ class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Who is told. A channel that does not take a message is logged, and never fails what it was about."""
 
-    def gate_changed(self, answer: GateAnswer) -> None:
-        """The gate opened or closed."""
-        self._send("gate_changed", f"GATE {answer.judgement.state.value}: {answer.judgement.reason}")
+    urls: str = Field(default="", repr=False)
 
-    def run_failed(self, job: str, day: str | None, reason: str) -> None:
-        """A run failed; ``reason`` is one sanitised sentence."""
-        self._send("run_failed", f"{job}{f' of {day}' if day else ''} failed: {reason}")
-
-    def _send(self, kind: str, text: str) -> None:
-        logging.getLogger("orgrecon.notify").warning("%s: %s", kind, text)
+    def send(self, event: Event) -> list[str]:
+        """Tell every channel; returns one sanitised line for each that did not take it."""
+        return Notifier(self.urls).send([event])
 
 
 def open_context(

@@ -13,9 +13,11 @@ from defs_world import World
 
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.jobs import JOB_NAME
+from orgrecon_pipeline.defs.resources import NotifierResource
 from orgrecon_pipeline.defs.runs import PARTITION_TAG
 from orgrecon_pipeline.operations.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.opening import open_work
+from orgrecon_pipeline.operations.publish import publish
 
 DAY = date(2026, 3, 10)
 
@@ -58,7 +60,9 @@ class Daemon:
     def started(self, partition: str) -> dg.DagsterRun:
         """A run that is under way and never ends."""
         job = self.world.definitions.resolve_job_def(JOB_NAME)
-        return self.instance.create_run_for_job(job, tags={PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED)
+        return self.instance.create_run_for_job(
+            job, tags={PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED
+        )
 
 
 @pytest.fixture
@@ -149,8 +153,6 @@ def test_new_reports_are_taken_over(world: World, daemon: Daemon) -> None:
         world.at(DAY + timedelta(days=offset))
         stamp_baseline(settled(world), DAY + timedelta(days=offset))
         daemon.run({"": str(DAY + timedelta(days=offset))} if offset == 0 else {})
-    from orgrecon_pipeline.operations.publish import publish
-
     publish(settled(world), DAY + timedelta(days=1))
     (world.directory / "ledger.db").unlink()  # the reports were committed elsewhere
     (world.reports / "2026-03-01.md").write_text("hand-written", encoding="utf-8")
@@ -203,21 +205,37 @@ def test_the_gate_is_decided_again_when_its_check_is_behind(world: World, daemon
 def test_a_change_of_the_gate_is_told_once(
     world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from orgrecon_pipeline.defs.resources import NotifierResource
-
     told: list[str] = []
-    monkeypatch.setattr(
-        NotifierResource, "gate_changed", lambda self, answer: told.append(answer.judgement.state.value)
-    )
+    monkeypatch.setattr(NotifierResource, "send", lambda self, event: told.append(event.title) or [])
     world.at(DAY)
     daemon.evaluate("gate_changed")
     for offset in range(7):
         world.at(DAY + timedelta(days=offset))
         observe(settled(world), DAY + timedelta(days=offset))
         daemon.evaluate("gate_changed")
-    assert told == ["OPEN"]
+    assert told == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
     world.drift()
+    world.at(DAY + timedelta(days=6), 9)
     observe(settled(world), DAY + timedelta(days=6))
     daemon.evaluate("gate_changed")
     daemon.evaluate("gate_changed")
-    assert told == ["OPEN", "CLOSED"]
+    assert told[1:] == ["Org Model v2.3: GATE CLOSED as of 2026-03-16"]
+
+
+def test_a_failed_run_is_told_in_its_own_sentence(
+    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(NotifierResource, "send", lambda self, event: told.append(f"{event.title}: {event.text}") or [])
+    world.at(DAY + timedelta(days=1))
+    result = world.run(daemon.instance, DAY)
+    run = daemon.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    failed = next(event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE")
+    context = dg.build_run_status_sensor_context(
+        "run_failed", failed, daemon.instance, run, resources=dict(world.definitions.resources or {})
+    ).for_run_failure()
+    world.definitions.get_repository_def().get_sensor_def("run_failed")(context)
+    assert told == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence, and today's live "
+                    "database cannot say anything about it: it stays MISSING (restore a database to that day for "
+                    "--restored, or import its report)."]
