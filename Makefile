@@ -25,7 +25,7 @@ check: $(VENV)/.installed  ## lint, types, and Dagster's own checks of the defin
 	$(VENV)/bin/dg check defs
 	$(VENV)/bin/dagster definitions validate -w workspace.yaml
 
-bench: $(VENV)/.installed  ## the benchmarks (minutes; see docs/benchmarks.md)
+bench: $(VENV)/.installed  ## the engine beside other ways to compare, as ratios (minutes; BENCH_ROWS, BENCH_ROUNDS)
 	$(VENV)/bin/python -m orgrecon_pipeline_tests.bench $(ARGS)
 
 clean:  ## forget the virtual environment and everything generated
