@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,12 +14,14 @@ from typing import Any
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconError
+from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
 from orgrecon_pipeline.operations.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
+from orgrecon_pipeline.operations.trail import import_record
+from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.source.compare import Comparison, compare
 from orgrecon_pipeline.source.session import Identity
 from orgrecon_pipeline.version import __version__
@@ -82,12 +85,13 @@ def stamp_baseline(context: Context, day: date) -> Secured:
     Raises:
         DayRefused: for a day in the future.
         AlreadyRunning: when another run holds the day.
+        UnsoundTrail: when the day has a report that cannot be trusted: it may be a live one.
     """
     today = context.clock.today()
     if day > today:
         raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
     with context.ledger.day_lock(day):
-        deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
+        deciding = context.ledger.deciding(day, context.mapping.gate.same_day) or _reported(context, day)
         if deciding is not None:
             if deciding.provenance is Provenance.BASELINE:
                 return Secured(deciding, fresh=False)
@@ -104,6 +108,21 @@ def stamp_baseline(context: Context, day: date) -> Secured:
         )
         context.ledger.append(observation, (), (), ())
         return Secured(observation, fresh=True)
+
+
+def _reported(context: Context, day: date) -> Observation | None:
+    """What decides the day by its report, where only that is left of its evidence."""
+    path = context.output_dir / f"{day}.md"
+    if not os.path.lexists(path):
+        return None
+    try:
+        import_record(context.ledger, read_report(path))
+    except UnsoundTrail as unsound:
+        raise UnsoundTrail(
+            f"{str(unsound).rstrip('.')}; it may be a live report, and a baseline is not written over it: restore it or "
+            "move it away."
+        ) from None
+    return context.ledger.deciding(day, context.mapping.gate.same_day)
 
 
 def _reuse(context: Context, day: date) -> Secured:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
-from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -44,11 +44,10 @@ def import_trail(ledger: Ledger, directory: Path, *, only_unknown: bool = False)
         if day in known:
             continue
         try:
-            record = read_report(path)
-        except UnsoundTrail as unsound:
-            refused.append(str(unsound))
+            count = import_record(ledger, read_report(path))
+        except (UnsoundTrail, EvidenceNotKept) as failure:
+            refused.append(str(failure) if isinstance(failure, UnsoundTrail) else f"{path.name}: {failure}")
             continue
-        count = import_record(ledger, record)
         added += count
         if count:
             days.append(day)
@@ -59,13 +58,23 @@ def import_record(ledger: Ledger, record: Record) -> int:
     """Append a record's observations; returns how many were new.
 
     Of the deciding one the ledger gets all that the record holds; of the others what the report lists.
+
+    Raises:
+        UnsoundTrail: when it is no evidence, whatever its digest says: then nothing of it is kept.
+        EvidenceNotKept: when the ledger does not take it.
     """
+    try:
+        observations = [(row, _observation(record, row)) for row in record.observations]
+        seen = _seen(record)
+    except (ValueError, TypeError, AttributeError):
+        raise UnsoundTrail(
+            f"the record of {record.day} holds what no observation does: restore its report from version control."
+        ) from None
     added = 0
-    for row in record.observations:
-        observation = _observation(record, row)
+    for row, observation in observations:
         rows = record.tenants if row.decides else ()
         samples = record.samples if row.decides else ()
-        coverage = _coverage(ledger, observation, record) if row.decides else ()
+        coverage = _coverage(ledger, observation, seen) if row.decides else ()
         added += ledger.append(observation, rows, samples, coverage)
     return added
 
@@ -82,12 +91,9 @@ def _observation(record: Record, row: ObservedRow) -> Observation:
     )
 
 
-def _coverage(ledger: Ledger, observation: Observation, record: Record) -> list[CoverageEvent]:
+def _seen(record: Record) -> dict[Subject, set[str]]:
     """What a record still knows of the tenants, entities and columns that were there."""
-    if not observation.provenance.compared or not observation.verdict.decided:
-        return []
-    simulated = observation.provenance is Provenance.SIMULATED
-    seen = {
+    return {
         Subject.TENANT: {row.tenant for row in record.tenants if row.source_rows or row.target_rows},
         Subject.ENTITY: {name for name, t in record.entities.items() if t.source_rows or t.target_rows},
         Subject.COLUMN: {
@@ -95,6 +101,13 @@ def _coverage(ledger: Ledger, observation: Observation, record: Record) -> list[
             for name, counts in record.compared.get("values", {}).items() for column, n in counts.items() if n
         },
     }
+
+
+def _coverage(ledger: Ledger, observation: Observation, seen: dict[Subject, set[str]]) -> list[CoverageEvent]:
+    """What was there, and the ledger does not know of."""
+    if not observation.provenance.compared or not observation.verdict.decided:
+        return []
+    simulated = observation.provenance is Provenance.SIMULATED
     return [
         CoverageEvent(subject, name, Happening.APPEARED)
         for subject, names in seen.items()
