@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from defs_processes import INSTANCE
 from defs_world import World, environment
 
 from orgrecon_pipeline.demo.company import mark_simulated, seed
@@ -44,3 +45,13 @@ def laid_out(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``DAGSTER_HOME`` of an instance on SQLite."""
+    made = tmp_path / "home"
+    made.mkdir()
+    (made / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(made))
+    return made

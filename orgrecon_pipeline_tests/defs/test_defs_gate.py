@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
@@ -19,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from defs_processes import webserver
 from defs_world import CHECK, World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -318,51 +314,12 @@ def cli(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def webserver(world: World, home: Path) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m",
-               "orgrecon_pipeline.definitions"]
-    environ = {**world.environ, "DAGSTER_HOME": str(home)}
-    with (home / "web.log").open("wb") as log, subprocess.Popen(
-        command, env=environ, stdout=log, stderr=log, cwd=home, start_new_session=True
-    ) as web:
-        try:
-            deadline = time.monotonic() + 90
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-                    break
-                except OSError:
-                    assert web.poll() is None, (home / "web.log").read_text()
-                    assert time.monotonic() < deadline
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(web.pid, 15)
-            web.wait(timeout=30)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = tmp_path / "home"
-    made.mkdir()
-    (made / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
-    monkeypatch.setenv("DAGSTER_HOME", str(made))
-    return made
-
-
 @pytest.mark.slow
 def test_the_command_asks_a_real_web_server(
     world: World, home: Path, capsys: pytest.CaptureFixture[str], connect: Callable[..., Any],
 ) -> None:
     """Never decided, closed, open, an old day again, a broken run, and a day too old: the command says each."""
-    with dg.DagsterInstance.get() as instance, webserver(world, home) as url:
+    with dg.DagsterInstance.get() as instance, webserver(world.environ, home) as url:
         world.at(FIRST)
         assert cli("gate", "--dagster-url", url) == 1
         assert "never evaluated" in capsys.readouterr().out

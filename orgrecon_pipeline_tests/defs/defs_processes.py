@@ -1,0 +1,85 @@
+"""Dagster's own processes, each started in a session of its own and ended with all that it started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MODULE = ("-m", "orgrecon_pipeline.definitions")
+INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def process(command: list[str], environ: Mapping[str, str], cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process until the end of the block, and everything of its session with it."""
+    with log.open("ab") as output, subprocess.Popen(
+        command, env=dict(environ), stdout=output, stderr=output, cwd=cwd, start_new_session=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(started.pid, number)
+                    started.wait(timeout=30)
+                except ProcessLookupError:
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def eventually(what: Callable[[], Any], seconds: float, why: Callable[[], object] = str) -> Any:
+    """The first true answer within that time."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.2)
+    return found
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/server_info", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def webserver(environ: Mapping[str, str], home: Path) -> Iterator[str]:
+    """The web server on an instance; its address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *MODULE]
+    log = home / "web.log"
+    with process(command, {**environ, "DAGSTER_HOME": str(home)}, home, log):
+        eventually(lambda: answers(url), 120, log.read_text)
+        yield url
+
+
+def graphql(url: str, query: str, **variables: Any) -> Any:
+    """The data of a query."""
+    request = urllib.request.Request(
+        f"{url}/graphql", data=json.dumps({"query": query, "variables": variables}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        body = json.load(answer)
+    assert not body.get("errors"), body["errors"]
+    return body["data"]
