@@ -1,0 +1,82 @@
+"""Collations that call different texts equal. The wheel's server has no ICU: where another is installed, it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import Site, site_of
+from real_server import real_server
+
+from orgrecon_pipeline.domain.evidence import Verdict
+
+FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
+       "ORDER BY tenant_id, id DESC LIMIT 1)")
+ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
+
+
+@pytest.fixture(scope="module")
+def with_icu(template_sql: str) -> Iterator[str]:
+    """The DSN of a server with ICU; its template1 has the tables under a collation that ignores case and accents."""
+    if not FOUND:
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql: the wheel's has no ICU, so no nondeterministic collation")
+    with real_server(FOUND[-1].parent) as server:
+        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+                   "--no-locale", "--no-sync")
+        server.start()
+        with psycopg.connect(server.dsn("template1"), autocommit=True) as admin:
+            try:
+                admin.execute("CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level1', "
+                              "deterministic = false)")
+            except psycopg.Error as error:
+                pytest.skip(f"this PostgreSQL has no ICU: {error}")
+            admin.execute(template_sql)
+            for table, column in (("teams", "name"), ("org_units", "name"), ("team_members", "role"),
+                                  ("org_unit_memberships", "role"), ("teams", "tenant_id"),
+                                  ("org_units", "tenant_id"), ("team_members", "tenant_id"),
+                                  ("org_unit_memberships", "tenant_id"), ("tenants", "id")):
+                admin.execute(f"ALTER TABLE public.{table} ALTER {column} TYPE text COLLATE public.loose")
+        yield server.dsn()
+
+
+@pytest.fixture
+def loose(with_icu: str, tmp_path: Path) -> Iterator[Site]:
+    with psycopg.connect(with_icu, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS orgs WITH (FORCE)")
+        admin.execute("CREATE DATABASE orgs TEMPLATE template1")
+    dsn = with_icu.replace("/postgres?", "/orgs?")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        site = site_of(admin, dsn, tmp_path, tenants=4)
+        [(equal,)] = admin.execute("SELECT 'Café' COLLATE public.loose = 'cafe'")
+        assert equal, "the collation has to be as blind as it is meant to be"
+        yield site
+
+
+@pytest.mark.parametrize(("source", "target"), [
+    ("'Platform'", "'platform'"), ("U&'caf\\00E9'", "U&'cafe\\0301'"), ("'cafe'", "U&'caf\\00E9'"), ("'a'", "'ａ'"),
+])
+def test_values_that_the_collation_calls_equal(loose: Site, source: str, target: str) -> None:
+    assert loose.observe().verdict is Verdict.PASS
+    loose.run(f"UPDATE public.teams SET name = {source} WHERE {ONE}",
+              f"UPDATE public.org_units SET name = {target} WHERE {ITS_UNIT}")
+    after = loose.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+    assert [(s.kind, s.columns) for s in loose.ledger.samples(after.id)] == [("mismatched", ("name",))]
+    exact = loose.observe(exact=True)
+    assert exact.entities["org_units"].mismatched == 1
+
+
+def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
+    """A row that v2.3 holds under the tenant in capitals is missing in one tenant and unexpected in another."""
+    before = loose.observe()
+    loose.run("INSERT INTO public.teams SELECT tenant_id, 999, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
+              "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT upper(tenant_id), 999, 'team', "
+              "'x' FROM public.teams ORDER BY tenant_id LIMIT 1")
+    after = loose.observe()
+    units = after.entities["org_units"]
+    assert (after.verdict, units.missing, units.unexpected, units.mismatched) == (Verdict.FAIL, 1, 1, 0), after.reason
+    assert after.tenants_scanned == (before.tenants_scanned or 0) + 1
+    assert after.tenants_with_drift == 2
