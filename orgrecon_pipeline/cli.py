@@ -277,6 +277,19 @@ def doctor(mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> i
     return 0 if findings.ready else 1
 
 
+@app.command("repair-sql")
+def repair_sql_(date: DateOption = None, mapping: MappingFile = None) -> None:
+    """Print guarded SQL that would heal the drift that a day's report found, by default today's. It runs nothing."""
+    from orgrecon_pipeline.operations.repair import repair_sql
+
+    healing = repair_sql(_settings(mapping), parse_day(date) if date is not None else None)
+    sys.stdout.write(healing.repair.sql)
+    for name, why in healing.repair.unhealable.items():
+        terminal.say(f"{name}: no repair can be derived from the mapping, because {why}; a SELECT lists what drifts.")
+    for note in healing.notes:
+        terminal.say(note)
+
+
 @app.command()
 def exporter(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9464,

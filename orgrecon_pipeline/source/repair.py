@@ -1,0 +1,154 @@
+"""From a mapping and the tenants that drift to SQL that heals them. Nothing is run here, and no database is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.evidence import KINDS, TenantRow
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
+from orgrecon_pipeline.domain.mapping import Mapping as EntityMapping
+from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, shape_of, tables_of
+from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of, template
+
+#: Drifting keys of one batch, and so about how many rows change in one transaction; a tenant is never divided.
+BATCH_KEYS = 1_000
+
+_LOCK_TIMEOUT = "500ms"
+_STATEMENT_TIMEOUT = "60s"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """The SQL, and by entity why none could be derived."""
+
+    sql: str
+    unhealable: dict[str, str]
+
+
+def repair(
+    mapping: EntityMapping, rows: Sequence[TenantRow], *, unsettled: int, head: Mapping[str, str], notes: Sequence[str]
+) -> Repair:
+    """SQL for the drift of ``rows``.
+
+    Args:
+        mapping: what was compared.
+        rows: the per-tenant figures of an observation, of tenants with their full names.
+        unsettled: keys that it could not decide, of whatever tenant, entity and kind.
+        head: ``day`` and ``observation``, for the comment at the beginning.
+        notes: further lines of that comment.
+    """
+    drifting = [row for row in rows if row.drift or row.transient]
+    shapes, tables, unhealable = _shapes(mapping)
+    order = [name for name in _parents_first(shapes) if any(row.entity == name for row in drifting)]
+    batches = list(_batches([row for row in drifting if row.entity in order]))
+    noted = "".join(f"-- {note}\n" for note in notes)
+    parts = [template("repair_head.sql").format(notes=noted, lock_timeout=_LOCK_TIMEOUT, **head).rstrip("\n") + "\n"]
+    for number, batch in enumerate(batches, start=1):
+        tenants = array_literal({row.tenant for row in batch})
+        steps = {}
+        for place, name in enumerate(order, start=1):
+            # A key that was being written while it was read is transient or unsettled, whatever is wrong with it.
+            counts = {
+                kind: unsettled + sum(getattr(row, kind) + row.transient for row in batch if row.entity == name)
+                for kind in KINDS
+            }
+            steps[name] = EntitySteps(name, place, mapping.entities[name], shapes[name], shapes, tenants), counts
+        # Children go first and come last: nothing ever refers to a row that is not there.
+        healing = [(name, step) for name, (of, counts) in reversed(steps.items()) for step in of.removing(counts)]
+        healing += [(name, step) for name, (of, counts) in steps.items() for step in of.adding(counts)]
+        parts.append(template("repair_begin.sql").format(
+            number=number, batches=len(batches), tenants=len({row.tenant for row in batch}), lock_timeout=_LOCK_TIMEOUT,
+            statement_timeout=_STATEMENT_TIMEOUT, source_tables=", ".join(sorted(_sources(mapping, order))),
+            target_tables=", ".join(sorted(set().union(*(tables[name] for name in order)))),
+        ))
+        parts += [of.views() for of, _ in steps.values()]
+        parts += [_block(name, step) for name, step in healing]
+        views = ", ".join(view for of, _ in steps.values() for view in of.view_names())
+        parts.append(f"\nDROP VIEW {views};\nCOMMIT;\n")
+    for name, why in unhealable.items():
+        tenants_of = {row.tenant for row in drifting if row.entity == name}
+        if tenants_of:
+            parts.append(_listing(name, mapping.entities[name], why, array_literal(tenants_of)))
+    told = {name: why for name, why in unhealable.items() if any(row.entity == name for row in drifting)}
+    return Repair("".join(parts), told)
+
+
+def array_literal(texts: set[str]) -> str:
+    """Texts as an SQL literal of an array, whose type Postgres takes from what it is compared with."""
+    elements = (text.replace("\\", "\\\\").replace('"', '\\"') for text in sorted(texts))
+    array = "{" + ",".join(f'"{element}"' for element in elements) + "}"
+    literal = array.replace("'", "''")
+    # E'' means the same whatever standard_conforming_strings says, and no line of a name begins a line of the file.
+    escaped = literal.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"E'{escaped}'"
+
+
+def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str]], dict[str, str]]:
+    shapes, tables, unhealable = {}, {}, {}
+    for name, entity in mapping.entities.items():
+        try:
+            tables_of(entity.source, "source")
+            shape = shape_of(entity)
+            EntitySteps(name, 0, entity, shape, {}, "''")
+        except Unhealable as why:
+            unhealable[name] = str(why)
+        else:
+            shapes[name], tables[name] = shape, shape.tables()
+    return shapes, tables, unhealable
+
+
+def _sources(mapping: EntityMapping, order: Sequence[str]) -> set[str]:
+    return set().union(*(tables_of(mapping.entities[name].source, "source") for name in order))
+
+
+def _parents_first(shapes: Mapping[str, Shape]) -> list[str]:
+    """Entities in such an order that what one looks up in is written before it; as the mapping has them otherwise."""
+    bases = {shape.base.name: name for name, shape in shapes.items()}
+    ordered: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in ordered or name in path:
+            return
+        for lookup in shapes[name].lookups:
+            parent = bases.get(lookup.table.name)
+            if parent is not None:
+                visit(parent, (*path, name))
+        ordered.append(name)
+
+    for name in shapes:
+        visit(name, ())
+    return ordered
+
+
+def _batches(rows: Sequence[TenantRow]) -> Iterator[list[TenantRow]]:
+    by_tenant: dict[str, list[TenantRow]] = {}
+    for row in sorted(rows, key=lambda row: row.tenant):
+        by_tenant.setdefault(row.tenant, []).append(row)
+    batch: list[TenantRow] = []
+    for of_tenant in by_tenant.values():
+        if batch and sum(row.drift + row.transient for row in (*batch, *of_tenant)) > BATCH_KEYS:
+            yield batch
+            batch = []
+        batch += of_tenant
+    if batch:
+        yield batch
+
+
+def _block(entity: str, step: Step) -> str:
+    # A tag that no SQL of the mapping and no tenant's name can hold, by being made from them.
+    tag = f"orgrecon_{sha256_of(step.statement)[:12]}"
+    return template("repair_step.sql").format(
+        entity=entity, what=step.what, tag=tag, statement=step.statement, counted=step.counted, most=step.most,
+        once="false" if step.repeated else "true",
+    )
+
+
+def _listing(name: str, entity: Entity, why: str, tenants: str) -> str:
+    columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+    return template("repair_list.sql").format(
+        entity=name, why=why, source=select_of(entity.source, columns, tenants),
+        target=select_of(entity.target, columns, tenants),
+        order=", ".join((*(quoted(column) for column in columns[: 1 + len(entity.key)]), "only_in")),
+    )

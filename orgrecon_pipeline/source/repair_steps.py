@@ -1,0 +1,219 @@
+"""The statements that heal one entity: set-based, each deciding by the source as it is when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement. ``most`` is how many keys or rows it may change; ``repeated`` runs it until nothing changes."""
+
+    what: str
+    statement: str
+    counted: str
+    most: int
+    repeated: bool = False
+
+
+def template(name: str) -> str:
+    """A file of this package's ``sql`` folder, with ``{places}``."""
+    return resources.files("orgrecon_pipeline.source.sql").joinpath(name).read_text(encoding="utf-8")
+
+
+def select_of(relations: Iterable[Relation], columns: Sequence[str], tenants: str) -> str:
+    """One side's rows of the tenants that are in the array literal ``tenants``."""
+    return "\nUNION ALL\n".join(
+        _select(relation, [_named(relation, name) for name in columns], tenants,
+                relation.where)
+        for relation in relations
+    )
+
+
+def quoted(name: str) -> str:
+    """A logical name as an SQL identifier; the mapping allows none that would need escaping."""
+    return f'"{name}"'
+
+
+class EntitySteps:
+    """Builds the steps for one entity and a batch of tenants."""
+
+    def __init__(
+        self, name: str, number: int, entity: Entity, shape: Shape, shapes: Mapping[str, Shape], tenants: str
+    ) -> None:
+        """
+        Args:
+            name: the entity's.
+            number: another one for each entity.
+            entity: its mapping.
+            shape: its target, turned round.
+            shapes: those of all entities, for what refers to what.
+            tenants: the tenants as an SQL literal of an array.
+
+        Raises:
+            Unhealable: when a lookup gives both a key and a compared column.
+        """
+        self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
+        self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead")}
+        self.key = (TENANT_COLUMN, *entity.key)
+        self.columns = (*self.key, *entity.compare)
+        self._changing = [lookup for lookup in shape.lookups if any(n in entity.compare for n, _ in lookup.columns)]
+        if any(name in self.key for lookup in self._changing for name, _ in lookup.columns):
+            raise Unhealable("its target looks a key and a compared column up in the same table")
+
+    def views(self) -> str:
+        """What makes the views that the steps read."""
+        of_view = {
+            **self._views,
+            "entity": self.name,
+            "source_rows": select_of(self.entity.source, self.columns, self.tenants),
+            "target_rows": self._target(dead=False),
+            "dead_rows": self._target(dead=True) if self.shape.deleted else "",
+        }
+        files = ["repair_views.sql"] + ["repair_view_dead.sql"] * bool(self.shape.deleted)
+        return "".join(template(file) for file in files).format(**of_view)
+
+    def view_names(self) -> list[str]:
+        """The views to drop in the end."""
+        return [f"pg_temp.{view}" for side, view in self._views.items() if side != "dead" or self.shape.deleted]
+
+    def removing(self, counts: Mapping[str, int]) -> list[Step]:
+        """What is too much: unexpected keys, and copies that the source has not."""
+        remove = "repair_remove_soft.sql" if self.shape.deleted else "repair_remove_hard.sql"
+        steps = []
+        if counts["unexpected"]:
+            steps.append(self._step("unexpected keys removed", ("repair_doomed_unexpected.sql", remove),
+                                    counts["unexpected"], by_key=True))
+        if counts["duplicate"]:
+            steps.append(self._step("surplus copies removed", ("repair_doomed_duplicate.sql", remove),
+                                    counts["duplicate"], by_key=False))
+        return steps
+
+    def adding(self, counts: Mapping[str, int]) -> list[Step]:
+        """What is not there, or not right: rows that come back, new rows, other values."""
+        steps = []
+        missing, stale = counts["missing"], counts["mismatched"]
+        if missing and self.shape.deleted:
+            steps.append(self._step("deleted rows brought back", ("repair_revive.sql",), missing, by_key=True))
+            stale += missing  # what comes back comes with its old values
+        if missing:
+            places = self._written(self.shape.lookups, self.columns)
+            steps.append(self._step("missing rows added", ("repair_insert.sql",), missing, by_key=False,
+                                    repeated=True, places=places))
+        if stale and self.entity.compare:
+            places = self._written(self._changing, self.entity.compare)
+            steps.append(self._step("values corrected", ("repair_update.sql",), stale, by_key=True, places=places))
+        return steps
+
+    def _step(self, what: str, files: Sequence[str], most: int, *, by_key: bool, repeated: bool = False,
+              places: Mapping[str, str] | None = None) -> Step:
+        places = {
+            **(places or {}),
+            "table": self.shape.base.name,
+            "deleted": self.shape.deleted or "",
+            **{side: f"pg_temp.{view}" for side, view in self._views.items()},
+            "tenant": quoted(TENANT_COLUMN),
+            "key": _list(quoted(name) for name in self.key),
+            "key_of_t": _list(f"t.{quoted(name)}" for name in self.key),
+            "key_of_d": _list(f"d.{quoted(name)}" for name in self.key),
+            "columns": _list(quoted(name) for name in self.columns),
+            "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self.key),
+            "single_key": " AND ".join(f"single.{quoted(name)} = t.{quoted(name)}" for name in self.key),
+            "same_values": _all(
+                f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in self.entity.compare),
+            "own_key": _all(
+                f"h.{self.shape.own[name]} = d.{quoted(name)}" for name in self.key if name in self.shape.own),
+        }
+        statement = "".join(template(file) for file in files).format(**places)
+        counted = f"DISTINCT ROW({places['key']})::text" if by_key else "*"
+        return Step(what, statement, counted, most, repeated)
+
+    def _target(self, *, dead: bool) -> str:
+        """The target's rows with where each of them is, how often it is referred to, and whether what it refers to
+        lives. Rows without a key belong to nobody's comparison and are never touched."""
+        [relation] = self.entity.target
+        base, deleted = self.shape.base.alias, self.shape.deleted
+        living = [f"{lookup.table.alias}.{column} IS NULL" for lookup in self.shape.lookups
+                  if (column := self._marks_deleted(lookup))]
+        columns = [
+            f"{base}.ctid AS orgrecon_row", f"{base}.tableoid AS orgrecon_part",
+            f"{self._references()} AS orgrecon_references", f"({' AND '.join(living) or 'true'}) AS orgrecon_living",
+            *([f"{base}.{deleted} AS orgrecon_deleted"] if deleted else []),
+            *(_named(relation, name) for name in self.columns),
+        ]
+        keys = [f"{_parenthesised(relation.columns[name])} IS NOT NULL" for name in self.key]
+        where = f"{base}.{deleted} IS NOT NULL" if dead else relation.where
+        return _select(relation, columns, self.tenants, where, *keys)
+
+    def _references(self) -> str:
+        """How many rows look a value up in a row of the base table."""
+        counts = [
+            f"(SELECT count(*) FROM {other.base.name} AS r WHERE "  # noqa: S608 - the mapping is trusted
+            + " AND ".join(f"r.{theirs} = {self.shape.base.alias}.{ours}" for ours, theirs in lookup.pairs) + ")"
+            for other in self.shapes.values() for lookup in other.lookups if lookup.table.name == self.shape.base.name
+        ]
+        return " + ".join(counts) or "0"
+
+    def _marks_deleted(self, lookup: Lookup) -> str | None:
+        """The column that marks deleted rows of the table in which something is looked up."""
+        return next((shape.deleted for shape in self.shapes.values() if shape.base.name == lookup.table.name), None)
+
+    def _written(self, lookups: Sequence[Lookup], logical: Sequence[str]) -> dict[str, str]:
+        """The places of a template that say what is written: columns of the base table, and values from the source."""
+        written = {self.shape.own[name]: f"s.{quoted(name)}" for name in logical if name in self.shape.own}
+        joins, resolved = [], []
+        for number, lookup in enumerate(lookups):
+            alias = f"l{number}"
+            fixed = {mine: name for name, mine in self.shape.own.items()}
+            found = [(theirs, mine) for theirs, mine in lookup.pairs if mine not in fixed]
+            marker = self._marks_deleted(lookup)
+            joins.append(template("repair_lookup.sql").format(
+                found=_list(f"l.{theirs} AS found_{at}" for at, (theirs, _) in enumerate(found)),
+                table=lookup.table.name,
+                conditions=" AND ".join([
+                    *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.columns),
+                    *(f"l.{theirs} = s.{quoted(fixed[mine])}" for theirs, mine in lookup.pairs if mine in fixed),
+                ]),
+                order=_list([*(f"(l.{column} IS NULL) DESC" for column in (marker,) if column),
+                             *(f"l.{theirs}" for theirs, _ in found)]),
+                alias=alias,
+            ).rstrip("\n"))
+            written |= {mine: f"{alias}.found_{at}" for at, (_, mine) in enumerate(found)}
+            nothing = " AND ".join(f"s.{quoted(name)} IS NULL" for name, _ in lookup.columns)
+            resolved.append(f"({alias}.found_0 IS NOT NULL" + (f" OR ({nothing}))" if lookup.outer else ")"))
+        return {
+            "written": _list(written),
+            "values": _list(f"{value} AS written_{at}" for at, value in enumerate(written.values())),
+            "assignments": _list(f"{column} = d.written_{at}" for at, column in enumerate(written)),
+            "lookups": "".join(joins),
+            "resolved": _all(resolved),
+        }
+
+
+def _select(relation: Relation, columns: Iterable[str], tenants: str, where: str | None, *more: str) -> str:
+    conditions = [_parenthesised(where)] if where else []
+    conditions += [f"{_parenthesised(relation.columns[TENANT_COLUMN])} = ANY ({tenants})", *more]
+    chosen, wanted = ",\n       ".join(columns), "\n  AND ".join(conditions)
+    return f"SELECT {chosen}\nFROM {relation.from_}\nWHERE {wanted}"
+
+
+def _named(relation: Relation, name: str) -> str:
+    return f"{_parenthesised(relation.columns[name])} AS {quoted(name)}"
+
+
+def _parenthesised(text: str) -> str:
+    # A comment at the end of a fragment must not swallow the parenthesis.
+    return f"({text}\n)" if "--" in text else f"({text})"
+
+
+def _list(items: Iterable[str]) -> str:
+    return ", ".join(items)
+
+
+def _all(conditions: Iterable[str]) -> str:
+    return "".join(f"\n              AND {condition}" for condition in conditions)

@@ -1,0 +1,20 @@
+
+-- {entity}: {what}
+DO ${tag}$
+#variable_conflict use_column
+DECLARE
+    orgrecon_now bigint;
+    orgrecon_all bigint := 0;
+BEGIN
+    LOOP
+{statement}        SELECT count({counted}) INTO orgrecon_now FROM changed;
+        orgrecon_all := orgrecon_all + orgrecon_now;
+        IF orgrecon_all > {most} THEN
+            RAISE EXCEPTION 'orgrecon: {entity}, {what}: % of them, and the observation counted {most}', orgrecon_all
+                USING HINT = 'The drift has grown since: run orgrecon report, then make a new repair.';
+        END IF;
+        EXIT WHEN {once} OR orgrecon_now = 0;
+    END LOOP;
+    RAISE NOTICE 'orgrecon: {entity}, {what}: %', orgrecon_all;
+END
+${tag}$;

@@ -1,0 +1,2 @@
+CREATE TEMPORARY VIEW {dead} AS
+{dead_rows};
