@@ -128,7 +128,9 @@ class _Comparing:
         }
         with self.session.transaction(self.examined.lockable):
             identity = self.session.identify()
+            self._same_place(identity)
             admit(identity)
+            self.first_read_at = identity.observed_at
             unchanged(self.session, self.mapping, self.examined)
             prove_eyes(self.session, self.digest)
             declared = self._declared()
@@ -157,6 +159,11 @@ class _Comparing:
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
+
+    def _same_place(self, identity: Identity) -> None:
+        # A pooler or balancer can lead each transaction to another server.
+        if identity.place != self.examined.identity.place:
+            raise CannotDecide("the connection led to another database in mid-run: use one without a balancer")
 
     def _declared(self) -> frozenset[str] | None:
         if self.mapping.tenants is None:
@@ -222,8 +229,12 @@ class _Comparing:
     def _read_again(self, watched: Drift, prints: dict[str, Fingerprints], *, last: bool) -> Drift:
         with self.session.transaction(self.examined.lockable):
             identity = self.session.identify()
-            if identity.place != self.examined.identity.place:
-                raise CannotDecide("the connection led to another database in mid-run: use one without a balancer")
+            self._same_place(identity)
+            if identity.standby and not identity.standby.shows(self.first_read_at):
+                raise CannotDecide(
+                    "the standby has not replayed what it received since the first read: what differed then may have "
+                    "been put right, run it again or read the primary"
+                )
             unchanged(self.session, self.mapping, self.examined)
             found = {
                 name: drill_down(

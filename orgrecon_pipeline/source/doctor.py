@@ -44,7 +44,7 @@ def diagnose(mapping: Mapping, dsn: Dsn, variable: str) -> Iterator[Finding]:
     try:
         yield Finding("ok", "connection", f"{variable} answers")
         examined = examine(session, mapping)
-        yield from _identity(session, examined)
+        yield from _identity(session, mapping, examined)
         yield Finding("ok", "row-level security", "hides nothing from this role")
         for name, types in examined.types.items():
             listed = ", ".join(f"{column} {kind.name}" for column, kind in types.items())
@@ -56,13 +56,15 @@ def diagnose(mapping: Mapping, dsn: Dsn, variable: str) -> Iterator[Finding]:
         session.close()
 
 
-def _identity(session: Session, examined: Examined) -> Iterator[Finding]:
+def _identity(session: Session, mapping: Mapping, examined: Examined) -> Iterator[Finding]:
     identity = examined.identity
     kind = "standby" if identity.in_recovery else "primary"
     yield Finding("ok", "identity", (
         f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
         f"{kind}, clock {identity.observed_at:%F %T} UTC"
     ))
+    if identity.standby and (lag := identity.standby.lag(mapping.scan.max_replica_lag_seconds)):
+        yield Finding("warning", "standby", lag)
     if identity.simulated:
         yield Finding("warning", "identity", "marked as simulated: evidence of this database never opens a real gate")
     with session.transaction():

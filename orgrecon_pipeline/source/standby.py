@@ -14,15 +14,21 @@ class Standby:
     """A server in recovery, at the snapshot.
 
     ``replayed_at`` is when the last replayed transaction was committed, by the primary's clock, and ``age_seconds`` how
-    long ago that is; None when none was replayed since the start. ``caught_up_seconds`` is how long ago the primary
-    last said that there is nothing more than what was replayed; None when it did not, or this role may not know.
+    long ago that is; None when none was replayed since the start. ``pending`` says that more was received than was
+    replayed. ``caught_up_seconds`` is how long ago the primary last said that there is nothing more than what was
+    replayed; None when it did not, or this role may not know.
     """
 
     replayed_at: datetime | None
     replay_lsn: str | None
     receive_lsn: str | None
     age_seconds: float | None
+    pending: bool
     caught_up_seconds: float | None
+
+    def shows(self, moment: datetime) -> bool:
+        """Whether a write that was committed by that moment is seen: it was replayed, or nothing waits to be."""
+        return not self.pending or (self.replayed_at is not None and self.replayed_at >= moment)
 
     def lag(self, longest: float) -> str:
         """Why what is read here may be more than ``longest`` seconds old; empty when it is not.

@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,19 @@ def test_a_server_that_stops_in_the_middle(own_server: EmbeddedServer, tmp_path:
     gone = site.observe()  # and nobody is there now
     assert gone.verdict is Verdict.INCONCLUSIVE
     assert "cannot connect to the database of DATABASE_URL: " in gone.reason
+
+
+def test_a_server_with_no_slot_left(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+    dsn = own_server.create_database("orgs")
+    with psycopg.connect(dsn, autocommit=True) as admin, ExitStack() as crowd:
+        admin.execute(template_sql)
+        site = site_of(admin, dsn, tmp_path)
+        assert site.observe().verdict is Verdict.PASS
+        until(lambda: not left_over(admin))
+        with suppress(psycopg.OperationalError):
+            while True:  # a role that is no superuser gets all but the reserved ones
+                crowd.enter_context(psycopg.connect(site.dsn))
+        assert_nothing_decided(site, site.observe(), "the server has no free connection slot")
 
 
 def _end(server: EmbeddedServer, how: signal.Signals) -> None:

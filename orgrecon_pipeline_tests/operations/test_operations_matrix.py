@@ -23,7 +23,7 @@ BESIDE = {
 }
 
 
-def tests() -> set[str]:
+def all_tests() -> set[str]:
     """Every test of the suite, as ``file::name``."""
     return {
         f"{path.stem}::{node.name}"
@@ -34,7 +34,7 @@ def tests() -> set[str]:
 
 
 def test_every_case_names_tests_that_exist() -> None:
-    known = tests() | {f"test_operations_faults::{case.name}" for case in CASES}
+    known = all_tests() | {f"test_operations_faults::{case.name}" for case in CASES}
     assert len(ROWS) > 80
     for row in ROWS:
         assert len(row) == 3, row
@@ -49,4 +49,4 @@ def test_every_fault_stands_in_the_matrix_with_its_verdict() -> None:
 
 def test_no_test_of_a_verdict_is_left_out() -> None:
     named = {name for row in ROWS for name in re.findall(r"`([^`]+)`", row[2])}
-    assert {name for name in tests() if name.split("::")[0] in WHOLE} - named == BESIDE
+    assert {name for name in all_tests() if name.split("::")[0] in WHOLE} - named == BESIDE

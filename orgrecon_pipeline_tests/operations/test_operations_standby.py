@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,9 +25,11 @@ from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.coverage import Subject
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe import observe
+from orgrecon_pipeline.report.read import read_report
 
 MONITOR = "orgrecon_monitor"
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
@@ -140,6 +145,29 @@ def test_a_standby(pair: Pair) -> None:
     assert "this is a standby" in gone.reason
 
 
+def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
+    """What it shows again is not what is there again: a difference that the primary has not had for long."""
+    kept = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
+    pair.site.run(kept, A_LOSS)
+    pair.caught_up()
+
+    def stall_and_heal(seconds: float) -> None:
+        pair.behind.execute("SELECT pg_wal_replay_pause()")
+        pair.site.run("INSERT INTO public.team_members SELECT * FROM public.kept EXCEPT SELECT * FROM "
+                      "public.team_members")
+        pair.caught_up("receive")
+
+    after = pair.reader.observe(wait=stall_and_heal)
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "has not replayed what it received" in after.reason
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.PASS
+    pair.site.run(A_LOSS)
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending: it is there again"
+
+
 def test_a_recovery_conflict_in_the_middle_of_a_scan(pair: Pair) -> None:
     reader = pair.reader
     assert reader.observe().verdict is Verdict.PASS
@@ -161,7 +189,17 @@ def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
     return observe(context, day, restored=True).observation
 
 
-def test_a_restored_server(pair: Pair) -> None:
+def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with a ledger of its own."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
+    return subprocess.run(
+        [sys.executable, "-m", "orgrecon_pipeline", "report", "--output-dir", "trail", *arguments], text=True,
+        cwd=place,
+        env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"},
+        capture_output=True, check=False)
+
+
+def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     replayed_at = pair.ask("SELECT pg_last_xact_replay_timestamp()")
     day = replayed_at.astimezone(timezone.utc).date()
@@ -179,6 +217,24 @@ def test_a_restored_server(pair: Pair) -> None:
     assert found.tenants_scanned == 4
     assert "newcomer" in set(pair.site.ledger.known(Subject.TENANT))
     kept = pair.site.ledger.days()
+
+    # From outside, through the command: the record says it, and shows the time.
+    done = report(pair.reader, tmp_path, "--restored", "--date", str(day))
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "trail").iterdir()
+    record = read_report(path)
+    assert (record.day, record.provenance, record.observations[0].observed_at) == (
+        day, Provenance.RESTORED, instant_text(replayed_at))
+    assert instant_text(replayed_at) in path.read_text("utf-8").split("## How this was compared")[1]
+    for site, more, words in (
+        (pair.site, ("--date", str(day)), "needs a server in recovery"),
+        (pair.reader, (), "--restored needs --date"),
+        (pair.reader, ("--date", str(day), "--baseline"), "--restored needs --date"),
+    ):
+        done = report(site, tmp_path, "--restored", *more)
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+        assert words in done.stderr
+    assert len(read_report(path).observations) == 1
 
     for asked, now, words in (
         (day - timedelta(days=1), None, "was restored to .*, which is not"),
