@@ -1,6 +1,6 @@
 """The assets of a day. Each reads its partition, calls one function, and describes the result.
 
-A run has one day, or a range of days ("Single run" in the UI's launch dialog): a year of rendering again is one run.
+A run has one day, or a range of days (the tags ``dagster/asset_partition_range_start`` and ``…_end``).
 
 No ``from __future__ import annotations`` here: Dagster finds config and resources by the annotations themselves.
 """

@@ -16,6 +16,7 @@ from orgrecon_pipeline.defs.gate_asset import drift_gate
 from orgrecon_pipeline.defs.gate_sensors import gate_sensors
 from orgrecon_pipeline.defs.jobs import day_job, gate_job
 from orgrecon_pipeline.defs.partitions import daily_partitions
+from orgrecon_pipeline.defs.render_job import render_days
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
     ClockResource,
@@ -49,7 +50,7 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     seconds = _sensor_seconds(environ)
     return dg.Definitions(
         assets=_with_code_references([*day_assets(partitions), drift_gate]),
-        jobs=[day_job(), gate_job()],
+        jobs=[day_job(), gate_job(), render_days],
         schedules=[every_utc_day],
         sensors=[
             *day_sensors(partitions, every_seconds=seconds,

@@ -8,10 +8,14 @@ from datetime import date, timedelta
 
 import dagster as dg
 import pytest
-from defs_world import CHECK, World, checks, failure
+from defs_world import CHECK, QUIET, World, checks, failure
 
+from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.jobs import JOB_NAME
+from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.observe import stamp_baseline
+from orgrecon_pipeline.operations.opening import open_work
 from orgrecon_pipeline.report.read import read_report
 
 DAY = date(2026, 3, 10)
@@ -118,7 +122,7 @@ def test_an_old_day_run_again_leaves_the_gate_as_it_was(world: World, instance: 
 
 
 def in_range(world: World, instance: dg.DagsterInstance, first: date, last: date) -> dg.ExecuteInProcessResult:
-    """The job over a range as one run, as the UI's "Single run" launches it."""
+    """The job over a range as one run, as its tags launch it."""
     return world.definitions.resolve_job_def(JOB_NAME).execute_in_process(
         tags={"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)},
         instance=instance, raise_on_error=False,
@@ -157,6 +161,36 @@ def test_a_range_with_a_hole_is_refused_before_anything_is_done(world: World, in
         assert "2026-03-11" in failure(result)
         assert not fresh.get_materialized_partitions(REPORT)
     assert not (world.reports / f"{DAY}.md").exists()
+
+
+@pytest.mark.slow
+def test_a_year_is_rendered_in_one_run_and_a_hole_spoils_nothing(
+    bare_world: World, instance: dg.DagsterInstance,
+) -> None:
+    world, year = bare_world, [DAY + timedelta(days=n) for n in range(365)]
+    world.at(year[-1])
+    work = open_work(read_settings(world.environ))
+    for day in year:
+        if day != year[100]:
+            stamp_baseline(work, day)
+    job = world.definitions.resolve_job_def(RENDER_JOB_NAME)
+
+    def render(first: date, last: date) -> dg.ExecuteInProcessResult:
+        config = {"ops": {"render_reports": {"config": {"first": str(first), "last": str(last)}}}, **QUIET}
+        return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+
+    assert render(year[0], year[99]).success
+    whole = render(year[0], year[-1])
+    assert failure(whole) == ("364 of 365 days are rendered; the others have no evidence, and stay MISSING: "
+                              f"{year[100]}.")
+    assert len(list(world.reports.glob("*.md"))) == 364
+    assert instance.get_materialized_partitions(REPORT) == {str(day) for day in year} - {str(year[100])}
+    one = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=REPORT, asset_partitions=[str(year[300])]), limit=1
+    ).records[0]
+    assert one.asset_materialization is not None
+    assert one.asset_materialization.metadata["digest"].value == read_report(world.reports / f"{year[300]}.md").digest
+    assert "write the earlier day first" in failure(render(year[1], year[0]))
 
 
 def test_two_runs_of_today_at_once_make_one_observation(
