@@ -103,8 +103,10 @@ class EntitySteps:
             stale += missing  # what comes back comes with its old values
         if missing:
             places = self._written(self.shape.lookups, self.columns)
+            # Parents before children: where rows look rows of their own table up, each round adds the next level.
+            levels = any(lookup.table.name == self.shape.base.name for lookup in self.shape.lookups)
             steps.append(self._step("missing rows added", ("repair_insert.sql",), missing, by_key=False,
-                                    repeated=True, places=places))
+                                    repeated=levels, places=places))
         if stale and self.entity.compare:
             places = self._written(self._changing, self.entity.compare)
             steps.append(self._step("values corrected", ("repair_update.sql",), stale, by_key=True, places=places))
@@ -119,11 +121,11 @@ class EntitySteps:
             **{side: f"pg_temp.{view}" for side, view in self._views.items()},
             "tenant": quoted(TENANT_COLUMN),
             "key": _list(quoted(name) for name in self.key),
+            "key_of_s": _list(f"s.{quoted(name)}" for name in self.key),
             "key_of_t": _list(f"t.{quoted(name)}" for name in self.key),
             "key_of_d": _list(f"d.{quoted(name)}" for name in self.key),
             "columns": _list(quoted(name) for name in self.columns),
             "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self.key),
-            "single_key": " AND ".join(f"single.{quoted(name)} = t.{quoted(name)}" for name in self.key),
             "same_values": _all(
                 f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in self.entity.compare),
             "own_key": _all(

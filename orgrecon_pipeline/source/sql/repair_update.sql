@@ -1,11 +1,18 @@
-        WITH single AS (
-            SELECT {key} FROM {source} AS s GROUP BY {key} HAVING count(*) = 1
-        ), stale AS (
-            SELECT t.orgrecon_row, t.orgrecon_part, {key_of_t}, {values}
+        WITH differing AS MATERIALIZED (
+            SELECT t.orgrecon_row, t.orgrecon_part, s.*
             FROM {target} AS t
             JOIN {source} AS s ON {same_key}
-            JOIN single ON {single_key}{lookups}
-            WHERE NOT (true{same_values}){resolved}
+            WHERE NOT (true{same_values})
+        ), single AS (
+            SELECT {key_of_s}
+            FROM {source} AS s
+            JOIN (SELECT DISTINCT {key} FROM differing) AS t ON {same_key}
+            GROUP BY {key_of_s} HAVING count(*) = 1
+        ), stale AS (
+            SELECT s.orgrecon_row, s.orgrecon_part, {key_of_s}, {values}
+            FROM differing AS s
+            JOIN single AS t ON {same_key}{lookups}
+            WHERE true{resolved}
         ), changed AS (
             UPDATE {table} AS h SET {assignments}
             FROM stale AS d
