@@ -5,21 +5,24 @@ both_sides AS (
     UNION ALL
     SELECT r.*, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
 ), variants AS (
-    -- One row per distinct row, with its copies on each side.
+    -- One row per distinct row, with its copies on each side. Digests are of the rows and not of the group: of values
+    -- that are equal and written differently (0 and -0, 1.0 and 1.00) any may stand for it, in each read another.
     SELECT tenant_id, {keys}, sum(on_source) AS source_copies, sum(on_target) AS target_copies,
-           {state_digest} AS state
+           min({key_digest}) AS key_digest,
+           sum({state_digest} * on_source) AS source_state, sum({state_digest} * on_target) AS target_state
     FROM both_sides
     GROUP BY tenant_id, {keys} {comma_values}
 ), drifting_keys AS (
     SELECT tenant_id, {keys}, sum(source_copies) AS n, sum(target_copies) AS m,
            bool_or((source_copies = 0) <> (target_copies = 0)) AS sets_differ,
-           sum(state * source_copies) AS source_state, sum(state * target_copies) AS target_state
+           min(key_digest) AS key_digest,
+           sum(source_state) AS source_state, sum(target_state) AS target_state
     FROM variants
     GROUP BY tenant_id, {keys}
     HAVING bool_or(source_copies <> target_copies)
 ), drift AS (
     -- A state is that of the key's rows on one side, 0 for none; folded to 62 bits, as it only has to change with them.
-    SELECT {tenant_text} AS tenant, {keys}, {key_digest} AS key_digest,
+    SELECT {tenant_text} AS tenant, {keys}, key_digest,
            (m = 0)::int AS missing,
            (n = 0)::int AS unexpected,
            (n > 0 AND m > 0 AND (n = m OR sets_differ))::int AS mismatched,
