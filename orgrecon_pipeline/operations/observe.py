@@ -119,8 +119,8 @@ def _reported(context: Context, day: date) -> Observation | None:
         import_record(context.ledger, read_report(path))
     except UnsoundTrail as unsound:
         raise UnsoundTrail(
-            f"{str(unsound).rstrip('.')}; it may be a live report, and a baseline is not written over it: restore it or "
-            "move it away."
+            f"{str(unsound).rstrip('.')}; it may be a live report, and a baseline is not written over it: "
+            "restore it or move it away."
         ) from None
     return context.ledger.deciding(day, context.mapping.gate.same_day)
 

@@ -38,7 +38,8 @@ report: {breakdown_limit: 2, sample_keys: 3, sample_values: true}
 
 def orgrecon(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, with nothing in the environment but what is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER", "DATABASE"))}
+    ours = ("ORGRECON", "DAGSTER", "DATABASE")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=cwd, env={**clean, **environ}, text=True,
         capture_output=True, timeout=120, check=False,
@@ -110,7 +111,9 @@ def test_known_drift_with_the_packaged_mapping(
             "ON u.id = m.org_unit_id AND u.tenant_id = m.tenant_id",
         ]),
     }
-    read = {name: (key, [admin.execute(query).fetchall() for query in queries]) for name, (key, queries) in sides.items()}
+    read = {
+        name: (key, [admin.execute(query).fetchall() for query in queries]) for name, (key, queries) in sides.items()
+    }
     expected = {name: counted(source, target, key) for name, (key, (source, target)) in read.items()}
 
     run = orgrecon(tmp_path, "report", "--output-dir", "trail", "--mapping", str(impatient), "--format", "json",
@@ -167,7 +170,8 @@ def test_another_schema_with_lists_quotes_and_percent_signs(
     none = dict.fromkeys(KINDS, 0)
     assert rows_of(record, "groups") == {"2": {**none, "missing": 1}, "3": {**none, "mismatched": 1}}
     assert record["entities"]["groups"] == {
-        "source_rows": 22, "target_rows": 22, "missing": 1, "unexpected": 0, "mismatched": 1, "duplicate": 1, "transient": 0
+        "source_rows": 22, "target_rows": 22, "missing": 1, "unexpected": 0, "mismatched": 1, "duplicate": 1,
+        "transient": 0,
     }
     assert (record["tenants_scanned"], record["tenants_with_drift"]) == (4, 3)  # two of them shown, by the limit
     mismatched = next(sample for sample in record["samples"] if sample["kind"] == "mismatched")
