@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,3 +57,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(made))
     return made
+
+
+@pytest.fixture
+def new_clone() -> Iterator[Path]:
+    """A directory with what ``dagster dev`` needs of this repository, and nothing that was ever run in it.
+
+    Not in pytest's own directory: only root itself may pass through that, and PostgreSQL does not run as root.
+    """
+    root = Path(__file__).parents[2]
+    with tempfile.TemporaryDirectory(prefix="orgrecon-clone-", ignore_cleanup_errors=True) as place:
+        clone = Path(place)
+        for name in ("workspace.yaml", "pyproject.toml"):
+            shutil.copy(root / name, clone / name)
+        shutil.copytree(root / "orgrecon_pipeline", clone / "orgrecon_pipeline",
+                        ignore=shutil.ignore_patterns("__pycache__"))
+        yield clone
