@@ -14,7 +14,7 @@ test: $(VENV)/.installed  ## the fast tests, against real PostgreSQL
 	$(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS)
 
 slow: $(VENV)/.installed  ## the tests that take minutes
-	$(VENV)/bin/python -m pytest -m "slow and not browser" $(ARGS)
+	$(VENV)/bin/python -m pytest -m "slow and not browser" --timeout 900 $(ARGS)
 
 browser: $(VENV)/.installed  ## the tests that need Chromium
 	$(VENV)/bin/python -m pytest -m browser -n 0 $(ARGS)
