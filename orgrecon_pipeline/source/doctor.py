@@ -18,7 +18,7 @@ from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Deadline, Session, load_sql
 from orgrecon_pipeline.source.statements import EntityStatements
 
-# Rows a second and core of the fingerprint pass, measured warm on two cores.
+# Rows a second of the fingerprint pass, warm, on two cores: a rule of thumb, and for the portable digest an estimate.
 _ROWS_PER_SECOND = {"native": 8_000_000, "portable": 1_500_000}
 # Below this a sequential scan is what a good plan does.
 _SMALL = 10_000
