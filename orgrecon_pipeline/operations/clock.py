@@ -8,7 +8,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
 
 SIMULATED_NOW_VARIABLE = "ORGRECON_SIMULATED_NOW_FILE"
 
@@ -36,6 +36,16 @@ class Clock:
     def today(self) -> date:
         """The current UTC day."""
         return utc_day(self.now())
+
+
+def refuse_future(day: date, today: date) -> None:
+    """Pass only what has begun.
+
+    Raises:
+        DayRefused: for a day after today.
+    """
+    if day > today:
+        raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
 
 
 def clock_of(simulated_now_file: str | None) -> Clock:

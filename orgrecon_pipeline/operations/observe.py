@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconEr
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
 from orgrecon_pipeline.operations.admission import Admission, LiveAdmission, RestoredAdmission
+from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
 from orgrecon_pipeline.operations.trail import import_record
@@ -57,8 +58,7 @@ def observe(
     """
     asked_at = context.clock.now()
     today = utc_day(asked_at)
-    if day > today:
-        raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
+    refuse_future(day, today)
     if day < today and not restored:
         return _reuse(context, day)
     dsn = context.dsn()
@@ -88,8 +88,7 @@ def stamp_baseline(context: Context, day: date) -> Secured:
         UnsoundTrail: when the day has a report that cannot be trusted: it may be a live one.
     """
     today = context.clock.today()
-    if day > today:
-        raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
+    refuse_future(day, today)
     with context.ledger.day_lock(day):
         deciding = context.ledger.deciding(day, context.mapping.gate.same_day) or _reported(context, day)
         if deciding is not None:

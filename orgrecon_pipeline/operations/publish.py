@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -24,11 +24,15 @@ from orgrecon_pipeline.report.write import write_report
 
 @dataclass(frozen=True)
 class Published:
-    """A record, the file that holds it, and the file's text."""
+    """A record, and the file that holds it."""
 
     record: Record
     path: Path
-    markdown: str
+
+    @property
+    def markdown(self) -> str:
+        """The file's text, rendered anew: a long range of days is written without it."""
+        return render(self.record)
 
 
 def judge_day(ledger: Ledger, day: date) -> Judgement:
@@ -67,7 +71,7 @@ def publish(context: Context, day: date) -> Published:
         EvidenceNotKept: when the file cannot be written.
     """
     record = record_of(context.ledger, day)
-    return Published(record, write_report(context.output_dir, record), render(record))
+    return Published(record, write_report(context.output_dir, record))
 
 
 def _observations(ledger: Ledger, day: date) -> Sequence[Observation]:
@@ -80,14 +84,17 @@ def _observations(ledger: Ledger, day: date) -> Sequence[Observation]:
 def _deciding(observations: Sequence[Observation]) -> Observation:
     # The policy of a day is what its observations were made under, not what the mapping says by now: rendering the
     # day again in a year gives the same bytes.
-    decides = deciding(observations, _settings(observations[-1], "gate", GatePolicy).same_day)
+    decides = deciding(observations, _same_day(observations))
     assert decides is not None  # noqa: S101 - there is at least one observation
     return decides
 
 
 def _judge(ledger: Ledger, day: date, observations: Sequence[Observation], decides: Observation) -> Judgement:
-    same_day = _settings(observations[-1], "gate", GatePolicy).same_day
-    return judge(day, ledger.evidence(day, same_day), _settings(decides, "gate", GatePolicy))
+    return judge(day, ledger.evidence(day, _same_day(observations)), _settings(decides, "gate", GatePolicy))
+
+
+def _same_day(observations: Sequence[Observation]) -> Literal["latest", "worst"]:
+    return _settings(observations[-1], "gate", GatePolicy).same_day
 
 
 _Settings = TypeVar("_Settings", GatePolicy, ReportSettings)

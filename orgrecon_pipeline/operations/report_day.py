@@ -6,8 +6,8 @@ from datetime import date
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.errors import DayRefused, UsageError
-from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
+from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
 from orgrecon_pipeline.operations.context import one_database
 from orgrecon_pipeline.report.write import check_writable
 
@@ -26,8 +26,7 @@ def check_request(settings: Settings, day: date | None, *, baseline: bool, resto
     mapping = load_mapping(settings.mapping_file, settings.environ)
     today = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).today()
     day = day or today
-    if day > today:
-        raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
+    refuse_future(day, today)
     if restored or (day == today and not baseline):
         one_database(mapping, settings.environ)
     check_writable(settings.output_dir)
