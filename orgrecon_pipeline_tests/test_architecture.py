@@ -69,6 +69,15 @@ def test_packages_are_empty_and_modules_small() -> None:
     assert not list(PACKAGE.rglob("utils.py"))
 
 
+def test_tests_can_be_selected_in_any_order() -> None:
+    """Test modules are imported by their bare names: each is unique, and nobody takes names from a ``conftest``, which
+    is whichever was loaded first."""
+    tests = [path for path in Path(__file__).parent.rglob("*.py") if path.stem not in ("conftest", "__main__")]
+    assert len({path.stem for path in tests}) == len(tests)
+    assert not {path.stem for path in tests} & sys.stdlib_module_names
+    assert not [path.name for path in Path(__file__).parent.rglob("*.py") if "conftest" in imports(path)]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["gate"], ["verify", "."], ["gate", "--format", "json"]])
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     probe = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,12 +11,10 @@ from ledger_cases import AWKWARD, DAY, full, holdings, observation, tenant_row, 
 
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
-from orgrecon_pipeline.domain.errors import EvidenceNotKept
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import judge
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import build_record
-from orgrecon_pipeline.ledger import covering
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing, open_ledger
 
@@ -256,54 +253,6 @@ def test_tenant_drift_is_a_table(ledger: Ledger) -> None:
     assert {str(nothing[name].dtype) for name in nothing.columns[2:]} == {"int64"}
 
 
-def events(ledger: Ledger, name: str, *found: tuple[Subject, str, Happening],
-           provenance: Provenance = Provenance.LIVE) -> None:
-    ledger.append(observation(name, provenance=provenance), (), (), [CoverageEvent(*event) for event in found])
-
-
-def test_known_is_what_appeared_and_has_not_departed(ledger: Ledger) -> None:
-    def known(subject: Subject = Subject.TENANT, *, simulated: bool = False) -> list[str]:
-        return list(ledger.known(subject, simulated=simulated))
-
-    tenant, appeared, departed, lost = Subject.TENANT, Happening.APPEARED, Happening.DEPARTED, Happening.LOST
-    events(ledger, "1", (tenant, "b", appeared), (tenant, "B", appeared), (tenant, "ä", appeared),
-           (Subject.ENTITY, "b", appeared), (Subject.COLUMN, "b.b", appeared))
-    assert known() == ["B", "b", "ä"]
-    assert known(Subject.ENTITY) == ["b"]
-    assert known(Subject.COLUMN) == ["b.b"]
-    events(ledger, "2", (tenant, "b", lost), (tenant, "B", departed))
-    assert known() == ["b", "ä"], "what is lost stays known, what departed does not"
-    events(ledger, "3", (tenant, "b", lost))
-    assert known() == ["b", "ä"]
-    events(ledger, "4", (tenant, "b", departed), (tenant, "B", appeared))
-    assert known() == ["B", "ä"]
-    events(ledger, "5", (tenant, "B", appeared), (tenant, "demo", appeared), (tenant, "ä", departed),
-           provenance=Provenance.SIMULATED)
-    assert known() == ["B", "ä"], "what is simulated teaches nothing about what is real"
-    assert known(simulated=True) == ["B", "demo"]
-    events(ledger, "6", (tenant, "restored", appeared), provenance=Provenance.RESTORED)
-    assert known() == ["B", "restored", "ä"]
-    assert known(simulated=True) == ["B", "demo"]
-    assert ledger.lost("2") == [CoverageEvent(tenant, "b", lost)]
-    assert ledger.lost("4") == []
-
-
-def test_known_can_be_read_while_the_ledger_is_written(ledger: Ledger) -> None:
-    events(ledger, "1", *((Subject.TENANT, f"{number:06}", Happening.APPEARED) for number in range(30_000)))
-    names = ledger.known(Subject.TENANT, simulated=False)
-    assert next(names) == "000000"
-    names.close()  # type: ignore[attr-defined]
-    events(ledger, "2", (Subject.TENANT, "000000", Happening.DEPARTED))
-    assert next(ledger.known(Subject.TENANT, simulated=False)) == "000001"
-
-
-def test_what_was_lost_keeps_its_order(ledger: Ledger) -> None:
-    found = [CoverageEvent(subject, name, Happening.LOST) for subject in (Subject.COLUMN, Subject.TENANT)
-             for name in ("z", "a", "ä")]
-    ledger.append(observation("a"), (), (), [*found, CoverageEvent(Subject.TENANT, "q", Happening.APPEARED)])
-    assert ledger.lost("a") == found
-
-
 def test_acknowledgements(ledger: Ledger) -> None:
     ledger.append(observation("a"), (), (), ())
     moment = datetime(2026, 11, 23, 9, 0, 0, 123_456, timezone.utc)
@@ -360,62 +309,6 @@ def record_in_memory() -> str:
     return build_record(observed, [stamp, observed], shown, samples, judge(DAY, evidence, GatePolicy())).line()
 
 
-def spoilt(place: str, text: str) -> tuple[Observation, list[TenantRow], list[Sample], list[CoverageEvent]]:
-    observed, rows, samples, coverage = full("after")
-    if place in ("id", "reason"):
-        observed = observed.model_copy(update={place: text})
-    elif place == "tenant":
-        rows.append(tenant_row(text))
-    elif place == "entity":
-        observed = observed.model_copy(update={"entities": {**observed.entities, text: totals()}})
-    elif place == "compared":
-        observed = observed.model_copy(update={"compared": {"a": [{"b": text}]}})
-    elif place == "sample":
-        samples.append(samples[0].model_copy(update={"tenant": text}))
-    else:
-        coverage.append(CoverageEvent(Subject.TENANT, text, Happening.APPEARED))
-    return observed, rows, samples, coverage
-
-
-@pytest.mark.parametrize("text", ["x\x00y", "\ud800", "\udcff tail"])
-def test_what_is_no_text_is_refused_whole(ledger: Ledger, text: str) -> None:
-    ledger.append(*full("before"))
-    before = holdings(ledger)
-    for place in ("id", "reason", "tenant", "entity", "compared", "sample", "coverage"):
-        with pytest.raises(EvidenceNotKept) as refused:
-            ledger.append(*spoilt(place, text))
-        assert "\n" not in str(refused.value)
-        assert "tail" not in str(refused.value)
-    assert holdings(ledger) == before
-    assert ledger.append(*full("after")) is True
-
-
-@pytest.mark.parametrize(("rows", "changes"), [
-    ([tenant_row("a", "no such entity")], {}),
-    ([tenant_row("a"), tenant_row("a")], {}),
-    ([tenant_row("a", missing=2**64)], {}),
-    ([], {"tenants_scanned": 2**70}),
-    ([], {"entities": {"org_units": totals(2**63)}}),
-    ([], {"compared": {"seconds": float("nan")}}),
-])
-def test_what_contradicts_itself_is_refused_whole(ledger: Ledger, rows: list, changes: dict) -> None:  # type: ignore[type-arg]
-    with pytest.raises(EvidenceNotKept) as refused:
-        ledger.append(observation("a").model_copy(update=changes), rows, (), ())
-    assert "\n" not in str(refused.value)
-    assert ledger.days() == []
-    assert ledger.append(observation("a"), (), (), ()) is True
-
-
-def test_an_error_of_the_caller_is_the_callers(ledger: Ledger) -> None:
-    def rows():  # type: ignore[no-untyped-def]
-        yield tenant_row("a")
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        ledger.append(observation("a"), rows(), (), ())
-    assert ledger.days() == []
-
-
 def test_names_of_files(tmp_path: Path) -> None:
     """A file is made where the URL says, whatever its name has in it."""
     for name in ("led ger.db", "ä%20.db", "a+b.db", "file:x.db"):
@@ -425,43 +318,3 @@ def test_names_of_files(tmp_path: Path) -> None:
         again = open_existing(f"sqlite:///{path}")
         assert again is not None
         assert again.days() == [DAY]
-
-
-@pytest.mark.parametrize("page", [1, 2, 3, 7, 1_000])
-def test_pages_of_what_is_known_make_no_difference(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int
-) -> None:
-    """Against a plain replay of a random history, in which ledgers were rebuilt in another order than days passed."""
-    monkeypatch.setattr(covering, "_PAGE", page)
-    chance = random.Random(page)
-    history: list[tuple[datetime | None, int, bool, list[CoverageEvent]]] = []
-    for number in range(12):
-        found = [CoverageEvent(chance.choice((Subject.TENANT, Subject.TENANT, Subject.ENTITY)), chance.choice("abcÄß"),
-                               chance.choice(tuple(Happening))) for _ in range(chance.randrange(6))]
-        moment = chance.choice([None, at(8), at(9), at(chance.randrange(24))])
-        demo = chance.random() < 0.3
-        ledger.append(observation(str(number), observed_at=moment,
-                                  provenance=Provenance.SIMULATED if demo else Provenance.LIVE), (), (), found)
-        history.append((moment, number, demo, found))
-    history.sort(key=lambda one: (one[0] or datetime.min.replace(tzinfo=timezone.utc), one[1]))
-    for subject, simulated, until in itertools.product(Subject, (False, True), (None, at(7, 999_999), at(9))):
-        expected = {
-            name: happening for moment, _, demo, found in history
-            if demo is simulated and (until is None or (moment is not None and moment <= until))
-            for kind, name, happening in found if kind is subject and happening is not Happening.LOST
-        }
-        assert list(ledger.known(subject, simulated=simulated, until=until)) == sorted(
-            name for name, happening in expected.items() if happening is Happening.APPEARED)
-
-
-def test_what_is_appended_while_names_are_read_does_not_count(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(covering, "_PAGE", 2)
-    events(ledger, "1", *((Subject.TENANT, name, Happening.APPEARED) for name in "acegi"))
-    names = ledger.known(Subject.TENANT, simulated=False)
-    read = [next(names)]
-    events(ledger, "2", *((Subject.TENANT, name, Happening.APPEARED) for name in "bdfhj"),
-           *((Subject.TENANT, name, Happening.DEPARTED) for name in "gi"))
-    assert [*read, *names] == list("acegi")
-    assert list(ledger.known(Subject.TENANT, simulated=False)) == list("abcdefhj")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from conftest import Site
+from operations_site import Site
 
 from orgrecon_pipeline.domain.evidence import Observation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Site, site_of
+from operations_site import Site, site_of
 from real_server import real_server
 
 from orgrecon_pipeline.domain.evidence import Verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Site, quick
+from operations_site import Site, quick
 
 from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotKept, UnsoundTrail

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import READER, Site
+from operations_site import READER, Site
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.acknowledge import acknowledge_coverage

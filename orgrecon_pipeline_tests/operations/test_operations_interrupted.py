@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import READER, Site, quick, site_of
 from moments import Background, gated, left_over, scanning, until
+from operations_site import READER, Site, quick, site_of
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict

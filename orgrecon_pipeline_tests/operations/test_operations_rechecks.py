@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from conftest import Site, quick
+from operations_site import Site, quick
 
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 

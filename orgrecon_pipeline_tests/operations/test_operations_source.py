@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import READER, Site, site_of
+from operations_site import READER, Site, site_of
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.errors import UsageError

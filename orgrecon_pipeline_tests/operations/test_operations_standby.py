@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from conftest import READER, Site, quick, site_of
 from moments import Background, gated, scanning, until
+from operations_site import READER, Site, quick, site_of
 from real_server import RealServer, real_server
 
 from orgrecon_pipeline.demo import wheel

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import Site, quick
+from operations_site import Site, quick
 
 from orgrecon_pipeline.demo.drift import Drift
 from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
