@@ -19,7 +19,7 @@ ALLOWED = {
     "ledger": {"domain"},
     "report": {"domain"},
     "operations": {"config", "domain", "source", "ledger", "report", "version"},
-    "notify": {"config", "domain", "operations"},
+    "notify": {"config", "domain", "ledger", "operations", "report"},
     "metrics": {"config", "domain", "ledger", "operations", "version"},
     "demo": {"domain", "config", "source"},
     "terminal": {"domain", "operations", "report"},

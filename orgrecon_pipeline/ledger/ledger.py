@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Subject
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
-from orgrecon_pipeline.ledger import acknowledging, appending, covering, evidence, observing, tenants
+from orgrecon_pipeline.ledger import acknowledging, appending, covering, evidence, observing, telling, tenants
 from orgrecon_pipeline.ledger.acknowledging import Acknowledgement
-from orgrecon_pipeline.ledger.locking import day_lock
+from orgrecon_pipeline.ledger.locking import day_lock, telling_lock
 from orgrecon_pipeline.ledger.store import Store
+from orgrecon_pipeline.ledger.telling import Told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,3 +162,20 @@ class Ledger:
             EvidenceNotKept: when the lock cannot be made.
         """
         return day_lock(self._store, day)
+
+    def last_told(self) -> dict[tuple[str, str], str]:
+        """What each notification channel was told last: states by channel and topic."""
+        return telling.last_told(self._store)
+
+    def keep_told(self, known: Iterable[Told]) -> None:
+        """Record what channels know from now on: all of it, or nothing."""
+        telling.keep_told(self._store, known)
+
+    def telling_lock(self) -> AbstractContextManager[None]:
+        """Held by whoever tells the channels, from looking at what they know until it is kept what they were told.
+
+        Raises:
+            AlreadyRunning: at once, on entering, when another thread or process holds it.
+            EvidenceNotKept: when the lock cannot be made.
+        """
+        return telling_lock(self._store)

@@ -1,4 +1,4 @@
-"""One run a day at a time. A lock never outlives its process."""
+"""One run a day at a time, and one that tells people. A lock never outlives its process."""
 
 from __future__ import annotations
 
@@ -18,29 +18,45 @@ from orgrecon_pipeline.ledger.failures import told_as
 from orgrecon_pipeline.ledger.store import Store
 
 _ADVISORY_CLASS = 0x6F72_6763  # "orgc": the first half of the advisory lock's key; the day is the second
+_TELLING = 0  # no day has this number
 
 
 @contextlib.contextmanager
 def day_lock(store: Store, day: date) -> Iterator[None]:
     """See :meth:`orgrecon_pipeline.ledger.ledger.Ledger.day_lock`."""
+    with _held(store, str(day), day.toordinal(), f"{day} is already being worked on by another run: "
+                                                 "wait for it to end."):
+        yield
+
+
+@contextlib.contextmanager
+def telling_lock(store: Store) -> Iterator[None]:
+    """See :meth:`orgrecon_pipeline.ledger.ledger.Ledger.telling_lock`."""
+    with _held(store, "telling", _TELLING, "somebody else is telling the channels already."):
+        yield
+
+
+@contextlib.contextmanager
+def _held(store: Store, name: str, number: int, busy: str) -> Iterator[None]:
+    """The lock ``name``, whose number in Postgres is ``number``; ``busy`` is what is said when it is taken."""
     if isinstance(store.address, SqliteAddress):
-        held = _file_lock(store.address.path, day)
+        held = _file_lock(store.address.path, name, busy)
     else:
-        held = _transaction_lock(store, day)
+        held = _transaction_lock(store, name, number, busy)
     with held:
         yield
 
 
 @contextlib.contextmanager
-def _file_lock(ledger: Path, day: date) -> Iterator[None]:
+def _file_lock(ledger: Path, name: str, busy: str) -> Iterator[None]:
     ledger = ledger.resolve()  # one ledger is one lock, by whatever name it is called
-    path = ledger.with_name(f"{ledger.name}.{day}.lock")
+    path = ledger.with_name(f"{ledger.name}.{name}.lock")
     try:
         descriptor = _locked(path)
     except OSError as error:
-        raise EvidenceNotKept(f"cannot lock {day} beside the ledger {ledger}: {error.strerror}.") from None
+        raise EvidenceNotKept(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
     if descriptor is None:
-        raise _already_running(day)
+        raise AlreadyRunning(busy)
     try:
         yield
     finally:
@@ -80,9 +96,9 @@ def _is_named(descriptor: int, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _transaction_lock(store: Store, day: date) -> Iterator[None]:
+def _transaction_lock(store: Store, name: str, number: int, busy: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        with told_as(EvidenceNotKept, f"cannot lock {day} in {store.address}"):
+        with told_as(EvidenceNotKept, f"cannot lock {name} in {store.address}"):
             connection = store.engine.connect()
             # Whatever became of the connection, what was done under the lock is done: the ledger bears two runs.
             stack.push(lambda *_: _close(connection))
@@ -94,9 +110,9 @@ def _transaction_lock(store: Store, day: date) -> Iterator[None]:
                 "SELECT set_config(name, '0', true) FROM pg_settings "
                 "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
             taken = connection.execute(
-                text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {day.toordinal()})")).scalar()
+                text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")).scalar()
         if not taken:
-            raise _already_running(day)
+            raise AlreadyRunning(busy)
         yield
 
 
@@ -106,6 +122,3 @@ def _close(connection: Connection) -> None:
         with contextlib.suppress(SQLAlchemyError):
             step()
 
-
-def _already_running(day: date) -> AlreadyRunning:
-    return AlreadyRunning(f"{day} is already being worked on by another run: wait for it to end.")

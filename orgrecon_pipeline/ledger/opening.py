@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress, parse_address
 from orgrecon_pipeline.ledger.failures import told_as
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.revisions import HEAD, REVISIONS, VERSION_TABLE
+from orgrecon_pipeline.ledger.revisions import HEAD, READABLE, REVISIONS, VERSION_TABLE
 from orgrecon_pipeline.ledger.store import Store, make_store
 
 
@@ -46,7 +46,7 @@ def open_existing(url: str) -> Ledger | None:
     """The ledger of a URL, to read from; None where there is none yet. Nothing is created or changed.
 
     Raises:
-        ConfigurationError: as :func:`open_ledger`, and for a ledger of an older orgrecon.
+        ConfigurationError: as :func:`open_ledger`, and for a ledger of an orgrecon too old to be read as it is.
     """
     address = parse_address(url)
     if isinstance(address, SqliteAddress) and not os.path.lexists(address.path):
@@ -57,7 +57,7 @@ def open_existing(url: str) -> Ledger | None:
     if revision is None:
         return None
     _check(store, revision)
-    if revision != HEAD:
+    if revision not in READABLE:
         raise ConfigurationError(f"{address} was made by an older orgrecon: run orgrecon report, which migrates it.")
     return Ledger(store)
 

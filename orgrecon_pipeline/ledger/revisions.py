@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 #: Oldest first; the last one is what this version reads and writes. A test holds them against the migrations.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
+
+#: What only reads (gate, exporter) is content with these: the later ones added nothing that it looks at, and a ledger
+#: that the next report migrates must not look like one that is down until then.
+READABLE = ("0001", HEAD)
 
 #: Not Alembic's usual name: Dagster's storage, which may share the database, uses that one.
 VERSION_TABLE = "orgrecon_ledger_version"

@@ -165,3 +165,15 @@ acknowledgement = Table(
     Column("recorded_at", Instant, nullable=False),
     CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
 )
+
+#: What notification channels were told; a channel stands as a digest of its address. The last row of a topic counts.
+told = Table(
+    "orgrecon_told", metadata,
+    Column("number", _KEY, Identity(), primary_key=True),
+    Column("channel", _NAME, nullable=False),
+    Column("topic", _NAME, nullable=False),
+    Column("state", _NAME, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    CheckConstraint("state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED')", name="state"),
+    Index(None, "channel", "topic"),
+)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import GateState, Judgement
-from orgrecon_pipeline.operations.standing import Standing
+from orgrecon_pipeline.operations.standing import GATE_TOPIC
 
 Severity = Literal["success", "info", "warning", "failure"]
 
 _MAX_TEXT = 1_500
+_QUIET = (Verdict.PASS.value, Verdict.MISSING.value)
 
 # A tenant's name can be part of a reason. In a chat it must neither call people, nor link, nor look like code.
 _HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "*": "∗", "~": "∼", "|": "∣"})
@@ -28,22 +30,21 @@ class Event:
     text: str
 
 
-def events_of(before: Standing, after: Standing, *, link: str = "") -> list[Event]:
-    """What changed between two standings of the same day: its verdict, to one that is not PASS, and the gate.
+def changes(told: Mapping[str, str], states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What became of each topic since somebody was told ``told``, by topic the state that it has now.
 
-    Args:
-        before: as it was before the run, or the restart, or whatever may have happened.
-        after: as it is.
-        link: where the report can be read, if not at its path.
+    Returns:
+        What has to be told, a verdict other than PASS or a gate that opened or closed; and what has only to be known,
+        so that a day that gets worse again is news again.
     """
-    report = f"Report: {link or after.report}"
-    events = []
-    if after.verdict is not before.verdict and after.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-        events.append(verdict_event(after.day, after.verdict, after.reason, report))
-    was_open = before.gate is not None and before.gate.state is GateState.OPEN
-    if after.gate is not None and (after.gate.state is GateState.OPEN) != was_open:
-        events.append(gate_event(after.gate, report))
-    return events
+    changed = {topic: state for topic, state in states.items() if told.get(topic, at_first(topic)) != state}
+    quiet = {topic: state for topic, state in changed.items() if state in _QUIET}
+    return {topic: state for topic, state in changed.items() if topic not in quiet}, quiet
+
+
+def at_first(topic: str) -> str:
+    """What somebody knows who was told nothing yet."""
+    return GateState.CLOSED.value if topic == GATE_TOPIC else Verdict.MISSING.value
 
 
 def verdict_event(day: date, verdict: Verdict, reason: str, *more: str) -> Event:

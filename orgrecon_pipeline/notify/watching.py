@@ -1,4 +1,4 @@
-"""Telling what a run changed: the standing before it against the standing after it."""
+"""Telling what a run changed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from datetime import date
 
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.notify.events import events_of
 from orgrecon_pipeline.notify.notifier import Notifier
-from orgrecon_pipeline.operations.standing import Standing, read_standing
-
-LINK_VARIABLE = "ORGRECON_REPORT_BASE_URL"
+from orgrecon_pipeline.notify.telling import LINK_VARIABLE, remember, tell
+from orgrecon_pipeline.operations.opening import open_work
 
 
 @contextmanager
 def told(settings: Settings, day: date, say: Callable[[str], None]) -> Iterator[None]:
-    """Send what the block changes in the standing of ``day``, also when it raises: the evidence may be kept by then.
+    """Send what the block changes, and whatever is owed from before, also when the block raises: the evidence may be
+    kept by then.
 
     Nothing that goes wrong here reaches the block or its caller but as a line to ``say``.
     """
@@ -24,21 +23,24 @@ def told(settings: Settings, day: date, say: Callable[[str], None]) -> Iterator[
     if not notifier:
         yield
         return
-    before = _standing(settings, day, say)
+    said: set[str] = set()
+    with _harmless(said):
+        remember(open_work(settings), notifier, (day,))
     try:
         yield
     finally:
-        after = _standing(settings, day, say) if before else None
-        if before and after:
-            base = settings.environ.get(LINK_VARIABLE, "").rstrip("/")
-            link = f"{base}/{after.report.name}" if base else ""
-            for line in notifier.send(events_of(before, after, link=link)):
-                say(line)
+        with _harmless(said):
+            link_base = settings.environ.get(LINK_VARIABLE, "")
+            for line in tell(open_work(settings), notifier, link_base=link_base, also=(day,)):
+                said.add(f"{line} It is sent again with the next run.")
+        for line in sorted(said):
+            say(line)
 
 
-def _standing(settings: Settings, day: date, say: Callable[[str], None]) -> Standing | None:
+@contextmanager
+def _harmless(said: set[str]) -> Iterator[None]:
     try:
-        return read_standing(settings, day)
+        yield
     except Exception as error:  # a notification never changes what it is about
-        say(f"nobody is notified: the evidence could not be read ({type(error).__name__}).")
-        return None
+        said.add("nobody is notified: the evidence could not be read, or what is told not be kept "
+                 f"({type(error).__name__}).")

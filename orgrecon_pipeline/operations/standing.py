@@ -1,57 +1,65 @@
-"""Where the evidence stands: the verdict of one day, and the gate as the evidence alone decides it."""
+"""Where the evidence stands: the verdict of each of the last days, and the gate."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
-from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UnsoundTrail
-from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence, Judgement, judge
-from orgrecon_pipeline.ledger.opening import open_existing
-from orgrecon_pipeline.report.files import file_name
+from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateState, Judgement, judge
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.operations.gate import current_gate
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail import evidence_of, report_files
+
+#: The topic of the gate; a day's topic is the day itself, as ISO writes it.
+GATE_TOPIC = "gate"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What is known, as of the latest evidence and not of a clock: the same evidence gives the same standing whenever
-    it is looked at.
+    """What is known: ``days`` are those with evidence that are looked at, and ``gate`` what all evidence decides."""
 
-    ``gate`` is None while there is no evidence at all; ``report`` is where the day's report is or will be.
-    """
-
-    day: date
-    verdict: Verdict
-    reason: str
+    days: AnyMapping[date, DayEvidence]
     gate: Judgement | None
-    report: Path
+
+    def states(self) -> dict[str, str]:
+        """The state of each topic. No evidence at all is a closed gate."""
+        gate = self.gate.state if self.gate else GateState.CLOSED
+        return {**{day.isoformat(): seen.verdict.value for day, seen in self.days.items()}, GATE_TOPIC: gate.value}
 
 
-def read_standing(settings: Settings, day: date) -> Standing:
-    """The standing of ``day`` in the ledger, with the reports of days that the ledger knows nothing of yet: a run takes
-    those in, and they are no news.
+def standing_now(ledger: Ledger, policy: GatePolicy, now: datetime, also: Collection[date] = ()) -> Standing:
+    """The standing at a moment, of the last week and of the days ``also``: a gate that was open closes when the
+    evidence grows too old."""
+    days = ledger.evidence(date.max, policy.same_day)
+    return Standing(_chosen(days, utc_day(now), also), current_gate(days, policy, now).judgement if days else None)
+
+
+def standing_before(
+    ledger: Ledger, policy: GatePolicy, now: datetime, trail: Path, also: Collection[date] = ()
+) -> Standing:
+    """The same before a run, as of the latest evidence and not of a clock: a gate that grew too old overnight is news
+    to the run that finds it.
+
+    Reports in ``trail`` of days that the ledger knows nothing of yet belong to it: a run takes those in, and they are
+    no news.
 
     Raises:
-        ConfigurationError: when mapping or ledger cannot be used.
         UnsoundTrail: when the audit directory cannot be listed.
     """
-    policy = load_mapping(settings.mapping_file, settings.environ).gate
-    ledger = open_existing(settings.ledger_url)
-    days = dict(ledger.evidence(date.max, policy.same_day)) if ledger else {}
-    days |= _only_in_trail(settings.output_dir, set(days))
-    seen = days.get(day)
-    return Standing(
-        day=day,
-        verdict=seen.verdict if seen else Verdict.MISSING,
-        reason=seen.reason if seen else "",
-        gate=judge(max(days), days, policy) if days else None,
-        report=settings.output_dir / file_name(day),
-    )
+    days = dict(ledger.evidence(date.max, policy.same_day))
+    days |= _only_in_trail(trail, set(days))
+    return Standing(_chosen(days, utc_day(now), also), judge(max(days), days, policy) if days else None)
+
+
+def _chosen(days: AnyMapping[date, DayEvidence], today: date, also: Collection[date]) -> dict[date, DayEvidence]:
+    return {day: days[day] for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
 
 
 def _only_in_trail(directory: Path, known: set[date]) -> dict[date, DayEvidence]:

@@ -89,6 +89,7 @@ def holdings(ledger: Ledger) -> dict[str, Any]:
         "known": {(s, sim): list(ledger.known(s, simulated=sim)) for s in Subject for sim in (False, True)},
         "accepted": [seen for kind in ("coverage", "source") for seen in ledger.acknowledgements(kind)],
         "counts": ledger.verdict_counts(),
+        "told": ledger.last_told(),
     }
 
 

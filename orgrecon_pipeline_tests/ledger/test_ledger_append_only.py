@@ -16,6 +16,7 @@ from ledger_cases import DAY, Child, full, holdings, raw
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.ledger.tables import metadata
+from orgrecon_pipeline.ledger.telling import Told
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
 
@@ -26,6 +27,7 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.append(*full("1"))
     ledger.append(*full("2"))
     ledger.acknowledge("coverage", "because", "1", {}, datetime(2026, 11, 23, tzinfo=timezone.utc))
+    ledger.keep_told([Told("a channel", "gate", "OPEN", datetime(2026, 11, 23, tzinfo=timezone.utc))])
     return ledger
 
 
@@ -36,7 +38,7 @@ def columns(table: sa.Table) -> str:
 def changed(table: sa.Table) -> str:
     """A column that is in no key, so that nothing but the trigger is in the way."""
     return {"orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
-            "orgrecon_coverage": "name"}.get(table.name, "reason")
+            "orgrecon_coverage": "name", "orgrecon_told": "topic"}.get(table.name, "reason")
 
 
 def attempts(table: sa.Table) -> list[str]:

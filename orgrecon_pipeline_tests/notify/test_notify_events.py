@@ -2,67 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import judge
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.notify.events import events_of, plain, run_failed_event, verdict_event
-from orgrecon_pipeline.operations.standing import Standing
-from orgrecon_pipeline_tests.report.report_cases import DAY, History, clean_week, observation
+from orgrecon_pipeline.notify.events import changes, gate_event, plain, run_failed_event, verdict_event
+from orgrecon_pipeline_tests.report.report_cases import DAY, clean_week, observation
 
-PASS, FAIL, INCONCLUSIVE, MISSING = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.MISSING
-
-
-def standing(history: History) -> Standing:
-    policy = GatePolicy()
-    days = history.evidence(policy)
-    seen = days.get(DAY)
-    return Standing(
-        DAY, seen.verdict if seen else MISSING, seen.reason if seen else "",
-        judge(max(days), days, policy) if days else None, Path("reports") / f"{DAY}.md")
+FAIL, INCONCLUSIVE = Verdict.FAIL, Verdict.INCONCLUSIVE
+TOPIC = DAY.isoformat()
 
 
-def of_day(verdict: Verdict) -> Standing:
-    """One day alone: the gate stays closed."""
-    return standing(History() if verdict is MISSING else History([observation(verdict=verdict)]))
-
-
-@pytest.mark.parametrize(("before", "after", "told"), [
-    (MISSING, PASS, False), (MISSING, FAIL, True), (MISSING, INCONCLUSIVE, True), (PASS, FAIL, True),
-    (INCONCLUSIVE, FAIL, True), (PASS, PASS, False), (FAIL, FAIL, False), (INCONCLUSIVE, INCONCLUSIVE, False),
-    (FAIL, PASS, False), (INCONCLUSIVE, PASS, False), (FAIL, INCONCLUSIVE, True),
+@pytest.mark.parametrize(("told", "state", "news"), [
+    (None, "PASS", False), (None, "FAIL", True), (None, "INCONCLUSIVE", True), ("MISSING", "FAIL", True),
+    ("PASS", "FAIL", True), ("INCONCLUSIVE", "FAIL", True), ("PASS", "PASS", False), ("FAIL", "FAIL", False),
+    ("INCONCLUSIVE", "INCONCLUSIVE", False), ("FAIL", "PASS", False), ("INCONCLUSIVE", "PASS", False),
+    ("FAIL", "INCONCLUSIVE", True),
 ])
-def test_a_verdict_other_than_pass_is_told_when_it_comes_about(before: Verdict, after: Verdict, told: bool) -> None:
-    events = events_of(of_day(before), of_day(after))
-    assert [event.title for event in events] == [f"Org Model v2.3: {DAY} is {after.value}"] * told
-    for event in events:
-        assert event.severity == {FAIL: "failure", INCONCLUSIVE: "warning"}[after]
-        assert of_day(after).reason in event.text
-        assert event.text.endswith(f"Report: reports/{DAY}.md")
+def test_a_verdict_other_than_pass_is_news_when_it_comes_about(told: str | None, state: str, news: bool) -> None:
+    loud, quiet = changes({TOPIC: told} if told else {}, {TOPIC: state})
+    assert loud == ({TOPIC: state} if news else {})
+    # It got better: nobody is told, and it is known, so that the next FAIL is news again.
+    assert quiet == ({TOPIC: state} if not news and told != state else {})
 
 
-def test_the_gate_is_told_when_it_opens_and_when_it_closes() -> None:
-    six, seven, broken = clean_week(), clean_week(), clean_week()
-    del six.by_day[DAY]
+@pytest.mark.parametrize(("told", "state", "news"), [
+    (None, "CLOSED", False), (None, "OPEN", True), ("CLOSED", "OPEN", True), ("OPEN", "CLOSED", True),
+    ("OPEN", "OPEN", False), ("CLOSED", "CLOSED", False),
+])
+def test_the_gate_is_news_whenever_it_changes(told: str | None, state: str, news: bool) -> None:
+    assert changes({"gate": told} if told else {}, {"gate": state}) == ({"gate": state} if news else {}, {})
+
+
+def test_what_is_said_of_a_day_and_of_the_gate() -> None:
+    opened, broken = clean_week(), clean_week()
     broken.add(observation(verdict=FAIL, hour=9))
-    [opened] = events_of(standing(six), standing(seven), link="https://example.com/r.md")
-    assert (opened.title, opened.severity) == (f"Org Model v2.3: GATE OPEN as of {DAY}", "success")
-    assert opened.text == "7 consecutive clean days (7 live, 0 baseline)\nReport: https://example.com/r.md"
-    verdict, closed = events_of(standing(seven), standing(broken))
+    of_day = verdict_event(DAY, FAIL, "1 drifting key", "Report: x")
+    assert (of_day.severity, of_day.title, of_day.text) == \
+        ("failure", f"Org Model v2.3: {DAY} is FAIL", "1 drifting key\nReport: x")
+    assert verdict_event(DAY, INCONCLUSIVE, "why").severity == "warning"
+    told = gate_event(judge(DAY, opened.evidence(GatePolicy()), GatePolicy()), "Report: https://example.com/r.md")
+    assert (told.title, told.severity) == (f"Org Model v2.3: GATE OPEN as of {DAY}", "success")
+    assert told.text == "7 consecutive clean days (7 live, 0 baseline)\nReport: https://example.com/r.md"
+    closed = gate_event(judge(DAY, broken.evidence(GatePolicy()), GatePolicy()))
     assert (closed.title, closed.severity) == (f"Org Model v2.3: GATE CLOSED as of {DAY}", "warning")
     assert "Streak 0 of 7" in closed.text
-    assert verdict.title.endswith("FAIL")
-    assert events_of(standing(seven), standing(seven)) == events_of(standing(broken), standing(broken)) == []
-
-
-def test_nothing_at_all_is_a_closed_gate_that_nobody_has_to_be_told_of() -> None:
-    assert events_of(standing(History()), standing(History())) == []
-    assert events_of(standing(History()), of_day(PASS)) == []
-    [event] = events_of(standing(History()), standing(clean_week(Provenance.BASELINE)))
-    assert "0 live, 7 baseline" in event.text
 
 
 @pytest.mark.parametrize("name", [

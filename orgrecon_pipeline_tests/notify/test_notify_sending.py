@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.config.settings import Settings, read_settings
-from orgrecon_pipeline.domain.errors import EvidenceNotKept
-from orgrecon_pipeline.ledger.opening import open_ledger
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
-from orgrecon_pipeline.notify.watching import told
-from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.notify.webhook import Webhook, listening
-from orgrecon_pipeline_tests.report.report_cases import DAY, Provenance, Verdict, clean_week, observation
+from orgrecon_pipeline_tests.report.report_cases import DAY
 
 CANARY = "C4n4ryT0k3n"
 EVENT = Event("failure", "a title", "a text\nof two lines")
@@ -75,6 +70,25 @@ def test_a_channel_that_refuses_is_told_and_the_others_get_it(webhook: Webhook, 
     assert CANARY not in "".join(lines)
 
 
+def test_each_channel_gets_its_own_and_what_it_took_is_known(webhook: Webhook) -> None:
+    with listening() as other:
+        other.status = 500
+        notifier = Notifier(f"{webhook.url()} {other.url()}")
+        first, second = notifier.channels
+        another = Event("success", "another", "b")
+        taken, [line] = notifier.send_each({first: [EVENT, another], second: [another]})
+        assert (webhook.titles, other.titles) == (["a title", "another"], ["another"])
+    assert taken == {first: [EVENT, another], second: []}
+    assert "channel 2 (json)" in line
+    assert notifier.send_each({first: [], second: []}) == ({first: [], second: []}, [])
+
+
+def test_a_channel_is_known_by_something_that_gives_no_address_away(webhook: Webhook) -> None:
+    [channel], [again], [other] = (Notifier(webhook.url(secret)).channels for secret in (CANARY, CANARY, "x"))
+    assert channel.key == again.key != other.key
+    assert re.fullmatch("[0-9a-f]{16}", channel.key)
+
+
 def test_a_channel_that_does_not_answer_is_not_waited_for(webhook: Webhook) -> None:
     webhook.release.clear()
     started = time.monotonic()
@@ -94,75 +108,6 @@ def test_no_address_is_ever_logged(webhook: Webhook, closed_port: int, caplog: p
         logging.getLogger("proof").debug("the log is read")
     assert "the log is read" in caplog.text
     assert CANARY not in caplog.text + "".join(capfd.readouterr()) + repr(notifier) + repr(vars(notifier))
-
-
-def settings_of(tmp_path: Path, webhook: Webhook | None, **more: str) -> Settings:
-    named = {"ORGRECON_NOTIFY_URLS": webhook.url(CANARY)} if webhook else {}
-    return read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
-                          "ORGRECON_OUTPUT_DIR": str(tmp_path / "reports"), **named, **more})
-
-
-def test_a_run_is_told_by_what_it_changed_and_again_by_nothing(tmp_path: Path, webhook: Webhook) -> None:
-    settings, said = settings_of(tmp_path, webhook, ORGRECON_REPORT_BASE_URL="https://example.com/r/"), []
-    for day, [seen] in sorted(clean_week().by_day.items()):
-        with told(settings, day, said.append):
-            open_ledger(settings.ledger_url).append(seen, (), (), ())
-    assert webhook.titles == [f"Org Model v2.3: GATE OPEN as of {DAY}"]
-    assert webhook.got[0]["message"].endswith(f"Report: https://example.com/r/{DAY}.md")
-    with told(settings, DAY, said.append):
-        open_ledger(settings.ledger_url).append(observation(hour=9), (), (), ())
-    assert len(webhook.got) == 1
-    for hour in (10, 11):
-        with told(settings, DAY, said.append):
-            open_ledger(settings.ledger_url).append(observation(verdict=Verdict.FAIL, hour=hour), (), (), ())
-    assert webhook.titles[1:] == [f"Org Model v2.3: {DAY} is FAIL", f"Org Model v2.3: GATE CLOSED as of {DAY}"]
-    assert said == []
-
-
-def test_a_day_that_nobody_reported_closes_the_gate_audibly(tmp_path: Path, webhook: Webhook) -> None:
-    settings, ledger = settings_of(tmp_path, webhook), open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    for [seen] in clean_week().by_day.values():
-        ledger.append(seen, (), (), ())
-    after_the_hole = DAY + timedelta(days=2)
-    with told(settings, after_the_hole, print):
-        ledger.append(observation(after_the_hole), (), (), ())
-    assert webhook.titles == [f"Org Model v2.3: GATE CLOSED as of {after_the_hole}"]
-    assert "MISSING" in webhook.got[0]["message"]
-
-
-def test_a_fresh_checkout_knows_from_its_trail_what_was_told(tmp_path: Path, webhook: Webhook) -> None:
-    settings = settings_of(tmp_path, webhook)
-    settings.output_dir.mkdir()
-    history = clean_week(Provenance.BASELINE, 8)
-    for day in set(history.by_day) - {DAY}:
-        (settings.output_dir / f"{day}.md").write_text(render(history.record(day)), encoding="utf-8", newline="")
-    with told(settings, DAY, print):
-        ledger = open_ledger(settings.ledger_url)
-        for [seen] in history.by_day.values():
-            ledger.append(seen, (), (), ())
-    assert webhook.got == []
-
-
-def test_evidence_that_was_kept_by_a_run_that_failed_is_told(tmp_path: Path, webhook: Webhook) -> None:
-    settings = settings_of(tmp_path, webhook)
-    with pytest.raises(EvidenceNotKept), told(settings, DAY, print):  # noqa: PT012
-        open_ledger(settings.ledger_url).append(observation(verdict=Verdict.FAIL), (), (), ())
-        raise EvidenceNotKept("the report was not written")
-    assert webhook.titles == [f"Org Model v2.3: {DAY} is FAIL"]
-
-
-def test_without_channels_nothing_is_read_and_a_ledger_that_fails_is_only_a_line(
-    tmp_path: Path, webhook: Webhook
-) -> None:
-    unreachable = {"ORGRECON_LEDGER_URL": f"postgresql://u:{CANARY}@127.0.0.1:1/x"}
-    said: list[str] = []
-    with told(settings_of(tmp_path, None, **unreachable), DAY, said.append):
-        pass
-    assert said == []
-    with told(settings_of(tmp_path, webhook, **unreachable), DAY, said.append):
-        pass
-    assert said == ["nobody is notified: the evidence could not be read (ConfigurationError)."]
-    assert webhook.got == []
 
 
 def test_the_report_command_tells_and_its_verdict_is_the_same_when_nobody_listens(
