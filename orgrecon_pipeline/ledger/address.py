@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.libpq import unfit_parameter
 
 _FORMS = "write sqlite:///path/to/ledger.db or postgresql://user:password@host:5432/database"
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?://", re.IGNORECASE)
@@ -81,4 +82,6 @@ def _postgres(rest: str) -> PostgresAddress:
     if "@" in str(parameters.get("host", "")):
         raise ConfigurationError("the ledger's URL (ORGRECON_LEDGER_URL) holds more than one '@': "
                                  "write the ones in the password as %40.")
+    if unfit := unfit_parameter(parameters):
+        raise ConfigurationError(f"the ledger's URL (ORGRECON_LEDGER_URL): {unfit}.")
     return PostgresAddress(parameters)

@@ -10,6 +10,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.libpq import unfit_parameter
 
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
@@ -50,4 +51,6 @@ class Dsn:
         for port in str(parameters.get("port", "")).split(","):
             if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
                 raise ConfigurationError(f"{variable} has a port that is not a number from 1 to 65535: correct it.")
+        if unfit := unfit_parameter(parameters):
+            raise ConfigurationError(f"{variable}: {unfit}.")
         return cls(parameters)
