@@ -16,7 +16,7 @@ SIDES = ("source", "target")
 # varchar is text with a limit: same values, same equality, same hash. No other pair is taken for equal.
 _SAME = {"character varying": "text"}
 
-# LOCK TABLE takes these; a materialised view or a foreign table is read as it stands.
+# LOCK TABLE takes these; a foreign table is read as it stands.
 _LOCKABLE = ("r", "p", "v")
 
 
@@ -102,7 +102,7 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
     """Every relation that this transaction has read or planned to read.
 
     Raises:
-        CannotDecide: when row-level security hides rows of one from this role.
+        CannotDecide: when row-level security hides rows of one from this role, or it is not of this snapshot.
     """
     tables = tuple(TableRead(**row) for row in session.query(load_sql("locked_relations.sql"), "listing the tables"))
     for table in tables:
@@ -110,6 +110,11 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
             raise CannotDecide(
                 f"row-level security is active on {table.schema}.{table.name} for this role and would hide rows: "
                 "let the role bypass it (ALTER ROLE … BYPASSRLS)"
+            )
+        if table.kind == "m":
+            raise CannotDecide(
+                f"{table.schema}.{table.name} is a materialised view: it shows its last refresh and not the snapshot; "
+                "map the tables behind it"
             )
     return tables
 
