@@ -241,11 +241,11 @@ def render(
 
 
 @app.command()
-def acknowledge(reason: Reason, format: FormatOption = Format.TEXT) -> None:
-    """Accept lost coverage: what the latest comparison found gone is intended to be gone."""
+def acknowledge(reason: Reason, date: DateOption = None, format: FormatOption = Format.TEXT) -> None:
+    """Accept lost coverage: what the latest comparison (of --date, a restored day) found gone is meant to be gone."""
     from orgrecon_pipeline.operations.acknowledge import acknowledge_coverage
 
-    accepted = acknowledge_coverage(_context(), reason)
+    accepted = acknowledge_coverage(_context(), reason, parse_day(date) if date is not None else None)
     if format is Format.JSON:
         terminal.print_json({"acknowledged": accepted})
     else:

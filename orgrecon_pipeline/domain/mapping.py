@@ -148,8 +148,19 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeVa
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
 
+class Heartbeat(_Strict):
+    """Where something writes the time every few seconds; ``at`` is a ``timestamptz``, of several the latest counts."""
+
+    from_: Sql = Field(alias="from")
+    at: Sql
+    where: Sql | None = None
+
+
 class ScanSettings(_Strict):
-    """How the databases are read. Times are in seconds."""
+    """How the databases are read. Times are in seconds.
+
+    Without a ``heartbeat`` a standby is judged by what it has replayed; with one, by the heartbeat alone.
+    """
 
     settle_seconds: Seconds = 5.0
     rechecks: Annotated[int, Field(ge=0, le=100)] = 3
@@ -158,6 +169,7 @@ class ScanSettings(_Strict):
     deadline_seconds: PositiveSeconds = 3600.0
     workers: Annotated[int, Field(ge=1, le=32)] = 2
     max_replica_lag_seconds: PositiveSeconds = 60.0
+    heartbeat: Heartbeat | None = None
 
 
 class ReportSettings(_Strict):

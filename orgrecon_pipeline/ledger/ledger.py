@@ -70,7 +70,7 @@ class Ledger:
 
     def latest(
         self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False,
-        before: date | None = None,
+        before: date | None = None, until: datetime | None = None,
     ) -> Observation | None:
         """The observation that was made last.
 
@@ -79,9 +79,10 @@ class Ledger:
             decided_only: it says PASS or FAIL.
             completed_only: the comparison came to its end, whatever was concluded from it: its figures are known.
             before: of an earlier day than this one.
+            until: made up to this moment.
         """
         return observing.extreme(self._store, provenances, last=True, decided_only=decided_only,
-                                 completed_only=completed_only, before=before)
+                                 completed_only=completed_only, before=before, until=until)
 
     def first(
         self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False

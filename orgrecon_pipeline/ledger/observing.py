@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, func, select
@@ -40,7 +40,7 @@ def days(store: Store) -> list[date]:
 
 def extreme(
     store: Store, provenances: Collection[Provenance], *, last: bool, decided_only: bool, completed_only: bool,
-    before: date | None,
+    before: date | None, until: datetime | None = None,
 ) -> Observation | None:
     """The last or the first observation that fits, in the order of :func:`in_order`."""
     conditions: list[ColumnElement[bool]] = [table.c.provenance.in_([p.value for p in provenances])]
@@ -50,6 +50,8 @@ def extreme(
         conditions.append(table.c.tenants_scanned.is_not(None))
     if before is not None:
         conditions.append(table.c.day < before)
+    if until is not None:
+        conditions.append(table.c.observed_at <= until)
     # Both databases put NULLs somewhere else; a baseline, which has no time, comes before everything.
     order: list[ColumnElement[Any]] = [table.c.observed_at.is_not(None), table.c.observed_at, table.c.id]
     wanted = select(table.c.number).where(*conditions).order_by(

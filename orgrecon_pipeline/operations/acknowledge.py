@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.operations.admission import pinned_source
@@ -10,19 +12,24 @@ from orgrecon_pipeline.operations.context import Context
 _MIN_REASON = 5
 
 
-def acknowledge_coverage(context: Context, reason: str) -> list[str]:
+def acknowledge_coverage(context: Context, reason: str, day: date | None = None) -> list[str]:
     """Accept what the latest complete comparison found lost; returns it. The next observation counts without it.
+
+    With a ``day`` it is the one of the database that was restored to that day.
 
     Raises:
         UsageError: when nothing is lost, or no reason is given.
     """
-    latest = _latest(context, completed_only=True)
-    lost = context.ledger.lost(latest.id) if latest else []
-    if latest is None or not lost:
-        raise UsageError("nothing is lost: the latest complete comparison covers all that was seen before.")
-    names = [f"{event.subject.value} {event.name}" for event in lost]
-    context.ledger.acknowledge("coverage", _reason(reason), latest.id, {"lost": names[:1000]}, context.clock.now())
-    return names
+    found = [_latest(context, completed_only=True)] if day is None else _restored(context, day)
+    lost = {seen.id: events for seen in found if seen and (events := context.ledger.lost(seen.id))}
+    if not lost:
+        of_day = "" if day is None else f" of a database restored to {day}"
+        raise UsageError(f"nothing is lost: the latest complete comparison{of_day} covers all that was seen before.")
+    names: dict[str, list[str]] = {
+        seen: [f"{event.subject.value} {event.name}" for event in events] for seen, events in lost.items()}
+    for seen, named in names.items():
+        context.ledger.acknowledge("coverage", _reason(reason), seen, {"lost": named[:1000]}, context.clock.now())
+    return list(dict.fromkeys(name for named in names.values() for name in named))
 
 
 def accept_source(context: Context, reason: str) -> dict[str, str]:
@@ -44,6 +51,13 @@ def accept_source(context: Context, reason: str) -> dict[str, str]:
 
 def _latest(context: Context, *, completed_only: bool) -> Observation | None:
     return context.ledger.latest((Provenance.LIVE, Provenance.SIMULATED), completed_only=completed_only)
+
+
+def _restored(context: Context, day: date) -> list[Observation | None]:
+    """The complete comparisons of the latest moment of that day to which a database was restored."""
+    complete = [seen for seen in context.ledger.observations(day)
+                if seen.provenance is Provenance.RESTORED and seen.tenants_scanned is not None]
+    return [seen for seen in complete if seen.observed_at == complete[-1].observed_at]
 
 
 def _reason(text: str) -> str:

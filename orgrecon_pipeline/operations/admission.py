@@ -34,7 +34,7 @@ class Admission:
         """
         self.identity = identity
         self._check_day(identity)
-        pinned = None if self.provenance is Provenance.SIMULATED else pinned_source(self.context)
+        pinned = None if self.provenance is Provenance.SIMULATED else pinned_source(self.context, self.as_of)
         if pinned is not None and pinned != _pin(identity):
             raise CannotDecide(
                 f"this is database {_named(_pin(identity))}, and the evidence so far is of {_named(pinned)}: "
@@ -84,7 +84,7 @@ class LiveAdmission(Admission):
                 f"{self.day} was asked for, but the database's clock shows {instant_text(self.observed_at)} UTC: "
                 f"nothing was written (this machine's clock: {instant_text(self.context.clock.now())})."
             )
-        if identity.standby and (lag := identity.standby.lag(self.mapping.scan.max_replica_lag_seconds)):
+        if lag := identity.lag(self.mapping.scan.max_replica_lag_seconds):
             raise CannotDecide(lag)
 
 
@@ -101,9 +101,10 @@ class RestoredAdmission(Admission):
 
     @property
     def mapping(self) -> Mapping:
-        """Without rechecks: nothing changes any more."""
+        """Without rechecks, as nothing changes any more, and without a heartbeat, which is meant to be old."""
         mapping = self.context.mapping
-        return mapping.model_copy(update={"scan": mapping.scan.model_copy(update={"rechecks": 0})})
+        return mapping.model_copy(
+            update={"scan": mapping.scan.model_copy(update={"rechecks": 0, "heartbeat": None})})
 
     @property
     def provenance(self) -> Provenance:
@@ -127,6 +128,12 @@ class RestoredAdmission(Admission):
                 f"as it was on {self.day}. Restore with recovery_target_time on that day and recovery_target_action = "
                 "'pause'."
             )
+        if not identity.standby.paused:
+            raise DayRefused(
+                f"--restored needs a server that stands still, and this one goes on replaying: restore with "
+                f"recovery_target_time on {self.day} and recovery_target_action = 'pause', or pause it "
+                "(SELECT pg_wal_replay_pause())."
+            )
         replayed_at = identity.standby.replayed_at
         if replayed_at is None:
             raise DayRefused(
@@ -140,13 +147,17 @@ class RestoredAdmission(Admission):
             )
 
 
-def pinned_source(context: Context) -> dict[str, str] | None:
+def pinned_source(context: Context, as_of: datetime | None = None) -> dict[str, str] | None:
     """The database that live evidence has to come from; None before the first decided live observation.
+
+    With ``as_of`` the one of that moment, where it is known: a day before a move is restored from the old database.
 
     Each decided observation was held against the pin, so the latest one has it too: a ledger that was rebuilt from
     the trail, which holds no acknowledgements, pins what was accepted last.
     """
     accepted = context.ledger.acknowledgements("source")
+    if as_of is not None and accepted and as_of < accepted[-1].recorded_at:
+        return _pinned_at(context, as_of)
     if accepted:
         return {key: str(accepted[-1].details[key]) for key in _PINNED}
     latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
@@ -158,6 +169,16 @@ def pinned_source(context: Context) -> dict[str, str] | None:
             if seen.provenance is Provenance.LIVE and seen.verdict.decided and (pin := _pin_of(seen)):
                 return pin
     return None
+
+
+def _pinned_at(context: Context, moment: datetime) -> dict[str, str] | None:
+    """The pin as it was before the latest move: accepted by then, or that of the observations around that moment."""
+    for earlier in reversed(context.ledger.acknowledgements("source")):
+        if earlier.recorded_at <= moment:
+            return {key: str(earlier.details[key]) for key in _PINNED}
+    around = (context.ledger.latest((Provenance.LIVE,), decided_only=True, until=moment),
+              context.ledger.first((Provenance.LIVE,), decided_only=True))
+    return next((pin for seen in around if seen and (pin := _pin_of(seen))), None)
 
 
 def _pin_of(observation: Observation) -> dict[str, str] | None:

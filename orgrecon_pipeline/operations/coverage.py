@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
+from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -21,12 +22,14 @@ class Coverage:
 
     ``lost`` holds what is gone and neither explained nor acknowledged; ``left`` the tenants that left the declared
     universe too; ``acknowledged`` what is gone and was acknowledged. ``events`` is what the ledger keeps of it.
+    ``until`` is the moment of a restored database.
     """
 
     lost: tuple[CoverageEvent, ...]
     left: tuple[str, ...]
     acknowledged: tuple[str, ...]
     events: tuple[CoverageEvent, ...]
+    until: datetime | None = None
 
     @property
     def reason(self) -> str:
@@ -35,8 +38,9 @@ class Coverage:
             return ""
         named = ", ".join(f"{event.subject.value} {event.name!a}" for event in self.lost[:_NAMED])
         more = f" and {len(self.lost) - _NAMED} more" if len(self.lost) > _NAMED else ""
+        of_its_day = f" --date {utc_day(self.until)}" if self.until else ""
         return (f"coverage lost: nothing is left on either side of {named}{more}, which an earlier observation saw; "
-                "if that is intended, run orgrecon acknowledge")
+                f"if that is intended, run orgrecon acknowledge{of_its_day}")
 
     def facts(self) -> dict[str, Any]:
         """What the record says of it."""
@@ -55,9 +59,10 @@ def check_coverage(
     """Hold a comparison against everything that the ledger knows to have been there.
 
     Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one. Evidence of
-    the past is held against what was known at that moment (``until``), and makes nothing depart that is there by now.
+    the past is held against what was known at that moment (``until``), and makes nothing depart that is there by now;
+    what is acknowledged is then what the latest comparison up to that moment found lost.
     """
-    acknowledged = _acknowledged(ledger, provenance)
+    acknowledged = _acknowledged(ledger, provenance, until)
     declared = None if comparison.declared is None else {bounded(tenant) for tenant in comparison.declared}
     entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
@@ -89,12 +94,19 @@ def check_coverage(
         events += [CoverageEvent(subject, name, Happening.APPEARED) for name in sorted(now - known)]
     if until is not None:
         events = [event for event in events if event.happening is not Happening.DEPARTED]
-    return Coverage(tuple(lost), tuple(left), tuple(excused), (*lost, *events))
+    return Coverage(tuple(lost), tuple(left), tuple(excused), (*lost, *events), until)
 
 
-def _acknowledged(ledger: Ledger, provenance: Provenance) -> set[tuple[Subject, str]]:
+def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[tuple[Subject, str]]:
     """What was lost in the latest complete comparison and has been acknowledged since."""
-    latest = ledger.latest((provenance,), completed_only=True)
-    if latest is None or latest.id not in {a.observation_id for a in ledger.acknowledgements("coverage")}:
-        return set()
-    return {(event.subject, event.name) for event in ledger.lost(latest.id)}
+    if until is None:
+        found = [ledger.latest((provenance,), completed_only=True)]
+    else:
+        # Whatever came later than that moment says nothing of it; a database can be restored to it more than once.
+        kinds = (provenance, Provenance.LIVE) if provenance is Provenance.RESTORED else (provenance,)
+        found = [ledger.latest(kinds, completed_only=True, until=until)]
+        found += [seen for seen in ledger.observations(utc_day(until))
+                  if seen.provenance is provenance and seen.observed_at == until]
+    accepted = {acknowledgement.observation_id for acknowledgement in ledger.acknowledgements("coverage")}
+    return {(event.subject, event.name)
+            for seen in found if seen and seen.id in accepted for event in ledger.lost(seen.id)}

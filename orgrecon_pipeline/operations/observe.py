@@ -213,7 +213,7 @@ def _settings_compared(mapping: Mapping) -> dict[str, Any]:
         "comparison_version": COMPARISON_VERSION,
         "gate": mapping.gate.model_dump(),
         "report": mapping.report.model_dump(),
-        "scan": mapping.scan.model_dump(),
+        "scan": mapping.scan.model_dump(by_alias=True, exclude_none=True),
     }
 
 
@@ -227,4 +227,6 @@ def _identity_compared(identity: Identity) -> dict[str, Any]:
     }
     if identity.standby is not None:
         side["standby"] = identity.standby.as_json_value()
+    if identity.heartbeat is not None:
+        side["heartbeat"] = identity.heartbeat.as_json_value()
     return {"source": side, "target": side}

@@ -163,7 +163,9 @@ class _Comparing:
     def _same_place(self, identity: Identity) -> None:
         # A pooler or balancer can lead each transaction to another server.
         if identity.place != self.examined.identity.place:
-            raise CannotDecide("the connection led to another database in mid-run: use one without a balancer")
+            raise CannotDecide(
+                "the connection led to another database or server in mid-run, or that was restarted: use one without a "
+                "balancer, or run it again")
 
     def _declared(self) -> frozenset[str] | None:
         if self.mapping.tenants is None:

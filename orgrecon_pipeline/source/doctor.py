@@ -63,8 +63,10 @@ def _identity(session: Session, mapping: Mapping, examined: Examined) -> Iterato
         f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
         f"{kind}, clock {identity.observed_at:%F %T} UTC"
     ))
-    if identity.standby and (lag := identity.standby.lag(mapping.scan.max_replica_lag_seconds)):
-        yield Finding("warning", "standby", lag)
+    if lag := identity.lag(mapping.scan.max_replica_lag_seconds):
+        yield Finding("problem", "replica lag", lag)
+    elif identity.heartbeat:
+        yield Finding("ok", "heartbeat", f"{identity.heartbeat.age_seconds:.1f} s old")
     if identity.simulated:
         yield Finding("warning", "identity", "marked as simulated: evidence of this database never opens a real gate")
     with session.transaction():
@@ -77,10 +79,9 @@ def _identity(session: Session, mapping: Mapping, examined: Examined) -> Iterato
     else:
         yield Finding("ok", "role", f"{role['role']} can only read")
     for table in examined.tables:
-        if table.kind in ("m", "f"):
-            what = "a materialised view: it is compared as of its last refresh" if table.kind == "m" else \
-                "a foreign table: it is not part of the snapshot"
-            yield Finding("warning", "tables", f"{table.schema}.{table.name} is {what}")
+        if table.kind == "f":
+            yield Finding("warning", "tables",
+                          f"{table.schema}.{table.name} is a foreign table: it is not part of the snapshot")
 
 
 def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[Finding]:

@@ -19,7 +19,8 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.source.dsn import Dsn
 from orgrecon_pipeline.source.failures import cannot_connect, cannot_read
-from orgrecon_pipeline.source.standby import Standby
+from orgrecon_pipeline.source.heartbeat import read_heartbeat
+from orgrecon_pipeline.source.standby import HeartbeatRead, Standby
 
 #: What the server sees in pg_stat_activity.
 APPLICATION_NAME = "orgrecon"
@@ -79,14 +80,22 @@ class Identity:
     server_version: str
     server_version_num: int
     system_identifier: str
+    started_at: str
     in_recovery: bool
     simulated: bool
     standby: Standby | None = None
+    heartbeat: HeartbeatRead | None = None
+
+    def lag(self, longest: float) -> str:
+        """Why what is read here may be more than ``longest`` seconds behind; empty when it is not."""
+        told = self.heartbeat or self.standby
+        return told.lag(longest) if told else ""
 
     @property
-    def place(self) -> tuple[str, str]:
-        """What tells this database from every other one: the server's system identifier, and its name there."""
-        return self.system_identifier, self.database
+    def place(self) -> tuple[str, str, str]:
+        """What tells this database from every other one: the server's system identifier, the database's name there,
+        and when this server was started, as a standby has the first two of its primary."""
+        return self.system_identifier, self.database, self.started_at
 
 
 def load_sql(name: str) -> sql.SQL:
@@ -104,16 +113,19 @@ class Session:
         Raises:
             CannotDecide: when that fails.
         """
-        self._settings, self._deadline, self._variable = settings, deadline, variable
-        deadline.remaining()
+        self._dsn, self._settings, self._deadline, self._variable = dsn, settings, deadline, variable
+        self._connection = self._connected()
+
+    def _connected(self) -> psycopg.Connection[DictRow]:
+        self._deadline.remaining()
         try:
-            self._connection: psycopg.Connection[DictRow] = psycopg.connect(
-                **{**_NETWORK, **dsn.parameters, **_ALWAYS},
+            return psycopg.connect(
+                **{**_NETWORK, **self._dsn.parameters, **_ALWAYS},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
         except (psycopg.Error, OSError, UnicodeError) as error:
-            raise cannot_connect(error, variable) from None
+            raise cannot_connect(error, self._variable) from None
 
     def close(self) -> None:
         """End the connection, and with it whatever transaction is open."""
@@ -130,7 +142,7 @@ class Session:
         beginning: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
         beginning += [_set_local(name, value) for name, value in self._transaction_settings().items()]
         try:
-            self.execute(sql.SQL("; ").join(beginning), "beginning to read")
+            self._begin(sql.SQL("; ").join(beginning))
             if lock:
                 tables = sql.SQL(", ").join(lock)
                 self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables), "locking the tables")
@@ -141,6 +153,16 @@ class Session:
                     self._connection.rollback()
                 except psycopg.Error:
                     self._connection.close()
+
+    def _begin(self, statement: Statement) -> None:
+        try:
+            self.execute(statement, "beginning to read")
+        except CannotDecide:
+            if not self._connection.broken:
+                raise
+            # While it was waited for drift to settle the role's idle_session_timeout struck: nothing was open.
+            self._connection = self._connected()
+            self.execute(statement, "beginning to read")
 
     def execute(self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing.
@@ -183,7 +205,8 @@ class Session:
         standby = None
         if row["in_recovery"]:
             standby = Standby(**self.query(load_sql("standby.sql"), "reading the replay position")[0])
-        return Identity(**{**row, "simulated": row["simulated"] == "on", "standby": standby})
+        beat = read_heartbeat(self, self._settings.heartbeat) if self._settings.heartbeat else None
+        return Identity(**{**row, "simulated": row["simulated"] == "on", "standby": standby, "heartbeat": beat})
 
     def _transaction_settings(self) -> dict[str, str]:
         scan = self._settings

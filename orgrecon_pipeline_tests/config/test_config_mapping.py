@@ -34,6 +34,11 @@ BROKEN = [
      "is not the name of an environment variable"),
     ("settle_seconds: 5", "settle_seconds: -5", 29, "scan.settle_seconds: must be greater than or equal to 0"),
     ("settle_seconds: 5", "settle_seconds: .nan", 29, "scan.settle_seconds: must be a finite number"),
+    ("settle_seconds: 5", "heartbeat: public.heartbeat", 29, "scan.heartbeat: must be a block of name: value lines"),
+    ("settle_seconds: 5", "heartbeat: {from: public.heartbeat}", 29, "scan.heartbeat.at: is missing: add it"),
+    ("settle_seconds: 5", "heartbeat: {from: a.b, at: ''}", 29, "scan.heartbeat.at: is empty: write an SQL expression"),
+    ("settle_seconds: 5", "heartbeat: {from: a.b, column: c}", 29, "column: is not a field: known here are from, at"),
+    ("settle_seconds: 5", "heartbeats: {from: a.b, at: c}", 29, "is not a field: did you mean heartbeat"),
     ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    key: [a]", 21, "found duplicate key"),
     ("version: 1", "version: 1\n\t- x", 4, "correct the YAML"),
     ("entities:", "entitys:", 7, "is not a field: did you mean entities"),
@@ -67,6 +72,8 @@ def test_order_and_comments_do_not_change_the_digest() -> None:
     same = same.replace("key: [unit_id, user_id]", "key: [user_id, unit_id]")
     same = same.replace("{tenant_id: tenant_id, unit_id: team_id,", "{unit_id: team_id, tenant_id: tenant_id,")
     same = same.replace("settle_seconds: 5", "settle_seconds: 9").replace("window_days: 7", "window_days: 9")
+    same = same.replace("rechecks: 3", "rechecks: 3, heartbeat: {from: public.heartbeat, at: updated_at}")
+    assert parse_mapping(same, "m").scan.heartbeat
     assert same.count("#") > DEFAULT.count("#")
     assert parse_mapping(same, "m").digest == digest
 

@@ -30,8 +30,10 @@ class RealServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, tool: str, *arguments: str) -> None:
-        """Run one of the build's tools as the server's user."""
-        done = subprocess.run([str(self.binaries / tool), *arguments], capture_output=True, cwd="/", **_as_server())
+        """Run one of the build's tools, or of the system's, as the server's user."""
+        program = self.binaries / tool
+        program = program if program.exists() else Path(shutil.which(tool) or tool)
+        done = subprocess.run([str(program), *arguments], capture_output=True, cwd="/", **_as_server())
         assert done.returncode == 0, done.stderr.decode()
 
     def start(self, **settings: str) -> None:

@@ -25,6 +25,7 @@ from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.coverage import Subject
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.mapping import Heartbeat
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
@@ -145,6 +146,38 @@ def test_a_standby(pair: Pair) -> None:
     assert "this is a standby" in gone.reason
 
 
+def test_a_heartbeat_on_a_standby(pair: Pair) -> None:
+    """It alone decides: an idle primary is no lag, a copy that is behind is one, whatever its upstream says."""
+    beat = "UPDATE public.heartbeat SET updated_at = now()"
+    pair.site.run("CREATE TABLE public.heartbeat AS SELECT now() AS updated_at",
+                  f"GRANT SELECT ON public.heartbeat TO {READER}")
+    pair.caught_up()
+    mapping = quick()
+    heartbeat = Heartbeat.model_validate({"from": "public.heartbeat", "at": "updated_at"})
+    pair.site.mapping = mapping.model_copy(
+        update={"scan": mapping.scan.model_copy(update={"heartbeat": heartbeat, "max_replica_lag_seconds": 20.0})})
+    pair.restart()
+    idle = pair.reader.observe()
+    assert idle.verdict is Verdict.PASS, idle.reason
+    assert idle.compared["source"]["standby"]["replayed_at"] is None, "nothing but the heartbeat tells its age"
+
+    pair.site.run("UPDATE public.heartbeat SET updated_at = now() - interval '1 hour'")
+    pair.caught_up()
+    until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
+                           "WHERE status = 'streaming' UNION ALL SELECT false LIMIT 1"))
+    for observer in (pair.reader, pair.monitor):  # to a standby of a cut-off standby all seems to be there too
+        old = observer.observe()
+        assert old.verdict is Verdict.INCONCLUSIVE
+        assert "the heartbeat is 3600 s old, more than max_replica_lag_seconds (20 s)" in old.reason
+    pair.behind.execute("SELECT pg_wal_replay_pause()")
+    pair.site.run(A_LOSS, beat)
+    pair.caught_up("receive")
+    assert pair.reader.observe().verdict is Verdict.INCONCLUSIVE, "it is the snapshot's heartbeat that counts"
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.FAIL
+
+
 def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
     """What it shows again is not what is there again: a difference that the primary has not had for long."""
     kept = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
@@ -200,6 +233,8 @@ def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProc
 
 
 def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(DayRefused, match="goes on replaying"):
+        restored(pair.reader, datetime.now(timezone.utc).date())
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     replayed_at = pair.ask("SELECT pg_last_xact_replay_timestamp()")
     day = replayed_at.astimezone(timezone.utc).date()

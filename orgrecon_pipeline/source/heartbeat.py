@@ -1,0 +1,36 @@
+"""Reading the heartbeat that the mapping names, in the snapshot of the comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.source.standby import HeartbeatRead
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.source.session import Session
+
+_DOING = "scan.heartbeat"
+_TYPE = "timestamp with time zone"
+
+
+def read_heartbeat(session: Session, heartbeat: Heartbeat) -> HeartbeatRead:
+    """The latest heartbeat of the open transaction.
+
+    Raises:
+        CannotDecide: when it cannot be read, or is of a type that does not say which moment is meant.
+    """
+    from orgrecon_pipeline.source.session import load_sql
+    from orgrecon_pipeline.source.statements import fragment
+
+    [row] = session.query(load_sql("heartbeat.sql").format(
+        at=fragment(heartbeat.at), heartbeat=fragment(heartbeat.from_),
+        where=sql.SQL("WHERE ({})").format(fragment(heartbeat.where)) if heartbeat.where else sql.SQL(""),
+    ), _DOING)
+    if row["type"] != _TYPE:
+        raise CannotDecide(
+            f"{_DOING}: at is {row['type']}, and must be {_TYPE}: say which zone it is in, as in at AT TIME ZONE 'UTC'")
+    return HeartbeatRead(row["age_seconds"])

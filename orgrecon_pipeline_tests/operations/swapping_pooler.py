@@ -1,0 +1,101 @@
+"""A connection pooler that is what no checker wants: it leads a client's later transactions to another server."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_REFUSABLE = {80877103, 80877104}  # requests for TLS and for GSS encryption
+_IDLE = b"I"
+
+
+@contextmanager
+def swapping_pooler(first: str, second: str, *, after: int) -> Iterator[str]:
+    """The DSN of a pooler before two databases, which swaps them after so many transactions of each client."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        threading.Thread(target=_serve, args=(listening, first, second, after), daemon=True).start()
+        user, database = urlsplit(first).username, unquote(urlsplit(first).path[1:])
+        yield f"postgresql://{user}@127.0.0.1:{listening.getsockname()[1]}/{database}"
+
+
+def _serve(listening: socket.socket, first: str, second: str, after: int) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = listening.accept()
+            threading.Thread(target=_pool, args=(client, first, second, after), daemon=True).start()
+
+
+def _pool(client: socket.socket, first: str, second: str, after: int) -> None:
+    """One request and its answer at a time, as the client itself works."""
+    with suppress(OSError, EOFError), closing(client):
+        _refuse_encryption(client)
+        servers = [_logged_in(dsn) for dsn in (first, second)]
+        client.sendall(servers[0][1])
+        serving, transactions = servers[0][0], 0
+        while True:
+            asked = b""
+            while True:
+                message = _message(client)
+                asked += message
+                if message[:1] in (b"Q", b"S", b"X"):  # a query, a sync, a good-bye
+                    break
+            serving.sendall(asked)
+            answer, status = _answer(serving)
+            if status == _IDLE and b"ROLLBACK" in asked:
+                transactions += 1
+                if transactions == after:
+                    serving = servers[1][0]
+            client.sendall(answer)
+
+
+def _refuse_encryption(client: socket.socket) -> None:
+    while True:
+        length, code = struct.unpack("!II", _exactly(client, 8))
+        _exactly(client, length - 8)
+        if code not in _REFUSABLE:
+            return
+        client.sendall(b"N")
+
+
+def _logged_in(dsn: str) -> tuple[socket.socket, bytes]:
+    """A connection to a server that trusts, and what it said until it was ready."""
+    parts = urlsplit(dsn)
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(str(Path(parse_qs(parts.query)["host"][0], ".s.PGSQL.5432")))
+    told = {"user": parts.username or "", "database": unquote(parts.path[1:]), "application_name": "orgrecon",
+            "client_encoding": "UTF8"}
+    body = struct.pack("!I", 196608) + b"".join(
+        f"{name}\0{value}\0".encode() for name, value in told.items()) + b"\0"
+    server.sendall(struct.pack("!I", len(body) + 4) + body)
+    return server, _answer(server)[0]
+
+
+def _answer(server: socket.socket) -> tuple[bytes, bytes]:
+    """All up to the next ReadyForQuery, and the state that it tells."""
+    answer = b""
+    while True:
+        message = _message(server)
+        answer += message
+        if message[:1] == b"Z":
+            return answer, message[5:6]
+
+
+def _message(side: socket.socket) -> bytes:
+    head = _exactly(side, 5)
+    [length] = struct.unpack("!I", head[1:])
+    return head + _exactly(side, length - 4)
+
+
+def _exactly(side: socket.socket, count: int) -> bytes:
+    read = b""
+    while len(read) < count:
+        part = side.recv(count - len(read))
+        if not part:
+            raise EOFError
+        read += part
+    return read
