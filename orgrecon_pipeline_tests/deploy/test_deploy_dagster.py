@@ -47,6 +47,7 @@ CHART: Tree = {
     "dagsterDaemon": {"runCoordinator", "runMonitoring", "runRetries", "resources"},
     "dagsterWebserver": {"resources"},
     "retention": {"enabled", "schedule", "sensor"},
+    "additionalInstanceConfig": {"run_retries"},
 }
 USER_DEPLOYMENT = {
     "name", "image", "codeServerArgs", "port", "includeConfigInLaunchedRuns", "env", "envSecrets", "volumes",
@@ -107,7 +108,6 @@ def test_runs_get_the_volume_the_mapping_and_the_secret_of_the_cluster_and_go_on
     assert deployment["image"]["tag"] != "latest"
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue["tagConcurrencyLimits"] == [{"key": "dagster/partition", "limit": 1}]
-    assert values["dagsterDaemon"]["runRetries"] == {"enabled": True, "maxRetries": 1}
 
 
 def test_chart_and_plain_host_agree_where_they_say_the_same(values: Tree) -> None:
@@ -119,6 +119,11 @@ def test_chart_and_plain_host_agree_where_they_say_the_same(values: Tree) -> Non
     assert plain["retention"]["sensor"]["purge_after_days"] == values["retention"]["sensor"]["purgeAfterDays"]
     assert plain["retention"]["schedule"]["purge_after_days"] == values["retention"]["schedule"]["purgeAfterDays"]
     assert plain["telemetry"] == values["telemetry"]
+    # The chart writes its own block, which would come first, only where it is enabled.
+    assert values["dagsterDaemon"]["runRetries"] == {"enabled": False}
+    assert plain["run_retries"] == values["additionalInstanceConfig"]["run_retries"]
+    assert plain["run_retries"] == {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+    assert plain["run_monitoring"]["enabled"] is values["dagsterDaemon"]["runMonitoring"]["enabled"] is True
 
 
 def test_the_chart_is_installed_in_the_version_that_is_locked() -> None:
