@@ -205,6 +205,11 @@ def import_(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: F
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory: name the one that holds the reports.")
     imported = import_trail(open_ledger(_settings().ledger_url), directory)
+    if imported.days and os.environ.get("DAGSTER_HOME"):
+        from orgrecon_pipeline.defs.run import tell_gate
+
+        if untold := tell_gate(os.environ):
+            terminal.say(untold)
     if format is Format.JSON:
         terminal.print_json(imported.as_json_value())
     else:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from orgrecon_pipeline.defs import describe
 from orgrecon_pipeline.defs.failures import told_in_one_line
+from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.ranges import Done, days_of, finished, refuse_holes
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
@@ -67,8 +68,11 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         done = []
         with told_in_one_line():
             work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-            for refused in import_trail(work.ledger, work.output_dir, only_unknown=True).refused:
+            imported = import_trail(work.ledger, work.output_dir, only_unknown=True)
+            for refused in imported.refused:
                 progress(f"not imported: {refused}")
+            if imported.days:
+                tell_check(context.instance, work)
             days = days_of(context)
             if not config.baseline and not config.restored:
                 refuse_holes(work, days)
@@ -78,6 +82,8 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                 else:
                     secured = observe(
                         work, day, exact=config.exact, restored=config.restored, progress=progress)
+                if secured.fresh:
+                    tell_check(context.instance, work)
                 if secured.note:
                     progress(secured.note)
                 seen = secured.observation

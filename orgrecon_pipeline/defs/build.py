@@ -49,7 +49,7 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     partitions = daily_partitions(environ)
     seconds = _sensor_seconds(environ)
     return dg.Definitions(
-        assets=_with_code_references([*day_assets(partitions), drift_gate]),
+        assets=_with_code_references(_marked(environ, [*day_assets(partitions), drift_gate])),
         jobs=[day_job(), gate_job(), render_days],
         schedules=[every_utc_day],
         sensors=[
@@ -59,6 +59,18 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         ],
         resources=_resources(environ),
     )
+
+
+def _marked(environ: Mapping[str, str], assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.AssetsDefinition]:
+    """The assets, with a word about the demo where one stands in: what a person sees first must say so."""
+    if not dev_demo.demo_wanted(environ):
+        return assets
+    return list(dg.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            description=f"**DEMO DATA.** {dev_demo.LOUD}\n\n{spec.description or ''}",
+        ).merge_attributes(tags={"demo_data": ""}),
+        assets,
+    ))
 
 
 def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[Any]:

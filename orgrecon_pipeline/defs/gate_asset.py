@@ -3,13 +3,14 @@
 No ``from __future__ import annotations`` here: Dagster finds resources by the annotations themselves.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
 from orgrecon_pipeline.defs import describe
 from orgrecon_pipeline.defs.assets import GROUP, OWNERS
 from orgrecon_pipeline.defs.failures import told_in_one_line
+from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, gate_now
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
     ClockResource,
@@ -17,17 +18,6 @@ from orgrecon_pipeline.defs.resources import (
     SourceResource,
     open_context,
 )
-from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
-
-GATE_ASSET = "drift_gate"
-GATE_CHECK = "seven_day_zero_delta"
-
-
-def gate_now(work: Context) -> GateAnswer:
-    """What the ledger says about the gate at this moment."""
-    policy = work.mapping.gate
-    return current_gate(work.ledger.evidence(date.max, policy.same_day), policy, work.clock.now())
 
 
 @dg.asset(

@@ -6,10 +6,8 @@ No ``from __future__ import annotations`` here: Dagster finds resources by the a
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster import AssetCheckKey, AssetKey
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from orgrecon_pipeline.defs.gate_asset import GATE_ASSET, GATE_CHECK, gate_now
+from orgrecon_pipeline.defs.gate_check import digest, gate_now, latest_id, told_digest
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
@@ -20,14 +18,10 @@ from orgrecon_pipeline.defs.resources import (
     open_context,
 )
 from orgrecon_pipeline.defs.runs import PARTITION_TAG, is_running
-from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.notify.events import gate_event, run_failed_event
-from orgrecon_pipeline.operations.gate import GateAnswer
 from orgrecon_pipeline.operations.owed_days import Attempts, Wait, attempt
 
 _RUNNING = dg.DefaultSensorStatus.RUNNING
-_CHECK = AssetCheckKey(AssetKey(GATE_ASSET), GATE_CHECK)
-_EVALUATED = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED)
 
 
 def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
@@ -45,15 +39,15 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         """A run of the gate alone, when its check is behind."""
         work = open_context(source, ledger, audit_directory, clock)
         answer = gate_now(work)
-        if _told(context.instance) == _digest(answer):
+        if told_digest(context.instance) == digest(answer):
             return dg.SensorResult(skip_reason="the check says what the ledger says", cursor=Attempts().as_cursor())
         if is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is under way")
-        again = attempt(f"{answer.as_of} {_digest(answer)[:12]}", work.clock.now(),
+        again = attempt(f"{answer.as_of} {digest(answer)[:12]}", work.clock.now(),
                         Attempts.from_cursor(context.cursor))
         if isinstance(again, Wait):
             return dg.SensorResult(skip_reason=again.reason)
-        latest = _latest_id(context.instance)
+        latest = latest_id(context.instance)
         return dg.SensorResult(
             run_requests=[dg.RunRequest(run_key=f"{again.subject}:{again.made}:{latest}")], cursor=again.as_cursor()
         )
@@ -89,25 +83,6 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
             context.log.warning(line)
 
     return [gate_is_current, gate_changed, run_failed]
-
-
-def _told(instance: dg.DagsterInstance) -> str:
-    """The digest of the answer that the check holds; empty when it holds none."""
-    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([_CHECK]).get(_CHECK)
-    if record is None or record.status not in _EVALUATED or record.event is None:
-        return ""
-    evaluation = record.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
-    answer = evaluation.metadata.get("answer")
-    return sha256_of(answer.value) if isinstance(answer, dg.JsonMetadataValue) else ""
-
-
-def _latest_id(instance: dg.DagsterInstance) -> int:
-    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([_CHECK]).get(_CHECK)
-    return record.id if record else 0
-
-
-def _digest(answer: GateAnswer) -> str:
-    return sha256_of(answer.as_json_value())
 
 
 def _sentence(context: dg.RunFailureSensorContext) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orgrecon_pipeline.defs.gate_asset import GATE_ASSET
+from orgrecon_pipeline.defs.gate_check import GATE_ASSET
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

@@ -7,6 +7,7 @@ import dagster as dg
 
 from orgrecon_pipeline.defs import describe
 from orgrecon_pipeline.defs.failures import told_in_one_line
+from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
     ClockResource,
@@ -39,8 +40,11 @@ def render_reports(
     """Render every day that has evidence; days without any are named when all others are done."""
     with told_in_one_line():
         work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-        for refused in import_trail(work.ledger, work.output_dir, only_unknown=True).refused:
+        imported = import_trail(work.ledger, work.output_dir, only_unknown=True)
+        for refused in imported.refused:
             context.log.warning(f"not imported: {refused}")
+        if imported.days:
+            tell_check(context.instance, work)
         first, last = parse_day(config.first), parse_day(config.last)
         if last < first:
             raise UsageError(f"{last} is before {first}: write the earlier day first.")

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import dagster as dg
 
+from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.failures import EXIT_CODE
+from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.partitions import START_VARIABLE, start_date
 from orgrecon_pipeline.domain.errors import DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.opening import open_work
 
 # Dagster would write every event to stderr; what a person needs is told by the command itself.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -65,6 +68,19 @@ def run_day(
         path=Path(str(_metadata(result, "markdown_report")["path"].value)),
         note=str(secured["note"].value) if "note" in secured else "",
     )
+
+
+def tell_gate(environ: Mapping[str, str]) -> str:
+    """Let the gate's check in the instance of ``DAGSTER_HOME`` say what the ledger says, after evidence that came
+    without a run; one line when that failed, which the sensor ``gate_is_current`` makes up for."""
+    if not environ.get("DAGSTER_HOME"):
+        return ""
+    try:
+        with dg.DagsterInstance.get() as instance:
+            tell_check(instance, open_work(read_settings(environ)))
+    except Exception as error:  # the evidence is kept, whatever becomes of its signal
+        return f"the gate's check in DAGSTER_HOME was not told ({type(error).__name__}): it may say the old answer."
+    return ""
 
 
 def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:

@@ -15,7 +15,7 @@ import dagster as dg
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.build import build_definitions
-from orgrecon_pipeline.defs.gate_asset import GATE_ASSET, GATE_CHECK
+from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
 from orgrecon_pipeline.demo.drift import Fault, inject
 from orgrecon_pipeline.ledger.ledger import Ledger

@@ -12,6 +12,7 @@ import pytest
 from defs_world import World
 
 from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.resources import NotifierResource
 from orgrecon_pipeline.defs.runs import PARTITION_TAG
@@ -200,6 +201,30 @@ def test_the_gate_is_decided_again_when_its_check_is_behind(world: World, daemon
     # A day that is refused leaves the check without an answer: it gets one again.
     world.run(daemon.instance, DAY - timedelta(days=3))
     assert len(daemon.evaluate("gate_is_current")[0]) == 1
+
+
+def test_the_gate_is_decided_again_when_runs_overtook_one_another(world: World, daemon: Daemon) -> None:
+    """Dagster shows a check on the latest materialisation only: of another run than that, it shows nothing."""
+    world.at(DAY, 9)
+    assert world.decide(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+    daemon.instance.report_runless_asset_event(dg.AssetMaterialization("drift_gate"))
+    assert len(daemon.evaluate("gate_is_current")[0]) == 1
+    assert world.decide(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+
+
+def test_evidence_that_comes_while_a_run_is_about_to_decide_is_left_to_it(world: World, daemon: Daemon) -> None:
+    job = world.definitions.resolve_job_def(JOB_NAME)
+    world.at(DAY, 9)
+    run = daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    work = settled(world)
+    observe(work, DAY)
+    assert not tell_check(daemon.instance, work)
+    daemon.instance.report_run_failed(run)
+    assert tell_check(daemon.instance, work)
+    assert not tell_check(daemon.instance, work)
+    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
 
 
 def test_a_change_of_the_gate_is_told_once(
