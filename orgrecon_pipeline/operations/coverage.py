@@ -64,6 +64,9 @@ def check_coverage(
     """
     acknowledged = _acknowledged(ledger, provenance, until)
     declared = None if comparison.declared is None else {bounded(tenant) for tenant in comparison.declared}
+    there = {bounded(tenant) for tenant in comparison.present}
+    if declared is not None and there and declared.isdisjoint(there):
+        declared = None  # emptied, or of another kind of id: it does not say that anybody has left
     entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
     comparable = {
@@ -72,7 +75,7 @@ def check_coverage(
         Subject.ENTITY: set(comparison.totals),
     }
     present = {
-        Subject.TENANT: {bounded(tenant) for tenant in comparison.present},
+        Subject.TENANT: there,
         Subject.ENTITY: entities,
         Subject.COLUMN: columns,
     }

@@ -18,6 +18,9 @@ _MEANING = {
     "57P03": "the server is starting up or shutting down",
     "57P05": "the session was idle for too long and was ended by the server",
     "25P03": "the transaction was idle for too long and was ended by the server",
+    "0A000": "the mapping asks for something that this server cannot do, or not while it only reads",
+    "25006": "the mapping's SQL would write, and here is only read",
+    "2D000": "a function of the mapping ends the transaction, and with it the snapshot",
     "25P04": "the transaction ran longer than the server's transaction_timeout",
     "40001": "the standby cancelled the read because of a recovery conflict; raise max_standby_streaming_delay",
     "40P01": "the read was the victim of a deadlock",
@@ -58,6 +61,7 @@ _CONNECT = (
     ("resolve host", "the host name cannot be resolved"),
     ("translate host name", "the host name cannot be resolved"),
     ("Name or service not known", "the host name cannot be resolved"),
+    ("could not access file", "the server cannot load a library that the role or the database asks for"),
     ("Connection refused", "nothing listens at that host and port"),
     ("No such file or directory", "there is no such socket"),
     ("unrecognized configuration parameter", "the server does not know a setting that the DSN or the role asks for"),
@@ -89,7 +93,8 @@ def cannot_read(error: psycopg.Error, doing: str) -> CannotDecide:
     meaning = _MEANING.get(state) or _MEANING.get(state[:2])
     if meaning is None:
         meaning = f"the server answered with SQLSTATE {state}" if state else "the connection was lost"
-    words = error.diag.message_primary if state[:2] in _QUOTED else None
+    # What a function says of itself (it has a context) can quote rows, whatever the class of its error.
+    words = error.diag.message_primary if state[:2] in _QUOTED and not error.diag.context else None
     quoted = f" ({_one_line(words)})" if words else ""
     return CannotDecide(f"{doing}: {meaning}{quoted}")
 

@@ -46,6 +46,7 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "jit": "off",
 }
+_TRANSACTION_TIMEOUT_SINCE = 170_000
 
 
 Statement: TypeAlias = "sql.SQL | sql.Composed"
@@ -210,8 +211,12 @@ class Session:
 
     def _transaction_settings(self) -> dict[str, str]:
         scan = self._settings
+        # The role's own would end what deadline_seconds allows; before PostgreSQL 17 there was none. Only 0 is heard
+        # of in a transaction that has begun.
+        has_own = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
             **_SETTINGS,
+            **({"transaction_timeout": "0"} if has_own else {}),
             "statement_timeout": _milliseconds(min(scan.statement_timeout_seconds, self._deadline.remaining())),
             "lock_timeout": _milliseconds(scan.lock_timeout_seconds),
             # Between two statements this process only counts what it got.

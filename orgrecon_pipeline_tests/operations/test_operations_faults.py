@@ -154,6 +154,45 @@ def test_lost_coverage_stays_lost_until_it_is_acknowledged(site: Site) -> None:
     assert site.observe().compared["coverage"]["acknowledged"] == []
 
 
+@pytest.mark.parametrize("universe", [
+    "TRUNCATE public.tenants", "UPDATE public.tenants SET id = 'id:' || id",
+    "TRUNCATE public.tenants; INSERT INTO public.tenants VALUES ('')",
+])
+def test_a_universe_that_knows_nobody_says_of_nobody_that_he_left(site: Site, universe: str) -> None:
+    site.observe()
+    site.run(*REMOVE_ONE_TENANT, universe)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert "nothing is left on either side of tenant" in after.reason
+
+
+@pytest.mark.parametrize(("raised", "words"), [
+    ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
+    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be read as"),
+])
+def test_no_row_is_quoted_whatever_a_function_of_the_mapping_raises(site: Site, raised: str, words: str) -> None:
+    site.run("CREATE FUNCTION public.raising(name text) RETURNS text LANGUAGE plpgsql AS "
+             f"$$ BEGIN RAISE EXCEPTION 'secret of %', name {raised}; END $$")
+    mapped('"name":"u.name"', '"name":"public.raising(u.name)"')(site)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert words in after.reason
+    assert "secret" not in after.model_dump_json()
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    ("DELETE FROM public.teams", "would write, and here is only read"), ("COMMIT", "ends the transaction"),
+])
+def test_a_mapping_that_does_more_than_read(site: Site, body: str, words: str) -> None:
+    site.run("CREATE FUNCTION public.doing(text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
+             f"$$ BEGIN {body}; RETURN $1; END $$")
+    mapped('"name":"u.name"', '"name":"public.doing(u.name)"')(site)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert words in after.reason, after.reason
+    assert site.admin.execute("SELECT count(*) > 0 FROM public.teams").fetchone() == (True,)
+
+
 def test_a_tenant_that_left_the_universe_too_is_no_alarm(site: Site) -> None:
     site.observe()
     site.run(*REMOVE_ONE_TENANT, "DELETE FROM public.tenants WHERE id = (SELECT t FROM public.gone)")

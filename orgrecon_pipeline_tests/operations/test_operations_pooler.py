@@ -90,6 +90,21 @@ def test_a_session_that_may_not_idle_while_drift_settles(site: Site) -> None:
     assert "cannot connect to the database of DATABASE_URL" in seen.reason
 
 
+def test_a_role_whose_transactions_may_not_last(site: Site) -> None:
+    """``transaction_timeout`` came with PostgreSQL 17; the comparison has its own ``deadline_seconds``."""
+    if site.admin.info.server_version < 170_000:
+        pytest.skip("this server has no transaction_timeout")
+    site.run(f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET transaction_timeout = '100ms'", A_LOSS)
+
+    def last(line: str) -> None:
+        if "fingerprints" in line:
+            until(lambda: site.admin.execute(
+                "SELECT max(clock_timestamp() - xact_start) > '150ms' FROM pg_stat_activity "
+                "WHERE application_name = 'orgrecon' AND datname = current_database()").fetchone() == (True,))
+
+    assert site.observe(progress=last).verdict is Verdict.FAIL
+
+
 def test_what_is_no_postgres(site: Site) -> None:
     """Something else listens there."""
     import socket

@@ -44,7 +44,8 @@ def test_broken_ones_are_refused_without_telling_the_secret(url: str) -> None:
 
 
 @pytest.mark.parametrize(("parameter", "words"), [
-    ("connect_timeout=x", "connect_timeout is not a whole number"), ("connect_timeout=1.5", "connect_timeout is not a whole number"),
+    ("connect_timeout=x", "connect_timeout is not a whole number"),
+    ("connect_timeout=1.5", "connect_timeout is not a whole number"),
     ("sslmode=bogus", "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"),
     ("sslmode=Require", "sslmode is none of"), ("gssencmode=no", "gssencmode is none of disable"),
 ])
