@@ -328,16 +328,25 @@ def demo(
     ui: Annotated[bool, typer.Option(help="Serve the Dagster UI on it afterwards.")] = False,
     directory: Annotated[Optional[Path], typer.Option(help="Where to put it; by default a new temporary place.")] = None,  # noqa: E501, UP045
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the application's metrics; 0 takes a free one.")] = 0,  # noqa: E501
 ) -> None:
-    """An embedded Postgres, a seeded company, six simulated days, today's run, the report on screen."""
+    """An embedded Postgres, a company in use, six simulated days, today's run, the report on screen."""
+    from orgrecon_pipeline.config.mapping_file import default_mapping
     from orgrecon_pipeline.defs.run import run_day
     from orgrecon_pipeline.demo.server import EmbeddedServer
-    from orgrecon_pipeline.demo.story import play, serve_ui, set_stage
+    from orgrecon_pipeline.demo.story import company_in_use, play, serve_ui, set_stage
+    from orgrecon_pipeline.metrics.metered_writes import metered_writes
     from orgrecon_pipeline.report.read import read_report
 
     stage = set_stage(directory, with_ui=ui)
-    with EmbeddedServer(stage.directory / "postgres") as server:
-        today = play(stage, server, run_day, terminal.say, clean=clean)
+    textfile = stage.directory / "dualwrite.prom"
+    with (
+        EmbeddedServer(stage.directory / "postgres") as server,
+        metered_writes(list(default_mapping().entities), port=metrics_port, textfile=textfile) as (observer, address),
+        company_in_use(stage, server, terminal.say, observer) as company,
+    ):
+        terminal.say(f"its metrics are at {address}, and in {textfile} afterwards")
+        today = play(stage, company, run_day, terminal.say, clean=clean)
         run = run_day(stage.environ, today)
         terminal.show_report(read_report(run.path), run.path)
         terminal.show_lines([

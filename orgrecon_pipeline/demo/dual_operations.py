@@ -41,6 +41,11 @@ class Operation:
     settle: Callable[[bool], None]
     tenant_statements: tuple[Statement, ...] = ()
 
+    @property
+    def entities(self) -> frozenset[str]:
+        """What it writes rows of, on each side."""
+        return frozenset(_UNITS if "unit" in name else _MEMBERSHIPS for name, _ in self.statements)
+
 
 @dataclass
 class _Unit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -13,14 +14,23 @@ from orgrecon_pipeline.demo.drift import Drift
 Side = Literal["legacy", "v2_3"]
 
 
+@dataclass(frozen=True)
+class Write:
+    """One change of the application: ``id`` is the same for both sides, ``entities`` are those that have rows in it."""
+
+    id: str
+    operation: str
+    entities: frozenset[str]
+
+
 class Observer(Protocol):
     """Is told about every write, from the threads that write; the place where an application counts its metrics."""
 
-    def first_write(self, side: Side) -> None:
+    def first_write(self, side: Side, write: Write) -> None:
         """The first side was written and committed."""
 
-    def second_write(self, side: Side, *, ok: bool, lag_seconds: float) -> None:
-        """The second side was written so much later than the first, or, when not ``ok``, given up."""
+    def second_write(self, side: Side, write: Write, *, ok: bool) -> None:
+        """The second side was written too, or, when not ``ok``, given up."""
 
 
 class Tally:
@@ -68,20 +78,20 @@ class Tally:
         with self._lock:
             self._possibly_lost.update(drifts)
 
-    def first_written(self, side: Side, name: str) -> None:
+    def first_written(self, side: Side, write: Write) -> None:
         """The first side is committed."""
         with self._lock:
-            self._operations[name] += 1
+            self._operations[write.operation] += 1
         if self._observer is not None:
-            self._observer.first_write(side)
+            self._observer.first_write(side, write)
 
-    def second_written(self, side: Side, lost: Iterable[Drift], lag_seconds: float) -> None:
+    def second_written(self, side: Side, write: Write, lost: Iterable[Drift]) -> None:
         """The second side is committed, or given up with what drifts from now on."""
         lost = frozenset(lost)
         with self._lock:
             self._lost |= lost
         if self._observer is not None:
-            self._observer.second_write(side, ok=not lost, lag_seconds=lag_seconds)
+            self._observer.second_write(side, write, ok=not lost)
 
     def fail(self, error: BaseException) -> None:
         """Keeps the first failure of a thread."""

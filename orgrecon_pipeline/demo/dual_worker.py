@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import random
 import threading
@@ -16,7 +17,7 @@ import psycopg
 
 from orgrecon_pipeline.demo.drift import Drift
 from orgrecon_pipeline.demo.dual_operations import Application, Operation, Statement
-from orgrecon_pipeline.demo.dual_tally import Side, Tally
+from orgrecon_pipeline.demo.dual_tally import Side, Tally, Write
 
 _SEEN_FROM_THE_OTHER_SIDE = {"missing": "unexpected", "unexpected": "missing"}
 #: How long a writer pauses when everything it could write was written a moment ago, in seconds.
@@ -65,7 +66,8 @@ class Worker:
         self._adopted = settings.adopt[number::settings.workers]
         self._founded = threading.Event()
         self._stopping = threading.Event()
-        self._queue: queue.Queue[tuple[float, Operation, frozenset[Drift]] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[float, Operation, Write, frozenset[Drift]] | None] = queue.Queue()
+        self._numbers = itertools.count()
         self._threads = [threading.Thread(target=self._guarded, args=(self._write_first,), daemon=True)]
         if settings.lag_seconds:
             self._threads.append(threading.Thread(target=self._guarded, args=(self._write_second,), daemon=True))
@@ -144,24 +146,25 @@ class Worker:
                 _execute(connection, self._second, operation.statements)
         committed = time.monotonic()
         operation.settle(lost)
-        self._tally.first_written(self._first, operation.name)
+        write = Write(f"{self._name}/{next(self._numbers)}", operation.name, operation.entities)
+        self._tally.first_written(self._first, write)
         if settings.lag_seconds:
             # A loss waits in the line too: before the writes ahead of it are done, its key may not drift yet.
-            self._queue.put((committed, operation, drifts))
+            self._queue.put((committed, operation, write, drifts))
         else:
-            self._tally.second_written(self._second, drifts, 0.0)
+            self._tally.second_written(self._second, write, drifts)
 
     def _write_second(self) -> None:
         with psycopg.connect(self._dsns["second"], autocommit=True) as connection:
             while (entry := self._queue.get()) is not None:
-                committed, operation, drifts = entry
+                committed, operation, write, drifts = entry
                 wait = committed + self._settings.lag_seconds - time.monotonic()
                 if wait > 0 and not drifts:
                     self._stopping.wait(wait)
                 if not drifts:
                     with connection.transaction():
                         _execute(connection, self._second, operation.statements)
-                self._tally.second_written(self._second, drifts, time.monotonic() - committed)
+                self._tally.second_written(self._second, write, drifts)
                 self._queue.task_done()
             self._queue.task_done()
 

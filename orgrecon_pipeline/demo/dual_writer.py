@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from orgrecon_pipeline.demo.drift import Drift
-from orgrecon_pipeline.demo.dual_tally import Observer, Side, Tally
+from orgrecon_pipeline.demo.dual_tally import Observer, Side, Tally, Write
 from orgrecon_pipeline.demo.dual_worker import DualWriterSettings, Worker
 
-__all__ = ["DualWriter", "DualWriterSettings", "Observer", "Side"]
+__all__ = ["DualWriter", "DualWriterSettings", "Observer", "Side", "Write"]
 
 
 class DualWriter:

@@ -1,4 +1,4 @@
-"""The demo: a company, six simulated days, and today, each a real comparison on an embedded PostgreSQL."""
+"""The demo: a company in use, six simulated days, and today, each a real comparison on an embedded PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
 from importlib.resources import files
@@ -15,8 +16,9 @@ from typing import Any
 
 import psycopg
 
-from orgrecon_pipeline.demo.company import create_schema, mark_simulated, seed
+from orgrecon_pipeline.demo.company import Company, create_schema, mark_simulated, seed
 from orgrecon_pipeline.demo.drift import Fault, inject
+from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings, Observer
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.days import days_ending
 from orgrecon_pipeline.domain.errors import ConfigurationError
@@ -28,6 +30,8 @@ _HISTORY_DAYS = 6
 _FAULTS = {Fault.MISSING_UNIT: 1, Fault.MISSING_MEMBERSHIP: 5, Fault.REVOKED_MEMBERSHIP: 2, Fault.RENAMED_UNIT: 2,
            Fault.WRONG_ROLE: 3, Fault.DUPLICATE_UNIT: 1}
 _DRIFTING_TENANTS = 4
+#: One more is founded by the application.
+_TENANTS = 39
 # The default waits for a dual writer that is not there; the demo shows that it waits, but not for long.
 _SCAN = "scan:     {settle_seconds: 1, rechecks: 1}\n"
 _DAGSTER = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
@@ -81,17 +85,36 @@ def set_stage(directory: Path | None, *, with_ui: bool) -> Stage:
     return Stage(place, environ)
 
 
-def play(stage: Stage, server: EmbeddedServer, run_day: RunDay, say: Say, *, clean: bool) -> date:
-    """Seed the company, live through six days, then observe today; returns today."""
+@contextmanager
+def company_in_use(stage: Stage, server: EmbeddedServer, say: Say, observer: Observer) -> Iterator[Company]:
+    """Seed the company; for the length of the block an application writes both its models, in one transaction each.
+
+    Args:
+        stage: its environment gets the database.
+        server: where the database is made.
+        say: is told a line at a time.
+        observer: is told of every write.
+    """
     dsn = server.create_database(_DATABASE)
     stage.environ["DATABASE_URL"] = dsn
     os.environ.update(stage.environ)  # Dagster resolves its variables from the process
     with psycopg.connect(dsn, autocommit=True) as connection:
         create_schema(connection)
         mark_simulated(connection)
-        company = seed(connection)
+        company = seed(connection, tenants=_TENANTS)
     say(f"seeded {len(company.tenants)} tenants, {company.units} units and {company.memberships} memberships, "
         "in both models alike")
+    undisturbed = company.tenants[1 + _DRIFTING_TENANTS:]  # it would heal what is injected into the others
+    settings = DualWriterSettings(operations_per_second=20, tenants=1, adopt=undisturbed, cooldown_seconds=5)
+    with DualWriter(dsn, settings, observer=observer) as writer:
+        say("an application founded one more, and goes on writing both models")
+        yield company
+    say(f"the application wrote {sum(writer.operations.values())} changes to both models")
+
+
+def play(stage: Stage, company: Company, run_day: RunDay, say: Say, *, clean: bool) -> date:
+    """Live through six days, then get today ready; returns today."""
+    dsn = stage.environ["DATABASE_URL"]
     today = datetime.now(timezone.utc)
     *history, last = days_ending(today.date(), _HISTORY_DAYS + 1)
     for day in history:

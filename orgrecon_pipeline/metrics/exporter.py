@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client.exposition import make_wsgi_app
+from prometheus_client.registry import CollectorRegistry
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, registry_of
@@ -41,7 +42,12 @@ def make_exporter(collector: EvidenceCollector, *, host: str = "0.0.0.0", port: 
     Raises:
         ConfigurationError: when the address cannot be bound.
     """
-    metrics = make_wsgi_app(registry_of(collector))
+    return make_metrics_server(registry_of(collector), host=host, port=port)
+
+
+def make_metrics_server(registry: CollectorRegistry, *, host: str, port: int) -> WSGIServer:
+    """The same for any registry."""
+    metrics = make_wsgi_app(registry)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, write_to_textfile
 
 from orgrecon_pipeline.metrics.dualwrite import DualWriteMetrics
+from orgrecon_pipeline.metrics.exporter import make_metrics_server
+
+
+class _Write(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def entities(self) -> Iterable[str]: ...
 
 
 class MeteredWrites:
-    """An observer of the demo's dual writer that counts into metrics.
+    """An observer of the demo's dual writer that counts into metrics, under each entity that a write has rows of.
 
-    The writer does not say which entity an operation touched, so all of its writes are counted under ``entity``.
     Whichever side the writer writes first is the source of the metrics.
     """
 
-    def __init__(self, metrics: DualWriteMetrics, entity: str) -> None:
+    def __init__(self, metrics: DualWriteMetrics) -> None:
         self._metrics = metrics
-        self._entity = entity
-        self._numbers = itertools.count()
-        self._lock = threading.Lock()
-        self._pending: deque[int] = deque()
 
-    def first_write(self, side: str) -> None:
+    def first_write(self, side: str, write: _Write) -> None:
         """The first side was committed."""
-        with self._lock:
-            number = next(self._numbers)
-            self._pending.append(number)
-        self._metrics.wrote(self._entity, "source", number, success=True)
+        for entity in write.entities:
+            self._metrics.wrote(entity, "source", write.id, success=True)
 
-    def second_write(self, side: str, *, ok: bool, lag_seconds: float) -> None:
+    def second_write(self, side: str, write: _Write, *, ok: bool) -> None:
         """The second side was committed, or given up."""
-        with self._lock:
-            number = self._pending.popleft() if self._pending else -1
-        self._metrics.wrote(self._entity, "target", number, success=ok)
-        if not ok:
-            self._metrics.gave_up(self._entity, number)
+        for entity in write.entities:
+            self._metrics.wrote(entity, "target", write.id, success=ok)
+            if not ok:
+                self._metrics.gave_up(entity, write.id)
+
+
+@contextmanager
+def metered_writes(entities: Sequence[str], *, port: int, textfile: Path) -> Iterator[tuple[MeteredWrites, str]]:
+    """An observer, and where its metrics are served for the length of the block; ``textfile`` has them afterwards.
+
+    Raises:
+        ConfigurationError: when the port cannot be had; 0 takes a free one.
+    """
+    registry = CollectorRegistry()
+    observer = MeteredWrites(DualWriteMetrics(registry, entities))
+    server = make_metrics_server(registry, host="127.0.0.1", port=port)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield observer, f"http://127.0.0.1:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        write_to_textfile(str(textfile), registry)

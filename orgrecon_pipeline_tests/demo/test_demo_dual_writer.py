@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 import psycopg
 import pytest
 from plain_check import differences
@@ -184,11 +187,11 @@ class Counting:
     def __init__(self):
         self.first, self.second = [], []
 
-    def first_write(self, side):
-        self.first.append(side)
+    def first_write(self, side, write):
+        self.first.append((side, write, time.monotonic()))
 
-    def second_write(self, side, *, ok, lag_seconds):
-        self.second.append((side, ok, lag_seconds))
+    def second_write(self, side, write, *, ok):
+        self.second.append((side, write, ok, time.monotonic()))
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.05])
@@ -199,12 +202,19 @@ def test_an_observer_hears_of_every_write(lag, company_database):
         writer.wait()
         while writer.pending:
             pass
-    assert observer.first == ["legacy"] * 101
-    assert len(observer.second) == 101
-    assert {side for side, _, _ in observer.second} == {"v2_3"}
-    assert 0 < sum(not ok for _, ok, _ in observer.second) < 50
-    written = [seconds for _, ok, seconds in observer.second if ok]
-    assert min(written) >= lag
+    assert [side for side, _, _ in observer.first] == ["legacy"] * 101
+    assert [side for side, _, _, _ in observer.second] == ["v2_3"] * 101
+    begun = {write.id: (write, moment) for _, write, moment in observer.first}
+    assert len(begun) == 101
+    assert {write.id: write for _, write, _, _ in observer.second} == {id: write for id, (write, _) in begun.items()}
+    assert 0 < sum(not ok for _, _, ok, _ in observer.second) < 50
+    assert Counter(write.operation for write, _ in begun.values()) == writer.operations
+    touched = {write.operation: write.entities for write, _ in begun.values()}
+    assert touched["rename_unit"] == {"org_units"}
+    assert touched["add_member"] == touched["change_role"] == {"org_unit_memberships"}
+    assert touched["create_tenant"] == {"org_units", "org_unit_memberships"}
+    written = [moment - begun[write.id][1] for _, write, ok, moment in observer.second if ok]
+    assert min(written) >= lag / 2
     assert max(written) < lag + 30
 
 

@@ -14,24 +14,22 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
-from orgrecon_pipeline.metrics.dualwrite import DualWriteMetrics
-from orgrecon_pipeline.metrics.metered_writes import MeteredWrites
-from orgrecon_pipeline_tests.deploy.tools import ROOT, promtool
+from orgrecon_pipeline.metrics.exporter import make_metrics_server
+from orgrecon_pipeline.metrics.metered_writes import metered_writes
+from orgrecon_pipeline_tests.deploy.tools import ROOT, promtool, run
 
 pytestmark = pytest.mark.slow
 
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+Alert = tuple[str, str]
 
 
 def in_quick_time(rules: str) -> str:
@@ -40,9 +38,9 @@ def in_quick_time(rules: str) -> str:
 
 
 @contextmanager
-def scraped(registry: CollectorRegistry) -> Iterator[int]:
-    """The registry behind an HTTP server."""
-    server = make_server("127.0.0.1", 0, make_wsgi_app(registry), handler_class=_Quiet)
+def nothing_published() -> Iterator[int]:
+    """A server that can be scraped and has nothing to say."""
+    server = make_metrics_server(CollectorRegistry(), host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -54,8 +52,8 @@ def scraped(registry: CollectorRegistry) -> Iterator[int]:
 
 
 @contextmanager
-def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[str]]]:
-    """A Prometheus that scrapes the target every second; gives a function that names the alerts that fire."""
+def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[Alert]]]:
+    """A Prometheus that scrapes the target every second; gives a function that names what fires, by entity."""
     program = shutil.which("prometheus")
     if program is None:
         promtool()  # comes in the same package: fails or skips with the reason
@@ -74,14 +72,15 @@ def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[str]]]:
          f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log,
     ) as process:
 
-        def firing() -> set[str]:
+        def firing() -> set[Alert]:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as answer:
                     alerts = json.load(answer)["data"]["alerts"]
             except (urllib.error.URLError, ConnectionError):
                 assert process.poll() is None, (folder / "log").read_text()[-500:]
                 return set()
-            return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+            return {(alert["labels"]["alertname"], alert["labels"].get("entity", "")) for alert in alerts
+                    if alert["state"] == "firing"}
 
         try:
             yield firing
@@ -90,34 +89,44 @@ def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[str]]]:
             process.wait(timeout=30)
 
 
-def seen_within(seconds: float, firing: Callable[[], set[str]], wanted: set[str]) -> set[str]:
+def seen_within(seconds: float, firing: Callable[[], set[Alert]], wanted: set[Alert]) -> set[Alert]:
     """What fired until all that is wanted has, or the time is over."""
-    deadline, seen = time.monotonic() + seconds, set[str]()
+    deadline, seen = time.monotonic() + seconds, set[Alert]()
     while not wanted <= seen and time.monotonic() < deadline:
         time.sleep(0.5)
         seen |= firing()
     return seen
 
 
-def test_losses_are_alerted_within_seconds_and_a_healthy_writer_is_quiet(tmp_path: Path, company_database: str) -> None:
+def test_every_alert_of_a_writer_that_fails_fires_and_a_healthy_one_is_quiet(
+    tmp_path: Path, company_database: str,
+) -> None:
     with psycopg.connect(company_database, autocommit=True) as connection:
         company.seed(connection, tenants=4, users_per_tenant=6)
-    registry = CollectorRegistry()
-    observer = MeteredWrites(DualWriteMetrics(registry, ["org_units"]), "org_units")
+    entities = list(default_mapping().entities)
     healthy = DualWriterSettings(operations_per_second=50, lag_seconds=0.05)
-    losing = DualWriterSettings(operations_per_second=50, lag_seconds=0.05, loss=0.3, seed=2)
-    with scraped(registry) as port, prometheus(tmp_path, port) as firing:
+    late = DualWriterSettings(operations_per_second=50, lag_seconds=6, seed=2)
+    losing = DualWriterSettings(operations_per_second=50, lag_seconds=0.05, loss=1, seed=3)
+    # The very emission of `orgrecon demo`, scraped over HTTP.
+    with (metered_writes(entities, port=0, textfile=tmp_path / "dualwrite.prom") as (observer, address),
+          prometheus(tmp_path, int(urlsplit(address).port or 0)) as firing):
         with DualWriter(company_database, healthy, observer=observer):
             # Before the first scrape the metrics are absent, and truly so.
-            seen_within(10, firing, {"none of them"})
-            assert seen_within(20, firing, {"none of them"}) == set()
+            seen_within(10, firing, {("none", "of them")})
+            assert seen_within(20, firing, {("none", "of them")}) == set()
+        with DualWriter(company_database, late, observer=observer):
+            wanted = {("DualWriteLagHigh", entity) for entity in entities}
+            assert seen_within(60, firing, wanted) >= wanted
         with DualWriter(company_database, losing, observer=observer):
-            wanted = {"DualWriteSecondWriteFailed", "DualWriteErrorRatioHigh"}
-            seen = seen_within(60, firing, wanted)
+            wanted = {(alert, entity) for entity in entities for alert in (
+                "DualWriteSecondWriteFailed", "DualWriteErrorRatioHigh", "DualWriteOneSideSilent")}
+            seen = seen_within(90, firing, wanted)
         assert seen >= wanted
-        assert "DualWriteMetricsAbsent" not in seen
-    with scraped(CollectorRegistry()) as port, prometheus(_new(tmp_path / "absent"), port) as firing:
-        assert seen_within(60, firing, {"DualWriteMetricsAbsent"}) == {"DualWriteMetricsAbsent"}
+        assert "DualWriteMetricsAbsent" not in {alert for alert, _ in seen}
+    run(promtool(), "check", "metrics", stdin=(tmp_path / "dualwrite.prom").read_text())
+    with nothing_published() as port, prometheus(_new(tmp_path / "absent"), port) as firing:
+        wanted = {("DualWriteMetricsAbsent", "")}
+        assert seen_within(60, firing, wanted) == wanted
 
 
 def _new(folder: Path) -> Path:
