@@ -283,11 +283,14 @@ def doctor(mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> i
 
 
 @app.command("repair-sql")
-def repair_sql_(date: DateOption = None, mapping: MappingFile = None) -> None:
+def repair_sql_(date: DateOption = None, mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> None:
     """Print guarded SQL that would heal the drift that a day's report found, by default today's. It runs nothing."""
     from orgrecon_pipeline.operations.repair import repair_sql
 
     healing = repair_sql(_settings(mapping), parse_day(date) if date is not None else None)
+    if format is Format.JSON:
+        terminal.print_json(healing.as_json_value())
+        return
     sys.stdout.write(healing.repair.sql)
     for name, why in healing.repair.unhealable.items():
         terminal.say(f"{name}: no repair can be derived from the mapping, because {why}; a SELECT lists what drifts.")

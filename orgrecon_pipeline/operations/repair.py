@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
@@ -26,6 +27,14 @@ class Healing:
     observation: Observation
     repair: Repair
     notes: tuple[str, ...]
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The SQL, what it was derived from, and what it does not heal."""
+        return {
+            "day": self.observation.day.isoformat(), "observation": self.observation.id,
+            "verdict": self.observation.verdict.value, "sql": self.repair.sql,
+            "unhealable": dict(self.repair.unhealable), "notes": list(self.notes),
+        }
 
 
 def repair_sql(settings: Settings, day: date | None) -> Healing:

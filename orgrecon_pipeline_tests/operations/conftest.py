@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from operations_patient import Patient
 from operations_site import Site, site_of
 
 
@@ -16,6 +17,12 @@ from operations_site import Site, site_of
 def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
     """Twelve tenants of few people, without drift."""
     return site_of(connect(company_database), company_database, tmp_path)
+
+
+@pytest.fixture
+def patient(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Patient:
+    """Twelve tenants without drift, and whoever observes and heals them."""
+    return Patient(connect(company_database), company_database, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,11 @@
-        WITH wanted AS (
-            SELECT {key}, count(*) AS orgrecon_copies FROM {source} AS s GROUP BY {key}
+        WITH crowded AS MATERIALIZED (
+            -- A key with one row has no copy too many: the rest of a large tenant is counted, and neither joined nor sorted.
+            SELECT {key} FROM {target} AS t GROUP BY {key} HAVING count(*) > 1
+        ), wanted AS (
+            SELECT {key}, count(*) AS orgrecon_copies FROM {source} AS s
+            WHERE EXISTS (SELECT FROM crowded AS t WHERE {same_key}) GROUP BY {key}
         ), valued AS (
-            SELECT DISTINCT {columns} FROM {source} AS s
+            SELECT DISTINCT {columns} FROM {source} AS s WHERE EXISTS (SELECT FROM crowded AS t WHERE {same_key})
         ), placed AS (
             -- What others refer to stays, then what is right already.
             SELECT t.*, row_number() OVER (
@@ -10,6 +14,7 @@
                          t.orgrecon_part, t.orgrecon_row
             ) AS orgrecon_place
             FROM {target} AS t
+            JOIN crowded USING ({key})
             LEFT JOIN valued AS s ON {same_key}{same_values}
         ), doomed AS (
             SELECT * FROM placed JOIN wanted USING ({key}) WHERE orgrecon_place > orgrecon_copies
