@@ -27,6 +27,7 @@ from orgrecon_pipeline.defs.resources import (
 from orgrecon_pipeline.defs.schedules import every_utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
+from orgrecon_pipeline.notify.telling import LINK_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
 from orgrecon_pipeline.operations.owed_days import reobserve_every
@@ -87,7 +88,7 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
         return dg.EnvVar(variable) if environ.get(variable) else None
 
     clock = ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None)
-    notifier = NotifierResource(urls=secret(URLS_VARIABLE) or "")
+    notifier = NotifierResource(urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, ""))
     if dev_demo.demo_wanted(environ):
         place = dev_demo.DIRECTORY.absolute()
         return {

@@ -18,7 +18,8 @@ from orgrecon_pipeline.defs.resources import (
     open_context,
 )
 from orgrecon_pipeline.defs.runs import PARTITION_TAG, is_running
-from orgrecon_pipeline.notify.events import gate_event, run_failed_event
+from orgrecon_pipeline.domain.errors import OrgreconError
+from orgrecon_pipeline.notify.events import run_failed_event
 from orgrecon_pipeline.operations.owed_days import Attempts, Wait, attempt
 
 _RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -54,23 +55,21 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
 
     @dg.sensor(
         minimum_interval_seconds=every_seconds, default_status=_RUNNING,
-        description="Tells the notification channels when the gate opens or closes.",
+        description="Tells the notification channels, once, that a day came to be FAIL or INCONCLUSIVE, and that the "
+                    "gate opened or closed; whoever made the evidence, and unless that told them already.",
     )
-    def gate_changed(
+    def notify_of_changes(
         context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
         audit_directory: AuditDirectory, clock: ClockResource, notifier: NotifierResource,
     ) -> dg.SensorResult:
-        """The gate's state against the one that was told last."""
-        answer = gate_now(open_context(source, ledger, audit_directory, clock))
-        state, before = answer.judgement.state.value, context.cursor
-        if before == state:
-            return dg.SensorResult(skip_reason=f"the gate is {state} as before")
-        if before is None and not answer.open:
-            # Nobody has to be told that a gate that never was open is closed.
-            return dg.SensorResult(skip_reason=f"the gate is {state} at first sight", cursor=state)
-        for line in notifier.send(gate_event(answer.judgement)):
+        """The evidence as it stands, against what the ledger says that each channel was told last."""
+        try:
+            untold = notifier.tell(open_context(source, ledger, audit_directory, clock))
+        except OrgreconError as error:  # the next tick looks again
+            return dg.SensorResult(skip_reason=str(error))
+        for line in untold:
             context.log.warning(line)
-        return dg.SensorResult(skip_reason=f"told: the gate is {state}", cursor=state)
+        return dg.SensorResult(skip_reason="; ".join(untold) or "every channel knows what there is to know")
 
     @dg.run_failure_sensor(
         minimum_interval_seconds=every_seconds, default_status=_RUNNING,
@@ -82,7 +81,7 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         for line in notifier.send(run_failed_event(run.job_name, run.tags.get(PARTITION_TAG), _sentence(context))):
             context.log.warning(line)
 
-    return [gate_is_current, gate_changed, run_failed]
+    return [gate_is_current, notify_of_changes, run_failed]
 
 
 def _sentence(context: dg.RunFailureSensorContext) -> str:

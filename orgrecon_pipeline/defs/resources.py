@@ -16,6 +16,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_ledger
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
+from orgrecon_pipeline.notify.telling import tell
 from orgrecon_pipeline.operations.clock import Clock, clock_of
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
 
@@ -63,6 +64,16 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Who is told. A channel that does not take a message is logged, and never fails what it was about."""
 
     urls: str = Field(default="", repr=False)
+    report_base_url: str = ""
+
+    def tell(self, work: Context) -> list[str]:
+        """Tell every channel what changed since it was told last; returns one sanitised line for each that did not
+        take it, and is told again the next time.
+
+        Raises:
+            OrgreconError: when the ledger cannot be read or written, or somebody else is telling for long.
+        """
+        return tell(work, Notifier(self.urls), link_base=self.report_base_url)
 
     def send(self, event: Event) -> list[str]:
         """Tell every channel; returns one sanitised line for each that did not take it."""

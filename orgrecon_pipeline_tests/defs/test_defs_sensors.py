@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from defs_world import World
 
+from orgrecon_pipeline.cli import main
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
@@ -19,6 +20,7 @@ from orgrecon_pipeline.defs.runs import PARTITION_TAG
 from orgrecon_pipeline.operations.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.opening import open_work
 from orgrecon_pipeline.operations.publish import publish
+from orgrecon_pipeline_tests.notify.webhook import Webhook, listening
 
 DAY = date(2026, 3, 10)
 
@@ -227,24 +229,54 @@ def test_evidence_that_comes_while_a_run_is_about_to_decide_is_left_to_it(world:
     assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
 
 
-def test_a_change_of_the_gate_is_told_once(
-    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(NotifierResource, "send", lambda self, event: told.append(event.title) or [])
-    world.at(DAY)
-    daemon.evaluate("gate_changed")
-    for offset in range(7):
-        world.at(DAY + timedelta(days=offset))
-        observe(settled(world), DAY + timedelta(days=offset))
-        daemon.evaluate("gate_changed")
-    assert told == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
+@pytest.fixture
+def webhook(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    """The one channel of the world."""
+    with listening() as server:
+        world.environ["ORGRECON_NOTIFY_URLS"] = server.url()
+        monkeypatch.setenv("ORGRECON_NOTIFY_URLS", server.url())
+        yield server
+
+
+def test_changes_are_told_once_whoever_made_them(world: World, daemon: Daemon, webhook: Webhook) -> None:
+    """Days that only Dagster ran, and days of the command line, which tells by itself."""
+    days = [DAY + timedelta(days=offset) for offset in range(7)]
+    for day in days:
+        world.at(day)
+        daemon.run({"": str(day)})
+        daemon.evaluate("notify_of_changes")
+    assert webhook.titles == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
     world.drift()
-    world.at(DAY + timedelta(days=6), 9)
-    observe(settled(world), DAY + timedelta(days=6))
-    daemon.evaluate("gate_changed")
-    daemon.evaluate("gate_changed")
-    assert told[1:] == ["Org Model v2.3: GATE CLOSED as of 2026-03-16"]
+    world.at(days[-1], 9)
+    daemon.run({"": str(days[-1])})
+    for _ in range(2):
+        daemon.evaluate("notify_of_changes")
+    assert webhook.titles[1:] == ["Org Model v2.3: 2026-03-16 is FAIL", "Org Model v2.3: GATE CLOSED as of 2026-03-16"]
+    world.at(days[-1], 10)
+    world.heal()
+    with pytest.raises(SystemExit):
+        main(["report"])
+    told = len(webhook.titles)
+    assert webhook.titles[3:] == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
+    daemon.evaluate("notify_of_changes")
+    assert len(webhook.titles) == told
+
+
+def test_a_day_that_dagster_could_not_decide_is_told_and_owed_until_it_is_heard(
+    world: World, daemon: Daemon, webhook: Webhook,
+) -> None:
+    world.at(DAY)
+    daemon.evaluate("notify_of_changes")
+    world.admin.execute("DROP TABLE public.team_members")
+    webhook.status = 500
+    assert world.run(daemon.instance, DAY).success
+    assert "not delivered to channel 1 (json)" in daemon.evaluate("notify_of_changes")[1]
+    webhook.status = 200
+    webhook.got.clear()
+    assert daemon.evaluate("notify_of_changes")[1] == "every channel knows what there is to know"
+    assert webhook.titles == ["Org Model v2.3: 2026-03-10 is INCONCLUSIVE"]
+    daemon.evaluate("notify_of_changes")
+    assert len(webhook.titles) == 1
 
 
 def test_a_failed_run_is_told_in_its_own_sentence(
