@@ -85,7 +85,7 @@ class World:
         (self.checkout / "orgrecon.yaml").write_text(quick)
         run("git", "init", "-q", "--bare", "-b", "main", "remote.git", cwd=self.folder)
         for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "seed"),
-                          ("remote", "add", "origin", "../remote.git"), ("push", "-q", "origin", "main")):
+                          ("remote", "add", "origin", "../remote.git"), ("push", "-q", "-u", "origin", "main")):
             run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments, cwd=self.checkout)
         self._programs()
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE_URL"))}

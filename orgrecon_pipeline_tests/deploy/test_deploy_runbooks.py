@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -106,9 +107,20 @@ def test_the_reports_of_the_cluster_come_home(world: World) -> None:
     for report in (world.checkout / REPORTS).glob("2*.md"):
         report.unlink()
     (world.folder / "cluster/README.md").unlink()
+    # Of before the first run in the cluster, whose ledger knows nothing of it: the workflow's baselines.
+    first = min((world.folder / "cluster").glob("2*.md")).stem
+    before = [str(date.fromisoformat(first) - timedelta(days=back)) for back in (2, 1)]
+    must_end_well(world.follow([
+        f"ORGRECON_LEDGER_URL=sqlite:///../ci.db orgrecon report --baseline --date {day} --output-dir {REPORTS}"
+        for day in before]))
+    must_end_well(world.follow([f"git add {REPORTS}", "git commit -q -m baselines", "git push -q origin main"]))
+    assert "MISSING" in (world.folder / f"cluster/{first}.md").read_text()
     steps = world.follow(commands(RUNBOOKS / "bring-reports-home.md"))
     must_end_well(steps)
-    assert len(list((world.checkout / REPORTS).glob("2*.md"))) == 7
+    assert len(list((world.checkout / REPORTS).glob("2*.md"))) == 9
+    home = (world.checkout / REPORTS / f"{first}.md").read_text()
+    assert all(f"| {day} | PASS | 0 | 0 | 0 | 0 | baseline |" in home for day in before)
+    assert not (world.checkout / "from-cluster").exists()
     assert any(call.startswith("gh pr create") for call in world.calls())
 
 
