@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from orgrecon_pipeline.domain.canonical import sha256_of
 
 #: Raised with every change of the comparison that could change a verdict: it is part of the epoch.
-COMPARISON_VERSION = 1
+COMPARISON_VERSION = 2
 
 #: The logical column that every relation maps beside the key: whose row it is.
 TENANT_COLUMN = "tenant_id"

@@ -10,6 +10,7 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.session import Identity
 
 _PINNED = ("system_identifier", "database")
@@ -25,14 +26,14 @@ class Admission:
         self.context, self.day, self.asked_at = context, day, asked_at
         self.identity: Identity | None = None
 
-    def __call__(self, identity: Identity) -> None:
+    def __call__(self, snapshot: Snapshot) -> None:
         """Admit the database, or not.
 
         Raises:
             DayRefused: when it shows another day: nothing is to be written.
             CannotDecide: when it is the wrong one, or too far behind.
         """
-        self.identity = identity
+        self.identity = identity = snapshot.source
         self._check_day(identity)
         pinned = None if self.provenance is Provenance.SIMULATED else pinned_source(self.context, self.as_of)
         if pinned is not None and pinned != _pin(identity):

@@ -11,7 +11,7 @@ from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.source.compare import Comparison
+from orgrecon_pipeline.source.comparison import Comparison
 
 _NAMED = 5
 

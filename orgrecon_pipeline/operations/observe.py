@@ -23,7 +23,8 @@ from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
 from orgrecon_pipeline.operations.trail import import_record
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.source.compare import Comparison, compare
+from orgrecon_pipeline.source.compare import compare
+from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.source.session import Identity
 from orgrecon_pipeline.version import __version__
 
@@ -169,7 +170,7 @@ def _conclude(context: Context, day: date, admission: Admission, found: Comparis
         tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
         compared={
             **_settings_compared(admission.mapping),
-            **_identity_compared(found.identity),
+            **_identity_compared(found.snapshot.source),
             **found.how,
             "coverage": coverage.facts(),
             "unsettled_keys": found.unsettled_keys,

@@ -85,7 +85,7 @@ def _identity(session: Session, mapping: Mapping, examined: Examined) -> Iterato
 
 
 def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[Finding]:
-    digest = choose_digest(examined.identity)
+    digest = choose_digest()
     with session.transaction(examined.lockable):
         session.identify()
         prove_eyes(session, digest)

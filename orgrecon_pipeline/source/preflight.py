@@ -8,8 +8,9 @@ from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation, Tenants
+from orgrecon_pipeline.source.digest import COMMA, ColumnType
 from orgrecon_pipeline.source.session import Identity, Session, load_sql
-from orgrecon_pipeline.source.statements import COMMA, ColumnType, fragment
+from orgrecon_pipeline.source.statements import fragment
 
 SIDES = ("source", "target")
 
@@ -72,6 +73,15 @@ def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
     """
     if column_types(session, mapping) != examined.types:
         raise CannotDecide("a table was altered while the comparison was under way: run it again")
+    only_examined(session, examined)
+
+
+def only_examined(session: Session, examined: Examined) -> None:
+    """Make sure that the open transaction has read no other table than those that were locked for it.
+
+    Raises:
+        CannotDecide: when it did.
+    """
     oids = {table.oid for table in examined.tables}
     names = {(table.schema, table.name) for table in examined.tables}
     for table in tables_read(session):
@@ -129,6 +139,20 @@ def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Compose
     )
 
 
+def read_declared(session: Session, tenants: Tenants | None) -> frozenset[str] | None:
+    """The declared universe; None without one.
+
+    Raises:
+        CannotDecide: when it holds a NULL, or reading fails.
+    """
+    if tenants is None:
+        return None
+    rows = session.query(tenants_statement(tenants), "tenants")
+    if any(row["tenant"] is None for row in rows):
+        raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
+    return frozenset(row["tenant"] for row in rows)
+
+
 # By column: where it is mapped, and the OID of its type there.
 _Cells = dict[str, list[tuple[str, int]]]
 
@@ -145,7 +169,8 @@ def _describe_entity(session: Session, name: str, entity: Entity) -> _Cells:
 
 
 def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL("SELECT {} FROM {} {} LIMIT 0").format(
+    # DISTINCT asks for what a comparison needs, and json, say, does not have: an equality.
+    return sql.SQL("SELECT DISTINCT {} FROM {} {} LIMIT 0").format(
         COMMA.join(
             sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
             for column in columns

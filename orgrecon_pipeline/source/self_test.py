@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.source.digest import ColumnType, Digest
 from orgrecon_pipeline.source.drilldown import drill_down
 from orgrecon_pipeline.source.fingerprint import SideRows, fingerprint
+from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.session import Session
-from orgrecon_pipeline.source.statements import ColumnType, Digest, EntityStatements
+from orgrecon_pipeline.source.statements import EntityStatements
 
-_DRIFTING, _CLEAN, _NULL = "drifting", "clean", "null"
-
-# tenant, key, value; one difference of each kind, one between NULL and a value, and one row without a key.
+# tenant, key, value; one difference of each kind, one between NULL and a value, and one row without a key. Beside it a
+# tenant of unique keys: a join by key can tell of it, and has to; of the first one it has to leave the word to others.
 _SOURCE = """
     ('drifting', 'same', 'x'), ('drifting', 'missing', 'x'), ('drifting', 'mismatched', 'x'),
     ('drifting', 'duplicate', 'x'), ('drifting', 'duplicate', 'x'), ('drifting', 'null only', NULL),
+    ('unique', 'same', 'x'), ('unique', 'missing', 'x'), ('unique', 'mismatched', NULL),
     ('clean', 'same', 'x'), ('clean', 'null', NULL), ('null', NULL, 'x')"""
 _TARGET = """
     ('drifting', 'same', 'x'), ('drifting', 'unexpected', 'x'), ('drifting', 'mismatched', 'y'),
     ('drifting', 'duplicate', 'x'), ('drifting', 'null only', 'x'),
+    ('unique', 'same', 'x'), ('unique', 'unexpected', 'x'), ('unique', 'mismatched', 'x'),
     ('clean', 'null', NULL), ('clean', 'same', 'x'), ('null', NULL, 'x')"""
-_EXPECTED = {"missing": 1, "unexpected": 1, "mismatched": 2, "duplicate": 1}
+_EXPECTED = {
+    "drifting": {"missing": 1, "unexpected": 1, "mismatched": 2, "duplicate": 1},
+    "unique": {"missing": 1, "unexpected": 1, "mismatched": 1, "duplicate": 0},
+}
 _TEXT = ColumnType("text", collatable=True, native_equality=True)
 
 
@@ -39,14 +45,14 @@ def prove_eyes(session: Session, digest: Digest) -> None:
     entity = Entity(key=("key",), compare=("value",), source=(relation(_SOURCE),), target=(relation(_TARGET),))
     statements = EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), digest)
     seen = fingerprint(session, statements, clean_limit=10)
-    found = drill_down(session, statements, {**seen.differing, **seen.clean})
-    drifting = found.get(_DRIFTING)
+    grouped = drill_down(session, statements, seen.tenants)
+    joined, left = join_sides(session, statements, ["clean", *_EXPECTED], seen)
     if (
-        set(seen.differing) != {_DRIFTING}
-        or set(seen.clean) != {_CLEAN, _NULL}
+        set(seen.differing) != _EXPECTED.keys()
+        or set(seen.clean) != {"clean", "null"}
         or seen.null_keys != SideRows(1, 1)
-        or set(found) != {_DRIFTING}
-        or drifting is None
-        or drifting.counts != _EXPECTED
+        or {tenant: drifting.counts for tenant, drifting in grouped.items()} != _EXPECTED
+        or {tenant: drifting.counts for tenant, drifting in joined.items()} != {"unique": _EXPECTED["unique"]}
+        or left != ["drifting"]
     ):
         raise CannotDecide("the self-test did not find exactly the drift that it planted: do not trust this server")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -28,6 +28,8 @@ APPLICATION_NAME = "orgrecon"
 # A dead peer is noticed within about a minute, not within the kernel's two hours.
 _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+_CANCEL_SECONDS = 5.0
 
 # In SQL_ASCII text would come as bytes, in LATIN1 some of it not at all; a role or a DSN may ask for either.
 _ALWAYS = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
@@ -132,15 +134,22 @@ class Session:
         """End the connection, and with it whatever transaction is open."""
         self._connection.close()
 
+    def cancel(self) -> None:
+        """Ask the server, from any thread, to end the statement that is running."""
+        with suppress(psycopg.Error, OSError):
+            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
     @contextmanager
-    def transaction(self, lock: tuple[sql.Composable, ...] = ()) -> Iterator[None]:
+    def transaction(self, lock: tuple[sql.Composable, ...] = (), snapshot: str | None = None) -> Iterator[None]:
         """One ``REPEATABLE READ, READ ONLY`` transaction, always rolled back: there is nothing to keep.
 
         The tables of ``lock`` are locked in ACCESS SHARE mode before any SELECT takes the snapshot: a snapshot
-        older than a TRUNCATE would read the table as empty.
+        older than a TRUNCATE would read the table as empty. With ``snapshot`` it reads that exported one.
         """
         # In one message: a role's own idle_in_transaction_session_timeout has no moment to strike in between.
         beginning: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
+        if snapshot is not None:
+            beginning.append(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
         beginning += [_set_local(name, value) for name, value in self._transaction_settings().items()]
         try:
             self._begin(sql.SQL("; ").join(beginning))

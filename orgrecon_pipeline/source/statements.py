@@ -14,45 +14,8 @@ from psycopg import sql
 from typing_extensions import LiteralString
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.source.digest import COMMA, Column, ColumnType, Digest
 from orgrecon_pipeline.source.session import load_sql
-
-COMMA = sql.SQL(", ")
-
-
-@dataclass(frozen=True)
-class ColumnType:
-    """The type of a mapped column, the same on both sides.
-
-    ``native_equality`` says that ``=`` on it is found in an empty search_path; ``name`` is the type's SQL name.
-    """
-
-    name: str
-    collatable: bool
-    native_equality: bool
-
-
-@dataclass(frozen=True)
-class Digest:
-    """How a row becomes 64 bits: the server's own hash, or one that any server computes alike.
-
-    ``seed`` is drawn anew for every observation, so that two multisets that collide today do not tomorrow.
-    """
-
-    native: bool
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """``native`` or ``portable``, as it stands in the record."""
-        return "native" if self.native else "portable"
-
-    def of(self, columns: Iterable[sql.Composable]) -> sql.Composed:
-        """The expression over a row of columns."""
-        row = sql.SQL("ROW({})").format(COMMA.join(columns))
-        if self.native:
-            return sql.SQL("hash_record_extended({}, {})").format(row, sql.Literal(self.seed))
-        salted = sql.SQL("md5({} || ({})::text)").format(sql.Literal(str(self.seed)), row)
-        return sql.SQL("('x' || substr({}, 1, 16))::bit(64)::bigint").format(salted)
 
 
 def fragment(text: str) -> sql.SQL:
@@ -78,31 +41,54 @@ class EntityStatements:
         """The statement of ``fingerprint.sql``."""
         compare = [sql.Identifier(name) for name in self.entity.compare]
         counts = [sql.Identifier(f"v{place}") for place in range(len(compare))]
-        is_null = [sql.SQL("{} IS NULL").format(sql.Identifier(name)) for name in (TENANT_COLUMN, *self.entity.key)]
         return load_sql("fingerprint.sql").format(
             source=self.side(self.entity.source),
             target=self.side(self.entity.target),
-            digest=self.digest.of(sql.Identifier(name) for name in (*self.entity.key, *self.entity.compare)),
-            key_is_null=sql.SQL(" OR ").join(is_null),
-            count_values=_each(", count({}) AS {}", zip(compare, counts, strict=True)),
-            values=_each(", coalesce(s.{0}, 0) + coalesce(t.{0}, 0) AS {0}", ((name,) for name in counts)),
-            sum_values=sql.SQL("ARRAY[{}]::bigint[]").format(
+            digest=self._row_digest(),
+            compared=_each(", {}", ((name,) for name in compare)),
+            count_nulls=_each(", count(*) FILTER (WHERE {} IS NULL) AS {}", zip(compare, counts, strict=True)),
+            sum_nulls=sql.SQL("ARRAY[{}]::bigint[]").format(
                 COMMA.join(sql.SQL("sum({})").format(name) for name in counts)
             ),
             tenant_text=self._tenant_text(),
             clean_limit=sql.Literal(clean_limit),
         )
 
-    def drift(self, tail: str) -> sql.Composed:
-        """``drift.sql`` for the tenants of parameter ``tenants``, ended by the statement of the file ``tail``."""
+    @property
+    def joinable(self) -> bool:
+        """Whether the sides can be joined by key: a key's ``=`` is the server's own, and equal keys have one digest."""
+        return all(self.types[name].one_spelling for name in (TENANT_COLUMN, *self.entity.key)) and all(
+            self.types[name].native_equality for name in self.entity.compare)
+
+    def drift_joined(self, *, everyone: bool) -> sql.Composed:
+        """The statement of ``drift_joined.sql``, for all tenants or for those of parameter ``tenants``."""
+        keys = [(sql.Identifier(name),) for name in self.entity.key]
+        compare = [(sql.Identifier(name),) for name in self.entity.compare]
+        return load_sql("drift_joined.sql").format(
+            source=self.side(self.entity.source, of_tenants=not everyone),
+            target=self.side(self.entity.target, of_tenants=not everyone),
+            either_key=_each(", coalesce(s.{0}, t.{0}) AS {0}", keys),
+            same_key=_each(" AND s.{0} = t.{0}", keys),
+            other_values=_each(" OR s.{0} IS DISTINCT FROM t.{0}", compare),
+            source_digest=self._row_digest("s"),
+            target_digest=self._row_digest("t"),
+            tenant_text=self._tenant_text(),
+            key_digest=self._key_digest(),
+        )
+
+    def drift(self, tail: str, *, first_read: bool = True) -> sql.Composed:
+        """``drift.sql`` for the tenants of parameter ``tenants``, ended by the statement of the file ``tail``.
+
+        Unless it is the first read, only the keys of parameter ``seen_keys`` count.
+        """
         keys = [sql.Identifier(name) for name in self.entity.key]
-        compare = [sql.Identifier(name) for name in self.entity.compare]
         body = load_sql("drift.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
             target=self.side(self.entity.target, of_tenants=True),
+            only_seen=sql.SQL("") if first_read else self._only_seen(),
             keys=COMMA.join(keys),
-            comma_values=_each(", {}", ((name,) for name in compare)),
-            state_digest=sql.SQL("{}::numeric").format(self.digest.of((*keys, *compare))),
+            comma_values=_each(", {}", ((sql.Identifier(name),) for name in self.entity.compare)),
+            state_digest=sql.SQL("{}::numeric").format(self._row_digest()),
             tenant_text=self._tenant_text(),
             key_digest=self._key_digest(),
         )
@@ -144,9 +130,12 @@ class EntityStatements:
         )
 
     def _column(self, name: str, expression: str) -> sql.Composed:
-        # Byte by byte: a collation that calls two texts equal must not hide that they differ.
-        collation = sql.SQL(' COLLATE pg_catalog."C"') if self.types[name].collatable else sql.SQL("")
-        return sql.SQL("({}){} AS {}").format(fragment(expression), collation, sql.Identifier(name))
+        # Byte by byte: a collation that calls two texts equal must not hide that they differ. And as one type: the
+        # planner appends the two sides, and scans both with its parallel workers, only where their types are the same.
+        kind = self.types[name]
+        cast_to = sql.SQL("::text" if kind.name == "text" else "")
+        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
+        return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, sql.Identifier(name))
 
     def _is_wanted(self, tenant: str) -> sql.Composed:
         # On the bare expression, in its own type and collation, so that an index on it is used.
@@ -156,14 +145,23 @@ class EntityStatements:
             return wanted.format(fragment(tenant), sql.SQL(cast("LiteralString", f"{kind.name}[]")))
         return sql.SQL("({})::text = ANY (%(tenants)s::text[])").format(fragment(tenant))
 
+    def _only_seen(self) -> sql.Composed:
+        # Of a key that can be written in several ways, rows of another digest belong to it: all are grouped then.
+        if not all(self.types[name].one_spelling for name in (TENANT_COLUMN, *self.entity.key)):
+            return sql.Composed([])
+        return sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest())
+
     def _tenant_text(self) -> sql.Composed:
-        tenant = sql.Identifier(TENANT_COLUMN)
-        if self.types[TENANT_COLUMN].name == "numeric":  # 1.0 and 1.00 are one tenant
-            return sql.SQL('trim_scale({})::text COLLATE pg_catalog."C"').format(tenant)
-        return sql.SQL('{}::text COLLATE pg_catalog."C"').format(tenant)
+        return self.types[TENANT_COLUMN].as_text(sql.Identifier(TENANT_COLUMN))
+
+    def _row_digest(self, side: str = "") -> sql.Composed:
+        return self.digest.of(self._typed(self.entity.key, side), self._typed(self.entity.compare, side))
 
     def _key_digest(self) -> sql.Composed:
-        return self.digest.of(sql.Identifier(name) for name in (TENANT_COLUMN, *self.entity.key))
+        return self.digest.of(self._typed((TENANT_COLUMN, *self.entity.key)))
+
+    def _typed(self, names: Iterable[str], side: str = "") -> list[Column]:
+        return [(sql.Identifier(*filter(None, (side, name))), self.types[name]) for name in names]
 
 
 def _each(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:

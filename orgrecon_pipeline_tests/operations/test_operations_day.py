@@ -74,7 +74,7 @@ def test_a_client_clock_that_is_hours_off_on_the_same_day(site: Site) -> None:
     assert abs(found.observed_at - now) < timedelta(minutes=5), "the database's clock, not the client's"
 
 
-@pytest.mark.parametrize("when", ["examined", "org_units: fingerprints"])
+@pytest.mark.parametrize("when", ["examined", "fingerprints"])
 def test_midnight_in_the_middle_of_a_run(demo: Site, when: str) -> None:
     """It began before midnight, and is of the day on which it began."""
     moments = [datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)]

@@ -11,8 +11,8 @@ import pytest
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
 from orgrecon_pipeline.source.compare import compare
+from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.dsn import Dsn
-from orgrecon_pipeline.source.statements import Digest
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
@@ -24,7 +24,7 @@ def test_a_key_in_other_words_is_there_at_every_read(
     empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch,
     native: bool, kind: str, one: str, other: str,
 ) -> None:
-    monkeypatch.setattr(comparing, "choose_digest", lambda identity: Digest(native=native, seed=7))
+    monkeypatch.setattr(comparing, "choose_digest", lambda: Digest(native=native, seed=7))
     admin = connect(empty_database)
     for side in ("old", "new"):
         admin.execute(f"CREATE TABLE public.{side} (t text, k {kind})")

@@ -1,9 +1,12 @@
 -- Exact, by key, for the tenants given. GROUP BY and not a join: it is exact for NULLs, duplicates and every
 -- hashable type, and finds its equality by operator class, not by an operator's name in an empty search_path.
 both_sides AS (
-    SELECT r.*, 1 AS on_source, 0 AS on_target FROM ({source}) AS r
-    UNION ALL
-    SELECT r.*, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
+    SELECT * FROM (
+        SELECT r.*, 1 AS on_source, 0 AS on_target FROM ({source}) AS r
+        UNION ALL
+        SELECT r.*, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
+    ) AS every_row
+    {only_seen}
 ), variants AS (
     -- One row per distinct row, with its copies on each side. Digests are of the rows and not of the group: of values
     -- that are equal and written differently (0 and -0, 1.0 and 1.00) any may stand for it, in each read another.

@@ -1,34 +1,34 @@
--- One pass over each side: per tenant the number of rows and an order-free fingerprint of them, joined here.
+-- One pass over each side, grouped together: per tenant the number of rows and an order-free fingerprint of each side.
+-- One GROUP BY over both, and not a join of two: the planner then groups in its parallel workers, however wrong it is
+-- about a join in the mapping. The digest is NULL for a row whose key is; it stands below the UNION ALL, so that it is
+-- made once a row, and not once for every aggregate.
 -- What comes back: one 'totals' row, one row per tenant that differs, and the first clean tenants.
-WITH source AS (
-    SELECT tenant_id, count(*) AS n, sum({digest}) AS fingerprint,
-           count(*) FILTER (WHERE {key_is_null}) AS null_keys {count_values}
-    FROM ({source}) AS r
+WITH tenants AS MATERIALIZED (
+    SELECT {tenant_text} AS tenant,
+           count(*) FILTER (WHERE on_source) AS source_rows, count(*) FILTER (WHERE NOT on_source) AS target_rows,
+           count(*) FILTER (WHERE digest IS NULL AND on_source) AS source_null_keys,
+           count(*) FILTER (WHERE digest IS NULL AND NOT on_source) AS target_null_keys,
+           coalesce(sum(digest) FILTER (WHERE on_source), 0) AS source_print,
+           coalesce(sum(digest) FILTER (WHERE NOT on_source), 0) AS target_print {count_nulls}
+    FROM (
+        SELECT true AS on_source, tenant_id {compared}, {digest} AS digest FROM ({source}) AS r
+        UNION ALL
+        SELECT false AS on_source, tenant_id {compared}, {digest} AS digest FROM ({target}) AS r
+    ) AS both_sides
     GROUP BY tenant_id
-), target AS (
-    SELECT tenant_id, count(*) AS n, sum({digest}) AS fingerprint,
-           count(*) FILTER (WHERE {key_is_null}) AS null_keys {count_values}
-    FROM ({target}) AS r
-    GROUP BY tenant_id
-), tenants AS MATERIALIZED (
-    SELECT coalesce(s.tenant, t.tenant) AS tenant,
-           coalesce(s.n, 0) AS source_rows, coalesce(t.n, 0) AS target_rows,
-           coalesce(s.null_keys, 0) AS source_null_keys, coalesce(t.null_keys, 0) AS target_null_keys,
-           (s.n, s.fingerprint) IS DISTINCT FROM (t.n, t.fingerprint) AS differs {values}
-    FROM (SELECT source.*, {tenant_text} AS tenant FROM source) AS s
-    FULL JOIN (SELECT target.*, {tenant_text} AS tenant FROM target) AS t ON s.tenant = t.tenant
 )
 SELECT 'totals' AS part, NULL AS tenant, sum(source_rows)::bigint AS source_rows, sum(target_rows)::bigint AS target_rows,
-       sum(source_null_keys)::bigint AS source_null_keys, sum(target_null_keys)::bigint AS target_null_keys,
-       array_agg(tenant) FILTER (WHERE tenant IS NOT NULL) AS tenants, {sum_values} AS values
+       sum(CASE WHEN tenant IS NULL THEN source_rows ELSE source_null_keys END)::bigint AS source_null_keys,
+       sum(CASE WHEN tenant IS NULL THEN target_rows ELSE target_null_keys END)::bigint AS target_null_keys,
+       NULL AS balance, array_agg(tenant) FILTER (WHERE tenant IS NOT NULL) AS tenants, {sum_nulls} AS nulls
 FROM tenants
 UNION ALL
-SELECT 'differs', tenant, source_rows, target_rows, source_null_keys, target_null_keys, NULL, NULL
+SELECT 'differs', tenant, source_rows, target_rows, NULL, NULL, (source_print - target_print)::text, NULL, NULL
 FROM tenants
-WHERE differs AND tenant IS NOT NULL
+WHERE (source_rows, source_print) <> (target_rows, target_print) AND tenant IS NOT NULL
 UNION ALL
-(SELECT 'clean', tenant, source_rows, target_rows, source_null_keys, target_null_keys, NULL, NULL
+(SELECT 'clean', tenant, source_rows, target_rows, NULL, NULL, NULL, NULL, NULL
  FROM tenants
- WHERE NOT differs AND tenant IS NOT NULL
+ WHERE (source_rows, source_print) = (target_rows, target_print) AND tenant IS NOT NULL
  ORDER BY tenant
  LIMIT {clean_limit})

@@ -1,0 +1,114 @@
+"""What one complete comparison found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.source.drifting import Drift, Drifting
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.session import Identity
+
+_NONE = SideRows(0, 0)
+_CLEAN = Drifting.first_seen(dict.fromkeys(KINDS, 0))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Whose snapshots are compared: the same one twice where one database holds both sides."""
+
+    source: Identity
+    target: Identity
+
+    @property
+    def observed_at(self) -> datetime:
+        """The source's clock at its snapshot."""
+        return self.source.observed_at
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one complete comparison found.
+
+    ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None without
+    one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
+    ``values`` counts, per compared column, the rows of both sides in which it is not NULL. ``unsettled_keys`` differed
+    at every read while both their sides were being written: neither drift nor transient.
+    """
+
+    snapshot: Snapshot
+    totals: dict[str, EntityTotals]
+    present: frozenset[str]
+    declared: frozenset[str] | None
+    tenant_rows: tuple[TenantRow, ...]
+    samples: tuple[Sample, ...]
+    values: dict[str, dict[str, int]]
+    unsettled_keys: int
+    how: dict[str, Any]
+
+    @property
+    def observed_at(self) -> datetime:
+        """The source's clock at the snapshot."""
+        return self.snapshot.observed_at
+
+    @property
+    def tenants_scanned(self) -> int:
+        """The declared universe together with every tenant that has a row."""
+        return len(self.present | (self.declared or frozenset()))
+
+    @property
+    def tenants_with_drift(self) -> int:
+        """Tenants with at least one drifting key."""
+        return len({row.tenant for row in self.tenant_rows if row.drift})
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the reads of a comparison found: the first one, what of it is left, and what never settled."""
+
+    prints: dict[str, Fingerprints]
+    first: Drift
+    left: Drift
+    unsettled: Drift
+    rows: dict[str, dict[str, SideRows]]
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The tenants with a row on either side."""
+        return frozenset().union(*(prints.tenants for prints in self.prints.values()))
+
+    @property
+    def unsettled_keys(self) -> int:
+        """How many keys never settled."""
+        return sum(len(d.keys) for found in self.unsettled.values() for d in found.values())
+
+    def totals(self) -> dict[str, EntityTotals]:
+        """Rows and drift by entity, over all tenants."""
+        return {name: self._totals_of(name) for name in self.prints}
+
+    def tenant_rows(self, tenants: frozenset[str], limit: int) -> tuple[TenantRow, ...]:
+        """Every tenant that drifted at the first read, and up to ``limit`` others of these."""
+        seen = {tenant for found in self.first.values() for tenant in found}
+        listed = sorted(seen) + sorted(tenants - seen)[:limit]
+        return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.prints)
+
+    def _totals_of(self, name: str) -> EntityTotals:
+        counts = {kind: sum(drifting.counts[kind] for drifting in self.left[name].values()) for kind in KINDS}
+        first, left, unsettled = (
+            sum(len(drifting.keys) for drifting in found[name].values())
+            for found in (self.first, self.left, self.unsettled))
+        rows = self.prints[name].rows
+        return EntityTotals(
+            source_rows=rows.source, target_rows=rows.target, transient=first - left - unsettled, **counts)
+
+    def _tenant_row(self, tenant: str, name: str) -> TenantRow:
+        first, left, unsettled = (
+            found[name].get(tenant, _CLEAN) for found in (self.first, self.left, self.unsettled))
+        rows = self.rows[name].get(tenant, _NONE)
+        return TenantRow(
+            tenant=bounded(tenant), entity=name, source_rows=rows.source, target_rows=rows.target,
+            transient=len(first.keys) - len(left.keys) - len(unsettled.keys), **left.counts,
+        )

@@ -1,0 +1,116 @@
+"""How a row becomes 64 bits.
+
+PostgreSQL's own hashes serve joins, where values that collide only cost time; here they would cost a verdict. So only
+those are used that see every bit of their type, a bigint goes in by halves, and every other type goes in as text. Each
+column's hash is the seed of the next one's: ``hash_record_extended`` adds them up, weighted, and a sum of such sums
+over rows no longer knows which value stood beside which key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+from typing_extensions import LiteralString
+
+COMMA = sql.SQL(", ")
+
+# By type: the hash of a value x, seeded by h, and what stands in for NULL (the mask tells them apart).
+_HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
+    "text": ("pg_catalog.hashtextextended({x}, {h})", "''"),
+    "uuid": ("pg_catalog.uuid_hash_extended({x}, {h})", "'00000000-0000-0000-0000-000000000000'"),
+    "smallint": ("pg_catalog.hashint4extended({x}, {h})", "0"),
+    "integer": ("pg_catalog.hashint4extended({x}, {h})", "0"),
+    # It folds the halves of a bigint into one: so the upper one goes in by itself as well.
+    "bigint": ("pg_catalog.hashint8extended({x} >> 32, pg_catalog.hashint8extended({x}, {h}))", "0"),
+    "boolean": ("pg_catalog.hashint4extended({x}::integer, {h})", "false"),
+}
+
+# Beside these: types of which equal values are written alike, as text of this server or of any other one.
+_WRITTEN_ALIKE = {
+    "numeric", "date", "timestamp without time zone", "timestamp with time zone", "time without time zone", "bytea",
+}
+
+# So many that a seed of 62 bits and a mask stay a bigint.
+_MASK_BITS = 61
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """The type of a mapped column, the same on both sides.
+
+    ``native_equality`` says that ``=`` on it is found in an empty search_path; ``name`` is the type's SQL name.
+    """
+
+    name: str
+    collatable: bool
+    native_equality: bool
+
+    @property
+    def one_spelling(self) -> bool:
+        """Whether equal values always have one digest. Of 0 and -0, or of 1 day and 24 hours, the texts differ."""
+        return self.name in _HASHES or self.name in _WRITTEN_ALIKE
+
+    def as_text(self, value: sql.Composable) -> sql.Composed:
+        """The value as text, compared byte by byte; of numerics 1.0 and 1.00 are one."""
+        text = sql.SQL("pg_catalog.trim_scale({})::text" if self.name == "numeric" else "({})::text")
+        return sql.SQL('{} COLLATE pg_catalog."C"').format(text.format(value))
+
+
+#: A column's identifier, and its type.
+Column = tuple[sql.Composable, ColumnType]
+
+
+@dataclass(frozen=True)
+class Digest:
+    """Rows as 64 bits: by the server's own hashes of values, or in a way that any server computes alike.
+
+    ``seed`` is drawn anew for every observation, so that two multisets that collide today do not tomorrow.
+    """
+
+    native: bool
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``native`` or ``portable``, as it stands in the record."""
+        return "native" if self.native else "portable"
+
+    def of(self, keys: Sequence[Column], values: Sequence[Column] = ()) -> sql.Composed:
+        """The expression: NULL when a key is NULL; a value may be, and that is not any other value."""
+        return self._chained(keys, values) if self.native else self._portable(keys, values)
+
+    def _chained(self, keys: Sequence[Column], values: Sequence[Column]) -> sql.Composed:
+        digest = sql.SQL("{}::bigint").format(sql.Literal(self.seed))
+        for start in range(0, len(values), _MASK_BITS):
+            nulls = [
+                sql.SQL(" + CASE WHEN {} IS NULL THEN {} ELSE 0 END").format(column, sql.Literal(1 << place))
+                for place, (column, _) in enumerate(values[start : start + _MASK_BITS])
+            ]
+            # Into the seed itself, so that rows without a NULL pay nothing for it; further ones by a hash in between.
+            if start:
+                digest = sql.SQL("pg_catalog.hashint4extended(0, {})").format(digest)
+            digest = sql.SQL("({}{})").format(digest, sql.SQL("").join(nulls))
+        for column, kind in keys:
+            digest = _hash(column, kind, digest)
+        for column, kind in values:
+            digest = _hash(column, kind, digest, nullable=True)
+        return digest
+
+    def _portable(self, keys: Sequence[Column], values: Sequence[Column]) -> sql.Composed:
+        texts = COMMA.join(kind.as_text(column) for column, kind in (*keys, *values))
+        salted = sql.SQL("pg_catalog.md5({} || ROW({})::text)").format(sql.Literal(str(self.seed)), texts)
+        null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(column) for column, _ in keys)
+        return sql.SQL(
+            "CASE WHEN NOT ({}) THEN ('x' || pg_catalog.substr({}, 1, 16))::bit(64)::bigint END"
+        ).format(null, salted)
+
+
+def _hash(column: sql.Composable, kind: ColumnType, seed: sql.Composed, *, nullable: bool = False) -> sql.Composed:
+    known = _HASHES.get(kind.name)
+    pattern, null = known or _HASHES["text"]
+    value: sql.Composable = column if known else kind.as_text(column)
+    if nullable:
+        value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(null))
+    return sql.SQL(pattern).format(x=value, h=seed)

@@ -1,0 +1,53 @@
+"""What a comparison asks of the databases, whether one holds both sides or each has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from orgrecon_pipeline.domain.evidence import Sample
+from orgrecon_pipeline.source.comparison import Snapshot
+from orgrecon_pipeline.source.digest import Digest
+from orgrecon_pipeline.source.drifting import Drift, Drifting
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+
+
+class Reader(Protocol):
+    """Reads both sides. All but :meth:`examine` and :meth:`close` need an open snapshot; every method raises
+    CannotDecide when it fails."""
+
+    digest: Digest
+
+    def examine(self) -> int:
+        """Hold the mapping against the databases; the number of tables that it reads."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Open a snapshot, of the same databases as before."""
+
+    def prove_eyes(self) -> None:
+        """Compare a built-in pair whose drift is known."""
+
+    def unchanged(self) -> None:
+        """Make sure that every table is still what the examination found."""
+
+    def declared(self) -> frozenset[str] | None:
+        """The declared universe; None without one."""
+
+    def fingerprints(self) -> dict[str, Fingerprints]:
+        """Each entity over all tenants."""
+
+    def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        """All drift, by key: of the tenants whose fingerprints differ, or of every one."""
+
+    def read_again(self, watched: Drift) -> Drift:
+        """What of the watched keys still drifts."""
+
+    def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
+        """Rows of an entity for the tenants given."""
+
+    def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
+        """Up to ``limit`` keys of each kind."""
+
+    def close(self) -> None:
+        """End all connections."""
