@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs import dev_demo
 from orgrecon_pipeline.defs.assets import day_assets
@@ -25,7 +26,7 @@ from orgrecon_pipeline.defs.resources import (
     SourceResource,
 )
 from orgrecon_pipeline.defs.schedules import every_utc_day
-from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
 from orgrecon_pipeline.notify.telling import LINK_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
@@ -51,7 +52,7 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     seconds = _sensor_seconds(environ)
     return dg.Definitions(
         assets=_with_code_references(_marked(environ, [*day_assets(partitions), drift_gate])),
-        jobs=[day_job(), gate_job(), render_days],
+        jobs=[day_job(_deadline_seconds(environ)), gate_job(), render_days],
         schedules=[every_utc_day],
         sensors=[
             *day_sensors(partitions, every_seconds=seconds,
@@ -59,6 +60,8 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
             *gate_sensors(every_seconds=seconds),
         ],
         resources=_resources(environ),
+        # For what is materialised without a job, by backfills above all: a process for each step would only cost time.
+        executor=dg.in_process_executor,
     )
 
 
@@ -109,6 +112,14 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
         "clock": clock,
         "notifier": notifier,
     }
+
+
+def _deadline_seconds(environ: Mapping[str, str]) -> float:
+    """The mapping's; a mapping that cannot be read is told by the runs, not by a code location that does not load."""
+    try:
+        return load_mapping(read_settings(environ).mapping_file, environ).scan.deadline_seconds
+    except OrgreconError:
+        return default_mapping().scan.deadline_seconds
 
 
 def _sensor_seconds(environ: Mapping[str, str]) -> int:

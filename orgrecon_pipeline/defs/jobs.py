@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orgrecon_pipeline.defs.gate_check import GATE_ASSET
+from orgrecon_pipeline.defs.runs import MAX_RUNTIME_TAG
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -14,19 +15,22 @@ if TYPE_CHECKING:
 JOB_NAME = "reconcile_day"
 GATE_JOB_NAME = "decide_gate"
 
-# A run that hangs holds its day for ever, and with it the queue; nothing that is meant to end takes this long.
-_MAX_RUNTIME_SECONDS = 3 * 60 * 60
+_HOUR = 60 * 60
 
 
-def day_job() -> UnresolvedAssetJobDefinition:
-    """All assets of a day and the gate, in one process: the heavy work is in the databases."""
+def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
+    """All assets of a day and the gate, in one process: the heavy work is in the databases.
+
+    A run that hangs holds its day for ever, and with it the queue. A comparison ends itself at its deadline
+    (``scan.deadline_seconds``), so that whatever takes twice as long, and an hour for all the rest, hangs.
+    """
     return dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.assets(
             "tenant_drift", "daily_summary", "rolling_window", "markdown_report", GATE_ASSET
         ),
         executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": str(_MAX_RUNTIME_SECONDS)},
+        tags={MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR)},
         description="Observe a UTC day (today), or render a past one again from its evidence; then decide the gate.",
     )
 
@@ -37,6 +41,6 @@ def gate_job() -> UnresolvedAssetJobDefinition:
         GATE_JOB_NAME,
         selection=dg.AssetSelection.assets(GATE_ASSET),
         executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": "600"},
+        tags={MAX_RUNTIME_TAG: "600"},
         description="Decide the gate again, where the evidence changed without a run of a day.",
     )

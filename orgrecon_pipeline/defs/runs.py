@@ -10,8 +10,12 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 PARTITION_TAG = "dagster/partition"
 
-# Beyond the job's own maximum: a run whose process died where nobody watches must not stop all that follow.
-_FORGOTTEN_SECONDS = 4 * 60 * 60
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+
+# Beyond the job's own maximum, an hour for the queue: a run whose process died where nobody watches must not stop all
+# that follow.
+_MAX_RUNTIME_SECONDS = 3 * 60 * 60
+_QUEUED_SECONDS = 60 * 60
 
 
 def is_running(
@@ -21,8 +25,13 @@ def is_running(
     tags = {PARTITION_TAG: partition} if partition else {}
     named: list[str | None] = [*jobs] or [None]
     filters = [dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), tags=tags, job_name=name) for name in named]
-    newest = time.time() - _FORGOTTEN_SECONDS  # Dagster's own clock stamps its runs
     return any(
-        record.create_timestamp.timestamp() > newest
-        for one in filters for record in instance.get_run_records(filters=one, limit=20)
+        not _is_forgotten(record) for one in filters for record in instance.get_run_records(filters=one, limit=20)
     )
+
+
+def _is_forgotten(record: dg.RunRecord) -> bool:
+    told = record.dagster_run.tags.get(MAX_RUNTIME_TAG, "")
+    longest = int(told) if told.isascii() and told.isdigit() else _MAX_RUNTIME_SECONDS
+    # Dagster's own clock stamps its runs.
+    return record.create_timestamp.timestamp() <= time.time() - longest - _QUEUED_SECONDS

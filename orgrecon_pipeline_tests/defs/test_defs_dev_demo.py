@@ -28,6 +28,14 @@ def test_the_demo_is_for_dagster_dev_without_any_configuration() -> None:
     assert source.demo_directory is None
 
 
+def test_a_demo_says_so_on_every_page() -> None:
+    for environ, said in ((DEV, True), ({}, False)):
+        specs = list(build_definitions(environ).resolve_all_asset_specs())
+        assert len(specs) == 5
+        assert {LOUD in str(spec.description) for spec in specs} == {said}
+        assert {bool(spec.kinds) and "demo_data" in spec.tags for spec in specs} == {said}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_dagster_dev_opens_in_a_clean_clone(tmp_path: Path, new_clone: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import graph_text
 import pytest
+from defs_world import MAPPING
 
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.domain.errors import UsageError
@@ -41,6 +42,21 @@ def test_the_start_date_decides_the_first_partition() -> None:
     partitions = definitions.resolve_job_def("reconcile_day").partitions_def
     assert partitions is not None
     assert partitions.get_first_partition_key() == "2026-11-01"
+
+
+def test_a_run_may_take_as_long_as_the_mapping_lets_it_and_some_more(tmp_path: Path) -> None:
+    (tmp_path / "orgrecon.yaml").write_text(
+        MAPPING.replace("deadline_seconds: 3600", "deadline_seconds: 7200"), encoding="utf-8")
+    (tmp_path / "none.yaml").write_text("version: 2", encoding="utf-8")
+    for mapping, seconds in (("orgrecon.yaml", 3 * 3600 + 7200), ("none.yaml", 3 * 3600)):
+        job = build_definitions({"ORGRECON_MAPPING": str(tmp_path / mapping)}).resolve_job_def("reconcile_day")
+        assert job.tags["dagster/max_runtime"] == str(seconds)
+
+
+def test_what_is_materialised_without_a_job_runs_in_one_process() -> None:
+    """A backfill's run would start a process for each asset."""
+    job = build_definitions({}).get_repository_def().get_implicit_global_asset_job_def()
+    assert job.executor_def.name == "in_process"
 
 
 def test_no_secret_is_in_the_configuration_of_a_resource() -> None:
