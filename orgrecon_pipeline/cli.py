@@ -6,6 +6,7 @@ and ``--help`` answer at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; every error is one line on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal of another encoding cannot show must not make a failure of a verdict.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app([a for a in arguments if a != "--debug"], prog_name="orgrecon", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -64,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = 141
     except OrgreconError as error:
         if debug:
-            raise
+            _show_traceback(error)
         terminal.say(str(error))
         code = error.exit_code
     except Exception as error:  # nobody but a developer wants the traceback
@@ -73,10 +78,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             terminal.say(f"{usage()} (see orgrecon --help)" if usage() else "name a command: see orgrecon --help")
             sys.exit(2)
         if debug:
-            raise
-        terminal.say(f"internal error ({type(error).__name__}), nothing was decided: run it again with --debug.")
+            _show_traceback(error)
+        terminal.say(f"internal error ({type(error).__name__}): run it again with --debug.")
         code = _BUG
     sys.exit(code or 0)
+
+
+def _show_traceback(error: BaseException) -> None:
+    from orgrecon_pipeline.operations.unforeseen import redacted_traceback
+
+    sys.stderr.write(redacted_traceback(error, os.environ))
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,7 +15,7 @@ from orgrecon_pipeline.defs.failures import EXIT_CODE
 from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.partitions import START_VARIABLE, start_date
-from orgrecon_pipeline.domain.errors import DayRefused, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.opening import open_work
 
@@ -84,7 +84,15 @@ def tell_gate(environ: Mapping[str, str]) -> str:
 
 
 def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
-    return dg.DagsterInstance.get() if environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    if not environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.ephemeral()
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:  # of Dagster, of its YAML, of its storage: their words may quote its settings
+        raise ConfigurationError(
+            f"DAGSTER_HOME names no Dagster instance that can be used ({type(error).__name__}): make the directory, "
+            "correct its dagster.yaml and storage, or unset it."
+        ) from None
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:

@@ -45,6 +45,8 @@ _MEANING = {
     "XX": "the server reports an internal error",
 }
 _QUOTED = ("42", "3F")
+# Where the server itself refuses permission, in a function or not: it names the table.
+_REFUSING = ("aclcheck_error", "get_row_security_policies")
 
 # libpq gives no SQLSTATE for a connection that was never made; its English words are all there is.
 _CONNECT = (
@@ -94,7 +96,8 @@ def cannot_read(error: psycopg.Error, doing: str) -> CannotDecide:
     if meaning is None:
         meaning = f"the server answered with SQLSTATE {state}" if state else "the connection was lost"
     # What a function says of itself (it has a context) can quote rows, whatever the class of its error.
-    words = error.diag.message_primary if state[:2] in _QUOTED and not error.diag.context else None
+    own_words = not error.diag.context or error.diag.source_function in _REFUSING
+    words = error.diag.message_primary if state[:2] in _QUOTED and own_words else None
     quoted = f" ({_one_line(words)})" if words else ""
     return CannotDecide(f"{doing}: {meaning}{quoted}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -16,6 +17,8 @@ SIDES = ("source", "target")
 
 # varchar is text with a limit: same values, same equality, same hash. No other pair is taken for equal.
 _SAME = {"character varying": "text"}
+# An extension's type that calls texts equal that are not. It is compared as text, like text of any collation.
+_CITEXT = re.compile(r"(?:.*\.)?citext", re.DOTALL)
 
 # LOCK TABLE takes these; a foreign table is read as it stands.
 _LOCKABLE = ("r", "p", "v")
@@ -182,7 +185,7 @@ def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
 
 def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
     rows = session.query(load_sql("types.sql"), "reading the types", {"oids": sorted(oids)})
-    names = {row["oid"]: str(row["name"]) for row in rows}
+    names = {row["oid"]: "text" if _CITEXT.fullmatch(row["name"]) else str(row["name"]) for row in rows}
     return {
         row["oid"]: ColumnType(
             _SAME.get(names[row["oid"]], names[row["oid"]]), row["collatable"], row["native_equality"]

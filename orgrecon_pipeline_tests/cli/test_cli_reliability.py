@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 import pytest
+from canary import ENCODED, PASSWORD, found_in, with_password
+from cli_process import run, run_in_turn, start
 
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.report.trail import verify_trail
@@ -30,20 +28,6 @@ def mapping(place: Path, scan: str = PATIENT) -> None:
 
     text = default_mapping().model_dump_json(by_alias=True, exclude={"scan"})
     (place / "orgrecon.yaml").write_text(text[:-1] + ",\n" + '"scan": ' + scan.split(":", 1)[1] + "}", "utf-8")
-
-
-def start(place: Path, *arguments: str, program: str = "", **environ: str) -> subprocess.Popen[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
-    main = "from orgrecon_pipeline.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", f"{program}\n{main}", *arguments], cwd=place, env={**clean, **environ}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def run(place: Path, *arguments: str, program: str = "", **environ: str) -> tuple[int, str, str]:
-    process = start(place, *arguments, program=program, **environ)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
 
 
 @pytest.fixture
@@ -130,6 +114,25 @@ def test_two_runs_of_one_day_and_one_that_is_killed(company: str, connect: Conne
     assert [record.verdict.value for record in verify_trail(reports(tmp_path)).records.values()] == ["PASS"]
 
 
+# What stands around the command.
+
+def test_what_stands_around_a_command_changes_no_exit_code(tmp_path: Path) -> None:
+    """A terminal that cannot show a letter, no standard output, a Dagster home that is none: no verdict turns."""
+    for encoding in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}):
+        code, out, err = run(tmp_path, "gate", **encoding)
+        assert (code, err) == (1, ""), err
+        assert "\\u" in out
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("storage: {postgres: {postgres_url: 'k4n4ry1'", encoding="utf-8")
+    homes = ("nowhere", str(tmp_path / "nowhere"), str(tmp_path / "home"))
+    for seen in run_in_turn(tmp_path, [
+        {"arguments": ["report", "--baseline", "--debug"], "environ": {"DAGSTER_HOME": home}} for home in homes
+    ]):
+        assert seen["code"] == 2, seen
+        assert "DAGSTER_HOME names no Dagster instance that can be used" in seen["err"].splitlines()[-1]
+    (tmp_path / "home" / "dagster.yaml").unlink()
+
+
 # Time zones.
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
@@ -163,52 +166,59 @@ def test_malformed_dates(
 
 # Secrets.
 
-CANARY = "p@ss:w/rd?%#'\"é"
-PIECES = [CANARY, quote(CANARY, safe=""), quote(CANARY), "p@ss", "p%40ss", "rd?%#", "rd%3F%25", "w/rd", "w%2Frd"]
-
-
-def secrets_in(*texts: str | bytes) -> list[str]:
-    told = b"\n".join(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text for text in texts)
-    return [piece for piece in PIECES if piece.encode() in told]
-
-
 def test_no_password_is_ever_told(company: str, connect: Connect, tmp_path: Path) -> None:
-    admin, hidden = connect(company), quote(CANARY, safe="")
-    right = company.replace("postgresql://postgres@", f"postgresql://postgres:{hidden}@")
-    cases = {
-        "all is well": (right, 0, "", ()),
-        "nobody listens": (f"postgresql://u:{hidden}@127.0.0.1:1/orgs", 3, "", ()),
-        "no such host": (f"postgresql://u:{hidden}@no-such-host.invalid/orgs", 3, "", ("--debug",)),
-        "no such database": (right.replace("/test_", "/nothing_"), 3, "", ()),
-        "not encoded": (f"postgresql://u:{CANARY}@127.0.0.1:1/orgs", 2, "", ()),
-        "not encoded, and debugged": (f"postgresql://u:{CANARY}@127.0.0.1:1/orgs", 1, "", ("--debug",)),
-        "an unknown parameter": (f"{right}&passwd={hidden}", 2, "", ()),
-        "no URL at all": (f"host=x password='{CANARY}'", 2, "", ()),
-        "a chained bug": (right, 3, (
-            "import os, orgrecon_pipeline.source.compare as c\n"
-            "def fail(*a, **k):\n"
-            "    try: raise ValueError(os.environ['DATABASE_URL'])\n"
-            "    except ValueError as e: raise RuntimeError(os.environ['DATABASE_URL']) from e\n"
-            "c.prove_eyes = fail"), ()),
-        "a killed session": (right, 3, (
-            "import os, psycopg, orgrecon_pipeline.source.compare as c\n"
-            "def fail(*a, **k):\n"
-            "    with psycopg.connect(os.environ['DATABASE_URL'], autocommit=True) as x:\n"
-            "        x.execute(\"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \"\n"
-            "                  \"application_name = 'orgrecon'  AND datname = current_database()\")\n"
-            "c.prove_eyes = fail"), ()),
-        "hidden rows": (right.replace("postgres:", "canary_reader:"), 3, "", ()),
-    }
+    """In no failure, with and without tracebacks, in no file, Dagster's storages and the metrics included."""
+    admin = connect(company)
     admin.execute("DO $$ BEGIN CREATE ROLE canary_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO canary_reader")
     admin.execute("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
-    for name, (dsn, expected, program, more) in cases.items():
-        code, out, err = run(tmp_path, "report", *more, program=program, DATABASE_URL=dsn)
-        assert code == expected, (name, code, err)
-        assert secrets_in(out, err) == [], name
-        if not more:
-            assert "Traceback" not in err, (name, err)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".db", ".md"}
-    assert secrets_in(*(path.read_bytes() for path in files)) == []
-    assert secrets_in(f"x{CANARY}x") != [], "it has to be found where it is"
+    nowhere = f"postgresql://u:{ENCODED}@127.0.0.1:1/orgs"
+    right = with_password({"": company})[""]
+    cases: dict[str, tuple[int, dict[str, str]]] = {
+        "all is well": (0, {}),
+        "nobody listens": (3, {"DATABASE_URL": nowhere}),
+        "no such host": (3, {"DATABASE_URL": f"postgresql://u:{ENCODED}@no-such-host.invalid/orgs"}),
+        "no such database": (3, {"DATABASE_URL": right.replace("/test_", "/nothing_")}),
+        "not encoded": (2, {"DATABASE_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/orgs"}),
+        "an unknown parameter": (2, {"DATABASE_URL": f"{right}&passwd={ENCODED}"}),
+        "a value that is none": (2, {"DATABASE_URL": f"{right}&sslmode={ENCODED}"}),
+        "a number that is none": (2, {"DATABASE_URL": f"{right}&connect_timeout={ENCODED}"}),
+        "a setting that is none": (3, {"DATABASE_URL": f"{right}&options=-c%20work_mem%3D{ENCODED}"}),
+        "no URL at all": (2, {"DATABASE_URL": f"host=x password='{PASSWORD}'"}),
+        "a killed session": (3, {"ended": "source.one_database.prove_eyes"}),
+        "hidden rows": (3, {"DATABASE_URL": right.replace("postgres:", "canary_reader:")}),
+        "a bug in the comparison": (3, {"bug": "source.one_database.prove_eyes"}),
+        "a bug in the report": (3, {"bug": "operations.publish.write_report"}),
+        "a bug in the command": (3, {"bug": "operations.report_day.check_writable"}),
+        "a ledger that nobody serves": (2, {"ORGRECON_LEDGER_URL": nowhere}),
+        "a ledger's URL that is none": (2, {"ORGRECON_LEDGER_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/l"}),
+        "a ledger's parameter": (2, {"ORGRECON_LEDGER_URL": f"{right}&connect_timeout={ENCODED}"}),
+        "a bug in the ledger": (3, {"bug": "ledger.appending.append", "variable": "ORGRECON_LEDGER_URL",
+                                    "ORGRECON_LEDGER_URL": right}),
+    }
+    home = tmp_path / "dagster"
+    home.mkdir()
+    asked: dict[tuple[str, bool], Any] = {
+        (name, debugged): {
+            "arguments": ["report", *(["--debug"] if debugged else [])],
+            "environ": {"DATABASE_URL": right, "DAGSTER_HOME": str(home),
+                        **{k: v for k, v in how.items() if k.isupper()}},
+            **{k: v for k, v in how.items() if k.islower()},
+        }
+        for name, (code, how) in cases.items()
+        for debugged in ((False, True) if code == 2 or "bug" in how else (False,))  # the others raise nothing
+    }
+    told = dict(zip(asked, run_in_turn(tmp_path, asked.values()), strict=True))
+    for (name, debugged), seen in told.items():
+        assert seen["code"] == cases[name][0], (name, debugged, seen)
+        assert ("Traceback" in seen["err"]) <= debugged, (name, seen)
+    told_of_a_bug = told["a bug in the command", True]["err"]
+    for words in ("ValueError: …", "The above exception was the direct cause", "RuntimeError: '…'", "report_day.py"):
+        assert words in told_of_a_bug, "the chain of causes is there for a developer, what the environment hides is not"
+    assert (home / "history" / "runs.db").exists()
+    assert run(tmp_path, "metrics", "--textfile", str(tmp_path / "orgrecon.prom"))[0] == 0
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} >= {".db", ".md", ".prom"}
+    (tmp_path / "told").write_text(f"x{PASSWORD}x", encoding="utf-8")
+    assert list(found_in(tmp_path)) == [str(tmp_path / "told")], "it has to be found where it is"
+    (tmp_path / "told").unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -13,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from cli_process import run as run_command
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import seed
@@ -37,13 +37,9 @@ report: {breakdown_limit: 2, sample_keys: 3, sample_values: true}
 
 
 def orgrecon(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would, with nothing in the environment but what is given."""
-    ours = ("ORGRECON", "DAGSTER", "DATABASE")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return subprocess.run(
-        [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=cwd, env={**clean, **environ}, text=True,
-        capture_output=True, timeout=120, check=False,
-    )
+    """Run the command as a person would."""
+    code, out, err = run_command(cwd, *arguments, **environ)
+    return subprocess.CompletedProcess(arguments, code, out, err)
 
 
 def counted(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], key: int) -> dict[str, dict[str, int]]:

@@ -8,16 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from canary import ENCODED, PASSWORD, found_in
 from defs_processes import graphql, webserver
 from defs_world import World
-
-PASSWORD = "k4n4ry1p@ss:w/rd?%#'\"ék4n4ry2"
-ENCODED = quote(PASSWORD, safe="")
 
 # Each DSN fails in its own place, but for the last: the embedded server takes any password.
 FAILING = {
@@ -31,26 +27,6 @@ FAILING = {
     "in the query": f"postgresql://u@127.0.0.1:1/d?password={ENCODED}",
     "a port that is none": f"postgresql://u@127.0.0.1:{ENCODED}/d",
 }
-
-
-def found_in(directory: Path) -> Iterator[str]:
-    """Every place below a directory that holds a part of the password: files, and whatever SQLite compressed."""
-    needles = [b"k4n4ry1", b"k4n4ry2"]
-    for path in directory.rglob("*"):
-        if not path.is_file():
-            continue
-        content = path.read_bytes()
-        if any(needle in content for needle in needles):
-            yield str(path)
-        if content[:15] == b"SQLite format 3":
-            with contextlib.closing(sqlite3.connect(path)) as database:
-                for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    for row in database.execute(f'SELECT * FROM "{table}"'):
-                        for cell in row:
-                            if isinstance(cell, bytes):
-                                with contextlib.suppress(zlib.error):
-                                    if any(needle in zlib.decompress(cell) for needle in needles):
-                                        yield f"{path}: {table}"
 
 
 # Through Dagster without what the command line checks before, and with every traceback.

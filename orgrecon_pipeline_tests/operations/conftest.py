@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from canary import found_in, told_in
 from operations_patient import Patient
 from operations_site import Site, site_of
+
+
+@pytest.fixture(autouse=True)
+def _no_password_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever happened: the observer's password is in no ledger, no report and no log."""
+    yield
+    assert list(found_in(tmp_path)) == []
+    assert told_in(caplog.text) == []
 
 
 @pytest.fixture

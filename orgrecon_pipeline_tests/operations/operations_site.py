@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from canary import with_password
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import seed
@@ -61,5 +62,5 @@ def site_of(admin: psycopg.Connection[Any], dsn: str, place: Path, *, tenants: i
     )
     admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # the role is the cluster's, and outlives a test
     admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-    reading = dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")
+    reading = with_password({"": dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")})[""]
     return Site(admin, reading, open_ledger(f"sqlite:///{place / 'ledger.db'}"), place)

@@ -69,6 +69,43 @@ def test_values_that_the_collation_calls_equal(loose: Site, source: str, target:
     assert exact.entities["org_units"].mismatched == 1
 
 
+@pytest.mark.parametrize(("column", "kinds"), [
+    ("name", {"mismatched": 1}), ("tenant_id", {"missing": 1, "unexpected": 1}),
+])
+def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, int]) -> None:
+    """Its ``=`` does not see case. The server's package may have no extensions."""
+    try:
+        loose.run("CREATE EXTENSION citext WITH SCHEMA public")
+    except psycopg.Error as error:
+        pytest.skip(f"this PostgreSQL has no citext: {error}")
+    tables = ("teams",) if column == "name" else ("teams", "team_members", "org_units", "org_unit_memberships")
+    for table in tables:  # beside it text stays text: they are no two types
+        loose.run(f"ALTER TABLE public.{table} ALTER {column} TYPE public.citext")
+    before = loose.observe()
+    assert before.verdict is Verdict.PASS, before.reason
+    loose.run("INSERT INTO public.teams SELECT tenant_id, 998, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
+              "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT "
+              f"{'upper(tenant_id)' if column == 'tenant_id' else 'tenant_id'}, 998, 'team', "
+              f"{'$$X$$' if column == 'name' else '$$x$$'} FROM public.teams ORDER BY tenant_id LIMIT 1")
+    units = loose.observe().entities["org_units"]
+    assert {kind: n for kind, n in units.model_dump().items() if kind in kinds} == kinds, units
+
+
+@pytest.mark.parametrize(("made", "source", "target"), [
+    ("jsonb", '{"a": {"b": 1}, "c": 2}', '{"a": {"b": 1, "c": 2}}'), ("jsonb", "[[1], 2]", "[[1, 2]]"),
+    ("integer[]", "{1,2,3,4}", "{{1,2},{3,4}}"), ("integer[]", "{1,2}", "[0:1]={1,2}"),
+    ("text[]", "{a,NULL}", '{a,"NULL"}'),
+])
+def test_values_that_a_hash_of_the_server_calls_equal(site: Site, made: str, source: str, target: str) -> None:
+    """PostgreSQL's hash of jsonb does not see where an object ends, nor that of an array its shape."""
+    for table in ("teams", "org_units"):
+        site.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING '{source}'::{made}")
+    assert site.observe().verdict is Verdict.PASS
+    site.run(f"UPDATE public.org_units SET name = '{target}' WHERE {ITS_UNIT}")
+    after = site.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+
+
 def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
     """A row that v2.3 holds under the tenant in capitals is missing in one tenant and unexpected in another."""
     before = loose.observe()

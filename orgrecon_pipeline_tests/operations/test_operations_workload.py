@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from operations_site import Site, quick
+from canary import ENCODED
+from operations_site import READER, Site, quick
 
 from orgrecon_pipeline.demo.drift import Drift
 from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
@@ -55,7 +56,7 @@ class Count:
 def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_every: int = 0) -> tuple[Count, int]:
     """Observe while it is written, and once more when all is written; returns what was lost in all."""
     count = Count()
-    admin_dsn = site.dsn.replace("orgrecon_reader@", "postgres@")
+    admin_dsn = site.dsn.replace(f"{READER}:{ENCODED}@", "postgres@")
     with DualWriter(admin_dsn, settings) as writer:
         for number in range(observations):
             if lose_every and number % lose_every == lose_every - 1:
