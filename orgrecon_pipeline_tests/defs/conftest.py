@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
+from defs_host import DEPLOYED, Host
 from defs_processes import INSTANCE
 from defs_world import World, environment
 
@@ -57,6 +59,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(made))
     return made
+
+
+@pytest.fixture
+def host(world: World, new_database: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The world of a company, and Dagster as it is deployed on a host, with eager sensors."""
+    shutil.copy(DEPLOYED, home / "dagster.yaml")
+    first = datetime.now(timezone.utc).date() - timedelta(days=40)
+    world.environ |= {
+        "DAGSTER_HOME": str(home), "ORGRECON_SENSOR_SECONDS": "2", "ORGRECON_START_DATE": str(first),
+        "DAGSTER_PG_URL": new_database().replace("postgresql://", "postgresql+psycopg2://"),
+    }
+    for name in ("DAGSTER_PG_URL", "ORGRECON_START_DATE"):
+        monkeypatch.setenv(name, world.environ[name])
+    return Host(world, home)
 
 
 @pytest.fixture
