@@ -16,6 +16,7 @@ from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.drilldown import drill_down, read_samples
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint, refuse_null_keys
 from orgrecon_pipeline.source.joined import join_sides
+from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, unchanged
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Session
@@ -43,6 +44,7 @@ class OneDatabase:
 
     def examine(self) -> int:
         self._examined = examine(self._session, self._mapping)
+        refuse_unlockable(self._session, self._examined)
         self._statements = {
             name: EntityStatements(name, entity, self._examined.types[name], self.digest)
             for name, entity in self._mapping.entities.items()

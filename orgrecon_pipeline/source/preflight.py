@@ -21,7 +21,7 @@ _SAME = {"character varying": "text"}
 _CITEXT = re.compile(r"(?:.*\.)?citext", re.DOTALL)
 
 # LOCK TABLE takes these; a foreign table is read as it stands.
-_LOCKABLE = ("r", "p", "v")
+LOCKABLE = ("r", "p", "v")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Examined:
     @property
     def lockable(self) -> tuple[sql.Identifier, ...]:
         """What is locked before the snapshot. Tables behind a view are locked through it."""
-        return tuple(t.identifier for t in self.tables if t.kind in _LOCKABLE and t.may_select)
+        return tuple(t.identifier for t in self.tables if t.kind in LOCKABLE and t.may_select)
 
 
 def examine(session: Session, mapping: Mapping) -> Examined:
