@@ -31,6 +31,7 @@ from orgrecon_pipeline.report.read import read_report
 
 GROUP = "org_v23_reconciliation"
 OWNERS = ["team:platform"]
+_WORST = 20  # tenants that are shown on a page of Dagster; the report has more
 progress_log = logging.getLogger("orgrecon.progress")
 
 
@@ -87,9 +88,9 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                 if secured.note:
                     progress(secured.note)
                 seen = secured.observation
-                table = work.ledger.tenant_drift(seen.id)
+                worst = work.ledger.breakdown(seen.id, _WORST)
                 done.append(Done(
-                    day, describe.observation(seen, table, secured.note), seen.id, seen.verdict.decided,
+                    day, describe.observation(seen, worst, secured.note), seen.id, seen.verdict.decided,
                     {"verdict": seen.verdict.value, "reason": seen.reason},
                 ))
         return finished(context, "observation_complete", done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from orgrecon_pipeline.domain.errors import DayRefused
-from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.evidence import Observation, TenantRow
 from orgrecon_pipeline.domain.gate import Judgement, WindowRow
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import GateAnswer
@@ -32,8 +32,9 @@ def decided(work: Context, day: date) -> Observation:
     return observation
 
 
-def observation(seen: Observation, tenant_drift: pd.DataFrame, note: str) -> Metadata:
-    """Of ``tenant_drift``: the verdict, figures that plot over time, and how it was compared."""
+def observation(seen: Observation, worst: Sequence[TenantRow], note: str) -> Metadata:
+    """Of ``tenant_drift``: the verdict, figures that plot over time, the tenants that drift most, and how it was
+    compared. ``worst`` has the most drift first, and may go on with tenants that have none."""
     figures = {
         "tenants_scanned": seen.tenants_scanned,
         "tenants_with_drift": seen.tenants_with_drift,
@@ -41,13 +42,14 @@ def observation(seen: Observation, tenant_drift: pd.DataFrame, note: str) -> Met
         "seconds": seen.compared.get("seconds"),
         **seen.drift_by_kind(),
     }
+    drifting = [row.model_dump() for row in worst if row.drift]
     return {
         "verdict": seen.verdict.value,
         "provenance": seen.provenance.value,
         "reason": seen.reason,
         **({"note": note} if note else {}),
         **_known(figures),
-        "worst_tenants": _table(tenant_drift.head(20)),
+        **({"worst_tenants": _table(pd.DataFrame(drifting))} if drifting else {}),
         "compared": dg.JsonMetadataValue(seen.compared),
     }
 

@@ -53,6 +53,9 @@ def test_a_day_that_drifts_is_failed_by_its_checks_and_reported_all_the_same(
     assert verdict(world, DAY) is Verdict.FAIL
     [summary] = result.asset_materializations_for_node("daily_summary")
     assert (summary.metadata["missing"].value, summary.metadata["drift"].value) == (1, 1)
+    [drift] = result.asset_materializations_for_node("tenant_drift")
+    [worst] = drift.metadata["worst_tenants"].records  # not those whose names come first
+    assert worst.data["missing"] == 1
 
 
 def test_a_day_that_cannot_be_decided_is_reported_too(world: World, instance: dg.DagsterInstance) -> None:
