@@ -36,6 +36,7 @@ class Crew:
         """
         self._leader, self._hire, self._size = leader, hire, size
         self._lock: tuple[sql.Identifier, ...] = ()
+        self._place: tuple[str, ...] = ()
         self._inspect: Task[None] = lambda session: None
 
     @contextmanager
@@ -48,7 +49,9 @@ class Crew:
         """
         self._lock, self._inspect = lock, inspect
         with self._leader.transaction(lock):
-            yield self._leader.identify()
+            identity = self._leader.identify()
+            self._place = identity.place
+            yield identity
 
     def run(self, tasks: Sequence[Task[Result]]) -> list[Result]:
         """The results, in the order of the tasks.
@@ -71,7 +74,9 @@ class Crew:
             session = self._hire()
             try:
                 with session.transaction(self._lock, snapshot=exported):
-                    share.work(session, self._inspect)
+                    # Another server can know a snapshot of that name.
+                    if session.identify().place == self._place:
+                        share.work(session, self._inspect)
             finally:
                 session.close()
 

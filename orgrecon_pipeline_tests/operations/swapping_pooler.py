@@ -16,7 +16,10 @@ _IDLE = b"I"
 
 @contextmanager
 def swapping_pooler(first: str, second: str, *, after: int) -> Iterator[str]:
-    """The DSN of a pooler before two databases, which swaps them after so many transactions of each client."""
+    """The DSN of a pooler before two databases, which swaps them after so many transactions of each client.
+
+    With ``after=0`` each client stays where it is led: the first to the first, all others to the second.
+    """
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         threading.Thread(target=_serve, args=(listening, first, second, after), daemon=True).start()
         user, database = urlsplit(first).username, unquote(urlsplit(first).path[1:])
@@ -28,6 +31,7 @@ def _serve(listening: socket.socket, first: str, second: str, after: int) -> Non
         while True:
             client, _ = listening.accept()
             threading.Thread(target=_pool, args=(client, first, second, after), daemon=True).start()
+            first = first if after else second
 
 
 def _pool(client: socket.socket, first: str, second: str, after: int) -> None:

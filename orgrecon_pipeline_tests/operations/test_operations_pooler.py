@@ -42,6 +42,24 @@ def test_a_pooler_that_swaps_databases(
         assert replace(site, dsn=pooled).observe().verdict is Verdict.FAIL, "a pooler that does not is none of it"
 
 
+def test_a_balancer_that_leads_other_connections_to_another_database(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """The workers that would share the reading know no such snapshot there: nothing of it is taken for this one's."""
+    other = new_database(template)
+    clean = site_of(connect(other), other, tmp_path / "other")
+    before = site.observe()
+    site.run(A_LOSS)
+    site.mapping = quick(workers=4)
+    with swapping_pooler(site.dsn, clean.dsn, after=0) as pooled:
+        seen = replace(site, dsn=pooled).observe()
+        assert (seen.verdict, seen.entities["org_unit_memberships"].unexpected) == (Verdict.FAIL, 1), seen.reason
+        assert seen.entities["org_units"] == before.entities["org_units"]
+        elsewhere = replace(site, dsn=pooled).observe()  # by now it is led to the other one from the start
+    assert elsewhere.verdict is Verdict.INCONCLUSIVE
+    assert "orgrecon accept-source" in elsewhere.reason
+
+
 def test_a_pooler_that_swaps_a_primary_for_its_standby(template_sql: str, tmp_path: Path) -> None:
     """Both have one system identifier. The standby has not seen the loss: read there again, it would seem gone."""
     with (
