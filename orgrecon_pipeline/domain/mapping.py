@@ -168,6 +168,7 @@ class ScanSettings(_Strict):
     lock_timeout_seconds: PositiveSeconds = 5.0
     deadline_seconds: PositiveSeconds = 3600.0
     workers: Annotated[int, Field(ge=1, le=32)] = 2
+    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     max_replica_lag_seconds: PositiveSeconds = 60.0
     heartbeat: Heartbeat | None = None
 

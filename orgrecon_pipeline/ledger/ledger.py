@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Subject
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
-from orgrecon_pipeline.ledger import acknowledging, appending, covering, evidence, observing, telling, tenants
+from orgrecon_pipeline.ledger import acknowledging, appending, covering, evidence, observing, sharding, telling, tenants
 from orgrecon_pipeline.ledger.acknowledging import Acknowledgement
 from orgrecon_pipeline.ledger.locking import day_lock, telling_lock
 from orgrecon_pipeline.ledger.store import Store
@@ -180,3 +180,11 @@ class Ledger:
             EvidenceNotKept: when the lock cannot be made.
         """
         return telling_lock(self._store)
+
+    def keep_shard(self, observation_id: str, name: str, exact: bool, found: dict[str, Any]) -> None:
+        """Keep what an attempt found in one shard while others failed; ``found`` holds JSON values."""
+        sharding.keep_shard(self._store, observation_id, name, exact, found)
+
+    def shards(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
+        """What an attempt found in single shards while others failed, by shard."""
+        return sharding.shards(self._store, observation_id, exact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Oldest first; the last one is what this version reads and writes. A test holds them against the migrations.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 #: What only reads (gate, exporter) is content with these: the later ones added nothing that it looks at, and a ledger

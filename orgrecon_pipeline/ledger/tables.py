@@ -177,3 +177,14 @@ told = Table(
     CheckConstraint("state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED')", name="state"),
     Index(None, "channel", "topic"),
 )
+
+#: What an attempt found in single shards while others failed, for the next attempt of the day. ``found`` is JSON.
+shard = Table(
+    "orgrecon_shard", metadata,
+    Column("observation_id", _NAME, ForeignKey(observation.c.id), primary_key=True),
+    Column("shard", _NAME, primary_key=True),
+    Column("exact", Integer, nullable=False),
+    Column("found", Text, nullable=False),
+    CheckConstraint("exact IN (0, 1)", name="exact"),
+    sqlite_with_rowid=False,
+)

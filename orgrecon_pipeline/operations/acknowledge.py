@@ -6,8 +6,8 @@ from datetime import date
 
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
-from orgrecon_pipeline.operations.admission import pinned_source
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.pins import Pins, pinned_databases, pins_of
 
 _MIN_REASON = 5
 
@@ -32,21 +32,24 @@ def acknowledge_coverage(context: Context, reason: str, day: date | None = None)
     return list(dict.fromkeys(name for named in names.values() for name in named))
 
 
-def accept_source(context: Context, reason: str) -> dict[str, str]:
-    """Accept the database that the latest observation was refused for; returns its identity.
+def accept_source(context: Context, reason: str) -> Pins:
+    """Accept the databases that the latest observation was refused for; returns those that are new.
 
     Raises:
-        UsageError: when the latest observation read the known database, or no reason is given.
+        UsageError: when the latest observation read the known databases, or no reason is given.
     """
     latest = _latest(context, completed_only=False)
-    source = latest.compared.get("source") if latest else None
-    if not latest or not source:
+    read = pins_of(latest.compared) if latest else {}
+    if not latest or not read:
         raise UsageError("no observation has read a database yet: run orgrecon report first.")
-    identity = {key: str(source[key]) for key in ("system_identifier", "database")}
-    if identity == pinned_source(context):
+    known = pinned_databases(context)
+    moved = {label: pin for label, pin in read.items() if known.get(label) != pin}
+    if not moved:
         raise UsageError("the latest observation read the known database: there is nothing to accept.")
-    context.ledger.acknowledge("source", _reason(reason), latest.id, identity, context.clock.now())
-    return identity
+    # Of shards that did not answer the old ones stay.
+    details = {"databases": {**known, **read}}
+    context.ledger.acknowledge("source", _reason(reason), latest.id, details, context.clock.now())
+    return moved
 
 
 def _latest(context: Context, *, completed_only: bool) -> Observation | None:

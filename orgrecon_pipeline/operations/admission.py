@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused
-from orgrecon_pipeline.domain.evidence import Observation, Provenance
+from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.pins import by_shard, named, pinned_databases, pins_of
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.session import Identity
 
-_PINNED = ("system_identifier", "database")
-
 
 class Admission:
-    """Called once with the identity of the database; refuses by raising."""
+    """Asked once for every shard, inside its snapshot; refuses by raising."""
 
     #: What the observation's coverage is held against: None for all that is known by now.
     as_of: datetime | None = None
 
     def __init__(self, context: Context, day: date, asked_at: datetime) -> None:
         self.context, self.day, self.asked_at = context, day, asked_at
-        self.identity: Identity | None = None
+        self._snapshots: dict[str, Snapshot] = {}
 
-    def __call__(self, snapshot: Snapshot) -> None:
-        """Admit the database, or not.
+    def admit(self, shard: str, snapshot: Snapshot) -> None:
+        """Admit the databases of a shard, or not.
 
         Raises:
-            DayRefused: when it shows another day: nothing is to be written.
+            DayRefused: when one shows another day: nothing is to be written.
             CannotDecide: when it is the wrong one, or too far behind.
         """
-        self.identity = identity = snapshot.source
-        self._check_day(identity)
-        pinned = None if self.provenance is Provenance.SIMULATED else pinned_source(self.context, self.as_of)
-        if pinned is not None and pinned != _pin(identity):
-            raise CannotDecide(
-                f"this is database {_named(_pin(identity))}, and the evidence so far is of {_named(pinned)}: "
-                "if it was moved on purpose, run orgrecon accept-source"
-            )
+        self._snapshots[shard] = snapshot
+        self._check_day(snapshot.source)
+        if snapshot.target is not snapshot.source:
+            self._check_day(snapshot.target)
+        if self.provenance is Provenance.SIMULATED:
+            return
+        pinned = pinned_databases(self.context, self.as_of)
+        for label, pin in pins_of(by_shard({shard: snapshot.as_json_value()})).items():
+            if label in pinned and pinned[label] != pin:
+                raise CannotDecide(
+                    f"{label}: this is database {named(pin)}, and the evidence so far is of {named(pinned[label])}: "
+                    "if it was moved on purpose, run orgrecon accept-source"
+                )
+
+    def databases(self) -> dict[str, Any]:
+        """What the record says of the databases that were asked so far."""
+        return by_shard({shard: snapshot.as_json_value() for shard, snapshot in self._snapshots.items()})
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whose snapshot was the first; None where no database answered."""
+        sources = (snapshot.source for snapshot in self._snapshots.values())
+        return min(sources, key=lambda identity: identity.observed_at, default=None)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether one of the databases is marked as simulated."""
+        return any(both.source.simulated or both.target.simulated for both in self._snapshots.values())
 
     @property
     def mapping(self) -> Mapping:
@@ -69,20 +89,22 @@ class LiveAdmission(Admission):
 
     @property
     def provenance(self) -> Provenance:
-        simulated = self.identity.simulated if self.identity else self.context.clock.injected
+        simulated = self.simulated if self._snapshots else self.context.clock.injected
         return Provenance.SIMULATED if simulated else Provenance.LIVE
 
     @property
     def observed_at(self) -> datetime:
         """The database's clock at the snapshot; the client's where no database answered, or for a simulation."""
-        if self.identity is None or (self.context.clock.injected and self.identity.simulated):
-            return self.asked_at
-        return self.identity.observed_at
+        return self._moment(self.identity) if self.identity else self.asked_at
+
+    def _moment(self, identity: Identity) -> datetime:
+        return self.asked_at if self.context.clock.injected and identity.simulated else identity.observed_at
 
     def _check_day(self, identity: Identity) -> None:
-        if utc_day(self.observed_at) != self.day:
+        moment = self._moment(identity)
+        if utc_day(moment) != self.day:
             raise DayRefused(
-                f"{self.day} was asked for, but the database's clock shows {instant_text(self.observed_at)} UTC: "
+                f"{self.day} was asked for, but the database's clock shows {instant_text(moment)} UTC: "
                 f"nothing was written (this machine's clock: {instant_text(self.context.clock.now())})."
             )
         if lag := identity.lag(self.mapping.scan.max_replica_lag_seconds):
@@ -109,7 +131,7 @@ class RestoredAdmission(Admission):
 
     @property
     def provenance(self) -> Provenance:
-        return Provenance.SIMULATED if self.identity and self.identity.simulated else Provenance.RESTORED
+        return Provenance.SIMULATED if self.simulated else Provenance.RESTORED
 
     @property
     def observed_at(self) -> datetime:
@@ -146,52 +168,3 @@ class RestoredAdmission(Admission):
                 f"the server was restored to {instant_text(replayed_at)} UTC (pg_last_xact_replay_timestamp), which is "
                 f"not {self.day}: nothing was written."
             )
-
-
-def pinned_source(context: Context, as_of: datetime | None = None) -> dict[str, str] | None:
-    """The database that live evidence has to come from; None before the first decided live observation.
-
-    With ``as_of`` the one of that moment, where it is known: a day before a move is restored from the old database.
-
-    Each decided observation was held against the pin, so the latest one has it too: a ledger that was rebuilt from
-    the trail, which holds no acknowledgements, pins what was accepted last.
-    """
-    accepted = context.ledger.acknowledgements("source")
-    if as_of is not None and accepted and as_of < accepted[-1].recorded_at:
-        return _pinned_at(context, as_of)
-    if accepted:
-        return {key: str(accepted[-1].details[key]) for key in _PINNED}
-    latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
-    if latest is None or (pin := _pin_of(latest)):
-        return pin if latest else None
-    # Of observations that decide no day a trail says not enough: the latest day that does then.
-    for day in reversed(context.ledger.days()):
-        for seen in reversed(context.ledger.observations(day)):
-            if seen.provenance is Provenance.LIVE and seen.verdict.decided and (pin := _pin_of(seen)):
-                return pin
-    return None
-
-
-def _pinned_at(context: Context, moment: datetime) -> dict[str, str] | None:
-    """The pin as it was before the latest move: accepted by then, or that of the observations around that moment."""
-    for earlier in reversed(context.ledger.acknowledgements("source")):
-        if earlier.recorded_at <= moment:
-            return {key: str(earlier.details[key]) for key in _PINNED}
-    around = (context.ledger.latest((Provenance.LIVE,), decided_only=True, until=moment),
-              context.ledger.first((Provenance.LIVE,), decided_only=True))
-    return next((pin for seen in around if seen and (pin := _pin_of(seen))), None)
-
-
-def _pin_of(observation: Observation) -> dict[str, str] | None:
-    source = observation.compared.get("source")
-    if not isinstance(source, dict) or not all(source.get(key) for key in _PINNED):
-        return None
-    return {key: str(source[key]) for key in _PINNED}
-
-
-def _pin(identity: Identity) -> dict[str, str]:
-    return {"system_identifier": identity.system_identifier, "database": identity.database}
-
-
-def _named(pin: dict[str, str]) -> str:
-    return f"{pin['database']!a} on server {pin['system_identifier']}"

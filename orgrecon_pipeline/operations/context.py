@@ -10,10 +10,13 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
-from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.dsn import Dsn, Place, Places
 
 SOURCE_VARIABLE = "DATABASE_URL"
 TARGET_VARIABLE = "ORGRECON_TARGET_DATABASE_URL"
+
+#: The name of the one shard of a mapping without shards.
+ONLY = ""
 
 
 @dataclass(frozen=True)
@@ -26,30 +29,39 @@ class Context:
     clock: Clock = field(default_factory=Clock)
     environ: AnyMapping[str, str] = field(default_factory=dict, repr=False)
 
-    def dsn(self, variable: str = SOURCE_VARIABLE) -> Dsn:
-        """The database of an environment variable.
+    def places(self) -> dict[str, Places]:
+        """Where the sides are, by shard; :data:`ONLY` names the one of a mapping without shards.
 
         Raises:
-            ConfigurationError: when it is not set, or is no Postgres URL, or is not all that is to be compared.
+            ConfigurationError: when an environment variable is not set, or is no Postgres URL.
         """
-        return one_database(self.mapping, self.environ, variable)
+        return places_of(self.mapping, self.environ)
 
 
-def one_database(mapping: Mapping, environ: AnyMapping[str, str], variable: str = SOURCE_VARIABLE) -> Dsn:
-    """The database that holds both models.
+def places_of(mapping: Mapping, environ: AnyMapping[str, str]) -> dict[str, Places]:
+    """Where the sides of a mapping are, by shard.
 
     Raises:
-        ConfigurationError: when the environment names none, or when there are more: comparing a part and calling it
-            the whole would be a false PASS.
+        ConfigurationError: when an environment variable is not set, or is no Postgres URL; or one is set that the
+            mapping would leave unread: comparing a part and calling it the whole would be a false PASS.
     """
+    if not mapping.shards:
+        source = _place(environ, SOURCE_VARIABLE, "or use --baseline where there is no database yet.")
+        target = _place(environ, TARGET_VARIABLE) if environ.get(TARGET_VARIABLE) else source
+        return {ONLY: Places(source, target)}
     if environ.get(TARGET_VARIABLE):
-        raise ConfigurationError(f"{TARGET_VARIABLE} is set, but two databases cannot be compared yet: unset it.")
-    if mapping.shards:
-        raise ConfigurationError("the mapping names shards, but several databases cannot be compared yet: remove them.")
+        raise ConfigurationError(
+            f"{TARGET_VARIABLE} is set, and the mapping has shards that name their own databases: unset it.")
+    return {
+        shard.name: Places(_place(environ, shard.source_env, f"the database of shard {shard.name}."),
+                           _place(environ, shard.target_env, f"the database of shard {shard.name}."))
+        for shard in mapping.shards
+    }
+
+
+def _place(environ: AnyMapping[str, str], variable: str, hint: str = "") -> Place:
     text = environ.get(variable)
     if not text:
         raise ConfigurationError(
-            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, "
-            "or use --baseline where there is no database yet."
-        )
-    return Dsn.parse(text, variable)
+            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, {hint}")
+    return Place(Dsn.parse(text, variable), variable)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.source.doctor import Finding, diagnose
 
 
@@ -34,4 +34,8 @@ def examine_source(context: Context) -> Diagnosis:
     Raises:
         ConfigurationError: when the environment names no usable database.
     """
-    return Diagnosis(tuple(diagnose(context.mapping, context.dsn(), SOURCE_VARIABLE)))
+    return Diagnosis(tuple(
+        replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
+        for name, places in context.places().items()
+        for finding in diagnose(context.mapping, places)
+    ))

@@ -14,18 +14,17 @@ from typing import Any
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused, OrgreconError, UnsoundTrail
+from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, Mapping
 from orgrecon_pipeline.operations.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.clock import refuse_future
-from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
+from orgrecon_pipeline.operations.context import ONLY, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
+from orgrecon_pipeline.operations.shards import ShardsUndecided, compare_places, keep_decided
 from orgrecon_pipeline.operations.trail import import_record
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.comparison import Comparison
-from orgrecon_pipeline.source.session import Identity
 from orgrecon_pipeline.version import __version__
 
 Progress = Callable[[str], None]
@@ -55,28 +54,31 @@ def observe(
         DayRefused: for the future, a past day without evidence, a database whose clock shows another day, or a restored
             one that does not prove the day.
         AlreadyRunning: when another run holds the day.
-        ConfigurationError: when the environment names no usable database.
+        ConfigurationError: when the environment names no usable database, or a tenant is in two shards.
     """
     asked_at = context.clock.now()
     today = utc_day(asked_at)
     refuse_future(day, today)
     if day < today and not restored:
         return _reuse(context, day)
-    dsn = context.dsn()
+    places = context.places()
+    if restored and not (places.keys() == {ONLY} and places[ONLY].one_database):
+        raise ConfigurationError("--restored compares one database: two, or shards, are not restored to one moment.")
+    undecided: dict[str, Comparison] = {}
     with context.ledger.day_lock(day):
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
-            found = compare(
-                admission.mapping, dsn, SOURCE_VARIABLE, exact=exact, admit=admission, progress=progress, wait=wait
-            )
+            found = compare_places(context, places, admission, exact=exact, progress=progress, wait=wait)
             concluded = _conclude(context, day, admission, found)
-        except CannotDecide as undecided:
-            concluded = _undecided(context, day, admission, undecided.reason)
+        except CannotDecide as failure:
+            concluded = _undecided(context, day, admission, failure.reason)
+            undecided = failure.decided if isinstance(failure, ShardsUndecided) else {}
         except OrgreconError:
             raise
         except Exception as error:  # a bug or no memory: the day must not look as if nobody had asked
             concluded = _undecided(context, day, admission, _internal(error))
         context.ledger.append(*concluded)
+        keep_decided(context, concluded[0], undecided, exact=exact)
         return Secured(concluded[0], fresh=True)
 
 
@@ -151,8 +153,7 @@ def _internal(error: Exception) -> str:
 def _undecided(context: Context, day: date, admission: Admission, reason: str) -> _Concluded:
     admission.refuse_unproven(reason)
     compared = _settings_compared(admission.mapping)
-    if admission.identity is not None:
-        compared |= _identity_compared(admission.identity)
+    compared |= admission.databases()
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
         reason=f"{reason}.", mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
@@ -170,7 +171,7 @@ def _conclude(context: Context, day: date, admission: Admission, found: Comparis
         tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
         compared={
             **_settings_compared(admission.mapping),
-            **_identity_compared(found.snapshot.source),
+            **found.databases,
             **found.how,
             "coverage": coverage.facts(),
             "unsettled_keys": found.unsettled_keys,
@@ -216,18 +217,3 @@ def _settings_compared(mapping: Mapping) -> dict[str, Any]:
         "report": mapping.report.model_dump(),
         "scan": mapping.scan.model_dump(by_alias=True, exclude_none=True),
     }
-
-
-def _identity_compared(identity: Identity) -> dict[str, Any]:
-    side: dict[str, Any] = {
-        "database": identity.database,
-        "system_identifier": identity.system_identifier,
-        "server_version": identity.server_version,
-        "in_recovery": identity.in_recovery,
-        "snapshot": identity.snapshot,
-    }
-    if identity.standby is not None:
-        side["standby"] = identity.standby.as_json_value()
-    if identity.heartbeat is not None:
-        side["heartbeat"] = identity.heartbeat.as_json_value()
-    return {"source": side, "target": side}

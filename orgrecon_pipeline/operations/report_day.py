@@ -8,7 +8,7 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
-from orgrecon_pipeline.operations.context import one_database
+from orgrecon_pipeline.operations.context import places_of
 from orgrecon_pipeline.report.write import check_writable
 
 
@@ -28,6 +28,6 @@ def check_request(settings: Settings, day: date | None, *, baseline: bool, resto
     day = day or today
     refuse_future(day, today)
     if restored or (day == today and not baseline):
-        one_database(mapping, settings.environ)
+        places_of(mapping, settings.environ)
     check_writable(settings.output_dir)
     return day

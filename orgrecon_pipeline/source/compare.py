@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
@@ -12,12 +13,13 @@ from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source.comparison import Comparison, Reads, Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, merged, split
-from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.dsn import Places
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.one_database import OneDatabase
 from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.reader import Reader
 from orgrecon_pipeline.source.session import Deadline, Session
+from orgrecon_pipeline.source.two_databases import TwoDatabases
 
 # How often `rechecks` reads are made at most: keys that both sides were writing are watched for a second round.
 _ROUNDS = 2
@@ -30,8 +32,7 @@ Admit = Callable[[Snapshot], None]
 
 def compare(
     mapping: Mapping,
-    dsn: Dsn,
-    variable: str,
+    places: Places,
     *,
     exact: bool = False,
     admit: Admit = lambda snapshot: None,
@@ -42,8 +43,7 @@ def compare(
 
     Args:
         mapping: what is compared, and how.
-        dsn: the database.
-        variable: the environment variable that the DSN came from, for messages.
+        places: where the sides are.
         exact: compare every tenant by key, not only those whose fingerprints differ.
         admit: see :data:`Admit`.
         progress: takes a line for people now and then.
@@ -54,11 +54,19 @@ def compare(
     """
     started = time.monotonic()
     deadline = Deadline(mapping.scan.deadline_seconds)
-    reader = OneDatabase(mapping, lambda: Session(dsn, variable, mapping.scan, deadline), choose_digest())
+    reader = _reader(mapping, places, deadline)
     try:
         return _Comparing(mapping, reader, deadline, exact, progress, wait).run(admit, started)
     finally:
         reader.close()
+
+
+def _reader(mapping: Mapping, places: Places, deadline: Deadline) -> Reader:
+    source, target = (
+        partial(Session, place.dsn, place.variable, mapping.scan, deadline) for place in (places.source, places.target))
+    if places.one_database:
+        return OneDatabase(mapping, source, choose_digest())
+    return TwoDatabases(mapping, source, target, choose_digest())
 
 
 def choose_digest() -> Digest:
@@ -94,7 +102,8 @@ class _Comparing:
         left, unsettled, reads = self._recheck(first)
         found = Reads(prints, first, left, unsettled, rows)
         return Comparison(
-            snapshot=snapshot,
+            observed_at=snapshot.source.observed_at,
+            databases=snapshot.as_json_value(),
             totals=found.totals(),
             present=found.present,
             declared=declared,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,23 +24,24 @@ class Snapshot:
     source: Identity
     target: Identity
 
-    @property
-    def observed_at(self) -> datetime:
-        """The source's clock at its snapshot."""
-        return self.source.observed_at
+    def as_json_value(self) -> dict[str, Any]:
+        """What the record says of both."""
+        return {"source": self.source.as_json_value(), "target": self.target.as_json_value()}
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What one complete comparison found.
 
-    ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None without
-    one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
+    ``observed_at`` is the source's clock at the snapshot, ``databases`` what the record says of whose snapshots were
+    compared. ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None
+    without one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
     ``values`` counts, per compared column, the rows of both sides in which it is not NULL. ``unsettled_keys`` differed
     at every read while both their sides were being written: neither drift nor transient.
     """
 
-    snapshot: Snapshot
+    observed_at: datetime
+    databases: dict[str, Any]
     totals: dict[str, EntityTotals]
     present: frozenset[str]
     declared: frozenset[str] | None
@@ -50,11 +52,6 @@ class Comparison:
     how: dict[str, Any]
 
     @property
-    def observed_at(self) -> datetime:
-        """The source's clock at the snapshot."""
-        return self.snapshot.observed_at
-
-    @property
     def tenants_scanned(self) -> int:
         """The declared universe together with every tenant that has a row."""
         return len(self.present | (self.declared or frozenset()))
@@ -63,6 +60,34 @@ class Comparison:
     def tenants_with_drift(self) -> int:
         """Tenants with at least one drifting key."""
         return len({row.tenant for row in self.tenant_rows if row.drift})
+
+    def as_json_value(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "observed_at": self.observed_at.isoformat(),
+            "databases": self.databases,
+            "totals": {name: totals.model_dump() for name, totals in self.totals.items()},
+            "present": sorted(self.present),
+            "declared": None if self.declared is None else sorted(self.declared),
+            "tenant_rows": [row.model_dump() for row in self.tenant_rows],
+            "samples": [sample.model_dump(mode="json") for sample in self.samples],
+            "values": self.values,
+            "unsettled_keys": self.unsettled_keys,
+            "how": self.how,
+        }
+
+    @classmethod
+    def from_json_value(cls, value: dict[str, Any]) -> Comparison:
+        """The comparison that :meth:`as_json_value` wrote."""
+        return cls(**{
+            **value,
+            "observed_at": datetime.fromisoformat(value["observed_at"]),
+            "totals": {name: EntityTotals(**totals) for name, totals in value["totals"].items()},
+            "present": frozenset(value["present"]),
+            "declared": None if value["declared"] is None else frozenset(value["declared"]),
+            "tenant_rows": tuple(TenantRow(**row) for row in value["tenant_rows"]),
+            "samples": tuple(Sample.model_validate_json(json.dumps(sample)) for sample in value["samples"]),
+        })
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,17 @@ _HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
     "boolean": ("pg_catalog.hashint4extended({x}::integer, {h})", "false"),
 }
 
+# Of these equal values are written in several ways: the one that all are brought to.
+_TEXTS: dict[str, LiteralString] = {
+    "numeric": "pg_catalog.trim_scale({})::text",
+    "double precision": "({} + 0::double precision)::text",  # of 0 and -0
+    "real": "({} + 0::real)::text",
+    "interval": "pg_catalog.justify_interval({})::text",  # 24 hours are a day, and 30 days a month
+}
+
 # Beside these: types of which equal values are written alike, as text of this server or of any other one.
 _WRITTEN_ALIKE = {
-    "numeric", "date", "timestamp without time zone", "timestamp with time zone", "time without time zone", "bytea",
+    *_TEXTS, "date", "timestamp without time zone", "timestamp with time zone", "time without time zone", "bytea",
 }
 
 # So many that a seed of 62 bits and a mask stay a bigint.
@@ -49,12 +57,12 @@ class ColumnType:
 
     @property
     def one_spelling(self) -> bool:
-        """Whether equal values always have one digest. Of 0 and -0, or of 1 day and 24 hours, the texts differ."""
+        """Whether equal values always have one digest. Of 1.0 and 1.00 in jsonb, say, the texts differ."""
         return self.name in _HASHES or self.name in _WRITTEN_ALIKE
 
     def as_text(self, value: sql.Composable) -> sql.Composed:
-        """The value as text, compared byte by byte; of numerics 1.0 and 1.00 are one."""
-        text = sql.SQL("pg_catalog.trim_scale({})::text" if self.name == "numeric" else "({})::text")
+        """The value as text, compared byte by byte; equal values are one text if :attr:`one_spelling` says so."""
+        text = sql.SQL(_TEXTS.get(self.name, "({})::text"))
         return sql.SQL('{} COLLATE pg_catalog."C"').format(text.format(value))
 
 
@@ -100,7 +108,9 @@ class Digest:
 
     def _portable(self, keys: Sequence[Column], values: Sequence[Column]) -> sql.Composed:
         texts = COMMA.join(kind.as_text(column) for column, kind in (*keys, *values))
-        salted = sql.SQL("pg_catalog.md5({} || ROW({})::text)").format(sql.Literal(str(self.seed)), texts)
+        # The encoding of the database is its own affair.
+        salted = sql.SQL("pg_catalog.md5(pg_catalog.convert_to({} || ROW({})::text, 'UTF8'))").format(
+            sql.Literal(str(self.seed)), texts)
         null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(column) for column, _ in keys)
         return sql.SQL(
             "CASE WHEN NOT ({}) THEN ('x' || pg_catalog.substr({}, 1, 16))::bit(64)::bigint END"

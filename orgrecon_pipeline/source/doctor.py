@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from psycopg import sql
@@ -12,11 +13,12 @@ from psycopg import sql
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Mapping
 from orgrecon_pipeline.source.compare import choose_digest
-from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.dsn import Place, Places
 from orgrecon_pipeline.source.preflight import SIDES, Examined, examine
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Deadline, Session, load_sql
 from orgrecon_pipeline.source.statements import EntityStatements
+from orgrecon_pipeline.source.two_databases import TwoDatabases
 
 # Rows a second of the fingerprint pass, warm, on two cores: a rule of thumb, and for the portable digest an estimate.
 _ROWS_PER_SECOND = {"native": 8_000_000, "portable": 1_500_000}
@@ -33,22 +35,59 @@ class Finding:
     text: str
 
 
-def diagnose(mapping: Mapping, dsn: Dsn, variable: str) -> Iterator[Finding]:
-    """Findings in the order in which a comparison would meet them; it stops at the first problem."""
+def diagnose(mapping: Mapping, places: Places) -> Iterator[Finding]:
+    """Findings in the order in which a comparison would meet them; it stops at the first problem of a database."""
+    if places.one_database:
+        yield from _of_database(mapping, places.source, SIDES)
+        return
+    sound = True
+    for side in SIDES:
+        for finding in _of_database(mapping, getattr(places, side), (side,)):
+            sound = sound and finding.level != "problem"
+            yield replace(finding, topic=f"{side}: {finding.topic}")
+    if sound:
+        yield from _of_both(mapping, places)
+
+
+def _of_both(mapping: Mapping, places: Places) -> Iterator[Finding]:
     deadline = Deadline(mapping.scan.deadline_seconds)
     try:
-        session = Session(dsn, variable, mapping.scan, deadline)
+        source, target = (
+            partial(Session, place.dsn, place.variable, mapping.scan, deadline)
+            for place in (places.source, places.target))
+        reader = TwoDatabases(mapping, source, target, choose_digest())
+        try:
+            reader.examine()
+            with reader.snapshot():
+                reader.prove_eyes()
+        finally:
+            reader.close()
+    except CannotDecide as failure:
+        yield Finding("problem", "comparison", failure.reason)
+        return
+    why = "hash a row alike" if reader.digest.native else "hash a row differently, which makes it slower"
+    yield Finding("ok", "both databases", f"have the same types, and {why}: the {reader.digest.name} digest is used")
+    if not mapping.scan.rechecks:
+        yield Finding("warning", "rechecks", "scan.rechecks is 0: two databases have no common snapshot, and a dual "
+                                             "write in between them would count as drift")
+
+
+def _of_database(mapping: Mapping, place: Place, sides: tuple[str, ...]) -> Iterator[Finding]:
+    deadline = Deadline(mapping.scan.deadline_seconds)
+    try:
+        session = Session(place.dsn, place.variable, mapping.scan, deadline)
     except CannotDecide as failure:
         yield Finding("problem", "connection", failure.reason)
         return
     try:
-        yield Finding("ok", "connection", f"{variable} answers")
-        examined = examine(session, mapping)
+        yield Finding("ok", "connection", f"{place.variable} answers")
+        examined = examine(session, mapping, sides)
         yield from _identity(session, mapping, examined)
         yield Finding("ok", "row-level security", "hides nothing from this role")
         for name, types in examined.types.items():
             listed = ", ".join(f"{column} {kind.name}" for column, kind in types.items())
-            yield Finding("ok", f"columns of {name}", f"of the same type on both sides: {listed}")
+            where = "on both sides" if sides == SIDES else "wherever they are mapped"
+            yield Finding("ok", f"columns of {name}", f"of the same type {where}: {listed}")
         yield from _costs(session, mapping, examined)
     except CannotDecide as failure:
         yield Finding("problem", "comparison", failure.reason)
@@ -94,7 +133,7 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
         by_name = {(table.schema, table.name): sizes[table.oid] for table in examined.tables}
         for name, entity in mapping.entities.items():
             statements = EntityStatements(name, entity, examined.types[name], digest)
-            for side in SIDES:
+            for side in examined.sides:
                 scanned = sorted(_scanned_whole(session, statements, side, by_name))
                 if scanned:
                     yield Finding("warning", f"indexes of {name}.{side}",

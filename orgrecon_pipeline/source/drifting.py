@@ -43,6 +43,10 @@ class Drifting:
     ) -> Drifting:
         return cls(counts, keys, source_states, target_states, source_states, target_states, _zeros(len(keys)))
 
+    def states(self) -> dict[int, tuple[int, int]]:
+        """By key: the states of both sides as it began to be watched."""
+        return dict(zip(self.keys, zip(self.source_states, self.target_states, strict=True), strict=True))
+
     def part(self, *, in_flux: bool) -> Drifting | None:
         """The keys that are in flux or those that are not, to be watched from their present state; None for none."""
         chosen = [place for place, flux in enumerate(self.in_flux) if flux == in_flux]
@@ -91,6 +95,11 @@ def bigints(packed: bytes) -> array[int]:
     if sys.byteorder == "little":
         numbers.byteswap()
     return numbers
+
+
+def packed(numbers: Sequence[int]) -> array[int]:
+    """Numbers of 64 bits."""
+    return array(_BIGINT, numbers)
 
 
 def _zeros(length: int) -> array[int]:

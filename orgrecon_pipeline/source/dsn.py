@@ -54,3 +54,24 @@ class Dsn:
         if unfit := unfit_parameter(parameters):
             raise ConfigurationError(f"{variable}: {unfit}.")
         return cls(parameters)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, and the environment variable that names it, for messages."""
+
+    dsn: Dsn
+    variable: str
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the two sides are."""
+
+    source: Place
+    target: Place
+
+    @property
+    def one_database(self) -> bool:
+        """Whether both are reached in the same way, and so by one connection and in one snapshot."""
+        return self.source.dsn.parameters == self.target.dsn.parameters

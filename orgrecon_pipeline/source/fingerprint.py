@@ -70,7 +70,8 @@ def fingerprint(session: Session, statements: EntityStatements, clean_limit: int
         tenants=frozenset(totals["tenants"] or ()),
         differing=parts["differs"],
         clean=parts["clean"],
-        values={name: rows - (nulls or 0) for name, nulls in zip(statements.entity.compare, totals["nulls"], strict=True)},
+        values={
+            name: rows - (nulls or 0) for name, nulls in zip(statements.entity.compare, totals["nulls"], strict=True)},
         balances=balances,
     )
 

@@ -46,6 +46,7 @@ class Examined:
     """What preflight found: whose database, the type of each column by entity and name, and what is read."""
 
     identity: Identity
+    sides: tuple[str, ...]
     types: dict[str, dict[str, ColumnType]]
     tables: tuple[TableRead, ...]
 
@@ -55,8 +56,8 @@ class Examined:
         return tuple(t.identifier for t in self.tables if t.kind in LOCKABLE and t.may_select)
 
 
-def examine(session: Session, mapping: Mapping) -> Examined:
-    """Describe every column of the mapping on both sides.
+def examine(session: Session, mapping: Mapping, sides: tuple[str, ...] = SIDES) -> Examined:
+    """Describe every column of the mapping on the sides that this database holds.
 
     Raises:
         CannotDecide: when a table, column or permission is missing, row-level security is active, or the sides
@@ -64,8 +65,8 @@ def examine(session: Session, mapping: Mapping) -> Examined:
     """
     with session.transaction():
         identity = session.identify()
-        types = column_types(session, mapping)
-        return Examined(identity, types, tables_read(session))
+        types = column_types(session, mapping, sides)
+        return Examined(identity, sides, types, tables_read(session))
 
 
 def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
@@ -74,7 +75,7 @@ def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
     Raises:
         CannotDecide: when a table was replaced or altered in between.
     """
-    if column_types(session, mapping) != examined.types:
+    if column_types(session, mapping, examined.sides) != examined.types:
         raise CannotDecide("a table was altered while the comparison was under way: run it again")
     only_examined(session, examined)
 
@@ -98,14 +99,25 @@ def only_examined(session: Session, examined: Examined) -> None:
         )
 
 
-def column_types(session: Session, mapping: Mapping) -> dict[str, dict[str, ColumnType]]:
-    """The type of each column by entity and name, the same on both sides.
+def agree(source: Examined, target: Examined) -> None:
+    """Make sure that two databases have the same types.
+
+    Raises:
+        CannotDecide: when they have not.
+    """
+    for name, types in source.types.items():
+        for column, kind in types.items():
+            _same_type(name, column, (f"{name}.source", kind), (f"{name}.target", target.types[name][column]))
+
+
+def column_types(session: Session, mapping: Mapping, sides: tuple[str, ...]) -> dict[str, dict[str, ColumnType]]:
+    """The type of each column by entity and name, the same on these sides.
 
     Raises:
         CannotDecide: when a table, column or permission is missing, or the sides have different types.
     """
-    described = {name: _describe_entity(session, name, entity) for name, entity in mapping.entities.items()}
-    if mapping.tenants:
+    described = {name: _describe_entity(session, name, entity, sides) for name, entity in mapping.entities.items()}
+    if mapping.tenants and "source" in sides:
         session.describe(tenants_statement(mapping.tenants, limit=0), "tenants")
     known = _types(session, {oid for entity in described.values() for cell in entity.values() for _, oid in cell})
     return {name: _agreed(name, cells, known) for name, cells in described.items()}
@@ -160,10 +172,10 @@ def read_declared(session: Session, tenants: Tenants | None) -> frozenset[str] |
 _Cells = dict[str, list[tuple[str, int]]]
 
 
-def _describe_entity(session: Session, name: str, entity: Entity) -> _Cells:
+def _describe_entity(session: Session, name: str, entity: Entity, sides: tuple[str, ...]) -> _Cells:
     columns = (TENANT_COLUMN, *entity.key, *entity.compare)
     cells: _Cells = {column: [] for column in columns}
-    for side in SIDES:
+    for side in sides:
         for relation in getattr(entity, side):
             where = f"{name}.{side}"
             for column, oid in session.describe(_empty(relation, columns), where):
@@ -200,9 +212,14 @@ def _agreed(entity: str, cells: _Cells, known: dict[int, ColumnType]) -> dict[st
         (first_side, first_oid), *others = described
         agreed[column] = known[first_oid]
         for side, oid in others:
-            if known[oid].name != known[first_oid].name:
-                raise CannotDecide(
-                    f"{entity}.{column} is {known[first_oid].name} in {first_side} and {known[oid].name} in {side}: "
-                    f"cast one of them in the mapping, as in (…)::{known[first_oid].name}"
-                )
+            _same_type(entity, column, (first_side, known[first_oid]), (side, known[oid]))
     return agreed
+
+
+def _same_type(entity: str, column: str, *cells: tuple[str, ColumnType]) -> None:
+    (one, kind), (other, other_kind) = cells
+    if kind.name != other_kind.name:
+        raise CannotDecide(
+            f"{entity}.{column} is {kind.name} in {one} and {other_kind.name} in {other}: "
+            f"cast one of them in the mapping, as in (…)::{kind.name}"
+        )

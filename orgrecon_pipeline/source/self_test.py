@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
 from orgrecon_pipeline.source.digest import ColumnType, Digest
+from orgrecon_pipeline.source.drifting import Drifting
 from orgrecon_pipeline.source.drilldown import drill_down
-from orgrecon_pipeline.source.fingerprint import SideRows, fingerprint
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements
@@ -30,12 +34,54 @@ _EXPECTED = {
 _TEXT = ColumnType("text", collatable=True, native_equality=True)
 
 
+_NOT_FOUND = "the self-test did not find exactly the drift that it planted: do not trust this server"
+
+
 def prove_eyes(session: Session, digest: Digest) -> None:
     """Compare the built-in pair in the open transaction.
 
     Raises:
         CannotDecide: unless exactly the known differences are found.
     """
+    statements = _statements(digest)
+    seen = fingerprint(session, statements, clean_limit=10)
+    grouped = drill_down(session, statements, seen.tenants)
+    joined, left = join_sides(session, statements, ["clean", *_EXPECTED], seen)
+    if (
+        not _as_planted(seen, grouped)
+        or {tenant: drifting.counts for tenant, drifting in joined.items()} != {"unique": _EXPECTED["unique"]}
+        or left != ["drifting"]
+    ):
+        raise CannotDecide(_NOT_FOUND)
+
+
+def prove_both_eyes(
+    fingerprint_of: Callable[[EntityStatements, int], Fingerprints],
+    keys_of: Callable[..., tuple[dict[str, Drifting], Any]],
+    digest: Digest,
+) -> None:
+    """Compare the built-in pair in two databases, by what reads them for a comparison.
+
+    Raises:
+        CannotDecide: unless exactly the known differences are found.
+    """
+    statements = _statements(digest)
+    seen = fingerprint_of(statements, 10)
+    found, _ = keys_of(statements, sorted(seen.tenants - {"null"}), None, 0)
+    if not _as_planted(seen, found):
+        raise CannotDecide(_NOT_FOUND)
+
+
+def _as_planted(seen: Fingerprints, found: dict[str, Drifting]) -> bool:
+    return (
+        set(seen.differing) == _EXPECTED.keys()
+        and set(seen.clean) == {"clean", "null"}
+        and seen.null_keys == SideRows(1, 1)
+        and {tenant: drifting.counts for tenant, drifting in found.items()} == _EXPECTED
+    )
+
+
+def _statements(digest: Digest) -> EntityStatements:
     names = (TENANT_COLUMN, "key", "value")
     columns = {name: f"v.{name}" for name in names}
 
@@ -43,16 +89,4 @@ def prove_eyes(session: Session, digest: Digest) -> None:
         return Relation.model_validate({"from": f"(VALUES {rows}) AS v (tenant_id, key, value)", "columns": columns})
 
     entity = Entity(key=("key",), compare=("value",), source=(relation(_SOURCE),), target=(relation(_TARGET),))
-    statements = EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), digest)
-    seen = fingerprint(session, statements, clean_limit=10)
-    grouped = drill_down(session, statements, seen.tenants)
-    joined, left = join_sides(session, statements, ["clean", *_EXPECTED], seen)
-    if (
-        set(seen.differing) != _EXPECTED.keys()
-        or set(seen.clean) != {"clean", "null"}
-        or seen.null_keys != SideRows(1, 1)
-        or {tenant: drifting.counts for tenant, drifting in grouped.items()} != _EXPECTED
-        or {tenant: drifting.counts for tenant, drifting in joined.items()} != {"unique": _EXPECTED["unique"]}
-        or left != ["drifting"]
-    ):
-        raise CannotDecide("the self-test did not find exactly the drift that it planted: do not trust this server")
+    return EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), digest)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 from typing_extensions import LiteralString
 
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -93,6 +93,18 @@ class Identity:
         """Why what is read here may be more than ``longest`` seconds behind; empty when it is not."""
         told = self.heartbeat or self.standby
         return told.lag(longest) if told else ""
+
+    def as_json_value(self) -> dict[str, Any]:
+        """What the record says of it."""
+        return {
+            "database": self.database,
+            "system_identifier": self.system_identifier,
+            "server_version": self.server_version,
+            "in_recovery": self.in_recovery,
+            "snapshot": self.snapshot,
+            **({"standby": self.standby.as_json_value()} if self.standby else {}),
+            **({"heartbeat": self.heartbeat.as_json_value()} if self.heartbeat else {}),
+        }
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -198,6 +210,22 @@ class Session:
                 return cursor.execute(statement, parameters or {}).fetchall()
         except psycopg.Error as error:
             self._deadline.remaining()  # a cancelled statement whose time was up says so
+            raise cannot_read(error, doing) from None
+
+    def stream(
+        self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[TupleRow]:
+        """The rows of a statement one after the other, none of them held; the statement begins with the first.
+
+        Raises:
+            CannotDecide: when it fails, or the deadline has passed.
+        """
+        self._limit_to_deadline()
+        try:
+            with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+                yield from cursor.stream(statement, parameters or {})
+        except psycopg.Error as error:
+            self._deadline.remaining()
             raise cannot_read(error, doing) from None
 
     def describe(self, statement: Statement, doing: str) -> list[tuple[str, int]]:

@@ -23,6 +23,14 @@ def fragment(text: str) -> sql.SQL:
     return sql.SQL(cast("LiteralString", text.replace("%", "%%") + "\n"))
 
 
+def canary(digest: Digest) -> sql.Composed:
+    """The statement of ``canary.sql``."""
+    kinds = ("text", "uuid", "smallint", "integer", "bigint", "boolean", "numeric", "text")
+    columns = [(sql.Identifier(name), ColumnType(kind, kind == "text", native_equality=True))
+               for name, kind in zip("abcdefgh", kinds, strict=True)]
+    return load_sql("canary.sql").format(digest=digest.of(columns[:-1], columns[-1:]))
+
+
 @dataclass(frozen=True)
 class EntityStatements:
     """Builds the statements for one entity."""
@@ -114,6 +122,42 @@ class EntityStatements:
             target=self.side(self.entity.target, of_tenants=True),
             tenant_text=self._tenant_text(),
         )
+
+    def side_fingerprint(self, side: str) -> sql.Composed:
+        """The statement of ``side_fingerprint.sql``."""
+        compare = [(sql.Identifier(name),) for name in self.entity.compare]
+        return load_sql("side_fingerprint.sql").format(
+            side=self.side(getattr(self.entity, side)),
+            digest=self._row_digest(),
+            compared=_each(", {}", compare),
+            nulls=COMMA.join(sql.SQL("count(*) FILTER (WHERE {} IS NULL)").format(*name) for name in compare),
+            tenant_text=self._tenant_text(),
+        )
+
+    def side_keys(self, side: str, *, first_read: bool) -> sql.Composed:
+        """The statement of ``side_keys.sql``; unless it is the first read, for the keys of ``seen_keys`` alone."""
+        seen = sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest())
+        return load_sql("side_keys.sql").format(
+            side=self.side(getattr(self.entity, side), of_tenants=True),
+            key_digest=self._key_digest(),
+            row_digest=self._row_digest(),
+            only_seen=sql.SQL("") if first_read else seen,
+            tenant_text=self._tenant_text(),
+        )
+
+    def side_texts(self, side: str) -> sql.Composed:
+        """The statement of ``side_texts.sql``."""
+        return load_sql("side_texts.sql").format(
+            side=self.side(getattr(self.entity, side), of_tenants=True),
+            key_digest=self._key_digest(),
+            key_texts=COMMA.join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in self.entity.key),
+            value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
+        )
+
+    def side_rows(self, side: str) -> sql.Composed:
+        """The statement of ``side_rows.sql``."""
+        return load_sql("side_rows.sql").format(
+            side=self.side(getattr(self.entity, side), of_tenants=True), tenant_text=self._tenant_text())
 
     def side(self, relations: tuple[Relation, ...], *, of_tenants: bool = False) -> sql.Composed:
         """One side as a SELECT; ``of_tenants`` restricts it to the tenants of parameter ``tenants``."""

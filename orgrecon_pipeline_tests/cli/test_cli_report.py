@@ -221,8 +221,10 @@ def test_a_baseline_is_the_same_bytes_and_replaces_nothing_live(
 
 
 @pytest.mark.parametrize(("environ", "mapping", "words"), [
-    ({"ORGRECON_TARGET_DATABASE_URL": "postgresql://h/d"}, "", "two databases cannot be compared yet"),
-    ({}, "shards: [{name: eu, source_env: EU, target_env: EU}]", "several databases cannot be compared yet"),
+    ({"ORGRECON_TARGET_DATABASE_URL": "mysql://h/d"}, "", "ORGRECON_TARGET_DATABASE_URL is not a Postgres URL"),
+    ({}, "shards: [{name: eu, source_env: EU, target_env: EU}]", "EU is not set"),
+    ({"EU": "postgresql://h/d", "ORGRECON_TARGET_DATABASE_URL": "postgresql://h/e"},
+     "shards: [{name: eu, source_env: EU, target_env: EU}]", "the mapping has shards that name their own databases"),
 ])
 def test_a_part_is_never_taken_for_the_whole(
     company_database: str, tmp_path: Path, environ: dict[str, str], mapping: str, words: str

@@ -28,6 +28,7 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.append(*full("2"))
     ledger.acknowledge("coverage", "because", "1", {}, datetime(2026, 11, 23, tzinfo=timezone.utc))
     ledger.keep_told([Told("a channel", "gate", "OPEN", datetime(2026, 11, 23, tzinfo=timezone.utc))])
+    ledger.keep_shard("1", "eu1", False, {"tenants": 3})
     return ledger
 
 
@@ -38,7 +39,7 @@ def columns(table: sa.Table) -> str:
 def changed(table: sa.Table) -> str:
     """A column that is in no key, so that nothing but the trigger is in the way."""
     return {"orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
-            "orgrecon_coverage": "name", "orgrecon_told": "topic"}.get(table.name, "reason")
+            "orgrecon_coverage": "name", "orgrecon_told": "topic", "orgrecon_shard": "found"}.get(table.name, "reason")
 
 
 def attempts(table: sa.Table) -> list[str]:

@@ -130,16 +130,21 @@ def _acknowledged_as_of_its_moment(recovery: Recovery, site: Site) -> None:
     assert LOST in set(site.ledger.known(Subject.TENANT)), "a restored day makes nothing depart that is there by now"
 
 
+def _databases(system_identifier: str, database: str) -> dict[str, Any]:
+    pin = {"system_identifier": system_identifier, "database": database}
+    return {"databases": {"source": pin, "target": pin}}
+
+
 def _the_database_of_its_moment(recovery: Recovery, site: Site) -> None:
     """The database was moved since: that day is restored from the old one."""
     day = recovery.clean.date()
-    site.ledger.acknowledge("source", "moved to a new cluster", None, {"system_identifier": "1", "database": "new"},
+    site.ledger.acknowledge("source", "moved to a new cluster", None, _databases("1", "new"),
                             datetime.now(timezone.utc))
     assert restored(site, day).verdict is Verdict.FAIL
     assert "this is database 'orgs' on server" in recovery.site.observe().reason
-    site.ledger.acknowledge("source", "was another one before", None, {"system_identifier": "2", "database": "old"},
+    site.ledger.acknowledge("source", "was another one before", None, _databases("2", "old"),
                             recovery.clean - timedelta(hours=1))
-    site.ledger.acknowledge("source", "moved to a new cluster", None, {"system_identifier": "1", "database": "new"},
+    site.ledger.acknowledge("source", "moved to a new cluster", None, _databases("1", "new"),
                             datetime.now(timezone.utc))
     assert "the evidence so far is of 'old' on server 2" in restored(site, day).reason
 

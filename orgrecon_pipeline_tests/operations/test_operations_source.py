@@ -42,7 +42,7 @@ def test_another_database_of_the_same_server(
     assert "orgrecon accept-source" in refused.reason
     with pytest.raises(UsageError, match="reason is too short"):
         accept_source(site.context, "ok")
-    assert accept_source(site.context, "moved to the new cluster")["database"] == other["database"]
+    assert accept_source(site.context, "moved to the new cluster")["source"]["database"] == other["database"]
     assert site.observe().verdict is Verdict.PASS
     site.dsn = home  # the old one is the wrong one by now
     assert site.observe().verdict is Verdict.INCONCLUSIVE

@@ -12,12 +12,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from source_places import two_databases
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.digest import Digest
-from orgrecon_pipeline.source.dsn import Dsn
 
 #: Every case is planted in that many tenants: what is seen by chance is not seen in all.
 TENANTS = 40
@@ -51,17 +51,20 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["one database", "two databases"])
 @pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_difference_is_seen_in_every_tenant(
-    empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch,
-    case: str, native: bool,
+    new_database: Callable[[], str], connect: Callable[[str], psycopg.Connection[Any]],
+    monkeypatch: pytest.MonkeyPatch, case: str, native: bool, apart: bool,
 ) -> None:
     if not native:
         monkeypatch.setattr(comparing, "choose_digest", lambda: Digest(native=False, seed=7))
     (key, a, b), *sides = CASES[case]
-    admin = connect(empty_database)
-    for table, rows in zip(("old", "new"), sides, strict=True):
+    source = new_database()
+    target = new_database() if apart else source
+    for table, dsn, rows in zip(("old", "new"), (source, target), sides, strict=True):
+        admin = connect(dsn)
         admin.execute(f"CREATE TABLE public.{table} (t text, k {key}, a {a}, b {b})")
         admin.execute(
             f"INSERT INTO public.{table} SELECT 'tenant ' || n, r.* "
@@ -74,6 +77,6 @@ def test_a_difference_is_seen_in_every_tenant(
                                 "source": {"from": "public.old", "columns": columns},
                                 "target": {"from": "public.new", "columns": columns}}}})
 
-    found = compare(mapping, Dsn.parse(empty_database, "DATABASE_URL"), "DATABASE_URL")
+    found = compare(mapping, two_databases(source, target))
 
     assert found.tenants_with_drift == TENANTS

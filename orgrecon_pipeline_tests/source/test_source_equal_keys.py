@@ -7,12 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from source_places import one_database
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.digest import Digest
-from orgrecon_pipeline.source.dsn import Dsn
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
@@ -40,5 +40,5 @@ def test_a_key_in_other_words_is_there_at_every_read(
         admin.execute("WITH gone AS (DELETE FROM public.new WHERE ctid = (SELECT min(ctid) FROM public.new) "
                       "RETURNING *) INSERT INTO public.new SELECT * FROM gone")
 
-    found = compare(mapping, Dsn.parse(empty_database, "DATABASE_URL"), "DATABASE_URL", wait=turn_round)
+    found = compare(mapping, one_database(empty_database), wait=turn_round)
     assert (found.totals["things"].unexpected, found.totals["things"].transient, found.unsettled_keys) == (1, 0, 0)

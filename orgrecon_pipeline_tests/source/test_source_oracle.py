@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -14,13 +16,14 @@ from hypothesis import strategies as st
 from oracle import KINDS, drift
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from source_places import one_database, two_databases
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.source.digest import Digest
-from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.dsn import Places
 
 # Few different values, so that rows meet; among them pairs that are equal but do not look it, and the reverse.
 _TEXTS = ["a", "A", "é", "e\u0301", "", " ", "NULL", "a,b", '("x")', "o'x\\n", "%s {} ;--", "ß"]
@@ -61,30 +64,41 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """Databases in which the sides are made."""
+
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    places: Places
+
+
 @pytest.fixture(scope="module")
-def scratch(server: Any) -> Any:
-    name = "oracle"
-    server.create_database(name)
-    with psycopg.connect(server.dsn(name), autocommit=True, prepare_threshold=None) as connection:
-        yield connection, server.dsn(name)
+def scratches(server: Any) -> Any:
+    dsns = [server.create_database(name) for name in ("oracle", "oracle_too")]
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None)) for dsn in dsns)
+        yield {"one": Scratch(one, one, one_database(dsns[0])), "two": Scratch(one, other, two_databases(*dsns))}
 
 
+@pytest.mark.parametrize("databases", ["one", "two"])
 @pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
 @pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(company=companies())
 def test_engine_agrees_with_the_oracle(
-    scratch: tuple[psycopg.Connection[Any], str], company: dict[str, Any], exact: bool, portable: bool,
+    scratches: dict[str, Scratch], company: dict[str, Any], databases: str, exact: bool, portable: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connection, dsn = scratch
+    scratch = scratches[databases]
     if portable:
         monkeypatch.setattr(comparing, "choose_digest", lambda: Digest(native=False, seed=7))
     else:
         monkeypatch.undo()
     types = [company["tenant"], *company["types"]]
     columns = [f"c{place}" for place in range(5)]
-    for table in ("old rows", "new"):
+    for table, connection in (("old rows", scratch.source), ("new", scratch.target)):
         name = sql.Identifier(table)
         spec = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(kind)) for c, kind in zip(columns, types, strict=True)
@@ -95,9 +109,9 @@ def test_engine_agrees_with_the_oracle(
         for row in rows:
             holders = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types)
             connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(name, holders), row)
-    found = compare(_mapping(company), Dsn.parse(dsn, "DATABASE_URL"), "DATABASE_URL", exact=exact)
+    found = compare(_mapping(company), scratch.places, exact=exact)
 
-    expected = drift(_rows(connection, "old rows", company), _rows(connection, "new", company))
+    expected = drift(_rows(scratch.source, "old rows", company), _rows(scratch.target, "new", company))
     assert _drift(found) == expected
     totals = found.totals["thing"]
     assert (totals.source_rows, totals.target_rows) == (len(company["source"]), len(company["target"]))

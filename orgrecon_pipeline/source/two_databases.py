@@ -1,0 +1,202 @@
+"""Each side in a database of its own: both read at the same time, their streams merged here in order.
+
+The two have no common snapshot, so a dual write can be seen on one side alone: that is what the rechecks are for. The
+mapping's joins stay inside their database, and the declared universe is read from the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from itertools import chain
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.evidence import KINDS, Sample
+from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.source.comparison import Snapshot
+from orgrecon_pipeline.source.digest import Digest
+from orgrecon_pipeline.source.drifting import Drift, Drifting
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
+from orgrecon_pipeline.source.preflight import SIDES, agree, examine, only_examined, read_declared, unchanged
+from orgrecon_pipeline.source.self_test import prove_both_eyes
+from orgrecon_pipeline.source.session import Session, Statement
+from orgrecon_pipeline.source.statements import EntityStatements, canary
+from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
+
+
+class TwoDatabases:
+    """See :class:`~orgrecon_pipeline.source.reader.Reader`."""
+
+    def __init__(
+        self, mapping: Mapping, source: Callable[[], Session], target: Callable[[], Session], digest: Digest
+    ) -> None:
+        """Connect to both.
+
+        Raises:
+            CannotDecide: when that fails.
+        """
+        self.digest = digest
+        self._mapping = mapping
+        with ExitStack() as undo:
+            self._sessions = {}
+            for side, connect in zip(SIDES, (source, target), strict=True):
+                self._sessions[side] = connect()
+                undo.callback(self._sessions[side].close)
+            undo.pop_all()
+        self._first: dict[str, dict[str, list[tuple[str, int]]]] = {}
+
+    def close(self) -> None:
+        for session in self._sessions.values():
+            session.close()
+
+    def examine(self) -> int:
+        self._examined = {side: examine(session, self._mapping, (side,)) for side, session in self._sessions.items()}
+        agree(self._examined["source"], self._examined["target"])
+        if not self._hash_alike():
+            self.digest = Digest(native=False, seed=self.digest.seed)
+        return sum(len(examined.tables) for examined in self._examined.values())
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        with ExitStack() as stack:
+            identities = []
+            for side, session in self._sessions.items():
+                stack.enter_context(session.transaction(self._examined[side].lockable))
+                identities.append(session.identify())
+                if identities[-1].place != self._examined[side].identity.place:
+                    raise CannotDecide(
+                        f"the connection to the {side} led to another database or server in mid-run, or that was "
+                        "restarted: use one without a balancer, or run it again")
+            yield Snapshot(*identities)
+
+    def prove_eyes(self) -> None:
+        prove_both_eyes(self._fingerprint, self._keys, self.digest)
+
+    def unchanged(self) -> None:
+        for side, session in self._sessions.items():
+            unchanged(session, self._mapping, self._examined[side])
+
+    def declared(self) -> frozenset[str] | None:
+        return read_declared(self._sessions["source"], self._mapping.tenants)
+
+    def fingerprints(self) -> dict[str, Fingerprints]:
+        found = {}
+        for name, statements in self._statements.items():
+            found[name] = self._fingerprint(statements, self._mapping.report.breakdown_limit)
+            refuse_null_keys(name, found[name])
+        return found
+
+    def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        return {
+            name: self._read(name, prints[name].tenants if exact else prints[name].differing, None)
+            for name in self._statements
+        }
+
+    def read_again(self, watched: Drift) -> Drift:
+        return {name: self._read(name, tenants, tenants) for name, tenants in watched.items()}
+
+    def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
+        wanted = {"tenants": sorted(tenants)}
+        counted = {}
+        for side, session in self._sessions.items():
+            rows = session.query(self._statements[name].side_rows(side), name, wanted)
+            counted[side] = {row["tenant"]: row["n"] for row in rows}
+        return {tenant: SideRows(*(counted[side].get(tenant, 0) for side in SIDES)) for tenant in wanted["tenants"]}
+
+    def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
+        chosen = [(tenant, kind, key) for kind in KINDS for tenant, key in self._first[name][kind][:limit]]
+        if not chosen:
+            return []
+        wanted = {"tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": [key for _, _, key in chosen]}
+        entity = self._mapping.entities[name]
+        keys: dict[int, list[str]] = {}
+        texts: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
+        for side, session in self._sessions.items():
+            for row in session.query(self._statements[name].side_texts(side), name, wanted):
+                keys[row["key_digest"]] = row["key"]
+                texts[side].setdefault(row["key_digest"], []).append(row["texts"])
+        samples = []
+        for tenant, kind, key in chosen:
+            values = {
+                column: (_copies(texts["source"], key, place), _copies(texts["target"], key, place))
+                for place, column in enumerate(entity.compare)
+            } if kind == "mismatched" else {}
+            # Each column alone can agree where only their combinations differ between several copies.
+            differing = {column: both for column, both in values.items() if both[0] != both[1]}
+            samples.append(Sample(
+                tenant=bounded(tenant), entity=name, kind=kind,
+                key={column: bounded(text) for column, text in zip(entity.key, keys[key], strict=True)},
+                columns=tuple(sorted(differing or values)),
+                values=differing if with_values and differing else None,
+            ))
+        return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
+
+    @cached_property
+    def _statements(self) -> dict[str, EntityStatements]:
+        types = self._examined["source"].types
+        return {name: EntityStatements(name, entity, types[name], self.digest)
+                for name, entity in self._mapping.entities.items()}
+
+    def _hash_alike(self) -> bool:
+        answers = []
+        for session in self._sessions.values():
+            with session.transaction():
+                answers.append(session.query(canary(self.digest), "hashing a canary row"))
+        return answers[0] == answers[1]
+
+    def _read(self, name: str, tenants: Iterable[str], seen: dict[str, Drifting] | None) -> dict[str, Drifting]:
+        if not (tenants := sorted(tenants)):
+            self._first[name] = {kind: [] for kind in KINDS}
+            return {}
+        found, self._first[name] = self._keys(
+            self._statements[name], tenants, seen, self._mapping.report.sample_keys)
+        return found
+
+    def _fingerprint(self, statements: EntityStatements, clean_limit: int) -> Fingerprints:
+        with self._streams(statements.name, statements.side_fingerprint, {}) as (source, target):
+            return fingerprints(source, target, statements.entity.compare, clean_limit)
+
+    def _keys(
+        self, statements: EntityStatements, tenants: list[str], seen: dict[str, Drifting] | None, limit: int
+    ) -> tuple[dict[str, Drifting], dict[str, list[tuple[str, int]]]]:
+        """Drift by tenant, and the first few keys of each kind."""
+        wanted = {"tenants": tenants, "seen_keys": list(chain.from_iterable(d.keys for d in (seen or {}).values()))}
+        apart = KeysApart(None if seen is None else {tenant: d.states() for tenant, d in seen.items()}, limit)
+
+        def statement(side: str) -> Statement:
+            return statements.side_keys(side, first_read=seen is None)
+
+        with self._streams(statements.name, statement, wanted) as (source, target):
+            return apart.collect(source, target), apart.first
+
+    @contextmanager
+    def _streams(
+        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, object]
+    ) -> Iterator[list[Iterator[Row]]]:
+        """The rows of a statement of each side, which both databases work at together."""
+        streams = {
+            side: session.stream(statement(side), f"{name}.{side}", parameters)
+            for side, session in self._sessions.items()
+        }
+        with ThreadPoolExecutor(max_workers=len(SIDES)) as pool:
+            firsts = {side: pool.submit(next, rows, None) for side, rows in streams.items()}
+            try:
+                begun = {side: [row] if (row := first.result()) else [] for side, first in firsts.items()}
+            except BaseException:
+                for session in self._sessions.values():
+                    session.cancel()
+                raise
+        yield [chain(begun[side], streams[side]) for side in SIDES]
+        for side, session in self._sessions.items():
+            only_examined(session, self._examined[side])
+
+
+def _copies(texts: dict[int, list[list[str | None]]], key: int, place: int) -> str | None:
+    """The values of one column in all copies of a key, as one text."""
+    values = [row[place] for row in texts.get(key, [])]
+    if values == [None]:
+        return None
+    return bounded(" | ".join(sorted("NULL" if value is None else value for value in values)))

@@ -1,0 +1,147 @@
+"""Merging two streams of one side each, in order, holding neither. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.evidence import KINDS
+from orgrecon_pipeline.source.drifting import Drifting, packed
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+
+#: A row of a stream: ordered by its first columns, unique in them.
+Row = tuple[Any, ...]
+Pair = tuple[Any, "Row | None", "Row | None"]
+Step = TypeVar("Step")
+
+# A state only has to change with the rows, and to fit a bigint.
+_STATE = 2**62
+
+
+def pairs(source: Iterator[Row], target: Iterator[Row], width: int) -> Iterator[Pair]:
+    """Rows of both streams by the first ``width`` columns, None where a stream has none.
+
+    Raises:
+        CannotDecide: when a stream is not in ascending order.
+    """
+    left, right = _ascending(source, width), _ascending(target, width)
+    one, other = next(left, None), next(right, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None  # noqa: S101 - for the type checker: else the loop had ended
+            yield one[0], one[1], None
+            one = next(left, None)
+        elif one is None or other[0] < one[0]:
+            yield other[0], None, other[1]
+            other = next(right, None)
+        else:
+            yield one[0], one[1], other[1]
+            one, other = next(left, None), next(right, None)
+
+
+def fingerprints(
+    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...], clean_limit: int
+) -> Fingerprints:
+    """What ``fingerprint.sql`` says of one database, of two streams of ``side_fingerprint.sql``."""
+    rows, null_keys = [0, 0], [0, 0]
+    nulls = [0] * len(compared)
+    tenants: list[str] = []
+    differing: dict[str, SideRows] = {}
+    clean: dict[str, SideRows] = {}
+    balances: dict[str, int] = {}
+    # Rows without a tenant come last, and belong to no pair.
+    left, right = (_with_tenant(stream, rows, null_keys, side) for side, stream in enumerate((source, target)))
+    for (tenant,), *both in pairs(left, right, 1):
+        tenants.append(tenant)
+        counts = [row[1] if row else 0 for row in both]
+        prints = [int(row[3]) if row else 0 for row in both]
+        for side, row in enumerate(both):
+            if row is not None:
+                rows[side] += row[1]
+                null_keys[side] += row[2]
+                nulls = [so_far + more for so_far, more in zip(nulls, row[4], strict=True)]
+        if (counts[0], prints[0]) != (counts[1], prints[1]):
+            differing[tenant] = SideRows(*counts)
+            balances[tenant] = prints[0] - prints[1]
+        elif len(clean) < clean_limit:
+            clean[tenant] = SideRows(*counts)
+    return Fingerprints(
+        rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=frozenset(tenants), differing=differing,
+        clean=clean, values={name: sum(rows) - none for name, none in zip(compared, nulls, strict=True)},
+        balances=balances,
+    )
+
+
+@dataclass
+class KeysApart:
+    """Drifting keys as they are found, and the first few digests of each kind, for samples."""
+
+    seen: dict[str, dict[int, tuple[int, int]]] | None
+    limit: int
+    first: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+
+    def collect(self, source: Iterator[Row], target: Iterator[Row]) -> dict[str, Drifting]:
+        """Drift by tenant, of two streams of ``side_keys.sql``."""
+        found: dict[str, _Tenant] = {}
+        for (tenant, key), *both in pairs(source, target, 2):
+            if not (kinds := _kinds(*both)):
+                continue
+            states = tuple(int(row[4]) % _STATE if row else 0 for row in both)
+            before = self.seen.get(tenant, {}).get(key) if self.seen is not None else states
+            if before is None:
+                continue  # a recheck counts only what was seen before
+            in_flux = before[0] != states[0] and before[1] != states[1]
+            found.setdefault(tenant, _Tenant()).add(key, before, states, {} if in_flux else kinds, in_flux)
+            for kind in () if in_flux else kinds:
+                if len(self.first[kind]) < self.limit:
+                    self.first[kind].append((tenant, key))
+        return {tenant: each.drifting() for tenant, each in found.items()}
+
+
+class _Tenant:
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(KINDS, 0)
+        self._numbers: tuple[list[int], ...] = ([], [], [], [], [], [])
+
+    def add(self, key: int, before: tuple[int, ...], now: tuple[int, ...], kinds: dict[str, int], flux: bool) -> None:
+        for kind, count in kinds.items():
+            self._counts[kind] += count
+        for numbers, number in zip(self._numbers, (key, *before, *now, int(flux)), strict=True):
+            numbers.append(number)
+
+    def drifting(self) -> Drifting:
+        return Drifting(self._counts, *map(packed, self._numbers))
+
+
+def _kinds(source: Row | None, target: Row | None) -> dict[str, int]:
+    """The kinds of drift of one key: the rules of design §2, over copies and digests."""
+    if source is None:
+        return {"unexpected": 1}
+    if target is None:
+        return {"missing": 1}
+    (n, as_set, as_multiset), (m, other_set, other_multiset) = source[2:], target[2:]
+    if n == m:
+        return {} if as_multiset == other_multiset else {"mismatched": 1}
+    return {"duplicate": abs(n - m), **({} if as_set == other_set else {"mismatched": 1})}
+
+
+def _with_tenant(rows: Iterator[Row], counts: list[int], null_keys: list[int], side: int) -> Iterator[Row]:
+    for row in rows:
+        if row[0] is None:
+            counts[side] += row[1]
+            null_keys[side] += row[1]
+        else:
+            yield row
+
+
+def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Any, Row]]:
+    last = None
+    for row in rows:
+        place = row[:width]
+        if last is not None and not last < place:
+            raise CannotDecide(
+                "a database does not sort its tenants as the other one does: its encoding is neither UTF8 nor LATIN1")
+        last = place
+        yield place, row
