@@ -273,11 +273,14 @@ def accept_source_(reason: Reason, format: FormatOption = Format.TEXT) -> None:
     """Accept that the database was moved: the one that the latest observation was refused for is the right one."""
     from orgrecon_pipeline.operations.acknowledge import accept_source
 
-    identity = accept_source(_context(), reason)
+    moved = accept_source(_context(), reason)
     if format is Format.JSON:
-        terminal.print_json({"accepted": identity})
+        terminal.print_json({"accepted": next(iter(moved.values())), "databases": moved})
     else:
-        terminal.show_lines([f"accepted: database {identity['database']} on server {identity['system_identifier']}"])
+        terminal.show_lines([
+            f"accepted: {label} is database {pin['database']} on server {pin['system_identifier']}"
+            for label, pin in moved.items()
+        ])
 
 
 @app.command()
