@@ -98,7 +98,7 @@ def seen_within(seconds: float, firing: Callable[[], set[Alert]], wanted: set[Al
     return seen
 
 
-def test_every_alert_of_a_writer_that_fails_fires_and_a_healthy_one_is_quiet(
+def test_a_writer_that_is_late_or_fails_is_told_of_and_a_healthy_one_is_not(
     tmp_path: Path, company_database: str,
 ) -> None:
     with psycopg.connect(company_database, autocommit=True) as connection:
@@ -119,10 +119,10 @@ def test_every_alert_of_a_writer_that_fails_fires_and_a_healthy_one_is_quiet(
             assert seen_within(60, firing, wanted) >= wanted
         with DualWriter(company_database, losing, observer=observer):
             wanted = {(alert, entity) for entity in entities for alert in (
-                "DualWriteSecondWriteFailed", "DualWriteErrorRatioHigh", "DualWriteOneSideSilent")}
+                "DualWriteSecondWriteFailed", "DualWriteErrorRatioHigh")}
             seen = seen_within(90, firing, wanted)
         assert seen >= wanted
-        assert "DualWriteMetricsAbsent" not in {alert for alert, _ in seen}
+        assert not {"DualWriteMetricsAbsent", "DualWriteOneSideSilent"} & {alert for alert, _ in seen}
     run(promtool(), "check", "metrics", stdin=(tmp_path / "dualwrite.prom").read_text())
     with nothing_published() as port, prometheus(_new(tmp_path / "absent"), port) as firing:
         wanted = {("DualWriteMetricsAbsent", "")}
