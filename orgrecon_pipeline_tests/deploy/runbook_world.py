@@ -34,7 +34,9 @@ case "$1 ${2:-}" in
     "apply -k") "$REAL_KUBECTL" kustomize "$3" > /dev/null ;;
     "apply -f") test -s "$3" ;;
     cp\\ *) cp -r "$CLUSTER_REPORTS" "$3" ;;
-    "create secret"|"create job"|"delete pod"|"patch cronjob"|"rollout status") ;;
+    "create secret"|"create job"|"delete pod"|"delete job"|"delete prometheusrule"|"rollout status") ;;
+    "patch cronjob"|"patch secret") "$PYTHON" -c 'import json, sys; json.loads(sys.argv[1])' "$5" ;;
+    "get secret") case "$*" in *LEDGER_URL*) echo "$ORGRECON_LEDGER_URL" ;; *) echo "$DATABASE_URL" ;; esac ;;
     wait\\ *|logs\\ *|get\\ *|describe\\ *) ;;
     *) echo "kubectl $1 ${2:-}: not expected in a runbook" >&2; exit 9 ;;
 esac
@@ -92,7 +94,8 @@ class World:
         self.environ = {
             **clean, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}", "DATABASE_URL": self.source,
             "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
-            "REAL_KUBECTL": cluster_tool("kubectl"), "CLUSTER_REPORTS": str(self.folder / "cluster"),
+            "REAL_KUBECTL": cluster_tool("kubectl"), "PYTHON": sys.executable,
+            "CLUSTER_REPORTS": str(self.folder / "cluster"),
             "DAGSTER_PG_PASSWORD": "x", "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main",
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
             "GIT_COMMITTER_EMAIL": "a@example.org", "PYTHONPATH": str(ROOT),
@@ -103,7 +106,8 @@ class World:
         place.mkdir()
         scripts = {
             "orgrecon": f'#!/bin/sh\nexec {sys.executable} -m orgrecon_pipeline "$@"\n',
-            "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+            # What pip would install is there already.
+            "python": f'#!/bin/sh\n[ "$1 $2" = "-m pip" ] && exit 0\nexec {sys.executable} "$@"\n',
             "kubectl": _KUBECTL, "helm": _NAMED_FILES, "docker": _NAMED_FILES, "gh": _NAMED_FILES,
         }
         for name, text in scripts.items():
