@@ -124,6 +124,7 @@ def test_the_report_is_the_documented_command_on_the_volume_with_every_secret_fr
     ]
     assert {entry["name"] for entry in container["env"]} == {
         "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_NOTIFY_URLS",
+        "ORGRECON_REPORT_BASE_URL",
     }
     for entry in container["env"]:
         reference = entry["valueFrom"]["secretKeyRef"]
