@@ -146,7 +146,7 @@ def test_the_day_is_utc_whatever_the_host_says(tmp_path: Path, zone: str) -> Non
 @pytest.mark.parametrize("date", [
     "20260101", "2026-W01-1", "٢٠٢٦-٠١-٠١", "2026-01-01\n", "../2026-01-01", "2027-02-29", "2026-1-1", "",
     " 2026-01-01",
-    "2026-01-01T00:00:00", "today",
+    "2026-01-01T00:00:00", "today", "0001-01-01", "9999-12-31",
 ])
 @pytest.mark.parametrize("command", [["report", "--baseline"], ["gate"]])
 def test_malformed_dates(
