@@ -53,6 +53,7 @@ def day_sensors(
         owed = owed_today(
             now, work.ledger.observations(today), tried=tried,
             running=is_running(context.instance, partition=today.isoformat()),
+            reported=not any(unrendered(work, [today], {today})),
         )
         requests, said = [], []
         if isinstance(owed, Wait):

@@ -77,21 +77,23 @@ def attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | Wait:
 
 
 def owed_today(
-    now: datetime, observations: Iterable[Observation], *, running: bool, tried: Attempts
+    now: datetime, observations: Iterable[Observation], *, running: bool, tried: Attempts, reported: bool = True
 ) -> Attempts | Wait:
-    """Whether today's observation is owed: its hour has come, nothing has compared it, and nothing is about to.
+    """Whether today is owed: its hour has come, nothing has compared and reported it, and nothing is about to.
 
     Args:
         now: the current moment.
         observations: those of today.
         running: whether a run of today is queued or running.
         tried: what the sensor remembers.
+        reported: whether the report of these observations is there; a run that died between the two left none.
     """
     today = utc_day(now)
     begins = midnight(today) + timedelta(hours=DAILY_AT.hour) + GRACE
     ends = datetime.combine(today, LAST_AT, timezone.utc)
     # A baseline stamped elsewhere compares nothing: where there is a database, the day is still owed.
-    if any(seen.provenance.compared for seen in observations):
+    compared = [seen for seen in observations if seen.provenance.compared]
+    if compared and reported:
         return Wait(f"{today} is observed")
     if now < begins:
         return Wait(f"{today} is not owed before {_clock(begins)}")
@@ -99,6 +101,9 @@ def owed_today(
         return Wait(f"{today} is given up since {_clock(ends)}: a run might not end within its day")
     if running:
         return Wait(f"a run of {today} is under way")
+    latest = compared[-1].observed_at if compared else None
+    if latest and latest <= now < latest + _FIRST_PAUSE:
+        return Wait(f"{today} is observed, and its report may be under way")
     return attempt(today.isoformat(), now, tried)
 
 

@@ -109,6 +109,20 @@ def test_a_running_run_of_today_is_waited_for(world: World, daemon: Daemon) -> N
     assert daemon.evaluate("owed_days")[0] == {"2026-03-10:1": "2026-03-10"}
 
 
+def test_a_run_of_today_that_died_before_its_report_is_made_up_for_today(world: World, daemon: Daemon) -> None:
+    """Its evidence is kept; without another run there would be no report until tomorrow."""
+    world.at(DAY, 9)
+    observe(settled(world), DAY)
+    world.at(DAY, 9, 4)
+    assert "its report may be under way" in daemon.evaluate("owed_days")[1]
+    world.at(DAY, 9, 5)
+    requests, _ = daemon.evaluate("owed_days")
+    assert requests == {"2026-03-10:1": "2026-03-10"}
+    daemon.run(requests)
+    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is observed")
+    assert (world.reports / "2026-03-10.md").exists()
+
+
 def settled(world: World) -> Any:
     return open_work(read_settings(world.environ))
 
