@@ -1,9 +1,10 @@
 """How a row becomes 64 bits.
 
 PostgreSQL's own hashes serve joins, where values that collide only cost time; here they would cost a verdict. So only
-those are used that see every bit of their type, a bigint goes in by halves, and every other type goes in as text. Each
-column's hash is the seed of the next one's: ``hash_record_extended`` adds them up, weighted, and a sum of such sums
-over rows no longer knows which value stood beside which key.
+those are used that see every bit of their type, and every type without such a one goes in as text. Each column's hash
+is the seed of the next one's: ``hash_record_extended`` adds them up, weighted, and a sum of such sums over rows no
+longer knows which value stood beside which key. Whole numbers are put into that seed as they are, by XOR: a seed of 64
+bits takes one of them without losing anything, and a hash has to follow before it takes the next one.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing_extensions import LiteralString
 
 COMMA = sql.SQL(", ")
 
-# By type: the hash of a value x, seeded by h, and what stands in for NULL (the mask tells them apart).
+# Put into the seed as they are; and what stands in for NULL, as a mask tells the two apart.
+_NUMBERS: dict[str, LiteralString] = {
+    "smallint": "{}::bigint", "integer": "{}::bigint", "bigint": "{}", "boolean": "{}::integer::bigint"}
+_NO_NUMBER: dict[str, LiteralString] = dict.fromkeys(_NUMBERS, "0") | {"boolean": "false"}
+
+# By type: the hash of a value x, seeded by h, and what stands in for NULL.
 _HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
     "text": ("pg_catalog.hashtextextended({x}, {h})", "''"),
     "uuid": ("pg_catalog.uuid_hash_extended({x}, {h})", "'00000000-0000-0000-0000-000000000000'"),
-    "smallint": ("pg_catalog.hashint4extended({x}, {h})", "0"),
-    "integer": ("pg_catalog.hashint4extended({x}, {h})", "0"),
-    # It folds the halves of a bigint into one: so the upper one goes in by itself as well.
-    "bigint": ("pg_catalog.hashint8extended({x} >> 32, pg_catalog.hashint8extended({x}, {h}))", "0"),
-    "boolean": ("pg_catalog.hashint4extended({x}::integer, {h})", "false"),
 }
 
 # Of these equal values are written in several ways: the one that all are brought to.
@@ -35,13 +36,14 @@ _TEXTS: dict[str, LiteralString] = {
     "interval": "pg_catalog.justify_interval({})::text",  # 24 hours are a day, and 30 days a month
 }
 
-# Beside these: types of which equal values are written alike, as text of this server or of any other one.
+# Types of which equal values are written alike, as text of this server or of any other one.
 _WRITTEN_ALIKE = {
-    *_TEXTS, "date", "timestamp without time zone", "timestamp with time zone", "time without time zone", "bytea",
+    *_NUMBERS, *_HASHES, *_TEXTS, "bytea", "date", "time without time zone", "timestamp without time zone",
+    "timestamp with time zone",
 }
 
-# So many that a seed of 62 bits and a mask stay a bigint.
-_MASK_BITS = 61
+# Of a bigint, without its sign.
+_MASK_BITS = 62
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class ColumnType:
     @property
     def one_spelling(self) -> bool:
         """Whether equal values always have one digest. Of 1.0 and 1.00 in jsonb, say, the texts differ."""
-        return self.name in _HASHES or self.name in _WRITTEN_ALIKE
+        return self.name in _WRITTEN_ALIKE
 
     def as_text(self, value: sql.Composable) -> sql.Composed:
         """The value as text, compared byte by byte; equal values are one text if :attr:`one_spelling` says so."""
@@ -90,21 +92,18 @@ class Digest:
         return self._chained(keys, values) if self.native else self._portable(keys, values)
 
     def _chained(self, keys: Sequence[Column], values: Sequence[Column]) -> sql.Composed:
-        digest = sql.SQL("{}::bigint").format(sql.Literal(self.seed))
+        chain = _Chain(sql.SQL("{}::bigint").format(sql.Literal(self.seed)))
+        for column, kind in keys:
+            chain.add(column, kind)
         for start in range(0, len(values), _MASK_BITS):
             nulls = [
-                sql.SQL(" + CASE WHEN {} IS NULL THEN {} ELSE 0 END").format(column, sql.Literal(1 << place))
+                sql.SQL("CASE WHEN {} IS NULL THEN {}::bigint ELSE 0 END").format(column, sql.Literal(1 << place))
                 for place, (column, _) in enumerate(values[start : start + _MASK_BITS])
             ]
-            # Into the seed itself, so that rows without a NULL pay nothing for it; further ones by a hash in between.
-            if start:
-                digest = sql.SQL("pg_catalog.hashint4extended(0, {})").format(digest)
-            digest = sql.SQL("({}{})").format(digest, sql.SQL("").join(nulls))
-        for column, kind in keys:
-            digest = _hash(column, kind, digest)
+            chain.add_number(sql.SQL(" + ").join(nulls))
         for column, kind in values:
-            digest = _hash(column, kind, digest, nullable=True)
-        return digest
+            chain.add(column, kind, nullable=True)
+        return chain.hashed()
 
     def _portable(self, keys: Sequence[Column], values: Sequence[Column]) -> sql.Composed:
         texts = COMMA.join(kind.as_text(column) for column, kind in (*keys, *values))
@@ -117,10 +116,31 @@ class Digest:
         ).format(null, salted)
 
 
-def _hash(column: sql.Composable, kind: ColumnType, seed: sql.Composed, *, nullable: bool = False) -> sql.Composed:
-    known = _HASHES.get(kind.name)
-    pattern, null = known or _HASHES["text"]
-    value: sql.Composable = column if known else kind.as_text(column)
-    if nullable:
-        value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(null))
-    return sql.SQL(pattern).format(x=value, h=seed)
+class _Chain:
+    """The expression so far, and whether it is a hash or the seed, into which a number can be put."""
+
+    def __init__(self, seed: sql.Composed) -> None:
+        self._digest, self._takes_number = seed, True
+
+    def add(self, column: sql.Composable, kind: ColumnType, *, nullable: bool = False) -> None:
+        if kind.name in _NUMBERS:
+            number = _filled(column, _NO_NUMBER[kind.name], nullable)
+            self.add_number(sql.SQL(_NUMBERS[kind.name]).format(number))
+            return
+        known = _HASHES.get(kind.name)
+        pattern, null = known or _HASHES["text"]
+        value = _filled(column if known else kind.as_text(column), null, nullable)
+        self._digest, self._takes_number = sql.SQL(pattern).format(x=value, h=self._digest), True
+
+    def add_number(self, number: sql.Composable) -> None:
+        self._digest = sql.SQL("({} # ({}))").format(self.hashed(), number)
+        self._takes_number = False
+
+    def hashed(self) -> sql.Composed:
+        if self._takes_number:
+            return self._digest
+        return sql.SQL("pg_catalog.hashint4extended(0, {})").format(self._digest)
+
+
+def _filled(value: sql.Composable, null: LiteralString, nullable: bool) -> sql.Composable:
+    return sql.SQL("coalesce({}, {})").format(value, sql.SQL(null)) if nullable else value
