@@ -1,182 +1,147 @@
 """Two weeks of a real daemon on Postgres storage, in minutes: the clock is injected, everything else is real.
 
-For four days the daemon is down, one morning the database is, once the code server is killed, and once a run in the
-middle of its comparison.
+For some days the daemon is down, one morning the database is, once the code server is killed, and once a run: in the
+middle of its comparison, or when the evidence is kept and the report is not written yet. ``ORGRECON_TEST_TIMINGS``
+names other timings than the one below, by numbers, such as ``1,2,3``.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import psycopg
 import pytest
-from defs_processes import MODULE, eventually, process
-from defs_world import World
+from defs_host import DAY_SECONDS, Host, assert_never_twice_at_once, below, runs
+from defs_processes import eventually
 
-from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.report.read import read_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-INSTANCE = Path(__file__).parents[2] / "deploy/dagster/dagster.yaml"
-DAY_SECONDS = 150.0
+_DAYS = 14
 
 
-def commands() -> dict[int, tuple[int, str]]:
-    """Every process: its parent, and its command line."""
-    found = {}
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
-            try:
-                parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                found[int(place.name)] = parent, (place / "cmdline").read_text().replace("\0", " ")
-            except OSError:
-                continue
-    return found
+@dataclass(frozen=True)
+class Timing:
+    """What happens on which of the days, counted from 0."""
+
+    down: range
+    database: int
+    code_server: int
+    run: int
+    #: Whether the run is killed when its evidence is kept, instead of in the middle of its comparison.
+    kept: bool = False
+
+    @classmethod
+    def of(cls, number: int) -> Timing:
+        """Any other timing."""
+        chance = random.Random(number)
+        begin = chance.randrange(1, 9)
+        down = range(begin, begin + chance.randrange(2, 5))
+        others = [day for day in range(_DAYS) if day not in down]
+        database, code_server, run = chance.sample(others, 3)
+        return cls(down, database, code_server, run, kept=chance.random() < 0.5)
 
 
-def below(pid: int) -> dict[int, str]:
-    """The descendants of a process that this test started."""
-    everything = commands()
-    wanted, found = {pid}, {}
-    while True:
-        more = {one: command for one, (parent, command) in everything.items()
-                if parent in wanted and one not in found}
-        if not more:
-            return found
-        found |= more
-        wanted |= set(more)
+TIMINGS = {"four days from the fourth": Timing(range(3, 7), 8, 9, 11)} | {
+    number: Timing.of(int(number)) for number in os.environ.get("ORGRECON_TEST_TIMINGS", "").split(",") if number
+}
 
 
-class Site:
-    """The daemon over a world, and the days as they pass."""
-
-    def __init__(self, world: World, home: Path) -> None:
-        self.world, self.home = world, home
-        self.log = home / "daemon.log"
-
-    @contextmanager
-    def daemon(self) -> Iterator[int]:
-        """The daemon until the end of the block; its process id."""
-        command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *MODULE]
-        with process(command, self.world.environ, self.home, self.log) as started:
-            yield started.pid
-
-    def observed(self, day: date) -> bool:
-        return bool(self.world.ledger.observations(day)) and (self.world.reports / f"{day}.md").exists()
-
-    def passes(self, day: date) -> None:
-        """The day comes, and the daemon sees to it."""
-        self.world.at(day, 8, 30)
-        eventually(lambda: self.observed(day), DAY_SECONDS, lambda: f"{day}: {self.log.read_text()[-4000:]}")
-        self.quiet()
-
-    def quiet(self) -> None:
-        """Nothing is queued or under way."""
-
-        def idle() -> bool:
-            with dg.DagsterInstance.get() as instance:
-                return not instance.get_run_records(
-                    dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING,
-                                            dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]), limit=1)
-
-        eventually(idle, DAY_SECONDS, lambda: self.log.read_text()[-4000:])
-
-
-@pytest.fixture
-def site(
-    world: World, server: EmbeddedServer, new_database: Callable[..., str], home: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Site:
-    """The world of a company, and Dagster as it is deployed on a host, with eager sensors."""
-    (home / "dagster.yaml").write_text(INSTANCE.read_text(encoding="utf-8"), encoding="utf-8")
-    first = datetime.now(timezone.utc).date() - timedelta(days=13)
-    world.environ |= {
-        "DAGSTER_HOME": str(home), "ORGRECON_SENSOR_SECONDS": "2", "ORGRECON_START_DATE": str(first),
-        "DAGSTER_PG_URL": new_database().replace("postgresql://", "postgresql+psycopg2://"),
-    }
-    monkeypatch.setenv("DAGSTER_PG_URL", world.environ["DAGSTER_PG_URL"])
-    return Site(world, home)
-
-
-def test_two_weeks(site: Site, connect: Callable[[str], Any]) -> None:
-    world = site.world
+@pytest.mark.parametrize("timing", TIMINGS.values(), ids=list(TIMINGS))
+def test_two_weeks(host: Host, connect: Callable[[str], Any], timing: Timing) -> None:
+    world = host.world
     today = datetime.now(timezone.utc).date()
-    days = [today - timedelta(days=back) for back in reversed(range(14))]
+    days = [today - timedelta(days=back) for back in reversed(range(_DAYS))]
     world.at(days[0], 7)
-    with site.daemon():
-        for day in days[:3]:
-            site.passes(day)
-    # Days 3 to 6: nobody is there.
     with ExitStack() as stack:
-        world.at(days[7], 7)
-        daemon = stack.enter_context(site.daemon())
-        site.passes(days[7])
-        # Day 8: the database is down in the morning, and back when the day is over.
-        name = world.environ["DATABASE_URL"].split("@/")[1].split("?")[0]
-        admin = connect(world.environ["DATABASE_URL"].replace(name, "postgres"))
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        site.passes(days[8])
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-        # Day 9: the code server is killed before the day's hour.
-        [code_server] = [pid for pid, command in below(daemon).items() if "api grpc" in command]
-        os.kill(code_server, signal.SIGKILL)
-        site.passes(days[9])
-        site.passes(days[10])
-        # Day 11: the run is killed in the middle of its comparison, which waits for a lock.
-        world.mapping(lock_timeout_seconds=120, deadline_seconds=300)
-        with psycopg.connect(world.environ["DATABASE_URL"]) as blocker:
-            blocker.execute("LOCK TABLE public.team_members IN ACCESS EXCLUSIVE MODE")
-            before = set(below(daemon))
-            world.at(days[11], 8, 30)
-            waits = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) " \
-                    "WHERE NOT granted AND a.application_name = 'orgrecon'"
-            eventually(lambda: world.admin.execute(waits).fetchone()[0], DAY_SECONDS,
-                       lambda: site.log.read_text()[-4000:])
-            workers = [pid for pid in below(daemon) if pid not in before]
-            assert workers
-            for pid in workers:
-                os.kill(pid, signal.SIGKILL)
-        world.at(days[11], 9, 0)
-        site.passes(days[11])
-        for day in days[12:]:
-            site.passes(day)
+        daemon = stack.enter_context(host.daemon())
+        for number, day in enumerate(days):
+            if number in timing.down:
+                stack.close()
+                continue
+            if number - 1 in timing.down:
+                world.at(day, 7)
+                daemon = stack.enter_context(host.daemon())
+            if number == timing.database:
+                a_morning_without_database(host, day, connect)
+            elif number == timing.code_server:
+                kill(eventually(lambda: code_servers(daemon), DAY_SECONDS, host.log))  # noqa: B023 - called at once
+                host.passes(day)
+            elif number == timing.run:
+                (killed_when_it_is_kept if timing.kept else killed_in_the_middle)(host, day, daemon)
+                host.passes(day, 9, 0)
+            else:
+                host.passes(day)
+    missing = [days[number] for number in timing.down]
     verdicts = {}
     for day in days:
         deciding = world.ledger.deciding(day, "latest")
         verdicts[day] = deciding.verdict if deciding else Verdict.MISSING
-    expected = dict.fromkeys(days, Verdict.PASS) | dict.fromkeys(days[3:7], Verdict.MISSING)
-    expected[days[8]] = Verdict.INCONCLUSIVE
+    expected = dict.fromkeys(days, Verdict.PASS) | dict.fromkeys(missing, Verdict.MISSING)
+    expected[days[timing.database]] = Verdict.INCONCLUSIVE
     assert verdicts == expected
-    assert {day for day in days if (world.reports / f"{day}.md").exists()} == set(days) - set(days[3:7])
+    assert {day for day in days if (world.reports / f"{day}.md").exists()} == set(days) - set(missing)
     assert all(read_report(path).day for path in world.reports.glob("*.md"))
     for day in days:
-        assert len(world.ledger.observations(day)) <= (2 if day == days[11] else 1), day
+        assert len(world.ledger.observations(day)) <= (2 if day == days[timing.run] else 1), day
     assert_never_twice_at_once()
-    with dg.DagsterInstance.get() as instance:
-        ends = [run.status.value for run in instance.get_runs(dg.RunsFilter(tags={"dagster/partition": str(days[11])}))]
-    assert sorted(set(ends)) == ["FAILURE", "SUCCESS"]
+    if not timing.kept:
+        assert {run.status.value for run in runs(days[timing.run])} == {"FAILURE", "SUCCESS"}
 
 
-def assert_never_twice_at_once() -> None:
-    """Of all runs of one day, none began before the one before it had ended."""
-    with dg.DagsterInstance.get() as instance:
-        spans: dict[str, list[tuple[float, float]]] = {}
-        for record in instance.get_run_records():
-            partition = record.dagster_run.tags.get("dagster/partition")
-            if partition and record.start_time:
-                spans.setdefault(partition, []).append((record.start_time, record.end_time or float("inf")))
-    assert spans
-    for partition, held in spans.items():
-        held.sort()
-        assert all(a[1] <= b[0] for a, b in pairwise(held)), (partition, held)
+def a_morning_without_database(host: Host, day: date, connect: Callable[[str], Any]) -> None:
+    """It is back when the day is over."""
+    url = host.world.environ["DATABASE_URL"]
+    name = url.split("@/")[1].split("?")[0]
+    admin = connect(url.replace(name, "postgres"))
+    admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    host.passes(day)
+    admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def killed_in_the_middle(host: Host, day: date, daemon: int) -> None:
+    """The day's run waits for a lock when it is killed."""
+    host.world.mapping(lock_timeout_seconds=120, deadline_seconds=300)
+    with psycopg.connect(host.world.environ["DATABASE_URL"]) as blocker:
+        blocker.execute("LOCK TABLE public.team_members IN ACCESS EXCLUSIVE MODE")
+        before = set(below(daemon))
+        host.world.at(day, 8, 30)
+        eventually(host.waiting, DAY_SECONDS, host.log)
+        workers = new_below(daemon, before)
+        assert workers
+        kill(workers)
+
+
+def killed_when_it_is_kept(host: Host, day: date, daemon: int) -> None:
+    """The day's run has kept its evidence when it is killed."""
+    before = set(below(daemon))
+    host.world.at(day, 8, 30)
+    eventually(lambda: host.world.ledger.observations(day), DAY_SECONDS, host.log)
+    kill(new_below(daemon, before))
+
+
+def code_servers(daemon: int) -> set[int]:
+    """Where the daemon has the code from; for some seconds there may be none, or two."""
+    return {pid for pid, command in below(daemon).items() if "api grpc" in command}
+
+
+def new_below(daemon: int, before: set[int]) -> set[int]:
+    """The processes of runs; a code server that was started in between is none."""
+    return {pid for pid, command in below(daemon).items() if pid not in before and "api grpc" not in command}
+
+
+def kill(workers: set[int]) -> None:
+    for pid in workers:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
