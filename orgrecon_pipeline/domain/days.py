@@ -13,17 +13,14 @@ from orgrecon_pipeline.domain.errors import UsageError
 # [0-9] and not \d, fullmatch and not $: "٢٠٢٦-٠١-٠١" and a trailing newline are not days.
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_FIRST_YEAR, _LAST_YEAR = 1000, 8999
-
 
 def parse_day(text: str) -> date:
     """Read ``YYYY-MM-DD`` and nothing else.
 
     Raises:
-        UsageError: for every other form, for dates that no calendar has, and for years of which a window of days would
-            leave the calendar.
+        UsageError: for every other form, and for dates that no calendar has.
     """
-    if _DAY.fullmatch(text) and _FIRST_YEAR <= int(text[:4]) <= _LAST_YEAR:
+    if _DAY.fullmatch(text):
         try:
             return date(int(text[:4]), int(text[5:7]), int(text[8:]))
         except ValueError:

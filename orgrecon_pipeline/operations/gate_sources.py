@@ -8,18 +8,27 @@ from pathlib import Path
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
 from orgrecon_pipeline.report.trail import evidence_of, report_files, verify_trail
 
+# Far enough from the ends of the calendar for the longest window.
+_FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
+
 
 def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, require_live: int) -> GateAnswer:
     """The gate now, from the reports in ``trail`` where that is given, else from the ledger.
 
     Where there is no ledger yet, the audit directory of the settings is read: that is what a fresh checkout has.
+
+    Raises:
+        UsageError: for a day at the very ends of the calendar.
     """
+    if day is not None and not _FIRST <= day <= _LAST:
+        raise UsageError(f"{day} is not a day of a window that ends within the calendar: name one of this millennium.")
     policy = load_mapping(settings.mapping_file, settings.environ).gate
     now = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).now()
     ledger = None if trail else open_existing(settings.ledger_url)

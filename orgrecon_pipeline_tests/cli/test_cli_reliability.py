@@ -15,7 +15,9 @@ import pytest
 from canary import ENCODED, PASSWORD, found_in, with_password
 from cli_process import run, run_in_turn, start
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import seed
+from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.trail import verify_trail
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -24,8 +26,6 @@ PATIENT = "scan: {settle_seconds: 0, rechecks: 0, lock_timeout_seconds: 120}\n"
 
 def mapping(place: Path, scan: str = PATIENT) -> None:
     """The default mapping with other scan settings, in the working directory."""
-    from orgrecon_pipeline.config.mapping_file import default_mapping
-
     text = default_mapping().model_dump_json(by_alias=True, exclude={"scan"})
     (place / "orgrecon.yaml").write_text(text[:-1] + ",\n" + '"scan": ' + scan.split(":", 1)[1] + "}", "utf-8")
 
@@ -146,7 +146,7 @@ def test_the_day_is_utc_whatever_the_host_says(tmp_path: Path, zone: str) -> Non
 @pytest.mark.parametrize("date", [
     "20260101", "2026-W01-1", "٢٠٢٦-٠١-٠١", "2026-01-01\n", "../2026-01-01", "2027-02-29", "2026-1-1", "",
     " 2026-01-01",
-    "2026-01-01T00:00:00", "today", "0001-01-01", "9999-12-31",
+    "2026-01-01T00:00:00", "today",
 ])
 @pytest.mark.parametrize("command", [["report", "--baseline"], ["gate"]])
 def test_malformed_dates(
@@ -162,6 +162,22 @@ def test_malformed_dates(
     assert "is not a day" in said
     assert len(said.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("date", ["0001-01-01", "0002-12-31", "9998-01-01", "9999-12-31", "0003-01-01", "9997-12-31"])
+def test_the_ends_of_the_calendar(
+    date: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orgrecon_pipeline.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "longest.yaml").write_text(
+        default_mapping().model_copy(update={"gate": GatePolicy(window_days=366)}).model_dump_json(
+            by_alias=True, exclude_none=True), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["gate", "--date", date, "--mapping", "longest.yaml"])
+    assert ended.value.code == (1 if date in ("0003-01-01", "9997-12-31") else 2)
+    assert len(capsys.readouterr().err.strip().splitlines()) == (ended.value.code == 2)
 
 
 # Secrets.
