@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.pins import by_shard, named, pinned_databases, pins_of
 from orgrecon_pipeline.source.comparison import Snapshot
+from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.session import Identity
 
 
@@ -25,6 +27,7 @@ class Admission:
     def __init__(self, context: Context, day: date, asked_at: datetime) -> None:
         self.context, self.day, self.asked_at = context, day, asked_at
         self._snapshots: dict[str, Snapshot] = {}
+        self._lock = threading.RLock()
 
     def admit(self, shard: str, snapshot: Snapshot) -> None:
         """Admit the databases of a shard, or not.
@@ -33,10 +36,16 @@ class Admission:
             DayRefused: when one shows another day: nothing is to be written.
             CannotDecide: when it is the wrong one, or too far behind.
         """
+        with self._lock:  # shards come at the same time
+            self._admit(shard, snapshot)
+
+    def _admit(self, shard: str, snapshot: Snapshot) -> None:
         self._snapshots[shard] = snapshot
-        self._check_day(snapshot.source)
-        if snapshot.target is not snapshot.source:
-            self._check_day(snapshot.target)
+        if snapshot.target is snapshot.source:
+            self._check_day(snapshot.source, shard)
+        else:
+            for side in SIDES:
+                self._check_day(getattr(snapshot, side), f"{shard}.{side}".lstrip("."))
         if self.provenance is Provenance.SIMULATED:
             return
         pinned = pinned_databases(self.context, self.as_of)
@@ -80,7 +89,8 @@ class Admission:
     def refuse_unproven(self, reason: str) -> None:
         """Raise :class:`DayRefused` when an attempt that failed for that reason is nothing to be kept."""
 
-    def _check_day(self, identity: Identity) -> None:
+    def _check_day(self, identity: Identity, label: str) -> None:
+        """``label`` says which database that is, where there are several."""
         raise NotImplementedError
 
 
@@ -100,15 +110,17 @@ class LiveAdmission(Admission):
     def _moment(self, identity: Identity) -> datetime:
         return self.asked_at if self.context.clock.injected and identity.simulated else identity.observed_at
 
-    def _check_day(self, identity: Identity) -> None:
+    def _check_day(self, identity: Identity, label: str) -> None:
         moment = self._moment(identity)
         if utc_day(moment) != self.day:
             raise DayRefused(
-                f"{self.day} was asked for, but the database's clock shows {instant_text(moment)} UTC: "
+                f"{self.day} was asked for, but the database's clock{f' ({label})' if label else ''} shows "
+                f"{instant_text(moment)} UTC: "
                 f"nothing was written (this machine's clock: {instant_text(self.context.clock.now())})."
             )
         if lag := identity.lag(self.mapping.scan.max_replica_lag_seconds):
-            raise CannotDecide(lag)
+            side = label.rpartition(".")[2]
+            raise CannotDecide(f"{side}: {lag}" if side in SIDES else lag)
 
 
 class RestoredAdmission(Admission):
@@ -144,7 +156,7 @@ class RestoredAdmission(Admission):
         if self.identity is None:
             raise DayRefused(f"{self.day} was not compared, nothing was written: {reason}.")
 
-    def _check_day(self, identity: Identity) -> None:
+    def _check_day(self, identity: Identity, label: str) -> None:
         if identity.standby is None:
             raise DayRefused(
                 f"--restored needs a server in recovery, and this one is open for writing: it cannot prove that it is "

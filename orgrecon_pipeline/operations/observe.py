@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from orgrecon_pipeline.operations.admission import Admission, LiveAdmission, Res
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import ONLY, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
-from orgrecon_pipeline.operations.shards import ShardsUndecided, compare_places, keep_decided
+from orgrecon_pipeline.operations.kept_shards import keep_decided
+from orgrecon_pipeline.operations.shards import ShardsUndecided, compare_places
 from orgrecon_pipeline.operations.trail import import_record
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.source.comparison import Comparison
@@ -44,7 +44,7 @@ class Secured:
 
 def observe(
     context: Context, day: date, *, exact: bool = False, restored: bool = False,
-    progress: Progress = lambda line: None, wait: Callable[[float], None] = time.sleep,
+    progress: Progress = lambda line: None, wait: Callable[[float], None] | None = None,
 ) -> Secured:
     """Compare the live database for today, or reuse the evidence of a past day.
 

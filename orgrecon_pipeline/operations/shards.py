@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import wait as wait_for
 from itertools import groupby
 
-from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Sample, TenantRow
+from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, OrgreconError
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.operations.admission import Admission
 from orgrecon_pipeline.operations.context import ONLY, Context
+from orgrecon_pipeline.operations.kept_shards import decided_earlier
 from orgrecon_pipeline.operations.pins import by_shard
+from orgrecon_pipeline.operations.unforeseen import unforeseen
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.source.dsn import Places
+from orgrecon_pipeline.source.pulse import Throttle
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Deadline
 
 Progress = Callable[[str], None]
-Wait = Callable[[float], None]
+Wait = Callable[[float], None] | None
 
 _FIGURES = ("source_rows", "target_rows", *KINDS, "transient")
 _NAMED = 3
@@ -44,29 +51,28 @@ def compare_places(
         ConfigurationError: when a tenant is in two shards.
         DayRefused: when a database cannot speak for the day.
     """
-    mapping = admission.mapping
 
-    def one(name: str, say: Progress) -> Comparison:
+    def one(name: str, say: Progress, deadline: Deadline) -> Comparison:
         return compare(
-            mapping, places[name], exact=exact, admit=lambda snapshot: admission.admit(name, snapshot),
-            progress=say, wait=wait,
+            admission.mapping, places[name], exact=exact, admit=lambda snapshot: admission.admit(name, snapshot),
+            progress=say, wait=wait, deadline=deadline,
         )
 
     if places.keys() == {ONLY}:
-        return one(ONLY, progress)
+        return one(ONLY, progress, Deadline(admission.mapping.scan.deadline_seconds))
     started = time.monotonic()
-    found, reused_from = _decided_earlier(context, admission, exact)
+    found, reused_from = decided_earlier(context, admission, exact)
     for name in found:
         progress(f"shard {name}: compared already by observation {reused_from[name]}")
     failures: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=mapping.scan.shards_at_once, thread_name_prefix="shard") as pool:
-        running = {name: pool.submit(one, name, _of_shard(name, progress)) for name in places if name not in found}
-        for done, (name, future) in enumerate(running.items(), start=1):
-            if failure := _failure(future):
-                failures[name] = failure
-            else:
-                found[name] = future.result()
-            progress(f"shard {name}: {failure or _size(found[name])}; {done} of {len(running)} shards are done")
+    missing = [name for name in places if name not in found]
+    while missing:
+        compared, failed = _AtOnce(admission.mapping, one, progress).compare(missing)
+        found, failures = {**found, **compared}, {**failures, **failed}
+        # A tenant can have moved to another shard since an earlier attempt read that one.
+        missing = sorted(_sharing_a_tenant(found) & reused_from.keys())
+        for name in missing:
+            del found[name], reused_from[name]
     _one_home(found)
     if failures:
         listed = "; ".join(f"shard {name}: {reason}" for name, reason in sorted(failures.items())[:_NAMED])
@@ -75,13 +81,68 @@ def compare_places(
             name: comparison for name, comparison in found.items()
             if name not in reused_from and not comparison.unsettled_keys
         })
-    return united(mapping, found, reused_from, time.monotonic() - started)
+    return united(admission.mapping, found, reused_from, time.monotonic() - started)
 
 
-def keep_decided(context: Context, observation: Observation, decided: dict[str, Comparison], *, exact: bool) -> None:
-    """Keep what was found in some shards while others failed, for the next attempt of the day."""
-    for name, comparison in sorted(decided.items()):
-        context.ledger.keep_shard(observation.id, name, exact, comparison.as_json_value())
+class _AtOnce:
+    """Compares shards at the same time, and stops all of them when one cannot go on or somebody interrupts."""
+
+    def __init__(
+        self, mapping: Mapping, one: Callable[[str, Progress, Deadline], Comparison], progress: Progress
+    ) -> None:
+        self._mapping, self._one, self._progress = mapping, one, progress
+        self._running: set[Deadline] = set()
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._speaking = threading.Lock()
+        self._now_and_then = Throttle(self._say)
+
+    def compare(self, names: Sequence[str]) -> tuple[dict[str, Comparison], dict[str, str]]:
+        """What was found, and why the others failed."""
+        found: dict[str, Comparison] = {}
+        failures: dict[str, str] = {}
+        with ThreadPoolExecutor(self._mapping.scan.shards_at_once, thread_name_prefix="shard") as pool:
+            running = {pool.submit(self._compare, name): name for name in names}
+            try:
+                for done, future in enumerate(as_completed(running), start=1):
+                    name = running[future]
+                    if failure := _failure(future):
+                        failures[name] = failure
+                    else:
+                        found[name] = future.result()
+                    self._say(f"shard {name}: {failure or _size(found[name])}; {done} of {len(names)} shards are done")
+            except BaseException:
+                self._stop(running)
+                raise
+        return found, failures
+
+    def _compare(self, name: str) -> Comparison:
+        deadline = Deadline(self._mapping.scan.deadline_seconds)
+        with self._lock:
+            self._running.add(deadline)
+            if self._stopped:
+                deadline.stop()
+        try:
+            return self._one(name, lambda line: self._now_and_then(f"shard {name}: {line}"), deadline)
+        finally:
+            with self._lock:
+                self._running.discard(deadline)
+
+    def _say(self, line: str) -> None:
+        with self._speaking:
+            self._progress(line)
+
+    def _stop(self, running: Iterable[Future[Comparison]]) -> None:
+        for future in running:
+            future.cancel()
+        self._stopped = True
+        while True:
+            with self._lock:
+                deadlines = list(self._running)
+            for deadline in deadlines:
+                deadline.stop()
+            if not wait_for(running, timeout=CANCEL_AGAIN_SECONDS).not_done:
+                return
 
 
 def united(
@@ -101,7 +162,7 @@ def united(
         totals={name: _sum_totals([part.totals[name] for part in parts]) for name in mapping.entities},
         present=frozenset().union(*(part.present for part in parts)),
         declared=None if mapping.tenants is None else frozenset().union(*(part.declared or () for part in parts)),
-        tenant_rows=_listed([row for part in parts for row in part.tenant_rows], mapping.report.breakdown_limit),
+        tenant_rows=_listed(found, mapping.report.breakdown_limit),
         samples=_first_samples([sample for part in parts for sample in part.samples], mapping.report.sample_keys),
         values={
             name: {column: sum(part.values[name][column] for part in parts) for column in parts[0].values[name]}
@@ -117,27 +178,15 @@ def united(
     )
 
 
-def _decided_earlier(
-    context: Context, admission: Admission, exact: bool
-) -> tuple[dict[str, Comparison], dict[str, str]]:
-    """What attempts of this day since its last decided one found in single shards, and which attempt it was."""
-    found: dict[str, Comparison] = {}
-    attempt: dict[str, str] = {}
-    for seen in reversed(context.ledger.observations(admission.day)):
-        same = (seen.mapping_digest, seen.provenance) == (context.mapping.digest, admission.provenance)
-        if seen.verdict.decided or not same:
-            break
-        for name, value in context.ledger.shards(seen.id, exact).items():
-            if name not in found:
-                found[name], attempt[name] = Comparison.from_json_value(value), seen.id
-    return found, attempt
-
-
 def _failure(future: Future[Comparison]) -> str:
     try:
         future.result()
     except CannotDecide as failure:
         return failure.reason
+    except OrgreconError:
+        raise
+    except Exception as error:  # a bug, or no memory: the other shards do not depend on it
+        return f"{unforeseen(error)}: nothing was decided, report it"
     return ""
 
 
@@ -146,18 +195,24 @@ def _size(found: Comparison) -> str:
     return f"{len(found.present):,} tenants, {rows:,} rows"
 
 
-def _of_shard(name: str, progress: Progress) -> Progress:
-    return lambda line: progress(f"shard {name}: {line}")
-
-
 def _one_home(found: dict[str, Comparison]) -> None:
+    for tenant, name, other in _in_two(found):
+        raise ConfigurationError(
+            f"tenant {tenant!a} has rows in shard {name} and in shard {other}: a tenant lives in one; "
+            "correct the shards of the mapping, or its where."
+        )
+
+
+def _sharing_a_tenant(found: dict[str, Comparison]) -> set[str]:
+    return {shard for _, *shards in _in_two(found) for shard in shards}
+
+
+def _in_two(found: dict[str, Comparison]) -> Iterator[tuple[str, str, str]]:
+    """Tenants that have rows in two shards, with both: one for each shard that shares any with those before it."""
     home: dict[str, str] = {}
     for name, part in sorted(found.items()):
-        for tenant in sorted(part.present & home.keys())[:1]:
-            raise ConfigurationError(
-                f"tenant {tenant!a} has rows in shard {home[tenant]} and in shard {name}: a tenant lives in one; "
-                "correct the shards of the mapping, or its where."
-            )
+        if shared := part.present & home.keys():
+            yield min(shared), home[min(shared)], name
         home.update(dict.fromkeys(part.present, name))
 
 
@@ -165,11 +220,15 @@ def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:
     return EntityTotals(**{figure: sum(getattr(part, figure) or 0 for part in parts) for figure in _FIGURES})
 
 
-def _listed(rows: list[TenantRow], limit: int) -> tuple[TenantRow, ...]:
+def _listed(found: dict[str, Comparison], limit: int) -> tuple[TenantRow, ...]:
     """All rows of tenants that drift or did for a moment, and those of the first others."""
+    # Every shard may declare every tenant, and then lists those of the others too, as ones without rows.
+    home = {bounded(tenant): name for name, part in found.items() for tenant in part.present}
     tenants: dict[str, list[TenantRow]] = {}
-    for row in rows:
-        tenants.setdefault(row.tenant, []).append(row)
+    for name, part in sorted(found.items()):
+        for row in part.tenant_rows:
+            if home.setdefault(row.tenant, name) == name:
+                tenants.setdefault(row.tenant, []).append(row)
     seen = sorted(name for name, each in tenants.items() if any(row.drift or row.transient for row in each))
     others = sorted(tenants.keys() - set(seen))[:limit]
     return tuple(row for name in (*seen, *others) for row in tenants[name])

@@ -37,7 +37,8 @@ def compare(
     exact: bool = False,
     admit: Admit = lambda snapshot: None,
     progress: Progress = lambda line: None,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then read drifting keys again.
 
@@ -47,16 +48,17 @@ def compare(
         exact: compare every tenant by key, not only those whose fingerprints differ.
         admit: see :data:`Admit`.
         progress: takes a line for people now and then.
-        wait: sleeps for a number of seconds between two reads.
+        wait: sleeps for a number of seconds between two reads; None until the deadline is stopped.
+        deadline: for whoever wants to stop it; None for one of its own.
 
     Raises:
         CannotDecide: whenever the comparison could not be completed.
     """
     started = time.monotonic()
-    deadline = Deadline(mapping.scan.deadline_seconds)
+    deadline = deadline or Deadline(mapping.scan.deadline_seconds)
     reader = _reader(mapping, places, deadline)
     try:
-        return _Comparing(mapping, reader, deadline, exact, progress, wait).run(admit, started)
+        return _Comparing(mapping, reader, deadline, exact, progress, wait or deadline.sleep).run(admit, started)
     finally:
         reader.close()
 

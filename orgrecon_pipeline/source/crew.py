@@ -11,12 +11,9 @@ from typing import Generic, TypeVar
 from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.source.session import Identity, Session, load_sql
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Identity, Session, load_sql
 
 Result = TypeVar("Result")
-
-# A cancel that arrives between two statements is lost.
-_CANCEL_AGAIN_SECONDS = 1.0
 
 #: One statement or more, on whichever session it is given.
 Task = Callable[[Session], Result]
@@ -111,7 +108,7 @@ class _Share(Generic[Result]):
         with self._changed:
             while self._busy:
                 try:
-                    self._changed.wait(_CANCEL_AGAIN_SECONDS)
+                    self._changed.wait(CANCEL_AGAIN_SECONDS)
                 except KeyboardInterrupt as interrupt:
                     self._give_up(interrupt)
                 if self._failure is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,8 @@ _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keep
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
 _CANCEL_SECONDS = 5.0
+#: A cancel that arrives between two statements is lost.
+CANCEL_AGAIN_SECONDS = 1.0
 
 # In SQL_ASCII text would come as bytes, in LATIN1 some of it not at all; a role or a DSN may ask for either.
 _ALWAYS = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
@@ -55,11 +58,36 @@ Statement: TypeAlias = "sql.SQL | sql.Composed"
 
 
 class Deadline:
-    """The moment by which an observation must have ended."""
+    """The moment by which an observation must have ended, or earlier when it is stopped."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._sessions: set[Session] = set()
+
+    def stop(self) -> None:
+        """From any thread: let nothing begin any more, and cancel what runs."""
+        self._stopped.set()
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.cancel()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for as long, or until it is stopped."""
+        self._stopped.wait(seconds)
+
+    def opened(self, session: Session) -> None:
+        """Remember a session that :meth:`stop` has to reach."""
+        with self._lock:
+            self._sessions.add(session)
+
+    def closed(self, session: Session) -> None:
+        """Forget it."""
+        with self._lock:
+            self._sessions.discard(session)
 
     def remaining(self) -> float:
         """Seconds left.
@@ -67,6 +95,8 @@ class Deadline:
         Raises:
             CannotDecide: when none are.
         """
+        if self._stopped.is_set():
+            raise CannotDecide("the comparison was stopped")
         left = self._end - time.monotonic()
         if left <= 0:
             raise CannotDecide(f"the comparison did not end within deadline_seconds ({self.seconds:g} s)")
@@ -130,6 +160,7 @@ class Session:
         """
         self._dsn, self._settings, self._deadline, self._variable = dsn, settings, deadline, variable
         self._connection = self._connected()
+        deadline.opened(self)
 
     def _connected(self) -> psycopg.Connection[DictRow]:
         self._deadline.remaining()
@@ -144,6 +175,7 @@ class Session:
 
     def close(self) -> None:
         """End the connection, and with it whatever transaction is open."""
+        self._deadline.closed(self)
         self._connection.close()
 
     def cancel(self) -> None:
@@ -214,7 +246,7 @@ class Session:
 
     def stream(
         self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[TupleRow]:
+    ) -> Generator[TupleRow, None, None]:
         """The rows of a statement one after the other, none of them held; the statement begins with the first.
 
         Raises:

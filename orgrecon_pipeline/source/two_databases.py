@@ -6,9 +6,9 @@ mapping's joins stay inside their database, and the declared universe is read fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import chain
 
@@ -22,7 +22,7 @@ from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
 from orgrecon_pipeline.source.preflight import SIDES, agree, examine, only_examined, read_declared, unchanged
 from orgrecon_pipeline.source.self_test import prove_both_eyes
-from orgrecon_pipeline.source.session import Session, Statement
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session, Statement
 from orgrecon_pipeline.source.statements import EntityStatements, canary
 from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
 
@@ -181,17 +181,33 @@ class TwoDatabases:
             side: session.stream(statement(side), f"{name}.{side}", parameters)
             for side, session in self._sessions.items()
         }
+        try:
+            begun = self._begun(streams)
+            yield [chain(begun[side], streams[side]) for side in SIDES]
+        finally:
+            # A stream that nobody reads to its end holds its connection, and whoever would roll back waits for it.
+            for rows in streams.values():
+                with suppress(ValueError):  # a thread still waits for its first row, which the cancel will end
+                    rows.close()
+        for side, session in self._sessions.items():
+            only_examined(session, self._examined[side])
+
+    def _begun(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
+        """The first row of each stream, if there is one."""
         with ThreadPoolExecutor(max_workers=len(SIDES)) as pool:
             firsts = {side: pool.submit(next, rows, None) for side, rows in streams.items()}
             try:
-                begun = {side: [row] if (row := first.result()) else [] for side, first in firsts.items()}
+                wait(firsts.values(), return_when=FIRST_EXCEPTION)
+                failed = next((each for each in firsts.values() if each.done() and each.exception()), None)
+                if failed is not None:
+                    failed.result()
             except BaseException:
-                for session in self._sessions.values():
-                    session.cancel()
+                while wait(firsts.values(), timeout=CANCEL_AGAIN_SECONDS).not_done:
+                    for side, first in firsts.items():
+                        if not first.done():
+                            self._sessions[side].cancel()
                 raise
-        yield [chain(begun[side], streams[side]) for side in SIDES]
-        for side, session in self._sessions.items():
-            only_examined(session, self._examined[side])
+            return {side: [row] if (row := first.result()) else [] for side, first in firsts.items()}
 
 
 def _copies(texts: dict[int, list[list[str | None]]], key: int, place: int) -> str | None:
