@@ -17,6 +17,7 @@ from orgrecon_pipeline.source.dsn import Places
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.one_database import OneDatabase
 from orgrecon_pipeline.source.preflight import SIDES
+from orgrecon_pipeline.source.pulse import pulse
 from orgrecon_pipeline.source.reader import Reader
 from orgrecon_pipeline.source.session import Deadline, Session
 from orgrecon_pipeline.source.two_databases import TwoDatabases
@@ -94,8 +95,9 @@ class _Comparing:
             self.reader.unchanged()
             self.reader.prove_eyes()
             declared = self.reader.declared()
-            self.progress("fingerprints of both sides")
-            prints = self.reader.fingerprints()
+            self.progress(f"fingerprints of both sides: {self.reader.rows}")
+            with pulse(self.progress, lambda: f"fingerprints of both sides: {self.reader.rows}"):
+                prints = self.reader.fingerprints()
             first = self._first_read(prints)
             rows = {name: self._rows_of(name, prints[name], first) for name in prints}
             self.reader.unchanged()
@@ -126,8 +128,9 @@ class _Comparing:
     def _first_read(self, prints: dict[str, Fingerprints]) -> Drift:
         for name, found in prints.items():
             compared = len(found.tenants if self.exact else found.differing)
-            self.progress(f"{name}: {compared} of {len(found.tenants)} tenants compared by key")
-        return self.reader.first_read(prints, exact=self.exact)
+            self.progress(f"{name}: {compared:,} of {len(found.tenants):,} tenants differ and are compared by key")
+        with pulse(self.progress, lambda: "tenants compared by key"):
+            return self.reader.first_read(prints, exact=self.exact)
 
     def _rows_of(self, name: str, prints: Fingerprints, first: Drift) -> dict[str, SideRows]:
         """Rows of an entity for every tenant that is listed: those that drift anywhere, and the first clean ones."""

@@ -14,7 +14,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Mapping
 from orgrecon_pipeline.source.compare import choose_digest
 from orgrecon_pipeline.source.dsn import Place, Places
-from orgrecon_pipeline.source.preflight import SIDES, Examined, examine
+from orgrecon_pipeline.source.preflight import SIDES, Examined, examine, sizes
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Deadline, Session, load_sql
 from orgrecon_pipeline.source.statements import EntityStatements
@@ -110,8 +110,8 @@ def _identity(session: Session, mapping: Mapping, examined: Examined) -> Iterato
         yield Finding("warning", "identity", "marked as simulated: evidence of this database never opens a real gate")
     with session.transaction():
         role = session.query(load_sql("role.sql"), "reading the role")[0]
-        sizes = {row["oid"]: row for row in _sizes(session, examined)}
-    writable = sorted(t.name for t in examined.tables if sizes[t.oid]["may_write"])
+        by_oid = {row["oid"]: row for row in sizes(session, examined.tables)}
+    writable = sorted(t.name for t in examined.tables if by_oid[t.oid]["may_write"])
     if role["superuser"] or writable:
         what = "is a superuser" if role["superuser"] else f"may write {', '.join(writable[:5])}"
         yield Finding("warning", "role", f"{role['role']} {what}: SELECT is all that is needed")
@@ -129,8 +129,8 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
         session.identify()
         prove_eyes(session, digest)
         yield Finding("ok", "self-test", "finds exactly the drift that it plants")
-        sizes = {row["oid"]: row["estimated_rows"] for row in _sizes(session, examined)}
-        by_name = {(table.schema, table.name): sizes[table.oid] for table in examined.tables}
+        rows = {row["oid"]: row["estimated_rows"] for row in sizes(session, examined.tables)}
+        by_name = {(table.schema, table.name): rows[table.oid] for table in examined.tables}
         for name, entity in mapping.entities.items():
             statements = EntityStatements(name, entity, examined.types[name], digest)
             for side in examined.sides:
@@ -139,10 +139,9 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
                     yield Finding("warning", f"indexes of {name}.{side}",
                                   f"{', '.join(scanned)} is read whole for every drifting batch of tenants: an index "
                                   f"that begins with {entity_tenant(mapping, name, side)} makes that faster")
-    rows = sum(sizes.values())
-    seconds = rows / _ROWS_PER_SECOND[digest.name]
+    seconds = examined.estimated_rows / _ROWS_PER_SECOND[digest.name]
     yield Finding("ok", "estimated time", (
-        f"about {rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} "
+        f"about {examined.estimated_rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} "
         "digest when the tables are in memory"
     ))
 
@@ -151,11 +150,6 @@ def entity_tenant(mapping: Mapping, name: str, side: str) -> str:
     """The expression of the tenant on one side of an entity."""
     relations = getattr(mapping.entities[name], side)
     return str(relations[0].columns[TENANT_COLUMN])
-
-
-def _sizes(session: Session, examined: Examined) -> list[dict[str, Any]]:
-    oids = [table.oid for table in examined.tables]
-    return session.query(load_sql("table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
 
 
 def _scanned_whole(session: Session, statements: EntityStatements, side: str,

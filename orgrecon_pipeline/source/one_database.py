@@ -18,6 +18,7 @@ from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerp
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, unchanged
+from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements
@@ -35,7 +36,7 @@ class OneDatabase:
         Raises:
             CannotDecide: when that fails.
         """
-        self.digest = digest
+        self.digest, self.rows = digest, RowCount()
         self._mapping, self._session = mapping, connect()
         self._crew = Crew(self._session, connect, mapping.scan.workers)
 
@@ -49,6 +50,7 @@ class OneDatabase:
             name: EntityStatements(name, entity, self._examined.types[name], self.digest)
             for name, entity in self._mapping.entities.items()
         }
+        self.rows.expected = self._examined.estimated_rows
         return len(self._examined.tables)
 
     @contextmanager
@@ -73,7 +75,8 @@ class OneDatabase:
 
     def fingerprints(self) -> dict[str, Fingerprints]:
         limit = self._mapping.report.breakdown_limit
-        tasks = [partial(fingerprint, statements=each, clean_limit=limit) for each in self._statements.values()]
+        read = partial(_fingerprint, limit=limit, rows=self.rows)
+        tasks = [partial(read, statements=each) for each in self._statements.values()]
         prints = dict(zip(self._statements, self._crew.run(tasks), strict=True))
         for name, found in prints.items():
             refuse_null_keys(name, found)
@@ -106,6 +109,12 @@ class OneDatabase:
 
     def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
         return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
+
+
+def _fingerprint(session: Session, statements: EntityStatements, limit: int, rows: RowCount) -> Fingerprints:
+    prints = fingerprint(session, statements, limit)
+    rows.add(prints.rows.source + prints.rows.target)
+    return prints
 
 
 def _grouped(

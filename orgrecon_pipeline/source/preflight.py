@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 
@@ -49,6 +51,7 @@ class Examined:
     sides: tuple[str, ...]
     types: dict[str, dict[str, ColumnType]]
     tables: tuple[TableRead, ...]
+    estimated_rows: int
 
     @property
     def lockable(self) -> tuple[sql.Identifier, ...]:
@@ -66,7 +69,8 @@ def examine(session: Session, mapping: Mapping, sides: tuple[str, ...] = SIDES) 
     with session.transaction():
         identity = session.identify()
         types = column_types(session, mapping, sides)
-        return Examined(identity, sides, types, tables_read(session))
+        tables = tables_read(session)
+        return Examined(identity, sides, types, tables, sum(row["estimated_rows"] for row in sizes(session, tables)))
 
 
 def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
@@ -142,6 +146,16 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
                 "map the tables behind it"
             )
     return tables
+
+
+def sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]:
+    """Of each table the number of rows by the server's statistics, and whether this role may write it.
+
+    Raises:
+        CannotDecide: when reading fails.
+    """
+    oids = [table.oid for table in tables]
+    return session.query(load_sql("table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
 
 
 def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Composed:

@@ -11,6 +11,7 @@ from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.pulse import RowCount
 
 
 class Reader(Protocol):
@@ -18,6 +19,7 @@ class Reader(Protocol):
     CannotDecide when it fails."""
 
     digest: Digest
+    rows: RowCount
 
     def examine(self) -> int:
         """Hold the mapping against the databases; the number of tables that it reads."""

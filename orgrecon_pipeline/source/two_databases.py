@@ -21,6 +21,7 @@ from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
 from orgrecon_pipeline.source.preflight import SIDES, agree, examine, only_examined, read_declared, unchanged
+from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.self_test import prove_both_eyes
 from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session, Statement
 from orgrecon_pipeline.source.statements import EntityStatements, canary
@@ -38,7 +39,7 @@ class TwoDatabases:
         Raises:
             CannotDecide: when that fails.
         """
-        self.digest = digest
+        self.digest, self.rows = digest, RowCount()
         self._mapping = mapping
         with ExitStack() as undo:
             self._sessions = {}
@@ -57,6 +58,7 @@ class TwoDatabases:
         agree(self._examined["source"], self._examined["target"])
         if not self._hash_alike():
             self.digest = Digest(native=False, seed=self.digest.seed)
+        self.rows.expected = sum(examined.estimated_rows for examined in self._examined.values())
         return sum(len(examined.tables) for examined in self._examined.values())
 
     @contextmanager
@@ -157,7 +159,7 @@ class TwoDatabases:
 
     def _fingerprint(self, statements: EntityStatements, clean_limit: int) -> Fingerprints:
         with self._streams(statements.name, statements.side_fingerprint, {}) as (source, target):
-            return fingerprints(source, target, statements.entity.compare, clean_limit)
+            return fingerprints(source, target, statements.entity.compare, clean_limit, self.rows.add)
 
     def _keys(
         self, statements: EntityStatements, tenants: list[str], seen: dict[str, Drifting] | None, limit: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -42,9 +42,13 @@ def pairs(source: Iterator[Row], target: Iterator[Row], width: int) -> Iterator[
 
 
 def fingerprints(
-    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...], clean_limit: int
+    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...], clean_limit: int,
+    count: Callable[[int], None] = lambda rows: None,
 ) -> Fingerprints:
-    """What ``fingerprint.sql`` says of one database, of two streams of ``side_fingerprint.sql``."""
+    """What ``fingerprint.sql`` says of one database, of two streams of ``side_fingerprint.sql``.
+
+    ``count`` is told the rows of each tenant as it comes.
+    """
     rows, null_keys = [0, 0], [0, 0]
     nulls = [0] * len(compared)
     tenants: list[str] = []
@@ -56,6 +60,7 @@ def fingerprints(
     for (tenant,), *both in pairs(left, right, 1):
         tenants.append(tenant)
         counts = [row[1] if row else 0 for row in both]
+        count(sum(counts))
         prints = [int(row[3]) if row else 0 for row in both]
         for side, row in enumerate(both):
             if row is not None:
