@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Mapping
 from orgrecon_pipeline.source.compare import choose_digest
 from orgrecon_pipeline.source.dsn import Place, Places
+from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import SIDES, Examined, examine, sizes
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Deadline, Session, load_sql
@@ -83,6 +84,7 @@ def _of_database(mapping: Mapping, place: Place, sides: tuple[str, ...]) -> Iter
         yield Finding("ok", "connection", f"{place.variable} answers")
         examined = examine(session, mapping, sides)
         yield from _identity(session, mapping, examined)
+        refuse_unlockable(session, examined)
         yield Finding("ok", "row-level security", "hides nothing from this role")
         for name, types in examined.types.items():
             listed = ", ".join(f"{column} {kind.name}" for column, kind in types.items())

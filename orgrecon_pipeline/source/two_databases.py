@@ -20,6 +20,7 @@ from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
+from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import SIDES, agree, examine, only_examined, read_declared, unchanged
 from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.self_test import prove_both_eyes
@@ -55,6 +56,8 @@ class TwoDatabases:
 
     def examine(self) -> int:
         self._examined = {side: examine(session, self._mapping, (side,)) for side, session in self._sessions.items()}
+        for side, session in self._sessions.items():
+            refuse_unlockable(session, self._examined[side])
         agree(self._examined["source"], self._examined["target"])
         if not self._hash_alike():
             self.digest = Digest(native=False, seed=self.digest.seed)
