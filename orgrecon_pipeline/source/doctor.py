@@ -143,8 +143,8 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
                                   f"that begins with {entity_tenant(mapping, name, side)} makes that faster")
     seconds = examined.estimated_rows / _ROWS_PER_SECOND[digest.name]
     yield Finding("ok", "estimated time", (
-        f"about {examined.estimated_rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the {digest.name} "
-        "digest when the tables are in memory"
+        f"about {examined.estimated_rows:,} rows by the server's statistics: some {max(1, round(seconds))} s with the "
+        f"{digest.name} digest when the tables are in memory"
     ))
 
 
