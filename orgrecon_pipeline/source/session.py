@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +51,8 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "jit": "off",
 }
+# Of the encodings that sort like UTF8.
+_CODECS = {"LATIN1": "latin-1"}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
 
@@ -268,6 +270,12 @@ class Session:
         except psycopg.Error as error:
             raise cannot_read(error, doing) from None
         return [(column.name, column.type_code) for column in described or ()]
+
+    def expressible(self, texts: Iterable[str]) -> list[str]:
+        """Those that the database's encoding has characters for: the server refuses a statement with any other."""
+        name = self._connection.info.parameter_status("server_encoding") or ""
+        codec = _CODECS.get(name)
+        return [text for text in texts if not codec or text == text.encode(codec, "ignore").decode(codec)]
 
     def identify(self) -> Identity:
         """Fix the snapshot, and say whose it is."""

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
@@ -104,23 +105,26 @@ class TwoDatabases:
         return {name: self._read(name, tenants, tenants) for name, tenants in watched.items()}
 
     def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
-        wanted = {"tenants": sorted(tenants)}
+        wanted = sorted(tenants)
         counted = {}
         for side, session in self._sessions.items():
-            rows = session.query(self._statements[name].side_rows(side), name, wanted)
+            rows = session.query(
+                self._statements[name].side_rows(side), name, {"tenants": session.expressible(wanted)})
             counted[side] = {row["tenant"]: row["n"] for row in rows}
-        return {tenant: SideRows(*(counted[side].get(tenant, 0) for side in SIDES)) for tenant in wanted["tenants"]}
+        return {tenant: SideRows(*(counted[side].get(tenant, 0) for side in SIDES)) for tenant in wanted}
 
     def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
         chosen = [(tenant, kind, key) for kind in KINDS for tenant, key in self._first[name][kind][:limit]]
         if not chosen:
             return []
-        wanted = {"tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": [key for _, _, key in chosen]}
+        wanted: dict[str, list[Any]] = {
+            "tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": [key for _, _, key in chosen]}
         entity = self._mapping.entities[name]
         keys: dict[int, list[str]] = {}
         texts: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
         for side, session in self._sessions.items():
-            for row in session.query(self._statements[name].side_texts(side), name, wanted):
+            of_side = {**wanted, "tenants": session.expressible(wanted["tenants"])}
+            for row in session.query(self._statements[name].side_texts(side), name, of_side):
                 keys[row["key_digest"]] = row["key"]
                 texts[side].setdefault(row["key_digest"], []).append(row["texts"])
         samples = []
@@ -168,7 +172,8 @@ class TwoDatabases:
         self, statements: EntityStatements, tenants: list[str], seen: dict[str, Drifting] | None, limit: int
     ) -> tuple[dict[str, Drifting], dict[str, list[tuple[str, int]]]]:
         """Drift by tenant, and the first few keys of each kind."""
-        wanted = {"tenants": tenants, "seen_keys": list(chain.from_iterable(d.keys for d in (seen or {}).values()))}
+        wanted: dict[str, list[Any]] = {
+            "tenants": tenants, "seen_keys": list(chain.from_iterable(d.keys for d in (seen or {}).values()))}
         apart = KeysApart(None if seen is None else {tenant: d.states() for tenant, d in seen.items()}, limit)
 
         def statement(side: str) -> Statement:
@@ -179,11 +184,12 @@ class TwoDatabases:
 
     @contextmanager
     def _streams(
-        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, object]
+        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, list[Any]]
     ) -> Iterator[list[Iterator[Row]]]:
         """The rows of a statement of each side, which both databases work at together."""
         streams = {
-            side: session.stream(statement(side), f"{name}.{side}", parameters)
+            side: session.stream(statement(side), f"{name}.{side}", {
+                **parameters, "tenants": session.expressible(parameters.get("tenants", ()))})
             for side, session in self._sessions.items()
         }
         try:
