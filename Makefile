@@ -36,5 +36,5 @@ $(UV):
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(VENV)/.installed: $(UV) pyproject.toml uv.lock
-	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --quiet --active --frozen --python $(VENV)/bin/python
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --quiet --active --frozen --compile-bytecode --python $(VENV)/bin/python
 	touch $@
