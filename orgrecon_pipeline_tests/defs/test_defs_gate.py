@@ -79,7 +79,7 @@ def test_the_check_and_the_command_line_never_disagree(world: World, history: li
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=ONE_WORLD, phases=PHASES)
+@settings(max_examples=12, deadline=None, suppress_health_check=ONE_WORLD, phases=PHASES)
 @given(history=steps)
 def test_the_check_and_the_command_line_never_disagree_for_long(
     world: World, history: list[tuple[Any, ...]],

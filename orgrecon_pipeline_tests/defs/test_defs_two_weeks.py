@@ -91,8 +91,10 @@ def test_two_weeks(host: Host, connect: Callable[[str], Any], timing: Timing) ->
     assert verdicts == expected
     assert {day for day in days if (world.reports / f"{day}.md").exists()} == set(days) - set(missing)
     assert all(read_report(path).day for path in world.reports.glob("*.md"))
-    for day in days:
-        assert len(world.ledger.observations(day)) <= (2 if day == days[timing.run] else 1), day
+    # The day of the killed run may have what that kept, what Dagster's retry and what the sensor's own attempt found, one
+    # after the other; every other day has one observation.
+    most = dict.fromkeys(days, 1) | {days[timing.run]: 3 if timing.kept else 2}
+    assert {day: n for day in days if (n := len(world.ledger.observations(day))) > most[day]} == {}
     assert_never_twice_at_once()
     if not timing.kept:
         assert {run.status.value for run in runs(days[timing.run])} == {"FAILURE", "SUCCESS"}
