@@ -91,8 +91,8 @@ def test_two_weeks(host: Host, connect: Callable[[str], Any], timing: Timing) ->
     assert verdicts == expected
     assert {day for day in days if (world.reports / f"{day}.md").exists()} == set(days) - set(missing)
     assert all(read_report(path).day for path in world.reports.glob("*.md"))
-    # The day of the killed run may have what that kept, what Dagster's retry and what the sensor's own attempt found, one
-    # after the other; every other day has one observation.
+    # The day of the killed run may have what that kept, what Dagster's retry and what the sensor's own attempt found,
+    # one after the other; every other day has one observation.
     most = dict.fromkeys(days, 1) | {days[timing.run]: 3 if timing.kept else 2}
     assert {day: n for day in days if (n := len(world.ledger.observations(day))) > most[day]} == {}
     assert_never_twice_at_once()
