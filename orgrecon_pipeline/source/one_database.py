@@ -27,6 +27,11 @@ from orgrecon_pipeline.source.statements import EntityStatements
 BATCH_ROWS = 20_000_000
 
 
+#: Of more tenants the groups of a fingerprint do not fit into the default work_mem, and would go through files.
+MANY_TENANTS = 20_000
+MANY_TENANTS_ROOM = "64MB"
+
+
 class OneDatabase:
     """See :class:`~orgrecon_pipeline.source.reader.Reader`."""
 
@@ -36,7 +41,7 @@ class OneDatabase:
         Raises:
             CannotDecide: when that fails.
         """
-        self.digest, self.rows = digest, RowCount()
+        self.digest, self.rows, self._many = digest, RowCount(), False
         self._mapping, self._session = mapping, connect()
         self._crew = Crew(self._session, connect, mapping.scan.workers)
 
@@ -71,11 +76,13 @@ class OneDatabase:
         unchanged(self._session, self._mapping, self._examined)
 
     def declared(self) -> frozenset[str] | None:
-        return read_declared(self._session, self._mapping.tenants)
+        declared = read_declared(self._session, self._mapping.tenants)
+        self._many = declared is not None and len(declared) > MANY_TENANTS
+        return declared
 
     def fingerprints(self) -> dict[str, Fingerprints]:
         limit = self._mapping.report.breakdown_limit
-        read = partial(_fingerprint, limit=limit, rows=self.rows)
+        read = partial(_fingerprint, limit=limit, rows=self.rows, room=MANY_TENANTS_ROOM if self._many else None)
         tasks = [partial(read, statements=each) for each in self._statements.values()]
         prints = dict(zip(self._statements, self._crew.run(tasks), strict=True))
         for name, found in prints.items():
@@ -111,7 +118,11 @@ class OneDatabase:
         return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
 
 
-def _fingerprint(session: Session, statements: EntityStatements, limit: int, rows: RowCount) -> Fingerprints:
+def _fingerprint(
+    session: Session, statements: EntityStatements, limit: int, rows: RowCount, room: str | None
+) -> Fingerprints:
+    if room:
+        session.set_work_mem(room)
     prints = fingerprint(session, statements, limit)
     rows.add(prints.rows.source + prints.rows.target)
     return prints

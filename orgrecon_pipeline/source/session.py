@@ -262,6 +262,14 @@ class Session:
             self._deadline.remaining()
             raise cannot_read(error, doing) from None
 
+    def set_work_mem(self, room: str) -> None:
+        """Give the statements of this transaction more room than the role's default.
+
+        Raises:
+            CannotDecide: when that fails.
+        """
+        self.execute(_set_local("work_mem", room), "setting work_mem")
+
     def describe(self, statement: Statement, doing: str) -> list[tuple[str, int]]:
         """Name and type OID of each column of a statement that returns no rows."""
         self._limit_to_deadline()
