@@ -8,11 +8,33 @@ from typing import Any
 
 from orgrecon_pipeline.report.markdown import code
 
+_SHARDS = "shards"
+
 
 def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """One row per value, sorted by path (``scan.settle_seconds``); both cells are finished Markdown."""
-    leaves = sorted(_leaves((), facts), key=lambda leaf: leaf[0])
-    return [(code(".".join(path)), _shown(value)) for path, value in leaves]
+    rows = [(path, _shown(value)) for path, value in _leaves((), {k: v for k, v in facts.items() if k != _SHARDS})]
+    rows += _shard_rows(facts.get(_SHARDS, {}))
+    return [(code(".".join(path)), cell) for path, cell in sorted(rows)]
+
+
+def _shard_rows(shards: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Of each shard a row, and one for each of its databases: there can be a thousand."""
+    if not isinstance(shards, Mapping):
+        yield (_SHARDS,), _shown(shards)
+        return
+    for name, shard in shards.items():
+        of_shard = shard if isinstance(shard, Mapping) else {"": shard}
+        own = {key: value for key, value in of_shard.items() if not isinstance(value, Mapping)}
+        databases = {key: value for key, value in of_shard.items() if isinstance(value, Mapping)}
+        if databases.get("source") == databases.get("target"):
+            databases = {"source and target" if key == "source" else key: value
+                         for key, value in databases.items() if key != "target"}
+        of_databases = (((_SHARDS, name, key), value) for key, value in databases.items())
+        for path, facts in (((_SHARDS, name), own), *of_databases):
+            leaves = sorted((".".join(leaf), _shown(value)) for leaf, value in _leaves((), facts))
+            if leaves:
+                yield path, ", ".join(f"{code(leaf)} {value}" for leaf, value in leaves)
 
 
 def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

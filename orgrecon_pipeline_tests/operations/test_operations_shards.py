@@ -429,7 +429,10 @@ def test_the_report_names_every_shard(shards: Shards) -> None:
     failing(shards, "us1")
     after = shards.observe()
     published = publish(shards.context, after.day)
+    lines = published.markdown.splitlines()
     for name, admin in shards.admins.items():
-        assert admin.info.dbname in published.markdown, name
+        [databases] = [line for line in lines if line.startswith(f"| `shards.{name}.source and target` |")]
+        assert f"`database` `{admin.info.dbname}`" in databases
+    assert sum("`reused_from`" in line and line.startswith("| `shards.") for line in lines) == 2
     assert verify_trail(shards.context.output_dir).sound
 
