@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,15 +22,25 @@ class Coverage:
     """What changed against the earlier observations.
 
     ``lost`` holds what is gone and neither explained nor acknowledged; ``left`` the tenants that left the declared
-    universe too; ``acknowledged`` what is gone and was acknowledged. ``events`` is what the ledger keeps of it.
-    ``until`` is the moment of a restored database.
+    universe too; ``acknowledged`` what is gone and was acknowledged; ``departed`` and ``appeared`` what the ledger is
+    to know of from now on. ``until`` is the moment of a restored database.
     """
 
     lost: tuple[CoverageEvent, ...]
     left: tuple[str, ...]
     acknowledged: tuple[str, ...]
-    events: tuple[CoverageEvent, ...]
+    departed: tuple[CoverageEvent, ...]
+    appeared: dict[Subject, list[str]]
     until: datetime | None = None
+
+    def events(self) -> Iterator[CoverageEvent]:
+        """What the ledger keeps of it; made as it is asked for, as on a first day it can be a million."""
+        yield from self.lost
+        if self.until is None:
+            yield from self.departed
+        for subject, names in self.appeared.items():
+            for name in names:
+                yield CoverageEvent(subject, name, Happening.APPEARED)
 
     @property
     def reason(self) -> str:
@@ -63,8 +74,8 @@ def check_coverage(
     what is acknowledged is then what the latest comparison up to that moment found lost.
     """
     acknowledged = _acknowledged(ledger, provenance, until)
-    declared = None if comparison.declared is None else {bounded(tenant) for tenant in comparison.declared}
-    there = {bounded(tenant) for tenant in comparison.present}
+    declared = None if comparison.declared is None else _bounded(comparison.declared)
+    there = _bounded(comparison.present)
     if declared is not None and there and declared.isdisjoint(there):
         declared = None  # emptied, or of another kind of id: it does not say that anybody has left
     entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
@@ -79,25 +90,29 @@ def check_coverage(
         Subject.ENTITY: entities,
         Subject.COLUMN: columns,
     }
-    lost, left, excused, events = [], [], [], []
+    lost, left, excused, departed = [], [], [], []
+    appeared = {}
     for subject, now in present.items():
-        known = set()
+        unknown = set(now)
         for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until):
-            known.add(name)
+            unknown.discard(name)
             if name in now or name not in comparable.get(subject, {name}):
                 continue
             if subject is Subject.TENANT and declared is not None and name not in declared:
                 left.append(name)
-                events.append(CoverageEvent(subject, name, Happening.DEPARTED))
+                departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             elif (subject, name) in acknowledged:
                 excused.append(f"{subject.value} {name}")
-                events.append(CoverageEvent(subject, name, Happening.DEPARTED))
+                departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             else:
                 lost.append(CoverageEvent(subject, name, Happening.LOST))
-        events += [CoverageEvent(subject, name, Happening.APPEARED) for name in sorted(now - known)]
-    if until is not None:
-        events = [event for event in events if event.happening is not Happening.DEPARTED]
-    return Coverage(tuple(lost), tuple(left), tuple(excused), (*lost, *events), until)
+        appeared[subject] = sorted(unknown)
+    return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
+
+
+def _bounded(names: frozenset[str]) -> frozenset[str]:
+    # The same set where every name is short enough: there can be a million.
+    return names if all(bounded(name) is name for name in names) else frozenset(map(bounded, names))
 
 
 def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[tuple[Subject, str]]:

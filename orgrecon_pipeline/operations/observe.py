@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -138,7 +138,7 @@ def _reuse(context: Context, day: date) -> Secured:
 
 
 # What the ledger keeps of one attempt.
-_Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Sequence[CoverageEvent]]
+_Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[CoverageEvent]]
 
 
 def _internal(error: Exception) -> str:
@@ -179,7 +179,7 @@ def _conclude(context: Context, day: date, admission: Admission, found: Comparis
             "values": found.values,
         },
     )
-    return observation, found.tenant_rows, found.samples, coverage.events
+    return observation, found.tenant_rows, found.samples, coverage.events()
 
 
 def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str) -> tuple[Verdict, str]:

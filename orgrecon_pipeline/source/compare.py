@@ -111,8 +111,7 @@ class _Comparing:
             totals=found.totals(),
             present=found.present,
             declared=declared,
-            tenant_rows=found.tenant_rows(
-                found.present | (declared or frozenset()), self.mapping.report.breakdown_limit),
+            tenant_rows=found.tenant_rows(declared, self.mapping.report.breakdown_limit),
             samples=tuple(self.samples),
             values={name: p.values for name, p in prints.items()},
             unsettled_keys=found.unsettled_keys,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
@@ -54,7 +57,8 @@ class Comparison:
     @property
     def tenants_scanned(self) -> int:
         """The declared universe together with every tenant that has a row."""
-        return len(self.present | (self.declared or frozenset()))
+        # Without a set of both: there can be a million.
+        return len(self.present) + sum(tenant not in self.present for tenant in self.declared or ())
 
     @property
     def tenants_with_drift(self) -> int:
@@ -100,10 +104,11 @@ class Reads:
     unsettled: Drift
     rows: dict[str, dict[str, SideRows]]
 
-    @property
+    @cached_property
     def present(self) -> frozenset[str]:
         """The tenants with a row on either side."""
-        return frozenset().union(*(prints.tenants for prints in self.prints.values()))
+        first, *others = (prints.tenants for prints in self.prints.values())
+        return first.union(*others) if others else first
 
     @property
     def unsettled_keys(self) -> int:
@@ -114,10 +119,11 @@ class Reads:
         """Rows and drift by entity, over all tenants."""
         return {name: self._totals_of(name) for name in self.prints}
 
-    def tenant_rows(self, tenants: frozenset[str], limit: int) -> tuple[TenantRow, ...]:
-        """Every tenant that drifted at the first read, and up to ``limit`` others of these."""
+    def tenant_rows(self, declared: frozenset[str] | None, limit: int) -> tuple[TenantRow, ...]:
+        """Every tenant that drifted at the first read, and the first ``limit`` others that are there or declared."""
         seen = {tenant for found in self.first.values() for tenant in found}
-        listed = sorted(seen) + sorted(tenants - seen)[:limit]
+        absent = (tenant for tenant in declared or () if tenant not in self.present)
+        listed = sorted(seen) + nsmallest(limit, (t for t in chain(self.present, absent) if t not in seen))
         return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.prints)
 
     def _totals_of(self, name: str) -> EntityTotals:

@@ -8,6 +8,10 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements
 
+#: From here on tenants are many.
+MANY_TENANTS = 20_000
+_MANY_TENANTS_ROOM = "64MB"
+
 
 @dataclass(frozen=True)
 class SideRows:
@@ -45,13 +49,19 @@ class Fingerprints:
         return self.balances.get(tenant, 0)
 
 
-def fingerprint(session: Session, statements: EntityStatements, clean_limit: int) -> Fingerprints:
+def fingerprint(
+    session: Session, statements: EntityStatements, clean_limit: int, *, many_tenants: bool = False
+) -> Fingerprints:
     """Read both sides once.
+
+    Of ``many_tenants`` the groups do not fit into the default work_mem, and would go through files: they get more.
 
     Raises:
         CannotDecide: when that fails.
     """
-    found = session.query(statements.fingerprint(clean_limit), statements.name)
+    if many_tenants:
+        session.set_work_mem(_MANY_TENANTS_ROOM)
+    found = session.query(statements.fingerprint(clean_limit, many_tenants=many_tenants), statements.name)
     parts: dict[str, dict[str, SideRows]] = {"differs": {}, "clean": {}}
     balances: dict[str, int] = {}
     totals = None

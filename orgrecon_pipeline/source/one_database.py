@@ -14,7 +14,7 @@ from orgrecon_pipeline.source.crew import Crew, Task
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.drilldown import drill_down, read_samples
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import MANY_TENANTS, Fingerprints, SideRows, fingerprint, refuse_null_keys
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, unchanged
@@ -25,11 +25,6 @@ from orgrecon_pipeline.source.statements import EntityStatements
 
 # Rows of both sides in one exact statement: what does not fit in its memory the server writes to temporary files.
 BATCH_ROWS = 20_000_000
-
-
-#: Of more tenants the groups of a fingerprint do not fit into the default work_mem, and would go through files.
-MANY_TENANTS = 20_000
-MANY_TENANTS_ROOM = "64MB"
 
 
 class OneDatabase:
@@ -77,12 +72,12 @@ class OneDatabase:
 
     def declared(self) -> frozenset[str] | None:
         declared = read_declared(self._session, self._mapping.tenants)
-        self._many = declared is not None and len(declared) > MANY_TENANTS
+        self._many = declared is not None and len(declared) >= MANY_TENANTS
         return declared
 
     def fingerprints(self) -> dict[str, Fingerprints]:
         limit = self._mapping.report.breakdown_limit
-        read = partial(_fingerprint, limit=limit, rows=self.rows, room=MANY_TENANTS_ROOM if self._many else None)
+        read = partial(_fingerprint, limit=limit, rows=self.rows, many=self._many)
         tasks = [partial(read, statements=each) for each in self._statements.values()]
         prints = dict(zip(self._statements, self._crew.run(tasks), strict=True))
         for name, found in prints.items():
@@ -119,11 +114,9 @@ class OneDatabase:
 
 
 def _fingerprint(
-    session: Session, statements: EntityStatements, limit: int, rows: RowCount, room: str | None
+    session: Session, statements: EntityStatements, limit: int, rows: RowCount, many: bool
 ) -> Fingerprints:
-    if room:
-        session.set_work_mem(room)
-    prints = fingerprint(session, statements, limit)
+    prints = fingerprint(session, statements, limit, many_tenants=many)
     rows.add(prints.rows.source + prints.rows.target)
     return prints
 

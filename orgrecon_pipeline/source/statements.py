@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from psycopg import sql
 from typing_extensions import LiteralString
@@ -31,6 +31,35 @@ def canary(digest: Digest) -> sql.Composed:
     return load_sql("canary.sql").format(digest=digest.of(columns[:-1], columns[-1:]))
 
 
+class _Sums(NamedTuple):
+    """How fingerprint.sql adds up digests: aggregates, what stands for a side, and the difference of the two."""
+
+    prints: LiteralString
+    source: LiteralString
+    target: LiteralString
+    balance: LiteralString
+
+
+_WHOLE = _Sums(
+    "coalesce(sum(digest) FILTER (WHERE on_source), 0) AS source_print,"
+    " coalesce(sum(digest) FILTER (WHERE NOT on_source), 0) AS target_print",
+    "source_print", "target_print", "source_print - target_print",
+)
+# The same sums, of the upper and the lower halves: a sum of integers is a bigint, and not a numeric as that of bigints
+# is, which costs a row a little more and a group much less.
+_HALVES = _Sums(
+    ", ".join(
+        f"coalesce(sum({half}) FILTER (WHERE {which}), 0) AS {side}_{name}"
+        for side, which in (("source", "on_source"), ("target", "NOT on_source"))
+        for name, half in (
+            ("high", "(digest >> 32)::integer"), ("low", "((digest & 4294967295) - 2147483648)::integer"))
+    ),
+    "source_high, source_low", "target_high, target_low",
+    "(source_high::numeric - target_high) * 4294967296 + source_low - target_low"
+    " + (source_rows - target_rows) * 2147483648",
+)
+
+
 @dataclass(frozen=True)
 class EntityStatements:
     """Builds the statements for one entity."""
@@ -45,8 +74,9 @@ class EntityStatements:
         """Tenant, key and compared columns."""
         return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
 
-    def fingerprint(self, clean_limit: int) -> sql.Composed:
-        """The statement of ``fingerprint.sql``."""
+    def fingerprint(self, clean_limit: int, *, many_tenants: bool = False) -> sql.Composed:
+        """The statement of ``fingerprint.sql``; of many tenants it is another one that finds the same."""
+        sums = _HALVES if many_tenants else _WHOLE
         compare = [sql.Identifier(name) for name in self.entity.compare]
         counts = [sql.Identifier(f"v{place}") for place in range(len(compare))]
         return load_sql("fingerprint.sql").format(
@@ -54,6 +84,10 @@ class EntityStatements:
             target=self.side(self.entity.target),
             digest=self._row_digest(),
             compared=_each(", {}", ((name,) for name in compare)),
+            prints=sql.SQL(sums.prints),
+            source_print=sql.SQL(sums.source),
+            target_print=sql.SQL(sums.target),
+            balance=sql.SQL(sums.balance),
             count_nulls=_each(", count(*) FILTER (WHERE {} IS NULL) AS {}", zip(compare, counts, strict=True)),
             sum_nulls=sql.SQL("ARRAY[{}]::bigint[]").format(
                 COMMA.join(sql.SQL("sum({})").format(name) for name in counts)

@@ -9,10 +9,7 @@ WITH rows_apart AS (
 ), keys_apart AS (
     SELECT {tenant_text} AS tenant, {key_digest} AS key_digest,
            count(source_digest) AS n, count(target_digest) AS m,
-           coalesce(sum(source_digest), 0) AS source_state, coalesce(sum(target_digest), 0) AS target_state,
-           -- In halves, as the fingerprints are.
-           coalesce(sum((source_digest >> 32)::numeric * 4294967296 + (source_digest << 32 >> 32)), 0)
-           - coalesce(sum((target_digest >> 32)::numeric * 4294967296 + (target_digest << 32 >> 32)), 0) AS balance
+           coalesce(sum(source_digest), 0) AS source_state, coalesce(sum(target_digest), 0) AS target_state
     FROM rows_apart
     GROUP BY 1, 2
 )
@@ -21,7 +18,7 @@ SELECT tenant,
        count(*) FILTER (WHERE n = 0) AS unexpected,
        count(*) FILTER (WHERE n = 1 AND m = 1) AS mismatched,
        count(*) FILTER (WHERE n > 0 AND m > 0 AND (n > 1 OR m > 1)) AS in_several_pairs,
-       sum(balance)::text AS balance,
+       sum(source_state - target_state)::text AS balance,
        string_agg(int8send(key_digest), '') AS keys,
        string_agg(int8send((source_state %% 4611686018427387904)::bigint), '') AS source_states,
        string_agg(int8send((target_state %% 4611686018427387904)::bigint), '') AS target_states
