@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,9 +94,11 @@ def check_coverage(
     lost, left, excused, departed = [], [], [], []
     appeared = {}
     for subject, now in present.items():
-        unknown = set(now)
+        # Both in the order of their names: a set of a million would be another one.
+        coming = _InStep(sorted(now))
+        new: list[str] = []
         for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until):
-            unknown.discard(name)
+            new += coming.before(name)
             if name in now or name not in comparable.get(subject, {name}):
                 continue
             if subject is Subject.TENANT and declared is not None and name not in declared:
@@ -106,8 +109,28 @@ def check_coverage(
                 departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             else:
                 lost.append(CoverageEvent(subject, name, Happening.LOST))
-        appeared[subject] = sorted(unknown)
+        appeared[subject] = new + coming.rest()
     return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
+
+
+class _InStep:
+    """Sorted names, taken in step with another sorted stream."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names, self._at = names, 0
+
+    def before(self, name: str) -> list[str]:
+        """Those that come before ``name`` and were not taken yet; ``name`` itself is left out."""
+        start = self._at
+        self._at = bisect_left(self._names, name, lo=start)
+        taken = self._names[start : self._at]
+        if self._at < len(self._names) and self._names[self._at] == name:
+            self._at += 1
+        return taken
+
+    def rest(self) -> list[str]:
+        """Those that are left."""
+        return self._names[self._at :]
 
 
 def _bounded(names: frozenset[str]) -> frozenset[str]:

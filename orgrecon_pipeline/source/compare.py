@@ -10,6 +10,7 @@ from functools import partial
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.comparison import Comparison, Reads, Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, merged, split
@@ -173,9 +174,21 @@ class _Comparing:
                     )
             self.reader.unchanged()
             found = self.reader.read_again(watched)
+            for name, tenants in watched.items():
+                self._not_emptied(name, tenants.keys() - found[name].keys())
             if last:
                 self._read_samples(split(found)[0])
             return found
+
+    def _not_emptied(self, name: str, settled: set[str]) -> None:
+        """Drift also ends when a side loses all its rows: those keys are gone, and others drift that nobody watches."""
+        for tenant, rows in self.reader.rows_of(name, settled).items() if settled else ():
+            if bool(rows.source) != bool(rows.target):
+                emptied = "target" if rows.source else "source"
+                raise CannotDecide(
+                    f"{name}: the {emptied} lost every row of tenant {bounded(tenant)!a} while it was compared: "
+                    "run it again"
+                )
 
     def _read_samples(self, drifting: Drift) -> None:
         shown = self.mapping.report

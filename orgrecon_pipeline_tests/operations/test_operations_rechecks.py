@@ -119,3 +119,14 @@ def test_a_loss_that_is_quiet_is_read_once(site: Site) -> None:
     wait, waited = scripted(site, ())
     after = site.observe(wait=wait)
     assert (after.verdict, after.entities["org_units"].mismatched, len(waited)) == (Verdict.FAIL, 1, 3)
+
+
+@pytest.mark.parametrize(("emptied", "side"), [("teams", "source"), ("org_units", "target")])
+def test_drift_does_not_end_with_the_table_of_one_side(site: Site, emptied: str, side: str) -> None:
+    """Missing rows are no longer missing when the source has none either: of what drifts then nobody had a look."""
+    kept = "org_units" if emptied == "teams" else "teams"
+    site.run(f"DELETE FROM public.{kept} WHERE {ITS_UNIT if kept == 'org_units' else ONE}")
+    wait, _ = scripted(site, (f"TRUNCATE public.{emptied} CASCADE",))
+    after = site.observe(wait=wait)
+    assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+    assert f"the {side} lost every row of tenant" in after.reason
