@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.operations.admission import Admission
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.pins import by_shard, pinned_databases, pins_of
 from orgrecon_pipeline.source.comparison import Comparison
+from orgrecon_pipeline.source.dsn import Places
+from orgrecon_pipeline.source.whereabouts import whereabouts
 from orgrecon_pipeline.version import __version__
 
 # Settings under which another result would have been found, or another one shown.
@@ -41,6 +44,16 @@ def decided_earlier(
             if name not in found and all(pinned.get(label, pin) == pin for label, pin in pins.items()):
                 found[name], attempt[name] = comparison, seen.id
     return found, attempt
+
+
+def leads_elsewhere(context: Context, places: Places, found: Comparison) -> bool:
+    """Whether other databases answer now than those that were compared. Where nobody does, what was found stands."""
+    settings = context.mapping.scan.model_copy(update={"heartbeat": None})
+    try:
+        now = whereabouts(places, settings).as_json_value()
+    except CannotDecide:
+        return False
+    return pins_of(now) != pins_of(found.databases)
 
 
 def _alike(context: Context, admission: Admission, seen: Observation) -> bool:

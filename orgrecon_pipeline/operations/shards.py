@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.operations.admission import Admission
 from orgrecon_pipeline.operations.context import ONLY, Context
-from orgrecon_pipeline.operations.kept_shards import decided_earlier
+from orgrecon_pipeline.operations.kept_shards import decided_earlier, leads_elsewhere
 from orgrecon_pipeline.operations.pins import by_shard
 from orgrecon_pipeline.operations.unforeseen import unforeseen
 from orgrecon_pipeline.source.compare import compare
@@ -62,6 +62,10 @@ def compare_places(
         return one(ONLY, progress, Deadline(admission.mapping.scan.deadline_seconds))
     started = time.monotonic()
     found, reused_from = decided_earlier(context, admission, exact)
+    with ThreadPoolExecutor(admission.mapping.scan.shards_at_once) as pool:
+        elsewhere = pool.map(lambda name: leads_elsewhere(context, places[name], found[name]), names := list(found))
+        for name in [name for name, moved in zip(names, elsewhere, strict=True) if moved]:
+            del found[name], reused_from[name]
     for name in found:
         progress(f"shard {name}: compared already by observation {reused_from[name]}")
     failures: dict[str, str] = {}
@@ -102,9 +106,11 @@ class _AtOnce:
         found: dict[str, Comparison] = {}
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(self._mapping.scan.shards_at_once, thread_name_prefix="shard") as pool:
-            running = {pool.submit(self._compare, name): name for name in names}
+            running: dict[Future[Comparison], str] = {}
             try:
-                for done, future in enumerate(as_completed(running), start=1):
+                for name in names:
+                    running[pool.submit(self._compare, name)] = name
+                for done, future in enumerate(_as_completed(running), start=1):
                     name = running[future]
                     if failure := _failure(future):
                         failures[name] = failure
@@ -176,6 +182,14 @@ def united(
             "seconds": round(seconds, 3),
         },
     )
+
+
+def _as_completed(running: Iterable[Future[Comparison]]) -> Iterator[Future[Comparison]]:
+    # Not the library's: that waits without end, and hears of no signal that another thread was given.
+    pending = set(running)
+    while pending:
+        done, pending = wait_for(pending, timeout=CANCEL_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def _failure(future: Future[Comparison]) -> str:

@@ -297,6 +297,20 @@ def test_what_was_kept_of_another_database_than_the_accepted_one(
     assert after.verdict is Verdict.PASS, after.reason
 
 
+def test_what_was_kept_of_a_database_that_was_named_by_mistake(
+    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """No day has pinned it yet: when the variable is put right, the right one is compared."""
+    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    home, shards.dsns["eu1"] = shards.dsns["eu1"], other.dsns["eu1"]
+    failing(shards, "us1")
+    shards.dsns["eu1"] = home
+    lose(shards, "eu1")
+    after = shards.observe()
+    assert reused(after) == {"ap1"}
+    assert (after.verdict, after.entities[MEMBERSHIPS].missing) == (Verdict.FAIL, 1), after.reason
+
+
 def test_a_shard_whose_clock_shows_another_day(shards: Shards) -> None:
     """Nothing is written, and nobody waits for the others."""
     for name in ("ap1", "us1"):
@@ -395,7 +409,7 @@ def test_ctrl_c_stops_every_shard(shards: Shards, connect: Connect) -> None:
     with held(shards, connect):
         with interrupted(lambda: all(scanning(admin) for admin in shards.admins.values())):
             shards.observe()
-        assert threading.active_count() == before
+        until(lambda: threading.active_count() == before)
         until(lambda: not any(left_over(admin) for admin in shards.admins.values()))
     assert shards.ledger.days() == []
 
