@@ -10,7 +10,6 @@ from functools import partial
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import Mapping
-from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.comparison import Comparison, Reads, Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, merged, split
@@ -99,6 +98,7 @@ class _Comparing:
             self.progress(f"fingerprints of both sides: {self.reader.rows}")
             with pulse(self.progress, lambda: f"fingerprints of both sides: {self.reader.rows}"):
                 prints = self.reader.fingerprints()
+            self.first_rows = {name: found.rows for name, found in prints.items()}
             first = self._first_read(prints)
             rows = {name: self._rows_of(name, prints[name], first) for name in prints}
             self.reader.unchanged()
@@ -175,20 +175,17 @@ class _Comparing:
             self.reader.unchanged()
             found = self.reader.read_again(watched)
             for name, tenants in watched.items():
-                self._not_emptied(name, tenants.keys() - found[name].keys())
+                if tenants.keys() - found[name].keys():
+                    self._not_emptied(name)
             if last:
                 self._read_samples(split(found)[0])
             return found
 
-    def _not_emptied(self, name: str, settled: set[str]) -> None:
-        """Drift also ends when a side loses all its rows: those keys are gone, and others drift that nobody watches."""
-        for tenant, rows in self.reader.rows_of(name, settled).items() if settled else ():
-            if bool(rows.source) != bool(rows.target):
-                emptied = "target" if rows.source else "source"
-                raise CannotDecide(
-                    f"{name}: the {emptied} lost every row of tenant {bounded(tenant)!a} while it was compared: "
-                    "run it again"
-                )
+    def _not_emptied(self, name: str) -> None:
+        """Drift also ends when its side loses all rows: those keys are gone, and others drift that nobody watches."""
+        for side in SIDES:
+            if getattr(self.first_rows[name], side) and not self.reader.any_row(name, side):
+                raise CannotDecide(f"{name}: the {side} lost every row while it was compared: run it again")
 
     def _read_samples(self, drifting: Drift) -> None:
         shown = self.mapping.report

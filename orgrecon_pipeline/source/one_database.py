@@ -109,6 +109,9 @@ class OneDatabase:
         counted = self._session.query(self._statements[name].tenant_rows(), name, {"tenants": sorted(tenants)})
         return {row["tenant"]: SideRows(row["source_rows"], row["target_rows"]) for row in counted}
 
+    def any_row(self, name: str, side: str) -> bool:
+        return bool(self._session.query(self._statements[name].any_row(side), name)[0]["any_row"])
+
     def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
         return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
 

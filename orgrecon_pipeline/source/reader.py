@@ -48,6 +48,9 @@ class Reader(Protocol):
     def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
         """Rows of an entity for the tenants given."""
 
+    def any_row(self, name: str, side: str) -> bool:
+        """Whether a side of an entity has any row."""
+
     def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
         """Up to ``limit`` keys of each kind."""
 

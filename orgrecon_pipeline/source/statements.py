@@ -188,6 +188,10 @@ class EntityStatements:
             value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
         )
 
+    def any_row(self, side: str) -> sql.Composed:
+        """Whether a side has a row: column ``any_row``."""
+        return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS any_row").format(self.side(getattr(self.entity, side)))
+
     def side_rows(self, side: str) -> sql.Composed:
         """The statement of ``side_rows.sql``."""
         return load_sql("side_rows.sql").format(

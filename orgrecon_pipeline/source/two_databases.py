@@ -113,6 +113,9 @@ class TwoDatabases:
             counted[side] = {row["tenant"]: row["n"] for row in rows}
         return {tenant: SideRows(*(counted[side].get(tenant, 0) for side in SIDES)) for tenant in wanted}
 
+    def any_row(self, name: str, side: str) -> bool:
+        return bool(self._sessions[side].query(self._statements[name].any_row(side), name)[0]["any_row"])
+
     def samples(self, name: str, drifting: dict[str, Drifting], limit: int, *, with_values: bool) -> list[Sample]:
         chosen = [(tenant, kind, key) for kind in KINDS for tenant, key in self._first[name][kind][:limit]]
         if not chosen:
