@@ -113,7 +113,8 @@ def test_backfills(host: Host) -> None:
 def two_backfills_and_the_day(host: Host, url: str, failed: date, passed: date, today: date) -> None:
     """All at once, over a comparison that does not get on: one observation at a time, and every run ends well."""
     world = host.world
-    world.mapping(lock_timeout_seconds=120, deadline_seconds=300)
+    # Longer than any step here is waited for.
+    world.mapping(lock_timeout_seconds=900, statement_timeout_seconds=900, deadline_seconds=900)
     with psycopg.connect(world.environ["DATABASE_URL"]) as blocker:
         blocker.execute("LOCK TABLE public.team_members IN ACCESS EXCLUSIVE MODE")
         world.at(today, 9)
