@@ -22,7 +22,7 @@ from orgrecon_pipeline.source.statements import EntityStatements
 from orgrecon_pipeline.source.two_databases import TwoDatabases
 
 # Rows a second of the fingerprint pass, warm, on two cores: a rule of thumb, and for the portable digest an estimate.
-_ROWS_PER_SECOND = {"native": 8_000_000, "portable": 1_500_000}
+_ROWS_PER_SECOND = {"native": 5_000_000, "portable": 1_500_000}
 # Below this a sequential scan is what a good plan does.
 _SMALL = 10_000
 
