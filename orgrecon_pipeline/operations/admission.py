@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 from orgrecon_pipeline.domain.days import utc_day
@@ -12,7 +13,7 @@ from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.pins import by_shard, named, pinned_databases, pins_of
+from orgrecon_pipeline.operations.pins import Pins, by_shard, named, pinned_databases, pins_of
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.session import Identity
@@ -48,13 +49,17 @@ class Admission:
                 self._check_day(getattr(snapshot, side), f"{shard}.{side}".lstrip("."))
         if self.provenance is Provenance.SIMULATED:
             return
-        pinned = pinned_databases(self.context, self.as_of)
+        pinned = self._pinned
         for label, pin in pins_of(by_shard({shard: snapshot.as_json_value()})).items():
             if label in pinned and pinned[label] != pin:
                 raise CannotDecide(
                     f"{label}: this is database {named(pin)}, and the evidence so far is of {named(pinned[label])}: "
                     "if it was moved on purpose, run orgrecon accept-source"
                 )
+
+    @cached_property
+    def _pinned(self) -> Pins:
+        return pinned_databases(self.context, self.as_of)  # once, and not for each of a thousand shards
 
     def databases(self) -> dict[str, Any]:
         """What the record says of the databases that were asked so far."""

@@ -14,7 +14,7 @@ from orgrecon_pipeline.source.comparison import Comparison, Reads, Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, merged, split
 from orgrecon_pipeline.source.dsn import Places
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.fingerprint import MANY_TENANTS, Fingerprints, SideRows
 from orgrecon_pipeline.source.one_database import OneDatabase
 from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.pulse import pulse
@@ -57,16 +57,20 @@ def compare(
     """
     started = time.monotonic()
     deadline = deadline or Deadline(mapping.scan.deadline_seconds)
-    reader = _reader(mapping, places, deadline)
+    reader = open_reader(mapping, places, deadline)
     try:
         return _Comparing(mapping, reader, deadline, exact, progress, wait or deadline.sleep).run(admit, started)
     finally:
         reader.close()
 
 
-def _reader(mapping: Mapping, places: Places, deadline: Deadline) -> Reader:
-    source, target = (
-        partial(Session, place.dsn, place.variable, mapping.scan, deadline) for place in (places.source, places.target))
+def open_reader(mapping: Mapping, places: Places, deadline: Deadline) -> Reader:
+    """Connect to the databases.
+
+    Raises:
+        CannotDecide: when that fails.
+    """
+    source, target = (partial(Session, place, mapping.scan, deadline) for place in (places.source, places.target))
     if places.one_database:
         return OneDatabase(mapping, source, choose_digest())
     return TwoDatabases(mapping, source, target, choose_digest())
@@ -97,7 +101,7 @@ class _Comparing:
             declared = self.reader.declared()
             self.progress(f"fingerprints of both sides: {self.reader.rows}")
             with pulse(self.progress, lambda: f"fingerprints of both sides: {self.reader.rows}"):
-                prints = self.reader.fingerprints()
+                prints = self.reader.fingerprints(many_tenants=len(declared or ()) >= MANY_TENANTS)
             self.first_rows = {name: found.rows for name, found in prints.items()}
             first = self._first_read(prints)
             rows = {name: self._rows_of(name, prints[name], first) for name in prints}

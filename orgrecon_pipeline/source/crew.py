@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Identity, Session, load_sql
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Identity, Session
+from orgrecon_pipeline.source.sql_text import load_sql
 
 Result = TypeVar("Result")
 

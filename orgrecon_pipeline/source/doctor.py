@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Mapping
-from orgrecon_pipeline.source.compare import choose_digest
+from orgrecon_pipeline.source.compare import choose_digest, open_reader
 from orgrecon_pipeline.source.dsn import Place, Places
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import SIDES, Examined, examine, sizes
 from orgrecon_pipeline.source.self_test import prove_eyes
-from orgrecon_pipeline.source.session import Deadline, Session, load_sql
-from orgrecon_pipeline.source.statements import EntityStatements
-from orgrecon_pipeline.source.two_databases import TwoDatabases
+from orgrecon_pipeline.source.session import Deadline, Session
+from orgrecon_pipeline.source.sql_text import load_sql
+from orgrecon_pipeline.source.statements import EntityStatements, statements_of
 
 # Rows a second of the fingerprint pass, warm, on two cores: a rule of thumb, and for the portable digest an estimate.
 _ROWS_PER_SECOND = {"native": 5_000_000, "portable": 1_500_000}
@@ -51,12 +50,8 @@ def diagnose(mapping: Mapping, places: Places) -> Iterator[Finding]:
 
 
 def _of_both(mapping: Mapping, places: Places) -> Iterator[Finding]:
-    deadline = Deadline(mapping.scan.deadline_seconds)
     try:
-        source, target = (
-            partial(Session, place.dsn, place.variable, mapping.scan, deadline)
-            for place in (places.source, places.target))
-        reader = TwoDatabases(mapping, source, target, choose_digest())
+        reader = open_reader(mapping, places, Deadline(mapping.scan.deadline_seconds))
         try:
             reader.examine()
             with reader.snapshot():
@@ -76,7 +71,7 @@ def _of_both(mapping: Mapping, places: Places) -> Iterator[Finding]:
 def _of_database(mapping: Mapping, place: Place, sides: tuple[str, ...]) -> Iterator[Finding]:
     deadline = Deadline(mapping.scan.deadline_seconds)
     try:
-        session = Session(place.dsn, place.variable, mapping.scan, deadline)
+        session = Session(place, mapping.scan, deadline)
     except CannotDecide as failure:
         yield Finding("problem", "connection", failure.reason)
         return
@@ -133,8 +128,7 @@ def _costs(session: Session, mapping: Mapping, examined: Examined) -> Iterator[F
         yield Finding("ok", "self-test", "finds exactly the drift that it plants")
         rows = {row["oid"]: row["estimated_rows"] for row in sizes(session, examined.tables)}
         by_name = {(table.schema, table.name): rows[table.oid] for table in examined.tables}
-        for name, entity in mapping.entities.items():
-            statements = EntityStatements(name, entity, examined.types[name], digest)
+        for name, statements in statements_of(mapping, examined.types, digest).items():
             for side in examined.sides:
                 scanned = sorted(_scanned_whole(session, statements, side, by_name))
                 if scanned:

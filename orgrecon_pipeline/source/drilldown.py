@@ -8,6 +8,7 @@ from typing import Any
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.drifting import Drifting, bigints
+from orgrecon_pipeline.source.samples import Differing, sample_of
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements
 
@@ -56,18 +57,11 @@ def read_samples(
     differing = _differing(session, statements, sorted(chosen), [
         row["key_digest"] for row in rows if row["kind"] == "mismatched"
     ])
-    samples = []
-    for row in rows:
-        values = differing.get(row["key_digest"], {}) if row["kind"] == "mismatched" else {}
-        # Each column alone can agree where only their combinations differ between several copies.
-        columns = tuple(sorted(values)) or (statements.entity.compare if row["kind"] == "mismatched" else ())
-        samples.append(Sample(
-            tenant=bounded(row["tenant"]), entity=statements.name, kind=row["kind"],
-            key={name: bounded(text) for name, text in zip(statements.entity.key, row["key"], strict=True)},
-            columns=columns,
-            values=values if with_values and values else None,
-        ))
-    return samples
+    return [
+        sample_of(statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_digest"], {}),
+                  with_values=with_values)
+        for row in rows
+    ]
 
 
 def parameters(tenants: Iterable[str], seen: dict[str, Drifting] | None) -> dict[str, Any]:
@@ -98,9 +92,9 @@ def _enough(drifting: dict[str, Drifting], limit: int) -> dict[str, Drifting]:
 
 def _differing(
     session: Session, statements: EntityStatements, tenants: list[str], keys: list[int]
-) -> dict[int, dict[str, tuple[str | None, str | None]]]:
+) -> dict[int, Differing]:
     """By key digest and column: the values of both sides of the columns that differ."""
-    found: dict[int, dict[str, tuple[str | None, str | None]]] = {}
+    found: dict[int, Differing] = {}
     for column in statements.entity.compare if keys else ():
         wanted = {"tenants": tenants, "keys": keys}
         for row in session.query(statements.differing_column(column), statements.name, wanted):

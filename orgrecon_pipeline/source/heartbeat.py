@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.source.sql_text import fragment, load_sql, where_clause
 from orgrecon_pipeline.source.standby import HeartbeatRead
 
 if TYPE_CHECKING:
@@ -23,12 +22,9 @@ def read_heartbeat(session: Session, heartbeat: Heartbeat) -> HeartbeatRead:
     Raises:
         CannotDecide: when it cannot be read, or is of a type that does not say which moment is meant.
     """
-    from orgrecon_pipeline.source.session import load_sql
-    from orgrecon_pipeline.source.statements import fragment
-
     [row] = session.query(load_sql("heartbeat.sql").format(
         at=fragment(heartbeat.at), heartbeat=fragment(heartbeat.from_),
-        where=sql.SQL("WHERE ({})").format(fragment(heartbeat.where)) if heartbeat.where else sql.SQL(""),
+        where=where_clause(heartbeat.where),
     ), _DOING)
     if row["type"] != _TYPE:
         raise CannotDecide(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source.comparison import Snapshot
@@ -14,14 +13,14 @@ from orgrecon_pipeline.source.crew import Crew, Task
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.drilldown import drill_down, read_samples
-from orgrecon_pipeline.source.fingerprint import MANY_TENANTS, Fingerprints, SideRows, fingerprint, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint, refuse_null_keys
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.lockable import refuse_unlockable
-from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, unchanged
+from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, refuse_elsewhere, unchanged
 from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Session
-from orgrecon_pipeline.source.statements import EntityStatements
+from orgrecon_pipeline.source.statements import EntityStatements, statements_of
 
 # Rows of both sides in one exact statement: what does not fit in its memory the server writes to temporary files.
 BATCH_ROWS = 20_000_000
@@ -36,7 +35,7 @@ class OneDatabase:
         Raises:
             CannotDecide: when that fails.
         """
-        self.digest, self.rows, self._many = digest, RowCount(), False
+        self.digest, self.rows = digest, RowCount()
         self._mapping, self._session = mapping, connect()
         self._crew = Crew(self._session, connect, mapping.scan.workers)
 
@@ -46,10 +45,7 @@ class OneDatabase:
     def examine(self) -> int:
         self._examined = examine(self._session, self._mapping)
         refuse_unlockable(self._session, self._examined)
-        self._statements = {
-            name: EntityStatements(name, entity, self._examined.types[name], self.digest)
-            for name, entity in self._mapping.entities.items()
-        }
+        self._statements = statements_of(self._mapping, self._examined.types, self.digest)
         self.rows.expected = self._examined.estimated_rows
         return len(self._examined.tables)
 
@@ -57,11 +53,7 @@ class OneDatabase:
     def snapshot(self) -> Iterator[Snapshot]:
         inspect = partial(only_examined, examined=self._examined)
         with self._crew.transaction(self._examined.lockable, inspect) as identity:
-            # A pooler or balancer can lead each transaction to another server.
-            if identity.place != self._examined.identity.place:
-                raise CannotDecide(
-                    "the connection led to another database or server in mid-run, or that was restarted: use one "
-                    "without a balancer, or run it again")
+            refuse_elsewhere(identity, self._examined, "the connection")
             yield Snapshot(identity, identity)
 
     def prove_eyes(self) -> None:
@@ -71,13 +63,11 @@ class OneDatabase:
         unchanged(self._session, self._mapping, self._examined)
 
     def declared(self) -> frozenset[str] | None:
-        declared = read_declared(self._session, self._mapping.tenants)
-        self._many = declared is not None and len(declared) >= MANY_TENANTS
-        return declared
+        return read_declared(self._session, self._mapping.tenants)
 
-    def fingerprints(self) -> dict[str, Fingerprints]:
+    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
         limit = self._mapping.report.breakdown_limit
-        read = partial(_fingerprint, limit=limit, rows=self.rows, many=self._many)
+        read = partial(_fingerprint, limit=limit, rows=self.rows, many=many_tenants)
         tasks = [partial(read, statements=each) for each in self._statements.values()]
         prints = dict(zip(self._statements, self._crew.run(tasks), strict=True))
         for name, found in prints.items():
@@ -88,9 +78,9 @@ class OneDatabase:
         shares: list[tuple[str, Task[dict[str, Drifting]]]] = []
         for name, statements in self._statements.items():
             tenants = prints[name].tenants if exact else prints[name].differing
-            read = _grouped if exact or not statements.joinable else _joined
+            read = partial(_by_key, statements=statements, prints=prints[name], exact=exact)
             shares += [
-                (name, partial(read, statements=statements, tenants=batch, prints=prints[name]))
+                (name, partial(read, tenants=batch))
                 for batch in _batches(tenants, prints[name])
             ]
         found: Drift = {name: {} for name in self._statements}
@@ -124,15 +114,11 @@ def _fingerprint(
     return prints
 
 
-def _grouped(
-    session: Session, statements: EntityStatements, tenants: list[str], prints: Fingerprints
+def _by_key(
+    session: Session, statements: EntityStatements, tenants: list[str], prints: Fingerprints, *, exact: bool
 ) -> dict[str, Drifting]:
-    return drill_down(session, statements, tenants)
-
-
-def _joined(
-    session: Session, statements: EntityStatements, tenants: list[str], prints: Fingerprints
-) -> dict[str, Drifting]:
+    if exact or not statements.joinable:
+        return drill_down(session, statements, tenants)
     found, unproven = join_sides(session, statements, tenants, prints)
     if unproven:
         found |= drill_down(session, statements, unproven)

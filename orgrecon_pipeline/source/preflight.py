@@ -12,8 +12,8 @@ from psycopg import sql
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation, Tenants
 from orgrecon_pipeline.source.digest import COMMA, ColumnType
-from orgrecon_pipeline.source.session import Identity, Session, load_sql
-from orgrecon_pipeline.source.statements import fragment
+from orgrecon_pipeline.source.session import Identity, Session
+from orgrecon_pipeline.source.sql_text import fragment, load_sql, where_clause
 
 SIDES = ("source", "target")
 
@@ -71,6 +71,18 @@ def examine(session: Session, mapping: Mapping, sides: tuple[str, ...] = SIDES) 
         types = column_types(session, mapping, sides)
         tables = tables_read(session)
         return Examined(identity, sides, types, tables, sum(row["estimated_rows"] for row in sizes(session, tables)))
+
+
+def refuse_elsewhere(identity: Identity, examined: Examined, connection: str) -> None:
+    """Make sure that a transaction is on the server that was examined: a pooler or balancer can lead each elsewhere.
+
+    Raises:
+        CannotDecide: when it is not.
+    """
+    if identity.place != examined.identity.place:
+        raise CannotDecide(
+            f"{connection} led to another database or server in mid-run, or that was restarted: use one without a "
+            "balancer, or run it again")
 
 
 def unchanged(session: Session, mapping: Mapping, examined: Examined) -> None:
@@ -163,7 +175,7 @@ def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Compose
     return sql.SQL('SELECT DISTINCT (({})::text) COLLATE pg_catalog."C" AS tenant FROM {} {} {}').format(
         fragment(tenants.tenant),
         fragment(tenants.from_),
-        sql.SQL("WHERE ({})").format(fragment(tenants.where)) if tenants.where else sql.SQL(""),
+        where_clause(tenants.where),
         sql.SQL("LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
     )
 
@@ -207,7 +219,7 @@ def _empty(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
             for column in columns
         ),
         fragment(relation.from_),
-        sql.SQL("WHERE ({})").format(fragment(relation.where)) if relation.where else sql.SQL(""),
+        where_clause(relation.where),
     )
 
 

@@ -36,8 +36,8 @@ class Reader(Protocol):
     def declared(self) -> frozenset[str] | None:
         """The declared universe; None without one."""
 
-    def fingerprints(self) -> dict[str, Fingerprints]:
-        """Each entity over all tenants."""
+    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
+        """Each entity over all tenants, which are known to be many or not."""
 
     def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         """All drift, by key: of the tenants whose fingerprints differ, or of every one."""

@@ -8,19 +8,18 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
-from typing_extensions import LiteralString
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
-from orgrecon_pipeline.source.dsn import Dsn
+from orgrecon_pipeline.source.dsn import Place
 from orgrecon_pipeline.source.failures import cannot_connect, cannot_read
 from orgrecon_pipeline.source.heartbeat import read_heartbeat
+from orgrecon_pipeline.source.sql_text import Statement, load_sql
 from orgrecon_pipeline.source.standby import HeartbeatRead, Standby
 
 #: What the server sees in pg_stat_activity.
@@ -54,9 +53,6 @@ _SETTINGS = {
 # Of the encodings that sort like UTF8.
 _CODECS = {"LATIN1": "latin-1"}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
-
-
-Statement: TypeAlias = "sql.SQL | sql.Composed"
 
 
 class Deadline:
@@ -145,22 +141,16 @@ class Identity:
         return self.system_identifier, self.database, self.started_at
 
 
-def load_sql(name: str) -> sql.SQL:
-    """A statement of this package's ``sql`` folder."""
-    text = resources.files("orgrecon_pipeline.source.sql").joinpath(name).read_text(encoding="utf-8")
-    return sql.SQL(cast("LiteralString", text))
-
-
 class Session:
     """A connection on which transactions of the same settings follow one another."""
 
-    def __init__(self, dsn: Dsn, variable: str, settings: ScanSettings, deadline: Deadline) -> None:
+    def __init__(self, place: Place, settings: ScanSettings, deadline: Deadline) -> None:
         """Connect.
 
         Raises:
             CannotDecide: when that fails.
         """
-        self._dsn, self._settings, self._deadline, self._variable = dsn, settings, deadline, variable
+        self._place, self._settings, self._deadline = place, settings, deadline
         self._connection = self._connected()
         deadline.opened(self)
 
@@ -168,12 +158,12 @@ class Session:
         self._deadline.remaining()
         try:
             return psycopg.connect(
-                **{**_NETWORK, **self._dsn.parameters, **_ALWAYS},
+                **{**_NETWORK, **self._place.dsn.parameters, **_ALWAYS},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
         except (psycopg.Error, OSError, UnicodeError) as error:
-            raise cannot_connect(error, self._variable) from None
+            raise cannot_connect(error, self._place.variable) from None
 
     def close(self) -> None:
         """End the connection, and with it whatever transaction is open."""

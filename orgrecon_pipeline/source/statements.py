@@ -13,14 +13,9 @@ from typing import NamedTuple, cast
 from psycopg import sql
 from typing_extensions import LiteralString
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation
 from orgrecon_pipeline.source.digest import COMMA, Column, ColumnType, Digest
-from orgrecon_pipeline.source.session import load_sql
-
-
-def fragment(text: str) -> sql.SQL:
-    """A piece of the mapping's SQL; its ``%`` are not placeholders."""
-    return sql.SQL(cast("LiteralString", text.replace("%", "%%") + "\n"))
+from orgrecon_pipeline.source.sql_text import fragment, load_sql
 
 
 def canary(digest: Digest) -> sql.Composed:
@@ -248,3 +243,10 @@ class EntityStatements:
 
 def _each(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:
     return sql.SQL("").join(sql.SQL(pattern).format(*row) for row in rows)
+
+
+def statements_of(
+    mapping: Mapping, types: dict[str, dict[str, ColumnType]], digest: Digest
+) -> dict[str, EntityStatements]:
+    """The statements of each entity, whose columns have those types."""
+    return {name: EntityStatements(name, entity, types[name], digest) for name, entity in mapping.entities.items()}

@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.text import bounded
@@ -22,11 +21,21 @@ from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
 from orgrecon_pipeline.source.lockable import refuse_unlockable
-from orgrecon_pipeline.source.preflight import SIDES, agree, examine, only_examined, read_declared, unchanged
+from orgrecon_pipeline.source.preflight import (
+    SIDES,
+    agree,
+    examine,
+    only_examined,
+    read_declared,
+    refuse_elsewhere,
+    unchanged,
+)
 from orgrecon_pipeline.source.pulse import RowCount
+from orgrecon_pipeline.source.samples import sample_of
 from orgrecon_pipeline.source.self_test import prove_both_eyes
-from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session, Statement
-from orgrecon_pipeline.source.statements import EntityStatements, canary
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session
+from orgrecon_pipeline.source.sql_text import Statement
+from orgrecon_pipeline.source.statements import EntityStatements, canary, statements_of
 from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
 
 
@@ -72,10 +81,7 @@ class TwoDatabases:
             for side, session in self._sessions.items():
                 stack.enter_context(session.transaction(self._examined[side].lockable))
                 identities.append(session.identify())
-                if identities[-1].place != self._examined[side].identity.place:
-                    raise CannotDecide(
-                        f"the connection to the {side} led to another database or server in mid-run, or that was "
-                        "restarted: use one without a balancer, or run it again")
+                refuse_elsewhere(identities[-1], self._examined[side], f"the connection to the {side}")
             yield Snapshot(*identities)
 
     def prove_eyes(self) -> None:
@@ -88,7 +94,7 @@ class TwoDatabases:
     def declared(self) -> frozenset[str] | None:
         return read_declared(self._sessions["source"], self._mapping.tenants)
 
-    def fingerprints(self) -> dict[str, Fingerprints]:
+    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
         found = {}
         for name, statements in self._statements.items():
             found[name] = self._fingerprint(statements, self._mapping.report.breakdown_limit)
@@ -122,35 +128,27 @@ class TwoDatabases:
             return []
         wanted: dict[str, list[Any]] = {
             "tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": [key for _, _, key in chosen]}
-        entity = self._mapping.entities[name]
+        statements = self._statements[name]
         keys: dict[int, list[str]] = {}
         texts: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
         for side, session in self._sessions.items():
             of_side = {**wanted, "tenants": session.expressible(wanted["tenants"])}
-            for row in session.query(self._statements[name].side_texts(side), name, of_side):
+            for row in session.query(statements.side_texts(side), name, of_side):
                 keys[row["key_digest"]] = row["key"]
                 texts[side].setdefault(row["key_digest"], []).append(row["texts"])
         samples = []
         for tenant, kind, key in chosen:
             values = {
                 column: (_copies(texts["source"], key, place), _copies(texts["target"], key, place))
-                for place, column in enumerate(entity.compare)
-            } if kind == "mismatched" else {}
-            # Each column alone can agree where only their combinations differ between several copies.
+                for place, column in enumerate(statements.entity.compare)
+            }
             differing = {column: both for column, both in values.items() if both[0] != both[1]}
-            samples.append(Sample(
-                tenant=bounded(tenant), entity=name, kind=kind,
-                key={column: bounded(text) for column, text in zip(entity.key, keys[key], strict=True)},
-                columns=tuple(sorted(differing or values)),
-                values=differing if with_values and differing else None,
-            ))
+            samples.append(sample_of(statements, tenant, kind, keys[key], differing, with_values=with_values))
         return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
 
     @cached_property
     def _statements(self) -> dict[str, EntityStatements]:
-        types = self._examined["source"].types
-        return {name: EntityStatements(name, entity, types[name], self.digest)
-                for name, entity in self._mapping.entities.items()}
+        return statements_of(self._mapping, self._examined["source"].types, self.digest)
 
     def _hash_alike(self) -> bool:
         answers = []

@@ -22,7 +22,7 @@ def whereabouts(places: Places, settings: ScanSettings) -> Snapshot:
 
 def _identity(place: Place, settings: ScanSettings) -> Identity:
     with (
-        closing(Session(place.dsn, place.variable, settings, Deadline(settings.deadline_seconds))) as session,
+        closing(Session(place, settings, Deadline(settings.deadline_seconds))) as session,
         session.transaction(),
     ):
         return session.identify()
