@@ -124,3 +124,12 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
             told = event.step_failure_data.user_failure_data
             return str(told.description) if told else str(event.step_failure_data.error)
     raise AssertionError("no step failed")
+
+
+def wrapped(execution: Any) -> dict[str, Any]:
+    """What GraphQL answers of the gate's check, whose last execution that is."""
+    return {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+        "__typename": "AssetChecks", "checks": [
+            {"name": "another", "executionForLatestMaterialization": None},
+            {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution},
+        ]}}}}

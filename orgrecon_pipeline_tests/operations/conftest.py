@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from canary import found_in, told_in
 from operations_patient import Patient
+from operations_places import NAMES, Connect, Shards, shards_of
 from operations_site import Site, site_of
 
 
@@ -38,3 +39,9 @@ def patient(company_database: str, connect: Callable[[str], psycopg.Connection[A
 def template_sql() -> str:
     """What makes the tables of the default mapping."""
     return (files("orgrecon_pipeline.demo") / "company.sql").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def shards(new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path) -> Shards:
+    """Three shards of four tenants each."""
+    return shards_of(NAMES, new_database, template, connect, tmp_path)

@@ -10,12 +10,15 @@ from typing import Any
 import psycopg
 from operations_site import Site, quick, site_of
 
+from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.mapping import Mapping, Shard
 from orgrecon_pipeline.operations.context import Context
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 LEGACY = ("teams", "team_members")
 V23 = ("org_units", "org_unit_memberships")
+NAMES = ("ap1", "eu1", "us1")
+MEMBERSHIPS = "org_unit_memberships"
 
 
 @dataclass
@@ -86,3 +89,13 @@ def shards_of(
         admins[name].execute(f"UPDATE public.tenants SET id = '{name}-' || id")
     assert ledger is not None
     return Shards(admins[names[0]], dsns[names[0]], ledger, place, sharded(names, **scan), admins, dsns)
+
+
+def lose(shards: Shards, name: str, table: str = MEMBERSHIPS) -> None:
+    """One row of that shard goes missing."""
+    shards.admins[name].execute(f"DELETE FROM public.{table} WHERE ctid = (SELECT min(ctid) FROM public.{table})")
+
+
+def reused(after: Observation) -> set[str]:
+    """The shards that were not compared again."""
+    return {name for name, facts in after.compared["shards"].items() if "reused_from" in facts}
