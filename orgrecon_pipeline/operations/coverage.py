@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,8 @@ from typing import Any
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.domain.names import Names
+from orgrecon_pipeline.domain.text import MAX_NAME, bounded
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.source.comparison import Comparison
 
@@ -31,7 +31,7 @@ class Coverage:
     left: tuple[str, ...]
     acknowledged: tuple[str, ...]
     departed: tuple[CoverageEvent, ...]
-    appeared: dict[Subject, list[str]]
+    appeared: dict[Subject, Names]
     until: datetime | None = None
 
     def events(self) -> Iterator[CoverageEvent]:
@@ -77,7 +77,7 @@ def check_coverage(
     acknowledged = _acknowledged(ledger, provenance, until)
     declared = None if comparison.declared is None else _bounded(comparison.declared)
     there = _bounded(comparison.present)
-    if declared is not None and there and declared.isdisjoint(there):
+    if declared is not None and there and len(declared.without(there)) == len(declared):
         declared = None  # emptied, or of another kind of id: it does not say that anybody has left
     entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
@@ -88,18 +88,16 @@ def check_coverage(
     }
     present = {
         Subject.TENANT: there,
-        Subject.ENTITY: entities,
-        Subject.COLUMN: columns,
+        Subject.ENTITY: Names.of(entities),
+        Subject.COLUMN: Names.of(columns),
     }
     lost, left, excused, departed = [], [], [], []
     appeared = {}
     for subject, now in present.items():
-        # Both in the order of their names: a set of a million would be another one.
-        coming = _InStep(sorted(now))
-        new: list[str] = []
-        for name in ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until):
-            new += coming.before(name)
-            if name in now or name not in comparable.get(subject, {name}):
+        known = _Known(ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until))
+        appeared[subject] = Names.ascending(known.new(now))
+        for name in known.gone:
+            if name not in comparable.get(subject, {name}):
                 continue
             if subject is Subject.TENANT and declared is not None and name not in declared:
                 left.append(name)
@@ -109,33 +107,34 @@ def check_coverage(
                 departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             else:
                 lost.append(CoverageEvent(subject, name, Happening.LOST))
-        appeared[subject] = new + coming.rest()
     return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
 
 
-class _InStep:
-    """Sorted names, taken in step with another sorted stream."""
+class _Known:
+    """Names of the ledger, held against those that are there now: both sorted, and gone through in step."""
 
-    def __init__(self, names: list[str]) -> None:
-        self._names, self._at = names, 0
+    def __init__(self, names: Iterator[str]) -> None:
+        self._names = names
+        self.gone: list[str] = []
 
-    def before(self, name: str) -> list[str]:
-        """Those that come before ``name`` and were not taken yet; ``name`` itself is left out."""
-        start = self._at
-        self._at = bisect_left(self._names, name, lo=start)
-        taken = self._names[start : self._at]
-        if self._at < len(self._names) and self._names[self._at] == name:
-            self._at += 1
-        return taken
+    def new(self, now: Names) -> Iterator[str]:
+        """Those of ``now`` that are not known; when all were asked for, ``gone`` holds the known ones that it lacks."""
+        known = next(self._names, None)
+        for name in now:
+            while known is not None and known < name:
+                self.gone.append(known)
+                known = next(self._names, None)
+            if name == known:
+                known = next(self._names, None)
+            else:
+                yield name
+        if known is not None:
+            self.gone += [known, *self._names]
 
-    def rest(self) -> list[str]:
-        """Those that are left."""
-        return self._names[self._at :]
 
-
-def _bounded(names: frozenset[str]) -> frozenset[str]:
+def _bounded(names: Names) -> Names:
     # The same set where every name is short enough: there can be a million.
-    return names if all(bounded(name) is name for name in names) else frozenset(map(bounded, names))
+    return names if names.longest <= MAX_NAME else Names.of(map(bounded, names))
 
 
 def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[tuple[Subject, str]]:

@@ -12,6 +12,7 @@ from itertools import groupby
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, OrgreconError
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.operations.admission import Admission
 from orgrecon_pipeline.operations.context import ONLY, Context
@@ -166,8 +167,8 @@ def united(
         observed_at=min(part.observed_at for part in parts),
         databases=by_shard(databases),
         totals={name: _sum_totals([part.totals[name] for part in parts]) for name in mapping.entities},
-        present=frozenset().union(*(part.present for part in parts)),
-        declared=None if mapping.tenants is None else frozenset().union(*(part.declared or () for part in parts)),
+        present=Names.of(()).union(*(part.present for part in parts)),
+        declared=_declared(parts),
         tenant_rows=_listed(found, mapping.report.breakdown_limit),
         samples=_first_samples([sample for part in parts for sample in part.samples], mapping.report.sample_keys),
         values={
@@ -225,9 +226,15 @@ def _in_two(found: dict[str, Comparison]) -> Iterator[tuple[str, str, str]]:
     """Tenants that have rows in two shards, with both: one for each shard that shares any with those before it."""
     home: dict[str, str] = {}
     for name, part in sorted(found.items()):
-        if shared := part.present & home.keys():
-            yield min(shared), home[min(shared)], name
+        shared = next((tenant for tenant in part.present if tenant in home), None)
+        if shared is not None:
+            yield shared, home[shared], name
         home.update(dict.fromkeys(part.present, name))
+
+
+def _declared(parts: list[Comparison]) -> Names | None:
+    declared = [part.declared for part in parts if part.declared is not None]
+    return Names.of(()).union(*declared) if declared else None
 
 
 def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:
@@ -237,7 +244,8 @@ def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:
 def _listed(found: dict[str, Comparison], limit: int) -> tuple[TenantRow, ...]:
     """All rows of tenants that drift or did for a moment, and those of the first others."""
     # Every shard may declare every tenant, and then lists those of the others too, as ones without rows.
-    home = {bounded(tenant): name for name, part in found.items() for tenant in part.present}
+    listed = {row.tenant for part in found.values() for row in part.tenant_rows}
+    home = {tenant: name for name, part in found.items() for tenant in map(bounded, part.present) if tenant in listed}
     tenants: dict[str, list[TenantRow]] = {}
     for name, part in sorted(found.items()):
         for row in part.tenant_rows:

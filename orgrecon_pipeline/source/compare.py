@@ -14,7 +14,7 @@ from orgrecon_pipeline.source.comparison import Comparison, Reads, Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, merged, split
 from orgrecon_pipeline.source.dsn import Places
-from orgrecon_pipeline.source.fingerprint import MANY_TENANTS, Fingerprints, SideRows
+from orgrecon_pipeline.source.fingerprint import Fingerprints
 from orgrecon_pipeline.source.one_database import OneDatabase
 from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.pulse import pulse
@@ -97,25 +97,25 @@ class _Comparing:
             admit(snapshot)
             self.first_snapshot = snapshot
             self.reader.unchanged()
-            self.reader.prove_eyes()
             declared = self.reader.declared()
+            many = len(declared or ())
+            self.reader.prove_eyes(many)
             self.progress(f"fingerprints of both sides: {self.reader.rows}")
             with pulse(self.progress, lambda: f"fingerprints of both sides: {self.reader.rows}"):
-                prints = self.reader.fingerprints(many_tenants=len(declared or ()) >= MANY_TENANTS)
+                prints = self.reader.fingerprints(many)
             self.first_rows = {name: found.rows for name, found in prints.items()}
             first = self._first_read(prints)
-            rows = {name: self._rows_of(name, prints[name], first) for name in prints}
             self.reader.unchanged()
             if not self.mapping.scan.rechecks:
                 self._read_samples(first)
         left, unsettled, reads = self._recheck(first)
-        found = Reads(prints, first, left, unsettled, rows)
+        found = Reads(prints, first, left, unsettled)
         return Comparison(
             observed_at=snapshot.source.observed_at,
             databases=snapshot.as_json_value(),
             totals=found.totals(),
             present=found.present,
-            declared=declared,
+            declared=found.present if declared == found.present else declared,  # one of them in memory
             tenant_rows=found.tenant_rows(declared, self.mapping.report.breakdown_limit),
             samples=tuple(self.samples),
             values={name: p.values for name, p in prints.items()},
@@ -135,14 +135,6 @@ class _Comparing:
             self.progress(f"{name}: {compared:,} of {len(found.tenants):,} tenants differ and are compared by key")
         with pulse(self.progress, lambda: "tenants compared by key"):
             return self.reader.first_read(prints, exact=self.exact)
-
-    def _rows_of(self, name: str, prints: Fingerprints, first: Drift) -> dict[str, SideRows]:
-        """Rows of an entity for every tenant that is listed: those that drift anywhere, and the first clean ones."""
-        known = {**prints.clean, **prints.differing}
-        drifting = {tenant for found in first.values() for tenant in found}
-        if unknown := (drifting & prints.tenants) - known.keys():
-            known |= self.reader.rows_of(name, unknown)
-        return known
 
     def _recheck(self, first: Drift) -> tuple[Drift, Drift, int]:
         """What is left of the first read's drift after the rechecks, what never settled, and how many reads it took.

@@ -6,17 +6,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from heapq import nsmallest
-from itertools import chain
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any
 
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.drifting import Drift, Drifting
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.fingerprint import Fingerprints
 from orgrecon_pipeline.source.session import Identity
 
-_NONE = SideRows(0, 0)
 _CLEAN = Drifting.first_seen(dict.fromkeys(KINDS, 0))
 
 
@@ -46,8 +46,8 @@ class Comparison:
     observed_at: datetime
     databases: dict[str, Any]
     totals: dict[str, EntityTotals]
-    present: frozenset[str]
-    declared: frozenset[str] | None
+    present: Names
+    declared: Names | None
     tenant_rows: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     values: dict[str, dict[str, int]]
@@ -57,8 +57,12 @@ class Comparison:
     @property
     def tenants_scanned(self) -> int:
         """The declared universe together with every tenant that has a row."""
-        # Without a set of both: there can be a million.
-        return len(self.present) + sum(tenant not in self.present for tenant in self.declared or ())
+        return len(self.present) + len(self.absent)
+
+    @cached_property
+    def absent(self) -> Names:
+        """The tenants of the declared universe without a row on either side."""
+        return Names.of(()) if self.declared is None else self.declared.without(self.present)
 
     @property
     def tenants_with_drift(self) -> int:
@@ -71,8 +75,8 @@ class Comparison:
             "observed_at": self.observed_at.isoformat(),
             "databases": self.databases,
             "totals": {name: totals.model_dump() for name, totals in self.totals.items()},
-            "present": sorted(self.present),
-            "declared": None if self.declared is None else sorted(self.declared),
+            "present": list(self.present),
+            "declared": None if self.declared is None else list(self.declared),
             "tenant_rows": [row.model_dump() for row in self.tenant_rows],
             "samples": [sample.model_dump(mode="json") for sample in self.samples],
             "values": self.values,
@@ -87,8 +91,8 @@ class Comparison:
             **value,
             "observed_at": datetime.fromisoformat(value["observed_at"]),
             "totals": {name: EntityTotals(**totals) for name, totals in value["totals"].items()},
-            "present": frozenset(value["present"]),
-            "declared": None if value["declared"] is None else frozenset(value["declared"]),
+            "present": Names.ascending(value["present"]),
+            "declared": None if value["declared"] is None else Names.ascending(value["declared"]),
             "tenant_rows": tuple(TenantRow(**row) for row in value["tenant_rows"]),
             "samples": tuple(Sample.model_validate_json(json.dumps(sample)) for sample in value["samples"]),
         })
@@ -102,13 +106,12 @@ class Reads:
     first: Drift
     left: Drift
     unsettled: Drift
-    rows: dict[str, dict[str, SideRows]]
 
     @cached_property
-    def present(self) -> frozenset[str]:
+    def present(self) -> Names:
         """The tenants with a row on either side."""
         first, *others = (prints.tenants for prints in self.prints.values())
-        return first.union(*others) if others else first
+        return first.union(*others)
 
     @property
     def unsettled_keys(self) -> int:
@@ -119,11 +122,11 @@ class Reads:
         """Rows and drift by entity, over all tenants."""
         return {name: self._totals_of(name) for name in self.prints}
 
-    def tenant_rows(self, declared: frozenset[str] | None, limit: int) -> tuple[TenantRow, ...]:
+    def tenant_rows(self, declared: Names | None, limit: int) -> tuple[TenantRow, ...]:
         """Every tenant that drifted at the first read, and the first ``limit`` others that are there or declared."""
         seen = {tenant for found in self.first.values() for tenant in found}
-        absent = (tenant for tenant in declared or () if tenant not in self.present)
-        listed = sorted(seen) + nsmallest(limit, (t for t in chain(self.present, absent) if t not in seen))
+        others = (tenant for tenant, _ in groupby(merge(self.present, declared or ())) if tenant not in seen)
+        listed = [*sorted(seen), *islice(others, limit)]
         return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.prints)
 
     def _totals_of(self, name: str) -> EntityTotals:
@@ -138,7 +141,7 @@ class Reads:
     def _tenant_row(self, tenant: str, name: str) -> TenantRow:
         first, left, unsettled = (
             found[name].get(tenant, _CLEAN) for found in (self.first, self.left, self.unsettled))
-        rows = self.rows[name].get(tenant, _NONE)
+        rows = self.prints[name].rows_of(tenant)
         return TenantRow(
             tenant=bounded(tenant), entity=name, source_rows=rows.source, target_rows=rows.target,
             transient=len(first.keys) - len(left.keys) - len(unsettled.keys), **left.counts,

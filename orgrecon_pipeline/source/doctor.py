@@ -55,7 +55,7 @@ def _of_both(mapping: Mapping, places: Places) -> Iterator[Finding]:
         try:
             reader.examine()
             with reader.snapshot():
-                reader.prove_eyes()
+                reader.prove_eyes(tenants=0)
         finally:
             reader.close()
     except CannotDecide as failure:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.evidence import KINDS
-
-_BIGINT = "q"
+from orgrecon_pipeline.source.packed import bigints, packed
 
 
 @dataclass(frozen=True)
@@ -89,22 +87,9 @@ def merged(one: Drift, other: Drift) -> Drift:
     }
 
 
-def bigints(packed: bytes) -> array[int]:
-    """Numbers that the server packed with ``string_agg(int8send(…), '')``: eight bytes each, the highest first."""
-    numbers = array(_BIGINT, packed)
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return numbers
-
-
-def packed(numbers: Sequence[int]) -> array[int]:
-    """Numbers of 64 bits."""
-    return array(_BIGINT, numbers)
-
-
 def _zeros(length: int) -> array[int]:
-    return array(_BIGINT, bytes(8 * length))
+    return packed([0]) * length
 
 
 def _taken(numbers: Sequence[int], places: list[int]) -> array[int]:
-    return array(_BIGINT, (numbers[place] for place in places))
+    return packed(numbers[place] for place in places)

@@ -7,7 +7,8 @@ from typing import Any
 
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.text import bounded
-from orgrecon_pipeline.source.drifting import Drifting, bigints
+from orgrecon_pipeline.source.drifting import Drifting
+from orgrecon_pipeline.source.packed import bigints
 from orgrecon_pipeline.source.samples import Differing, sample_of
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements

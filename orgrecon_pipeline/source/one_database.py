@@ -6,21 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from psycopg import sql
+
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.crew import Crew, Task
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.drilldown import drill_down, read_samples
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.lockable import refuse_unlockable
-from orgrecon_pipeline.source.preflight import examine, only_examined, read_declared, refuse_elsewhere, unchanged
+from orgrecon_pipeline.source.preflight import SIDES, examine, only_examined, read_declared, refuse_elsewhere, unchanged
 from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.self_test import prove_eyes
 from orgrecon_pipeline.source.session import Session
-from orgrecon_pipeline.source.statements import EntityStatements, statements_of
+from orgrecon_pipeline.source.side import SideFingerprints, read_side, side_by_side, sums_for
+from orgrecon_pipeline.source.statements import EntityStatements, Sums, statements_of
 
 # Rows of both sides in one exact statement: what does not fit in its memory the server writes to temporary files.
 BATCH_ROWS = 20_000_000
@@ -56,22 +60,26 @@ class OneDatabase:
             refuse_elsewhere(identity, self._examined, "the connection")
             yield Snapshot(identity, identity)
 
-    def prove_eyes(self) -> None:
-        prove_eyes(self._session, self.digest)
+    def prove_eyes(self, tenants: int) -> None:
+        prove_eyes(self._session, self.digest, sums_for(tenants))
 
     def unchanged(self) -> None:
         unchanged(self._session, self._mapping, self._examined)
 
-    def declared(self) -> frozenset[str] | None:
+    def declared(self) -> Names | None:
         return read_declared(self._session, self._mapping.tenants)
 
-    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
-        limit = self._mapping.report.breakdown_limit
-        read = partial(_fingerprint, limit=limit, rows=self.rows, many=many_tenants)
-        tasks = [partial(read, statements=each) for each in self._statements.values()]
-        prints = dict(zip(self._statements, self._crew.run(tasks), strict=True))
-        for name, found in prints.items():
-            refuse_null_keys(name, found)
+    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+        read = partial(_read_side, sums=sums_for(tenants), largest=self._examined.largest, rows=self.rows)
+        tasks = [
+            partial(read, statements=statements, side=side)
+            for statements in self._statements.values() for side in SIDES
+        ]
+        sides = iter(self._crew.run(tasks))
+        prints = {}
+        for (name, statements), source, target in zip(self._statements.items(), sides, sides, strict=True):
+            prints[name] = side_by_side(statements.entity.compare, source, target)
+            refuse_null_keys(name, prints[name])
         return prints
 
     def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
@@ -95,10 +103,6 @@ class OneDatabase:
         ]
         return dict(zip(watched, self._crew.run(tasks), strict=True))
 
-    def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
-        counted = self._session.query(self._statements[name].tenant_rows(), name, {"tenants": sorted(tenants)})
-        return {row["tenant"]: SideRows(row["source_rows"], row["target_rows"]) for row in counted}
-
     def any_row(self, name: str, side: str) -> bool:
         return bool(self._session.query(self._statements[name].any_row(side), name)[0]["any_row"])
 
@@ -106,12 +110,13 @@ class OneDatabase:
         return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
 
 
-def _fingerprint(
-    session: Session, statements: EntityStatements, limit: int, rows: RowCount, many: bool
-) -> Fingerprints:
-    prints = fingerprint(session, statements, limit, many_tenants=many)
-    rows.add(prints.rows.source + prints.rows.target)
-    return prints
+def _read_side(
+    session: Session, statements: EntityStatements, side: str, sums: Sums, largest: sql.Identifier | None,
+    rows: RowCount,
+) -> SideFingerprints:
+    found = read_side(session, statements, side, sums, largest)
+    rows.add(found.rows_in_all)
+    return found
 
 
 def _by_key(
@@ -127,12 +132,13 @@ def _by_key(
 
 def _batches(tenants: Iterable[str], prints: Fingerprints) -> Iterator[list[str]]:
     batch: list[str] = []
-    rows = 0.0
+    rows = 0
     for tenant in sorted(tenants):
         batch.append(tenant)
-        rows += prints.rows_about(tenant)
+        of_tenant = prints.rows_of(tenant)
+        rows += of_tenant.source + of_tenant.target
         if rows >= BATCH_ROWS:
             yield batch
-            batch, rows = [], 0.0
+            batch, rows = [], 0
     if batch:
         yield batch

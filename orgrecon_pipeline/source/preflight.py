@@ -11,7 +11,9 @@ from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation, Tenants
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.digest import COMMA, ColumnType
+from orgrecon_pipeline.source.packed import unpacked_names
 from orgrecon_pipeline.source.session import Identity, Session
 from orgrecon_pipeline.source.sql_text import fragment, load_sql, where_clause
 
@@ -24,6 +26,7 @@ _CITEXT = re.compile(r"(?:.*\.)?citext", re.DOTALL)
 
 # LOCK TABLE takes these; a foreign table is read as it stands.
 LOCKABLE = ("r", "p", "v")
+_TABLES = ("r", "p")
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,17 @@ class TableRead:
 
 @dataclass(frozen=True)
 class Examined:
-    """What preflight found: whose database, the type of each column by entity and name, and what is read."""
+    """What preflight found: whose database, the type of each column by entity and name, and what is read.
+
+    ``largest`` is the largest table by the server's statistics; None where only views may be read.
+    """
 
     identity: Identity
     sides: tuple[str, ...]
     types: dict[str, dict[str, ColumnType]]
     tables: tuple[TableRead, ...]
     estimated_rows: int
+    largest: sql.Identifier | None
 
     @property
     def lockable(self) -> tuple[sql.Identifier, ...]:
@@ -70,7 +77,11 @@ def examine(session: Session, mapping: Mapping, sides: tuple[str, ...] = SIDES) 
         identity = session.identify()
         types = column_types(session, mapping, sides)
         tables = tables_read(session)
-        return Examined(identity, sides, types, tables, sum(row["estimated_rows"] for row in sizes(session, tables)))
+        rows = {row["oid"]: row["estimated_rows"] for row in sizes(session, tables)}
+        largest = max(
+            (table for table in tables if table.kind in _TABLES and table.may_select),
+            key=lambda table: rows[table.oid], default=None)
+        return Examined(identity, sides, types, tables, sum(rows.values()), largest.identifier if largest else None)
 
 
 def refuse_elsewhere(identity: Identity, examined: Examined, connection: str) -> None:
@@ -180,7 +191,7 @@ def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Compose
     )
 
 
-def read_declared(session: Session, tenants: Tenants | None) -> frozenset[str] | None:
+def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
     """The declared universe; None without one.
 
     Raises:
@@ -188,12 +199,13 @@ def read_declared(session: Session, tenants: Tenants | None) -> frozenset[str] |
     """
     if tenants is None:
         return None
-    # As one array: a row each of a million tenants takes some hundred megabytes.
-    statement = sql.SQL("SELECT array_agg(tenant) AS tenants FROM ({}) AS declared").format(tenants_statement(tenants))
-    declared = frozenset(session.query(statement, "tenants")[0]["tenants"] or ())
-    if None in declared:
+    statement = load_sql("declared.sql").format(
+        tenants=tenants_statement(tenants),
+        in_order=sql.SQL("tenant" if session.sorts_by_code_point else "name"))
+    [declared] = session.query(statement, "tenants")
+    if declared["has_null"]:
         raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
-    return declared
+    return unpacked_names(declared["names"], declared["lengths"])
 
 
 # By column: where it is mapped, and the OID of its type there.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from orgrecon_pipeline.domain.evidence import Sample
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.fingerprint import Fingerprints
 from orgrecon_pipeline.source.pulse import RowCount
 
 
@@ -27,26 +27,23 @@ class Reader(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open a snapshot, of the same databases as before."""
 
-    def prove_eyes(self) -> None:
-        """Compare a built-in pair whose drift is known."""
+    def prove_eyes(self, tenants: int) -> None:
+        """Compare a built-in pair whose drift is known, as :meth:`fingerprints` does where tenants are so many."""
 
     def unchanged(self) -> None:
         """Make sure that every table is still what the examination found."""
 
-    def declared(self) -> frozenset[str] | None:
+    def declared(self) -> Names | None:
         """The declared universe; None without one."""
 
-    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
-        """Each entity over all tenants, which are known to be many or not."""
+    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+        """Each entity over all tenants, of which there may be so many: how it is done best depends on it."""
 
     def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         """All drift, by key: of the tenants whose fingerprints differ, or of every one."""
 
     def read_again(self, watched: Drift) -> Drift:
         """What of the watched keys still drifts."""
-
-    def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
-        """Rows of an entity for the tenants given."""
 
     def any_row(self, name: str, side: str) -> bool:
         """Whether a side of an entity has any row."""

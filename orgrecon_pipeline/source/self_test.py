@@ -7,13 +7,16 @@ from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.digest import ColumnType, Digest
 from orgrecon_pipeline.source.drifting import Drifting
 from orgrecon_pipeline.source.drilldown import drill_down
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, fingerprint
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.joined import join_sides
+from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.session import Session
-from orgrecon_pipeline.source.statements import EntityStatements
+from orgrecon_pipeline.source.side import read_side, side_by_side
+from orgrecon_pipeline.source.statements import WHOLE, EntityStatements, Sums
 
 # tenant, key, value; one difference of each kind, one between NULL and a value, and one row without a key. Beside it a
 # tenant of unique keys: a join by key can tell of it, and has to; of the first one it has to leave the word to others.
@@ -37,14 +40,15 @@ _TEXT = ColumnType("text", collatable=True, native_equality=True)
 _NOT_FOUND = "the self-test did not find exactly the drift that it planted: do not trust this server"
 
 
-def prove_eyes(session: Session, digest: Digest) -> None:
-    """Compare the built-in pair in the open transaction.
+def prove_eyes(session: Session, digest: Digest, sums: Sums = WHOLE) -> None:
+    """Compare the built-in pair in the open transaction, its digests added up as those of the comparison will be.
 
     Raises:
         CannotDecide: unless exactly the known differences are found.
     """
     statements = _statements(digest)
-    seen = fingerprint(session, statements, clean_limit=10)
+    seen = side_by_side(
+        statements.entity.compare, *(read_side(session, statements, side, sums, largest=None) for side in SIDES))
     grouped = drill_down(session, statements, seen.tenants)
     joined, left = join_sides(session, statements, ["clean", *_EXPECTED], seen)
     if (
@@ -56,7 +60,7 @@ def prove_eyes(session: Session, digest: Digest) -> None:
 
 
 def prove_both_eyes(
-    fingerprint_of: Callable[[EntityStatements, int], Fingerprints],
+    fingerprint_of: Callable[[EntityStatements], Fingerprints],
     keys_of: Callable[..., tuple[dict[str, Drifting], Any]],
     digest: Digest,
 ) -> None:
@@ -66,8 +70,8 @@ def prove_both_eyes(
         CannotDecide: unless exactly the known differences are found.
     """
     statements = _statements(digest)
-    seen = fingerprint_of(statements, 10)
-    found, _ = keys_of(statements, sorted(seen.tenants - {"null"}), None, 0)
+    seen = fingerprint_of(statements)
+    found, _ = keys_of(statements, [tenant for tenant in seen.tenants if tenant != "null"], None, 0)
     if not _as_planted(seen, found):
         raise CannotDecide(_NOT_FOUND)
 
@@ -75,7 +79,8 @@ def prove_both_eyes(
 def _as_planted(seen: Fingerprints, found: dict[str, Drifting]) -> bool:
     return (
         set(seen.differing) == _EXPECTED.keys()
-        and set(seen.clean) == {"clean", "null"}
+        and seen.tenants == Names.of([*_EXPECTED, "clean", "null"])
+        and seen.rows_of("clean") == SideRows(2, 2)
         and seen.null_keys == SideRows(1, 1)
         and {tenant: drifting.counts for tenant, drifting in found.items()} == _EXPECTED
     )

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 import psycopg
@@ -50,8 +51,9 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "jit": "off",
 }
-# Of the encodings that sort like UTF8.
+# Of the encodings that sort like UTF8, those that lack some of its characters.
 _CODECS = {"LATIN1": "latin-1"}
+_BY_CODE_POINT = {"UTF8", "SQL_ASCII", *_CODECS}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
 
@@ -252,13 +254,19 @@ class Session:
             self._deadline.remaining()
             raise cannot_read(error, doing) from None
 
-    def set_work_mem(self, room: str) -> None:
-        """Give the statements of this transaction more room than the role's default.
+    @contextmanager
+    def planned(self, room: str, settings: Mapping[str, str]) -> Iterator[None]:
+        """Give the statements inside at least so much work_mem, and settings of the planner.
 
         Raises:
             CannotDecide: when that fails.
         """
-        self.execute(_set_local("work_mem", room), "setting work_mem")
+        self.query(load_sql("raise_work_mem.sql"), "setting work_mem", {"room": room})
+        for name, value in settings.items():
+            self.execute(_set_local(name, value), f"setting {name}")
+        yield
+        for name in ("work_mem", *settings):  # not after a failure: the transaction has ended then
+            self.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)), f"resetting {name}")
 
     def describe(self, statement: Statement, doing: str) -> list[tuple[str, int]]:
         """Name and type OID of each column of a statement that returns no rows."""
@@ -269,11 +277,19 @@ class Session:
             raise cannot_read(error, doing) from None
         return [(column.name, column.type_code) for column in described or ()]
 
+    @property
+    def sorts_by_code_point(self) -> bool:
+        """Whether text sorts byte by byte as it does in UTF-8."""
+        return self._encoding in _BY_CODE_POINT
+
     def expressible(self, texts: Iterable[str]) -> list[str]:
         """Those that the database's encoding has characters for: the server refuses a statement with any other."""
-        name = self._connection.info.parameter_status("server_encoding") or ""
-        codec = _CODECS.get(name)
+        codec = _CODECS.get(self._encoding)
         return [text for text in texts if not codec or text == text.encode(codec, "ignore").decode(codec)]
+
+    @property
+    def _encoding(self) -> str:
+        return self._connection.info.parameter_status("server_encoding") or ""
 
     def identify(self) -> Identity:
         """Fix the snapshot, and say whose it is."""
@@ -309,4 +325,5 @@ def _set_local(name: str, value: str) -> sql.Composed:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{max(1, int(seconds * 1000))}ms"
+    # Rounded up: a statement that the server cancels because of the deadline must find that it has passed.
+    return f"{max(1, ceil(seconds * 1000))}ms"

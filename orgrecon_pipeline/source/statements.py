@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 from psycopg import sql
 from typing_extensions import LiteralString
@@ -26,33 +26,27 @@ def canary(digest: Digest) -> sql.Composed:
     return load_sql("canary.sql").format(digest=digest.of(columns[:-1], columns[-1:]))
 
 
-class _Sums(NamedTuple):
-    """How fingerprint.sql adds up digests: aggregates, what stands for a side, and the difference of the two."""
+@dataclass(frozen=True)
+class Sums:
+    """How the digests of a tenant are added up, and the two bigints that the sum travels as.
+
+    It is ``high * base + low``, and ``shift`` more for each row.
+    """
 
     prints: LiteralString
-    source: LiteralString
-    target: LiteralString
-    balance: LiteralString
+    high: LiteralString
+    low: LiteralString
+    base: int
+    shift: int = 0
 
 
-_WHOLE = _Sums(
-    "coalesce(sum(digest) FILTER (WHERE on_source), 0) AS source_print,"
-    " coalesce(sum(digest) FILTER (WHERE NOT on_source), 0) AS target_print",
-    "source_print", "target_print", "source_print - target_print",
-)
-# The same sums, of the upper and the lower halves: a sum of integers is a bigint, and not a numeric as that of bigints
-# is, which costs a row a little more and a group much less.
-_HALVES = _Sums(
-    ", ".join(
-        f"coalesce(sum({half}) FILTER (WHERE {which}), 0) AS {side}_{name}"
-        for side, which in (("source", "on_source"), ("target", "NOT on_source"))
-        for name, half in (
-            ("high", "(digest >> 32)::integer"), ("low", "((digest & 4294967295) - 2147483648)::integer"))
-    ),
-    "source_high, source_low", "target_high, target_low",
-    "(source_high::numeric - target_high) * 4294967296 + source_low - target_low"
-    " + (source_rows - target_rows) * 2147483648",
-)
+#: As one sum, which is a numeric.
+WHOLE = Sums("sum(digest) AS print", "div(print, 4611686018427387904)::bigint",
+             "mod(print, 4611686018427387904)::bigint", base=2**62)
+#: As sums of the upper and the lower halves: a sum of integers is a bigint, which costs a row a little more, and a
+#: group much less.
+HALVES = Sums("sum((digest >> 32)::integer) AS high, sum(((digest & 4294967295) - 2147483648)::integer) AS low",
+              "high", "low", base=2**32, shift=2**31)
 
 
 @dataclass(frozen=True)
@@ -69,26 +63,24 @@ class EntityStatements:
         """Tenant, key and compared columns."""
         return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
 
-    def fingerprint(self, clean_limit: int, *, many_tenants: bool = False) -> sql.Composed:
-        """The statement of ``fingerprint.sql``; of many tenants it is another one that finds the same."""
-        sums = _HALVES if many_tenants else _WHOLE
-        compare = [sql.Identifier(name) for name in self.entity.compare]
-        counts = [sql.Identifier(f"v{place}") for place in range(len(compare))]
-        return load_sql("fingerprint.sql").format(
-            source=self.side(self.entity.source),
-            target=self.side(self.entity.target),
-            digest=self._row_digest(),
-            compared=_each(", {}", ((name,) for name in compare)),
-            prints=sql.SQL(sums.prints),
-            source_print=sql.SQL(sums.source),
-            target_print=sql.SQL(sums.target),
-            balance=sql.SQL(sums.balance),
-            count_nulls=_each(", count(*) FILTER (WHERE {} IS NULL) AS {}", zip(compare, counts, strict=True)),
-            sum_nulls=sql.SQL("ARRAY[{}]::bigint[]").format(
-                COMMA.join(sql.SQL("sum({})").format(name) for name in counts)
-            ),
+    def side_packed(
+        self, side: str, largest: sql.Identifier | None, sums: Sums, *, by_code_point: bool
+    ) -> sql.Composed:
+        """The statement of ``side_packed.sql``.
+
+        Args:
+            side: source or target.
+            largest: the largest table of the database that may be read, see ``side_sums.sql``.
+            sums: how digests are added up.
+            by_code_point: whether text sorts byte by byte in the order of code points in the database's encoding.
+        """
+        return load_sql("side_packed.sql").format(
+            side=self._side_sums(side, largest, sums),
+            high=sql.SQL(sums.high),
+            low=sql.SQL(sums.low),
+            all_values=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
             tenant_text=self._tenant_text(),
-            clean_limit=sql.Literal(clean_limit),
+            in_order=self._tenant_text() if by_code_point else sql.SQL("name"),
         )
 
     @property
@@ -144,22 +136,11 @@ class EntityStatements:
             key_digest=self._key_digest(),
         )
 
-    def tenant_rows(self) -> sql.Composed:
-        """The statement of ``tenant_rows.sql``."""
-        return load_sql("tenant_rows.sql").format(
-            source=self.side(self.entity.source, of_tenants=True),
-            target=self.side(self.entity.target, of_tenants=True),
-            tenant_text=self._tenant_text(),
-        )
-
-    def side_fingerprint(self, side: str) -> sql.Composed:
-        """The statement of ``side_fingerprint.sql``."""
-        compare = [(sql.Identifier(name),) for name in self.entity.compare]
+    def side_fingerprint(self, side: str, largest: sql.Identifier | None) -> sql.Composed:
+        """The statement of ``side_fingerprint.sql``; ``largest`` as for :meth:`side_packed`."""
         return load_sql("side_fingerprint.sql").format(
-            side=self.side(getattr(self.entity, side)),
-            digest=self._row_digest(),
-            compared=_each(", {}", compare),
-            nulls=COMMA.join(sql.SQL("count(*) FILTER (WHERE {} IS NULL)").format(*name) for name in compare),
+            side=self._side_sums(side, largest, WHOLE),
+            values=COMMA.join(self._value_counts),
             tenant_text=self._tenant_text(),
         )
 
@@ -187,14 +168,32 @@ class EntityStatements:
         """Whether a side has a row: column ``any_row``."""
         return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS any_row").format(self.side(getattr(self.entity, side)))
 
-    def side_rows(self, side: str) -> sql.Composed:
-        """The statement of ``side_rows.sql``."""
-        return load_sql("side_rows.sql").format(
-            side=self.side(getattr(self.entity, side), of_tenants=True), tenant_text=self._tenant_text())
-
     def side(self, relations: tuple[Relation, ...], *, of_tenants: bool = False) -> sql.Composed:
         """One side as a SELECT; ``of_tenants`` restricts it to the tenants of parameter ``tenants``."""
         return sql.SQL("\nUNION ALL\n").join(self._relation(relation, of_tenants) for relation in relations)
+
+    @property
+    def _value_counts(self) -> list[sql.Identifier]:
+        """By compared column: the name under which it is counted in how many rows it is not NULL."""
+        return [sql.Identifier(f"v{place}") for place in range(len(self.entity.compare))]
+
+    def _side_sums(self, side: str, largest: sql.Identifier | None, sums: Sums) -> sql.Composed:
+        """The statement of ``side_sums.sql``."""
+        compare = [sql.Identifier(name) for name in self.entity.compare]
+        return load_sql("side_sums.sql").format(
+            side=self.side(getattr(self.entity, side)),
+            digest=self._row_digest(),
+            prints=sql.SQL(sums.prints),
+            compared=_each(", {}", ((name,) for name in compare)),
+            count_values=_each(", count({}) AS {}", zip(compare, self._value_counts, strict=True)),
+            nothing=COMMA.join(self._null(name) for name in (TENANT_COLUMN, *self.entity.compare)),
+            largest=largest or sql.SQL("(SELECT) AS nothing"),
+        )
+
+    def _null(self, name: str) -> sql.Composed:
+        kind = self.types[name]
+        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
+        return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
     def _relation(self, relation: Relation, of_tenants: bool) -> sql.Composed:
         conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []

@@ -15,11 +15,12 @@ from typing import Any
 
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
-from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import (
     SIDES,
@@ -34,6 +35,7 @@ from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.samples import sample_of
 from orgrecon_pipeline.source.self_test import prove_both_eyes
 from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session
+from orgrecon_pipeline.source.side import PLANNING, ROOM
 from orgrecon_pipeline.source.sql_text import Statement
 from orgrecon_pipeline.source.statements import EntityStatements, canary, statements_of
 from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
@@ -84,20 +86,20 @@ class TwoDatabases:
                 refuse_elsewhere(identities[-1], self._examined[side], f"the connection to the {side}")
             yield Snapshot(*identities)
 
-    def prove_eyes(self) -> None:
+    def prove_eyes(self, tenants: int) -> None:
         prove_both_eyes(self._fingerprint, self._keys, self.digest)
 
     def unchanged(self) -> None:
         for side, session in self._sessions.items():
             unchanged(session, self._mapping, self._examined[side])
 
-    def declared(self) -> frozenset[str] | None:
+    def declared(self) -> Names | None:
         return read_declared(self._sessions["source"], self._mapping.tenants)
 
-    def fingerprints(self, *, many_tenants: bool) -> dict[str, Fingerprints]:
+    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         found = {}
         for name, statements in self._statements.items():
-            found[name] = self._fingerprint(statements, self._mapping.report.breakdown_limit)
+            found[name] = self._fingerprint(statements)
             refuse_null_keys(name, found[name])
         return found
 
@@ -109,15 +111,6 @@ class TwoDatabases:
 
     def read_again(self, watched: Drift) -> Drift:
         return {name: self._read(name, tenants, tenants) for name, tenants in watched.items()}
-
-    def rows_of(self, name: str, tenants: Iterable[str]) -> dict[str, SideRows]:
-        wanted = sorted(tenants)
-        counted = {}
-        for side, session in self._sessions.items():
-            rows = session.query(
-                self._statements[name].side_rows(side), name, {"tenants": session.expressible(wanted)})
-            counted[side] = {row["tenant"]: row["n"] for row in rows}
-        return {tenant: SideRows(*(counted[side].get(tenant, 0) for side in SIDES)) for tenant in wanted}
 
     def any_row(self, name: str, side: str) -> bool:
         return bool(self._sessions[side].query(self._statements[name].any_row(side), name)[0]["any_row"])
@@ -165,9 +158,15 @@ class TwoDatabases:
             self._statements[name], tenants, seen, self._mapping.report.sample_keys)
         return found
 
-    def _fingerprint(self, statements: EntityStatements, clean_limit: int) -> Fingerprints:
-        with self._streams(statements.name, statements.side_fingerprint, {}) as (source, target):
-            return fingerprints(source, target, statements.entity.compare, clean_limit, self.rows.add)
+    def _fingerprint(self, statements: EntityStatements) -> Fingerprints:
+        def statement(side: str) -> Statement:
+            return statements.side_fingerprint(side, self._examined[side].largest)
+
+        with ExitStack() as stack:
+            for session in self._sessions.values():
+                stack.enter_context(session.planned(ROOM, PLANNING))
+            source, target = stack.enter_context(self._streams(statements.name, statement, {}))
+            return fingerprints(source, target, statements.entity.compare, self.rows.add)
 
     def _keys(
         self, statements: EntityStatements, tenants: list[str], seen: dict[str, Drifting] | None, limit: int

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS
-from orgrecon_pipeline.source.drifting import Drifting, packed
+from orgrecon_pipeline.domain.names import Names
+from orgrecon_pipeline.source.drifting import Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.packed import packed
 
 #: A row of a stream: ordered by its first columns, unique in them.
 Row = tuple[Any, ...]
@@ -42,7 +44,7 @@ def pairs(source: Iterator[Row], target: Iterator[Row], width: int) -> Iterator[
 
 
 def fingerprints(
-    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...], clean_limit: int,
+    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...],
     count: Callable[[int], None] = lambda rows: None,
 ) -> Fingerprints:
     """What ``fingerprint.sql`` says of one database, of two streams of ``side_fingerprint.sql``.
@@ -50,32 +52,34 @@ def fingerprints(
     ``count`` is told the rows of each tenant as it comes.
     """
     rows, null_keys = [0, 0], [0, 0]
-    nulls = [0] * len(compared)
-    tenants: list[str] = []
+    values = [0] * len(compared)
+    source_rows = packed(())
     differing: dict[str, SideRows] = {}
-    clean: dict[str, SideRows] = {}
     balances: dict[str, int] = {}
     # Rows without a tenant come last, and belong to no pair.
     left, right = (_with_tenant(stream, rows, null_keys, side) for side, stream in enumerate((source, target)))
-    for (tenant,), *both in pairs(left, right, 1):
-        tenants.append(tenant)
-        counts = [row[1] if row else 0 for row in both]
-        count(sum(counts))
-        prints = [int(row[3]) if row else 0 for row in both]
-        for side, row in enumerate(both):
-            if row is not None:
-                rows[side] += row[1]
-                null_keys[side] += row[2]
-                nulls = [so_far + more for so_far, more in zip(nulls, row[4], strict=True)]
-        if (counts[0], prints[0]) != (counts[1], prints[1]):
-            differing[tenant] = SideRows(*counts)
-            balances[tenant] = prints[0] - prints[1]
-        elif len(clean) < clean_limit:
-            clean[tenant] = SideRows(*counts)
+
+    def tenants() -> Iterator[str]:
+        nonlocal values
+        for (tenant,), *both in pairs(left, right, 1):
+            counts = [row[1] if row else 0 for row in both]
+            count(sum(counts))
+            prints = [int(row[3]) if row else 0 for row in both]
+            for side, row in enumerate(both):
+                if row is not None:
+                    rows[side] += row[1]
+                    null_keys[side] += row[2]
+                    values = [so_far + more for so_far, more in zip(values, row[4], strict=True)]
+            source_rows.append(counts[0])
+            if (counts[0], prints[0]) != (counts[1], prints[1]):
+                differing[tenant] = SideRows(*counts)
+                balances[tenant] = prints[0] - prints[1]
+            yield tenant
+
+    names = Names.ascending(tenants())
     return Fingerprints(
-        rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=frozenset(tenants), differing=differing,
-        clean=clean, values={name: sum(rows) - none for name, none in zip(compared, nulls, strict=True)},
-        balances=balances,
+        rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=names, source_rows=source_rows,
+        differing=differing, values=dict(zip(compared, values, strict=True)), balances=balances,
     )
 
 

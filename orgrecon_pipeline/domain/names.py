@@ -1,0 +1,92 @@
+"""A sorted set of names that takes little more room than their letters: there can be a million tenants."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, groupby
+from operator import sub
+
+
+@dataclass(frozen=True, repr=False)
+class Names:
+    """Different names in the order of their code points, which is that of their bytes in UTF-8.
+
+    ``packed`` holds them one after the other in UTF-8, ``ends`` where each of them ends there. Sets that are equal have
+    equal bytes, and so are compared, united and subtracted in no time.
+    """
+
+    packed: bytes
+    ends: array[int]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Names:
+        """The set of any names, in any order."""
+        return cls.ascending(sorted(set(names)))
+
+    @classmethod
+    def ascending(cls, names: Iterable[str]) -> Names:
+        """The set of names that come sorted and once each; none of them is held."""
+        packed, ends = bytearray(), array("q")
+        for name in names:
+            packed += name.encode("utf-8", "surrogatepass")
+            ends.append(len(packed))
+        return cls(bytes(packed), ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for end in self.ends:
+            yield self.packed[start:end].decode("utf-8", "surrogatepass")
+            start = end
+
+    def __getitem__(self, place: int) -> str:
+        if not 0 <= place < len(self.ends):
+            raise IndexError(place)
+        start = self.ends[place - 1] if place else 0
+        return self.packed[start : self.ends[place]].decode("utf-8", "surrogatepass")
+
+    def __contains__(self, name: str) -> bool:
+        return self.place(name) is not None
+
+    def __repr__(self) -> str:
+        return f"Names({len(self)})"
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest name."""
+        return max(map(sub, self.ends, chain((0,), self.ends)), default=0)
+
+    def place(self, name: str) -> int | None:
+        """How many names come before this one; None when it is not there."""
+        place = bisect_left(self, name)
+        return place if place < len(self) and self[place] == name else None
+
+    def union(self, *others: Names) -> Names:
+        """The names of all."""
+        different = [other for other in others if other and other != self]
+        if not different:
+            return self
+        if not self:
+            return different[0].union(*different[1:])
+        return Names.ascending(name for name, _ in groupby(merge(self, *different)))
+
+    def without(self, other: Names) -> Names:
+        """Those of these names that the other set does not have."""
+        if self == other:
+            return Names.of(())
+        return Names.ascending(self._without(other))
+
+    def _without(self, other: Names) -> Iterator[str]:
+        theirs = iter(other)
+        their = next(theirs, None)
+        for name in self:
+            while their is not None and their < name:
+                their = next(theirs, None)
+            if name != their:
+                yield name

@@ -1,0 +1,107 @@
+"""The scan of one side where both are in one database: packed, and compared here with the other one.
+
+Each side is a statement of its own, so that both can be read at the same time, and a million tenants are compared by
+comparing bytes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from psycopg import sql
+
+from orgrecon_pipeline.domain.names import Names
+from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
+from orgrecon_pipeline.source.packed import bigints, unpacked_names
+from orgrecon_pipeline.source.session import Session
+from orgrecon_pipeline.source.statements import HALVES, WHOLE, EntityStatements, Sums
+from orgrecon_pipeline.source.two_sided import Row, fingerprints
+
+# From here on tenants are many, and what a group costs counts for more than what a row costs.
+_MANY_TENANTS = 20_000
+# Room for the groups of many tenants, which in the default work_mem would go through files. They use what they need.
+ROOM = "64MB"
+# Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each.
+PLANNING = {"enable_parallel_append": "off"}
+
+
+@dataclass(frozen=True)
+class SideFingerprints:
+    """One side of an entity: its tenants, and for each in their order its rows and the two numbers of its fingerprint.
+
+    ``rows_in_all`` and ``null_keys`` are totals; ``values`` counts, per compared column, the rows in which it is not
+    NULL.
+    """
+
+    sums: Sums = field(repr=False)
+    tenants: Names
+    rows: array[int] = field(repr=False)
+    highs: array[int] = field(repr=False)
+    lows: array[int] = field(repr=False)
+    rows_in_all: int
+    null_keys: int
+    values: tuple[int, ...]
+
+    def figures(self) -> tuple[array[int], ...]:
+        """What tells whether two sides of the same tenants agree."""
+        return self.rows, self.highs, self.lows
+
+    def stream(self) -> Iterator[Row]:
+        """The same as rows of ``side_fingerprint.sql``, without what is known in all."""
+        for place, tenant in enumerate(self.tenants):
+            yield tenant, self.rows[place], 0, self.print_at(place), ()
+
+    def print_at(self, place: int) -> int:
+        """The fingerprint of the tenant at a place."""
+        sums = self.sums
+        return self.highs[place] * sums.base + self.lows[place] + self.rows[place] * sums.shift
+
+
+def sums_for(tenants: int) -> Sums:
+    """How digests are best added up where there are about so many tenants."""
+    return HALVES if tenants >= _MANY_TENANTS else WHOLE
+
+
+def read_side(
+    session: Session, statements: EntityStatements, side: str, sums: Sums, largest: sql.Identifier | None
+) -> SideFingerprints:
+    """Read one side once; ``largest`` is the largest table that may be read.
+
+    Raises:
+        CannotDecide: when that fails.
+    """
+    with session.planned(ROOM, PLANNING):
+        statement = statements.side_packed(side, largest, sums, by_code_point=session.sorts_by_code_point)
+        [found] = session.query(statement, statements.name)
+    return SideFingerprints(
+        sums=sums, tenants=unpacked_names(found["names"], found["lengths"]), rows=bigints(found["rows"]),
+        highs=bigints(found["highs"]), lows=bigints(found["lows"]), rows_in_all=found["n"],
+        null_keys=found["null_keys"], values=tuple(count or 0 for count in found["values"]),
+    )
+
+
+def side_by_side(compared: tuple[str, ...], source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
+    """Both sides of an entity with these compared columns."""
+    if source.tenants == target.tenants:
+        found = _of_the_same_tenants(source, target)
+    else:
+        found = fingerprints(source.stream(), target.stream(), ())
+    return replace(
+        found, rows=SideRows(source.rows_in_all, target.rows_in_all),
+        null_keys=SideRows(source.null_keys, target.null_keys),
+        values={name: one + other for name, one, other in zip(compared, source.values, target.values, strict=True)},
+    )
+
+
+def _of_the_same_tenants(source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
+    differing, balances = {}, {}
+    if source.figures() != target.figures():
+        pairs = zip(zip(*source.figures(), strict=True), zip(*target.figures(), strict=True), strict=True)
+        for place in (place for place, (one, other) in enumerate(pairs) if one != other):
+            tenant = source.tenants[place]
+            differing[tenant] = SideRows(source.rows[place], target.rows[place])
+            balances[tenant] = source.print_at(place) - target.print_at(place)
+    return Fingerprints(
+        SideRows(0, 0), SideRows(0, 0), source.tenants, source.rows, differing, values={}, balances=balances)
