@@ -6,21 +6,24 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import merge
 from itertools import chain, groupby
 from operator import sub
+from re import finditer
+
+_END = b"\0"
 
 
 @dataclass(frozen=True, repr=False)
 class Names:
     """Different names in the order of their code points, which is that of their bytes in UTF-8.
 
-    ``packed`` holds them one after the other in UTF-8, ``ends`` where each of them ends there. Sets that are equal have
+    ``packed`` holds them in UTF-8, each ended by a NUL, which no text of PostgreSQL contains. Sets that are equal have
     equal bytes, and so are compared, united and subtracted in no time.
     """
 
-    packed: bytes
-    ends: array[int]
+    packed: bytes = b""
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Names:
@@ -30,26 +33,25 @@ class Names:
     @classmethod
     def ascending(cls, names: Iterable[str]) -> Names:
         """The set of names that come sorted and once each; none of them is held."""
-        packed, ends = bytearray(), array("q")
+        packed = bytearray()
         for name in names:
-            packed += name.encode("utf-8", "surrogatepass")
-            ends.append(len(packed))
-        return cls(bytes(packed), ends)
+            packed += name.encode("utf-8", "surrogatepass") + _END
+        return cls(bytes(packed))
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self._ends)
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        for end in self.ends:
+        for end in self._ends:
             yield self.packed[start:end].decode("utf-8", "surrogatepass")
-            start = end
+            start = end + 1
 
     def __getitem__(self, place: int) -> str:
-        if not 0 <= place < len(self.ends):
+        if not 0 <= place < len(self._ends):
             raise IndexError(place)
-        start = self.ends[place - 1] if place else 0
-        return self.packed[start : self.ends[place]].decode("utf-8", "surrogatepass")
+        start = self._ends[place - 1] + 1 if place else 0
+        return self.packed[start : self._ends[place]].decode("utf-8", "surrogatepass")
 
     def __contains__(self, name: str) -> bool:
         return self.place(name) is not None
@@ -60,7 +62,11 @@ class Names:
     @property
     def longest(self) -> int:
         """Bytes of the longest name."""
-        return max(map(sub, self.ends, chain((0,), self.ends)), default=0)
+        return max(map(sub, self._ends, chain((-1,), self._ends)), default=1) - 1
+
+    @cached_property
+    def _ends(self) -> array[int]:
+        return array("q", (found.start() for found in finditer(_END, self.packed)))
 
     def place(self, name: str) -> int | None:
         """How many names come before this one; None when it is not there."""
@@ -79,7 +85,7 @@ class Names:
     def without(self, other: Names) -> Names:
         """Those of these names that the other set does not have."""
         if self == other:
-            return Names.of(())
+            return Names()
         return Names.ascending(self._without(other))
 
     def _without(self, other: Names) -> Iterator[str]:

@@ -167,7 +167,7 @@ def united(
         observed_at=min(part.observed_at for part in parts),
         databases=by_shard(databases),
         totals={name: _sum_totals([part.totals[name] for part in parts]) for name in mapping.entities},
-        present=Names.of(()).union(*(part.present for part in parts)),
+        present=Names().union(*(part.present for part in parts)),
         declared=_declared(parts),
         tenant_rows=_listed(found, mapping.report.breakdown_limit),
         samples=_first_samples([sample for part in parts for sample in part.samples], mapping.report.sample_keys),
@@ -234,7 +234,7 @@ def _in_two(found: dict[str, Comparison]) -> Iterator[tuple[str, str, str]]:
 
 def _declared(parts: list[Comparison]) -> Names | None:
     declared = [part.declared for part in parts if part.declared is not None]
-    return Names.of(()).union(*declared) if declared else None
+    return Names().union(*declared) if declared else None
 
 
 def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:

@@ -62,7 +62,7 @@ class Comparison:
     @cached_property
     def absent(self) -> Names:
         """The tenants of the declared universe without a row on either side."""
-        return Names.of(()) if self.declared is None else self.declared.without(self.present)
+        return Names() if self.declared is None else self.declared.without(self.present)
 
     @property
     def tenants_with_drift(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -30,7 +30,7 @@ class Fingerprints:
     rows: SideRows
     null_keys: SideRows
     tenants: Names
-    source_rows: array[int] = field(repr=False)
+    source_rows: Sequence[int] = field(repr=False)
     differing: dict[str, SideRows]
     values: dict[str, int]
     balances: dict[str, int] = field(repr=False)

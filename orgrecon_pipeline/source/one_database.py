@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -71,14 +72,13 @@ class OneDatabase:
 
     def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         read = partial(_read_side, sums=sums_for(tenants), largest=self._examined.largest, rows=self.rows)
-        tasks = [
-            partial(read, statements=statements, side=side)
-            for statements in self._statements.values() for side in SIDES
-        ]
-        sides = iter(self._crew.run(tasks))
-        prints = {}
-        for (name, statements), source, target in zip(self._statements.items(), sides, sides, strict=True):
-            prints[name] = side_by_side(statements.entity.compare, source, target)
+        prints: dict[str, Fingerprints] = {}
+        tasks = []
+        for name, statements in self._statements.items():
+            both = _BothSides(statements, partial(prints.__setitem__, name))
+            tasks += [partial(read, both=both, side=side) for side in SIDES]
+        self._crew.run(tasks)
+        for name in self._statements:
             refuse_null_keys(name, prints[name])
         return prints
 
@@ -110,13 +110,30 @@ class OneDatabase:
         return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
 
 
+class _BothSides:
+    """Where the sides of an entity meet: of a million tenants they are not held for longer than they have to."""
+
+    def __init__(self, statements: EntityStatements, compared: Callable[[Fingerprints], None]) -> None:
+        self.statements = statements
+        self._compared = compared
+        self._lock, self._found = threading.Lock(), dict[str, SideFingerprints]()
+
+    def add(self, side: str, found: SideFingerprints) -> None:
+        """Take one side, from whatever thread; the second one is compared with the first."""
+        with self._lock:
+            self._found[side] = found
+            if len(self._found) < len(SIDES):
+                return
+        source, target = (self._found.pop(each) for each in SIDES)
+        self._compared(side_by_side(self.statements.entity.compare, source, target))
+
+
 def _read_side(
-    session: Session, statements: EntityStatements, side: str, sums: Sums, largest: sql.Identifier | None,
-    rows: RowCount,
-) -> SideFingerprints:
-    found = read_side(session, statements, side, sums, largest)
+    session: Session, both: _BothSides, side: str, sums: Sums, largest: sql.Identifier | None, rows: RowCount
+) -> None:
+    found = read_side(session, both.statements, side, sums, largest)
     rows.add(found.rows_in_all)
-    return found
+    both.add(side, found)
 
 
 def _by_key(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
-from itertools import accumulate
-
-from orgrecon_pipeline.domain.names import Names
+from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct
+from typing import Any
 
 _BIGINT = "q"
+_BIG_ENDIAN = Struct(">q")
 
 
 def bigints(packed: bytes | None) -> array[int]:
@@ -20,11 +20,29 @@ def bigints(packed: bytes | None) -> array[int]:
     return numbers
 
 
+class Bigints(Sequence[int]):
+    """Such numbers as they came, read one by one: what is only compared as a whole needs no copy."""
+
+    def __init__(self, packed: bytes | bytearray) -> None:
+        self._packed = packed
+
+    def __len__(self) -> int:
+        return len(self._packed) // _BIG_ENDIAN.size
+
+    def __getitem__(self, place: Any) -> Any:  # of a slice too, as every sequence
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        return _BIG_ENDIAN.unpack_from(self._packed, place * _BIG_ENDIAN.size)[0]
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for (number,) in _BIG_ENDIAN.iter_unpack(self._packed))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bigints) and self._packed == other._packed
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def packed(numbers: Iterable[int]) -> array[int]:
     """Numbers of 64 bits."""
     return array(_BIGINT, numbers)
-
-
-def unpacked_names(names: bytes | None, lengths: bytes | None) -> Names:
-    """Names in UTF-8, in the order of their bytes, that the server packed like their lengths."""
-    return Names(names or b"", packed(accumulate(bigints(lengths))))

@@ -13,8 +13,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Mapping, Relation, Tenants
 from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.digest import COMMA, ColumnType
-from orgrecon_pipeline.source.packed import unpacked_names
-from orgrecon_pipeline.source.session import Identity, Session
+from orgrecon_pipeline.source.session import MANY_TENANTS_ROOM, Identity, Session
 from orgrecon_pipeline.source.sql_text import fragment, load_sql, where_clause
 
 SIDES = ("source", "target")
@@ -202,10 +201,13 @@ def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
     statement = load_sql("declared.sql").format(
         tenants=tenants_statement(tenants),
         in_order=sql.SQL("tenant" if session.sorts_by_code_point else "name"))
-    [declared] = session.query(statement, "tenants")
-    if declared["has_null"]:
-        raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
-    return unpacked_names(declared["names"], declared["lengths"])
+    names = bytearray()
+    with session.planned(MANY_TENANTS_ROOM):
+        for has_null, piece in session.stream(statement, "tenants"):
+            if has_null:
+                raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
+            names += piece or b""
+    return Names(bytes(names))
 
 
 # By column: where it is mapped, and the OID of its type there.

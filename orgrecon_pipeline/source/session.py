@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -29,6 +30,10 @@ APPLICATION_NAME = "orgrecon"
 # A dead peer is noticed within about a minute, not within the kernel's two hours.
 _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+#: The work_mem for statements that sort or group many tenants: in the default they go through files. They take only
+#: what they need of it.
+MANY_TENANTS_ROOM = "64MB"
 
 _CANCEL_SECONDS = 5.0
 #: A cancel that arrives between two statements is lost.
@@ -255,7 +260,7 @@ class Session:
             raise cannot_read(error, doing) from None
 
     @contextmanager
-    def planned(self, room: str, settings: Mapping[str, str]) -> Iterator[None]:
+    def planned(self, room: str, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
         """Give the statements inside at least so much work_mem, and settings of the planner.
 
         Raises:

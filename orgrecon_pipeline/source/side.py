@@ -6,7 +6,7 @@ comparing bytes.
 
 from __future__ import annotations
 
-from array import array
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -14,15 +14,13 @@ from psycopg import sql
 
 from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
-from orgrecon_pipeline.source.packed import bigints, unpacked_names
-from orgrecon_pipeline.source.session import Session
+from orgrecon_pipeline.source.packed import Bigints
+from orgrecon_pipeline.source.session import MANY_TENANTS_ROOM, Session
 from orgrecon_pipeline.source.statements import HALVES, WHOLE, EntityStatements, Sums
 from orgrecon_pipeline.source.two_sided import Row, fingerprints
 
 # From here on tenants are many, and what a group costs counts for more than what a row costs.
 _MANY_TENANTS = 20_000
-# Room for the groups of many tenants, which in the default work_mem would go through files. They use what they need.
-ROOM = "64MB"
 # Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each.
 PLANNING = {"enable_parallel_append": "off"}
 
@@ -37,14 +35,14 @@ class SideFingerprints:
 
     sums: Sums = field(repr=False)
     tenants: Names
-    rows: array[int] = field(repr=False)
-    highs: array[int] = field(repr=False)
-    lows: array[int] = field(repr=False)
+    rows: Bigints = field(repr=False)
+    highs: Bigints = field(repr=False)
+    lows: Bigints = field(repr=False)
     rows_in_all: int
     null_keys: int
     values: tuple[int, ...]
 
-    def figures(self) -> tuple[array[int], ...]:
+    def figures(self) -> tuple[Bigints, ...]:
         """What tells whether two sides of the same tenants agree."""
         return self.rows, self.highs, self.lows
 
@@ -56,7 +54,8 @@ class SideFingerprints:
     def print_at(self, place: int) -> int:
         """The fingerprint of the tenant at a place."""
         sums = self.sums
-        return self.highs[place] * sums.base + self.lows[place] + self.rows[place] * sums.shift
+        high, low, rows = self.highs[place], self.lows[place], self.rows[place]
+        return int(high * sums.base + low + rows * sums.shift)
 
 
 def sums_for(tenants: int) -> Sums:
@@ -72,13 +71,16 @@ def read_side(
     Raises:
         CannotDecide: when that fails.
     """
-    with session.planned(ROOM, PLANNING):
+    with session.planned(MANY_TENANTS_ROOM, PLANNING):
         statement = statements.side_packed(side, largest, sums, by_code_point=session.sorts_by_code_point)
-        [found] = session.query(statement, statements.name)
+        parts: dict[str, bytearray] = defaultdict(bytearray)
+        for row in session.stream(statement, statements.name):
+            rows_in_all, null_keys, values, part, piece = row
+            parts[part] += piece or b""
     return SideFingerprints(
-        sums=sums, tenants=unpacked_names(found["names"], found["lengths"]), rows=bigints(found["rows"]),
-        highs=bigints(found["highs"]), lows=bigints(found["lows"]), rows_in_all=found["n"],
-        null_keys=found["null_keys"], values=tuple(count or 0 for count in found["values"]),
+        sums=sums, tenants=Names(bytes(parts.pop("names"))), rows=Bigints(parts["rows"]),
+        highs=Bigints(parts["highs"]), lows=Bigints(parts["lows"]), rows_in_all=rows_in_all,
+        null_keys=null_keys, values=tuple(count or 0 for count in values),
     )
 
 

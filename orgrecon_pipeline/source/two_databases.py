@@ -34,8 +34,8 @@ from orgrecon_pipeline.source.preflight import (
 from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.samples import sample_of
 from orgrecon_pipeline.source.self_test import prove_both_eyes
-from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, Session
-from orgrecon_pipeline.source.side import PLANNING, ROOM
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, MANY_TENANTS_ROOM, Session
+from orgrecon_pipeline.source.side import PLANNING
 from orgrecon_pipeline.source.sql_text import Statement
 from orgrecon_pipeline.source.statements import EntityStatements, canary, statements_of
 from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
@@ -164,7 +164,7 @@ class TwoDatabases:
 
         with ExitStack() as stack:
             for session in self._sessions.values():
-                stack.enter_context(session.planned(ROOM, PLANNING))
+                stack.enter_context(session.planned(MANY_TENANTS_ROOM, PLANNING))
             source, target = stack.enter_context(self._streams(statements.name, statement, {}))
             return fingerprints(source, target, statements.entity.compare, self.rows.add)
 
