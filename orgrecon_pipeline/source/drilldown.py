@@ -96,11 +96,11 @@ def _differing(
 ) -> dict[int, Differing]:
     """By key digest and column: the values of both sides of the columns that differ."""
     found: dict[int, Differing] = {}
-    for column in statements.entity.compare if keys else ():
+    if keys and statements.entity.compare:
         wanted = {"tenants": tenants, "keys": keys}
-        for row in session.query(statements.differing_column(column), statements.name, wanted):
+        for row in session.query(statements.differing_columns(), statements.name, wanted):
             values = (_bounded(row["source_value"]), _bounded(row["target_value"]))
-            found.setdefault(row["key_digest"], {})[column] = values
+            found.setdefault(row["key_digest"], {})[row["column_name"]] = values
     return found
 
 

@@ -21,8 +21,9 @@ from orgrecon_pipeline.source.two_sided import Row, fingerprints
 
 # From here on tenants are many, and what a group costs counts for more than what a row costs.
 _MANY_TENANTS = 20_000
-# Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each.
-PLANNING = {"enable_parallel_append": "off"}
+# Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each. And as every row is
+# read, a join by index, which the planner takes where it believes in few rows, takes many times a hash join's time.
+PLANNING = {"enable_parallel_append": "off", "enable_nestloop": "off"}
 
 
 @dataclass(frozen=True)

@@ -126,14 +126,16 @@ class EntityStatements:
         )
         return sql.SQL("WITH {}\n{}").format(body, ending)
 
-    def differing_column(self, column: str) -> sql.Composed:
-        """The statement of ``differing_column.sql`` for one compared column."""
-        return load_sql("differing_column.sql").format(
+    def differing_columns(self) -> sql.Composed:
+        """The statement of ``differing_columns.sql``, for an entity that has compared columns."""
+        one = load_sql("differing_column.sql")
+        return load_sql("differing_columns.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
             target=self.side(self.entity.target, of_tenants=True),
-            column=sql.Identifier(column),
-            column_name=sql.Literal(column),
             key_digest=self._key_digest(),
+            columns=sql.SQL("UNION ALL\n").join(
+                one.format(column=sql.Identifier(name), column_name=sql.Literal(name))
+                for name in self.entity.compare),
         )
 
     def side_fingerprint(self, side: str, largest: sql.Identifier | None) -> sql.Composed:

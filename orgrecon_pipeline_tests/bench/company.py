@@ -112,6 +112,14 @@ def rivals(shape: str) -> dict[str, str]:
         "one FULL JOIN":
             f"SELECT count(*) FROM ({source}) s FULL JOIN ({target}) t USING (tenant_id, unit_id, user_id) "
             "WHERE s.role IS DISTINCT FROM t.role",
+        # What a comparison has to answer: of every tenant, how many keys drift, and how.
+        "one FULL JOIN, counted by tenant":
+            "SELECT coalesce(s.tenant_id, t.tenant_id), count(s.unit_id), count(t.unit_id), "
+            "count(*) FILTER (WHERE t.unit_id IS NULL), count(*) FILTER (WHERE s.unit_id IS NULL), "
+            "count(*) FILTER (WHERE s.unit_id IS NOT NULL AND t.unit_id IS NOT NULL "
+            "AND s.role IS DISTINCT FROM t.role) "
+            f"FROM ({source}) s FULL JOIN ({target}) t ON (s.tenant_id, s.unit_id, s.user_id) = "
+            "(t.tenant_id, t.unit_id, t.user_id) GROUP BY 1",
         "EXCEPT ALL both ways":
             f"SELECT count(*) FROM (({source} EXCEPT ALL {target}) UNION ALL ({target} EXCEPT ALL {source})) AS d",
     }

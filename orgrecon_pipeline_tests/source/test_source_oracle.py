@@ -20,10 +20,12 @@ from source_places import one_database, two_databases
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
+from orgrecon_pipeline.source import one_database as scan
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.dsn import Places
+from orgrecon_pipeline.source.statements import HALVES, WHOLE
 
 # Few different values, so that rows meet; among them pairs that are equal but do not look it, and the reverse.
 _TEXTS = ["a", "A", "é", "e\u0301", "", " ", "NULL", "a,b", '("x")', "o'x\\n", "%s {} ;--", "ß"]
@@ -61,6 +63,7 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
         "source": shared + draw(st.lists(row(), max_size=4)),
         "target": draw(st.permutations(shared)) + draw(st.lists(row(), max_size=4)),
         "compare": draw(st.integers(0, 2)),
+        "many_tenants": draw(st.booleans()),
     }
 
 
@@ -96,6 +99,7 @@ def test_engine_agrees_with_the_oracle(
         monkeypatch.setattr(comparing, "choose_digest", lambda: Digest(native=False, seed=7))
     else:
         monkeypatch.undo()
+    monkeypatch.setattr(scan, "sums_for", lambda tenants: HALVES if company["many_tenants"] else WHOLE)
     types = [company["tenant"], *company["types"]]
     columns = [f"c{place}" for place in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):
