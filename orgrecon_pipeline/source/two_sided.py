@@ -47,7 +47,7 @@ def fingerprints(
     source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...],
     count: Callable[[int], None] = lambda rows: None,
 ) -> Fingerprints:
-    """What ``fingerprint.sql`` says of one database, of two streams of ``side_fingerprint.sql``.
+    """Both sides of an entity, of two streams of ``side_fingerprint.sql``.
 
     ``count`` is told the rows of each tenant as it comes.
     """

@@ -12,8 +12,10 @@ from source_places import one_database
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import one_database as scan
-from orgrecon_pipeline.source.compare import compare
+from orgrecon_pipeline.source.compare import compare, open_reader
 from orgrecon_pipeline.source.comparison import Comparison
+from orgrecon_pipeline.source.session import MANY_TENANTS_ROOM, Deadline
+from orgrecon_pipeline.source.side import PLANNING
 from orgrecon_pipeline.source.statements import HALVES, WHOLE, Sums
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -134,3 +136,37 @@ def test_values_longer_than_a_piece_come_whole(empty_database: str, connect: Con
     found = compare(mapping(), one_database(empty_database))
     assert len(found.present) == 140_000
     assert [(row.tenant, row.mismatched) for row in found.tenant_rows if row.drift] == [("tenant 131073", 1)]
+
+
+def test_the_planner_is_not_taken_in_by_a_join(empty_database: str, connect: Connect) -> None:
+    """Unit and tenant say the same: the planner multiplies what it knows of both, and believes in next to no rows."""
+    admin = connect(empty_database)
+    admin.execute("""
+        CREATE TABLE public.units (t text, id bigint, legacy bigint, PRIMARY KEY (t, id));
+        CREATE TABLE public.members (t text, unit bigint, who bigint, v text);
+        INSERT INTO public.units SELECT 't' || i, i, i FROM generate_series(1, 400) i;
+        INSERT INTO public.members SELECT t, id, n, repeat('x', 150) FROM public.units, generate_series(1, 200) n
+            ORDER BY random();
+        CREATE INDEX ON public.members (t, unit);
+        CREATE VIEW public.both AS SELECT m.t, u.legacy * 1000 + m.who AS k, m.v
+            FROM public.members m JOIN public.units u ON u.id = m.unit AND u.t = m.t;
+        ALTER DATABASE {} SET parallel_setup_cost = 0;
+        ALTER DATABASE {} SET random_page_cost = 1.1;
+        ALTER DATABASE {} SET min_parallel_table_scan_size = 0;
+        ANALYZE""".replace("{}", admin.info.dbname).encode())
+    reader = open_reader(mapping("public.both", "public.both"), one_database(empty_database), Deadline(60))
+    try:
+        assert isinstance(reader, scan.OneDatabase)
+        reader.examine()
+        with reader.snapshot():
+            session, [statements] = reader._session, reader._statements.values()
+            statement = statements.side_packed("source", reader._examined.largest, WHOLE, by_code_point=True)
+            with session.planned(MANY_TENANTS_ROOM, PLANNING):
+                plan = "\n".join(row["QUERY PLAN"] for row in session.query(
+                    sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining"))
+    finally:
+        reader.close()
+    below = plan[plan.index("Partial HashAggregate"):]
+    assert "Hash Join" in below, plan
+    assert "Nested Loop" not in below, plan
+    assert "Gather" in plan[:plan.index("Partial HashAggregate")], plan
