@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from orgrecon_pipeline.source.drifting import Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints
-from orgrecon_pipeline.source.session import Session
+from orgrecon_pipeline.source.session import EVERY_ROW, Session
 from orgrecon_pipeline.source.statements import EntityStatements
 
 _KINDS_SEEN = ("missing", "unexpected", "mismatched")
@@ -37,8 +37,10 @@ def join_sides(
     """
     everyone = len(tenants) == len(prints.tenants)
     statement = statements.drift_joined(everyone=everyone)
+    with session.planned(EVERY_ROW if everyone else {}):
+        rows = session.query(statement, statements.name, {} if everyone else {"tenants": list(tenants)})
     found, balances, repeated = {}, {}, set()
-    for row in session.query(statement, statements.name, {} if everyone else {"tenants": list(tenants)}):
+    for row in rows:
         tenant = row["tenant"]
         balances[tenant] = int(row["balance"])
         if row["in_several_pairs"]:

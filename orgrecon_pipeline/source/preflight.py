@@ -202,7 +202,7 @@ def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
         tenants=tenants_statement(tenants),
         in_order=sql.SQL("tenant" if session.sorts_by_code_point else "name"))
     names = bytearray()
-    with session.planned(MANY_TENANTS_ROOM):
+    with session.planned({}, MANY_TENANTS_ROOM):
         for has_null, piece in session.stream(statement, "tenants"):
             if has_null:
                 raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")

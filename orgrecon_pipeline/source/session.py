@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -31,6 +30,9 @@ APPLICATION_NAME = "orgrecon"
 _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
+#: Settings of the planner for statements that read every row: a join by index, which it takes where it believes in few
+#: rows, takes many times a hash join's time.
+EVERY_ROW = {"enable_nestloop": "off"}
 #: The work_mem for statements that sort or group many tenants: in the default they go through files. They take only
 #: what they need of it.
 MANY_TENANTS_ROOM = "64MB"
@@ -260,17 +262,19 @@ class Session:
             raise cannot_read(error, doing) from None
 
     @contextmanager
-    def planned(self, room: str, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
-        """Give the statements inside at least so much work_mem, and settings of the planner.
+    def planned(self, settings: Mapping[str, str], room: str | None = None) -> Iterator[None]:
+        """Set the planner for the statements inside, and give them at least so much work_mem.
 
         Raises:
             CannotDecide: when that fails.
         """
-        self.query(load_sql("raise_work_mem.sql"), "setting work_mem", {"room": room})
+        if room is not None:
+            self.query(load_sql("raise_work_mem.sql"), "setting work_mem", {"room": room})
         for name, value in settings.items():
             self.execute(_set_local(name, value), f"setting {name}")
         yield
-        for name in ("work_mem", *settings):  # not after a failure: the transaction has ended then
+        raised = () if room is None else ("work_mem",)
+        for name in (*raised, *settings):  # not after a failure: the transaction has ended then
             self.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)), f"resetting {name}")
 
     def describe(self, statement: Statement, doing: str) -> list[tuple[str, int]]:

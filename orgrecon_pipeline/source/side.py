@@ -15,15 +15,14 @@ from psycopg import sql
 from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.packed import Bigints
-from orgrecon_pipeline.source.session import MANY_TENANTS_ROOM, Session
+from orgrecon_pipeline.source.session import EVERY_ROW, MANY_TENANTS_ROOM, Session
 from orgrecon_pipeline.source.statements import HALVES, WHOLE, EntityStatements, Sums
 from orgrecon_pipeline.source.two_sided import Row, fingerprints
 
 # From here on tenants are many, and what a group costs counts for more than what a row costs.
 _MANY_TENANTS = 20_000
-# Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each. And as every row is
-# read, a join by index, which the planner takes where it believes in few rows, takes many times a hash join's time.
-PLANNING = {"enable_parallel_append": "off", "enable_nestloop": "off"}
+#: Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each.
+PLANNING = {**EVERY_ROW, "enable_parallel_append": "off"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def read_side(
     Raises:
         CannotDecide: when that fails.
     """
-    with session.planned(MANY_TENANTS_ROOM, PLANNING):
+    with session.planned(PLANNING, MANY_TENANTS_ROOM):
         statement = statements.side_packed(side, largest, sums, by_code_point=session.sorts_by_code_point)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):

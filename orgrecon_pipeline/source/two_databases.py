@@ -164,7 +164,7 @@ class TwoDatabases:
 
         with ExitStack() as stack:
             for session in self._sessions.values():
-                stack.enter_context(session.planned(MANY_TENANTS_ROOM, PLANNING))
+                stack.enter_context(session.planned(PLANNING, MANY_TENANTS_ROOM))
             source, target = stack.enter_context(self._streams(statements.name, statement, {}))
             return fingerprints(source, target, statements.entity.compare, self.rows.add)
 
