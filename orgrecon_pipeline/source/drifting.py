@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from orgrecon_pipeline.domain.evidence import KINDS
 from orgrecon_pipeline.source.packed import bigints, packed
 
+#: A state is folded to one of so many: it only has to change with the rows, and to fit a bigint.
+STATES = 2**62
+
 
 @dataclass(frozen=True)
 class Drifting:

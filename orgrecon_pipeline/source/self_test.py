@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -61,18 +61,18 @@ def prove_eyes(session: Session, digest: Digest, sums: Sums = WHOLE) -> None:
 
 def prove_both_eyes(
     fingerprint_of: Callable[[EntityStatements], Fingerprints],
-    keys_of: Callable[..., tuple[dict[str, Drifting], Any]],
+    ways: Sequence[Callable[[EntityStatements, list[str]], tuple[dict[str, Drifting], Any]]],
     digest: Digest,
 ) -> None:
-    """Compare the built-in pair in two databases, by what reads them for a comparison.
+    """Compare the built-in pair in two databases, by what reads them for a comparison; keys in each of its ways.
 
     Raises:
         CannotDecide: unless exactly the known differences are found.
     """
     statements = _statements(digest)
     seen = fingerprint_of(statements)
-    found, _ = keys_of(statements, [tenant for tenant in seen.tenants if tenant != "null"], None, 0)
-    if not _as_planted(seen, found):
+    with_keys = [tenant for tenant in seen.tenants if tenant != "null"]
+    if not all(_as_planted(seen, keys_of(statements, with_keys)[0]) for keys_of in ways):
         raise CannotDecide(_NOT_FOUND)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import cast
 
 from psycopg import sql
@@ -47,6 +48,19 @@ WHOLE = Sums("sum(digest) AS print", "div(print, 4611686018427387904)::bigint",
 #: group much less.
 HALVES = Sums("sum((digest >> 32)::integer) AS high, sum(((digest & 4294967295) - 2147483648)::integer) AS low",
               "high", "low", base=2**32, shift=2**31)
+
+
+#: What to read from where there is no table.
+NO_TABLE = sql.SQL("(SELECT) AS nothing")
+
+
+class Which(Enum):
+    """The keys that a statement reads: of the tenants given every one, those in some buckets (parameters ``mask`` and
+    ``buckets``), or those seen before (``seen_keys``)."""
+
+    EVERY = auto()
+    IN_BUCKETS = auto()
+    SEEN = auto()
 
 
 @dataclass(frozen=True)
@@ -146,14 +160,28 @@ class EntityStatements:
             tenant_text=self._tenant_text(),
         )
 
-    def side_keys(self, side: str, *, first_read: bool) -> sql.Composed:
-        """The statement of ``side_keys.sql``; unless it is the first read, for the keys of ``seen_keys`` alone."""
-        seen = sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest())
+    def side_buckets(self, side: str, largest: sql.Identifier | None) -> sql.Composed:
+        """The statement of ``side_buckets.sql``, for parameter ``mask``; ``largest`` as for :meth:`side_packed`."""
+        return load_sql("side_buckets.sql").format(
+            side=self.side(getattr(self.entity, side), of_tenants=True),
+            bucket=self._bucket(),
+            digest=self.digest.of(
+                self._typed((TENANT_COLUMN, *self.entity.key)), self._typed(self.entity.compare)),
+            largest=largest or NO_TABLE,
+        )
+
+    def side_keys(self, side: str, which: Which) -> sql.Composed:
+        """The statement of ``side_keys.sql``."""
+        conditions = {
+            Which.EVERY: sql.SQL(""),
+            Which.IN_BUCKETS: sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket()),
+            Which.SEEN: sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest()),
+        }
         return load_sql("side_keys.sql").format(
             side=self.side(getattr(self.entity, side), of_tenants=True),
             key_digest=self._key_digest(),
             row_digest=self._row_digest(),
-            only_seen=sql.SQL("") if first_read else seen,
+            which=conditions[which],
             tenant_text=self._tenant_text(),
         )
 
@@ -189,7 +217,7 @@ class EntityStatements:
             compared=_each(", {}", ((name,) for name in compare)),
             count_values=_each(", count({}) AS {}", zip(compare, self._value_counts, strict=True)),
             nothing=COMMA.join(self._null(name) for name in (TENANT_COLUMN, *self.entity.compare)),
-            largest=largest or sql.SQL("(SELECT) AS nothing"),
+            largest=largest or NO_TABLE,
         )
 
     def _null(self, name: str) -> sql.Composed:
@@ -237,6 +265,9 @@ class EntityStatements:
 
     def _key_digest(self) -> sql.Composed:
         return self.digest.of(self._typed((TENANT_COLUMN, *self.entity.key)))
+
+    def _bucket(self) -> sql.Composed:
+        return sql.SQL("({} & %(mask)s)::integer").format(self._key_digest())
 
     def _typed(self, names: Iterable[str], side: str = "") -> list[Column]:
         return [(sql.Identifier(*filter(None, (side, name))), self.types[name]) for name in names]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.domain.names import Names
 from orgrecon_pipeline.domain.text import bounded
+from orgrecon_pipeline.source.buckets import Buckets, accounts_for, buckets_for
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
@@ -34,11 +35,16 @@ from orgrecon_pipeline.source.preflight import (
 from orgrecon_pipeline.source.pulse import RowCount
 from orgrecon_pipeline.source.samples import sample_of
 from orgrecon_pipeline.source.self_test import prove_both_eyes
-from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, MANY_TENANTS_ROOM, Session
+from orgrecon_pipeline.source.session import CANCEL_AGAIN_SECONDS, EVERY_ROW, MANY_TENANTS_ROOM, Session
 from orgrecon_pipeline.source.side import PLANNING
 from orgrecon_pipeline.source.sql_text import Statement
-from orgrecon_pipeline.source.statements import EntityStatements, canary, statements_of
+from orgrecon_pipeline.source.statements import EntityStatements, Which, canary, statements_of
 from orgrecon_pipeline.source.two_sided import KeysApart, Row, fingerprints
+
+# More than one, of which the self-test's keys leave some without drift.
+_BUCKETS_TO_PROVE = 64
+# Of a stream, at once.
+_ROWS_HELD = 1_000
 
 
 class TwoDatabases:
@@ -87,7 +93,7 @@ class TwoDatabases:
             yield Snapshot(*identities)
 
     def prove_eyes(self, tenants: int) -> None:
-        prove_both_eyes(self._fingerprint, self._keys, self.digest)
+        prove_both_eyes(self._fingerprint, (self._keys, partial(self._keys, buckets=_BUCKETS_TO_PROVE)), self.digest)
 
     def unchanged(self) -> None:
         for side, session in self._sessions.items():
@@ -105,12 +111,12 @@ class TwoDatabases:
 
     def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         return {
-            name: self._read(name, prints[name].tenants if exact else prints[name].differing, None)
+            name: self._read(name, prints[name].tenants) if exact else self._read_differing(name, prints[name])
             for name in self._statements
         }
 
     def read_again(self, watched: Drift) -> Drift:
-        return {name: self._read(name, tenants, tenants) for name, tenants in watched.items()}
+        return {name: self._read(name, tenants, seen=tenants) for name, tenants in watched.items()}
 
     def any_row(self, name: str, side: str) -> bool:
         return bool(self._sessions[side].query(self._statements[name].any_row(side), name)[0]["any_row"])
@@ -150,51 +156,74 @@ class TwoDatabases:
                 answers.append(session.query(canary(self.digest), "hashing a canary row"))
         return answers[0] == answers[1]
 
-    def _read(self, name: str, tenants: Iterable[str], seen: dict[str, Drifting] | None) -> dict[str, Drifting]:
+    def _read_differing(self, name: str, prints: Fingerprints) -> dict[str, Drifting]:
+        if buckets := buckets_for(prints):
+            found = self._read(name, prints.differing, buckets=buckets)
+            if accounts_for(found, prints):
+                return found
+        return self._read(name, prints.differing)
+
+    def _read(
+        self, name: str, tenants: Iterable[str], *, seen: dict[str, Drifting] | None = None, buckets: int = 0
+    ) -> dict[str, Drifting]:
         if not (tenants := sorted(tenants)):
             self._first[name] = {kind: [] for kind in KINDS}
             return {}
         found, self._first[name] = self._keys(
-            self._statements[name], tenants, seen, self._mapping.report.sample_keys)
+            self._statements[name], tenants, seen=seen, buckets=buckets, limit=self._mapping.report.sample_keys)
         return found
 
     def _fingerprint(self, statements: EntityStatements) -> Fingerprints:
         def statement(side: str) -> Statement:
             return statements.side_fingerprint(side, self._examined[side].largest)
 
-        with ExitStack() as stack:
-            for session in self._sessions.values():
-                stack.enter_context(session.planned(PLANNING, MANY_TENANTS_ROOM))
-            source, target = stack.enter_context(self._streams(statements.name, statement, {}))
-            return fingerprints(source, target, statements.entity.compare, self.rows.add)
+        with self._planned(PLANNING, MANY_TENANTS_ROOM), self._streams(statements.name, statement, {}) as both:
+            return fingerprints(*both, statements.entity.compare, self.rows.add)
+
+    def _apart(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
+        def statement(side: str) -> Statement:
+            return statements.side_buckets(side, self._examined[side].largest)
+
+        wanted = {"tenants": tenants, "mask": count - 1}
+        with self._planned(PLANNING, MANY_TENANTS_ROOM), self._streams(statements.name, statement, wanted) as both:
+            return Buckets.apart(count, *both)
 
     def _keys(
-        self, statements: EntityStatements, tenants: list[str], seen: dict[str, Drifting] | None, limit: int
+        self, statements: EntityStatements, tenants: list[str], *, seen: dict[str, Drifting] | None = None,
+        buckets: int = 0, limit: int = 0,
     ) -> tuple[dict[str, Drifting], dict[str, list[tuple[str, int]]]]:
-        """Drift by tenant, and the first few keys of each kind."""
-        wanted: dict[str, list[Any]] = {
-            "tenants": tenants, "seen_keys": list(chain.from_iterable(d.keys for d in (seen or {}).values()))}
+        """Drift by tenant, and the first few keys of each kind; with ``buckets``, by way of so many."""
+        which, wanted = Which.EVERY, dict[str, Any](tenants=tenants)
+        if seen is not None:
+            which, wanted["seen_keys"] = Which.SEEN, [key for drifting in seen.values() for key in drifting.keys]
+        elif buckets:
+            which, wanted = Which.IN_BUCKETS, wanted | self._apart(statements, tenants, buckets).parameters()
         apart = KeysApart(None if seen is None else {tenant: d.states() for tenant, d in seen.items()}, limit)
+        statement = partial(statements.side_keys, which=which)
+        with self._planned(EVERY_ROW if buckets else {}), self._streams(statements.name, statement, wanted) as both:
+            return apart.collect(*both), apart.first
 
-        def statement(side: str) -> Statement:
-            return statements.side_keys(side, first_read=seen is None)
-
-        with self._streams(statements.name, statement, wanted) as (source, target):
-            return apart.collect(source, target), apart.first
+    @contextmanager
+    def _planned(self, settings: dict[str, str], room: str | None = None) -> Iterator[None]:
+        with ExitStack() as stack:
+            for session in self._sessions.values():
+                stack.enter_context(session.planned(settings, room))
+            yield
 
     @contextmanager
     def _streams(
-        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, list[Any]]
-    ) -> Iterator[list[Iterator[Row]]]:
+        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, Any]
+    ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
         """The rows of a statement of each side, which both databases work at together."""
         streams = {
             side: session.stream(statement(side), f"{name}.{side}", {
-                **parameters, "tenants": session.expressible(parameters.get("tenants", ()))})
+                **parameters, "tenants": session.expressible(parameters.get("tenants", ()))}, held=_ROWS_HELD)
             for side, session in self._sessions.items()
         }
         try:
             begun = self._begun(streams)
-            yield [chain(begun[side], streams[side]) for side in SIDES]
+            source, target = (chain(begun[side], streams[side]) for side in SIDES)
+            yield source, target
         finally:
             # A stream that nobody reads to its end holds its connection, and whoever would roll back waits for it.
             for rows in streams.values():

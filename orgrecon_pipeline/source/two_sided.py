@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS
 from orgrecon_pipeline.domain.names import Names
-from orgrecon_pipeline.source.drifting import Drifting
+from orgrecon_pipeline.source.drifting import STATES, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.packed import packed
 
@@ -17,9 +17,6 @@ from orgrecon_pipeline.source.packed import packed
 Row = tuple[Any, ...]
 Pair = tuple[Any, "Row | None", "Row | None"]
 Step = TypeVar("Step")
-
-# A state only has to change with the rows, and to fit a bigint.
-_STATE = 2**62
 
 
 def pairs(source: Iterator[Row], target: Iterator[Row], width: int) -> Iterator[Pair]:
@@ -97,7 +94,7 @@ class KeysApart:
         for (tenant, key), *both in pairs(source, target, 2):
             if not (kinds := _kinds(*both)):
                 continue
-            states = tuple(int(row[4]) % _STATE if row else 0 for row in both)
+            states = tuple(int(row[4]) % STATES if row else 0 for row in both)
             before = self.seen.get(tenant, {}).get(key) if self.seen is not None else states
             if before is None:
                 continue  # a recheck counts only what was seen before

@@ -21,6 +21,7 @@ from source_places import one_database, two_databases
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import compare as comparing
 from orgrecon_pipeline.source import one_database as scan
+from orgrecon_pipeline.source import two_databases as merge
 from orgrecon_pipeline.source.compare import compare
 from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.source.digest import Digest
@@ -64,6 +65,7 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
         "target": draw(st.permutations(shared)) + draw(st.lists(row(), max_size=4)),
         "compare": draw(st.integers(0, 2)),
         "many_tenants": draw(st.booleans()),
+        "buckets": draw(st.sampled_from([0, 1, 4])),
     }
 
 
@@ -100,6 +102,7 @@ def test_engine_agrees_with_the_oracle(
     else:
         monkeypatch.undo()
     monkeypatch.setattr(scan, "sums_for", lambda tenants: HALVES if company["many_tenants"] else WHOLE)
+    monkeypatch.setattr(merge, "buckets_for", lambda prints: company["buckets"])
     types = [company["tenant"], *company["types"]]
     columns = [f"c{place}" for place in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):

@@ -5,7 +5,7 @@ SELECT tenant, key_digest, sum(copies)::bigint AS n, sum(row_digest)::text AS as
 FROM (
     SELECT {tenant_text} AS tenant, {key_digest} AS key_digest, {row_digest}::numeric AS row_digest, count(*) AS copies
     FROM ({side}) AS r
-    {only_seen}
+    {which}
     GROUP BY 1, 2, 3
 ) AS variants
 GROUP BY tenant, key_digest
