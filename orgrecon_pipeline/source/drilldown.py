@@ -8,7 +8,7 @@ from typing import Any
 from orgrecon_pipeline.domain.evidence import KINDS, Sample
 from orgrecon_pipeline.domain.text import bounded
 from orgrecon_pipeline.source.drifting import Drifting
-from orgrecon_pipeline.source.packed import bigints
+from orgrecon_pipeline.source.packed import bigints, together
 from orgrecon_pipeline.source.samples import Differing, sample_of
 from orgrecon_pipeline.source.session import Session
 from orgrecon_pipeline.source.statements import EntityStatements
@@ -72,9 +72,9 @@ def parameters(tenants: Iterable[str], seen: dict[str, Drifting] | None) -> dict
     return {
         "tenants": tenants,
         "first_read": seen is None,
-        "seen_keys": [key for drifting in earlier for key in drifting.keys],
-        "seen_source": [state for drifting in earlier for state in drifting.source_states],
-        "seen_target": [state for drifting in earlier for state in drifting.target_states],
+        "seen_keys": together(drifting.keys for drifting in earlier),
+        "seen_source": together(drifting.source_states for drifting in earlier),
+        "seen_target": together(drifting.target_states for drifting in earlier),
     }
 
 

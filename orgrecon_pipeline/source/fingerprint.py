@@ -43,6 +43,11 @@ class Fingerprints:
         rows = 0 if place is None else self.source_rows[place]
         return SideRows(rows, rows)
 
+    def rows_in(self, tenant: str) -> int:
+        """Rows of both sides of a tenant together."""
+        of_tenant = self.rows_of(tenant)
+        return of_tenant.source + of_tenant.target
+
     def balance(self, tenant: str) -> int:
         """The balance of a tenant; 0 of one whose sides agree."""
         return self.balances.get(tenant, 0)

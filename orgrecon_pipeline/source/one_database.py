@@ -29,6 +29,8 @@ from orgrecon_pipeline.source.statements import EntityStatements, Sums, statemen
 
 # Rows of both sides in one exact statement: what does not fit in its memory the server writes to temporary files.
 BATCH_ROWS = 20_000_000
+# Drifting keys in one statement that reads them again: they travel both ways.
+BATCH_KEYS = 1_000_000
 
 
 class OneDatabase:
@@ -87,21 +89,23 @@ class OneDatabase:
         for name, statements in self._statements.items():
             tenants = prints[name].tenants if exact else prints[name].differing
             read = partial(_by_key, statements=statements, prints=prints[name], exact=exact)
-            shares += [
-                (name, partial(read, tenants=batch))
-                for batch in _batches(tenants, prints[name])
-            ]
+            batches = _batches(((tenant, prints[name].rows_in(tenant)) for tenant in sorted(tenants)), BATCH_ROWS)
+            shares += [(name, partial(read, tenants=batch)) for batch in batches]
+        return self._by_entity(shares)
+
+    def read_again(self, watched: Drift) -> Drift:
+        shares: list[tuple[str, Task[dict[str, Drifting]]]] = []
+        for name, seen in watched.items():
+            read = partial(drill_down, statements=self._statements[name], seen=seen)
+            batches = _batches(((tenant, len(drifting.keys)) for tenant, drifting in sorted(seen.items())), BATCH_KEYS)
+            shares += [(name, partial(read, tenants=batch)) for batch in batches]
+        return self._by_entity(shares)
+
+    def _by_entity(self, shares: list[tuple[str, Task[dict[str, Drifting]]]]) -> Drift:
         found: Drift = {name: {} for name in self._statements}
         for (name, _), drifting in zip(shares, self._crew.run([task for _, task in shares]), strict=True):
             found[name] |= drifting
         return found
-
-    def read_again(self, watched: Drift) -> Drift:
-        tasks = [
-            partial(drill_down, statements=self._statements[name], tenants=list(tenants), seen=tenants)
-            for name, tenants in watched.items()
-        ]
-        return dict(zip(watched, self._crew.run(tasks), strict=True))
 
     def any_row(self, name: str, side: str) -> bool:
         return bool(self._session.query(self._statements[name].any_row(side), name)[0]["any_row"])
@@ -147,15 +151,15 @@ def _by_key(
     return found
 
 
-def _batches(tenants: Iterable[str], prints: Fingerprints) -> Iterator[list[str]]:
+def _batches(tenants: Iterable[tuple[str, int]], most: int) -> Iterator[list[str]]:
+    """The tenants, each with its size, in batches of about that size at most."""
     batch: list[str] = []
-    rows = 0
-    for tenant in sorted(tenants):
+    together = 0
+    for tenant, size in tenants:
         batch.append(tenant)
-        of_tenant = prints.rows_of(tenant)
-        rows += of_tenant.source + of_tenant.target
-        if rows >= BATCH_ROWS:
+        together += size
+        if together >= most:
             yield batch
-            batch, rows = [], 0
+            batch, together = [], 0
     if batch:
         yield batch

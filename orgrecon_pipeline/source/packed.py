@@ -8,16 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any
 
+from psycopg.adapt import Dumper
+from psycopg.postgres import types
+from psycopg.pq import Format
+
 _BIGINT = "q"
 _BIG_ENDIAN = Struct(">q")
+# An array as the server takes it begins with its dimensions, whether it has NULLs, the type and number of its elements,
+# and from where it counts; then comes each element behind its length.
+_HEADER = Struct(">5i")
+_LENGTH = _BIG_ENDIAN.size.to_bytes(4, "big")
 
 
 def bigints(packed: bytes | None) -> array[int]:
     """Numbers that the server packed with ``string_agg(int8send(…), '')``: eight bytes each, the highest first."""
-    numbers = array(_BIGINT, packed or b"")
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return numbers
+    return array(_BIGINT, _big_endian(array(_BIGINT, packed or b"")))
 
 
 class Bigints(Sequence[int]):
@@ -43,6 +48,36 @@ class Bigints(Sequence[int]):
     __hash__ = None  # type: ignore[assignment]
 
 
+class BigintsDumper(Dumper):
+    """Sends an array of 64-bit numbers as a ``bigint[]``, at twelve bytes a number and not as a text of each."""
+
+    format = Format.BINARY
+    oid = types["int8"].array_oid
+
+    def dump(self, obj: array[int]) -> bytearray:
+        numbers, element = _big_endian(obj), _LENGTH + bytes(obj.itemsize)
+        sent = bytearray(_HEADER.pack(1, 0, types["int8"].oid, len(obj), 1) + element * len(obj))
+        for byte in range(obj.itemsize):
+            sent[_HEADER.size + len(_LENGTH) + byte :: len(element)] = numbers[byte :: obj.itemsize]
+        return sent
+
+
 def packed(numbers: Iterable[int]) -> array[int]:
     """Numbers of 64 bits."""
     return array(_BIGINT, numbers)
+
+
+def together(arrays: Iterable[array[int]]) -> array[int]:
+    """The numbers of all, one array behind the other."""
+    numbers = packed(())
+    for each in arrays:
+        numbers.extend(each)
+    return numbers
+
+
+def _big_endian(numbers: array[int]) -> bytes:
+    """The numbers' bytes, the highest first; of such bytes, the machine's own order."""
+    ordered = array(_BIGINT, numbers)
+    if sys.byteorder == "little":
+        ordered.byteswap()
+    return ordered.tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.source.dsn import Place
 from orgrecon_pipeline.source.failures import cannot_connect, cannot_read
 from orgrecon_pipeline.source.heartbeat import read_heartbeat
+from orgrecon_pipeline.source.packed import BigintsDumper
 from orgrecon_pipeline.source.sql_text import Statement, load_sql
 from orgrecon_pipeline.source.standby import HeartbeatRead, Standby
 
@@ -166,13 +168,15 @@ class Session:
     def _connected(self) -> psycopg.Connection[DictRow]:
         self._deadline.remaining()
         try:
-            return psycopg.connect(
+            connection = psycopg.connect(
                 **{**_NETWORK, **self._place.dsn.parameters, **_ALWAYS},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
         except (psycopg.Error, OSError, UnicodeError) as error:
             raise cannot_connect(error, self._place.variable) from None
+        connection.adapters.register_dumper(array, BigintsDumper)
+        return connection
 
     def close(self) -> None:
         """End the connection, and with it whatever transaction is open."""

@@ -23,6 +23,7 @@ from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys
 from orgrecon_pipeline.source.lockable import refuse_unlockable
+from orgrecon_pipeline.source.packed import packed, together
 from orgrecon_pipeline.source.preflight import (
     SIDES,
     agree,
@@ -125,8 +126,8 @@ class TwoDatabases:
         chosen = [(tenant, kind, key) for kind in KINDS for tenant, key in self._first[name][kind][:limit]]
         if not chosen:
             return []
-        wanted: dict[str, list[Any]] = {
-            "tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": [key for _, _, key in chosen]}
+        wanted: dict[str, Any] = {
+            "tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": packed(key for _, _, key in chosen)}
         statements = self._statements[name]
         keys: dict[int, list[str]] = {}
         texts: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
@@ -195,10 +196,10 @@ class TwoDatabases:
         """Drift by tenant, and the first few keys of each kind; with ``buckets``, by way of so many."""
         which, wanted = Which.EVERY, dict[str, Any](tenants=tenants)
         if seen is not None:
-            which, wanted["seen_keys"] = Which.SEEN, [key for drifting in seen.values() for key in drifting.keys]
+            which, wanted["seen_keys"] = Which.SEEN, together(drifting.keys for drifting in seen.values())
         elif buckets:
             which, wanted = Which.IN_BUCKETS, wanted | self._apart(statements, tenants, buckets).parameters()
-        apart = KeysApart(None if seen is None else {tenant: d.states() for tenant, d in seen.items()}, limit)
+        apart = KeysApart(seen, limit)
         statement = partial(statements.side_keys, which=which)
         with self._planned(EVERY_ROW if buckets else {}), self._streams(statements.name, statement, wanted) as both:
             return apart.collect(*both), apart.first

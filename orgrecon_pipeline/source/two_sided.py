@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, TypeVar
 
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -82,43 +83,61 @@ def fingerprints(
 
 @dataclass
 class KeysApart:
-    """Drifting keys as they are found, and the first few digests of each kind, for samples."""
+    """Drifting keys as they are found, and the first few digests of each kind, for samples.
 
-    seen: dict[str, dict[int, tuple[int, int]]] | None
+    ``seen`` is what an earlier read found of the same tenants: then only those keys count.
+    """
+
+    seen: dict[str, Drifting] | None
     limit: int
     first: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     def collect(self, source: Iterator[Row], target: Iterator[Row]) -> dict[str, Drifting]:
         """Drift by tenant, of two streams of ``side_keys.sql``."""
-        found: dict[str, _Tenant] = {}
-        for (tenant, key), *both in pairs(source, target, 2):
-            if not (kinds := _kinds(*both)):
-                continue
-            states = tuple(int(row[4]) % STATES if row else 0 for row in both)
-            before = self.seen.get(tenant, {}).get(key) if self.seen is not None else states
-            if before is None:
-                continue  # a recheck counts only what was seen before
-            in_flux = before[0] != states[0] and before[1] != states[1]
-            found.setdefault(tenant, _Tenant()).add(key, before, states, {} if in_flux else kinds, in_flux)
-            for kind in () if in_flux else kinds:
-                if len(self.first[kind]) < self.limit:
-                    self.first[kind].append((tenant, key))
-        return {tenant: each.drifting() for tenant, each in found.items()}
+        found = {}
+        for tenant, keys in groupby(pairs(source, target, 2), key=lambda pair: pair[0][0]):
+            taken = _Tenant(self._seen_of(tenant))
+            for (_, key), one, other in keys:
+                for kind in taken.take(key, one, other):
+                    if len(self.first[kind]) < self.limit:
+                        self.first[kind].append((tenant, key))
+            if drifting := taken.drifting():
+                found[tenant] = drifting
+        return found
+
+    def _seen_of(self, tenant: str) -> dict[int, tuple[int, int]] | None:
+        if self.seen is None:
+            return None
+        # Of jsonb, say, equal tenants can be written in two ways, of which one was seen.
+        return self.seen[tenant].states() if tenant in self.seen else {}
 
 
 class _Tenant:
-    def __init__(self) -> None:
+    def __init__(self, seen: dict[int, tuple[int, int]] | None) -> None:
+        self._seen = seen
         self._counts = dict.fromkeys(KINDS, 0)
-        self._numbers: tuple[list[int], ...] = ([], [], [], [], [], [])
+        self._numbers = tuple(packed(()) for _ in range(6))
 
-    def add(self, key: int, before: tuple[int, ...], now: tuple[int, ...], kinds: dict[str, int], flux: bool) -> None:
+    def take(self, key: int, source: Row | None, target: Row | None) -> Iterable[str]:
+        """Keep a key if it drifts; the kinds that count."""
+        if not (kinds := _kinds(source, target)):
+            return ()
+        now = tuple(int(row[4]) % STATES if row else 0 for row in (source, target))
+        before = now if self._seen is None else self._seen.get(key)
+        if before is None:
+            return ()  # a recheck counts only what was seen before
+        in_flux = before[0] != now[0] and before[1] != now[1]
+        for numbers, number in zip(self._numbers, (key, *before, *now, in_flux), strict=True):
+            numbers.append(number)
+        if in_flux:
+            return ()
         for kind, count in kinds.items():
             self._counts[kind] += count
-        for numbers, number in zip(self._numbers, (key, *before, *now, int(flux)), strict=True):
-            numbers.append(number)
+        return kinds
 
-    def drifting(self) -> Drifting:
-        return Drifting(self._counts, *map(packed, self._numbers))
+    def drifting(self) -> Drifting | None:
+        """What was kept."""
+        return Drifting(self._counts, *self._numbers) if self._numbers[0] else None
 
 
 def _kinds(source: Row | None, target: Row | None) -> dict[str, int]:

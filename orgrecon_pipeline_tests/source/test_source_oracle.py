@@ -65,6 +65,7 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
         "target": draw(st.permutations(shared)) + draw(st.lists(row(), max_size=4)),
         "compare": draw(st.integers(0, 2)),
         "many_tenants": draw(st.booleans()),
+        "batch": draw(st.sampled_from([1, 10])),
         "buckets": draw(st.sampled_from([0, 1, 4])),
     }
 
@@ -102,6 +103,8 @@ def test_engine_agrees_with_the_oracle(
     else:
         monkeypatch.undo()
     monkeypatch.setattr(scan, "sums_for", lambda tenants: HALVES if company["many_tenants"] else WHOLE)
+    for most in ("BATCH_ROWS", "BATCH_KEYS"):
+        monkeypatch.setattr(scan, most, company["batch"])
     monkeypatch.setattr(merge, "buckets_for", lambda prints: company["buckets"])
     types = [company["tenant"], *company["types"]]
     columns = [f"c{place}" for place in range(5)]
