@@ -50,17 +50,24 @@ _MASK_BITS = 62
 class ColumnType:
     """The type of a mapped column, the same on both sides.
 
-    ``native_equality`` says that ``=`` on it is found in an empty search_path; ``name`` is the type's SQL name.
+    ``native_equality`` says that ``=`` on it is found in an empty search_path; ``name`` is the type's SQL name;
+    ``composed`` says that it holds values of other types, as an array does.
     """
 
     name: str
     collatable: bool
     native_equality: bool
+    composed: bool = False
 
     @property
     def one_spelling(self) -> bool:
         """Whether equal values always have one digest. Of 1.0 and 1.00 in jsonb, say, the texts differ."""
         return self.name in _WRITTEN_ALIKE
+
+    @property
+    def as_tenant(self) -> ColumnType:
+        """The type as which it names tenants: text, unless equal values of it have one spelling already."""
+        return self if self.one_spelling else ColumnType("text", collatable=True, native_equality=False)
 
     def as_text(self, value: sql.Composable) -> sql.Composed:
         """The value as text, compared byte by byte; equal values are one text if :attr:`one_spelling` says so."""

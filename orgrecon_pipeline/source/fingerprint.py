@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.names import Names
+from orgrecon_pipeline.domain.text import bounded
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,27 @@ class Fingerprints:
     def balance(self, tenant: str) -> int:
         """The balance of a tenant; 0 of one whose sides agree."""
         return self.balances.get(tenant, 0)
+
+
+def refuse_unfound(name: str, prints: Fingerprints, found: Container[str], *, one_spelling: bool) -> None:
+    """Make sure that drift was found by key in every tenant of an entity whose sides differ.
+
+    Where equal values can be written in several ways fingerprints differ without any drift; numbers of rows never do.
+
+    Args:
+        name: the entity's.
+        prints: its fingerprints.
+        found: tenants with drift by key.
+        one_spelling: whether equal values of its columns are always written alike.
+
+    Raises:
+        CannotDecide: when one was not.
+    """
+    for tenant, rows in prints.differing.items():
+        if tenant not in found and (one_spelling or rows.source != rows.target):
+            raise CannotDecide(
+                f"{name}: the sides of tenant {bounded(tenant)} differ, and none of its keys was found that does; cast "
+                "tenant and key in the mapping to a plain type, as in (…)::text")
 
 
 def refuse_null_keys(name: str, prints: Fingerprints) -> None:

@@ -6,7 +6,8 @@ less that of its target rows. Let a key have n copies on the source, n(v) of the
 and m(v) on the target. It adds Σ (n(v) − m(v))·d(v) to the balance, and the pairs of different values that the join
 finds add Σ (n(v)·m − m(v)·n)·d(v). With random digests the two are equal only if n(v)·(m − 1) = m(v)·(n − 1) for every
 v: when n = m = 1, or when the multisets are equal and any drift is seen in two pairs or more. A tenant whose balance is
-not made up, or of which a key is in several pairs, is left to :mod:`orgrecon_pipeline.source.drilldown`.
+not made up, or of which a key is in several pairs, is left to :mod:`orgrecon_pipeline.source.drilldown`. So are all of
+them when the join takes long: n copies on both sides are n² pairs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from orgrecon_pipeline.source.session import EVERY_ROW, Session
 from orgrecon_pipeline.source.statements import EntityStatements
 
 _KINDS_SEEN = ("missing", "unexpected", "mismatched")
+# How long a join may take: so many seconds, and one more for so many rows of both sides. Where keys are unique it joins
+# ten times as many a second at least.
+_PATIENCE = 10.0
+_ROWS_A_SECOND = 100_000
 
 
 def join_sides(
@@ -37,20 +42,22 @@ def join_sides(
     """
     everyone = len(tenants) == len(prints.tenants)
     statement = statements.drift_joined(everyone=everyone)
+    patience = _PATIENCE + sum(map(prints.rows_in, tenants)) / _ROWS_A_SECOND
     with session.planned(EVERY_ROW if everyone else {}):
-        rows = session.query(statement, statements.name, {} if everyone else {"tenants": list(tenants)})
-    found, balances, repeated = {}, {}, set()
-    for row in rows:
-        tenant = row["tenant"]
-        balances[tenant] = int(row["balance"])
-        if row["in_several_pairs"]:
-            repeated.add(tenant)
-        found[tenant] = Drifting.first_seen(
-            {**{kind: row[kind] for kind in _KINDS_SEEN}, "duplicate": 0},
-            row["keys"], row["source_states"], row["target_states"],
-        )
-    unproven = [
-        tenant for tenant in tenants
-        if tenant in repeated or balances.get(tenant, 0) != prints.balance(tenant)
-    ]
-    return {tenant: drifting for tenant, drifting in found.items() if tenant not in set(unproven)}, unproven
+        parameters = {} if everyone else {"tenants": list(tenants)}
+        rows = session.query_within(patience, statement, statements.name, parameters)
+    if rows is None:
+        return {}, list(tenants)
+    # Others come along where a collation calls their names equal.
+    by_tenant = {row["tenant"]: row for row in rows}
+    found, unproven = {}, []
+    for tenant in tenants:
+        row = by_tenant.get(tenant)
+        if (row["in_several_pairs"] if row else 0) or (int(row["balance"]) if row else 0) != prints.balance(tenant):
+            unproven.append(tenant)
+        elif row:
+            found[tenant] = Drifting.first_seen(
+                {**{kind: row[kind] for kind in _KINDS_SEEN}, "duplicate": 0},
+                row["keys"], row["source_states"], row["target_states"],
+            )
+    return found, unproven

@@ -17,7 +17,7 @@ from orgrecon_pipeline.source.crew import Crew, Task
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
 from orgrecon_pipeline.source.drilldown import drill_down, read_samples
-from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys, refuse_unfound
 from orgrecon_pipeline.source.joined import join_sides
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.preflight import SIDES, examine, only_examined, read_declared, refuse_elsewhere, unchanged
@@ -91,7 +91,10 @@ class OneDatabase:
             read = partial(_by_key, statements=statements, prints=prints[name], exact=exact)
             batches = _batches(((tenant, prints[name].rows_in(tenant)) for tenant in sorted(tenants)), BATCH_ROWS)
             shares += [(name, partial(read, tenants=batch)) for batch in batches]
-        return self._by_entity(shares)
+        found = self._by_entity(shares)
+        for name, statements in self._statements.items():
+            refuse_unfound(name, prints[name], found[name], one_spelling=statements.one_spelling)
+        return found
 
     def read_again(self, watched: Drift) -> Drift:
         shares: list[tuple[str, Task[dict[str, Drifting]]]] = []

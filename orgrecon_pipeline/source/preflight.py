@@ -144,7 +144,7 @@ def column_types(session: Session, mapping: Mapping, sides: tuple[str, ...]) -> 
     """
     described = {name: _describe_entity(session, name, entity, sides) for name, entity in mapping.entities.items()}
     if mapping.tenants and "source" in sides:
-        session.describe(tenants_statement(mapping.tenants, limit=0), "tenants")
+        _declared_type(session, mapping.tenants)
     known = _types(session, {oid for entity in described.values() for cell in entity.values() for _, oid in cell})
     return {name: _agreed(name, cells, known) for name, cells in described.items()}
 
@@ -180,16 +180,6 @@ def sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]
     return session.query(load_sql("table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
 
 
-def tenants_statement(tenants: Tenants, limit: int | None = None) -> sql.Composed:
-    """The declared universe: column ``tenant`` as text, distinct."""
-    return sql.SQL('SELECT DISTINCT (({})::text) COLLATE pg_catalog."C" AS tenant FROM {} {} {}').format(
-        fragment(tenants.tenant),
-        fragment(tenants.from_),
-        where_clause(tenants.where),
-        sql.SQL("LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
-    )
-
-
 def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
     """The declared universe; None without one.
 
@@ -198,9 +188,9 @@ def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
     """
     if tenants is None:
         return None
+    kind = _declared_type(session, tenants)
     statement = load_sql("declared.sql").format(
-        tenants=tenants_statement(tenants),
-        in_order=sql.SQL("tenant" if session.sorts_by_code_point else "name"))
+        tenants=_declared(tenants, kind.as_tenant.as_text(fragment(tenants.tenant))))
     names = bytearray()
     with session.planned({}, MANY_TENANTS_ROOM):
         for has_null, piece in session.stream(statement, "tenants"):
@@ -208,6 +198,17 @@ def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
                 raise CannotDecide("tenants: the declared universe holds a NULL tenant: exclude it in the mapping")
             names += piece or b""
     return Names(bytes(names))
+
+
+def _declared_type(session: Session, tenants: Tenants) -> ColumnType:
+    statement = sql.SQL("{} LIMIT 0").format(_declared(tenants, fragment(tenants.tenant)))
+    [(_, oid)] = session.describe(statement, "tenants")
+    return _naming("tenants.tenant", _types(session, {oid})[oid])
+
+
+def _declared(tenants: Tenants, tenant: sql.Composable) -> sql.Composed:
+    return sql.SQL("SELECT DISTINCT ({}) AS tenant FROM {} {}").format(
+        tenant, fragment(tenants.from_), where_clause(tenants.where))
 
 
 # By column: where it is mapped, and the OID of its type there.
@@ -242,7 +243,7 @@ def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
     names = {row["oid"]: "text" if _CITEXT.fullmatch(row["name"]) else str(row["name"]) for row in rows}
     return {
         row["oid"]: ColumnType(
-            _SAME.get(names[row["oid"]], names[row["oid"]]), row["collatable"], row["native_equality"]
+            _SAME.get(names[row["oid"]], names[row["oid"]]), row["collatable"], row["native_equality"], row["composed"]
         )
         for row in rows
     }
@@ -255,7 +256,21 @@ def _agreed(entity: str, cells: _Cells, known: dict[int, ColumnType]) -> dict[st
         agreed[column] = known[first_oid]
         for side, oid in others:
             _same_type(entity, column, (first_side, known[first_oid]), (side, known[oid]))
+    _naming(f"{entity}.{TENANT_COLUMN}", agreed[TENANT_COLUMN])
     return agreed
+
+
+def _naming(column: str, kind: ColumnType) -> ColumnType:
+    """A type that can name tenants.
+
+    Raises:
+        CannotDecide: when equal values of it can be written in several ways.
+    """
+    if kind.composed:
+        raise CannotDecide(
+            f"{column} is {kind.name}: of that equal values can be written in several ways, and so do not name a "
+            "tenant; cast it in the mapping, as in (…)::text")
+    return kind
 
 
 def _same_type(entity: str, column: str, *cells: tuple[str, ColumnType]) -> None:

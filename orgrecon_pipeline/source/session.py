@@ -58,11 +58,12 @@ _SETTINGS = {
     "transform_null_equals": "off",
     "array_nulls": "on",
     "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "lc_monetary": "C",
     "jit": "off",
 }
-# Of the encodings that sort like UTF8, those that lack some of its characters.
+# Of encodings that lack some characters, what they are called here.
 _CODECS = {"LATIN1": "latin-1"}
-_BY_CODE_POINT = {"UTF8", "SQL_ASCII", *_CODECS}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
 
@@ -249,6 +250,32 @@ class Session:
             self._deadline.remaining()  # a cancelled statement whose time was up says so
             raise cannot_read(error, doing) from None
 
+    def query_within(
+        self, seconds: float, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[DictRow] | None:
+        """All rows of a statement; None when it was given up after so long, and the transaction goes on.
+
+        Raises:
+            CannotDecide: when it fails, or the deadline has passed.
+        """
+        if seconds >= min(self._deadline.remaining(), self._settings.statement_timeout_seconds):
+            return self.query(statement, doing, parameters)
+        attempt = sql.Identifier("attempt")
+        self.execute(sql.SQL("SAVEPOINT {}").format(attempt), doing)
+        self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
+        started = time.monotonic()
+        try:
+            with self._connection.cursor(binary=True) as cursor:
+                rows = cursor.execute(statement, parameters or {}).fetchall()
+        except psycopg.Error as error:
+            self._deadline.remaining()
+            if not isinstance(error, psycopg.errors.QueryCanceled) or time.monotonic() - started < seconds:
+                raise cannot_read(error, doing) from None
+            rows = None
+        # Takes statement_timeout back too. And released: inside of a savepoint no snapshot can be exported.
+        self.execute(sql.SQL("ROLLBACK TO SAVEPOINT {0}; RELEASE SAVEPOINT {0}").format(attempt), doing)
+        return rows
+
     def stream(
         self, statement: Statement, doing: str, parameters: Mapping[str, Any] | None = None, *, held: int = 1
     ) -> Generator[TupleRow, None, None]:
@@ -293,19 +320,10 @@ class Session:
             raise cannot_read(error, doing) from None
         return [(column.name, column.type_code) for column in described or ()]
 
-    @property
-    def sorts_by_code_point(self) -> bool:
-        """Whether text sorts byte by byte as it does in UTF-8."""
-        return self._encoding in _BY_CODE_POINT
-
     def expressible(self, texts: Iterable[str]) -> list[str]:
         """Those that the database's encoding has characters for: the server refuses a statement with any other."""
-        codec = _CODECS.get(self._encoding)
+        codec = _CODECS.get(self._connection.info.parameter_status("server_encoding") or "")
         return [text for text in texts if not codec or text == text.encode(codec, "ignore").decode(codec)]
-
-    @property
-    def _encoding(self) -> str:
-        return self._connection.info.parameter_status("server_encoding") or ""
 
     def identify(self) -> Identity:
         """Fix the snapshot, and say whose it is."""

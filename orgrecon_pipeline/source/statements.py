@@ -77,16 +77,13 @@ class EntityStatements:
         """Tenant, key and compared columns."""
         return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
 
-    def side_packed(
-        self, side: str, largest: sql.Identifier | None, sums: Sums, *, by_code_point: bool
-    ) -> sql.Composed:
+    def side_packed(self, side: str, largest: sql.Identifier | None, sums: Sums) -> sql.Composed:
         """The statement of ``side_packed.sql``.
 
         Args:
             side: source or target.
             largest: the largest table of the database that may be read, see ``side_sums.sql``.
             sums: how digests are added up.
-            by_code_point: whether text sorts byte by byte in the order of code points in the database's encoding.
         """
         return load_sql("side_packed.sql").format(
             side=self._side_sums(side, largest, sums),
@@ -94,8 +91,12 @@ class EntityStatements:
             low=sql.SQL(sums.low),
             all_values=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
             tenant_text=self._tenant_text(),
-            in_order=self._tenant_text() if by_code_point else sql.SQL("name"),
         )
+
+    @property
+    def one_spelling(self) -> bool:
+        """Whether equal rows always have one digest."""
+        return all(self.types[name].one_spelling for name in self.columns)
 
     @property
     def joinable(self) -> bool:
@@ -105,8 +106,8 @@ class EntityStatements:
 
     def drift_joined(self, *, everyone: bool) -> sql.Composed:
         """The statement of ``drift_joined.sql``, for all tenants or for those of parameter ``tenants``."""
-        keys = [(sql.Identifier(name),) for name in self.entity.key]
-        compare = [(sql.Identifier(name),) for name in self.entity.compare]
+        keys = [(key,) for key in self._keys]
+        compare = [(value,) for value in self._values]
         return load_sql("drift_joined.sql").format(
             source=self.side(self.entity.source, of_tenants=not everyone),
             target=self.side(self.entity.target, of_tenants=not everyone),
@@ -124,13 +125,13 @@ class EntityStatements:
 
         Unless it is the first read, only the keys of parameter ``seen_keys`` count.
         """
-        keys = [sql.Identifier(name) for name in self.entity.key]
+        keys = self._keys
         body = load_sql("drift.sql").format(
             source=self.side(self.entity.source, of_tenants=True),
             target=self.side(self.entity.target, of_tenants=True),
             only_seen=sql.SQL("") if first_read else self._only_seen(),
             keys=COMMA.join(keys),
-            comma_values=_each(", {}", ((sql.Identifier(name),) for name in self.entity.compare)),
+            comma_values=_each(", {}", ((value,) for value in self._values)),
             state_digest=sql.SQL("{}::numeric").format(self._row_digest()),
             tenant_text=self._tenant_text(),
             key_digest=self._key_digest(),
@@ -148,8 +149,8 @@ class EntityStatements:
             target=self.side(self.entity.target, of_tenants=True),
             key_digest=self._key_digest(),
             columns=sql.SQL("UNION ALL\n").join(
-                one.format(column=sql.Identifier(name), column_name=sql.Literal(name))
-                for name in self.entity.compare),
+                one.format(column=value, column_name=sql.Literal(name))
+                for name, value in zip(self.entity.compare, self._values, strict=True)),
         )
 
     def side_fingerprint(self, side: str, largest: sql.Identifier | None) -> sql.Composed:
@@ -190,7 +191,7 @@ class EntityStatements:
         return load_sql("side_texts.sql").format(
             side=self.side(getattr(self.entity, side), of_tenants=True),
             key_digest=self._key_digest(),
-            key_texts=COMMA.join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in self.entity.key),
+            key_texts=COMMA.join(sql.SQL("{}::text").format(key) for key in self._keys),
             value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
         )
 
@@ -203,25 +204,42 @@ class EntityStatements:
         return sql.SQL("\nUNION ALL\n").join(self._relation(relation, of_tenants) for relation in relations)
 
     @property
+    def _keys(self) -> list[sql.Identifier]:
+        return [self._names[name] for name in self.entity.key]
+
+    @property
+    def _values(self) -> list[sql.Identifier]:
+        return [self._names[name] for name in self.entity.compare]
+
+    @property
+    def _names(self) -> dict[str, sql.Identifier]:
+        """What a mapped column is called in a statement: a user's name for it could be one of the statement's own."""
+        mapped = {**_numbered("key", self.entity.key), **_numbered("value", self.entity.compare)}
+        return {TENANT_COLUMN: sql.Identifier(TENANT_COLUMN), **mapped}
+
+    @property
     def _value_counts(self) -> list[sql.Identifier]:
         """By compared column: the name under which it is counted in how many rows it is not NULL."""
-        return [sql.Identifier(f"v{place}") for place in range(len(self.entity.compare))]
+        return [sql.Identifier(f"with_value_{place}") for place in range(len(self.entity.compare))]
 
     def _side_sums(self, side: str, largest: sql.Identifier | None, sums: Sums) -> sql.Composed:
         """The statement of ``side_sums.sql``."""
-        compare = [sql.Identifier(name) for name in self.entity.compare]
+        counted = list(zip(self._values, self._value_counts, strict=True))
         return load_sql("side_sums.sql").format(
             side=self.side(getattr(self.entity, side)),
             digest=self._row_digest(),
             prints=sql.SQL(sums.prints),
-            compared=_each(", {}", ((name,) for name in compare)),
-            count_values=_each(", count({}) AS {}", zip(compare, self._value_counts, strict=True)),
-            nothing=COMMA.join(self._null(name) for name in (TENANT_COLUMN, *self.entity.compare)),
+            # In this form a composite value that has a NULL in it is one.
+            with_value=_each(", {} IS DISTINCT FROM NULL AS {}", counted),
+            without_value=_each(", false", ((),) * len(counted)),
+            count_values=_each(", count(*) FILTER (WHERE {1}) AS {1}", counted),
+            no_tenant=self._no_tenant(),
             largest=largest or NO_TABLE,
         )
 
-    def _null(self, name: str) -> sql.Composed:
-        kind = self.types[name]
+    def _no_tenant(self) -> sql.Composed:
+        # Only types of the server's own are named: the role may not use the schema of another one.
+        kind = self.types[TENANT_COLUMN]
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
@@ -241,10 +259,11 @@ class EntityStatements:
         kind = self.types[name]
         cast_to = sql.SQL("::text" if kind.name == "text" else "")
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
-        return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, sql.Identifier(name))
+        return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
 
     def _is_wanted(self, tenant: str) -> sql.Composed:
-        # On the bare expression, in its own type and collation, so that an index on it is used.
+        # On the bare expression, in its own type and collation, so that an index on it is used. What such a collation
+        # calls equal comes along.
         kind = self.types[TENANT_COLUMN]
         if kind.native_equality:
             wanted = sql.SQL("({}) = ANY (%(tenants)s::{})")
@@ -270,7 +289,12 @@ class EntityStatements:
         return sql.SQL("({} & %(mask)s)::integer").format(self._key_digest())
 
     def _typed(self, names: Iterable[str], side: str = "") -> list[Column]:
-        return [(sql.Identifier(*filter(None, (side, name))), self.types[name]) for name in names]
+        qualifier = sql.SQL(f"{side}.") if side else sql.SQL("")
+        return [(sql.Composed([qualifier, self._names[name]]), self.types[name]) for name in names]
+
+
+def _numbered(kind: str, names: Iterable[str]) -> dict[str, sql.Identifier]:
+    return {name: sql.Identifier(f"{kind}_{place}") for place, name in enumerate(names)}
 
 
 def _each(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:
@@ -281,4 +305,8 @@ def statements_of(
     mapping: Mapping, types: dict[str, dict[str, ColumnType]], digest: Digest
 ) -> dict[str, EntityStatements]:
     """The statements of each entity, whose columns have those types."""
-    return {name: EntityStatements(name, entity, types[name], digest) for name, entity in mapping.entities.items()}
+    return {
+        name: EntityStatements(
+            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, digest)
+        for name, entity in mapping.entities.items()
+    }

@@ -21,7 +21,7 @@ from orgrecon_pipeline.source.buckets import Buckets, accounts_for, buckets_for
 from orgrecon_pipeline.source.comparison import Snapshot
 from orgrecon_pipeline.source.digest import Digest
 from orgrecon_pipeline.source.drifting import Drift, Drifting
-from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys
+from orgrecon_pipeline.source.fingerprint import Fingerprints, refuse_null_keys, refuse_unfound
 from orgrecon_pipeline.source.lockable import refuse_unlockable
 from orgrecon_pipeline.source.packed import packed, together
 from orgrecon_pipeline.source.preflight import (
@@ -111,10 +111,13 @@ class TwoDatabases:
         return found
 
     def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        return {
+        found = {
             name: self._read(name, prints[name].tenants) if exact else self._read_differing(name, prints[name])
             for name in self._statements
         }
+        for name, statements in self._statements.items():
+            refuse_unfound(name, prints[name], found[name], one_spelling=statements.one_spelling)
+        return found
 
     def read_again(self, watched: Drift) -> Drift:
         return {name: self._read(name, tenants, seen=tenants) for name, tenants in watched.items()}

@@ -166,7 +166,6 @@ def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Any, Row]]:
     for row in rows:
         place = row[:width]
         if last is not None and not last < place:
-            raise CannotDecide(
-                "a database does not sort its tenants as the other one does: its encoding is neither UTF8 nor LATIN1")
+            raise CannotDecide("a database sent its rows in another order than it was asked for: do not trust it")
         last = place
         yield place, row

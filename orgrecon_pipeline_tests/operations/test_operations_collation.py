@@ -11,6 +11,8 @@ from operations_site import Site, site_of
 from real_server import real_server
 
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.mapping import Entity
+from orgrecon_pipeline.source import one_database
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
 ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
@@ -117,3 +119,23 @@ def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
     assert (after.verdict, units.missing, units.unexpected, units.mismatched) == (Verdict.FAIL, 1, 1, 0), after.reason
     assert after.tenants_scanned == (before.tenants_scanned or 0) + 1
     assert after.tenants_with_drift == 2
+
+
+def test_tenants_that_the_collation_calls_equal_in_batches_of_their_own(
+    loose: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch finds the rows of the other one's tenant too, and must not tell of it."""
+    columns = {"tenant_id": "t", "k": "k", "v": "v"}
+    loose.mapping = loose.mapping.model_copy(update={"tenants": None, "entities": {"things": Entity.model_validate({
+        "key": ["k"], "compare": ["v"], "source": {"from": "public.old", "columns": columns},
+        "target": {"from": "public.new", "columns": columns}})}})
+    rows = {"old": ["A1x", "A1y", "A2x", "A2x", "a1x", "z1x"], "new": ["A1x", "A1y", "A2x", "a1x", "a5x", "z1x"]}
+    for table, values in rows.items():
+        loose.run(f"CREATE TABLE public.{table} (t text COLLATE public.loose, k text, v text)",
+                  *(f"INSERT INTO public.{table} VALUES ('{t}', '{k}', '{v}')" for t, k, v in values))
+    loose.run("GRANT SELECT ON public.old, public.new TO PUBLIC")
+    for batch in (one_database.BATCH_ROWS, 1):
+        monkeypatch.setattr(one_database, "BATCH_ROWS", batch)
+        things = loose.observe().entities["things"]
+        assert (things.unexpected, things.duplicate, things.missing, things.mismatched) == (1, 1, 0, 0), batch
+        assert things.transient == 0

@@ -3,4 +3,4 @@ SELECT {tenant_text} AS tenant, n, null_keys, coalesce(print, 0)::text AS print,
 FROM (
     {side}
 ) AS side
-ORDER BY tenant
+ORDER BY pg_catalog.convert_to({tenant_text}, 'UTF8')

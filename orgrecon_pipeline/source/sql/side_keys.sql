@@ -9,4 +9,4 @@ FROM (
     GROUP BY 1, 2, 3
 ) AS variants
 GROUP BY tenant, key_digest
-ORDER BY tenant, key_digest
+ORDER BY pg_catalog.convert_to(tenant, 'UTF8'), key_digest

@@ -11,11 +11,11 @@ FROM (
            string_agg(int8send(coalesce({high}, 0)), '') FILTER (WHERE name IS NOT NULL) AS highs,
            string_agg(int8send(coalesce({low}, 0)), '') FILTER (WHERE name IS NOT NULL) AS lows
     FROM (
-        SELECT *, textsend({tenant_text}) AS name
+        SELECT *, pg_catalog.convert_to({tenant_text}, 'UTF8') AS name
         FROM (
             {side}
         ) AS side
-        ORDER BY {in_order}
+        ORDER BY name
     ) AS named
 ) AS packed
 CROSS JOIN LATERAL (VALUES ('names', names), ('rows', rows), ('highs', highs), ('lows', lows)) AS parts (part, whole)

@@ -4,8 +4,8 @@
 -- sorts. And below a UNION ALL the digest is made once a row, and not once for every aggregate.
 SELECT tenant_id, count(*) AS n, count(*) - count(digest) AS null_keys, {prints} {count_values}
 FROM (
-    SELECT tenant_id {compared}, {digest} AS digest FROM ({side}) AS r
+    SELECT tenant_id, {digest} AS digest {with_value} FROM ({side}) AS r
     UNION ALL
-    SELECT {nothing}, NULL::bigint FROM {largest} WHERE pg_catalog.now() IS NULL
+    SELECT {no_tenant}, NULL::bigint {without_value} FROM {largest} WHERE pg_catalog.now() IS NULL
 ) AS digested
 GROUP BY tenant_id

@@ -1,4 +1,5 @@
 SELECT t.oid::bigint AS oid, pg_catalog.format_type(t.oid, NULL) AS name, t.typcollation <> 0 AS collatable,
-       t.oid < 16384 OR t.typtype = 'e' AS native_equality, t.typtype::text AS typtype
+       t.oid < 16384 OR t.typtype = 'e' AS native_equality,
+       t.typcategory IN ('A', 'C', 'R') OR t.oid = 'jsonb'::regtype AS composed
 FROM pg_catalog.pg_type AS t
 WHERE t.oid = ANY (%(oids)s::oid[])
