@@ -73,7 +73,7 @@ class OneDatabase:
         return read_declared(self._session, self._mapping.tenants)
 
     def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        read = partial(_read_side, sums=sums_for(tenants), largest=self._examined.largest, rows=self.rows)
+        read = partial(_add_side, sums=sums_for(tenants), largest=self._examined.largest, rows=self.rows)
         prints: dict[str, Fingerprints] = {}
         tasks = []
         for name, statements in self._statements.items():
@@ -135,7 +135,7 @@ class _BothSides:
         self._compared(side_by_side(self.statements.entity.compare, source, target))
 
 
-def _read_side(
+def _add_side(
     session: Session, both: _BothSides, side: str, sums: Sums, largest: sql.Identifier | None, rows: RowCount
 ) -> None:
     found = read_side(session, both.statements, side, sums, largest)

@@ -75,7 +75,7 @@ def read_side(
         statement = statements.side_packed(side, largest, sums)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):
-            rows_in_all, null_keys, values, part, piece = row
+            rows_in_all, null_keys, values, part, piece = row  # the first three are the same in every row
             parts[part] += piece or b""
     return SideFingerprints(
         sums=sums, tenants=Names(bytes(parts.pop("names"))), rows=Bigints(parts["rows"]),
