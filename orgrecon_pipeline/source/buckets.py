@@ -22,10 +22,11 @@ def buckets_for(prints: Fingerprints) -> int:
     """Into how many buckets the keys of the differing tenants are best put, a power of two; 0 when they are best read
     as they are.
 
-    A bucket is read key by key as soon as one of its keys drifts, and each tenant has one at least. Of n rows in b
-    buckets, d drifting keys leave about d·n/b to be read: that and b are least together where b is √(d·n).
+    A bucket is read key by key as soon as one of its keys drifts, and each tenant has one at least, or as many as one
+    side has rows more. Of n rows in b buckets, d drifting keys leave about d·n/b to be read: that and b are least
+    together where b is √(d·n).
     """
-    drifting = len(prints.differing)
+    drifting = sum(max(1, abs(both.source - both.target)) for both in prints.differing.values())
     rows = sum(max(both.source, both.target) for both in prints.differing.values())
     count = 1 << (min(_MOST, isqrt(drifting * rows)).bit_length() - 1) if rows else 0
     return count if rows >= _FEW_ROWS and count >= _SPARSE * drifting else 0

@@ -55,7 +55,15 @@ def test_how_many_buckets(tenants: int, rows: int, buckets: int) -> None:
 
 
 def test_rows_count_on_whichever_side_they_are() -> None:
-    assert buckets_for(prints({"t": SideRows(0, 100_000)})) == buckets_for(prints({"t": SideRows(100_000, 0)})) > 0
+    many = {f"t{number}": SideRows(5, 4) for number in range(20)}
+    assert buckets_for(prints({**many, "t": SideRows(99_999, 100_000)})) == buckets_for(
+        prints({**many, "t": SideRows(100_000, 99_999)})) > 0
+
+
+def test_rows_that_a_whole_side_lacks_are_read_at_once() -> None:
+    """Each of them drifts: there is no bucket to leave out."""
+    assert buckets_for(prints({"t": SideRows(1_000_000, 0)})) == 0
+    assert buckets_for(prints({"t": SideRows(0, 1_000_000)})) == 0
 
 
 @pytest.mark.parametrize("count", [1, 4, 64])
