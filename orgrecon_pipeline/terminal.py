@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.panel import Panel
 from rich.status import Status
@@ -31,6 +32,8 @@ _COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING":
             "CLOSED": "yellow"}
 _SHOWN_TENANTS = 10
 _PIPE_WIDTH = 400
+_IN_TWO_LINES = {"source rows": "source\nrows", "target rows": "target\nrows", "unexpected": "unex-\npected",
+                 "mismatched": "mis-\nmatched", "duplicate": "dupli-\ncate", "transient": "tran-\nsient"}
 
 
 def out() -> Console:
@@ -90,9 +93,9 @@ def show_report(record: Record, path: Path) -> None:
     console = out()
     title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
     _box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
-    console.print(_entities(console, record))
+    _entities(console, record)
     if record.tenants_with_drift:
-        console.print(_worst(console, record))
+        _worst(console, record)
     _window(console, [
         (str(row.day), row.verdict.value, *(getattr(row, kind) for kind in KINDS),
          row.provenance.value if row.provenance else "–", row.eligible)
@@ -136,29 +139,28 @@ def show_findings(diagnosis: Diagnosis) -> None:
 
 
 def _window(console: Console, rows: Iterable[tuple[Any, ...]]) -> None:
-    table = _table(console, "day", "status", *KINDS, "provenance", "counts", title="Rolling window")
-    for day, verdict, *counts, provenance, eligible in rows:
-        table.add_row(day, Text(verdict, style=_COLOURS[verdict]), *("–" if n is None else str(n) for n in counts),
-                      provenance, "yes" if eligible else "no")
-    console.print(table)
+    _table(console, "Rolling window", ("day", "status", *KINDS, "provenance", "counts"), [
+        (day, Text(verdict, style=_COLOURS[verdict]), *("–" if n is None else str(n) for n in counts), provenance,
+         "yes" if eligible else "no")
+        for day, verdict, *counts, provenance, eligible in rows
+    ])
 
 
-def _entities(console: Console, record: Record) -> Table:
+def _entities(console: Console, record: Record) -> None:
     title = f"{_figure(record.tenants_scanned)} tenants scanned, {_figure(record.tenants_with_drift)} with drift"
-    table = _table(console, "entity", "source rows", "target rows", *KINDS, "transient", title=title)
-    for name, totals in record.entities.items():
-        figures = (totals.source_rows, totals.target_rows, *(getattr(totals, kind) for kind in KINDS), totals.transient)
-        table.add_row(name, *map(_figure, figures))
-    return table
+    _table(console, title, ("entity", "source rows", "target rows", *KINDS, "transient"), [
+        (name, *map(_figure, (totals.source_rows, totals.target_rows, *(getattr(totals, kind) for kind in KINDS),
+                              totals.transient)))
+        for name, totals in record.entities.items()
+    ])
 
 
-def _worst(console: Console, record: Record) -> Table:
-    table = _table(console, "tenant", "entity", *KINDS, title="Tenants with most drift")
+def _worst(console: Console, record: Record) -> None:
     shown = list(dict.fromkeys(row.tenant for row in record.tenants if row.drift))[:_SHOWN_TENANTS]
-    for row in record.tenants:
-        if row.drift and row.tenant in shown:
-            table.add_row(Text(_printable(row.tenant)), row.entity, *(str(getattr(row, kind)) for kind in KINDS))
-    return table
+    _table(console, "Tenants with most drift", ("tenant", "entity", *KINDS), [
+        (Text(_printable(row.tenant)), row.entity, *(str(getattr(row, kind)) for kind in KINDS))
+        for row in record.tenants if row.drift and row.tenant in shown
+    ])
 
 
 def _banner(console: Console, state: GateState, streak: int, window: int, reason: str, earliest: date) -> None:
@@ -176,8 +178,22 @@ def _box(console: Console, text: Text, colour: str, title: str = "") -> None:
     console.print(text)
 
 
-def _table(console: Console, *columns: str, title: str) -> Table:
-    return Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD if console.is_terminal else None)
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """Print a table. Nothing in it is cut: where the terminal is too narrow, headers and space make room for the names
+    in the first column."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD if console.is_terminal else None)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    if console.measure(table, options=console.options.update(width=_PIPE_WIDTH)).maximum > console.width:
+        table.padding = (0, 0)
+        table.show_edge = False
+        for column in table.columns:
+            column.header = _IN_TWO_LINES.get(str(column.header), column.header)
+        longest = max(cell_len(str(name)) for name in (columns[0], *(row[0] for row in rows)))
+        table.columns[0].width = min(longest, console.width // 2)
+    console.print(table)
 
 
 def _figure(value: int | None) -> str:
