@@ -239,6 +239,7 @@ def render(
 ) -> None:
     """Write the reports of one day, or of D to D2, again from the ledger. MISSING days stay missing."""
     from orgrecon_pipeline.operations.publish import publish
+    from orgrecon_pipeline.report.write import check_writable
 
     begin = parse_day(first)
     end = parse_day(last) if last else begin
@@ -249,6 +250,7 @@ def render(
     wanted = [day for day in days_between(begin, end) if day in known]
     if not wanted:
         raise UsageError(f"the ledger holds no evidence from {begin} to {end}: there is nothing to render.")
+    check_writable(work.output_dir)
     paths = [str(publish(work, day).path) for day in wanted]
     if format is Format.JSON:
         terminal.print_json({"written": paths})

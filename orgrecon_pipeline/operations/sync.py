@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.record import ObservedRow, Record
 from orgrecon_pipeline.report.agreement import disagreements
 from orgrecon_pipeline.report.files import file_name, shown
 from orgrecon_pipeline.report.trail import Trail, read_trail
-from orgrecon_pipeline.report.write import write_report
+from orgrecon_pipeline.report.write import check_writable, write_report
 
 
 class Action(str, Enum):
@@ -87,7 +87,8 @@ def sync_trail(source: Path, target: Path, today: date) -> Synced:
     Raises:
         UsageError: when ``source`` holds no report, or is ``target``.
         UnsoundTrail: when a directory cannot be listed.
-        ConfigurationError, EvidenceNotKept: when a report cannot be written; what was written before it stays.
+        ConfigurationError: when there is something to write, and ``target`` cannot be written to.
+        EvidenceNotKept: when a report cannot be written; what was written before it stays.
     """
     theirs = _read(source, target)
     ours = read_trail(target)
@@ -107,6 +108,8 @@ def sync_trail(source: Path, target: Path, today: date) -> Synced:
         elif decision.action is Action.NOTHING:
             done.unchanged.append(day)
         else:
+            if not done.copied:
+                check_writable(target)
             write_report(target, record)
             done.copied[day] = record
     records = {**ours.records, **done.copied}

@@ -53,7 +53,7 @@ def write_report(directory: Path, record: Record) -> Path:
 
 
 def check_writable(directory: Path) -> None:
-    """Prove before a scan that its report can be written; creates the directory.
+    """Prove before the work that its reports can be written; creates the directory.
 
     Raises:
         ConfigurationError: when the directory cannot be written to.
@@ -83,14 +83,14 @@ def _told(directory: Path, path: Path, *, early: bool = False) -> Iterator[None]
             ) from None
         if number in _NO_SPACE:
             raise EvidenceNotKept(
-                f"{shown(path)} was not written ({why}): make room, then run the day again."
+                f"{shown(path)} was not written ({why}): make room, then try again."
             ) from None
         if early:
             raise ConfigurationError(
                 f"{shown(directory)} cannot be written to ({why}): permit it, or name another directory."
             ) from None
         raise EvidenceNotKept(
-            f"{shown(path)} was not written ({why}): permit writing to the directory, then run the day again."
+            f"{shown(path)} was not written ({why}): permit writing to the directory, then try again."
         ) from None
 
 
@@ -125,9 +125,9 @@ def _holds(place: int, path: Path, content: bytes) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISLNK(found.st_mode):
-        raise EvidenceNotKept(f"{shown(path)} is a symbolic link: remove it, then run the day again.")
+        raise EvidenceNotKept(f"{shown(path)} is a symbolic link: remove it, then try again.")
     if not stat.S_ISREG(found.st_mode):
-        raise EvidenceNotKept(f"{shown(path)} is not a regular file: move it away, then run the day again.")
+        raise EvidenceNotKept(f"{shown(path)} is not a regular file: move it away, then try again.")
     if found.st_size != len(content):
         return False
     try:

@@ -1,0 +1,54 @@
+"""What a command says is wrong is what is wrong, and what it says to do helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from orgrecon_pipeline.cli import main
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.ledger.opening import open_ledger
+
+DAY = date(2026, 3, 2)
+Told = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
+    """``told(*arguments)`` runs a command that fails, in a directory of its own: its exit code, and its one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said
+
+    return run
+
+
+def keep_a_day(place: Path) -> None:
+    """A ledger that holds one clean day."""
+    open_ledger(f"sqlite:///{place / '.orgrecon' / 'ledger.db'}").append(Observation(
+        id="a", day=DAY, provenance=Provenance.LIVE, verdict=Verdict.PASS, reason="Zero drift.",
+        observed_at=datetime(2026, 3, 2, 8, tzinfo=timezone.utc), mapping_digest="d", orgrecon_version="0",
+        tenants_scanned=4, tenants_with_drift=0, compared={},
+        entities={"org_units": EntityTotals.zero(), "org_unit_memberships": EntityTotals.zero()},
+    ), (), (), ())
+
+
+def test_a_directory_that_cannot_be_written_is_a_configuration_error_everywhere(told: Told, tmp_path: Path) -> None:
+    keep_a_day(tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        main(["render", str(DAY), "--output-dir", "trail"])
+    for command in (["render", str(DAY), "--output-dir", "/proc/orgrecon"], ["sync", "trail", "/proc/orgrecon"],
+                    ["report", "--baseline", "--output-dir", "/proc/orgrecon"]):
+        code, said = told(*command)
+        assert code == 2, said
+        assert "/proc/orgrecon cannot be written to" in said
+        assert "permit it, or name another directory" in said
