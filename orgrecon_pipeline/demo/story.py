@@ -58,14 +58,18 @@ def set_stage(directory: Path | None, *, with_ui: bool) -> Stage:
     """Clear the place of an earlier demo and lay out a new one.
 
     Raises:
-        ConfigurationError: when the directory holds anything but an earlier demo.
+        ConfigurationError: when the directory holds anything but an earlier demo, or cannot be one.
     """
     place = (directory or DEFAULT_DIRECTORY).absolute()
-    if place.exists() and any(place.iterdir()) and not (place / _MARKER).exists():
-        raise ConfigurationError(f"{place} is not empty and no earlier demo: name an empty --directory.")
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    (place / _MARKER).touch()
+    try:
+        if place.exists() and any(place.iterdir()) and not (place / _MARKER).exists():
+            raise ConfigurationError(f"{place} is not empty and no earlier demo: name an empty --directory.")
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        (place / _MARKER).touch()
+    except (OSError, ValueError) as failure:
+        why = failure.strerror if isinstance(failure, OSError) else "not a path"
+        raise ConfigurationError(f"{place} cannot hold the demo ({why}): name another --directory.") from None
     default = (files("orgrecon_pipeline.config") / "default_mapping.yaml").read_text(encoding="utf-8")
     lines = [_SCAN if line.startswith("scan:") else line for line in default.splitlines(keepends=True)]
     (place / "orgrecon.yaml").write_text("".join(lines), encoding="utf-8")

@@ -52,3 +52,16 @@ def test_a_directory_that_cannot_be_written_is_a_configuration_error_everywhere(
         assert code == 2, said
         assert "/proc/orgrecon cannot be written to" in said
         assert "permit it, or name another directory" in said
+
+
+def test_a_demo_goes_where_there_is_nothing_but_an_earlier_one(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    for place in ("file", "file/demo", "/proc/orgrecon"):
+        code, said = told("demo", "--directory", place)
+        assert code == 2, said
+        assert "name another --directory" in said
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thing").touch()
+    code, said = told("demo", "--directory", "full")
+    assert (code, "name an empty --directory" in said) == (2, True)
+    assert (tmp_path / "file").read_text() == "precious"
