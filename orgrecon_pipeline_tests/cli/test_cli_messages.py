@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.cli import main
+from orgrecon_pipeline.demo.story import DEFAULT_DIRECTORY
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.ledger.opening import open_ledger
 
@@ -65,3 +66,10 @@ def test_a_demo_goes_where_there_is_nothing_but_an_earlier_one(told: Told, tmp_p
     code, said = told("demo", "--directory", "full")
     assert (code, "name an empty --directory" in said) == (2, True)
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_the_help_of_the_demo_says_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["demo", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"by default ./{DEFAULT_DIRECTORY}; emptied at each run" in shown
