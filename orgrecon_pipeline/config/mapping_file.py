@@ -115,9 +115,7 @@ def _plain(node: Any) -> Any:
 def _explained(tree: Any, error: dict[str, Any]) -> tuple[int, str]:
     """The line of an error and a sentence about it."""
     location = [part for part in error["loc"] if part != "[key]"]
-    field = (error.get("ctx") or {}).get("field")
-    if field is not None:
-        location.append(field)
+    location += (error.get("ctx") or {}).get("at", [])  # where inside, if our own check knows
     line, named = _locate(tree, location)
     told = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     message = _FIXES.get(error["type"]) or told

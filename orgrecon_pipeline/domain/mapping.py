@@ -74,7 +74,7 @@ class _Strict(BaseModel):
                 if name not in known:
                     guess = get_close_matches(str(name), known, n=1)
                     fix = f"did you mean {guess[0]}" if guess else f"known here are {', '.join(known)}"
-                    raise PydanticCustomError("unknown_field", "is not a field: {fix}", {"field": name, "fix": fix})
+                    raise PydanticCustomError("unknown_field", "is not a field: {fix}", {"at": [name], "fix": fix})
         return value
 
 
@@ -189,6 +189,15 @@ class Shard(_Strict):
     target_env: Annotated[str, AfterValidator(_environment_variable)]
 
 
+def _own_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
+    names = [shard.name for shard in shards]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise PydanticCustomError("repeated_shard", "{name} is the name of another shard: give each its own",
+                                      {"at": [place, "name"], "name": name})
+    return shards
+
+
 class Mapping(_Strict):
     """The whole mapping file."""
 
@@ -198,12 +207,8 @@ class Mapping(_Strict):
     gate: GatePolicy = GatePolicy()
     scan: ScanSettings = ScanSettings()
     report: ReportSettings = ReportSettings()
-    shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = ()
-
-    @model_validator(mode="after")
-    def _shard_names_are_unique(self) -> Mapping:
-        _unique(tuple(shard.name for shard in self.shards))
-        return self
+    shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+                      AfterValidator(_own_names)] = ()
 
     @property
     def digest(self) -> str:

@@ -32,6 +32,8 @@ BROKEN = [
     ("  org_unit_memberships:\n", "  OrgUnit:\n", 19, "is not an identifier"),
     ("shards:   []", "shards: [{name: a, source_env: 'postgres://u:hunter2@h/d', target_env: X}]", 31,
      "is not the name of an environment variable"),
+    ("shards:   []", "shards:\n" + "".join(f"  - {{name: {x}, source_env: A, target_env: B}}\n" for x in "aba"), 34,
+     "shards.2.name: a is the name of another shard: give each its own"),
     ("settle_seconds: 5", "settle_seconds: -5", 29, "scan.settle_seconds: must be greater than or equal to 0"),
     ("settle_seconds: 5", "settle_seconds: .nan", 29, "scan.settle_seconds: must be a finite number"),
     ("settle_seconds: 5", "heartbeat: public.heartbeat", 29, "scan.heartbeat: must be a block of name: value lines"),
