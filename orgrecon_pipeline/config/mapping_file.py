@@ -70,7 +70,8 @@ def parse_mapping(text: str, name: str) -> Mapping:
         errors = [_explained(tree, dict(error)) for error in invalid.errors(include_url=False)]
     line, message = min(errors)
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-    raise ConfigurationError(f"{name}:{line}: {message}.{more}")
+    end = "" if message.endswith("?") else "."
+    raise ConfigurationError(f"{name}:{line}: {message}{end}{more}")
 
 
 def _read(path: Path) -> str:

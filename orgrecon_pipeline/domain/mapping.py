@@ -73,7 +73,7 @@ class _Strict(BaseModel):
             for name in value:
                 if name not in known:
                     guess = get_close_matches(str(name), known, n=1)
-                    fix = f"did you mean {guess[0]}" if guess else f"known here are {', '.join(known)}"
+                    fix = f"did you mean {guess[0]}?" if guess else f"known here are {', '.join(known)}"
                     raise PydanticCustomError("unknown_field", "is not a field: {fix}", {"at": [name], "fix": fix})
         return value
 

@@ -20,8 +20,8 @@ BROKEN = [
     ("compare: [role]", "compare: [role, role]", 21, "names role twice"),
     ("compare: [role]", "compare: [user_id]", 19, "user_id is in the key already"),
     ("key: [unit_id, user_id]", "key: [tenant_id, unit_id, user_id]", 19, "tenant_id is part of every key already"),
-    ("where: deleted_at", "were: deleted_at", 14, "is not a field: did you mean where"),
-    ("from: public.teams", "frm: public.teams", 12, "is not a field: did you mean from"),
+    ("where: deleted_at", "were: deleted_at", 14, "is not a field: did you mean where?"),
+    ("from: public.teams", "frm: public.teams", 12, "is not a field: did you mean from?"),
     ("window_days: 7", "window_days: seven", 28, "gate.window_days: must be a whole number"),
     ("window_days: 7", "window_days: 0", 28, "gate.window_days: must be greater than or equal to 1"),
     ("min_live_days: 0", "min_live_days: 8", 28, "the gate could never open"),
@@ -40,10 +40,10 @@ BROKEN = [
     ("settle_seconds: 5", "heartbeat: {from: public.heartbeat}", 29, "scan.heartbeat.at: is missing: add it"),
     ("settle_seconds: 5", "heartbeat: {from: a.b, at: ''}", 29, "scan.heartbeat.at: is empty: write an SQL expression"),
     ("settle_seconds: 5", "heartbeat: {from: a.b, column: c}", 29, "column: is not a field: known here are from, at"),
-    ("settle_seconds: 5", "heartbeats: {from: a.b, at: c}", 29, "is not a field: did you mean heartbeat"),
+    ("settle_seconds: 5", "heartbeats: {from: a.b, at: c}", 29, "is not a field: did you mean heartbeat?"),
     ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    key: [a]", 21, "found duplicate key"),
     ("version: 1", "version: 1\n\t- x", 4, "correct the YAML"),
-    ("entities:", "entitys:", 7, "is not a field: did you mean entities"),
+    ("entities:", "entitys:", 7, "is not a field: did you mean entities?"),
 ]
 
 
@@ -56,6 +56,7 @@ def test_errors_name_file_line_field_and_fix(was: str, becomes: str, line: int, 
     assert message.startswith(f"orgrecon.yaml:{line}: "), message
     assert words in message
     assert "\n" not in message
+    assert "?." not in message
     assert "hunter2" not in message
 
 
