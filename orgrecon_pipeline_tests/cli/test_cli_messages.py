@@ -73,3 +73,17 @@ def test_the_help_of_the_demo_says_where_it_is(capsys: pytest.CaptureFixture[str
         main(["demo", "--help"])
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert f"by default ./{DEFAULT_DIRECTORY}; emptied at each run" in shown
+
+
+def test_acknowledge_without_a_comparison_says_that_there_is_none(told: Told, tmp_path: Path) -> None:
+    assert "no complete comparison" in told("acknowledge", "--reason", "meant to be so")[1]
+    keep_a_day(tmp_path)
+    assert "covers all that was seen before" in told("acknowledge", "--reason", "meant to be so")[1]
+    for day, words in (("9000-01-01", "is in the future"), (str(DAY), f"of a database restored to {DAY} yet")):
+        code, said = told("acknowledge", "--reason", "meant to be so", "--date", day)
+        assert (code, words in said) == (2, True), said
+
+
+@pytest.mark.parametrize("command", ["acknowledge", "accept-source"])
+def test_a_reason_that_is_none_is_told_first(told: Told, command: str) -> None:
+    assert "--reason is too short" in told(command, "--reason", "   ")[1]
