@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import threading
 from collections.abc import Iterable
 from socketserver import ThreadingMixIn
@@ -65,7 +67,9 @@ def make_metrics_server(registry: CollectorRegistry, *, host: str, port: int) ->
         return make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "no such port"
-        raise ConfigurationError(f"cannot listen on {host}:{port} ({why}): choose another --port.") from None
+        is_elsewhere = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        option = "--host" if is_elsewhere else "--port"
+        raise ConfigurationError(f"cannot listen on {host}:{port} ({why}): choose another {option}.") from None
 
 
 def serve(server: WSGIServer) -> None:

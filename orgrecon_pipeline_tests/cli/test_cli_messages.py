@@ -87,3 +87,10 @@ def test_acknowledge_without_a_comparison_says_that_there_is_none(told: Told, tm
 @pytest.mark.parametrize("command", ["acknowledge", "accept-source"])
 def test_a_reason_that_is_none_is_told_first(told: Told, command: str) -> None:
     assert "--reason is too short" in told(command, "--reason", "   ")[1]
+
+
+@pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_here_is_told_from_a_port_that_is_taken(told: Told, host: str) -> None:
+    code, said = told("exporter", "--host", host)
+    assert code == 2
+    assert "choose another --host" in said
