@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
 from orgrecon_pipeline.domain.text import MAX_NAME
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing
-from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
 from orgrecon_pipeline.source.repair import Repair, repair
 
@@ -41,6 +41,7 @@ def repair_sql(settings: Settings, day: date | None) -> Healing:
     """SQL for the drift that the deciding observation of ``day``, by default of today, found.
 
     Raises:
+        DayRefused: when the day is in the future.
         UsageError: when the day has no observation, or none that is decided, or it was made under another mapping.
         ConfigurationError: when the two sides are not in one database, or ledger or mapping cannot be used.
     """
@@ -48,16 +49,21 @@ def repair_sql(settings: Settings, day: date | None) -> Healing:
     if settings.environ.get(TARGET_VARIABLE) or mapping.shards:
         raise ConfigurationError("repair-sql needs both sides in one database: with two, or with shards, no "
                                  "statement can check the source when it writes the target.")
-    day = day or clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).today()
+    today = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).today()
+    day = day or today
+    refuse_future(day, today)
     ledger = open_existing(settings.ledger_url)
     observation = ledger.deciding(day, mapping.gate.same_day) if ledger else None
     if ledger is None or observation is None:
-        raise UsageError(f"{day} has no observation in the ledger: run orgrecon report first.")
+        # A past day cannot be observed any more.
+        fix = "run orgrecon report first" if day == today else "import its report, or name another --date"
+        raise UsageError(f"{day} has no observation in the ledger: {fix}.")
     if not observation.verdict.decided:
         raise UsageError(f"{day} is {observation.verdict.value}: what could not be compared cannot be healed. "
                          f"Its reason: {observation.reason}")
     if observation.provenance.compared and observation.mapping_digest != mapping.digest:
-        raise UsageError(f"{day} was compared under another mapping: run orgrecon report under this one first.")
+        fix = "run orgrecon report under this one first" if day == today else "name that one with --mapping"
+        raise UsageError(f"{day} was compared under another mapping: {fix}.")
     rows, notes = _rows(ledger, observation)
     if observation.verdict is Verdict.PASS:
         rows, notes = [], ("The observation found no drift: there is nothing to heal.",)

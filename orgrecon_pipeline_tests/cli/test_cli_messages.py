@@ -94,3 +94,14 @@ def test_a_host_that_is_not_here_is_told_from_a_port_that_is_taken(told: Told, h
     code, said = told("exporter", "--host", host)
     assert code == 2
     assert "choose another --host" in said
+
+
+def test_nobody_is_sent_to_observe_a_past_day(told: Told, tmp_path: Path) -> None:
+    assert "run orgrecon report first" in told("repair-sql")[1]
+    for prepare in (lambda: None, lambda: keep_a_day(tmp_path)):
+        prepare()
+        code, said = told("repair-sql", "--date", str(DAY))
+        assert code == 2
+        assert "run orgrecon report" not in said
+    assert "under another mapping: name that one with --mapping" in said
+    assert "is in the future" in told("repair-sql", "--date", "9000-01-01")[1]
