@@ -224,7 +224,7 @@ def import_(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: F
     if format is Format.JSON:
         terminal.print_json(imported.as_json_value())
     else:
-        terminal.show_lines([f"{imported.observations} observations of {len(imported.days)} days imported"])
+        terminal.show_imported(imported)
     for refused in imported.refused:
         terminal.say(refused)
     return 1 if imported.refused else 0

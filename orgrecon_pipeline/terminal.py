@@ -26,6 +26,7 @@ from orgrecon_pipeline.domain.record import Record
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.doctor import Diagnosis
     from orgrecon_pipeline.operations.gate import GateAnswer
+    from orgrecon_pipeline.operations.trail import Imported
     from orgrecon_pipeline.report.trail import Verification
 
 _COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING": "dim", "OPEN": "green",
@@ -124,7 +125,13 @@ def show_verification(verification: Verification) -> None:
     show_lines(verification.findings)
     show_lines(f"hole: {day} has no report" for day in verification.holes)
     state = "sound" if verification.sound else "NOT SOUND"
-    show_lines([f"{state}: {verification.reports} reports, {len(verification.findings)} findings"])
+    found = f"{_many(verification.reports, 'report')}, {_many(len(verification.findings), 'finding')}"
+    show_lines([f"{state}: {found}"])
+
+
+def show_imported(imported: Imported) -> None:
+    """What was taken over into the ledger."""
+    show_lines([f"{_many(imported.observations, 'observation')} of {_many(len(imported.days), 'day')} imported"])
 
 
 def show_findings(diagnosis: Diagnosis) -> None:
@@ -147,7 +154,7 @@ def _window(console: Console, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def _entities(console: Console, record: Record) -> None:
-    title = f"{_figure(record.tenants_scanned)} tenants scanned, {_figure(record.tenants_with_drift)} with drift"
+    title = f"{_many(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
     _table(console, title, ("entity", "source rows", "target rows", *KINDS, "transient"), [
         (name, *map(_figure, (totals.source_rows, totals.target_rows, *(getattr(totals, kind) for kind in KINDS),
                               totals.transient)))
@@ -198,6 +205,10 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
 
 def _figure(value: int | None) -> str:
     return "unknown" if value is None else f"{value}"
+
+
+def _many(value: int | None, noun: str) -> str:
+    return f"{_figure(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def _printable(text: str) -> str:

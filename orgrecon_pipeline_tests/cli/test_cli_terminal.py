@@ -15,6 +15,8 @@ from orgrecon_pipeline.domain.gate import DayEvidence, judge
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, build_record
 from orgrecon_pipeline.operations.gate import GateAnswer
+from orgrecon_pipeline.operations.trail import Imported
+from orgrecon_pipeline.report.trail import Verification
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 DAYS = [(NOW - timedelta(days=n)).date() for n in range(6, -1, -1)]
@@ -94,3 +96,11 @@ def test_a_wide_terminal_shows_each_header_in_one_piece(
     heads = [line for line in screen.getvalue().splitlines() if line.split()[:1] == ["entity"]]
     assert heads
     assert all(name in heads[0] for name in HEADERS)
+
+
+def test_one_thing_is_not_told_of_as_many(screen: io.StringIO) -> None:
+    terminal.show_verification(Verification({DAYS[0]: record()}, ("a.md is not sound.",)))
+    terminal.show_imported(Imported((DAYS[0],), 1, ()))
+    terminal.show_imported(Imported(tuple(DAYS), 0, ()))
+    assert screen.getvalue().splitlines()[1:] == [
+        "NOT SOUND: 1 report, 1 finding", "1 observation of 1 day imported", "0 observations of 7 days imported"]
