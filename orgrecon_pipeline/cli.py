@@ -138,7 +138,7 @@ def report(
     if format is Format.JSON:
         terminal.print_json(record.as_json_value())
     else:
-        terminal.show_report(record, run.path)
+        terminal.show_report(record, run.path, run.verdict)
     if baseline:  # stamped, or nothing was done because there is better: either way as asked
         return 0
     # A rerun that could not decide leaves the day as it was, but must not look like a success.

@@ -19,7 +19,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from orgrecon_pipeline.domain.evidence import KINDS
+from orgrecon_pipeline.domain.evidence import KINDS, Verdict
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.record import Record
 
@@ -89,11 +89,15 @@ class _Status(logging.Handler):
         self._status.update(Text(record.getMessage()))
 
 
-def show_report(record: Record, path: Path) -> None:
-    """The day's result, and where its report is."""
+def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> None:
+    """The day's result, where its report is, and what came of this ``attempt`` where it decided nothing."""
     console = out()
     title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
     _box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
+    if attempt and not attempt.decided and record.verdict.decided:
+        # It ends the command with its own exit code, under a headline that says something else.
+        console.print(Text(f"this attempt: {attempt.value}; the day stays {record.verdict.value}, as it was decided "
+                           "before", style=_COLOURS[attempt.value]))
     _entities(console, record)
     if record.tenants_with_drift:
         _worst(console, record)

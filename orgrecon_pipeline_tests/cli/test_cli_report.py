@@ -263,3 +263,5 @@ def test_an_undecided_rerun_exits_3_and_leaves_the_day_as_it_was(
     assert [seen["verdict"] for seen in record["observations"]] == ["PASS", "INCONCLUSIVE"]
     assert "a table does not exist" in run.stderr
     assert run.stderr.count("\n") == 1
+    shown = orgrecon(tmp_path, *arguments[:-2], DATABASE_URL=company_database).stdout
+    assert "this attempt: INCONCLUSIVE; the day stays PASS" in shown

@@ -104,3 +104,11 @@ def test_one_thing_is_not_told_of_as_many(screen: io.StringIO) -> None:
     terminal.show_imported(Imported(tuple(DAYS), 0, ()))
     assert screen.getvalue().splitlines()[1:] == [
         "NOT SOUND: 1 report, 1 finding", "1 observation of 1 day imported", "0 observations of 7 days imported"]
+
+
+@pytest.mark.parametrize(("attempt", "told"), [(None, False), (Verdict.FAIL, False), (Verdict.INCONCLUSIVE, True)])
+def test_an_attempt_that_decided_nothing_is_told_beside_the_day(
+    screen: io.StringIO, attempt: Verdict | None, told: bool
+) -> None:
+    terminal.show_report(record(), Path("reports/2026-11-23.md"), attempt)
+    assert ("this attempt: INCONCLUSIVE; the day stays FAIL, as it was decided before" in screen.getvalue()) is told
