@@ -288,9 +288,11 @@ def accept_source_(reason: Reason, format: FormatOption = Format.TEXT) -> None:
 @app.command()
 def doctor(mapping: MappingFile = None, format: FormatOption = Format.TEXT) -> int:
     """Check connection, identity, role, row-level security, tables, types, keys and indexes. Exits 0 ready, else 1."""
+    from orgrecon_pipeline.notify.notifier import Notifier
     from orgrecon_pipeline.operations.doctor import examine_source
 
-    findings = examine_source(_context(mapping=mapping))
+    unknown = Notifier.from_environ(os.environ).unknown()
+    findings = examine_source(_context(mapping=mapping)).warned("notifications", unknown)
     if format is Format.JSON:
         terminal.print_json(findings.as_json_value())
     else:

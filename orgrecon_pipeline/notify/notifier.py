@@ -13,8 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.notify.events import Event
+
+if TYPE_CHECKING:
+    from apprise import Apprise
 
 URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
 
@@ -24,6 +28,8 @@ PATIENCE = 20.0
 # A comma may be part of an address; one that ends it is followed by the scheme of the next.
 _BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")
+
+_NO_ADDRESS = "Apprise does not know such an address: correct it"
 
 # Apprise and what it sends with write addresses into their own logs.
 _TALKATIVE = ("apprise", "urllib3", "requests", "httpx")
@@ -77,6 +83,12 @@ class Notifier:
         """Those that are told."""
         return self._channels
 
+    def unknown(self) -> list[str]:
+        """One sanitised line for each address that nothing could ever be sent to; nothing is sent."""
+        _silence()
+        return [f"{channel.name} of {URLS_VARIABLE}: {_NO_ADDRESS}"
+                for channel in self._channels if not _is_known(channel.url)]
+
     def send(self, events: Sequence[Event]) -> list[str]:
         """Send every event to every channel; see :meth:`send_each`.
 
@@ -124,11 +136,11 @@ class Notifier:
 
 def _deliver(url: str, events: Sequence[Event], taken: list[Event]) -> str:
     """Why a channel did not take everything; empty when it did. What it took is added to ``taken`` as it does."""
-    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+    from apprise import NotifyFormat, NotifyType
 
-    apprise = Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Org Model v2.3 reconciliation", async_mode=False))
+    apprise = _client()
     if not apprise.add(url):
-        return "Apprise does not know such an address: correct it"
+        return _NO_ADDRESS
     refused = 0
     for event in events:
         if apprise.notify(title=event.title, body=event.text, notify_type=NotifyType(event.severity),
@@ -137,6 +149,19 @@ def _deliver(url: str, events: Sequence[Event], taken: list[Event]) -> str:
         else:
             refused += 1
     return f"it was unreachable or refused {refused} of {len(events)} messages" if refused else ""
+
+
+def _client() -> Apprise:
+    from apprise import Apprise, AppriseAsset
+
+    return Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Org Model v2.3 reconciliation", async_mode=False))
+
+
+def _is_known(url: str) -> bool:
+    try:
+        return bool(_client().add(url))
+    except Exception:  # whatever a plugin does
+        return False
 
 
 def _silence() -> None:

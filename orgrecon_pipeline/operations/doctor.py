@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,10 @@ class Diagnosis:
     def ready(self) -> bool:
         """Whether a comparison can be made."""
         return all(finding.level != "problem" for finding in self.findings)
+
+    def warned(self, topic: str, texts: Iterable[str]) -> Diagnosis:
+        """The same, with warnings of what no comparison needs."""
+        return Diagnosis((*self.findings, *(Finding("warning", topic, text) for text in texts)))
 
     def as_json_value(self) -> dict[str, Any]:
         """The diagnosis as JSON values."""

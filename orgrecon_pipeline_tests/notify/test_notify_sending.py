@@ -70,6 +70,25 @@ def test_a_channel_that_refuses_is_told_and_the_others_get_it(webhook: Webhook, 
     assert CANARY not in "".join(lines)
 
 
+def test_an_address_that_is_none_is_known_before_there_is_anything_to_send(webhook: Webhook) -> None:
+    assert Notifier(webhook.url()).unknown() == []
+    assert Notifier(f"{webhook.url()} nosuch://{CANARY} {CANARY}").unknown() == [
+        f"{name} of ORGRECON_NOTIFY_URLS: Apprise does not know such an address: correct it"
+        for name in ("channel 2 (nosuch)", "channel 3 (no scheme)")
+    ]
+    assert webhook.got == []
+
+
+def test_the_doctor_tells_of_an_address_that_is_none(company_database: str, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "orgrecon_pipeline", "doctor"], cwd=tmp_path, capture_output=True, text=True,
+        env={**clean, "DATABASE_URL": company_database, "ORGRECON_NOTIFY_URLS": f"nosuch://{CANARY}"})
+    assert (done.returncode, done.stderr) == (0, ""), "it stands in the way of no comparison"
+    assert re.search("warning +notifications +channel 1 .*does not know such an address", done.stdout)
+    assert CANARY not in done.stdout
+
+
 def test_each_channel_gets_its_own_and_what_it_took_is_known(webhook: Webhook) -> None:
     with listening() as other:
         other.status = 500
