@@ -163,7 +163,10 @@ def _earliest_open_day(day: date, streak: int, days: Mapping[date, DayEvidence],
     # What the counted days are made of, oldest first; each future day adds a live one at the end.
     live = [days[d].provenance is Provenance.LIVE for d in days_ending(day, streak)]
     ahead = 0
-    while len(live) < policy.window_days or sum(live[-policy.window_days:]) < policy.min_live_days:
+    # A whole window of live days is all that can help: a policy that asks for more than that would never be met.
+    while ahead < policy.window_days and (
+        len(live) < policy.window_days or sum(live[-policy.window_days:]) < policy.min_live_days
+    ):
         live.append(True)
         ahead += 1
     return day + timedelta(days=ahead)

@@ -22,7 +22,7 @@ from orgrecon_pipeline.domain.evidence import KINDS, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState, Judgement, WindowRow, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import instant_text
-from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate import GateAnswer, current_gate, requiring
 
 ASSET = "drift_gate"
 CHECK = "seven_day_zero_delta"
@@ -69,19 +69,21 @@ def ask_dagster(url: str, policy: GatePolicy, now: datetime, *, require_live: in
 
     Raises:
         ConfigurationError: when ``url`` is none.
+        UsageError: when ``require_live`` is more than the window has days.
     """
+    policy = requiring(policy, require_live)
     endpoint = _endpoint(url)
     try:
         answer = _post(endpoint)
     except _Closed as closed:
         return _closed(closed, policy, now)
-    return judge_answer(answer, policy, now, require_live=require_live)
+    return judge_answer(answer, policy, now)
 
 
-def judge_answer(answer: Any, policy: GatePolicy, now: datetime, *, require_live: int = 0) -> GateAnswer:
+def judge_answer(answer: Any, policy: GatePolicy, now: datetime) -> GateAnswer:
     """The gate by what GraphQL answered, trusting nothing of it; see :func:`ask_dagster`."""
     try:
-        return _judged(_execution(answer), policy, now, max(policy.min_live_days, require_live))
+        return _judged(_execution(answer), policy, now)
     except _Closed as closed:
         return _closed(closed, policy, now)
 
@@ -178,7 +180,7 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     return value
 
 
-def _judged(execution: AnyMapping[str, Any], policy: GatePolicy, now: datetime, live: int) -> GateAnswer:
+def _judged(execution: AnyMapping[str, Any], policy: GatePolicy, now: datetime) -> GateAnswer:
     status = execution.get("status")
     if status == "IN_PROGRESS":
         raise _Closed("the gate is being decided right now, ask again")
@@ -189,12 +191,12 @@ def _judged(execution: AnyMapping[str, Any], policy: GatePolicy, now: datetime, 
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
     if passed is not (told.judgement.state is GateState.OPEN):
         raise _Closed("the check and the answer that it carries contradict each other")
-    if told.open and (wrong := _why_not(told, policy, now, live)):
+    if told.open and (wrong := _why_not(told, policy, now)):
         return replace(told, judgement=told.judgement.closed_because(wrong))
     return told
 
 
-def _why_not(told: GateAnswer, policy: GatePolicy, now: datetime, live: int) -> str:
+def _why_not(told: GateAnswer, policy: GatePolicy, now: datetime) -> str:
     """Why an answer that says OPEN does not open the gate here and now; empty when it does."""
     judged, today = told.judgement, utc_day(now)
     counted = judged.window[-judged.window_days:]
@@ -211,8 +213,8 @@ def _why_not(told: GateAnswer, policy: GatePolicy, now: datetime, live: int) -> 
         return "Dagster's answer says OPEN, and its window does not: it cannot be trusted"
     if sum(row.provenance is Provenance.LIVE for row in counted) != judged.live_days:
         return "Dagster's answer counts its live days wrongly: it cannot be trusted"
-    if judged.live_days < live:
-        return f"only {judged.live_days} of the {live} required live days"
+    if judged.live_days < policy.min_live_days:
+        return f"only {judged.live_days} of the {policy.min_live_days} required live days"
     return ""
 
 

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from orgrecon_pipeline.domain.days import utc_day
+from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import KINDS
 from orgrecon_pipeline.domain.gate import DayEvidence, GateState, Judgement, judge, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -69,11 +70,14 @@ def current_gate(
         day: judge this day instead.
         require_live: how many of the counted days must have compared a live database, if more than the policy asks.
         distrust: why the evidence cannot be trusted; empty when it can.
+
+    Raises:
+        UsageError: when ``require_live`` is more than the window has days.
     """
     today = utc_day(now)
     yesterday = today - timedelta(days=1)
     as_of = day or (today if today in days or yesterday not in days else yesterday)
-    policy = policy.model_copy(update={"min_live_days": max(policy.min_live_days, require_live)})
+    policy = requiring(policy, require_live)
     judgement = judge(as_of, days, policy)
     if judgement.state is GateState.OPEN:
         for reason in filter(None, (distrust, _too_old(as_of, yesterday), _from_the_future(days, as_of, today))):
@@ -82,6 +86,20 @@ def current_gate(
     elif distrust:
         judgement = judgement.closed_because(distrust)
     return GateAnswer(judgement, as_of, valid_until(as_of))
+
+
+def requiring(policy: GatePolicy, live_days: int) -> GatePolicy:
+    """The same rules, with at least so many live days.
+
+    Raises:
+        UsageError: when the window has fewer days.
+    """
+    window = policy.window_days
+    if live_days > window:
+        raise UsageError(
+            f"--require-live {live_days} is more than the {window} days of the window, and the gate could never open: "
+            f"ask for {window} at most, or raise gate.window_days in the mapping.")
+    return policy.model_copy(update={"min_live_days": max(policy.min_live_days, live_days)})
 
 
 def _too_old(as_of: date, yesterday: date) -> str:

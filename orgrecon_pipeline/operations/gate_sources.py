@@ -25,7 +25,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     Where there is no ledger yet, the audit directory of the settings is read: that is what a fresh checkout has.
 
     Raises:
-        UsageError: for a day at the very ends of the calendar.
+        UsageError: for a day at the very ends of the calendar, and for more live days than the window has.
     """
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is not a day of a window that ends within the calendar: name one of this millennium.")

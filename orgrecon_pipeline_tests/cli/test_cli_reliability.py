@@ -180,6 +180,23 @@ def test_the_ends_of_the_calendar(
     assert len(capsys.readouterr().err.strip().splitlines()) == (ended.value.code == 2)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("source", [[], ["--output-dir", "."], ["--dagster-url", "http://127.0.0.1:1"]])
+def test_more_live_days_than_the_window_has_are_refused(
+    source: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orgrecon_pipeline.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    for asked, code in ((7, 1), (8, 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(["gate", "--require-live", str(asked), *source])
+        assert ended.value.code == code
+    assert capsys.readouterr().err == (
+        "orgrecon: --require-live 8 is more than the 7 days of the window, and the gate could never open: "
+        "ask for 7 at most, or raise gate.window_days in the mapping.\n")
+
+
 # Secrets.
 
 def test_no_password_is_ever_told(company: str, connect: Connect, tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_the_earliest_opening_day_is_the_day_on_which_it_opens() -> None:
         assert day == promised, text
 
 
+@pytest.mark.timeout(10)
+def test_a_policy_that_can_never_be_met_is_judged_all_the_same() -> None:
+    """Validation refuses it, but a copy is not validated: it must neither open nor hang."""
+    judged = judge(TODAY, trail("P" * 7), CLEAN.model_copy(update={"min_live_days": 8}))
+    assert judged.state is GateState.CLOSED
+    assert "only 7 of the 8 required live ones" in judged.reason
+
+
 def test_a_missing_day_has_neither_provenance_nor_counts() -> None:
     row = judge(TODAY, trail("P.P"), CLEAN).window[-2]
     assert (row.verdict, row.provenance, row.eligible) == (Verdict.MISSING, None, False)
