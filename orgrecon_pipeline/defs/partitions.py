@@ -8,6 +8,7 @@ from datetime import date
 import dagster as dg
 
 from orgrecon_pipeline.domain.days import parse_day
+from orgrecon_pipeline.domain.errors import UsageError
 
 START_VARIABLE = "ORGRECON_START_DATE"
 DEFAULT_START = date(2024, 1, 1)
@@ -20,7 +21,10 @@ def start_date(environ: Mapping[str, str]) -> date:
         UsageError: when ``ORGRECON_START_DATE`` is not a day.
     """
     text = environ.get(START_VARIABLE)
-    return parse_day(text) if text else DEFAULT_START
+    try:
+        return parse_day(text) if text else DEFAULT_START
+    except UsageError as error:
+        raise UsageError(f"{START_VARIABLE}: {error}") from None
 
 
 def daily_partitions(environ: Mapping[str, str]) -> dg.DailyPartitionsDefinition:

@@ -33,7 +33,7 @@ def test_every_asset_links_to_its_code() -> None:
     ("ORGRECON_REOBSERVE_HOURS", "0.001"), ("ORGRECON_SENSOR_SECONDS", "0"), ("ORGRECON_SENSOR_SECONDS", "٣"),
 ])
 def test_variables_that_make_no_sense_are_refused(variable: str, value: str) -> None:
-    with pytest.raises(UsageError, match="write"):
+    with pytest.raises(UsageError, match=f"^{variable}\\b.*write"):
         build_definitions({variable: value})
 
 
