@@ -348,7 +348,7 @@ def demo(
     clean: Annotated[bool, typer.Option(help="Inject no drift: watch the gate open.")] = False,
     ui: Annotated[bool, typer.Option(help="Serve the Dagster UI on it afterwards.")] = False,
     directory: Annotated[Optional[Path], typer.Option(help="Where to put it, by default ./.orgrecon/demo; emptied at each run.")] = None,  # noqa: E501, UP045
-    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the application's metrics; 0 takes a free one.")] = 0,  # noqa: E501
 ) -> None:
     """An embedded Postgres, a company in use, six simulated days, today's run, the report on screen."""

@@ -9,11 +9,26 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+from orgrecon_pipeline.cli import main
 from orgrecon_pipeline.report.read import read_report
 
 SERIES = re.compile(r'^dualwrite_writes_total\{entity="(\w+)",outcome="(\w+)",side="(\w+)"\} (\S+)$', re.MULTILINE)
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/metrics")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("port", ["0", "99999"])
+def test_a_port_that_cannot_be_is_refused_before_the_story_is_told(
+    port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--ui", "--port", port, "--directory", str(tmp_path / "demo")])
+    assert ended.value.code == 2
+    assert "'--port'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def writes(text: str) -> dict[tuple[str, str, str], float]:
