@@ -13,6 +13,7 @@ from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.report.files import shown
 from orgrecon_pipeline.report.trail import evidence_of, report_files, verify_trail
 
 # Far enough from the ends of the calendar for the longest window.
@@ -35,8 +36,10 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     distrust = ""
     if ledger is not None:
         days: AnyMapping[date, DayEvidence] = ledger.evidence(date.max, policy.same_day)
+    elif report_files(directory := trail or settings.output_dir):
+        days, distrust = _of_trail(directory)
     else:
-        days, distrust = _of_trail(trail or settings.output_dir)
+        days, distrust = {}, _nothing_in(directory, named=trail is not None)
     return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
 
 
@@ -49,9 +52,15 @@ def ask_deployment(settings: Settings, url: str, *, require_live: int) -> GateAn
     return ask_dagster(url, policy, now, require_live=require_live)
 
 
+def _nothing_in(directory: Path, *, named: bool) -> str:
+    """Why there is no evidence at all: a place that is not there is no day that is missing."""
+    nothing = f"{shown(directory)} {'holds no report' if directory.is_dir() else 'is not there'}"
+    if named:
+        return f"{nothing}: check --output-dir"
+    return f"there is no ledger, and {nothing}: run orgrecon report once, or check ORGRECON_LEDGER_URL"
+
+
 def _of_trail(directory: Path) -> tuple[AnyMapping[date, DayEvidence], str]:
-    if not report_files(directory):
-        return {}, ""
     verification = verify_trail(directory)
     days = {day: evidence_of(record) for day, record in verification.records.items()}
     if verification.sound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +132,23 @@ def test_what_stands_around_a_command_changes_no_exit_code(tmp_path: Path) -> No
         assert seen["code"] == 2, seen
         assert "DAGSTER_HOME names no Dagster instance that can be used" in seen["err"].splitlines()[-1]
     (tmp_path / "home" / "dagster.yaml").unlink()
+
+
+def test_a_gate_without_any_evidence_says_where_it_looked(tmp_path: Path) -> None:
+    """A directory or a ledger that is not there is not a day that is missing."""
+    (tmp_path / "empty").mkdir()
+    nothing = {"ORGRECON_OUTPUT_DIR": "nowhere"}
+    asked: dict[str, tuple[list[str], dict[str, str]]] = {
+        "nowhere is not there: check --output-dir": (["--output-dir", "nowhere"], {}),
+        "empty holds no report: check --output-dir": (["--output-dir", "empty"], {}),
+        "there is no ledger, and nowhere is not there: run orgrecon report once, or check ORGRECON_LEDGER_URL": (
+            [], {**nothing, "ORGRECON_LEDGER_URL": "sqlite:///gone.db"}),
+    }
+    told = run_in_turn(tmp_path, [{"arguments": ["gate", "--format", "json", *arguments], "environ": environ}
+                                  for arguments, environ in asked.values()])
+    for reason, seen in zip(asked, told, strict=True):
+        assert (seen["code"], json.loads(seen["out"])["reason"], seen["err"]) == (1, reason, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 # Time zones.
