@@ -133,7 +133,10 @@ def report(
     if run.verdict is Verdict.INCONCLUSIVE:
         terminal.say(run.reason)
     from orgrecon_pipeline.report.read import read_report
+    from orgrecon_pipeline.report.trail import read_trail
 
+    for finding in read_trail(run.path.parent).findings:
+        terminal.say(finding)
     record = read_report(run.path)
     if format is Format.JSON:
         terminal.print_json(record.as_json_value())

@@ -151,6 +151,19 @@ def test_a_gate_without_any_evidence_says_where_it_looked(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
+def test_a_report_that_is_not_sound_is_named_by_every_run(tmp_path: Path) -> None:
+    days = [f"{datetime.now(timezone.utc) - timedelta(days=back):%F}" for back in (2, 1)]
+    first, second = [{"arguments": ["report", "--baseline", "--date", day], "environ": {}} for day in days]
+    assert [seen["err"] for seen in run_in_turn(tmp_path, [first, second])] == ["", ""]
+    edited = reports(tmp_path) / f"{days[0]}.md"
+    edited.write_text(edited.read_text("utf-8").replace("PASS", "FAIL"), "utf-8")
+    [again, itself] = run_in_turn(tmp_path, [second, first])
+    assert again["code"] == 0
+    assert f"{edited.name} " in again["err"]
+    assert len(again["err"].splitlines()) == 1
+    assert (itself["code"], itself["err"]) == (0, ""), "it is written anew"
+
+
 # Time zones.
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
