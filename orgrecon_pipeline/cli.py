@@ -6,7 +6,6 @@ and ``--help`` answer at once.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,15 +18,15 @@ import typer
 from orgrecon_pipeline import terminal
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
-from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
+from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.invocation import exit_code
 from orgrecon_pipeline.version import __version__
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.context import Context
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-_BUG = 3
 
 app = typer.Typer(
     name="orgrecon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -52,42 +51,12 @@ Reason = Annotated[str, typer.Option(help="Why this is intended; kept for ever."
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; every error is one line on standard error."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal of another encoding cannot show must not make a failure of a verdict.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = app([a for a in arguments if a != "--debug"], prog_name="orgrecon", standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
-        terminal.say("interrupted: nothing was decided.")
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except OrgreconError as error:
-        if debug:
-            _show_traceback(error)
-        terminal.say(str(error))
-        code = error.exit_code
-    except Exception as error:  # nobody but a developer wants the traceback
-        usage = getattr(error, "format_message", None)  # Typer's usage errors: their class is not public
-        if usage is not None:
-            terminal.say(f"{usage()} (see orgrecon --help)" if usage() else "name a command: see orgrecon --help")
-            sys.exit(2)
-        if debug:
-            _show_traceback(error)
-        terminal.say(f"internal error ({type(error).__name__}): run it again with --debug.")
-        code = _BUG
-    sys.exit(code or 0)
+    """Run the command line and exit with its code; every error is one line on standard error.
 
-
-def _show_traceback(error: BaseException) -> None:
-    from orgrecon_pipeline.operations.unforeseen import redacted_traceback
-
-    sys.stderr.write(redacted_traceback(error, os.environ))
+    Raises:
+        BrokenPipeError: when nobody reads what is printed.
+    """
+    sys.exit(exit_code(app, sys.argv[1:] if argv is None else argv))
 
 
 def _print_version(wanted: bool) -> None:
@@ -385,7 +354,6 @@ def _settings(mapping: Path | None = None, output_dir: Path | None = None) -> Se
     return read_settings(
         os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None
     )
-
 
 
 def _context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:

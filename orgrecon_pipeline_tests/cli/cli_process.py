@@ -16,7 +16,7 @@ from typing import Any
 from canary import told_in, with_password
 
 _OURS = ("ORGRECON", "DAGSTER", "DATABASE", "PG")
-_MAIN = "from orgrecon_pipeline.cli import main; main()"
+_MAIN = "from orgrecon_pipeline.__main__ import main; main()"
 
 
 def start(place: Path, *arguments: str, program: str = "", **environ: str) -> subprocess.Popen[str]:

@@ -134,6 +134,20 @@ def test_what_stands_around_a_command_changes_no_exit_code(tmp_path: Path) -> No
     (tmp_path / "home" / "dagster.yaml").unlink()
 
 
+@pytest.mark.parametrize(("arguments", "closed"), [
+    (["gate"], "stdout"), (["gate", "--format", "json"], "stdout"), (["--help"], "stdout"), (["--version"], "stdout"),
+    (["report", "--baseline"], "stdout"), (["gate", "--date", "none"], "stderr"),
+])
+def test_a_pipe_that_nobody_reads_is_no_verdict(arguments: list[str], closed: str, tmp_path: Path) -> None:
+    """Exit 1 would say FAIL or CLOSED."""
+    process = start(tmp_path, *arguments)
+    streams = {"stdout": process.stdout, "stderr": process.stderr}
+    streams.pop(closed).close()  # long before the process has loaded what it writes with
+    [other] = streams.values()
+    assert other.read() == ""
+    assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+
+
 def test_a_gate_without_any_evidence_says_where_it_looked(tmp_path: Path) -> None:
     """A directory or a ledger that is not there is not a day that is missing."""
     (tmp_path / "empty").mkdir()
