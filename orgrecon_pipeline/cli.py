@@ -24,6 +24,8 @@ from orgrecon_pipeline.invocation import exit_code
 from orgrecon_pipeline.version import __version__
 
 if TYPE_CHECKING:
+    from orgrecon_pipeline.defs.run import DayRun
+    from orgrecon_pipeline.domain.record import Record
     from orgrecon_pipeline.operations.context import Context
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; every error is one line on standard error.
 
     Raises:
+        KeyboardInterrupt: when it is interrupted.
         BrokenPipeError: when nobody reads what is printed.
     """
     sys.exit(exit_code(app, sys.argv[1:] if argv is None else argv))
@@ -94,9 +97,19 @@ def report(
     day = check_request(settings, day, baseline=baseline, restored=restored)
     from orgrecon_pipeline.defs.run import run_day
     from orgrecon_pipeline.notify.watching import told
+    from orgrecon_pipeline.operations.interrupted import interrupted_truly
 
-    with told(settings, day, terminal.say), terminal.progress():
-        run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
+    with interrupted_truly(settings, day):
+        with told(settings, day, terminal.say), terminal.progress():
+            run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
+        record = _show_day(run, format)
+    if baseline:  # stamped, or nothing was done because there is better: either way as asked
+        return 0
+    # A rerun that could not decide leaves the day as it was, but must not look like a success.
+    return max(_EXIT[run.verdict], _EXIT[record.verdict])
+
+
+def _show_day(run: DayRun, format: Format) -> Record:
     if run.note:
         terminal.say(run.note)
     if run.verdict is Verdict.INCONCLUSIVE:
@@ -111,10 +124,7 @@ def report(
         terminal.print_json(record.as_json_value())
     else:
         terminal.show_report(record, run.path, run.verdict)
-    if baseline:  # stamped, or nothing was done because there is better: either way as asked
-        return 0
-    # A rerun that could not decide leaves the day as it was, but must not look like a success.
-    return max(_EXIT[run.verdict], _EXIT[record.verdict])
+    return record
 
 
 @app.command()

@@ -20,6 +20,7 @@ def exit_code(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a command, and say what is wrong if something is.
 
     Raises:
+        KeyboardInterrupt: when it is interrupted; with words where not just nothing was decided.
         BrokenPipeError: when nobody reads what is printed.
     """
     debug = "--debug" in arguments
@@ -29,9 +30,6 @@ def exit_code(app: typer.Typer, arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return _invoke(app, [a for a in arguments if a != "--debug"])
-    except (typer.Abort, KeyboardInterrupt):
-        terminal.say("interrupted: nothing was decided.")
-        return 130
     except BrokenPipeError:
         raise
     except OrgreconError as error:

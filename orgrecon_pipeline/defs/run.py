@@ -22,6 +22,9 @@ from orgrecon_pipeline.operations.opening import open_work
 # Dagster would write every event to stderr; what a person needs is told by the command itself.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
+# In a step of ours, and in what Dagster does around it.
+_INTERRUPTS = {kind.__name__ for kind in (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)}
+
 
 @dataclass(frozen=True)
 class DayRun:
@@ -48,6 +51,7 @@ def run_day(
 
     Raises:
         OrgreconError: with the exit code of whatever went wrong.
+        KeyboardInterrupt: when it was interrupted; a run in ``DAGSTER_HOME`` is marked as failed.
     """
     first = start_date(environ)
     if day < first:
@@ -56,11 +60,14 @@ def run_day(
     how = {"baseline": baseline, "exact": exact, "restored": restored}
     config = {"ops": {"tenant_drift": {"config": how}}, **_QUIET}
     with _instance(environ) as instance:
-        result = job.execute_in_process(
-            run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False
-        )
+        try:
+            result = job.execute_in_process(
+                run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False
+            )
+        except dg.DagsterExecutionInterruptedError:  # before the first step
+            raise KeyboardInterrupt from None
     if not result.success:
-        raise _failure(result)
+        raise KeyboardInterrupt if _interrupted(result) else _failure(result)
     secured = _metadata(result, "tenant_drift")
     return DayRun(
         verdict=Verdict(secured["verdict"].value),
@@ -98,6 +105,12 @@ def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:
     [materialization] = result.asset_materializations_for_node(asset)
     return materialization.metadata
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    failures = [event.job_failure_data for event in result.all_events
+                if event.event_type is dg.DagsterEventType.RUN_FAILURE]
+    return any(failure.error is not None and failure.error.cls_name in _INTERRUPTS for failure in failures)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -95,16 +96,25 @@ def held(connect: Connect, dsn: str) -> Iterator[psycopg.Connection[Any]]:
     holder.rollback()
 
 
+def sessions(watcher: psycopg.Connection[Any], more: str = "") -> bool:
+    """Whether the server has a session of ours (that waits, and so on)."""
+    query = "SELECT FROM pg_stat_activity WHERE application_name = 'orgrecon' AND datname = current_database()"
+    return watcher.execute(query + more).fetchone() is not None
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_two_runs_of_one_day_and_one_that_is_killed(company: str, connect: Connect, tmp_path: Path) -> None:
     watcher = connect(company)
     with held(connect, company):
         first = start(tmp_path, "report", DATABASE_URL=company)
-        end = time.monotonic() + 60
-        while not watcher.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'orgrecon' AND "
-                                  "wait_event_type = 'Lock' AND datname = current_database()").fetchone():
-            assert first.poll() is None, first.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: sessions(watcher, " AND wait_event_type = 'Lock'"), first)
         code, _, err = run(tmp_path, "report", DATABASE_URL=company)
         assert (code, len(err.strip().splitlines())) == (4, 1), err
         assert "already" in err
@@ -113,6 +123,62 @@ def test_two_runs_of_one_day_and_one_that_is_killed(company: str, connect: Conne
     code, _, err = run(tmp_path, "report", DATABASE_URL=company)
     assert code == 0, err
     assert [record.verdict.value for record in verify_trail(reports(tmp_path)).records.values()] == ["PASS"]
+
+
+# Interrupted.
+
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+
+
+@pytest.mark.parametrize(("number", "code", "how"), SIGNALS)
+def test_a_run_that_is_interrupted_while_it_compares(
+    number: signal.Signals, code: int, how: str, company: str, connect: Connect, tmp_path: Path
+) -> None:
+    watcher = connect(company)
+    with held(connect, company):
+        process = start(tmp_path, "report", DATABASE_URL=company)
+        until(lambda: sessions(watcher, " AND wait_event_type = 'Lock'"), process)
+        process.send_signal(number)
+        assert process.communicate(timeout=60) == ("", f"orgrecon: {how}: nothing was decided.\n")
+        assert process.returncode == code
+        until(lambda: not sessions(watcher))  # though the lock is held: a client that is gone ends no statement
+    assert run(tmp_path, "render", today())[0] == 2, "the ledger has no evidence"
+    assert not list(tmp_path.rglob("*.md"))
+
+
+def interrupted_at(where: str, number: signal.Signals) -> str:
+    """A program that gets the signal when it calls that function."""
+    return killed_at(where).replace("SIGKILL", number.name)
+
+
+@pytest.mark.parametrize(("number", "code", "how"), SIGNALS)
+def test_a_run_that_is_interrupted_when_its_evidence_is_kept(
+    number: signal.Signals, code: int, how: str, tmp_path: Path
+) -> None:
+    day = today()
+    late = interrupted_at("orgrecon_pipeline.operations.publish.write_report", number)
+    assert run(tmp_path, "report", "--baseline", "--date", day, program=late) == (
+        code, "", f"orgrecon: {how}: the evidence of {day} is kept, orgrecon render {day} writes its report.\n")
+    assert not list(tmp_path.rglob("*.md"))
+    assert run(tmp_path, "render", day)[0] == 0
+    assert run(tmp_path, "report", "--baseline", "--date", day, program=late) == (
+        code, "", f"orgrecon: {how}: nothing was decided.\n"), "what was kept is of an earlier run"
+
+
+@pytest.mark.parametrize(("number", "code", "how"), SIGNALS)
+def test_a_command_that_is_interrupted_whenever(
+    number: signal.Signals, code: int, how: str, tmp_path: Path
+) -> None:
+    """Even while it is loaded: nobody is shown where that was."""
+    loading = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, *_):\n"
+        f"        if name == 'typer': os.kill(os.getpid(), signal.{number.name})\n"
+        "sys.meta_path.insert(0, Finder)"
+    )
+    for program in (loading, interrupted_at("orgrecon_pipeline.operations.gate_sources.answer_gate", number)):
+        assert run(tmp_path, "gate", program=program) == (code, "", f"orgrecon: {how}: nothing was decided.\n")
 
 
 # What stands around the command.
