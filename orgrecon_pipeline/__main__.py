@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
@@ -20,7 +21,9 @@ def main() -> None:
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     try:
         try:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
+                    signal.signal(number, _interrupt)
             from orgrecon_pipeline.cli import main as run
 
             run()
@@ -37,6 +40,14 @@ def main() -> None:
         for descriptor in (1, 2):
             os.dup2(nowhere, descriptor)
         sys.exit(128 + signal.SIGPIPE)
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    # The import system has callbacks in which an exception is printed and ignored: not now, then, but in a moment.
+    if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        return
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

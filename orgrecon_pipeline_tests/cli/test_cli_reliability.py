@@ -177,7 +177,23 @@ def test_a_command_that_is_interrupted_whenever(
         f"        if name == 'typer': os.kill(os.getpid(), signal.{number.name})\n"
         "sys.meta_path.insert(0, Finder)"
     )
-    for program in (loading, interrupted_at("orgrecon_pipeline.operations.gate_sources.answer_gate", number)):
+    # In a callback of the import system an exception is ignored, and the command would go on.
+    in_a_callback = (
+        "import importlib._bootstrap as b, os, signal, weakref\n"
+        "def die(_): os.kill(os.getpid(), signal.SIGNAL)\n"
+        "die.__code__ = die.__code__.replace(co_filename=b._get_module_lock.__code__.co_filename)\n"
+        "class Lock: pass\n"
+        "lock = Lock()\n"
+        "import orgrecon_pipeline.operations.gate_sources as m\n"
+        "was, reference = m.answer_gate, weakref.ref(lock, die)\n"
+        "def answer(*a, **k):\n"
+        "    global lock\n"
+        "    del lock\n"
+        "    return was(*a, **k)\n"
+        "m.answer_gate = answer"
+    ).replace("SIGNAL", number.name)
+    judging = interrupted_at("orgrecon_pipeline.operations.gate_sources.answer_gate", number)
+    for program in (loading, in_a_callback, judging):
         assert run(tmp_path, "gate", program=program) == (code, "", f"orgrecon: {how}: nothing was decided.\n")
 
 
