@@ -19,7 +19,7 @@ from orgrecon_pipeline.source.one_database import OneDatabase
 from orgrecon_pipeline.source.preflight import SIDES
 from orgrecon_pipeline.source.pulse import pulse
 from orgrecon_pipeline.source.reader import Reader
-from orgrecon_pipeline.source.session import Deadline, Session
+from orgrecon_pipeline.source.session import Deadline, Identity, Session
 from orgrecon_pipeline.source.two_databases import TwoDatabases
 
 # How often `rechecks` reads are made at most: keys that both sides were writing are watched for a second round.
@@ -162,11 +162,15 @@ class _Comparing:
     def _read_again(self, watched: Drift, *, last: bool) -> Drift:
         with self.reader.snapshot() as now:
             for side in SIDES:
-                standby = getattr(now, side).standby
+                identity: Identity = getattr(now, side)
+                standby = identity.standby
+                if identity.heartbeat and (lag := identity.heartbeat.lag(self.mapping.scan.max_replica_lag_seconds)):
+                    raise CannotDecide(lag)
                 if standby and not standby.shows(getattr(self.first_snapshot, side).observed_at):
+                    stalled = "has not replayed what it received" if standby.pending else "receives nothing any more"
                     raise CannotDecide(
-                        "the standby has not replayed what it received since the first read: what differed then may "
-                        "have been put right, run it again or read the primary"
+                        f"the standby {stalled} since the first read: what differed then may have been put right, run "
+                        "it again or read the primary"
                     )
             self.reader.unchanged()
             found = self.reader.read_again(watched)

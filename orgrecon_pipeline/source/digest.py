@@ -50,7 +50,8 @@ _MASK_BITS = 62
 class ColumnType:
     """The type of a mapped column, the same on both sides.
 
-    ``native_equality`` says that ``=`` on it is found in an empty search_path; ``name`` is the type's SQL name;
+    ``native_equality`` says that its ``=`` is the server's own; of any other type nobody knows what its ``=`` is blind
+    to (citext's to case, that of an array of citext too), and it is compared as text. ``name`` is the type's SQL name;
     ``composed`` says that it holds values of other types, as an array does.
     """
 
@@ -62,12 +63,17 @@ class ColumnType:
     @property
     def one_spelling(self) -> bool:
         """Whether equal values always have one digest. Of 1.0 and 1.00 in jsonb, say, the texts differ."""
-        return self.name in _WRITTEN_ALIKE
+        return self.name in _WRITTEN_ALIKE or self.compared_as_text
+
+    @property
+    def compared_as_text(self) -> bool:
+        """Whether its values are compared as text, byte by byte."""
+        return self.name == "text" or not self.native_equality
 
     @property
     def as_tenant(self) -> ColumnType:
-        """The type as which it names tenants: text, unless equal values of it have one spelling already."""
-        return self if self.one_spelling else ColumnType("text", collatable=True, native_equality=False)
+        """The type as which it names tenants: text, unless equal values of it are written alike everywhere."""
+        return self if self.name in _WRITTEN_ALIKE else ColumnType("text", collatable=True, native_equality=False)
 
     def as_text(self, value: sql.Composable) -> sql.Composed:
         """The value as text, compared byte by byte; equal values are one text if :attr:`one_spelling` says so."""

@@ -12,14 +12,19 @@ from orgrecon_pipeline.source.packed import bigints, packed
 #: A state is folded to one of so many: it only has to change with the rows, and to fit a bigint.
 STATES = 2**62
 
+SOURCE_CHANGED, TARGET_CHANGED = 1, 2
+#: Both sides have changed since the key is watched.
+IN_FLUX = SOURCE_CHANGED | TARGET_CHANGED
+
 
 @dataclass(frozen=True)
 class Drifting:
     """The drifting keys of one tenant.
 
     Counts by kind as of the latest read, of the keys that are not in flux; per key its digest, the state of each side
-    as it was when the key began to be watched and as it is now, and whether both have changed in between (in flux).
-    Eight bytes a number: a tenant can have lost millions of rows.
+    as it was when the key began to be watched and as it is now, and which sides have been seen changed in between: a
+    sum of :data:`SOURCE_CHANGED` and :data:`TARGET_CHANGED`, both of which make it one in flux. Eight bytes a number: a
+    tenant can have lost millions of rows.
     """
 
     counts: dict[str, int]
@@ -28,7 +33,7 @@ class Drifting:
     target_states: array[int] = field(repr=False)
     sources_now: array[int] = field(repr=False)
     targets_now: array[int] = field(repr=False)
-    in_flux: array[int] = field(repr=False)
+    changed: array[int] = field(repr=False)
 
     @classmethod
     def first_seen(
@@ -44,13 +49,14 @@ class Drifting:
     ) -> Drifting:
         return cls(counts, keys, source_states, target_states, source_states, target_states, _zeros(len(keys)))
 
-    def states(self) -> dict[int, tuple[int, int]]:
-        """By key: the states of both sides as it began to be watched."""
-        return dict(zip(self.keys, zip(self.source_states, self.target_states, strict=True), strict=True))
+    def states(self) -> dict[int, tuple[int, int, int]]:
+        """By key: the states of both sides as it began to be watched, and which have been seen changed since."""
+        watched = zip(self.source_states, self.target_states, self.changed, strict=True)
+        return dict(zip(self.keys, watched, strict=True))
 
     def part(self, *, in_flux: bool) -> Drifting | None:
         """The keys that are in flux or those that are not, to be watched from their present state; None for none."""
-        chosen = [place for place, flux in enumerate(self.in_flux) if flux == in_flux]
+        chosen = [place for place, changed in enumerate(self.changed) if (changed == IN_FLUX) == in_flux]
         if not chosen:
             return None
         counts = dict.fromkeys(KINDS, 0) if in_flux else self.counts
@@ -64,7 +70,7 @@ class Drifting:
         return Drifting(
             {kind: self.counts[kind] + other.counts[kind] for kind in KINDS}, self.keys + other.keys,
             self.source_states + other.source_states, self.target_states + other.target_states,
-            self.sources_now + other.sources_now, self.targets_now + other.targets_now, self.in_flux + other.in_flux,
+            self.sources_now + other.sources_now, self.targets_now + other.targets_now, self.changed + other.changed,
         )
 
 

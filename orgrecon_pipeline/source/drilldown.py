@@ -36,7 +36,7 @@ def drill_down(
         row["tenant"]: Drifting(
             {kind: row[kind] or 0 for kind in KINDS},
             *(bigints(row[name]) for name in (
-                "keys", "source_states", "target_states", "sources_now", "targets_now", "in_flux")),
+                "keys", "source_states", "target_states", "sources_now", "targets_now", "changed")),
         )
         for row in session.query(statement, statements.name, parameters(tenants, seen))
     }
@@ -75,6 +75,7 @@ def parameters(tenants: Iterable[str], seen: dict[str, Drifting] | None) -> dict
         "seen_keys": together(drifting.keys for drifting in earlier),
         "seen_source": together(drifting.source_states for drifting in earlier),
         "seen_target": together(drifting.target_states for drifting in earlier),
+        "seen_changed": together(drifting.changed for drifting in earlier),
     }
 
 

@@ -62,8 +62,13 @@ _SETTINGS = {
     "lc_monetary": "C",
     "jit": "off",
 }
-# Of encodings that lack some characters, what they are called here.
-_CODECS = {"LATIN1": "latin-1"}
+# Of encodings that lack some characters, what they are called here: those of one byte, which are the same everywhere.
+_CODECS = {
+    **{f"LATIN{number}": f"iso8859-{part}" for number, part in enumerate((1, 2, 3, 4, 9, 10, 13, 14, 15, 16), start=1)},
+    **{f"ISO_8859_{part}": f"iso8859-{part}" for part in range(5, 9)},
+    **{f"WIN{page}": f"cp{page}" for page in range(1250, 1259)},
+    "KOI8R": "koi8-r", "KOI8U": "koi8-u",
+}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
 

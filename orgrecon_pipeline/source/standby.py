@@ -44,7 +44,8 @@ class Standby:
 
     ``replayed_at`` is when the last replayed transaction was committed, by the primary's clock, and ``age_seconds`` how
     long ago that is; None when none was replayed since the start. ``paused`` says that replay was told to stand still,
-    ``pending`` that more was received than was replayed. ``caught_up_seconds`` is how long ago the primary last said
+    ``pending`` that more was received than was replayed, ``receiving`` that something is connected to receive from.
+    ``caught_up_seconds`` is how long ago the primary last said
     that there is nothing more than what was replayed; None when it did not, or this role may not know.
     """
 
@@ -54,11 +55,14 @@ class Standby:
     age_seconds: float | None
     paused: bool
     pending: bool
+    receiving: bool
     caught_up_seconds: float | None
 
     def shows(self, moment: datetime) -> bool:
-        """Whether a write that was committed by that moment is seen: it was replayed, or nothing waits to be."""
-        return not self.pending or (self.replayed_at is not None and self.replayed_at >= moment)
+        """Whether a write that was committed by that moment is seen: it was replayed, or what comes in is."""
+        if self.replayed_at is not None and self.replayed_at >= moment:
+            return True
+        return self.receiving and not self.pending
 
     def lag(self, longest: float) -> str:
         """Why what is read here may be more than ``longest`` seconds old; empty when it is not.

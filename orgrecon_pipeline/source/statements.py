@@ -100,9 +100,8 @@ class EntityStatements:
 
     @property
     def joinable(self) -> bool:
-        """Whether the sides can be joined by key: a key's ``=`` is the server's own, and equal keys have one digest."""
-        return all(self.types[name].one_spelling for name in (TENANT_COLUMN, *self.entity.key)) and all(
-            self.types[name].native_equality for name in self.entity.compare)
+        """Whether the sides can be joined by key: equal keys have one digest."""
+        return all(self.types[name].one_spelling for name in (TENANT_COLUMN, *self.entity.key))
 
     def drift_joined(self, *, everyone: bool) -> sql.Composed:
         """The statement of ``drift_joined.sql``, for all tenants or for those of parameter ``tenants``."""
@@ -257,8 +256,8 @@ class EntityStatements:
         # Byte by byte: a collation that calls two texts equal must not hide that they differ. And as one type: the
         # planner appends the two sides, and scans both with its parallel workers, only where their types are the same.
         kind = self.types[name]
-        cast_to = sql.SQL("::text" if kind.name == "text" else "")
-        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
+        cast_to = sql.SQL("::text" if kind.compared_as_text else "")
+        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.compared_as_text or kind.collatable else "")
         return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
 
     def _is_wanted(self, tenant: str) -> sql.Composed:

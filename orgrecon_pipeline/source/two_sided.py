@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import KINDS
 from orgrecon_pipeline.domain.names import Names
-from orgrecon_pipeline.source.drifting import STATES, Drifting
+from orgrecon_pipeline.source.drifting import IN_FLUX, SOURCE_CHANGED, STATES, TARGET_CHANGED, Drifting
 from orgrecon_pipeline.source.fingerprint import Fingerprints, SideRows
 from orgrecon_pipeline.source.packed import packed
 
@@ -105,7 +105,7 @@ class KeysApart:
                 found[tenant] = drifting
         return found
 
-    def _seen_of(self, tenant: str) -> dict[int, tuple[int, int]] | None:
+    def _seen_of(self, tenant: str) -> dict[int, tuple[int, int, int]] | None:
         if self.seen is None:
             return None
         # Of jsonb, say, equal tenants can be written in two ways, of which one was seen.
@@ -113,7 +113,7 @@ class KeysApart:
 
 
 class _Tenant:
-    def __init__(self, seen: dict[int, tuple[int, int]] | None) -> None:
+    def __init__(self, seen: dict[int, tuple[int, int, int]] | None) -> None:
         self._seen = seen
         self._counts = dict.fromkeys(KINDS, 0)
         self._numbers = tuple(packed(()) for _ in range(6))
@@ -123,13 +123,15 @@ class _Tenant:
         if not (kinds := _kinds(source, target)):
             return ()
         now = tuple(int(row[4]) % STATES if row else 0 for row in (source, target))
-        before = now if self._seen is None else self._seen.get(key)
+        before = (*now, 0) if self._seen is None else self._seen.get(key)
         if before is None:
             return ()  # a recheck counts only what was seen before
-        in_flux = before[0] != now[0] and before[1] != now[1]
-        for numbers, number in zip(self._numbers, (key, *before, *now, in_flux), strict=True):
+        *states, changed = before
+        for side, flag in enumerate((SOURCE_CHANGED, TARGET_CHANGED)):
+            changed |= flag if states[side] != now[side] else 0
+        for numbers, number in zip(self._numbers, (key, *states, *now, changed), strict=True):
             numbers.append(number)
-        if in_flux:
+        if changed == IN_FLUX:
             return ()
         for kind, count in kinds.items():
             self._counts[kind] += count

@@ -93,6 +93,23 @@ def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, i
     assert {kind: n for kind, n in units.model_dump().items() if kind in kinds} == kinds, units
 
 
+@pytest.mark.parametrize("made", ["public.citext[]", "public.holder"])
+def test_what_is_made_of_citext_is_compared_as_text_too(loose: Site, made: str) -> None:
+    try:
+        loose.run("CREATE EXTENSION citext WITH SCHEMA public", "CREATE TYPE public.holder AS (held public.citext)")
+    except psycopg.Error as error:
+        pytest.skip(f"this PostgreSQL has no citext: {error}")
+    lower = "lower(name)::public.citext"
+    value = f"ARRAY[{lower}]" if made.endswith("[]") else f"ROW({lower})::public.holder"
+    for table in ("teams", "org_units"):
+        loose.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING {value}")
+    before = loose.observe()
+    assert before.verdict is Verdict.PASS, before.reason
+    loose.run(f"UPDATE public.org_units SET name = upper(name::text)::{made} WHERE {ITS_UNIT}")
+    after = loose.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+
+
 @pytest.mark.parametrize(("made", "source", "target"), [
     ("jsonb", '{"a": {"b": 1}, "c": 2}', '{"a": {"b": 1, "c": 2}}'), ("jsonb", "[[1], 2]", "[[1, 2]]"),
     ("integer[]", "{1,2,3,4}", "{{1,2},{3,4}}"), ("integer[]", "{1,2}", "[0:1]={1,2}"),

@@ -73,6 +73,19 @@ def test_what_is_no_heartbeat(site: Site, statement: str, heartbeat: dict[str, s
 def test_a_primary_whose_clock_is_ahead_does_not_make_a_standby_fresh(
     age: float | None, caught_up: float | None, words: str
 ) -> None:
-    told = Standby(None, "0/1", "0/1", age, False, False, caught_up).lag(60.0)
+    told = Standby(None, "0/1", "0/1", age, False, False, True, caught_up).lag(60.0)
     assert words in told
     assert bool(told) is bool(words)
+
+
+def test_a_heartbeat_that_is_too_old_by_the_time_of_a_recheck(site: Site) -> None:
+    """A copy that stands still shows a lag for ever."""
+    site.run(*TABLE, A_BEAT, "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
+    site.mapping = with_heartbeat()
+    after = site.observe(wait=lambda seconds: site.run(
+        "UPDATE public.heartbeat SET updated_at = updated_at - interval '1 hour'"))
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "the heartbeat is 3600 s old" in after.reason
+    assert site.observe().verdict is Verdict.INCONCLUSIVE
+    site.run("DELETE FROM public.heartbeat", A_BEAT)
+    assert site.observe().verdict is Verdict.FAIL

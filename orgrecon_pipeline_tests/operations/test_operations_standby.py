@@ -201,6 +201,23 @@ def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
     assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending: it is there again"
 
 
+def test_a_standby_that_is_cut_off_between_two_reads(pair: Pair) -> None:
+    """All that it received is replayed, and what was written since then it never received."""
+    pair.site.run("CREATE TABLE public.kept AS SELECT * FROM public.team_members", A_LOSS)
+    pair.caught_up()
+
+    def cut_off_and_heal(seconds: float) -> None:
+        pair.behind.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        pair.behind.execute("SELECT pg_reload_conf()")
+        until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver"))
+        pair.site.run("INSERT INTO public.team_members SELECT * FROM public.kept EXCEPT SELECT * FROM "
+                      "public.team_members")
+
+    after = pair.reader.observe(wait=cut_off_and_heal)
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "receives nothing any more" in after.reason
+
+
 def test_a_recovery_conflict_in_the_middle_of_a_scan(pair: Pair) -> None:
     reader = pair.reader
     assert reader.observe().verdict is Verdict.PASS

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from source_places import one_database
+from source_places import one_database, two_databases
 
 from orgrecon_pipeline.domain.mapping import Mapping
 from orgrecon_pipeline.source import one_database as scan
@@ -170,3 +170,31 @@ def test_the_planner_is_not_taken_in_by_a_join(empty_database: str, connect: Con
     assert "Hash Join" in below, plan
     assert "Nested Loop" not in below, plan
     assert "Gather" in plan[:plan.index("Partial HashAggregate")], plan
+
+
+@pytest.mark.parametrize("databases", [1, 2])
+@pytest.mark.parametrize("rechecks", [1, 2, 3, 4])
+def test_a_side_that_looks_again_as_it_did_was_seen_changed(
+    new_database: Callable[..., str], connect: Connect, databases: int, rechecks: int
+) -> None:
+    """A row wanders from one side to the other at every read: nothing was lost, and no read finds both."""
+    dsns = [new_database() for _ in range(databases)]
+    source, target = connect(dsns[0]), connect(dsns[-1])
+    source.execute("CREATE TABLE public.old (t text, k bigint, v text)")
+    target.execute("CREATE TABLE public.new (t text, k bigint, v text)")
+    source.execute("INSERT INTO public.old VALUES ('a', 1, '0'), ('a', 2, 'lost')")
+    reads = 0
+
+    def wander(seconds: float) -> None:
+        nonlocal reads
+        reads += 1
+        for side, admin, name in ((0, source, "old"), (1, target, "new")):
+            admin.execute(f"DELETE FROM public.{name} WHERE k = 1")
+            if reads % 2 == side:
+                admin.execute(f"INSERT INTO public.{name} VALUES ('a', 1, %s)", (str(reads),))
+
+    given = mapping()
+    given = given.model_copy(update={"scan": given.scan.model_copy(update={"rechecks": rechecks})})
+    found = compare(given, two_databases(dsns[0], dsns[-1]), wait=wander)
+    assert found.unsettled_keys == 1
+    assert drifting(found) == {"a": (1, 0)}, "the other key was lost, whatever this one does"

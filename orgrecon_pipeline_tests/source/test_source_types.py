@@ -228,3 +228,14 @@ def test_drift_that_no_key_shows_is_not_passed_over(pair: Pair, monkeypatch: pyt
     monkeypatch.setattr("orgrecon_pipeline.source.two_databases.prove_both_eyes", lambda *given: None)
     with pytest.raises(CannotDecide, match="the sides of tenant b differ"):
         pair.compare(exact=True)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN9", "WIN1252", "KOI8R"])
+def test_a_name_that_one_database_has_no_characters_for(server: Any, connect: Any, split: Pair, encoding: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE lacking_{encoding} TEMPLATE template0 ENCODING {encoding} LOCALE 'C'")
+    lacking = server.dsn(f"lacking_{encoding}".lower())
+    pair = Pair((split.dsns[0], lacking), (split.admins[0], connect(lacking)))
+    pair.tables("text", "text", "('a', 1, 'x')")
+    pair.run(0, "INSERT INTO public.old VALUES ('\u4f60', 1, 'x'), ('z', 1, 'x')")
+    assert pair.drift() == {"\u4f60": {"missing": 1}, "z": {"missing": 1}}

@@ -34,17 +34,19 @@ both_sides AS (
            (target_state %% 4611686018427387904)::bigint AS target_state
     FROM drifting_keys
 ), seen AS (
-    SELECT * FROM unnest(%(seen_keys)s::bigint[], %(seen_source)s::bigint[], %(seen_target)s::bigint[])
-        AS seen (key_digest, source_state, target_state)
+    SELECT * FROM unnest(%(seen_keys)s::bigint[], %(seen_source)s::bigint[], %(seen_target)s::bigint[],
+                         %(seen_changed)s::bigint[])
+        AS seen (key_digest, source_state, target_state, changed)
 ), counted AS (
-    -- A recheck reads only keys that were seen drifting before. One of which both sides have changed since is in flux:
-    -- the difference that was seen may be gone and this one another (a lag), or not (a loss, and a later write).
+    -- A recheck reads only keys that were seen drifting before. One of which both sides (1 and 2) were ever seen changed
+    -- since is in flux: the difference that was seen may be gone and this one another (a lag), or not (a loss, and a
+    -- later write). A side can look again as it did: that it was seen changed is kept.
     SELECT drift.tenant, {keys}, drift.key_digest, missing, unexpected, mismatched, duplicate,
            drift.source_state AS source_now, drift.target_state AS target_now,
            coalesce(seen.source_state, drift.source_state) AS source_state,
            coalesce(seen.target_state, drift.target_state) AS target_state,
-           coalesce(seen.source_state <> drift.source_state AND seen.target_state <> drift.target_state, false)
-               AS in_flux
+           coalesce(seen.changed | (seen.source_state <> drift.source_state)::integer
+                                 | 2 * (seen.target_state <> drift.target_state)::integer, 0)::bigint AS changed
     FROM drift
     LEFT JOIN seen ON seen.key_digest = drift.key_digest
     WHERE tenant = ANY (%(tenants)s::text[]) AND (%(first_read)s OR seen.key_digest IS NOT NULL)
