@@ -48,7 +48,17 @@ _QUOTED = ("42", "3F")
 # Where the server itself refuses permission, in a function or not: it names the table.
 _REFUSING = ("aclcheck_error", "get_row_security_policies")
 
-# libpq gives no SQLSTATE for a connection that was never made; its English words are all there is.
+# Of a session that was ended between two statements libpq has the server's last words, and no SQLSTATE: the one it had.
+_ENDED = (
+    ("conflict with recovery", "40001"),
+    ("administrator command", "57P01"),
+    ("crash of another server process", "57P02"),
+    ("idle-in-transaction timeout", "25P03"),
+    ("idle-session timeout", "57P05"),
+    ("transaction timeout", "25P04"),
+)
+
+# Nor for a connection that was never made; its English words are all there is.
 _CONNECT = (
     ("password authentication failed", "the server refused user or password"),
     ("no password supplied", "the server wants a password and the DSN has none"),
@@ -91,7 +101,7 @@ def cannot_connect(error: Exception, variable: str) -> CannotDecide:
 
 def cannot_read(error: psycopg.Error, doing: str) -> CannotDecide:
     """Why a statement failed; ``doing`` says what was being read, as in ``org_units.source``."""
-    state = error.sqlstate or ""
+    state = error.sqlstate or next((state for words, state in _ENDED if words in str(error)), "")
     meaning = _MEANING.get(state) or _MEANING.get(state[:2])
     if meaning is None:
         meaning = f"the server answered with SQLSTATE {state}" if state else "the connection was lost"
