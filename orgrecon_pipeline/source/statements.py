@@ -49,7 +49,6 @@ WHOLE = Sums("sum(digest) AS print", "div(print, 4611686018427387904)::bigint",
 HALVES = Sums("sum((digest >> 32)::integer) AS high, sum(((digest & 4294967295) - 2147483648)::integer) AS low",
               "high", "low", base=2**32, shift=2**31)
 
-
 #: What to read from where there is no table.
 NO_TABLE = sql.SQL("(SELECT) AS nothing")
 
@@ -271,7 +270,7 @@ class EntityStatements:
 
     def _only_seen(self) -> sql.Composed:
         # Of a key that can be written in several ways, rows of another digest belong to it: all are grouped then.
-        if not all(self.types[name].one_spelling for name in (TENANT_COLUMN, *self.entity.key)):
+        if not self.joinable:
             return sql.Composed([])
         return sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest())
 
