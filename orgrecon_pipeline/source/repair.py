@@ -11,12 +11,15 @@ from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.domain.mapping import Mapping as EntityMapping
 from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, shape_of, tables_of
 from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of, template
+from orgrecon_pipeline.source.session import SETTINGS
 
 #: Drifting keys of one batch, and so about how many rows change in one transaction; a tenant is never divided.
 BATCH_KEYS = 1_000
 
 _LOCK_TIMEOUT = "500ms"
 _STATEMENT_TIMEOUT = "60s"
+# Under other settings than those of the comparison the mapping's SQL could mean something else.
+_PINNED = "\n".join(f"SET LOCAL {name} = '{value}';" for name, value in SETTINGS.items())
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ def repair(
     batches = list(_batches([row for row in drifting if row.entity in order]))
     noted = "".join(f"-- {note}\n" for note in notes)
     parts = [template("repair_head.sql").format(notes=noted, lock_timeout=_LOCK_TIMEOUT, **head).rstrip("\n") + "\n"]
+    listed = {name: of for name in unhealable if (of := {row.tenant for row in drifting if row.entity == name})}
+    if batches or listed:
+        parts.append("SET client_encoding = 'UTF8';  -- as this file is, whatever the database is\n")
     for number, batch in enumerate(batches, start=1):
         tenants = array_literal({row.tenant for row in batch})
         steps = {}
@@ -60,19 +66,20 @@ def repair(
         healing += [(name, step) for name, (of, counts) in steps.items() for step in of.adding(counts)]
         parts.append(template("repair_begin.sql").format(
             number=number, batches=len(batches), tenants=len({row.tenant for row in batch}), lock_timeout=_LOCK_TIMEOUT,
-            statement_timeout=_STATEMENT_TIMEOUT, source_tables=", ".join(sorted(_sources(mapping, order))),
+            statement_timeout=_STATEMENT_TIMEOUT, settings=_PINNED,
+            source_tables=", ".join(sorted(_sources(mapping, order))),
             target_tables=", ".join(sorted(set().union(*(tables[name] for name in order)))),
         ))
         parts += [of.views() for of, _ in steps.values()]
         parts += [_block(name, step) for name, step in healing]
         views = ", ".join(view for of, _ in steps.values() for view in of.view_names())
         parts.append(f"\nDROP VIEW {views};\nCOMMIT;\n")
-    for name, why in unhealable.items():
-        tenants_of = {row.tenant for row in drifting if row.entity == name}
-        if tenants_of:
-            parts.append(_listing(name, mapping.entities[name], why, array_literal(tenants_of)))
-    told = {name: why for name, why in unhealable.items() if any(row.entity == name for row in drifting)}
-    return Repair("".join(parts), told)
+    if listed:
+        parts.append(f"\n-- The rest only reads.\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n{_PINNED}\n")
+        parts += [_listing(name, mapping.entities[name], unhealable[name], array_literal(of))
+                  for name, of in listed.items()]
+        parts.append("COMMIT;\n")
+    return Repair("".join(parts), {name: unhealable[name] for name in listed})
 
 
 def array_literal(texts: set[str]) -> str:

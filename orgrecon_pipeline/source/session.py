@@ -46,8 +46,8 @@ CANCEL_AGAIN_SECONDS = 1.0
 # In SQL_ASCII text would come as bytes, in LATIN1 some of it not at all; a role or a DSN may ask for either.
 _ALWAYS = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
 
-# Each of them could change what is read, or how it is written as text, from outside: so each is set.
-_SETTINGS = {
+#: Each of them could change what is read, or how it is written as text, from outside: so each is set.
+SETTINGS = {
     "search_path": "",
     "TimeZone": "UTC",
     "row_security": "off",
@@ -345,7 +345,7 @@ class Session:
         # of in a transaction that has begun.
         has_own = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
-            **_SETTINGS,
+            **SETTINGS,
             **({"transaction_timeout": "0"} if has_own else {}),
             "statement_timeout": _milliseconds(min(scan.statement_timeout_seconds, self._deadline.remaining())),
             "lock_timeout": _milliseconds(scan.lock_timeout_seconds),

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from canary import found_in, told_in
-from operations_patient import Patient
+from operations_patient import Pair, Patient, entity
 from operations_places import NAMES, Connect, Shards, shards_of
 from operations_site import Site, site_of
 
@@ -33,6 +33,18 @@ def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]
 def patient(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Patient:
     """Twelve tenants without drift, and whoever observes and heals them."""
     return Patient(connect(company_database), company_database, tmp_path)
+
+
+@pytest.fixture
+def pair(empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Callable[..., Pair]:
+    """``pair(ddl, e=entity, ...)``: tables that the test makes, and whoever observes and heals them."""
+
+    def made(ddl: str, **entities: Any) -> Pair:
+        admin = connect(empty_database)
+        admin.execute(ddl.encode())
+        return Pair(admin, empty_database, tmp_path, entities or {"e": entity()})
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe import observe
 from orgrecon_pipeline.operations.repair import Healing, repair_sql
 
+BOTH = {name: name for name in ("tenant_id", "k", "v")}
 UNITS, MEMBERSHIPS = "org_units", "org_unit_memberships"
 IMPATIENT = {"scan": {"settle_seconds": 0.0, "rechecks": 1}}
 
@@ -58,9 +59,13 @@ class Patient:
         assert self.observe().verdict is Verdict.FAIL
         return repair_sql(self.settings, None)
 
-    def apply(self, sql: str) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+    def apply(self, sql: str, options: str = "") -> list[str]:
+        """What the server said of each step that did something."""
+        said: list[str] = []
+        with psycopg.connect(self.dsn, autocommit=True, options=options) as connection:
+            connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
             connection.execute(sql.encode())
+        return [line for line in said if not line.endswith(": 0")]
 
     def heal(self) -> None:
         self.apply(self.healing().repair.sql)
@@ -73,3 +78,25 @@ class Patient:
 
     def everything(self, where: str = "true") -> list[Any]:
         return [self.rows(table, where) for table in ("teams", "team_members", UNITS, MEMBERSHIPS)]
+
+
+def entity(source: Any = "public.s", target: Any = "public.t", columns: dict[str, str] | None = None,
+           **parts: Any) -> dict[str, Any]:
+    """An entity with the key ``k`` and the compared column ``v``; a side is its ``from``, or the whole relation."""
+    sides = {name: {"from": side, "columns": columns or BOTH} if isinstance(side, str) else {"columns": BOTH, **side}
+             for name, side in (("source", source), ("target", target))}
+    return {"key": ["k"], "compare": ["v"], **sides, **parts}
+
+
+class Pair(Patient):
+    """Tables of a test's own, ``s`` and ``t`` most often, in place of the company's."""
+
+    def __init__(self, admin: psycopg.Connection[Any], dsn: str, place: Path, entities: dict[str, Any]) -> None:
+        self.admin, self.dsn, self.place = admin, dsn, place
+        self.mapping_file = place / "orgrecon.yaml"
+        self.use(Mapping.model_validate({"version": 1, "entities": entities}))
+        self.ledger = open_ledger(self.settings.ledger_url)
+
+    def table(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query says, in some lasting order."""
+        return sorted(self.admin.execute(query.encode()).fetchall(), key=str)
