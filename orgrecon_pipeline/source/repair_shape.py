@@ -111,6 +111,8 @@ def shape_of(entity: Entity) -> Shape:
     for lookup in lookups:
         if not lookup.columns or all(mine in fixed for _, mine in lookup.pairs):
             raise Unhealable(f"its target joins {lookup.table.name} for something other than to look a value up")
+        if own[TENANT_COLUMN] not in {mine for _, mine in lookup.pairs}:
+            raise Unhealable(f"its target looks values up in {lookup.table.name} without the tenant, in anybody's rows")
     if len(set(assigned)) != len(assigned):
         raise Unhealable("its target looks two values up through the same column")
     return Shape(base, own, lookups, _deleted(relation.where, base, bool(joins)))

@@ -12,12 +12,14 @@ from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable
 
 @dataclass(frozen=True)
 class Step:
-    """One statement. ``most`` is how many keys or rows it may change; ``repeated`` runs it until nothing changes."""
+    """One statement. ``most`` is how many keys or rows it may change, ``unresolved`` counts those whose references lead
+    nowhere; ``repeated`` runs it until nothing changes."""
 
     what: str
     statement: str
     counted: str
     most: int
+    unresolved: str
     repeated: bool = False
 
 
@@ -133,7 +135,8 @@ class EntitySteps:
         }
         statement = "".join(template(file) for file in files).format(**places)
         counted = f"DISTINCT ROW({places['key']})::text" if by_key else "*"
-        return Step(what, statement, counted, most, repeated)
+        unresolved = "(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)" if "resolved" in places else "0"
+        return Step(what, statement, counted, most, unresolved, repeated)
 
     def _target(self, *, dead: bool) -> str:
         """The target's rows with where each of them is, how often it is referred to, and whether what it refers to
@@ -175,25 +178,28 @@ class EntitySteps:
             found = [(theirs, mine) for theirs, mine in lookup.pairs if mine not in fixed]
             marker = self._marks_deleted(lookup)
             joins.append(template("repair_lookup.sql").format(
-                found=_list(f"l.{theirs} AS found_{at}" for at, (theirs, _) in enumerate(found)),
+                found=_list(f"l.orgrecon_found_{at}" for at in range(len(found))),
+                candidates=_list(f"(array_agg(l.{theirs}))[1] AS orgrecon_found_{at}"
+                                 for at, (theirs, _) in enumerate(found)),
                 table=lookup.table.name,
                 conditions=" AND ".join([
                     *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.columns),
                     *(f"l.{theirs} = s.{quoted(fixed[mine])}" for theirs, mine in lookup.pairs if mine in fixed),
                 ]),
-                order=_list([*(f"(l.{column} IS NULL) DESC" for column in (marker,) if column),
-                             *(f"l.{theirs}" for theirs, _ in found)]),
+                # A living one comes before one that is marked as deleted.
+                living=f" GROUP BY l.{marker} IS NULL ORDER BY l.{marker} IS NULL DESC LIMIT 1" if marker else "",
                 alias=alias,
             ).rstrip("\n"))
-            written |= {mine: f"{alias}.found_{at}" for at, (_, mine) in enumerate(found)}
+            written |= {mine: f"{alias}.orgrecon_found_{at}" for at, (_, mine) in enumerate(found)}
             nothing = " AND ".join(f"s.{quoted(name)} IS NULL" for name, _ in lookup.columns)
-            resolved.append(f"({alias}.found_0 IS NOT NULL" + (f" OR ({nothing}))" if lookup.outer else ")"))
+            resolved.append(f"({alias}.orgrecon_found_0 IS NOT NULL" + (f" OR ({nothing}))" if lookup.outer else ")"))
         return {
             "written": _list(written),
-            "values": _list(f"{value} AS written_{at}" for at, value in enumerate(written.values())),
-            "assignments": _list(f"{column} = d.written_{at}" for at, column in enumerate(written)),
+            "values": _list(f"{value} AS orgrecon_written_{at}" for at, value in enumerate(written.values())),
+            "written_values": _list(f"orgrecon_written_{at}" for at in range(len(written))),
+            "assignments": _list(f"{column} = d.orgrecon_written_{at}" for at, column in enumerate(written)),
             "lookups": "".join(joins),
-            "resolved": _all(resolved),
+            "resolved": " AND ".join(resolved) or "true",
         }
 
 

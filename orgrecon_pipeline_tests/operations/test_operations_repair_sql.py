@@ -128,6 +128,7 @@ def test_a_target_is_turned_round() -> None:
     (JOINED, {"v": "b.v::text"}),
     (JOINED, {"tenant_id": "b.tenant"}), ("s.a a", {"v": "'constant'"}), (JOINED.replace("b_id", "k"), {"v": "b.v"}),
     (f"{JOINED} JOIN s.c c ON c.id = b.c_id", {"v": "c.v"}),
+    ("s.a a JOIN s.b b ON b.id = a.b_id", {"v": "b.v"}),
     (f"{JOINED} JOIN s.c c ON c.id = a.b_id", {"v": "b.v", "k": "c.k"}),
 ])
 def test_what_is_not_understood_is_refused_and_never_guessed(target: str, columns: dict[str, str]) -> None:

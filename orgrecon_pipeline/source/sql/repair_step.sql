@@ -5,9 +5,10 @@ DO ${tag}$
 DECLARE
     orgrecon_now bigint;
     orgrecon_all bigint := 0;
+    orgrecon_unresolved bigint;
 BEGIN
     LOOP
-{statement}        SELECT count({counted}) INTO orgrecon_now FROM changed;
+{statement}        SELECT count({counted}), {unresolved} INTO orgrecon_now, orgrecon_unresolved FROM changed;
         orgrecon_all := orgrecon_all + orgrecon_now;
         IF orgrecon_all > {most} THEN
             RAISE EXCEPTION 'orgrecon: {entity}, {what}: % of them, and the observation counted {most}', orgrecon_all
@@ -15,6 +16,9 @@ BEGIN
         END IF;
         EXIT WHEN {once} OR orgrecon_now = 0;
     END LOOP;
-    RAISE NOTICE 'orgrecon: {entity}, {what}: %', orgrecon_all;
+    RAISE NOTICE 'orgrecon: {entity}, {what}: %', concat(
+        orgrecon_all,
+        ', ' || nullif(orgrecon_unresolved, 0) || ' cannot be resolved'
+    );
 END
 ${tag}$;

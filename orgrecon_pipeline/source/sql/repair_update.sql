@@ -8,14 +8,13 @@
             FROM {source} AS s
             JOIN (SELECT DISTINCT {key} FROM differing) AS t ON {same_key}
             GROUP BY {key_of_s} HAVING count(*) = 1
-        ), stale AS (
-            SELECT s.orgrecon_row, s.orgrecon_part, {key_of_s}, {values}
+        ), wanted AS MATERIALIZED (
+            SELECT s.orgrecon_row, s.orgrecon_part, {key_of_s}, {values}, {resolved} AS orgrecon_resolved
             FROM differing AS s
             JOIN single AS t ON {same_key}{lookups}
-            WHERE true{resolved}
         ), changed AS (
             UPDATE {table} AS h SET {assignments}
-            FROM stale AS d
-            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}
+            FROM wanted AS d
+            WHERE d.orgrecon_resolved AND h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}
             RETURNING {key_of_d}
         )

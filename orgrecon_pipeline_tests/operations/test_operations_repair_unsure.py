@@ -1,0 +1,38 @@
+"""What is right stays as it is: where nobody can say what a row should be, or which one should go, none is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from operations_patient import Pair, entity
+
+Pairs = Callable[..., Pair]
+PEOPLE = {"from": "public.t t LEFT JOIN public.people p ON p.id = t.person AND p.tenant_id = t.tenant_id",
+          "columns": {"tenant_id": "t.tenant_id", "k": "t.k", "v": "p.name"}}
+TABLES = """
+    CREATE TABLE s (tenant_id text, k int, v text);
+    CREATE TABLE people (id int, tenant_id text, name text, left_at timestamptz);
+    CREATE TABLE t (tenant_id text, k int, person int);
+"""
+
+
+def test_a_value_that_several_rows_have_is_not_looked_up(pair: Pairs) -> None:
+    of = pair(f"""{TABLES} INSERT INTO people VALUES (1, 'a', 'Kim'), (2, 'a', 'Kim'), (3, 'a', 'Lee'), (4, 'b', 'Kim');
+              INSERT INTO s VALUES ('a', 1, 'Kim'), ('a', 2, 'Lee'), ('a', 3, 'Kim'), ('a', 4, 'Lee'), ('b', 1, 'Kim');
+              INSERT INTO t VALUES ('a', 1, 3), ('a', 2, 3)""", e=entity(target=PEOPLE))
+    assert of.apply(of.healing().repair.sql) == ["orgrecon: e, missing rows added: 2, 1 cannot be resolved",
+                                                 "orgrecon: e, values corrected: 0, 1 cannot be resolved"]
+    assert of.table("SELECT * FROM t") == [("a", 1, 3), ("a", 2, 3), ("a", 4, 3), ("b", 1, 4)]
+
+
+def test_of_several_the_only_one_that_lives_is_meant(pair: Pairs) -> None:
+    living = {"from": "public.people", "where": "left_at IS NULL",
+              "columns": {"tenant_id": "tenant_id", "k": "id", "v": "name"}}
+    of = pair(f"""{TABLES} CREATE TABLE people_before (tenant_id text, k int, v text);
+              INSERT INTO people_before VALUES ('a', 2, 'Kim');
+              INSERT INTO people VALUES (1, 'a', 'Kim', now()), (2, 'a', 'Kim', NULL), (3, 'a', 'Kim', now());
+              INSERT INTO people VALUES (5, 'a', 'Lee', now()), (6, 'a', 'Lee', now());
+              INSERT INTO s VALUES ('a', 1, 'Kim'), ('a', 2, 'Lee')""",
+              e=entity(target=PEOPLE), people=entity("public.people_before", living))
+    assert of.apply(of.healing().repair.sql) == ["orgrecon: e, missing rows added: 1, 1 cannot be resolved"]
+    assert of.table("SELECT * FROM t") == [("a", 1, 2)]
