@@ -61,7 +61,9 @@ class EntitySteps:
             Unhealable: when a lookup gives both a key and a compared column.
         """
         self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
-        self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead")}
+        self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead", "shared")}
+        # Which of the views are made: of a plain table no row comes twice.
+        self._made = ["source", "target", *["dead"] * bool(shape.deleted), *["shared"] * bool(shape.lookups)]
         self.key = (TENANT_COLUMN, *entity.key)
         self.columns = (*self.key, *entity.compare)
         self._changing = [lookup for lookup in shape.lookups if any(n in entity.compare for n, _ in lookup.columns)]
@@ -75,14 +77,15 @@ class EntitySteps:
             "entity": self.name,
             "source_rows": select_of(self.entity.source, self.columns, self.tenants),
             "target_rows": self._target(dead=False),
-            "dead_rows": self._target(dead=True) if self.shape.deleted else "",
+            "dead_rows": self._target(dead=True) if "dead" in self._made else "",
+            "all_rows": self._all_rows(),
         }
-        files = ["repair_views.sql"] + ["repair_view_dead.sql"] * bool(self.shape.deleted)
+        files = ["repair_views.sql", *(f"repair_view_{view}.sql" for view in self._made[2:])]
         return "".join(template(file) for file in files).format(**of_view)
 
     def view_names(self) -> list[str]:
         """The views to drop in the end."""
-        return [f"pg_temp.{view}" for side, view in self._views.items() if side != "dead" or self.shape.deleted]
+        return [f"pg_temp.{self._views[side]}" for side in reversed(self._made)]
 
     def removing(self, counts: Mapping[str, int]) -> list[Step]:
         """What is too much: unexpected keys, and copies that the source has not."""
@@ -133,6 +136,7 @@ class EntitySteps:
             "own_key": _all(
                 f"h.{self.shape.own[name]} = d.{quoted(name)}" for name in self.key if name in self.shape.own),
         }
+        places["unshared"] = template("repair_unshared.sql").rstrip("\n").format(**places) if self.shape.lookups else ""
         statement = "".join(template(file) for file in files).format(**places)
         counted = f"DISTINCT ROW({places['key']})::text" if by_key else "*"
         unresolved = "(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)" if "resolved" in places else "0"
@@ -154,6 +158,13 @@ class EntitySteps:
         keys = [f"{_parenthesised(relation.columns[name])} IS NOT NULL" for name in self.key]
         where = f"{base}.{deleted} IS NOT NULL" if dead else relation.where
         return _select(relation, columns, self.tenants, where, *keys)
+
+    def _all_rows(self) -> str:
+        """Where each of the target's rows is, whether it lives and has a key or not."""
+        [relation] = self.entity.target
+        base = self.shape.base.alias
+        columns = [f"{base}.tableoid AS orgrecon_part", f"{base}.ctid AS orgrecon_row"]
+        return _select(relation, columns, self.tenants, None)
 
     def _references(self) -> str:
         """How many rows look a value up in a row of the base table."""

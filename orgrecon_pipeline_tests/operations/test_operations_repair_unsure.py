@@ -36,3 +36,17 @@ def test_of_several_the_only_one_that_lives_is_meant(pair: Pairs) -> None:
               e=entity(target=PEOPLE), people=entity("public.people_before", living))
     assert of.apply(of.healing().repair.sql) == ["orgrecon: e, missing rows added: 1, 1 cannot be resolved"]
     assert of.table("SELECT * FROM t") == [("a", 1, 2)]
+
+
+def test_a_row_that_a_join_gives_more_than_once_is_never_touched(pair: Pairs) -> None:
+    codes = {"from": "public.t t JOIN public.p p ON p.id = t.pid AND p.tenant_id = t.tenant_id",
+             "columns": {"tenant_id": "t.tenant_id", "k": "p.code", "v": "t.v"}}
+    of = pair("""CREATE TABLE s (tenant_id text, k int, v text); CREATE TABLE t (tenant_id text, pid int, v text);
+              CREATE TABLE p (tenant_id text, id int, code int);
+              INSERT INTO p VALUES ('a', 1, 100), ('a', 1, 100), ('a', 2, 200), ('a', 2, 201);
+              INSERT INTO p VALUES ('a', 3, 300), ('a', 3, 301), ('a', 4, 400);
+              INSERT INTO s VALUES ('a', 100, 'x'), ('a', 200, 'x'), ('a', 300, 'x'), ('a', 301, 'y');
+              INSERT INTO t VALUES ('a', 1, 'x'), ('a', 2, 'x'), ('a', 3, 'x'), ('a', 4, 'x')""",
+              e=entity(target=codes))
+    assert "orgrecon: e, unexpected keys removed: 1" in of.apply(of.healing().repair.sql)
+    assert of.table("SELECT * FROM t") == [("a", 1, "x"), ("a", 2, "x"), ("a", 3, "x")]

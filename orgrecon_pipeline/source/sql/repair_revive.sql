@@ -10,6 +10,6 @@
         ), changed AS (
             UPDATE {table} AS h SET {deleted} = NULL
             FROM chosen AS d
-            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}
+            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{unshared}
             RETURNING {key_of_d}
         )
