@@ -50,3 +50,11 @@ def test_a_row_that_a_join_gives_more_than_once_is_never_touched(pair: Pairs) ->
               e=entity(target=codes))
     assert "orgrecon: e, unexpected keys removed: 1" in of.apply(of.healing().repair.sql)
     assert of.table("SELECT * FROM t") == [("a", 1, "x"), ("a", 2, "x"), ("a", 3, "x")]
+
+
+def test_copies_of_what_the_source_has_several_of_are_left(pair: Pairs) -> None:
+    of = pair("""CREATE TABLE s (tenant_id text, k int, v text); CREATE TABLE t (tenant_id text, k int, v text);
+              INSERT INTO s VALUES ('a', 1, 'x'), ('a', 1, 'y'), ('a', 2, 'x');
+              INSERT INTO t VALUES ('a', 1, 'x'), ('a', 1, 'x'), ('a', 1, 'y'), ('a', 2, 'z'), ('a', 2, 'x')""")
+    assert of.apply(of.healing().repair.sql) == ["orgrecon: e, surplus copies removed: 1"]
+    assert of.table("SELECT * FROM t") == [("a", 1, "x"), ("a", 1, "x"), ("a", 1, "y"), ("a", 2, "x")]

@@ -2,10 +2,11 @@
             -- A key with one row has no copy too many: the rest of a large tenant is counted, and neither joined nor sorted.
             SELECT {key} FROM {target} AS t GROUP BY {key} HAVING count(*) > 1
         ), wanted AS (
-            SELECT {key}, count(*) AS orgrecon_copies FROM {source} AS s
-            WHERE EXISTS (SELECT FROM crowded AS t WHERE {same_key}) GROUP BY {key}
+            -- Where the source itself has several, nobody can say which row of the target is which of them.
+            SELECT {key} FROM {source} AS s
+            WHERE EXISTS (SELECT FROM crowded AS t WHERE {same_key}) GROUP BY {key} HAVING count(*) = 1
         ), valued AS (
-            SELECT DISTINCT {columns} FROM {source} AS s WHERE EXISTS (SELECT FROM crowded AS t WHERE {same_key})
+            SELECT {columns} FROM {source} JOIN wanted USING ({key})
         ), placed AS (
             -- What others refer to stays, then what is right already.
             SELECT t.*, row_number() OVER (
@@ -14,8 +15,8 @@
                          t.orgrecon_part, t.orgrecon_row
             ) AS orgrecon_place
             FROM {target} AS t
-            JOIN crowded USING ({key})
+            JOIN wanted USING ({key})
             LEFT JOIN valued AS s ON {same_key}{same_values}
         ), doomed AS (
-            SELECT * FROM placed JOIN wanted USING ({key}) WHERE orgrecon_place > orgrecon_copies
+            SELECT * FROM placed WHERE orgrecon_place > 1
         )
