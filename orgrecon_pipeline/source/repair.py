@@ -10,7 +10,8 @@ from orgrecon_pipeline.domain.evidence import KINDS, TenantRow
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.domain.mapping import Mapping as EntityMapping
 from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, shape_of, tables_of
-from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of, template
+from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of
+from orgrecon_pipeline.source.repair_text import array_literal, template
 from orgrecon_pipeline.source.session import SETTINGS
 
 #: Drifting keys of one batch, and so about how many rows change in one transaction; a tenant is never divided.
@@ -52,7 +53,7 @@ def repair(
     if batches or listed:
         parts.append("SET client_encoding = 'UTF8';  -- as this file is, whatever the database is\n")
     for number, batch in enumerate(batches, start=1):
-        tenants = array_literal({row.tenant for row in batch})
+        tenants = array_literal(sorted({row.tenant for row in batch}))
         steps = {}
         for place, name in enumerate(order, start=1):
             # A key that was being written while it was read is transient or unsettled, whatever is wrong with it.
@@ -70,26 +71,18 @@ def repair(
             source_tables=", ".join(sorted(_sources(mapping, order))),
             target_tables=", ".join(sorted(set().union(*(tables[name] for name in order)))),
         ))
-        parts += [of.views() for of, _ in steps.values()]
+        parts += [of.guard(counts) for of, counts in steps.values()]
+        parts += [of.views() + of.watching("repair_source_before.sql") for of, _ in steps.values()]
         parts += [_block(name, step) for name, step in healing]
+        parts += [of.watching("repair_source_after.sql") for of, _ in steps.values()]
         views = ", ".join(view for of, _ in steps.values() for view in of.view_names())
         parts.append(f"\nDROP VIEW {views};\nCOMMIT;\n")
     if listed:
         parts.append(f"\n-- The rest only reads.\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n{_PINNED}\n")
-        parts += [_listing(name, mapping.entities[name], unhealable[name], array_literal(of))
+        parts += [_listing(name, mapping.entities[name], unhealable[name], array_literal(sorted(of)))
                   for name, of in listed.items()]
         parts.append("COMMIT;\n")
     return Repair("".join(parts), {name: unhealable[name] for name in listed})
-
-
-def array_literal(texts: set[str]) -> str:
-    """Texts as an SQL literal of an array, whose type Postgres takes from what it is compared with."""
-    elements = (text.replace("\\", "\\\\").replace('"', '\\"') for text in sorted(texts))
-    array = "{" + ",".join(f'"{element}"' for element in elements) + "}"
-    literal = array.replace("'", "''")
-    # E'' means the same whatever standard_conforming_strings says, and no line of a name begins a line of the file.
-    escaped = literal.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"E'{escaped}'"
 
 
 def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str]], dict[str, str]]:

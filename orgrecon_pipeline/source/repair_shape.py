@@ -166,5 +166,10 @@ def _deleted(where: str | None, base: Table, joined: bool) -> str | None:
     raise Unhealable("its target's where is something other than '… IS NULL' of a column that marks deleted rows")
 
 
+def unquoted(name: str) -> str:
+    """A name as the catalog has it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+
+
 def _folded(name: str) -> str:
     return name if name.startswith('"') else name.lower()

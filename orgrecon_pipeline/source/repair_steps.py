@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.source.repair_guard import guard
 from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable
+from orgrecon_pipeline.source.repair_text import template
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,12 @@ class Step:
     repeated: bool = False
 
 
-def template(name: str) -> str:
-    """A file of this package's ``sql`` folder, with ``{places}``."""
-    return resources.files("orgrecon_pipeline.source.sql").joinpath(name).read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class Written:
+    """Columns of the base table, and the places of a template that say what is written to them."""
+
+    columns: tuple[str, ...]
+    places: dict[str, str]
 
 
 def select_of(relations: Iterable[Relation], columns: Sequence[str], tenants: str) -> str:
@@ -61,6 +65,7 @@ class EntitySteps:
             Unhealable: when a lookup gives both a key and a compared column.
         """
         self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
+        self._number = number
         self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead", "shared")}
         # Which of the views are made: of a plain table no row comes twice.
         self._made = ["source", "target", *["dead"] * bool(shape.deleted), *["shared"] * bool(shape.lookups)]
@@ -87,6 +92,20 @@ class EntitySteps:
         """The views to drop in the end."""
         return [f"pg_temp.{self._views[side]}" for side in reversed(self._made)]
 
+    def guard(self, counts: Mapping[str, int]) -> str:
+        """What ends the batch when the target cannot be written safely."""
+        updated = self._written(self._changing, self.entity.compare)
+        return guard(
+            self.name, self.shape, self._referring(), removes=bool(counts["unexpected"] or counts["duplicate"]),
+            updated=[*updated.columns, *([self.shape.deleted] if self.shape.deleted else [])],
+        )
+
+    def watching(self, file: str) -> str:
+        """What notes the source's rows, or holds them against what was noted."""
+        source = f"pg_temp.{self._views['source']}"
+        rows = template("repair_source_rows.sql").format(source=source)
+        return template(file).format(entity=self.name, number=self._number, rows=rows)
+
     def removing(self, counts: Mapping[str, int]) -> list[Step]:
         """What is too much: unexpected keys, and copies that the source has not."""
         remove = "repair_remove_soft.sql" if self.shape.deleted else "repair_remove_hard.sql"
@@ -107,13 +126,13 @@ class EntitySteps:
             steps.append(self._step("deleted rows brought back", ("repair_revive.sql",), missing, by_key=True))
             stale += missing  # what comes back comes with its old values
         if missing:
-            places = self._written(self.shape.lookups, self.columns)
+            places = self._written(self.shape.lookups, self.columns).places
             # Parents before children: where rows look rows of their own table up, each round adds the next level.
             levels = any(lookup.table.name == self.shape.base.name for lookup in self.shape.lookups)
             steps.append(self._step("missing rows added", ("repair_insert.sql",), missing, by_key=False,
                                     repeated=levels, places=places))
         if stale and self.entity.compare:
-            places = self._written(self._changing, self.entity.compare)
+            places = self._written(self._changing, self.entity.compare).places
             steps.append(self._step("values corrected", ("repair_update.sql",), stale, by_key=True, places=places))
         return steps
 
@@ -169,18 +188,23 @@ class EntitySteps:
     def _references(self) -> str:
         """How many rows look a value up in a row of the base table."""
         counts = [
-            f"(SELECT count(*) FROM {other.base.name} AS r WHERE "  # noqa: S608 - the mapping is trusted
+            f"(SELECT count(*) FROM {table} AS r WHERE "  # noqa: S608 - the mapping is trusted
             + " AND ".join(f"r.{theirs} = {self.shape.base.alias}.{ours}" for ours, theirs in lookup.pairs) + ")"
-            for other in self.shapes.values() for lookup in other.lookups if lookup.table.name == self.shape.base.name
+            for table, lookup in self._referring()
         ]
         return " + ".join(counts) or "0"
+
+    def _referring(self) -> list[tuple[str, Lookup]]:
+        """The tables whose rows look values up in the base table, each with how."""
+        return [(other.base.name, lookup) for other in self.shapes.values() for lookup in other.lookups
+                if lookup.table.name == self.shape.base.name]
 
     def _marks_deleted(self, lookup: Lookup) -> str | None:
         """The column that marks deleted rows of the table in which something is looked up."""
         return next((shape.deleted for shape in self.shapes.values() if shape.base.name == lookup.table.name), None)
 
-    def _written(self, lookups: Sequence[Lookup], logical: Sequence[str]) -> dict[str, str]:
-        """The places of a template that say what is written: columns of the base table, and values from the source."""
+    def _written(self, lookups: Sequence[Lookup], logical: Sequence[str]) -> Written:
+        """What is written: columns of the base table, and values from the source."""
         written = {self.shape.own[name]: f"s.{quoted(name)}" for name in logical if name in self.shape.own}
         joins, resolved = [], []
         for number, lookup in enumerate(lookups):
@@ -204,14 +228,14 @@ class EntitySteps:
             written |= {mine: f"{alias}.orgrecon_found_{at}" for at, (_, mine) in enumerate(found)}
             nothing = " AND ".join(f"s.{quoted(name)} IS NULL" for name, _ in lookup.columns)
             resolved.append(f"({alias}.orgrecon_found_0 IS NOT NULL" + (f" OR ({nothing}))" if lookup.outer else ")"))
-        return {
+        return Written(tuple(written), {
             "written": _list(written),
             "values": _list(f"{value} AS orgrecon_written_{at}" for at, value in enumerate(written.values())),
             "written_values": _list(f"orgrecon_written_{at}" for at in range(len(written))),
             "assignments": _list(f"{column} = d.orgrecon_written_{at}" for at, column in enumerate(written)),
             "lookups": "".join(joins),
             "resolved": " AND ".join(resolved) or "true",
-        }
+        })
 
 
 def _select(relation: Relation, columns: Iterable[str], tenants: str, where: str | None, *more: str) -> str:

@@ -1,0 +1,42 @@
+"""What is looked at before a batch writes: whether more would happen to the target than is written to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.source.repair_shape import Lookup, Shape, unquoted
+from orgrecon_pipeline.source.repair_text import array_literal, literal, template
+
+
+def guard(
+    entity: str, shape: Shape, referring: Iterable[tuple[str, Lookup]], *, removes: bool, updated: Iterable[str]
+) -> str:
+    """A block that ends the batch when the target of an entity cannot be written safely.
+
+    Args:
+        entity: its name.
+        shape: its target, turned round.
+        referring: the tables that look values up in its table, each with how.
+        removes: whether rows may be removed.
+        updated: the columns that may be written in rows that are there.
+    """
+    known = [
+        f"({literal(table)}, {_names(own for _, own in lookup.pairs)}, {_names(theirs for theirs, _ in lookup.pairs)})"
+        for table, lookup in referring
+    ]
+    places = {
+        "entity": entity, "table": literal(shape.base.name), "deleted": literal(unquoted(shape.deleted or "")),
+        "deletes": _boolean(removes and not shape.deleted), "marks": _boolean(removes and bool(shape.deleted)),
+        "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])", "updated": _names(updated),
+    }
+    # A tag that no name in the block can hold, by being made from them.
+    return template("repair_guard.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)
+
+
+def _names(columns: Iterable[str]) -> str:
+    return f"{array_literal(map(unquoted, columns))}::text[]"
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"

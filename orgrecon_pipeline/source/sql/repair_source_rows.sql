@@ -1,0 +1,1 @@
+SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))) FROM {source} AS s
