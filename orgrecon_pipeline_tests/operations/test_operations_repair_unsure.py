@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
+import pytest
 from operations_patient import Pair, entity
 
 Pairs = Callable[..., Pair]
@@ -58,3 +60,23 @@ def test_copies_of_what_the_source_has_several_of_are_left(pair: Pairs) -> None:
               INSERT INTO t VALUES ('a', 1, 'x'), ('a', 1, 'x'), ('a', 1, 'y'), ('a', 2, 'z'), ('a', 2, 'x')""")
     assert of.apply(of.healing().repair.sql) == ["orgrecon: e, surplus copies removed: 1"]
     assert of.table("SELECT * FROM t") == [("a", 1, "x"), ("a", 1, "x"), ("a", 1, "y"), ("a", 2, "x")]
+
+
+@pytest.mark.parametrize("kind", ["text", "boolean", "int", "interval"])
+def test_only_a_moment_marks_deleted_rows(pair: Pairs, kind: str) -> None:
+    of = pair(f"""CREATE TABLE s (tenant_id text, k int, v text);
+              CREATE TABLE t (tenant_id text, k int, v text, department {kind});
+              INSERT INTO s VALUES ('a', 1, 'x'), ('a', 3, 'x'); INSERT INTO t VALUES ('a', 1, 'x'), ('a', 2, 'x')""",
+              e=entity(target={"from": "public.t", "where": "department IS NULL"}))
+    with pytest.raises(psycopg.errors.RaiseException, match=f"e: department of public.t is {kind}"):
+        of.apply(of.healing().repair.sql)
+    assert of.table("SELECT k, department FROM t") == [(1, None), (2, None)]
+
+
+def test_a_domain_over_a_moment_marks_them_too(pair: Pairs) -> None:
+    of = pair("""CREATE TABLE s (tenant_id text, k int, v text); CREATE DOMAIN moment AS timestamptz;
+              CREATE TABLE t (tenant_id text, k int, v text, gone moment);
+              INSERT INTO s VALUES ('a', 1, 'x'); INSERT INTO t VALUES ('a', 1, 'x', now()), ('a', 2, 'x', NULL)""",
+              e=entity(target={"from": "public.t", "where": "gone IS NULL"}))
+    of.apply(of.healing().repair.sql)
+    assert of.table("SELECT k, gone IS NULL FROM t") == [(1, True), (2, False)]

@@ -9,6 +9,18 @@ BEGIN
         UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN family AS f ON i.inhparent = f.member
     ) SELECT array_agg(member) INTO orgrecon_tables FROM family;
 
+    -- 'department IS NULL' marks nothing as deleted; only a moment does.
+    SELECT format('%s of %s is %s', a.attname, a.attrelid::regclass, format_type(a.atttypid, a.atttypmod))
+    INTO orgrecon_found
+    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+    WHERE a.attrelid = {table}::regclass AND a.attname = {deleted}
+      AND (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END)::regtype
+          NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype);
+    IF orgrecon_found IS NOT NULL THEN
+        RAISE EXCEPTION 'orgrecon: {entity}: %: only a date or a timestamp can mark deleted rows: heal these rows by hand',
+            orgrecon_found;
+    END IF;
+
     SELECT format('%s of %s', c.conname, c.conrelid::regclass) INTO orgrecon_found
     FROM pg_constraint AS c
     WHERE c.contype = 'f' AND c.confrelid = ANY (orgrecon_tables) AND c.conparentid = 0 AND (
