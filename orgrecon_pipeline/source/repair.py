@@ -9,7 +9,7 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import KINDS, TenantRow
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.domain.mapping import Mapping as EntityMapping
-from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, shape_of, tables_of
+from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, bases_of, may_read, shape_of, tables_of
 from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of
 from orgrecon_pipeline.source.repair_text import array_literal, template
 from orgrecon_pipeline.source.session import SETTINGS
@@ -92,6 +92,7 @@ def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str
             tables_of(entity.source, "source")
             shape = shape_of(entity)
             EntitySteps(name, 0, entity, shape, {}, "''")
+            _written_by_it_alone(name, shape, mapping)
         except Unhealable as why:
             unhealable[name] = str(why)
         else:
@@ -99,8 +100,21 @@ def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str
     return shapes, tables, unhealable
 
 
+def _written_by_it_alone(name: str, shape: Shape, mapping: EntityMapping) -> None:
+    """Rows of two entities in one table are each other's surplus, and those of the source are never written.
+
+    Raises:
+        Unhealable: when another entity has the same table, or a source reads it.
+    """
+    for other, entity in mapping.entities.items():
+        if other != name and shape.base.identity in bases_of(entity):
+            raise Unhealable(f"its target's table {shape.base.name} is that of {other} too")
+        if may_read(entity.source, "source", shape.base):
+            raise Unhealable(f"its target's table {shape.base.name} is one of the source's")
+
+
 def _sources(mapping: EntityMapping, order: Sequence[str]) -> set[str]:
-    return set().union(*(tables_of(mapping.entities[name].source, "source") for name in order))
+    return {table.name for name in order for table in tables_of(mapping.entities[name].source, "source")}
 
 
 def _parents_first(shapes: Mapping[str, Shape]) -> list[str]:

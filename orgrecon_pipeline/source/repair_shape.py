@@ -24,6 +24,7 @@ _FIRST = re.compile(rf"\s*{_ALIASED}(?=\s|$)", re.IGNORECASE)
 _JOIN = re.compile(
     rf"\s*(?P<kind>LEFT\s+(?:OUTER\s+)?|INNER\s+)?JOIN\s+{_ALIASED}\s+ON\s+(?P<on>{_EQUALITY}(?:\s+AND\s+{_EQUALITY})*)"
     r"(?=\s|$)", re.IGNORECASE)
+_SELECT = re.compile(r"\b(?:SELECT|TABLE)\b", re.IGNORECASE)
 _AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
 _IS_NULL = re.compile(rf"(?P<reference>(?:{_NAME}\.)?{_NAME})\s+IS\s+NULL", re.IGNORECASE)
 
@@ -38,6 +39,11 @@ class Table:
 
     name: str
     alias: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What it is called in the catalog, however the mapping spells it."""
+        return tuple(unquoted(part) for part in re.findall(_NAME, self.name))
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,35 @@ class Shape:
         return {self.base.name, *(lookup.table.name for lookup in self.lookups)}
 
 
-def tables_of(relations: Sequence[Relation], side: str) -> set[str]:
+def tables_of(relations: Sequence[Relation], side: str) -> list[Table]:
     """The tables that the relations of a side read.
 
     Raises:
         Unhealable: when one reads something else.
     """
-    return {table.name for relation in relations for table, *_ in _parse_from(relation.from_, side)}
+    return [table for relation in relations for table, *_ in _parse_from(relation.from_, side)]
+
+
+def may_read(relations: Sequence[Relation], side: str, table: Table) -> bool:
+    """Whether the relations of a side read a table; of those that are not understood, whether they name it."""
+    return any(_may_read(relation, side, table) for relation in relations)
+
+
+def _may_read(relation: Relation, side: str, table: Table) -> bool:
+    fragments = [text for text in (relation.where or "", *relation.columns.values()) if _SELECT.search(text)]
+    try:
+        if table.identity in {read.identity for read, *_ in _parse_from(relation.from_, side)}:
+            return True
+    except Unhealable:
+        fragments.append(relation.from_)
+    named = re.compile(rf"(?<![\w$]){re.escape(table.identity[-1])}(?![\w$])", re.IGNORECASE)
+    return any(named.search(text) for text in fragments)
+
+
+def bases_of(entity: Entity) -> set[tuple[str, ...]]:
+    """The identities of the tables whose rows the rows of a target are, as far as they can be read."""
+    firsts = (_FIRST.match(relation.from_) for relation in entity.target)
+    return {_table(first).identity for first in firsts if first}
 
 
 def shape_of(entity: Entity) -> Shape:
