@@ -44,16 +44,20 @@ def repair(
         notes: further lines of that comment.
     """
     drifting = [row for row in rows if row.drift or row.transient]
-    shapes, tables, unhealable = _shapes(mapping)
+    shapes, unhealable = _shapes(mapping)
     order = [name for name in _parents_first(shapes) if any(row.entity == name for row in drifting)]
+    kept = {name: other for name in order if (other := _may_refer(shapes[name], mapping, unhealable))}
     batches = list(_batches([row for row in drifting if row.entity in order]))
+    listed = {name: of for name in unhealable if (of := {row.tenant for row in drifting if row.entity == name})}
+    too_much = {row.entity for row in drifting if row.unexpected or row.duplicate}
+    notes = [*notes, *(f"{name}: what is too much stays, for {other} may refer to it, and cannot be healed itself."
+                       for name, other in kept.items() if name in too_much)]
     noted = "".join(f"-- {note}\n" for note in notes)
     parts = [template("repair_head.sql").format(notes=noted, lock_timeout=_LOCK_TIMEOUT, **head).rstrip("\n") + "\n"]
-    listed = {name: of for name in unhealable if (of := {row.tenant for row in drifting if row.entity == name})}
     if batches or listed:
         parts.append("SET client_encoding = 'UTF8';  -- as this file is, whatever the database is\n")
     for number, batch in enumerate(batches, start=1):
-        tenants = array_literal(sorted({row.tenant for row in batch}))
+        tenants = {row.tenant for row in batch}
         steps = {}
         for place, name in enumerate(order, start=1):
             # A key that was being written while it was read is transient or unsettled, whatever is wrong with it.
@@ -61,22 +65,15 @@ def repair(
                 kind: unsettled + sum(getattr(row, kind) + row.transient for row in batch if row.entity == name)
                 for kind in KINDS
             }
-            steps[name] = EntitySteps(name, place, mapping.entities[name], shapes[name], shapes, tenants), counts
-        # Children go first and come last: nothing ever refers to a row that is not there.
-        healing = [(name, step) for name, (of, counts) in reversed(steps.items()) for step in of.removing(counts)]
-        healing += [(name, step) for name, (of, counts) in steps.items() for step in of.adding(counts)]
+            steps[name] = EntitySteps(name, place, mapping.entities[name], shapes[name], shapes,
+                                      array_literal(sorted(tenants)), kept=name in kept), counts
         parts.append(template("repair_begin.sql").format(
-            number=number, batches=len(batches), tenants=len({row.tenant for row in batch}), lock_timeout=_LOCK_TIMEOUT,
+            number=number, batches=len(batches), tenants=len(tenants), lock_timeout=_LOCK_TIMEOUT,
             statement_timeout=_STATEMENT_TIMEOUT, settings=_PINNED,
             source_tables=", ".join(sorted(_sources(mapping, order))),
-            target_tables=", ".join(sorted(set().union(*(tables[name] for name in order)))),
+            target_tables=", ".join(sorted(_targets(shapes, order))),
         ))
-        parts += [of.guard(counts) for of, counts in steps.values()]
-        parts += [of.views() + of.watching("repair_source_before.sql") for of, _ in steps.values()]
-        parts += [_block(name, step) for name, step in healing]
-        parts += [of.watching("repair_source_after.sql") for of, _ in steps.values()]
-        views = ", ".join(view for of, _ in steps.values() for view in of.view_names())
-        parts.append(f"\nDROP VIEW {views};\nCOMMIT;\n")
+        parts += _batch(steps)
     if listed:
         parts.append(f"\n-- The rest only reads.\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n{_PINNED}\n")
         parts += [_listing(name, mapping.entities[name], unhealable[name], array_literal(sorted(of)))
@@ -85,8 +82,21 @@ def repair(
     return Repair("".join(parts), {name: unhealable[name] for name in listed})
 
 
-def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str]], dict[str, str]]:
-    shapes, tables, unhealable = {}, {}, {}
+def _batch(steps: dict[str, tuple[EntitySteps, dict[str, int]]]) -> Iterator[str]:
+    yield from (of.guard(counts) for of, counts in steps.values())
+    yield from (of.views() + of.watching("repair_source_before.sql") for of, _ in steps.values())
+    # Children go first and come last: nothing ever refers to a row that is not there.
+    for name, (of, counts) in reversed(steps.items()):
+        yield from (_block(name, step) for step in of.removing(counts))
+    for name, (of, counts) in steps.items():
+        yield from (_block(name, step) for step in of.adding(counts))
+    yield from (of.watching("repair_source_after.sql") for of, _ in steps.values())
+    views = ", ".join(view for of, _ in steps.values() for view in of.view_names())
+    yield f"\nDROP VIEW {views};\nCOMMIT;\n"
+
+
+def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, str]]:
+    shapes, unhealable = {}, {}
     for name, entity in mapping.entities.items():
         try:
             tables_of(entity.source, "source")
@@ -96,8 +106,8 @@ def _shapes(mapping: EntityMapping) -> tuple[dict[str, Shape], dict[str, set[str
         except Unhealable as why:
             unhealable[name] = str(why)
         else:
-            shapes[name], tables[name] = shape, shape.tables()
-    return shapes, tables, unhealable
+            shapes[name] = shape
+    return shapes, unhealable
 
 
 def _written_by_it_alone(name: str, shape: Shape, mapping: EntityMapping) -> None:
@@ -113,20 +123,33 @@ def _written_by_it_alone(name: str, shape: Shape, mapping: EntityMapping) -> Non
             raise Unhealable(f"its target's table {shape.base.name} is one of the source's")
 
 
+def _may_refer(shape: Shape, mapping: EntityMapping, unhealable: Mapping[str, str]) -> str | None:
+    """An entity whose references to the rows of a table cannot be counted, for its own target is not understood."""
+    return next((name for name in unhealable if may_read(mapping.entities[name].target, "target", shape.base)), None)
+
+
+def _targets(shapes: Mapping[str, Shape], order: Sequence[str]) -> set[str]:
+    """What is written or looked up in, and what refers to it: a reference that comes while rows go would be lost."""
+    read = set[str]().union(*(shapes[name].tables() for name in order))
+    written = {shapes[name].base.identity for name in order}
+    return read | {shape.base.name for shape in shapes.values()
+                   if any(lookup.table.identity in written for lookup in shape.lookups)}
+
+
 def _sources(mapping: EntityMapping, order: Sequence[str]) -> set[str]:
     return {table.name for name in order for table in tables_of(mapping.entities[name].source, "source")}
 
 
 def _parents_first(shapes: Mapping[str, Shape]) -> list[str]:
     """Entities in such an order that what one looks up in is written before it; as the mapping has them otherwise."""
-    bases = {shape.base.name: name for name, shape in shapes.items()}
+    bases = {shape.base.identity: name for name, shape in shapes.items()}
     ordered: list[str] = []
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in ordered or name in path:
             return
         for lookup in shapes[name].lookups:
-            parent = bases.get(lookup.table.name)
+            parent = bases.get(lookup.table.identity)
             if parent is not None:
                 visit(parent, (*path, name))
         ordered.append(name)

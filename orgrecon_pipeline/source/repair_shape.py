@@ -116,30 +116,31 @@ def shape_of(entity: Entity) -> Shape:
         raise Unhealable("its target is made of several relations, and nobody can say which of them a row belongs to")
     [relation] = entity.target
     (base, _, _), *joins = _parse_from(relation.from_, "target")
-    aliases = {base.alias, *(table.alias for table, _, _ in joins)}
+    aliases = {unquoted(base.alias), *(unquoted(table.alias) for table, _, _ in joins)}
     if len(aliases) != len(joins) + 1:
         raise Unhealable("its target names two tables alike")
     own: dict[str, str] = {}
     given: dict[str, list[tuple[str, str]]] = {alias: [] for alias in aliases}
     for logical in (TENANT_COLUMN, *entity.key, *entity.compare):
         alias, column = _reference(relation.columns[logical], base, bool(joins), logical)
-        if alias == base.alias:
+        if unquoted(alias) == unquoted(base.alias):
             own[logical] = column
-        elif alias in given:
-            given[alias].append((logical, column))
+        elif unquoted(alias) in given:
+            given[unquoted(alias)].append((logical, column))
         else:
             raise Unhealable(f"its target's {logical} is of a table that is not joined")
     if TENANT_COLUMN not in own:
         raise Unhealable("its target's tenant_id is not a column of its first table")
     lookups = tuple(
-        Lookup(table, outer, tuple(_pairs(on, table, base)), tuple(given[table.alias])) for table, outer, on in joins
+        Lookup(table, outer, tuple(_pairs(on, table, base)), tuple(given[unquoted(table.alias)]))
+        for table, outer, on in joins
     )
-    fixed = set(own.values())
-    assigned = [mine for lookup in lookups for _, mine in lookup.pairs if mine not in fixed]
+    fixed = {unquoted(mine) for mine in own.values()}
+    assigned = [found for lookup in lookups for _, mine in lookup.pairs if (found := unquoted(mine)) not in fixed]
     for lookup in lookups:
-        if not lookup.columns or all(mine in fixed for _, mine in lookup.pairs):
+        if not lookup.columns or all(unquoted(mine) in fixed for _, mine in lookup.pairs):
             raise Unhealable(f"its target joins {lookup.table.name} for something other than to look a value up")
-        if own[TENANT_COLUMN] not in {mine for _, mine in lookup.pairs}:
+        if unquoted(own[TENANT_COLUMN]) not in {unquoted(mine) for _, mine in lookup.pairs}:
             raise Unhealable(f"its target looks values up in {lookup.table.name} without the tenant, in anybody's rows")
     if len(set(assigned)) != len(assigned):
         raise Unhealable("its target looks two values up through the same column")
@@ -177,10 +178,10 @@ def _reference(text: str, base: Table, joined: bool, logical: str) -> tuple[str,
 def _pairs(on: str, table: Table, base: Table) -> Iterator[tuple[str, str]]:
     for equality in _AND.split(on):
         sides = [_REFERENCE.fullmatch(side.strip()) for side in equality.split("=")]
-        columns = {_folded(side["alias"]): _folded(side["column"]) for side in sides if side}
-        if set(columns) != {table.alias, base.alias}:
+        columns = {unquoted(side["alias"]): _folded(side["column"]) for side in sides if side}
+        if set(columns) != {unquoted(table.alias), unquoted(base.alias)}:
             raise Unhealable(f"its target joins {table.name} by something other than columns of its first table")
-        yield columns[table.alias], columns[base.alias]
+        yield columns[unquoted(table.alias)], columns[unquoted(base.alias)]
 
 
 def _deleted(where: str | None, base: Table, joined: bool) -> str | None:
@@ -189,7 +190,7 @@ def _deleted(where: str | None, base: Table, joined: bool) -> str | None:
     condition = _IS_NULL.fullmatch(where.strip())
     if condition is not None:
         alias, column = _reference(condition["reference"], base, joined, "where")
-        if alias == base.alias:
+        if unquoted(alias) == unquoted(base.alias):
             return column
     raise Unhealable("its target's where is something other than '… IS NULL' of a column that marks deleted rows")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
 from orgrecon_pipeline.source.repair_guard import guard
-from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable
+from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable, unquoted
 from orgrecon_pipeline.source.repair_text import template
 
 
@@ -50,7 +50,8 @@ class EntitySteps:
     """Builds the steps for one entity and a batch of tenants."""
 
     def __init__(
-        self, name: str, number: int, entity: Entity, shape: Shape, shapes: Mapping[str, Shape], tenants: str
+        self, name: str, number: int, entity: Entity, shape: Shape, shapes: Mapping[str, Shape], tenants: str, *,
+        kept: bool = False,
     ) -> None:
         """
         Args:
@@ -60,12 +61,14 @@ class EntitySteps:
             shape: its target, turned round.
             shapes: those of all entities, for what refers to what.
             tenants: the tenants as an SQL literal of an array.
+            kept: whether no row may be removed.
 
         Raises:
             Unhealable: when a lookup gives both a key and a compared column.
         """
         self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
         self._number = number
+        self._kept = kept
         self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead", "shared")}
         # Which of the views are made: of a plain table no row comes twice.
         self._made = ["source", "target", *["dead"] * bool(shape.deleted), *["shared"] * bool(shape.lookups)]
@@ -96,7 +99,7 @@ class EntitySteps:
         """What ends the batch when the target cannot be written safely."""
         updated = self._written(self._changing, self.entity.compare)
         return guard(
-            self.name, self.shape, self._referring(), removes=bool(counts["unexpected"] or counts["duplicate"]),
+            self.name, self.shape, self._referring(), removes=bool(self.removing(counts)),
             updated=[*updated.columns, *([self.shape.deleted] if self.shape.deleted else [])],
         )
 
@@ -109,7 +112,9 @@ class EntitySteps:
     def removing(self, counts: Mapping[str, int]) -> list[Step]:
         """What is too much: unexpected keys, and copies that the source has not."""
         remove = "repair_remove_soft.sql" if self.shape.deleted else "repair_remove_hard.sql"
-        steps = []
+        steps: list[Step] = []
+        if self._kept:
+            return steps
         if counts["unexpected"]:
             steps.append(self._step("unexpected keys removed", ("repair_doomed_unexpected.sql", remove),
                                     counts["unexpected"], by_key=True))
@@ -128,7 +133,7 @@ class EntitySteps:
         if missing:
             places = self._written(self.shape.lookups, self.columns).places
             # Parents before children: where rows look rows of their own table up, each round adds the next level.
-            levels = any(lookup.table.name == self.shape.base.name for lookup in self.shape.lookups)
+            levels = any(lookup.table.identity == self.shape.base.identity for lookup in self.shape.lookups)
             steps.append(self._step("missing rows added", ("repair_insert.sql",), missing, by_key=False,
                                     repeated=levels, places=places))
         if stale and self.entity.compare:
@@ -197,11 +202,12 @@ class EntitySteps:
     def _referring(self) -> list[tuple[str, Lookup]]:
         """The tables whose rows look values up in the base table, each with how."""
         return [(other.base.name, lookup) for other in self.shapes.values() for lookup in other.lookups
-                if lookup.table.name == self.shape.base.name]
+                if lookup.table.identity == self.shape.base.identity]
 
     def _marks_deleted(self, lookup: Lookup) -> str | None:
         """The column that marks deleted rows of the table in which something is looked up."""
-        return next((shape.deleted for shape in self.shapes.values() if shape.base.name == lookup.table.name), None)
+        return next((shape.deleted for shape in self.shapes.values() if shape.base.identity == lookup.table.identity),
+                    None)
 
     def _written(self, lookups: Sequence[Lookup], logical: Sequence[str]) -> Written:
         """What is written: columns of the base table, and values from the source."""
@@ -209,8 +215,8 @@ class EntitySteps:
         joins, resolved = [], []
         for number, lookup in enumerate(lookups):
             alias = f"l{number}"
-            fixed = {mine: name for name, mine in self.shape.own.items()}
-            found = [(theirs, mine) for theirs, mine in lookup.pairs if mine not in fixed]
+            fixed = {unquoted(mine): name for name, mine in self.shape.own.items()}
+            found = [(theirs, mine) for theirs, mine in lookup.pairs if unquoted(mine) not in fixed]
             marker = self._marks_deleted(lookup)
             joins.append(template("repair_lookup.sql").format(
                 found=_list(f"l.orgrecon_found_{at}" for at in range(len(found))),
@@ -219,7 +225,8 @@ class EntitySteps:
                 table=lookup.table.name,
                 conditions=" AND ".join([
                     *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.columns),
-                    *(f"l.{theirs} = s.{quoted(fixed[mine])}" for theirs, mine in lookup.pairs if mine in fixed),
+                    *(f"l.{theirs} = s.{quoted(fixed[unquoted(mine)])}" for theirs, mine in lookup.pairs
+                      if unquoted(mine) in fixed),
                 ]),
                 # A living one comes before one that is marked as deleted.
                 living=f" GROUP BY l.{marker} IS NULL ORDER BY l.{marker} IS NULL DESC LIMIT 1" if marker else "",
