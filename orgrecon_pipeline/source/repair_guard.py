@@ -34,6 +34,13 @@ def guard(
     return template("repair_guard.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)
 
 
+def guard_texts(entity: str, views: Iterable[str], columns: Iterable[str]) -> str:
+    """A block that ends the batch where these columns of the views hold texts that are equal without being the same."""
+    places = {"entity": entity, "views": ", ".join(f"{literal(view)}::regclass" for view in views),
+              "columns": _names(columns)}
+    return template("repair_guard_texts.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)
+
+
 def _names(columns: Iterable[str]) -> str:
     return f"{array_literal(map(unquoted, columns))}::text[]"
 

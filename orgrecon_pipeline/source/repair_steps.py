@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
-from orgrecon_pipeline.source.repair_guard import guard
+from orgrecon_pipeline.source.repair_guard import guard, guard_texts
 from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable, unquoted
 from orgrecon_pipeline.source.repair_text import template
 
@@ -89,7 +89,9 @@ class EntitySteps:
             "all_rows": self._all_rows(),
         }
         files = ["repair_views.sql", *(f"repair_view_{view}.sql" for view in self._made[2:])]
-        return "".join(template(file) for file in files).format(**of_view)
+        made = "".join(template(file) for file in files).format(**of_view)
+        return made + guard_texts(self.name, (f"pg_temp.{self._views[side]}" for side in ("source", "target")),
+                                  self.columns)
 
     def view_names(self) -> list[str]:
         """The views to drop in the end."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from operations_patient import Pair, entity
 from operations_site import Site, site_of
 from real_server import real_server
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import Entity
+from orgrecon_pipeline.domain.mapping import Entity, Mapping
 from orgrecon_pipeline.source import one_database
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
@@ -156,3 +157,54 @@ def test_tenants_that_the_collation_calls_equal_in_batches_of_their_own(
         things = loose.observe().entities["things"]
         assert (things.unexpected, things.duplicate, things.missing, things.mismatched) == (1, 1, 0, 0), batch
         assert things.transient == 0
+
+
+@pytest.fixture
+def loose_pair(with_icu: str, tmp_path: Path) -> Iterator[Callable[[str], Pair]]:
+    """``loose_pair(ddl)``: tables that the test makes, under such collations as it likes."""
+    with psycopg.connect(with_icu, autocommit=True) as maintenance:
+        maintenance.execute("DROP DATABASE IF EXISTS pair WITH (FORCE)")
+        maintenance.execute("CREATE DATABASE pair TEMPLATE template1")
+    dsn = with_icu.replace("/postgres?", "/pair?")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+
+        def made(ddl: str) -> Pair:
+            admin.execute(ddl.encode())
+            return Pair(admin, dsn, tmp_path, {"e": entity()})
+
+        yield made
+
+
+@pytest.mark.parametrize(("of_k", "of_v", "why"), [
+    ("text COLLATE loose", "text", "k is of the collation loose"),
+    ("text", "text COLLATE loose", "v is of the collation loose"),
+    ("text", "strange", "v is of the collation loose"),
+    ("citext", "text", "k is citext"),
+    ("text", "blind", "v is citext"),
+])
+def test_a_repair_does_not_take_equal_texts_for_the_same(
+    loose_pair: Callable[[str], Pair], of_k: str, of_v: str, why: str
+) -> None:
+    of = loose_pair(f"""
+        CREATE EXTENSION citext; CREATE DOMAIN strange AS text COLLATE loose; CREATE DOMAIN blind AS citext;
+        CREATE TABLE s (tenant_id text, k {of_k}, v {of_v}); CREATE TABLE t (tenant_id text, k {of_k}, v {of_v});
+        INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'x');
+        INSERT INTO t VALUES ('a', 'A', 'x'), ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'X')""")
+    before, sql = of.table("SELECT * FROM t"), of.healing().repair.sql
+    with pytest.raises(psycopg.errors.RaiseException, match=why):
+        of.apply(sql)
+    assert of.table("SELECT * FROM t") == before
+
+
+def test_a_source_that_is_cast_in_the_mapping_is_healed_from(loose_pair: Callable[[str], Pair]) -> None:
+    of = loose_pair("""
+        CREATE TABLE s (tenant_id text, k text, v text COLLATE loose); CREATE TABLE t (LIKE s);
+        INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'y'); INSERT INTO t VALUES ('a', 'b', 'x')""")
+    columns = {"tenant_id": "tenant_id", "k": "k", "v": 'v COLLATE "C"'}
+    of.use(Mapping.model_validate({"version": 1, "entities": {"e": entity(
+        {"from": "public.s", "columns": columns}, {"from": "public.t", "columns": {**columns, "v": "v"}})}}))
+    with pytest.raises(psycopg.errors.RaiseException, match="v is of the collation loose"):
+        of.heal()
+    of.admin.execute("ALTER TABLE t ALTER v TYPE text COLLATE \"C\"")
+    of.heal()
+    assert of.table("SELECT * FROM t") == [("a", "A", "x"), ("a", "a", "y")]
