@@ -178,7 +178,7 @@ def _block(entity: str, step: Step) -> str:
     tag = f"orgrecon_{sha256_of(step.statement)[:12]}"
     return template("repair_step.sql").format(
         entity=entity, what=step.what, tag=tag, statement=step.statement, counted=step.counted, most=step.most,
-        unresolved=step.unresolved,
+        unresolved=step.unresolved, due=step.due,
         once="false" if step.repeated else "true",
     )
 

@@ -10,7 +10,8 @@ from orgrecon_pipeline.source.repair_text import array_literal, literal, templat
 
 
 def guard(
-    entity: str, shape: Shape, referring: Iterable[tuple[str, Lookup]], *, removes: bool, updated: Iterable[str]
+    entity: str, shape: Shape, referring: Iterable[tuple[str, Lookup]], *, removes: bool, updated: Iterable[str],
+    written: Iterable[str],
 ) -> str:
     """A block that ends the batch when the target of an entity cannot be written safely.
 
@@ -20,6 +21,7 @@ def guard(
         referring: the tables that look values up in its table, each with how.
         removes: whether rows may be removed.
         updated: the columns that may be written in rows that are there.
+        written: the columns that may be written in any row.
     """
     known = [
         f"({literal(table)}, {_names(own for _, own in lookup.pairs)}, {_names(theirs for theirs, _ in lookup.pairs)})"
@@ -29,6 +31,7 @@ def guard(
         "entity": entity, "table": literal(shape.base.name), "deleted": literal(unquoted(shape.deleted or "")),
         "deletes": _boolean(removes and not shape.deleted), "marks": _boolean(removes and bool(shape.deleted)),
         "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])", "updated": _names(updated),
+        "written": _names(written),
     }
     # A tag that no name in the block can hold, by being made from them.
     return template("repair_guard.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)

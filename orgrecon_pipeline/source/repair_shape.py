@@ -129,6 +129,8 @@ def shape_of(entity: Entity) -> Shape:
             given[unquoted(alias)].append((logical, column))
         else:
             raise Unhealable(f"its target's {logical} is of a table that is not joined")
+    if len({unquoted(column) for column in own.values()}) != len(own):
+        raise Unhealable("its target maps two names to one column, which can hold only one value")
     if TENANT_COLUMN not in own:
         raise Unhealable("its target's tenant_id is not a column of its first table")
     lookups = tuple(

@@ -10,17 +10,20 @@ from orgrecon_pipeline.source.repair_guard import guard, guard_texts
 from orgrecon_pipeline.source.repair_shape import Lookup, Shape, Unhealable, unquoted
 from orgrecon_pipeline.source.repair_text import template
 
+_REVIVING = ("repair_revive.sql",)
+
 
 @dataclass(frozen=True)
 class Step:
     """One statement. ``most`` is how many keys or rows it may change, ``unresolved`` counts those whose references lead
-    nowhere; ``repeated`` runs it until nothing changes."""
+    nowhere, and ``due`` all others; ``repeated`` runs it until nothing changes."""
 
     what: str
     statement: str
     counted: str
     most: int
     unresolved: str
+    due: str
     repeated: bool = False
 
 
@@ -64,7 +67,7 @@ class EntitySteps:
             kept: whether no row may be removed.
 
         Raises:
-            Unhealable: when a lookup gives both a key and a compared column.
+            Unhealable: when a lookup gives both a key and a compared column, or a column has one of the steps' names.
         """
         self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
         self._number = number
@@ -74,6 +77,8 @@ class EntitySteps:
         self._made = ["source", "target", *["dead"] * bool(shape.deleted), *["shared"] * bool(shape.lookups)]
         self.key = (TENANT_COLUMN, *entity.key)
         self.columns = (*self.key, *entity.compare)
+        if any(column.startswith("orgrecon_") for column in self.columns):
+            raise Unhealable("a column of it is called orgrecon_…, as those of the repair itself are")
         self._changing = [lookup for lookup in shape.lookups if any(n in entity.compare for n, _ in lookup.columns)]
         if any(name in self.key for lookup in self._changing for name, _ in lookup.columns):
             raise Unhealable("its target looks a key and a compared column up in the same table")
@@ -99,10 +104,11 @@ class EntitySteps:
 
     def guard(self, counts: Mapping[str, int]) -> str:
         """What ends the batch when the target cannot be written safely."""
-        updated = self._written(self._changing, self.entity.compare)
+        marker = [self.shape.deleted] if self.shape.deleted else []
+        updated = [*self._written(self._changing, self.entity.compare).columns, *marker]
         return guard(
             self.name, self.shape, self._referring(), removes=bool(self.removing(counts)),
-            updated=[*updated.columns, *([self.shape.deleted] if self.shape.deleted else [])],
+            updated=updated, written=[*self._written(self.shape.lookups, self.columns).columns, *marker],
         )
 
     def watching(self, file: str) -> str:
@@ -130,7 +136,7 @@ class EntitySteps:
         steps = []
         missing, stale = counts["missing"], counts["mismatched"]
         if missing and self.shape.deleted:
-            steps.append(self._step("deleted rows brought back", ("repair_revive.sql",), missing, by_key=True))
+            steps.append(self._step("deleted rows brought back", _REVIVING, missing, by_key=True))
             stale += missing  # what comes back comes with its old values
         if missing:
             places = self._written(self.shape.lookups, self.columns).places
@@ -165,8 +171,13 @@ class EntitySteps:
         places["unshared"] = template("repair_unshared.sql").rstrip("\n").format(**places) if self.shape.lookups else ""
         statement = "".join(template(file) for file in files).format(**places)
         counted = f"DISTINCT ROW({places['key']})::text" if by_key else "*"
-        unresolved = "(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)" if "resolved" in places else "0"
-        return Step(what, statement, counted, most, unresolved, repeated)
+        unresolved, due = "0", "(SELECT count(*) FROM doomed)"
+        if files == _REVIVING:
+            due = "(SELECT count(*) FROM chosen)"
+        elif "resolved" in places:
+            unresolved = "(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)"
+            due = "(SELECT count(*) FROM wanted WHERE orgrecon_resolved)"
+        return Step(what, statement, counted, most, unresolved, due, repeated)
 
     def _target(self, *, dead: bool) -> str:
         """The target's rows with where each of them is, how often it is referred to, and whether what it refers to

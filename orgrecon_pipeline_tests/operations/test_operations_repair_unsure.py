@@ -50,7 +50,7 @@ def test_a_row_that_a_join_gives_more_than_once_is_never_touched(pair: Pairs) ->
               INSERT INTO s VALUES ('a', 100, 'x'), ('a', 200, 'x'), ('a', 300, 'x'), ('a', 301, 'y');
               INSERT INTO t VALUES ('a', 1, 'x'), ('a', 2, 'x'), ('a', 3, 'x'), ('a', 4, 'x')""",
               e=entity(target=codes))
-    assert "orgrecon: e, unexpected keys removed: 1" in of.apply(of.healing().repair.sql)
+    assert "orgrecon: e, unexpected keys removed: 1, 1 left as they are" in of.apply(of.healing().repair.sql)
     assert of.table("SELECT * FROM t") == [("a", 1, "x"), ("a", 2, "x"), ("a", 3, "x")]
 
 
@@ -80,3 +80,39 @@ def test_a_domain_over_a_moment_marks_them_too(pair: Pairs) -> None:
               e=entity(target={"from": "public.t", "where": "gone IS NULL"}))
     of.apply(of.healing().repair.sql)
     assert of.table("SELECT k, gone IS NULL FROM t") == [(1, True), (2, False)]
+
+
+@pytest.mark.parametrize(("made", "why"), [
+    ("CREATE TABLE real (tenant_id text, k int, v text); CREATE VIEW t AS SELECT * FROM real", "public.t is no table"),
+    ("CREATE TABLE t (tenant_id text, k int, x text, v text GENERATED ALWAYS AS (x) STORED)",
+     "v of public.t is generated"),
+    ("CREATE TABLE t (tenant_id text, k int GENERATED ALWAYS AS IDENTITY, v text)", "k of public.t is generated"),
+])
+def test_what_cannot_be_written_is_said_before_it_is_tried(pair: Pairs, made: str, why: str) -> None:
+    of = pair(f"CREATE TABLE s (tenant_id text, k int, v text); INSERT INTO s VALUES ('a', 1, 'x'); {made}")
+    with pytest.raises(psycopg.errors.RaiseException, match=f"orgrecon: e: {why}"):
+        of.apply(of.healing().repair.sql)
+
+
+@pytest.mark.parametrize(("columns", "why"), [
+    ({"k": "k", "v": "v", "w": "v"}, "two names to one column"),
+    ({"k": "k", "v": "v", "w": '"v"'}, "two names to one column"),
+    ({"k": "k", "v": "v", "orgrecon_all": "w"}, "orgrecon_…"),
+])
+def test_names_that_a_repair_cannot_use(pair: Pairs, columns: dict[str, str], why: str) -> None:
+    of = pair("""CREATE TABLE s (tenant_id text, k int, v text, w text); CREATE TABLE t (LIKE s);
+              INSERT INTO s VALUES ('a', 1, 'x', 'y'); INSERT INTO t VALUES ('a', 1, 'z', 'z')""",
+              e=entity(columns={"tenant_id": "tenant_id", **columns}, compare=list(columns)[1:]))
+    assert why in of.healing().repair.unhealable["e"]
+
+
+def test_what_was_not_written_is_counted(pair: Pairs) -> None:
+    of = pair("""CREATE TABLE s (tenant_id text, k int, v text); CREATE TABLE t (tenant_id text, k int, v text UNIQUE);
+              INSERT INTO s VALUES ('a', 1, 'x'), ('a', 2, 'y'), ('a', 3, 'z'), ('b', 4, 'q'), ('b', 5, 'w');
+              INSERT INTO t VALUES ('a', 1, 'x'), ('c', 3, 'z'), ('b', 5, 'e');
+              INSERT INTO s VALUES ('c', 3, 'z');
+              CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+              CREATE TRIGGER no BEFORE INSERT OR UPDATE ON t FOR EACH ROW WHEN (NEW.tenant_id = 'b')
+              EXECUTE FUNCTION f()""")
+    assert of.apply(of.healing().repair.sql) == ["orgrecon: e, missing rows added: 1, 2 left as they are",
+                                                 "orgrecon: e, values corrected: 0, 1 left as they are"]

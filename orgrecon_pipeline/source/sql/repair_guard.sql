@@ -9,6 +9,19 @@ BEGIN
         UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN family AS f ON i.inhparent = f.member
     ) SELECT array_agg(member) INTO orgrecon_tables FROM family;
 
+    IF (SELECT relkind FROM pg_class WHERE oid = {table}::regclass) NOT IN ('r', 'p') THEN
+        RAISE EXCEPTION 'orgrecon: {entity}: % is no table: name the tables behind it in the mapping',
+            {table}::regclass;
+    END IF;
+
+    SELECT format('%s of %s', a.attname, a.attrelid::regclass) INTO orgrecon_found
+    FROM pg_attribute AS a
+    WHERE a.attrelid = {table}::regclass AND a.attname = ANY ({written})
+      AND (a.attidentity = 'a' OR to_jsonb(a) ->> 'attgenerated' <> '');
+    IF orgrecon_found IS NOT NULL THEN
+        RAISE EXCEPTION 'orgrecon: {entity}: % is generated and cannot be written: heal these rows by hand', orgrecon_found;
+    END IF;
+
     -- 'department IS NULL' marks nothing as deleted; only a moment does.
     SELECT format('%s of %s is %s', a.attname, a.attrelid::regclass, format_type(a.atttypid, a.atttypmod))
     INTO orgrecon_found

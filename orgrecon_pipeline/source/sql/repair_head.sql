@@ -1,5 +1,7 @@
 -- orgrecon repair of {day}: heals what observation {observation} found.
 -- Nothing has been run. Read it, then: psql --set ON_ERROR_STOP=1 --file this.sql, as a role that may write the target.
+-- The role has to own the target's tables, or to have all rights on them; LOCK TABLE … IN SHARE MODE asks for UPDATE,
+-- DELETE or TRUNCATE on the source's too (from PostgreSQL 17 on MAINTAIN is enough), though none of it is used.
 --
 -- It makes the target equal to the source, and never touches the source. Every statement decides by the source as it
 -- is when it runs: what was healed or written since is left alone, and running it twice changes nothing.
