@@ -15,6 +15,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
+from orgrecon_pipeline.operations.pins import pins_of
 from orgrecon_pipeline.source.repair import Repair, repair
 
 _ALL = 2**31 - 1
@@ -71,6 +72,7 @@ def repair_sql(settings: Settings, day: date | None) -> Healing:
     healing = repair(
         mapping, rows, unsettled=unsettled if isinstance(unsettled, int) else 0, notes=notes,
         head={"day": day.isoformat(), "observation": observation.id},
+        database=pins_of(observation.compared).get("source"),
     )
     return Healing(observation, healing, notes)
 

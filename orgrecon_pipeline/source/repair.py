@@ -11,7 +11,7 @@ from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.domain.mapping import Mapping as EntityMapping
 from orgrecon_pipeline.source.repair_shape import Shape, Unhealable, bases_of, may_read, shape_of, tables_of
 from orgrecon_pipeline.source.repair_steps import EntitySteps, Step, quoted, select_of
-from orgrecon_pipeline.source.repair_text import array_literal, template
+from orgrecon_pipeline.source.repair_text import array_literal, literal, template
 from orgrecon_pipeline.source.session import SETTINGS
 
 #: Drifting keys of one batch, and so about how many rows change in one transaction; a tenant is never divided.
@@ -32,7 +32,8 @@ class Repair:
 
 
 def repair(
-    mapping: EntityMapping, rows: Sequence[TenantRow], *, unsettled: int, head: Mapping[str, str], notes: Sequence[str]
+    mapping: EntityMapping, rows: Sequence[TenantRow], *, unsettled: int, head: Mapping[str, str], notes: Sequence[str],
+    database: Mapping[str, str] | None = None,
 ) -> Repair:
     """SQL for the drift of ``rows``.
 
@@ -42,6 +43,7 @@ def repair(
         unsettled: keys that it could not decide, of whatever tenant, entity and kind.
         head: ``day`` and ``observation``, for the comment at the beginning.
         notes: further lines of that comment.
+        database: ``database`` and ``system_identifier`` of where it was observed, as far as they are known.
     """
     drifting = [row for row in rows if row.drift or row.transient]
     shapes, unhealable = _shapes(mapping)
@@ -70,7 +72,7 @@ def repair(
         parts.append(template("repair_begin.sql").format(
             number=number, batches=len(batches), tenants=len(tenants), lock_timeout=_LOCK_TIMEOUT,
             statement_timeout=_STATEMENT_TIMEOUT, settings=_PINNED,
-            source_tables=", ".join(sorted(_sources(mapping, order))),
+            database=_only_in(database) if database else "", source_tables=", ".join(sorted(_sources(mapping, order))),
             target_tables=", ".join(sorted(_targets(shapes, order))),
         ))
         parts += _batch(steps)
@@ -80,6 +82,14 @@ def repair(
                   for name, of in listed.items()]
         parts.append("COMMIT;\n")
     return Repair("".join(parts), {name: unhealable[name] for name in listed})
+
+
+def _only_in(database: Mapping[str, str]) -> str:
+    named = f"{database['database']} on server {database['system_identifier']}"
+    return template("repair_database.sql").format(
+        tag=f"orgrecon_{sha256_of(named)[:12]}", database=literal(database["database"]),
+        system_identifier=literal(database["system_identifier"]), named=literal(named),
+    )
 
 
 def _batch(steps: dict[str, tuple[EntitySteps, dict[str, int]]]) -> Iterator[str]:

@@ -41,6 +41,22 @@ def test_a_source_that_is_gone_since_takes_nothing_with_it(patient: Patient) -> 
     assert patient.everything() == before
 
 
+def test_another_database_than_was_observed_is_left_alone(
+    patient: Patient, new_database: Callable[..., str], template: str, connect: Connect
+) -> None:
+    inject(patient.admin, Fault.MISSING_UNIT)
+    sql = patient.healing().repair.sql
+    other = connect(new_database(template))
+    of_one = "SELECT tenant_id, max(id) FROM public.teams GROUP BY tenant_id LIMIT 1"
+    [(tenant, team)] = patient.admin.execute(of_one).fetchall()
+    other.execute("INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) VALUES (%s, %s, 'team', 'x')",
+                  (tenant, team))
+    with pytest.raises(psycopg.errors.RaiseException, match="not the database that was observed: test_"):
+        other.execute(sql.encode())
+    other.execute("ROLLBACK")
+    assert other.execute("SELECT count(*) FROM public.org_units").fetchone() == (1,)
+
+
 def test_rows_that_are_no_legacy_units_are_never_touched(patient: Patient) -> None:
     [drift] = inject(patient.admin, Fault.DELETED_UNIT)
     sql = patient.healing().repair.sql

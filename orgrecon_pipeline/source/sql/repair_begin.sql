@@ -14,5 +14,5 @@ BEGIN
     END IF;
 END
 $orgrecon$;
-LOCK TABLE {source_tables} IN SHARE MODE;
+{database}LOCK TABLE {source_tables} IN SHARE MODE;
 LOCK TABLE {target_tables} IN SHARE ROW EXCLUSIVE MODE;
