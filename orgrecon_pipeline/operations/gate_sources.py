@@ -10,6 +10,7 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
 from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
@@ -37,7 +38,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     if ledger is not None:
         days: AnyMapping[date, DayEvidence] = ledger.evidence(date.max, policy.same_day)
     elif report_files(directory := trail or settings.output_dir):
-        days, distrust = _of_trail(directory)
+        days, distrust = _of_trail(directory, policy)
     else:
         days, distrust = {}, _nothing_in(directory, named=trail is not None)
     return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
@@ -60,9 +61,10 @@ def _nothing_in(directory: Path, *, named: bool) -> str:
     return f"there is no ledger, and {nothing}: run orgrecon report once, or check ORGRECON_LEDGER_URL"
 
 
-def _of_trail(directory: Path) -> tuple[AnyMapping[date, DayEvidence], str]:
+def _of_trail(directory: Path, policy: GatePolicy) -> tuple[AnyMapping[date, DayEvidence], str]:
     verification = verify_trail(directory)
-    days = {day: evidence_of(record) for day, record in verification.records.items()}
+    # By the rule in force, as from the ledger, whatever rule the reports were made under.
+    days = {day: evidence_of(record, policy.same_day) for day, record in verification.records.items()}
     if verification.sound:
         return days, ""
     return days, f"the trail is not sound, see orgrecon verify: {verification.findings[0]}"

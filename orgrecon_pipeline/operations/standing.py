@@ -54,7 +54,7 @@ def standing_before(
         UnsoundTrail: when the audit directory cannot be listed.
     """
     days = dict(ledger.evidence(date.max, policy.same_day))
-    days |= _only_in_trail(trail, set(days))
+    days |= _only_in_trail(trail, set(days), policy)
     return Standing(_chosen(days, utc_day(now), also), judge(max(days), days, policy) if days else None)
 
 
@@ -62,12 +62,12 @@ def _chosen(days: AnyMapping[date, DayEvidence], today: date, also: Collection[d
     return {day: days[day] for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
 
 
-def _only_in_trail(directory: Path, known: set[date]) -> dict[date, DayEvidence]:
+def _only_in_trail(directory: Path, known: set[date], policy: GatePolicy) -> dict[date, DayEvidence]:
     found = {}
     for day, path in report_files(directory):
         if day not in known:
             try:
-                found[day] = evidence_of(read_report(path))
+                found[day] = evidence_of(read_report(path), policy.same_day)
             except UnsoundTrail:
                 continue
     return found

@@ -1,0 +1,63 @@
+"""The gate from a ledger and from the trail of its reports: the same evidence gives the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.gate import GateAnswer
+from orgrecon_pipeline.operations.gate_sources import answer_gate
+from orgrecon_pipeline.operations.publish import publish
+from orgrecon_pipeline.operations.standing import standing_before
+from orgrecon_pipeline_tests.report.report_cases import observation
+
+TODAY = datetime.now(timezone.utc).date()
+WEEK = [TODAY - timedelta(days=back) for back in range(6, -1, -1)]
+
+
+def under(place: Path, **gate: Any) -> None:
+    """A mapping in force, with such a gate."""
+    mapping = default_mapping()
+    mapping = mapping.model_copy(update={"gate": mapping.gate.model_copy(update=gate)})
+    (place / "orgrecon.yaml").write_text(mapping.model_dump_json(by_alias=True), "utf-8")
+
+
+def kept(place: Path, observations: Sequence[Observation]) -> Context:
+    """A ledger of these observations, with a report of every day."""
+    work = Context(default_mapping(), open_ledger(f"sqlite:///{place / 'ledger.db'}"), place / "reports")
+    for seen in observations:
+        work.ledger.append(seen, (), (), ())
+    for day in work.ledger.days():
+        publish(work, day)
+    return work
+
+
+def answers(place: Path, day: date | None = None, **environ: str) -> dict[Literal["ledger", "trail"], GateAnswer]:
+    """The gate from both places."""
+    settings = read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{place / 'ledger.db'}",
+                              "ORGRECON_MAPPING": str(place / "orgrecon.yaml"), **environ})
+    return {"ledger": answer_gate(settings, trail=None, day=day, require_live=0),
+            "trail": answer_gate(settings, trail=place / "reports", day=day, require_live=0)}
+
+
+def test_the_worst_of_a_day_decides_in_the_trail_too(tmp_path: Path) -> None:
+    """By the mapping in force, whatever the reports were made under."""
+    failed = observation(WEEK[3], Verdict.FAIL, hour=1)
+    work = kept(tmp_path, [failed, *(observation(day, hour=2) for day in WEEK)])
+    under(tmp_path, same_day="latest")
+    assert [answer.open for answer in answers(tmp_path).values()] == [True, True]
+    under(tmp_path, same_day="worst")
+    told = answers(tmp_path)
+    assert not told["trail"].open
+    assert told["trail"].as_json_value() == told["ledger"].as_json_value()
+    policy = work.mapping.gate.model_copy(update={"same_day": "worst"})
+    elsewhere = open_ledger(f"sqlite:///{tmp_path / 'new.db'}")
+    before = standing_before(elsewhere, policy, work.clock.now(), work.output_dir)
+    assert before.days[WEEK[3]].verdict is Verdict.FAIL
