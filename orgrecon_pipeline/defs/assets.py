@@ -149,6 +149,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                     day, describe.report(published, with_text=len(days) == 1), published.record.digest,
                     read_back.digest == published.record.digest, {"digest": read_back.digest},
                 ))
+            tell_check(context.instance, work)  # a report may have known what the ledger did not
         return finished(context, "report_sound", done)
 
     return [tenant_drift, daily_summary, rolling_window, markdown_report]

@@ -58,6 +58,7 @@ def render_reports(
             ))
             if number % _EVERY == 0:
                 context.log.info(f"{number} reports written, {day} was the last")
+        tell_check(context.instance, work)  # a report may have known what the ledger did not
         holes = [day.isoformat() for day in days if day not in known]
         if holes:
             named = ", ".join(holes[:_NAMED]) + (f" and {len(holes) - _NAMED} more" if len(holes) > _NAMED else "")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,8 +22,7 @@ from orgrecon_pipeline.operations.context import ONLY, Context
 from orgrecon_pipeline.operations.coverage import check_coverage
 from orgrecon_pipeline.operations.kept_shards import keep_decided
 from orgrecon_pipeline.operations.shards import ShardsUndecided, compare_places
-from orgrecon_pipeline.operations.trail import import_record
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.operations.trail import import_report
 from orgrecon_pipeline.source.comparison import Comparison
 from orgrecon_pipeline.version import __version__
 
@@ -34,8 +33,8 @@ _PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Secured:
-    """The evidence of a day. ``fresh`` says whether this call added the observation; ``note`` tells a person why
-    nothing was added."""
+    """The evidence of a day. ``fresh`` says whether this call added to the ledger; ``note`` tells a person why nothing
+    was observed."""
 
     observation: Observation
     fresh: bool
@@ -59,8 +58,11 @@ def observe(
     asked_at = context.clock.now()
     today = utc_day(asked_at)
     refuse_future(day, today)
+    added = 0
+    with suppress(UnsoundTrail):  # it is written anew from the ledger
+        added = import_report(context.ledger, context.output_dir, day)
     if day < today and not restored:
-        return _reuse(context, day)
+        return _reuse(context, day, fresh=added > 0)
     places = context.places()
     if restored and not (places.keys() == {ONLY} and places[ONLY].one_database):
         raise ConfigurationError("--restored compares one database: two, or shards, are not restored to one moment.")
@@ -93,11 +95,12 @@ def stamp_baseline(context: Context, day: date) -> Secured:
     today = context.clock.today()
     refuse_future(day, today)
     with context.ledger.day_lock(day):
-        deciding = context.ledger.deciding(day, context.mapping.gate.same_day) or _reported(context, day)
+        added = _import_reported(context, day)
+        deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
         if deciding is not None:
             if deciding.provenance is Provenance.BASELINE:
-                return Secured(deciding, fresh=False)
-            return Secured(deciding, fresh=False, note=(
+                return Secured(deciding, fresh=added > 0)
+            return Secured(deciding, fresh=added > 0, note=(
                 f"{day} has a {deciding.provenance.value} report ({deciding.verdict.value}): "
                 "a baseline never replaces it, nothing was changed."
             ))
@@ -112,29 +115,27 @@ def stamp_baseline(context: Context, day: date) -> Secured:
         return Secured(observation, fresh=True)
 
 
-def _reported(context: Context, day: date) -> Observation | None:
-    """What decides the day by its report, where only that is left of its evidence."""
-    path = context.output_dir / f"{day}.md"
-    if not os.path.lexists(path):
-        return None
+def _import_reported(context: Context, day: date) -> int:
+    """Take in what the report of the day knows and the ledger does not: how many observations that were."""
     try:
-        import_record(context.ledger, read_report(path))
+        return import_report(context.ledger, context.output_dir, day)
     except UnsoundTrail as unsound:
+        if context.ledger.observations(day):
+            return 0  # it is written anew from the ledger
         raise UnsoundTrail(
             f"{str(unsound).rstrip('.')}; it may be a live report, and a baseline is not written over it: "
             "restore it or move it away."
         ) from None
-    return context.ledger.deciding(day, context.mapping.gate.same_day)
 
 
-def _reuse(context: Context, day: date) -> Secured:
+def _reuse(context: Context, day: date, *, fresh: bool) -> Secured:
     deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
     if deciding is None:
         raise DayRefused(
             f"{day} has no evidence, and today's live database cannot say anything about it: "
             "it stays MISSING (restore a database to that day for --restored, or import its report)."
         )
-    return Secured(deciding, fresh=False, note=f"{day} is past: its evidence is reused.")
+    return Secured(deciding, fresh=fresh, note=f"{day} is past: its evidence is reused.")
 
 
 # What the ledger keeps of one attempt.

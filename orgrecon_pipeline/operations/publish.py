@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from orgrecon_pipeline.domain.deciding import deciding
-from orgrecon_pipeline.domain.errors import DayRefused
+from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate import Judgement, judge
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
 from orgrecon_pipeline.domain.record import Record, build_record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.trail import import_report
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.write import write_report
 
@@ -64,12 +66,14 @@ def record_of(ledger: Ledger, day: date) -> Record:
 
 
 def publish(context: Context, day: date) -> Published:
-    """Write the report of a day from the ledger.
+    """Write the report of a day from the ledger, which first gets what only the report that is there knows.
 
     Raises:
         DayRefused: when the day has no evidence.
-        EvidenceNotKept: when the file cannot be written.
+        EvidenceNotKept: when the file cannot be written, or the ledger does not take what it lists.
     """
+    with suppress(UnsoundTrail):  # nothing can be taken from it, and the ledger repairs it
+        import_report(context.ledger, context.output_dir, day)
     record = record_of(context.ledger, day)
     return Published(record, write_report(context.output_dir, record))
 

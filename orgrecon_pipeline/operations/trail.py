@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.report.files import file_name
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail import report_files
 
@@ -54,6 +56,17 @@ def import_trail(ledger: Ledger, directory: Path, *, only_unknown: bool = False)
     return Imported(tuple(days), added, tuple(refused))
 
 
+def import_report(ledger: Ledger, directory: Path, day: date) -> int:
+    """Append what the report of a day lists and the ledger does not know; returns how many observations were new.
+
+    Raises:
+        UnsoundTrail: when there is a report that is not sound.
+        EvidenceNotKept: when the ledger does not take it.
+    """
+    path = directory / file_name(day)
+    return import_record(ledger, read_report(path)) if os.path.lexists(path) else 0
+
+
 def import_record(ledger: Ledger, record: Record) -> int:
     """Append a record's observations; returns how many were new.
 
@@ -70,8 +83,10 @@ def import_record(ledger: Ledger, record: Record) -> int:
         raise UnsoundTrail(
             f"the record of {record.day} holds what no observation does: restore its report from version control."
         ) from None
-    added = 0
+    added, known = 0, {held.id for held in ledger.observations(record.day)}
     for row, observation in observations:
+        if row.id in known:
+            continue
         rows = record.tenants if row.decides else ()
         samples = record.samples if row.decides else ()
         coverage = _coverage(ledger, observation, seen) if row.decides else ()
