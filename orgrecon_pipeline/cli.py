@@ -176,10 +176,11 @@ def sync(
     format: FormatOption = Format.TEXT,
 ) -> int:
     """Take the sound reports of SRC (the cluster's volume) over into DST (the repository). Exits 1 on a conflict."""
-    from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
+    from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, clock_of
     from orgrecon_pipeline.operations.sync import sync_trail
 
-    synced = sync_trail(source, target, clock_of(os.environ.get(SIMULATED_NOW_VARIABLE)).today())
+    simulated_today = clock_of(os.environ.get(SIMULATED_NOW_VARIABLE)).today()
+    synced = sync_trail(source, target, Clock().today(), simulated_today)
     if format is Format.JSON:
         terminal.print_json(synced.as_json_value())
     else:

@@ -28,7 +28,8 @@ _EVALUATED = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionReco
 def gate_now(work: Context) -> GateAnswer:
     """What the ledger says about the gate at this moment."""
     policy = work.mapping.gate
-    return current_gate(work.ledger.evidence(date.max, policy.same_day), policy, work.clock.now())
+    days = work.ledger.evidence(date.max, policy.same_day)
+    return current_gate(days, policy, work.clock.judging(seen.provenance for seen in days.values()))
 
 
 def digest(answer: GateAnswer) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from pathlib import Path
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
+from orgrecon_pipeline.domain.evidence import Provenance
 
 SIMULATED_NOW_VARIABLE = "ORGRECON_SIMULATED_NOW_FILE"
 
@@ -36,6 +37,12 @@ class Clock:
     def today(self) -> date:
         """The current UTC day."""
         return utc_day(self.now())
+
+    def judging(self, evidence: Iterable[Provenance]) -> datetime:
+        """The moment at which evidence is judged: an injected one only where all of it is simulated, as it would make
+        anything else look fresh."""
+        real = self.injected and any(seen is not Provenance.SIMULATED for seen in evidence)
+        return _utc_now() if real else self.now()
 
 
 def refuse_future(day: date, today: date) -> None:

@@ -191,6 +191,11 @@ def _judged(execution: AnyMapping[str, Any], policy: GatePolicy, now: datetime) 
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
     if passed is not (told.judgement.state is GateState.OPEN):
         raise _Closed("the check and the answer that it carries contradict each other")
+    return standing(told, policy, now)
+
+
+def standing(told: GateAnswer, policy: GatePolicy, now: datetime) -> GateAnswer:
+    """The same answer, CLOSED where it does not open the gate here and now."""
     if told.open and (wrong := _why_not(told, policy, now)):
         return replace(told, judgement=told.judgement.closed_because(wrong))
     return told

@@ -32,7 +32,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is not a day of a window that ends within the calendar: name one of this millennium.")
     policy = load_mapping(settings.mapping_file, settings.environ).gate
-    now = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).now()
+    clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
     ledger = None if trail else open_existing(settings.ledger_url)
     distrust = ""
     if ledger is not None:
@@ -41,16 +41,19 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
         days, distrust = _of_trail(directory, policy)
     else:
         days, distrust = {}, _nothing_in(directory, named=trail is not None)
+    now = clock.judging(seen.provenance for seen in days.values())
     return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
 
 
 def ask_deployment(settings: Settings, url: str, *, require_live: int) -> GateAnswer:
     """The gate now, by the check of a Dagster deployment; see :func:`ask_dagster`."""
-    from orgrecon_pipeline.operations.dagster_gate import ask_dagster
+    from orgrecon_pipeline.operations.dagster_gate import ask_dagster, standing
 
     policy = load_mapping(settings.mapping_file, settings.environ).gate
-    now = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).now()
-    return ask_dagster(url, policy, now, require_live=require_live)
+    clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
+    told = ask_dagster(url, policy, clock.now(), require_live=require_live)
+    now = clock.judging(row.provenance for row in told.judgement.window if row.provenance)
+    return standing(told, policy, now)
 
 
 def _nothing_in(directory: Path, *, named: bool) -> str:

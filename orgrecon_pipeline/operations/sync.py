@@ -76,13 +76,14 @@ class Synced:
                f"{len(self.conflicts)} in conflict")
 
 
-def sync_trail(source: Path, target: Path, today: date) -> Synced:
+def sync_trail(source: Path, target: Path, today: date, simulated_today: date | None = None) -> Synced:
     """Take the reports of ``source`` over into ``target``, oldest first; running it again changes nothing.
 
     Args:
         source: a directory of reports; nothing in it is changed.
         target: the audit directory, created when it is missing.
         today: a report of a later day is refused: it would hold the gate closed.
+        simulated_today: the same by an injected clock, which counts in a demo's directory only.
 
     Raises:
         UsageError: when ``source`` holds no report, or is ``target``.
@@ -94,6 +95,7 @@ def sync_trail(source: Path, target: Path, today: date) -> Synced:
     ours = read_trail(target)
     done = Synced(conflicts=list(theirs.findings))
     simulated = _is_simulated(ours.records or theirs.records)
+    today = simulated_today if simulated and simulated_today else today
     for day, record in sorted(theirs.records.items()):
         path = shown(target / file_name(day))
         if day in ours.files and day not in ours.records:

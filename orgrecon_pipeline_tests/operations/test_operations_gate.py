@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.defs.gate_check import gate_now
+from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.operations import dagster_gate
+from orgrecon_pipeline.operations.clock import clock_of
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate import GateAnswer
-from orgrecon_pipeline.operations.gate_sources import answer_gate
+from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate_sources import answer_gate, ask_deployment
 from orgrecon_pipeline.operations.publish import publish
 from orgrecon_pipeline.operations.standing import standing_before
 from orgrecon_pipeline_tests.report.report_cases import observation
@@ -61,3 +68,31 @@ def test_the_worst_of_a_day_decides_in_the_trail_too(tmp_path: Path) -> None:
     elsewhere = open_ledger(f"sqlite:///{tmp_path / 'new.db'}")
     before = standing_before(elsewhere, policy, work.clock.now(), work.output_dir)
     assert before.days[WEEK[3]].verdict is Verdict.FAIL
+
+
+def injected(place: Path, day: date) -> str:
+    """A clock that stands at the noon of a day."""
+    (place / "now").write_text(f"{day}T12:00:00Z", "ascii")
+    return str(place / "now")
+
+
+@pytest.mark.parametrize(("provenance", "opened"), [
+    (Provenance.LIVE, False), (Provenance.BASELINE, False), (Provenance.SIMULATED, True)])
+def test_an_injected_clock_opens_the_gate_of_a_demo_only(
+    provenance: Provenance, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = [day - timedelta(days=30) for day in WEEK]
+    work = kept(tmp_path, [observation(day, provenance=provenance) for day in days])
+    under(tmp_path)
+    now = injected(tmp_path, days[-1])
+    told = answers(tmp_path, ORGRECON_SIMULATED_NOW_FILE=now)
+    assert {place: answer.open for place, answer in told.items()} == {"ledger": opened, "trail": opened}
+    assert gate_now(replace(work, clock=clock_of(now))).open is opened
+
+    def deployment(*_: Any, **__: Any) -> GateAnswer:
+        moment = datetime(days[-1].year, days[-1].month, days[-1].day, 12, tzinfo=timezone.utc)
+        return current_gate(work.ledger.evidence(date.max, "latest"), GatePolicy(), moment)
+
+    monkeypatch.setattr(dagster_gate, "ask_dagster", deployment)
+    settings = read_settings({"ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml"), "ORGRECON_SIMULATED_NOW_FILE": now})
+    assert ask_deployment(settings, "http://localhost", require_live=0).open is opened

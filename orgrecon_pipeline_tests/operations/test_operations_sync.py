@@ -163,6 +163,14 @@ def test_a_trail_that_contradicts_itself_afterwards_is_told(places: tuple[Path, 
     assert list(verify_trail(places[1]).findings) == done.disagreements
 
 
+def test_an_injected_day_counts_for_a_demo_only(places: tuple[Path, Path]) -> None:
+    """What is real is held against the real day, whatever the environment says."""
+    write_all(places[0], clean_week(length=1))
+    assert "of the future" in sync_trail(*places, YESTERDAY, DAY).conflicts[0]
+    write_all(places[0], clean_week(Provenance.SIMULATED, length=1))
+    assert list(sync_trail(*places, YESTERDAY, DAY).copied) == [DAY]
+
+
 def test_the_future_and_the_demo_stay_out(places: tuple[Path, Path]) -> None:
     write_all(places[0], History([observation(DAY), observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
     write_all(places[1], History([observation(days_back(3)[0])]))
