@@ -30,12 +30,13 @@ _ENTITIES = str.maketrans({"`": "&#96;", "|": "&#124;"})
 # Words that are words to every renderer: letters with inner hyphens or apostrophes, and figures, dates and times.
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
 _WORD = re.compile(
-    rf"[(\"'“‘]*(?:[{_LETTERS}]+(?:[-'’][{_LETTERS}]+)*|[0-9]{{1,15}}(?:[.:-][0-9]{{1,15}})*%?|[–—…=/-]?)[)\"'”’.,;:!?…]*"
+    rf"(?:[{_LETTERS}]+(?:[-'’][{_LETTERS}]+)*|[0-9]{{1,15}}(?:[.:-][0-9]{{1,15}})*%?|[–—…=/-]?)[)\"'”’.,;:!?…]*"
 )
-# What stands around an odd word and is no part of it.
-_AROUND = re.compile(r"([(\"'“‘]*)(.*?)([)\"'”’.,;:!?…]*)", re.DOTALL)
+# What stands around a word and is no part of it. Taken off by index: a pattern would look at a long run of these again
+# from each of its characters.
+_BEFORE, _AFTER = "(\"'“‘", ")\"'”’.,;:!?…"
 # A commit of the repository would become a link, and so would a host name that begins like one.
-_LINKED = re.compile(r"\W*(?:[0-9a-f]{7,64}|www\W*)\W*", re.IGNORECASE | re.ASCII)
+_LINKED = re.compile(r"\W*(?:[0-9a-f]{7,64}|www)\W*", re.IGNORECASE | re.ASCII)
 # At the beginning of a line these start a list, a heading's underline or a rule.
 _BLOCK_START = re.compile(r"[0-9]{1,9}[.)]|[-–—=+]+")
 
@@ -72,8 +73,10 @@ def _span(part: str) -> str:
 
 
 def _word(word: str, *, first: bool) -> str:
-    plain = _WORD.fullmatch(word) and not _LINKED.fullmatch(word) and not (first and _BLOCK_START.match(word))
+    bare = word.lstrip(_BEFORE)
+    plain = _WORD.fullmatch(bare) and not _LINKED.fullmatch(word) and not (first and _BLOCK_START.match(word))
     if plain:
         return word
-    before, odd, after = _AROUND.fullmatch(word).groups()  # type: ignore[union-attr] # it matches anything
+    odd = bare.rstrip(_AFTER)
+    before, after = word[: len(word) - len(bare)], bare[len(odd) :]
     return f"{before}{code(odd)}{after}" if odd and not first else code(word)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 import unicodedata
 
+import pytest
 from gfm import page
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -103,6 +105,16 @@ def test_no_character_is_hidden() -> None:
     # Format characters by name, but drawn: signs that enclose the digits after them.
     drawn = re.compile(r"SIGN|MARK ABOVE|MARKER|END OF AYAH")
     assert [name for name in left if not drawn.search(name)] == []
+
+
+@pytest.mark.parametrize("word", [
+    "x_" + ")" * 30_000 + "_", "'" * 30_000 + "x_", "(" * 30_000 + "_", "www" + "." * 30_000 + "x", "a'" * 15_000 + "_",
+], ids=lambda word: word[:4])
+def test_a_long_word_takes_no_longer_than_its_length(word: str) -> None:
+    """One report is read by every run: a reason of one odd word must not take a minute of each."""
+    before = time.process_time()
+    assert prose(f"so {word}").startswith("so ")
+    assert time.process_time() - before < 2
 
 
 def test_words_that_could_be_commits_stand_in_code() -> None:

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,14 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
                           preexec_fn=little_memory)
     assert done.stdout.startswith("UnsoundTrail ")
     assert "larger than 16 MiB" in done.stdout
+
+
+def test_a_record_of_many_keys_is_refused_at_once(file: Path) -> None:
+    keys = "".join(f'"k{number}":0,' for number in range(40_000))
+    file.write_text(f'{BODY}<!-- orgrecon-record: {{{keys}"k39999":0}} -->\n', encoding="utf-8")
+    before = time.process_time()
+    assert "the key 'k39999' twice" in refused(file)
+    assert time.process_time() - before < 5
 
 
 def test_not_utf8(file: Path) -> None:
