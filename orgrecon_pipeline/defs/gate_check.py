@@ -61,13 +61,22 @@ def latest_id(instance: dg.DagsterInstance) -> int:
     return record.id if record else 0
 
 
+def about_to_be_decided(instance: dg.DagsterInstance) -> bool:
+    """Whether the check's latest execution is planned, by a run that is not finished."""
+    record = _latest(instance)
+    if record is None or record.status is not AssetCheckExecutionRecordStatus.PLANNED:
+        return False
+    run = instance.get_run_by_id(record.run_id)
+    return run is not None and not run.is_finished
+
+
 def tell_check(instance: dg.DagsterInstance, work: Context) -> bool:
     """Let the check say at once what the ledger says, where no run is about to; whether that was needed.
 
     For evidence that comes without a run of ``drift_gate``: a check that is passed must not outlive it.
     """
     answer = gate_now(work)
-    if told_digest(instance) == digest(answer) or _about_to_be_decided(instance):
+    if told_digest(instance) == digest(answer) or about_to_be_decided(instance):
         return False
     metadata = describe.gate(answer)
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=_KEY, metadata=metadata))
@@ -87,11 +96,3 @@ def _latest(instance: dg.DagsterInstance) -> AssetCheckExecutionRecord | None:
 
 def _materialised(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
     return next(iter(instance.fetch_materializations(_KEY, limit=1).records), None)
-
-
-def _about_to_be_decided(instance: dg.DagsterInstance) -> bool:
-    record = _latest(instance)
-    if record is None or record.status is not AssetCheckExecutionRecordStatus.PLANNED:
-        return False
-    run = instance.get_run_by_id(record.run_id)
-    return run is not None and not run.is_finished

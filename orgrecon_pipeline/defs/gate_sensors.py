@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from orgrecon_pipeline.defs.gate_check import digest, gate_now, latest_id, told_digest
+from orgrecon_pipeline.defs.gate_check import about_to_be_decided, digest, gate_now, latest_id, told_digest
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
@@ -42,7 +42,8 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         answer = gate_now(work)
         if told_digest(context.instance) == digest(answer):
             return dg.SensorResult(skip_reason="the check says what the ledger says", cursor=Attempts().as_cursor())
-        if is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
+        # A run that was there before the latest answer is not waited for: it may take hours.
+        if about_to_be_decided(context.instance) and is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is under way")
         again = attempt(f"{answer.as_of} {digest(answer)[:12]}", work.clock.now(),
                         Attempts.from_cursor(context.cursor))

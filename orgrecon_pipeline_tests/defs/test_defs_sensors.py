@@ -243,6 +243,18 @@ def test_evidence_that_comes_while_a_run_is_about_to_decide_is_left_to_it(world:
     assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
 
 
+def test_a_long_run_does_not_hold_up_the_gate_that_another_run_decided(world: World, daemon: Daemon) -> None:
+    """Its check was planned before that of the other one: Dagster would show a gate that is open, for hours."""
+    job = world.definitions.resolve_job_def(JOB_NAME)
+    world.at(DAY, 9)
+    daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    daemon.run({"": "2026-03-10"})
+    world.drift()
+    world.at(DAY, 10)
+    observe(settled(world), DAY)  # from the command line, where Dagster does not see it
+    assert len(daemon.evaluate("gate_is_current")[0]) == 1
+
+
 @pytest.fixture
 def webhook(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     """The one channel of the world."""
