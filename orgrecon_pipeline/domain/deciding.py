@@ -39,14 +39,16 @@ def deciding(observations: Sequence[Seen], same_day: Literal["latest", "worst"])
     """The observation that decides a day, None for a day without any.
 
     A decided observation outranks an INCONCLUSIVE one, so that a rerun that failed hides nothing. Among the
-    decided ones the latest counts, or the worst where ``same_day`` says so.
+    decided ones the latest counts, or the worst where ``same_day`` says so. Of two of one moment the worse counts:
+    nobody can tell which came later.
     """
     if not observations:
         return None
     rank = max(_RANK[seen.provenance] for seen in observations)
-    candidates = in_order(seen for seen in observations if _RANK[seen.provenance] == rank)
+    candidates = [seen for seen in observations if _RANK[seen.provenance] == rank]
     decided = [seen for seen in candidates if seen.verdict.decided]
     if same_day == "worst":
         failed = [seen for seen in decided if seen.verdict is Verdict.FAIL]
         decided = failed or decided
-    return (decided or candidates)[-1]
+    return max(decided or candidates,
+               key=lambda seen: (seen.observed_at or _EVER, seen.verdict is Verdict.FAIL, seen.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -63,3 +63,13 @@ def test_which_decides(text: str, latest: int, worst: int) -> None:
 
 def test_a_day_without_observations_is_decided_by_none() -> None:
     assert deciding([], "latest") is None
+
+
+@pytest.mark.parametrize("text", ["PF", "FP", "FPI", "PPF"])
+def test_of_one_moment_the_worse_decides(text: str) -> None:
+    """Whatever their ids are, which are hashes."""
+    seen = [replace(one, observed_at=_NOON) for one in observations(text)]
+    for given in (seen, seen[::-1]):
+        decides = deciding(given, "latest")
+        assert decides is not None
+        assert decides.verdict is Verdict.FAIL

@@ -15,8 +15,10 @@ from orgrecon_pipeline.ledger.opening import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.publish import publish
+from orgrecon_pipeline.operations.trail import import_trail
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.trail import verify_trail
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.trail import evidence_of, verify_trail
 from orgrecon_pipeline_tests.report.report_cases import observation
 
 
@@ -82,3 +84,21 @@ def test_a_report_that_is_not_sound_gives_way_to_the_ledger(work: Context, yeste
     path.write_text(path.read_text("utf-8").replace("PASS", "FAIL"), "utf-8")
     assert publish(work, yesterday).record.verdict is Verdict.PASS
     assert there(work, yesterday).verdict is Verdict.PASS
+
+
+def test_an_older_report_in_which_chance_decided_is_read_and_opens_nothing(work: Context, yesterday: date) -> None:
+    """Its day says so until it is rendered again; a ledger that is rebuilt from it says FAIL."""
+    passed, failed = observation(yesterday), observation(yesterday, Verdict.FAIL)
+    written = brought(work, passed, failed)
+    rows = tuple(row.model_copy(update={"decides": row.id == passed.id}) for row in written.observations)
+    alone = brought(replace(work, output_dir=work.output_dir / "alone"), passed)
+    older = alone.model_copy(update={"observations": rows})
+    older = older.model_copy(update={"digest": older.expected_digest()})
+    path = work.output_dir / f"{yesterday}.md"
+    path.write_text(render(older), "utf-8")
+    assert there(work, yesterday) == older
+    assert evidence_of(older, "latest").verdict is Verdict.FAIL
+    assert "the report of that day says FAIL" in verify_trail(work.output_dir).findings[0]
+    assert import_trail(work.ledger, work.output_dir).days == (yesterday,)
+    assert publish(work, yesterday).record.verdict is Verdict.FAIL
+    assert verify_trail(work.output_dir).findings == ()
