@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Literal
 
+from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.deciding import deciding
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record, WindowDay, instant_text, parse_instant
@@ -65,10 +66,15 @@ def _contradictions(record: Record) -> Iterator[str]:
 def _in_observations(record: Record) -> Iterator[str]:
     for seen in record.observations:
         try:
-            parse_instant(seen.observed_at)
+            moment = parse_instant(seen.observed_at)
         except ValueError:
             yield "has an observation whose time is no UTC time"
             return
+        if (moment is not None) is not seen.provenance.compared:
+            yield "has a baseline with a time, or a comparison without one"
+        # Of a restored database it is the moment that it was restored to.
+        elif moment is not None and utc_day(moment) != record.day:
+            yield "has an observation of another day"
         if seen.verdict is Verdict.MISSING:
             yield "has an observation without a verdict"
         if seen.verdict is Verdict.PASS and not _clean(seen.entities, seen.tenants_with_drift):
