@@ -194,11 +194,13 @@ def sync(
 def import_(directory: Annotated[Path, typer.Argument(metavar="DIR")], format: FormatOption = Format.TEXT) -> int:
     """Rebuild the ledger from the reports of a directory. Exits 1 when a report is not sound."""
     from orgrecon_pipeline.ledger.opening import open_ledger
+    from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
     from orgrecon_pipeline.operations.trail import import_trail
 
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory: name the one that holds the reports.")
-    imported = import_trail(open_ledger(_settings().ledger_url), directory)
+    imported = import_trail(
+        open_ledger(_settings().ledger_url), directory, clock=clock_of(os.environ.get(SIMULATED_NOW_VARIABLE)))
     if imported.days and os.environ.get("DAGSTER_HOME"):
         from orgrecon_pipeline.defs.run import tell_gate
 

@@ -69,7 +69,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         done = []
         with told_in_one_line():
             work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-            imported = import_trail(work.ledger, work.output_dir, only_unknown=True)
+            imported = import_trail(work.ledger, work.output_dir, only_unknown=True, clock=work.clock)
             for refused in imported.refused:
                 progress(f"not imported: {refused}")
             if imported.days:

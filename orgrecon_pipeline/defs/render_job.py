@@ -40,7 +40,7 @@ def render_reports(
     """Render every day that has evidence; days without any are named when all others are done."""
     with told_in_one_line():
         work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-        imported = import_trail(work.ledger, work.output_dir, only_unknown=True)
+        imported = import_trail(work.ledger, work.output_dir, only_unknown=True, clock=work.clock)
         for refused in imported.refused:
             context.log.warning(f"not imported: {refused}")
         if imported.days:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent, Happening, Subject
+from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.report.files import file_name
+from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.report.files import file_name, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail import report_files
 
@@ -32,21 +34,30 @@ class Imported:
                 "refused": list(self.refused)}
 
 
-def import_trail(ledger: Ledger, directory: Path, *, only_unknown: bool = False) -> Imported:
+def import_trail(
+    ledger: Ledger, directory: Path, *, only_unknown: bool = False, clock: Clock | None = None
+) -> Imported:
     """Put every sound report of a directory into the ledger; what the ledger has already is left as it is.
 
     Args:
         ledger: where to.
         directory: the audit directory.
         only_unknown: skip the days of which the ledger holds any evidence.
+        clock: says what today is, by default this machine's. A report of a later day is refused: the ledger keeps for
+            ever what it takes, and evidence of the future holds the gate closed.
     """
+    clock = clock or Clock()
     known = set(ledger.days()) if only_unknown else set()
     days, added, refused = [], 0, []
     for day, path in report_files(directory):
         if day in known:
             continue
         try:
-            count = import_record(ledger, read_report(path))
+            record = read_report(path)
+            today = utc_day(clock.judging([record.provenance]))
+            if day > today:
+                raise UnsoundTrail(f"{shown(path)} is of the future: it is {today} in UTC by this machine's clock.")
+            count = import_record(ledger, record)
         except (UnsoundTrail, EvidenceNotKept) as failure:
             refused.append(str(failure) if isinstance(failure, UnsoundTrail) else f"{path.name}: {failure}")
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.publish import publish
@@ -84,6 +85,22 @@ def test_a_report_that_is_not_sound_gives_way_to_the_ledger(work: Context, yeste
     path.write_text(path.read_text("utf-8").replace("PASS", "FAIL"), "utf-8")
     assert publish(work, yesterday).record.verdict is Verdict.PASS
     assert there(work, yesterday).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("provenance", "taken"), [
+    (Provenance.BASELINE, False), (Provenance.LIVE, False), (Provenance.SIMULATED, True)])
+def test_a_report_of_the_future_is_not_imported(
+    provenance: Provenance, taken: bool, work: Context, yesterday: date,
+) -> None:
+    """The ledger would keep it for ever, and the gate stay closed. An injected clock counts for a demo only."""
+    day = yesterday + timedelta(days=400)
+    brought(work, observation(yesterday, provenance=provenance), observation(day, provenance=provenance))
+    publish(replace(work, ledger=open_ledger(f"sqlite:///{work.output_dir.parent / 'elsewhere.db'}")), day)
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=timezone.utc)
+    imported = import_trail(work.ledger, work.output_dir, clock=Clock.at(noon))
+    assert imported.days == ((yesterday, day) if taken else (yesterday,))
+    told = [f"{day}.md is of the future" in refused for refused in imported.refused]
+    assert told == ([] if taken else [True])
 
 
 def test_an_older_report_in_which_chance_decided_is_read_and_opens_nothing(work: Context, yesterday: date) -> None:
