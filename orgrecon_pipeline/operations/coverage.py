@@ -24,7 +24,8 @@ class Coverage:
 
     ``lost`` holds what is gone and neither explained nor acknowledged; ``left`` the tenants that left the declared
     universe too; ``acknowledged`` what is gone and was acknowledged; ``departed`` and ``appeared`` what the ledger is
-    to know of from now on. ``until`` is the moment of a restored database.
+    to know of from now on: where something is lost, nobody departs who only left. ``until`` is the moment of a
+    restored database.
     """
 
     lost: tuple[CoverageEvent, ...]
@@ -77,7 +78,7 @@ def check_coverage(
     acknowledged = _acknowledged(ledger, provenance, until)
     declared = None if comparison.declared is None else _bounded(comparison.declared)
     there = _bounded(comparison.present)
-    if declared is not None and there and len(declared.without(there)) == len(declared):
+    if declared is not None and len(declared.without(there)) == len(declared):
         declared = None  # emptied, or of another kind of id: it does not say that anybody has left
     entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
@@ -86,9 +87,9 @@ def check_coverage(
         Subject.COLUMN: {f"{name}.{column}" for name in entities for column in comparison.values[name]},
         Subject.ENTITY: set(comparison.totals),
     }
-    present = {
-        Subject.TENANT: there,
+    present = {  # the widest loss first: a reason names few
         Subject.ENTITY: Names.of(entities),
+        Subject.TENANT: there,
         Subject.COLUMN: Names.of(columns),
     }
     lost, left, excused, departed = [], [], [], []
@@ -101,12 +102,13 @@ def check_coverage(
                 continue
             if subject is Subject.TENANT and declared is not None and name not in declared:
                 left.append(name)
-                departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             elif (subject, name) in acknowledged:
                 excused.append(f"{subject.value} {name}")
                 departed.append(CoverageEvent(subject, name, Happening.DEPARTED))
             else:
                 lost.append(CoverageEvent(subject, name, Happening.LOST))
+    if not lost:  # what emptied other tables may have emptied the universe as well: nobody is known to have left yet
+        departed += [CoverageEvent(Subject.TENANT, name, Happening.DEPARTED) for name in left]
     return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
 
 

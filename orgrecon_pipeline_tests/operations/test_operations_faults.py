@@ -205,3 +205,33 @@ def test_a_tenant_that_left_the_universe_too_is_no_alarm(site: Site) -> None:
     site.run(*REMOVE_ONE_TENANT, "DELETE FROM public.tenants WHERE id = (SELECT t FROM public.gone)")
     after = site.observe()
     assert (after.verdict, after.compared["coverage"]["left_count"]) == (Verdict.PASS, 1)
+
+
+def put_back(site: Site, *tables: str, where: str = "true") -> None:
+    """Fill tables from what ``keep_`` tables hold."""
+    for table in tables:
+        site.run(f"INSERT INTO public.{table} SELECT * FROM public.keep_{table} WHERE {where}")
+
+
+@pytest.mark.parametrize("emptied", [
+    f"{EMPTY_BOTH_MODELS}, public.tenants",
+    f"{EMPTY_BOTH_MODELS}; DELETE FROM public.tenants WHERE id <> (SELECT min(id) FROM public.tenants)",
+    "TRUNCATE public.team_members, public.org_unit_memberships; DELETE FROM public.teams WHERE tenant_id <> "
+    f"{ONE_TENANT}; DELETE FROM public.org_units WHERE tenant_id <> {ONE_TENANT}; "
+    f"DELETE FROM public.tenants WHERE id <> {ONE_TENANT}",
+], ids=["everything", "all_but_a_name_of_the_universe", "all_but_some_of_one_tenant"])
+def test_nobody_leaves_when_everything_is_emptied(site: Site, emptied: str) -> None:
+    """The universe is put back, and of the rows those of one tenant alone."""
+    models = ("teams", "team_members", "org_units", "org_unit_memberships")
+    site.observe()
+    site.run(*(f"CREATE TABLE public.keep_{table} AS SELECT * FROM public.{table}" for table in ("tenants", *models)))
+    site.run(emptied)
+    assert site.observe().verdict is INCONCLUSIVE
+    site.run(f"{EMPTY_BOTH_MODELS}, public.tenants")
+    put_back(site, "tenants")
+    put_back(site, *models, where="tenant_id = (SELECT min(tenant_id) FROM public.keep_teams)")
+    after = site.observe()
+    assert (after.verdict, after.compared["coverage"]["lost_count"]) == (INCONCLUSIVE, 10), after.reason
+    site.run(EMPTY_BOTH_MODELS)
+    put_back(site, *models)
+    assert site.observe().verdict is Verdict.PASS
