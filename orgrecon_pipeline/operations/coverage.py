@@ -74,18 +74,21 @@ def check_coverage(
     Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one. Evidence of
     the past is held against what was known at that moment (``until``), and makes nothing depart that is there by now;
     what is acknowledged is then what the latest comparison up to that moment found lost.
+
+    Of shards each has its own entities too (``eu1.org_units``): the rows of others do not stand in for them.
     """
     acknowledged = _acknowledged(ledger, provenance, until)
-    declared = None if comparison.declared is None else _bounded(comparison.declared)
+    declared = _trusted_universe(comparison)
     there = _bounded(comparison.present)
-    if declared is not None and len(declared.without(there)) == len(declared):
-        declared = None  # emptied, or of another kind of id: it does not say that anybody has left
-    entities = {name for name, totals in comparison.totals.items() if totals.source_rows or totals.target_rows}
+    totals = {**comparison.totals, **{f"{shard}.{name}": of_entity for shard, part in comparison.shards.items()
+                                      for name, of_entity in part.totals.items()}}
+    entities = {name for name, of_entity in totals.items() if of_entity.source_rows or of_entity.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
     comparable = {
         # A column without a value is a loss of its own only where its entity still has rows.
-        Subject.COLUMN: {f"{name}.{column}" for name in entities for column in comparison.values[name]},
-        Subject.ENTITY: set(comparison.totals),
+        Subject.COLUMN: {f"{name}.{column}" for name, values in comparison.values.items() if name in entities
+                         for column in values},
+        Subject.ENTITY: set(totals),
     }
     present = {  # the widest loss first: a reason names few
         Subject.ENTITY: Names.of(entities),
@@ -110,6 +113,22 @@ def check_coverage(
     if not lost:  # what emptied other tables may have emptied the universe as well: nobody is known to have left yet
         departed += [CoverageEvent(Subject.TENANT, name, Happening.DEPARTED) for name in left]
     return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
+
+
+def _trusted_universe(comparison: Comparison) -> Names | None:
+    """The declared tenants; None where they cannot say that anybody has left.
+
+    A universe that shares nobody with the tenants that are there was emptied, or is of another kind of id. In which
+    shard a tenant was is not known: where one of them has such a universe, it may have been that one.
+    """
+    parts = comparison.shards.values() or (comparison,)
+    if comparison.declared is None or not all(_overlap(part) for part in parts):
+        return None
+    return _bounded(comparison.declared)
+
+
+def _overlap(part: Comparison) -> bool:
+    return part.declared is not None and any(name in part.declared for name in part.present)
 
 
 class _Known:

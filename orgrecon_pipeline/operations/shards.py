@@ -182,6 +182,7 @@ def united(
             "rechecks_done": max(part.how["rechecks_done"] for part in parts),
             "seconds": round(seconds, 3),
         },
+        shards=found,
     )
 
 

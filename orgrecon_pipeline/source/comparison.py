@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from heapq import merge
@@ -40,7 +40,8 @@ class Comparison:
     compared. ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None
     without one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
     ``values`` counts, per compared column, the rows of both sides in which it is not NULL. ``unsettled_keys`` differed
-    at every read while both their sides were being written: neither drift nor transient.
+    at every read while both their sides were being written: neither drift nor transient. ``shards`` holds what was
+    found in each of several, and is empty for a single one.
     """
 
     observed_at: datetime
@@ -53,6 +54,7 @@ class Comparison:
     values: dict[str, dict[str, int]]
     unsettled_keys: int
     how: dict[str, Any]
+    shards: dict[str, Comparison] = field(default_factory=dict)
 
     @property
     def tenants_scanned(self) -> int:
@@ -70,7 +72,7 @@ class Comparison:
         return len({row.tenant for row in self.tenant_rows if row.drift})
 
     def as_json_value(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """All of it as JSON values; of one database."""
         return {
             "observed_at": self.observed_at.isoformat(),
             "databases": self.databases,

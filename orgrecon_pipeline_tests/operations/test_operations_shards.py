@@ -229,6 +229,47 @@ def test_an_acknowledged_loss_in_a_shard(shards: Shards) -> None:
     assert shards.observe().verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("emptied", [
+    "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, public.org_unit_memberships",
+    "UPDATE public.tenants SET id = 'id:' || id; DELETE FROM public.teams WHERE tenant_id = '{tenant}'; DELETE FROM "
+    "public.team_members WHERE tenant_id = '{tenant}'; DELETE FROM public.org_units WHERE tenant_id = '{tenant}'; "
+    "DELETE FROM public.org_unit_memberships WHERE tenant_id = '{tenant}'",
+], ids=["everything", "a_tenant_beside_a_universe_of_another_kind"])
+def test_nobody_leaves_by_the_universe_of_a_shard_that_knows_nobody(shards: Shards, emptied: str) -> None:
+    """Whatever the others declare."""
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    shards.admins["eu1"].execute(emptied.format(tenant=tenant))
+    for _ in range(2):
+        after = shards.observe()
+        assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+        assert f"tenant {tenant}" in after.compared["coverage"]["lost"]
+        assert after.compared["coverage"]["left"] == []
+
+
+def test_a_tenant_that_left_the_universe_of_its_shard_is_no_alarm(shards: Shards) -> None:
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    shards.admins["eu1"].execute(f"DELETE FROM public.tenants WHERE id = '{tenant}'")
+    for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
+        shards.admins["eu1"].execute(f"DELETE FROM public.{table} WHERE tenant_id = '{tenant}'")
+    after = shards.observe()
+    assert (after.verdict, after.compared["coverage"]["left"]) == (Verdict.PASS, [tenant]), after.reason
+
+
+def test_an_entity_that_one_shard_lost(shards: Shards) -> None:
+    """The others still have rows of it, and its tenants have others."""
+    shards.observe()
+    shards.admins["eu1"].execute("TRUNCATE public.team_members, public.org_unit_memberships")
+    for _ in range(2):
+        after = shards.observe()
+        assert after.verdict is Verdict.INCONCLUSIVE
+        assert after.compared["coverage"]["lost"] == [f"entity eu1.{MEMBERSHIPS}"]
+    assert acknowledge_coverage(shards.context, "nobody works there any more") == [f"entity eu1.{MEMBERSHIPS}"]
+    assert shards.observe().verdict is Verdict.PASS
+    assert shards.observe().verdict is Verdict.PASS
+
+
 def test_a_bug_in_one_shard_is_not_the_others(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
     from orgrecon_pipeline.operations import shards as module
 
