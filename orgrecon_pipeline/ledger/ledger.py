@@ -64,6 +64,10 @@ class Ledger:
         """The observation that decides a day, None for a day without any."""
         return observing.deciding_of_day(self._store, day, same_day)
 
+    def observation(self, observation_id: str | None) -> Observation | None:
+        """The observation of that id, None where there is none."""
+        return observing.of_id(self._store, observation_id)
+
     def days(self) -> list[date]:
         """The days that have an observation, earliest first."""
         return observing.days(self._store)

@@ -32,6 +32,12 @@ def deciding_of_day(store: Store, day: date, same_day: Literal["latest", "worst"
     return next((observation for observation in found if decides and observation.id == decides.id), None)
 
 
+def of_id(store: Store, observation_id: str | None) -> Observation | None:
+    """The observation of that id."""
+    with store.reading() as connection:
+        return next(iter(_load(connection, table.c.id == observation_id)), None)
+
+
 def days(store: Store) -> list[date]:
     """The days that have an observation, earliest first."""
     with store.reading() as connection:

@@ -304,6 +304,23 @@ def test_a_shard_that_was_moved(shards: Shards, new_database: Callable[..., str]
     assert shards.observe().verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_shard_that_was_added_after_a_move(
+    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """What was accepted for one shard does not leave those without a pin that came later."""
+    shards.mapping = sharded(NAMES[:2])
+    shards.observe()
+    shards.dsns["eu1"] = shards_of(("eu1",), new_database, template, connect, tmp_path).dsns["eu1"]
+    assert shards.observe().verdict is Verdict.INCONCLUSIVE
+    accept_source(shards.context, "moved to the new cluster")
+    shards.mapping = sharded(NAMES)
+    assert shards.observe().verdict is Verdict.PASS
+    shards.dsns["us1"] = shards_of(("us1",), new_database, template, connect, tmp_path).dsns["us1"]
+    refused = shards.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    assert refused.reason.startswith("shard us1: us1.source: this is database "), refused.reason
+
+
 def test_what_was_kept_of_another_database_than_the_accepted_one(
     shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:

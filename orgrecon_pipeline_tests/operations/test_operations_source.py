@@ -79,6 +79,27 @@ def test_the_pin_outlives_the_ledger(
     assert "run orgrecon accept-source" in rebuilt.observe().reason
 
 
+def test_a_later_observation_pins_more_than_an_acceptance(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """It moved twice, and the second time was accepted by somebody with a ledger of his own, whose trail comes in."""
+    homes = [site.dsn]
+    for place in ("first", "second"):
+        dsn = new_database(template)
+        homes.append(site_of(connect(dsn), dsn, tmp_path).dsn)
+        keeper = site if place == "first" else replace(
+            site, ledger=open_ledger(f"sqlite:///{tmp_path / 'another.db'}"))
+        keeper.observe()
+        keeper.dsn = homes[-1]
+        keeper.observe()
+        accept_source(keeper.context, "moved to the new cluster")
+        assert keeper.observe().verdict is Verdict.PASS
+    publish(keeper.context, site.context.clock.today())
+    assert import_trail(site.ledger, site.context.output_dir).observations == 3
+    verdicts = [replace(site, dsn=home).observe().verdict for home in homes]
+    assert verdicts == [Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE, Verdict.PASS]
+
+
 @pytest.mark.parametrize("setting", [
     "search_path = decoy, public", "row_security = on", "row_security = off", "statement_timeout = 1",
     "lock_timeout = 1", "idle_in_transaction_session_timeout = 1", "transaction_timeout = 0",
