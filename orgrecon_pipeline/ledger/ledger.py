@@ -60,6 +60,10 @@ class Ledger:
         """All observations of a day, oldest first."""
         return observing.of_day(self._store, day)
 
+    def as_appended(self, day: date) -> list[Observation]:
+        """All observations of a day in the order in which they were appended, whatever the databases' clocks said."""
+        return observing.as_appended(self._store, day)
+
     def deciding(self, day: date, same_day: SameDay) -> Observation | None:
         """The observation that decides a day, None for a day without any."""
         return observing.deciding_of_day(self._store, day, same_day)

@@ -19,10 +19,13 @@ from orgrecon_pipeline.ledger.tables import observation as table
 
 def of_day(store: Store, day: date) -> list[Observation]:
     """All observations of a day, oldest first."""
+    return in_order(as_appended(store, day))
+
+
+def as_appended(store: Store, day: date) -> list[Observation]:
+    """All observations of a day, in the order in which the ledger got them."""
     with store.reading() as connection:
-        found = _load(connection, table.c.day == day)
-    by_id = {observation.id: observation for observation in found}
-    return [by_id[seen.id] for seen in in_order(found)]
+        return _load(connection, table.c.day == day)
 
 
 def deciding_of_day(store: Store, day: date, same_day: Literal["latest", "worst"]) -> Observation | None:
@@ -88,5 +91,5 @@ def _load(connection: Connection, condition: ColumnElement[bool]) -> list[Observ
             orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
             tenants_with_drift=row.tenants_with_drift, entities=totals[row.number], compared=json.loads(row.compared),
         )
-        for row in connection.execute(select(table).where(condition))
+        for row in connection.execute(select(table).where(condition).order_by(table.c.number))
     ]

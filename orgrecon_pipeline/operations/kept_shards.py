@@ -34,7 +34,8 @@ def decided_earlier(
     found: dict[str, Comparison] = {}
     attempt: dict[str, str] = {}
     pinned = pinned_databases(context)
-    for seen in reversed(context.ledger.observations(admission.day)):
+    # Not by their moments: those are of several databases, whose clocks differ.
+    for seen in reversed(context.ledger.as_appended(admission.day)):
         if seen.tenants_scanned is not None or not _alike(context, admission, seen):
             break
         for name, value in context.ledger.shards(seen.id, exact).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.ledger.opening import open_ledger
 from orgrecon_pipeline.operations.acknowledge import accept_source, acknowledge_coverage
+from orgrecon_pipeline.operations.admission import LiveAdmission
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.doctor import examine_source
 from orgrecon_pipeline.operations.observe import observe
@@ -217,6 +218,20 @@ def test_a_complete_attempt_that_decides_nothing_is_not_kept(shards: Shards) -> 
             cursor.executemany(f"INSERT INTO public.{table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
     after = shards.observe()
     assert (after.verdict, reused(after)) == (Verdict.PASS, set()), after.reason
+
+
+def test_a_complete_attempt_by_a_clock_that_is_behind_is_not_kept(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard that failed at first is minutes behind the others: by its clock the rerun came before that attempt."""
+    failing(shards, "us1")
+    real = LiveAdmission.observed_at.fget  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveAdmission, "observed_at", property(lambda self: real(self) - timedelta(minutes=10)))
+        assert reused(shards.observe()) == {"ap1", "eu1"}
+    lose(shards, "ap1")
+    after = shards.observe()
+    assert (after.verdict, reused(after)) == (Verdict.FAIL, set()), after.reason
 
 
 def test_an_acknowledged_loss_in_a_shard(shards: Shards) -> None:
