@@ -39,6 +39,11 @@ class Provenance(str, Enum):
         """Whether a database was compared."""
         return self is not Provenance.BASELINE
 
+    @property
+    def real(self) -> bool:
+        """Whether a database that is in use, or was, was compared: neither a stamp nor a demo."""
+        return self in (Provenance.LIVE, Provenance.RESTORED)
+
 
 class Frozen(BaseModel):
     """A value: immutable, and strict about its fields."""
@@ -133,8 +138,8 @@ class Observation(Frozen):
 
     @property
     def saw_a_tenant(self) -> bool:
-        """Whether a compared database is known to have held a tenant."""
-        return self.provenance.compared and bool(self.tenants_scanned)
+        """Whether a compared database is known to have held a tenant; a demo's says nothing of the company's."""
+        return self.provenance.real and bool(self.tenants_scanned)
 
     def drift_by_kind(self) -> dict[str, int | None]:
         """Drifting keys per kind over all entities; None where the comparison could not tell."""

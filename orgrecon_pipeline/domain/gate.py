@@ -28,7 +28,7 @@ class GateState(str, Enum):
 
 @dataclass(frozen=True)
 class DayEvidence:
-    """What is known of one day: its deciding observation, and whether any comparison of it saw a tenant."""
+    """What is known of one day: its deciding observation, and whether a comparison, but a demo's, saw a tenant."""
 
     day: date
     verdict: Verdict

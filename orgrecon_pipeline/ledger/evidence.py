@@ -57,7 +57,7 @@ def _evidence(day: date, seen: list[_Seen], same_day: Literal["latest", "worst"]
         verdict=decides.verdict,
         provenance=decides.provenance,
         mapping_digest=decides.row.mapping_digest,
-        saw_a_tenant=any(one.provenance.compared and one.row.tenants_scanned for one in seen),
+        saw_a_tenant=any(one.provenance.real and one.row.tenants_scanned for one in seen),
         reason=decides.row.reason,
         drift=_drift(decides.row),
     )

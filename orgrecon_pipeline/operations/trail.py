@@ -19,6 +19,8 @@ from orgrecon_pipeline.report.files import file_name, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail import report_files
 
+_OF_A_COMPANY = tuple(provenance for provenance in Provenance if provenance is not Provenance.SIMULATED)
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -84,9 +86,14 @@ def import_record(ledger: Ledger, record: Record) -> int:
     Of the deciding one the ledger gets all that the record holds; of the others what the report lists.
 
     Raises:
-        UnsoundTrail: when it is no evidence, whatever its digest says: then nothing of it is kept.
+        UnsoundTrail: when it is no evidence, whatever its digest says, or a demo's, and the ledger is not: then nothing
+            of it is kept.
         EvidenceNotKept: when the ledger does not take it.
     """
+    if record.provenance is Provenance.SIMULATED and ledger.latest(_OF_A_COMPANY):
+        raise UnsoundTrail(
+            f"{file_name(record.day)} is a demo's, and this ledger is not: import it into a ledger of its own."
+        )
     try:
         observations = [(row, _observation(record, row)) for row in record.observations]
         seen = _seen(record)

@@ -179,6 +179,8 @@ def test_evidence_of_many_days(ledger: Ledger) -> None:
         observation("saw one", day(3), Verdict.INCONCLUSIVE, observed_at=at(7, day=day(3)), tenants_scanned=1),
         observation("saw none", day(3), Verdict.INCONCLUSIVE, observed_at=at(9, day=day(3)), tenants_scanned=None,
                     entities={"a": EntityTotals.unknown()}),
+        observation("a demo saw one", day(2), provenance=Provenance.SIMULATED, observed_at=at(9, day=day(2))),
+        observation("it is empty", day(2), observed_at=at(8, day=day(2)), tenants_scanned=0),
     ):
         ledger.append(seen, (), (), ())
 
@@ -187,7 +189,7 @@ def test_evidence_of_many_days(ledger: Ledger) -> None:
     assert [d.verdict for d in found.values()] == [Verdict.INCONCLUSIVE, *[Verdict.PASS] * 3]
     assert [d.saw_a_tenant for d in found.values()] == [True, False, True, True]
     assert found[day(1)].reason == "the reason of pass"
-    assert found[day(2)].provenance is Provenance.BASELINE
+    assert found[day(2)].reason == "the reason of it is empty"
     assert found[day(3)].drift == dict.fromkeys(KINDS)
     assert all(d == evidence.day for d, evidence in found.items())
 

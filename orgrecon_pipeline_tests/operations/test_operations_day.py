@@ -236,6 +236,30 @@ FORGERIES: dict[str, Forge] = {
 }
 
 
+def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path) -> None:
+    """It makes no tenant seen: neither for an empty cluster, nor for baselines; and it is not imported."""
+    demo, real = replace(site), replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'real.db'}"))
+    mark_simulated(site.admin)
+    seen_on(demo, date(2026, 3, 1))
+    published = publish(demo.context, date(2026, 3, 1))
+    assert import_trail(real.ledger, published.path.parent).refused == ()  # nobody knows yet what it is to be
+    for back in range(7):
+        stamp_baseline(at(real, morning(date(2026, 3, 8))), date(2026, 3, 8 - back))
+    gate = current_gate(real.ledger.evidence(date.max, "latest"), GatePolicy(), morning(date(2026, 3, 8)))
+    assert gate.judgement.state is GateState.OPEN, gate.judgement.reason
+    site.run(f"ALTER DATABASE {site.admin.info.dbname} RESET ALL",
+             "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, "
+             "public.org_unit_memberships")
+    empty = real.observe()
+    assert (empty.verdict, empty.provenance) == (Verdict.PASS, Provenance.LIVE), empty.reason
+    seen_again = publish(replace(demo.context, output_dir=tmp_path / "again"), date(2026, 3, 1))
+    other = open_ledger(f"sqlite:///{tmp_path / 'other.db'}")
+    stamp_baseline(replace(real.context, ledger=other), date(2026, 3, 2))
+    assert import_trail(other, seen_again.path.parent).refused == (
+        "2026-03-01.md is a demo's, and this ledger is not: import it into a ledger of its own.",)
+    assert other.days() == [date(2026, 3, 2)]
+
+
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=[name.replace(" ", "_") for name in FORGERIES])
 def test_a_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forge: Forge) -> None:
     """Anybody can compute a digest: what is imported crashes nothing, then or later."""
