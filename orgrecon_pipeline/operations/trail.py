@@ -125,20 +125,24 @@ def _observation(record: Record, row: ObservedRow) -> Observation:
 
 
 def _seen(record: Record) -> dict[Subject, set[str]]:
-    """What a record still knows of the tenants, entities and columns that were there."""
-    return {
-        Subject.TENANT: {row.tenant for row in record.tenants if row.source_rows or row.target_rows},
-        Subject.ENTITY: {name for name, t in record.entities.items() if t.source_rows or t.target_rows},
-        Subject.COLUMN: {
+    """What a record still knows of the tenants, entities and columns that were there, or were lost: known, and gone."""
+    seen: dict[Subject, set[str]] = {subject: set() for subject in Subject}
+    if record.verdict.decided:
+        seen[Subject.TENANT] |= {row.tenant for row in record.tenants if row.source_rows or row.target_rows}
+        seen[Subject.ENTITY] |= {name for name, t in record.entities.items() if t.source_rows or t.target_rows}
+        seen[Subject.COLUMN] |= {
             f"{name}.{column}"
             for name, counts in record.compared.get("values", {}).items() for column, n in counts.items() if n
-        },
-    }
+        }
+    for lost in record.compared.get("coverage", {}).get("lost", ()):
+        subject, _, name = lost.partition(" ")
+        seen[Subject(subject)].add(name)
+    return seen
 
 
 def _coverage(ledger: Ledger, observation: Observation, seen: dict[Subject, set[str]]) -> list[CoverageEvent]:
     """What was there, and the ledger does not know of."""
-    if not observation.provenance.compared or not observation.verdict.decided:
+    if not observation.provenance.compared:
         return []
     simulated = observation.provenance is Provenance.SIMULATED
     return [

@@ -7,15 +7,19 @@ never may. ``docs/reliability.md`` lists the same cases in words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from operations_site import READER, Site
 
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.ledger.opening import open_ledger
 from orgrecon_pipeline.operations.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.publish import publish
+from orgrecon_pipeline.operations.trail import import_trail
 
 INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
 
@@ -159,6 +163,24 @@ def test_lost_coverage_stays_lost_until_it_is_acknowledged(site: Site) -> None:
     assert after.verdict is Verdict.PASS
     assert after.compared["coverage"]["acknowledged"] == [accepted]
     assert site.observe().compared["coverage"]["acknowledged"] == []
+
+
+def test_lost_coverage_outlives_the_ledger(site: Site, tmp_path: Path) -> None:
+    """Of a report that only names what is lost: the breakdown that had it ended before that tenant, or is gone."""
+    shown = site.mapping.report.model_copy(update={"breakdown_limit": 1})
+    site.mapping = site.mapping.model_copy(update={"tenants": None, "report": shown})
+    site.observe()
+    site.run(*REMOVE_ONE_TENANT)
+    lost = site.observe()
+    before = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'before.db'}"))
+    before.ledger.append(lost, (), (), ())
+    publish(before.context, lost.day)
+    rebuilt = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'rebuilt.db'}"))
+    assert import_trail(rebuilt.ledger, rebuilt.context.output_dir).refused == ()
+    after = rebuilt.observe()
+    assert (after.verdict, after.reason) == (INCONCLUSIVE, lost.reason)
+    assert acknowledge_coverage(rebuilt.context, "the customer left on purpose") == lost.compared["coverage"]["lost"]
+    assert rebuilt.observe().verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("universe", [
