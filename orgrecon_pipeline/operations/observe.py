@@ -201,6 +201,11 @@ def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str)
         if seen:
             return Verdict.INCONCLUSIVE, f"No tenant was found, though one was seen on {max(seen)}"
     rows = sum((totals.source_rows or 0) + (totals.target_rows or 0) for totals in found.totals.values())
+    if found.tenants_scanned and not rows:
+        return Verdict.INCONCLUSIVE, (
+            f"Nothing was compared: none of {found.tenants_scanned} declared tenants has a row on either side; check "
+            "the tables and the where of the mapping (a cluster without tenants is stamped by --baseline)"
+        )
     return Verdict.PASS, f"Zero drift in {found.tenants_scanned} tenants, {rows} rows compared"
 
 

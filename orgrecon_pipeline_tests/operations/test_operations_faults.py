@@ -195,6 +195,17 @@ def test_a_universe_that_knows_nobody_says_of_nobody_that_he_left(site: Site, un
     assert "nothing is left on either side of tenant" in after.reason
 
 
+def test_declared_tenants_of_whom_nobody_has_a_row(site: Site) -> None:
+    """From the first observation on: nothing can be lost yet, and nothing is compared."""
+    site.run(EMPTY_BOTH_MODELS)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE, after.reason
+    assert after.reason.startswith("Nothing was compared: none of 12 declared tenants has a row on either side")
+    site.run("TRUNCATE public.tenants")
+    new = replace(site, ledger=open_ledger(f"sqlite:///{site.directory / 'new.db'}"))
+    assert new.observe().verdict is Verdict.PASS, "without a tenant there is nothing to cut over"
+
+
 @pytest.mark.parametrize(("raised", "words"), [
     ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
     ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be read as"),
