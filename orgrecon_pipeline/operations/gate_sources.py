@@ -11,9 +11,10 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.opening import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
-from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate import GateAnswer, current_gate, requiring
 from orgrecon_pipeline.report.files import shown
 from orgrecon_pipeline.report.trail import evidence_of, report_files, verify_trail
 
@@ -31,7 +32,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     """
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is not a day of a window that ends within the calendar: name one of this millennium.")
-    policy = load_mapping(settings.mapping_file, settings.environ).gate
+    policy = requiring(load_mapping(settings.mapping_file, settings.environ).gate, require_live)
     clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
     ledger = None if trail else open_existing(settings.ledger_url)
     distrust = ""
@@ -42,7 +43,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     else:
         days, distrust = {}, _nothing_in(directory, named=trail is not None)
     now = clock.judging(seen.provenance for seen in days.values())
-    return current_gate(days, policy, now, day=day, require_live=require_live, distrust=distrust)
+    return current_gate(days, policy, now, day=day, distrust=distrust)
 
 
 def ask_deployment(settings: Settings, url: str, *, require_live: int) -> GateAnswer:
@@ -69,5 +70,19 @@ def _of_trail(directory: Path, policy: GatePolicy) -> tuple[AnyMapping[date, Day
     # By the rule in force, as from the ledger, whatever rule the reports were made under.
     days = {day: evidence_of(record, policy.same_day) for day, record in verification.records.items()}
     if verification.sound:
-        return days, ""
+        return days, _looser(policy, verification.records[max(verification.records)])
     return days, f"the trail is not sound, see orgrecon verify: {verification.findings[0]}"
+
+
+def _looser(policy: GatePolicy, newest: Record) -> str:
+    """What the newest report asks for and the rules in force do not, as where no mapping is at hand; empty for
+    nothing."""
+    theirs = GatePolicy.model_validate(newest.compared.get("gate", {}))  # a sound trail holds valid ones only
+    asked = (
+        ("window_days", theirs.window_days > policy.window_days),
+        ("min_live_days", theirs.min_live_days > policy.min_live_days),
+        ("same_day", theirs.same_day == "worst" != policy.same_day),
+    )
+    return next((
+        f"the report of {newest.day} asks for gate.{name}: {getattr(theirs, name)}, and the mapping here for "
+        f"{getattr(policy, name)}: name its mapping with --mapping" for name, more in asked if more), "")

@@ -23,7 +23,7 @@ from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate_sources import answer_gate, ask_deployment
 from orgrecon_pipeline.operations.publish import publish
 from orgrecon_pipeline.operations.standing import standing_before
-from orgrecon_pipeline_tests.report.report_cases import observation
+from orgrecon_pipeline_tests.report.report_cases import COMPARED, observation
 
 TODAY = datetime.now(timezone.utc).date()
 WEEK = [TODAY - timedelta(days=back) for back in range(6, -1, -1)]
@@ -96,3 +96,17 @@ def test_an_injected_clock_opens_the_gate_of_a_demo_only(
     monkeypatch.setattr(dagster_gate, "ask_dagster", deployment)
     settings = read_settings({"ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml"), "ORGRECON_SIMULATED_NOW_FILE": now})
     assert ask_deployment(settings, "http://localhost", require_live=0).open is opened
+
+
+@pytest.mark.parametrize(("rule", "asked"), [
+    ("window_days", 14), ("min_live_days", 3), ("same_day", "worst")])
+def test_the_default_rules_do_not_open_a_trail_of_stricter_ones(rule: str, asked: int | str, tmp_path: Path) -> None:
+    """A checkout without the mapping at hand: the newest report says what is asked for."""
+    strict = {**COMPARED, "gate": {**COMPARED["gate"], rule: asked}}
+    kept(tmp_path, [observation(day, compared=strict) for day in WEEK])
+    under(tmp_path)
+    told = answers(tmp_path)["trail"]
+    assert not told.open
+    assert f"asks for gate.{rule}: {asked}, " in told.judgement.reason
+    under(tmp_path, **{rule: asked})
+    assert "asks for" not in answers(tmp_path)["trail"].judgement.reason
