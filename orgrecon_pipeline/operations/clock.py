@@ -39,10 +39,9 @@ class Clock:
         return utc_day(self.now())
 
     def judging(self, evidence: Iterable[Provenance]) -> datetime:
-        """The moment at which evidence is judged: an injected one only where all of it is simulated, as it would make
-        anything else look fresh."""
-        real = self.injected and any(seen is not Provenance.SIMULATED for seen in evidence)
-        return _utc_now() if real else self.now()
+        """The moment at which evidence is judged: an injected one only where none is of a database in use, which it
+        would make look fresh."""
+        return _utc_now() if self.injected and any(seen.real for seen in evidence) else self.now()
 
 
 def refuse_future(day: date, today: date) -> None:

@@ -77,8 +77,8 @@ def injected(place: Path, day: date) -> str:
 
 
 @pytest.mark.parametrize(("provenance", "opened"), [
-    (Provenance.LIVE, False), (Provenance.BASELINE, False), (Provenance.SIMULATED, True)])
-def test_an_injected_clock_opens_the_gate_of_a_demo_only(
+    (Provenance.LIVE, False), (Provenance.RESTORED, False), (Provenance.BASELINE, True), (Provenance.SIMULATED, True)])
+def test_an_injected_clock_does_not_make_old_evidence_fresh(
     provenance: Provenance, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     days = [day - timedelta(days=30) for day in WEEK]

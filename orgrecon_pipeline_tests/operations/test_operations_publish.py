@@ -88,11 +88,11 @@ def test_a_report_that_is_not_sound_gives_way_to_the_ledger(work: Context, yeste
 
 
 @pytest.mark.parametrize(("provenance", "taken"), [
-    (Provenance.BASELINE, False), (Provenance.LIVE, False), (Provenance.SIMULATED, True)])
+    (Provenance.LIVE, False), (Provenance.BASELINE, True), (Provenance.SIMULATED, True)])
 def test_a_report_of_the_future_is_not_imported(
     provenance: Provenance, taken: bool, work: Context, yesterday: date,
 ) -> None:
-    """The ledger would keep it for ever, and the gate stay closed. An injected clock counts for a demo only."""
+    """The ledger would keep it for ever, and the gate stay closed. An injected clock counts for no real evidence."""
     day = yesterday + timedelta(days=400)
     brought(work, observation(yesterday, provenance=provenance), observation(day, provenance=provenance))
     publish(replace(work, ledger=open_ledger(f"sqlite:///{work.output_dir.parent / 'elsewhere.db'}")), day)

@@ -61,7 +61,7 @@ def test_a_session_that_is_ended_between_two_statements(
             admin.execute(how.format(**row).encode())
         else:
             session.execute(sql.SQL("SET LOCAL {} = '10ms'").format(sql.Identifier(how)), "setting")
-        while admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (row["pid"],)).fetchone():
+        while admin.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s", (row["pid"],)).fetchone():
             pass
         with pytest.raises(CannotDecide, match=words):
             session.query(TIMEOUT, "asking")
