@@ -190,7 +190,8 @@ def read_declared(session: Session, tenants: Tenants | None) -> Names | None:
         return None
     kind = _declared_type(session, tenants)
     statement = load_sql("declared.sql").format(
-        tenants=_declared(tenants, kind.as_tenant.as_text(fragment(tenants.tenant))))
+        tenants=_declared(tenants, kind.as_tenant.as_text(fragment(tenants.tenant))),
+        in_order=sql.SQL("tenant" if session.sorts_by_code_point else "name"))
     names = bytearray()
     with session.planned({}, MANY_TENANTS_ROOM):
         for has_null, piece in session.stream(statement, "tenants"):

@@ -69,6 +69,7 @@ _CODECS = {
     **{f"WIN{page}": f"cp{page}" for page in range(1250, 1259)},
     "KOI8R": "koi8-r", "KOI8U": "koi8-u",
 }
+_BY_CODE_POINT = {"UTF8", "SQL_ASCII", "LATIN1"}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
 
@@ -325,10 +326,19 @@ class Session:
             raise cannot_read(error, doing) from None
         return [(column.name, column.type_code) for column in described or ()]
 
+    @property
+    def sorts_by_code_point(self) -> bool:
+        """Whether text sorts in collation "C" as its bytes in UTF-8 do, which take longer to sort."""
+        return self._encoding in _BY_CODE_POINT
+
     def expressible(self, texts: Iterable[str]) -> list[str]:
         """Those that the database's encoding has characters for: the server refuses a statement with any other."""
-        codec = _CODECS.get(self._connection.info.parameter_status("server_encoding") or "")
+        codec = _CODECS.get(self._encoding)
         return [text for text in texts if not codec or text == text.encode(codec, "ignore").decode(codec)]
+
+    @property
+    def _encoding(self) -> str:
+        return self._connection.info.parameter_status("server_encoding") or ""
 
     def identify(self) -> Identity:
         """Fix the snapshot, and say whose it is."""

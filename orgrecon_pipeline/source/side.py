@@ -72,7 +72,7 @@ def read_side(
         CannotDecide: when that fails.
     """
     with session.planned(PLANNING, MANY_TENANTS_ROOM):
-        statement = statements.side_packed(side, largest, sums)
+        statement = statements.side_packed(side, largest, sums, by_code_point=session.sorts_by_code_point)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):
             rows_in_all, null_keys, values, part, piece = row  # the first three are the same in every row

@@ -76,13 +76,16 @@ class EntityStatements:
         """Tenant, key and compared columns."""
         return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
 
-    def side_packed(self, side: str, largest: sql.Identifier | None, sums: Sums) -> sql.Composed:
+    def side_packed(
+        self, side: str, largest: sql.Identifier | None, sums: Sums, *, by_code_point: bool
+    ) -> sql.Composed:
         """The statement of ``side_packed.sql``.
 
         Args:
             side: source or target.
             largest: the largest table of the database that may be read, see ``side_sums.sql``.
             sums: how digests are added up.
+            by_code_point: :attr:`Session.sorts_by_code_point`.
         """
         return load_sql("side_packed.sql").format(
             side=self._side_sums(side, largest, sums),
@@ -90,6 +93,7 @@ class EntityStatements:
             low=sql.SQL(sums.low),
             all_values=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
             tenant_text=self._tenant_text(),
+            in_order=self._tenant_text() if by_code_point else sql.SQL("name"),
         )
 
     @property

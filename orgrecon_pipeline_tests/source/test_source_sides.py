@@ -160,7 +160,7 @@ def test_the_planner_is_not_taken_in_by_a_join(empty_database: str, connect: Con
         reader.examine()
         with reader.snapshot():
             session, [statements] = reader._session, reader._statements.values()
-            statement = statements.side_packed("source", reader._examined.largest, WHOLE)
+            statement = statements.side_packed("source", reader._examined.largest, WHOLE, by_code_point=True)
             with session.planned(PLANNING, MANY_TENANTS_ROOM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining"))

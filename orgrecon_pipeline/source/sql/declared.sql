@@ -3,7 +3,7 @@ SELECT has_null, substr(names, place * 1048576 + 1, 1048576) AS piece
 FROM (
     SELECT string_agg(name, '\x00'::bytea) || '\x00'::bytea AS names, coalesce(bool_or(name IS NULL), false) AS has_null
     FROM (
-        SELECT pg_catalog.convert_to(tenant, 'UTF8') AS name FROM ({tenants}) AS declared ORDER BY name
+        SELECT pg_catalog.convert_to(tenant, 'UTF8') AS name FROM ({tenants}) AS declared ORDER BY {in_order}
     ) AS named
 ) AS packed
 CROSS JOIN LATERAL generate_series(0, coalesce(octet_length(names), 0) / 1048576) AS pieces (place)

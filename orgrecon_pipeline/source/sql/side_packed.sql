@@ -15,7 +15,7 @@ FROM (
         FROM (
             {side}
         ) AS side
-        ORDER BY name
+        ORDER BY {in_order}
     ) AS named
 ) AS packed
 CROSS JOIN LATERAL (VALUES ('names', names), ('rows', rows), ('highs', highs), ('lows', lows)) AS parts (part, whole)
