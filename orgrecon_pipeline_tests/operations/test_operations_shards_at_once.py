@@ -103,7 +103,7 @@ def test_ctrl_c_stops_every_shard(shards: Shards, connect: Connect) -> None:
     with held(shards, connect):
         with interrupted(lambda: all(scanning(admin) for admin in shards.admins.values())):
             shards.observe()
-        until(lambda: threading.active_count() == before)
+        until(lambda: threading.active_count() <= before)  # one of an earlier test may have ended meanwhile
         until(lambda: not any(left_over(admin) for admin in shards.admins.values()))
     assert shards.ledger.days() == []
 
