@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -17,6 +18,10 @@ from orgrecon_pipeline.demo import wheel
 from orgrecon_pipeline.demo.server import EmbeddedServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+# In a background job of a shell Ctrl+C is ignored, and so by every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 
