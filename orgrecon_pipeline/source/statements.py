@@ -178,7 +178,7 @@ class EntityStatements:
         conditions = {
             Which.EVERY: sql.SQL(""),
             Which.IN_BUCKETS: sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket()),
-            Which.SEEN: sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest()),
+            Which.SEEN: self._seen(),
         }
         return load_sql("side_keys.sql").format(
             side=self.side(getattr(self.entity, side), of_tenants=True),
@@ -274,8 +274,9 @@ class EntityStatements:
 
     def _only_seen(self) -> sql.Composed:
         # Of a key that can be written in several ways, rows of another digest belong to it: all are grouped then.
-        if not self.joinable:
-            return sql.Composed([])
+        return self._seen() if self.joinable else sql.Composed([])
+
+    def _seen(self) -> sql.Composed:
         return sql.SQL("WHERE {} = ANY (%(seen_keys)s::bigint[])").format(self._key_digest())
 
     def _tenant_text(self) -> sql.Composed:
