@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from operations_site import Site, quick, site_of
+from operations_site import READER, Site, quick, site_of
 
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.mapping import Mapping, Shard
@@ -19,6 +19,8 @@ LEGACY = ("teams", "team_members")
 V23 = ("org_units", "org_unit_memberships")
 NAMES = ("ap1", "eu1", "us1")
 MEMBERSHIPS = "org_unit_memberships"
+NO_SELECT, SELECT = (f"{verb} SELECT ON public.teams {way} {READER}" for verb, way in (
+    ("REVOKE", "FROM"), ("GRANT", "TO")))
 
 
 @dataclass

@@ -17,7 +17,7 @@ ROWS = [
 #: Files of which every test stands on the page, but for those that only show that another is not true by chance.
 WHOLE = {f"test_operations_{name}" for name in (
     "interrupted", "rechecks", "source", "collation", "standby", "heartbeat", "pooler", "recovery", "workload", "day",
-    "two_databases", "shards", "shards_at_once")}
+    "two_databases", "shards", "shards_at_once", "shards_kept")}
 BESIDE = {
     "test_operations_source::test_a_view_of_the_whole_table_passes",
     "test_operations_rechecks::test_a_loss_that_is_quiet_is_read_once",
