@@ -24,7 +24,7 @@ def main() -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
                     signal.signal(number, _interrupt)
-            from orgrecon_pipeline.cli import main as run
+            from orgrecon_pipeline.cli.app import main as run
 
             run()
         except KeyboardInterrupt as interrupt:

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import wheel
+from orgrecon_pipeline.demo import postgres_wheel as wheel
 from orgrecon_pipeline.demo.server import EmbeddedServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]

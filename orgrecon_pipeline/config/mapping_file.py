@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.mapping import MappingConfig
 
 _LOCAL = Path("orgrecon.yaml")
 _MAX_BYTES = 1_000_000
@@ -33,7 +33,7 @@ _FIXES = {
 }
 
 
-def load_mapping(explicit: str | None, environ: AnyMapping[str, str]) -> Mapping:
+def load_mapping(explicit: str | None, environ: Mapping[str, str]) -> MappingConfig:
     """The mapping in force: ``--mapping``, then ``ORGRECON_MAPPING``, then ``./orgrecon.yaml``, then the default.
 
     Raises:
@@ -47,13 +47,13 @@ def load_mapping(explicit: str | None, environ: AnyMapping[str, str]) -> Mapping
     return default_mapping()
 
 
-def default_mapping() -> Mapping:
+def default_mapping() -> MappingConfig:
     """The packaged default."""
     text = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")
     return parse_mapping(text, _DEFAULT_NAME)
 
 
-def parse_mapping(text: str, name: str) -> Mapping:
+def parse_mapping(text: str, name: str) -> MappingConfig:
     """Read a mapping from the text of the file ``name``.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{name}:1: is not a mapping: it must begin with 'version: 1' and 'entities:'.")
     try:
-        return Mapping.model_validate(_plain(tree))
+        return MappingConfig.model_validate(_plain(tree))
     except RecursionError:
         raise ConfigurationError(f"{name}:1: is nested too deeply, or in itself: write it out.") from None
     except ValidationError as invalid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class Settings:
     mapping_file: str | None
     output_dir: Path
     ledger_url: str = field(repr=False)
-    environ: AnyMapping[str, str] = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
 
     def as_environ(self) -> dict[str, str]:
         """The environment with these settings in it: what a Dagster run in this process is built from."""
@@ -32,7 +32,7 @@ class Settings:
 
 
 def read_settings(
-    environ: AnyMapping[str, str], *, mapping_file: str | None = None, output_dir: str | None = None
+    environ: Mapping[str, str], *, mapping_file: str | None = None, output_dir: str | None = None
 ) -> Settings:
     """The settings of the environment, with what the command line says in front of it."""
     return Settings(

@@ -11,10 +11,11 @@ import dagster as dg
 from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs import dev_demo
-from orgrecon_pipeline.defs.assets import day_assets
-from orgrecon_pipeline.defs.day_sensors import day_sensors
-from orgrecon_pipeline.defs.gate_asset import drift_gate
-from orgrecon_pipeline.defs.gate_sensors import gate_sensors
+from orgrecon_pipeline.defs.assets.day import day_assets
+from orgrecon_pipeline.defs.assets.gate import drift_gate
+from orgrecon_pipeline.defs.automation.day_sensors import day_sensors
+from orgrecon_pipeline.defs.automation.gate_sensors import gate_sensors
+from orgrecon_pipeline.defs.automation.schedules import every_utc_day
 from orgrecon_pipeline.defs.jobs import day_job, gate_job
 from orgrecon_pipeline.defs.partitions import daily_partitions
 from orgrecon_pipeline.defs.render_job import render_days
@@ -25,13 +26,12 @@ from orgrecon_pipeline.defs.resources import (
     NotifierResource,
     SourceResource,
 )
-from orgrecon_pipeline.defs.schedules import every_utc_day
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
+from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
-from orgrecon_pipeline.notify.telling import LINK_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
-from orgrecon_pipeline.operations.owed_days import reobserve_every
+from orgrecon_pipeline.operations.observe.due_days import reobserve_every
 
 SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"
 REOBSERVE_VARIABLE = "ORGRECON_REOBSERVE_HOURS"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.mapping import Mapping as Comparison
+from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, Context
-from orgrecon_pipeline.operations.observe import observe
+from orgrecon_pipeline.operations.observe.observe import observe
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.demo.server import EmbeddedServer
@@ -42,7 +42,7 @@ def demo_wanted(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("DAGSTER_IS_DEV_CLI")) and not any(environ.get(name) for name in _UNSET)
 
 
-def demo_mapping() -> Comparison:
+def demo_mapping() -> MappingConfig:
     """The packaged default, in less of a hurry to wait for a dual writer that is not there."""
     mapping = default_mapping()
     scan = mapping.scan.model_copy(update={"settle_seconds": _SETTLE_SECONDS, "rechecks": 1})
@@ -50,7 +50,7 @@ def demo_mapping() -> Comparison:
 
 
 def stand_in(
-    directory: Path, mapping: Comparison, ledger: Ledger, reports: Path, say: Callable[[str], object]
+    directory: Path, mapping: MappingConfig, ledger: Ledger, reports: Path, say: Callable[[str], object]
 ) -> str:
     """The DSN of the demo's database, seeded with a week of history when there is none yet.
 
@@ -76,7 +76,7 @@ def stand_in(
     return server.dsn(_DATABASE)
 
 
-def _seed(dsn: str, mapping: Comparison, ledger: Ledger, reports: Path) -> None:
+def _seed(dsn: str, mapping: MappingConfig, ledger: Ledger, reports: Path) -> None:
     """Six clean days, of which Dagster renders the reports, and drift from today on."""
     import psycopg
 

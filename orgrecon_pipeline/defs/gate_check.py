@@ -12,10 +12,10 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
 )
 
-from orgrecon_pipeline.defs import describe
+from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 
 GATE_ASSET = "drift_gate"
 GATE_CHECK = "seven_day_zero_delta"

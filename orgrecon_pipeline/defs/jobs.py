@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orgrecon_pipeline.defs.automation.active_runs import MAX_RUNTIME_TAG
 from orgrecon_pipeline.defs.gate_check import GATE_ASSET
-from orgrecon_pipeline.defs.runs import MAX_RUNTIME_TAG
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

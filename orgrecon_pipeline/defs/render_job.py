@@ -5,8 +5,8 @@ No ``from __future__ import annotations`` here: Dagster finds config and resourc
 
 import dagster as dg
 
-from orgrecon_pipeline.defs import describe
-from orgrecon_pipeline.defs.failures import told_in_one_line
+from orgrecon_pipeline.defs.assets import metadata as describe
+from orgrecon_pipeline.defs.errors import user_facing_errors
 from orgrecon_pipeline.defs.gate_check import tell_check
 from orgrecon_pipeline.defs.resources import (
     AuditDirectory,
@@ -17,8 +17,8 @@ from orgrecon_pipeline.defs.resources import (
 )
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
-from orgrecon_pipeline.operations.publish import publish
-from orgrecon_pipeline.operations.trail import import_trail
+from orgrecon_pipeline.operations.trail.importer import import_trail
+from orgrecon_pipeline.operations.trail.publish import publish
 
 RENDER_JOB_NAME = "render_days"
 _NAMED = 20
@@ -38,7 +38,7 @@ def render_reports(
     audit_directory: AuditDirectory, clock: ClockResource,
 ) -> None:
     """Render every day that has evidence; days without any are named when all others are done."""
-    with told_in_one_line():
+    with user_facing_errors():
         work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
         imported = import_trail(work.ledger, work.output_dir, only_unknown=True, clock=work.clock)
         for refused in imported.refused:

@@ -13,10 +13,10 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT_DIR
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, stand_in
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.notify.dispatch import tell
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
-from orgrecon_pipeline.notify.telling import tell
 from orgrecon_pipeline.operations.clock import Clock, clock_of
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
 

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from orgrecon_pipeline.demo import wheel
-from orgrecon_pipeline.demo.user_lock import UserLock, exclusively
+from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.file_lock import UserLock, exclusively
 from orgrecon_pipeline.domain.errors import ConfigurationError
 
 _START_SECONDS = 60.0

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class Subject(str, Enum):
+class CoverageSubject(str, Enum):
     """What can vanish: every row of a tenant, every row of an entity, every value of a compared column."""
 
     TENANT = "tenant"
@@ -14,7 +14,7 @@ class Subject(str, Enum):
     COLUMN = "column"
 
 
-class Happening(str, Enum):
+class CoverageChange(str, Enum):
     """What a live observation found out about a subject.
 
     *appeared*: seen, and not known before. *departed*: gone for a good reason (the tenant left the declared
@@ -30,6 +30,6 @@ class Happening(str, Enum):
 class CoverageEvent(NamedTuple):
     """One line of the append-only coverage history; a column's name is ``entity.column``."""
 
-    subject: Subject
+    subject: CoverageSubject
     name: str
-    happening: Happening
+    happening: CoverageChange

@@ -52,7 +52,7 @@ class WindowRow:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateDecision:
     """The gate, as of one day.
 
     ``counted`` says how many of the counted days (the last ``window_days`` days of the streak) have each
@@ -74,19 +74,19 @@ class Judgement:
         """Counted days that compared a live database."""
         return self.counted[Provenance.LIVE]
 
-    def closed_because(self, reason: str) -> Judgement:
+    def closed_because(self, reason: str) -> GateDecision:
         """The same evidence with the gate held closed for a further reason."""
         return replace(self, state=GateState.CLOSED, reason=reason)
 
 
-def judge(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy) -> Judgement:
+def decide_gate(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy) -> GateDecision:
     """Decide the gate as of ``day`` from the evidence of all days known (later ones are ignored)."""
     trail = _Trail({d: seen for d, seen in days.items() if d <= day})
     streak = _streak(day, trail)
     counted = _counted(day, streak, trail.days, policy)
     rows = tuple(trail.row(d) for d in days_ending(day, max(SHOWN_DAYS, policy.window_days)))
     state, reason = _decide(day, streak, counted, trail, policy)
-    return Judgement(
+    return GateDecision(
         day=day, state=state, reason=reason, streak_days=streak, window_days=policy.window_days, counted=counted,
         earliest_open_day=_earliest_open_day(day, streak, trail.days, policy), window=rows,
     )

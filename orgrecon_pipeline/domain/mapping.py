@@ -2,7 +2,7 @@
 
 Only the shape is checked here; reading the file (and naming the line of an error) is the work of
 :mod:`orgrecon_pipeline.config.mapping_file`, and holding it against a live database that of
-:mod:`orgrecon_pipeline.source.preflight`.
+:mod:`orgrecon_pipeline.compare.preflight`.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _own_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
     return shards
 
 
-class Mapping(_Strict):
+class MappingConfig(_Strict):
     """The whole mapping file."""
 
     version: Literal[1]

@@ -22,7 +22,7 @@ from orgrecon_pipeline.domain.evidence import (
     TenantRow,
     Verdict,
 )
-from orgrecon_pipeline.domain.gate import GateState, Judgement
+from orgrecon_pipeline.domain.gate import GateDecision, GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
 
 SCHEMA = 1
@@ -125,7 +125,7 @@ def build_record(
     observations: Sequence[Observation],
     tenants: Sequence[TenantRow],
     samples: Sequence[Sample],
-    judgement: Judgement,
+    judgement: GateDecision,
 ) -> Record:
     """The record of a day.
 

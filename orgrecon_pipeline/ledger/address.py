@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.libpq import unfit_parameter
+from orgrecon_pipeline.postgres.libpq_parameters import unfit_parameter
 
 _FORMS = "write sqlite:///path/to/ledger.db or postgresql://user:password@host:5432/database"
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?://", re.IGNORECASE)

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, case, cast, func, select
 
-from orgrecon_pipeline.domain.deciding import deciding
+from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.evidence import KINDS, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
-from orgrecon_pipeline.ledger.store import Store
+from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.tables import entity, observation
 
 # The columns of an observation but for `compared`, which is long and which no gate looks at.
@@ -50,7 +50,7 @@ def of_days(store: Store, until: date, same_day: Literal["latest", "worst"]) -> 
 
 
 def _evidence(day: date, seen: list[_Seen], same_day: Literal["latest", "worst"]) -> DayEvidence:
-    decides = deciding(seen, same_day)
+    decides = deciding_observation(seen, same_day)
     assert isinstance(decides, _Seen)  # noqa: S101 - there is at least one, and it is one of ours
     return DayEvidence(
         day=day,

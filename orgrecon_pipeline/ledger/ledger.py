@@ -7,14 +7,21 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from orgrecon_pipeline.domain.coverage import CoverageEvent, Subject
+from orgrecon_pipeline.domain.coverage import CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
-from orgrecon_pipeline.ledger import acknowledging, appending, covering, evidence, observing, sharding, telling, tenants
-from orgrecon_pipeline.ledger.acknowledging import Acknowledgement
-from orgrecon_pipeline.ledger.locking import day_lock, telling_lock
-from orgrecon_pipeline.ledger.store import Store
-from orgrecon_pipeline.ledger.telling import Told
+from orgrecon_pipeline.ledger import acknowledgements as acknowledging
+from orgrecon_pipeline.ledger import append as appending
+from orgrecon_pipeline.ledger import coverage as covering
+from orgrecon_pipeline.ledger import evidence
+from orgrecon_pipeline.ledger import notifications as telling
+from orgrecon_pipeline.ledger import observations as observing
+from orgrecon_pipeline.ledger import shard_results as sharding
+from orgrecon_pipeline.ledger import tenant_rows as tenants
+from orgrecon_pipeline.ledger.acknowledgements import Acknowledgement
+from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.locks import day_lock, notification_lock
+from orgrecon_pipeline.ledger.notifications import Notified
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +30,7 @@ SameDay = Literal["latest", "worst"]
 
 
 class Ledger:
-    """Append-only evidence in SQLite or Postgres; made by :mod:`orgrecon_pipeline.ledger.opening`.
+    """Append-only evidence in SQLite or Postgres; made by :mod:`orgrecon_pipeline.ledger.open`.
 
     Whatever reads raises :class:`ConfigurationError` when the database does not answer, and whatever writes
     :class:`EvidenceNotKept`. Threads and processes may share a ledger. Text is ordered by its UTF-8 bytes.
@@ -127,7 +134,7 @@ class Ledger:
         return tenants.samples(self._store, observation_id)
 
     def known(
-        self, subject: Subject, *, simulated: bool = False, until: datetime | None = None
+        self, subject: CoverageSubject, *, simulated: bool = False, until: datetime | None = None
     ) -> Iterator[str]:
         """Names that appeared and have not departed since, in order; never all of them in memory.
 
@@ -172,22 +179,22 @@ class Ledger:
         """
         return day_lock(self._store, day)
 
-    def last_told(self) -> dict[tuple[str, str], str]:
+    def last_notified(self) -> dict[tuple[str, str], str]:
         """What each notification channel was told last: states by channel and topic."""
-        return telling.last_told(self._store)
+        return telling.last_notified(self._store)
 
-    def keep_told(self, known: Iterable[Told]) -> None:
+    def record_notified(self, known: Iterable[Notified]) -> None:
         """Record what channels know from now on: all of it, or nothing."""
-        telling.keep_told(self._store, known)
+        telling.record_notified(self._store, known)
 
-    def telling_lock(self) -> AbstractContextManager[None]:
+    def notification_lock(self) -> AbstractContextManager[None]:
         """Held by whoever tells the channels, from looking at what they know until it is kept what they were told.
 
         Raises:
             AlreadyRunning: at once, on entering, when another thread or process holds it.
             EvidenceNotKept: when the lock cannot be made.
         """
-        return telling_lock(self._store)
+        return notification_lock(self._store)
 
     def keep_shard(self, observation_id: str, name: str, exact: bool, found: dict[str, Any]) -> None:
         """Keep what an attempt found in one shard while others failed; ``found`` holds JSON values."""

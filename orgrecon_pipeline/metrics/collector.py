@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Verdict
-from orgrecon_pipeline.metrics.snapshot import Snapshot
+from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline.version import __version__
 
 Metric = GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily
@@ -39,19 +39,19 @@ class EvidenceCollector(Collector):
     all the same, with ``orgrecon_ledger_up 0`` and a closed gate.
     """
 
-    def __init__(self, read: Callable[[], Snapshot], entities: Sequence[str], window_days: int) -> None:
+    def __init__(self, read: Callable[[], MetricsSnapshot], entities: Sequence[str], window_days: int) -> None:
         self._read = read
         self._entities = tuple(entities)
         self._lock = threading.Lock()
-        self._last = Snapshot(ledger_up=False, window_days=window_days)
+        self._last = MetricsSnapshot(ledger_up=False, window_days=window_days)
         self._complained = False
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
         return iter(families(self.current(), self._entities))
 
-    def current(self) -> Snapshot:
-        """The present state, or the last known one as :meth:`Snapshot.unreachable`."""
+    def current(self) -> MetricsSnapshot:
+        """The present state, or the last known one as :meth:`MetricsSnapshot.unreachable`."""
         with self._lock:
             try:
                 self._last = self._read()
@@ -79,14 +79,14 @@ def registry_of(collector: EvidenceCollector) -> CollectorRegistry:
     return registry
 
 
-def families(snapshot: Snapshot, entities: Sequence[str]) -> list[Metric]:
+def families(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
     """Every metric of a snapshot; ``entities`` are those of the mapping, in its order."""
     info = InfoMetricFamily("orgrecon_build", "The version of orgrecon that answers.")
     info.add_metric([], {"version": __version__})
     return [info, *_freshness(snapshot), *_gate(snapshot), *_latest_day(snapshot, entities)]
 
 
-def _freshness(snapshot: Snapshot) -> list[Metric]:
+def _freshness(snapshot: MetricsSnapshot) -> list[Metric]:
     observations = CounterMetricFamily(
         "orgrecon_observations", "Observations that the ledger holds, by verdict.", labels=["verdict"]
     )
@@ -104,7 +104,7 @@ def _freshness(snapshot: Snapshot) -> list[Metric]:
     ]
 
 
-def _gate(snapshot: Snapshot) -> list[Metric]:
+def _gate(snapshot: MetricsSnapshot) -> list[Metric]:
     return [
         _gauge("orgrecon_gate_open", "1 while the zero-delta gate is open, as of today or yesterday (UTC).",
                snapshot.gate_open),
@@ -115,7 +115,7 @@ def _gate(snapshot: Snapshot) -> list[Metric]:
     ]
 
 
-def _latest_day(snapshot: Snapshot, entities: Sequence[str]) -> list[Metric]:
+def _latest_day(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
     latest = snapshot.latest
     verdicts = GaugeMetricFamily(
         "orgrecon_day_verdict", "1 for the verdict of the latest day, 0 for the others.", labels=["verdict"]

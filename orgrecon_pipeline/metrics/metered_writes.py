@@ -10,7 +10,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, write_to_textfile
 
-from orgrecon_pipeline.metrics.dualwrite import DualWriteMetrics
+from orgrecon_pipeline.metrics.dual_write import DualWriteMetrics
 from orgrecon_pipeline.metrics.exporter import make_metrics_server
 
 

@@ -10,7 +10,7 @@ from orgrecon_pipeline.domain.evidence import Observation, Verdict
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class MetricsSnapshot:
     """The state of the evidence at one moment.
 
     ``latest`` is the deciding observation of ``latest_day``, the latest day that has any. ``last_completion`` is
@@ -31,7 +31,7 @@ class Snapshot:
     gate_open: bool = False
     observations: Mapping[Verdict, int] = field(default_factory=dict)
 
-    def unreachable(self) -> Snapshot:
+    def unreachable(self) -> MetricsSnapshot:
         """What may still be said when the ledger does not answer: the last figures, but never an open gate.
 
         The figures are kept because an alert on drift that resolves itself, only because the ledger went away,

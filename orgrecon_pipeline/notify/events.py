@@ -9,8 +9,8 @@ from datetime import date
 from typing import Literal
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate import GateState, Judgement
-from orgrecon_pipeline.operations.standing import GATE_TOPIC
+from orgrecon_pipeline.domain.gate import GateDecision, GateState
+from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC
 
 Severity = Literal["success", "info", "warning", "failure"]
 
@@ -53,7 +53,7 @@ def verdict_event(day: date, verdict: Verdict, reason: str, *more: str) -> Event
     return _event(severity, f"Org Model v2.3: {day} is {verdict.value}", reason, *more)
 
 
-def gate_event(gate: Judgement, *more: str) -> Event:
+def gate_event(gate: GateDecision, *more: str) -> Event:
     """The gate opened or closed; ``more`` are further lines."""
     if gate.state is GateState.OPEN:
         return _event("success", f"Org Model v2.3: GATE OPEN as of {gate.day}", gate.reason, *more)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.source.doctor import Finding, diagnose
+from orgrecon_pipeline.operations.database_findings import Finding, diagnose
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ def examine_source(context: Context) -> Diagnosis:
     """
     return Diagnosis(tuple(
         replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
-        for name, places in context.places().items()
+        for name, places in context.endpoints().items()
         for finding in diagnose(context.mapping, places)
     ))

@@ -8,21 +8,21 @@ from typing import Any
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.bounded_names import MAX_NAME
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
-from orgrecon_pipeline.domain.text import MAX_NAME
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.opening import open_existing
+from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
-from orgrecon_pipeline.operations.pins import pins_of
-from orgrecon_pipeline.source.repair import Repair, repair
+from orgrecon_pipeline.operations.observe.pinned_databases import pins_of
+from orgrecon_pipeline.repair.script import Repair, repair
 
 _ALL = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Healing:
+class RepairPlan:
     """What was derived from which observation; ``notes`` are lines for a person."""
 
     observation: Observation
@@ -34,11 +34,11 @@ class Healing:
         return {
             "day": self.observation.day.isoformat(), "observation": self.observation.id,
             "verdict": self.observation.verdict.value, "sql": self.repair.sql,
-            "unhealable": dict(self.repair.unhealable), "notes": list(self.notes),
+            "unsupported": dict(self.repair.unsupported), "notes": list(self.notes),
         }
 
 
-def repair_sql(settings: Settings, day: date | None) -> Healing:
+def repair_sql(settings: Settings, day: date | None) -> RepairPlan:
     """SQL for the drift that the deciding observation of ``day``, by default of today, found.
 
     Raises:
@@ -74,7 +74,7 @@ def repair_sql(settings: Settings, day: date | None) -> Healing:
         head={"day": day.isoformat(), "observation": observation.id},
         database=pins_of(observation.compared).get("source"),
     )
-    return Healing(observation, healing, notes)
+    return RepairPlan(observation, healing, notes)
 
 
 def _rows(ledger: Ledger, observation: Observation) -> tuple[list[TenantRow], tuple[str, ...]]:

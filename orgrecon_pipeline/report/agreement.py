@@ -11,10 +11,10 @@ from datetime import date, timedelta
 
 from pydantic import ValidationError
 
+from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.deciding import deciding
 from orgrecon_pipeline.domain.evidence import KINDS, Provenance, Verdict
-from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateState, Judgement, judge
+from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, WindowDay
 from orgrecon_pipeline.report.consistency import SameDay, observations_of
@@ -30,7 +30,7 @@ def evidence_of(record: Record, same_day: SameDay | None = None) -> DayEvidence:
         same_day: decide the day by this rule instead of the one that it was decided by.
     """
     seen = observations_of(record)
-    decides = deciding(seen, same_day) if same_day else None
+    decides = deciding_observation(seen, same_day) if same_day else None
     if decides is None:
         decides = next(one for one, row in zip(seen, record.observations, strict=True) if row.decides)
     return DayEvidence(
@@ -106,7 +106,7 @@ class _Agreement:
         claims = {day: row for day, row in self.claims.items() if day < record.day}
         claims |= {row.day: row for row in record.window if row.day in claims}
         stand_ins = _stand_ins(record.day, claims, known)
-        judged = judge(record.day, {**known, **stand_ins}, policy)
+        judged = decide_gate(record.day, {**known, **stand_ins}, policy)
         for row, ours in zip(record.window, judged.window, strict=True):
             if row.day in known and row.eligible != ours.eligible:
                 yield (f"says that {row.day} {'counts' if row.eligible else 'does not count'}, and by the reports that "
@@ -114,11 +114,11 @@ class _Agreement:
                 return
         yield from self._gate(record, judged, claims)
         # The gate is judged from the trail too: it must not open for want of reports that were left out.
-        alone = judge(record.day, known, policy)
+        alone = decide_gate(record.day, known, policy)
         if stand_ins and alone.state is GateState.OPEN and record.gate.state is GateState.CLOSED:
             yield "says that the gate is CLOSED, and the reports that are here would open it: bring the earlier ones"
 
-    def _gate(self, record: Record, judged: Judgement, claims: Mapping[date, WindowDay]) -> Iterator[str]:
+    def _gate(self, record: Record, judged: GateDecision, claims: Mapping[date, WindowDay]) -> Iterator[str]:
         broken = record.day - timedelta(days=judged.streak_days)
         longer = broken < self.horizon and record.streak_days > judged.streak_days
         if record.streak_days != judged.streak_days and not longer:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Literal
 
+from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.deciding import deciding
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record, WindowDay, instant_text, parse_instant
 
@@ -89,7 +89,7 @@ def _in_observations(record: Record) -> Iterator[str]:
     if len({seen.id for seen in record.observations}) != len(record.observations):
         yield "lists an observation twice"
     rules: tuple[SameDay, ...] = ("latest", "worst")
-    by_rule = [one for rule in rules if (one := deciding(observations_of(record), rule))]
+    by_rule = [one for rule in rules if (one := deciding_observation(observations_of(record), rule))]
     moments = {instant_text(one.observed_at) for one in by_rule if one.verdict.decided and decides[0].verdict.decided}
     # An older orgrecon let chance decide between two of one moment: such a report is read, and its trail disagrees.
     if decides[0].id not in {one.id for one in by_rule} and decides[0].observed_at not in moments:

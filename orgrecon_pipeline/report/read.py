@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import SCHEMA, Record
 from orgrecon_pipeline.report.consistency import contradiction
-from orgrecon_pipeline.report.files import MAX_BYTES, day_of, shown
+from orgrecon_pipeline.report.file_names import MAX_BYTES, day_of, shown
 from orgrecon_pipeline.report.markdown import visible
 from orgrecon_pipeline.report.render import RECORD_PREFIX, RECORD_SUFFIX, render
 

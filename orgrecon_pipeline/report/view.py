@@ -12,7 +12,7 @@ from typing import Any
 from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Provenance, Sample, Verdict
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.record import ObservedRow, Record, WindowDay, parse_instant
-from orgrecon_pipeline.report.facts import fact_rows
+from orgrecon_pipeline.report.comparison_facts import fact_rows
 from orgrecon_pipeline.report.markdown import code, prose
 
 UNKNOWN = "unknown"

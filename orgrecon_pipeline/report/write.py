@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept, OrgreconError
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.files import MAX_BYTES, file_name, shown
+from orgrecon_pipeline.report.file_names import MAX_BYTES, file_name, shown
 from orgrecon_pipeline.report.render import render
 
 _TEMPORARY = re.compile(r"\.(?:[0-9]{4}-[0-9]{2}-[0-9]{2}\.md|probe)\.[0-9a-f]{16}\.tmp")

@@ -12,7 +12,7 @@ import psycopg
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import create_schema
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.mapping import Mapping
+from orgrecon_pipeline.domain.mapping import MappingConfig
 
 UNIT_ROWS = 50
 
@@ -84,7 +84,7 @@ def company(server: EmbeddedServer, size: Size) -> Iterator[str]:
     server.drop_database(name)
 
 
-def mapping(shape: str, **scan: Any) -> Mapping:
+def mapping(shape: str, **scan: Any) -> MappingConfig:
     """Memberships alone, mapped with the packaged ``joined`` target or a ``flat`` one, without waiting."""
     packaged = default_mapping()
     entity = packaged.entities["org_unit_memberships"]

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from orgrecon_pipeline.source.compare import compare
-from orgrecon_pipeline.source.dsn import Dsn, Place, Places
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline_tests.bench.company import mapping
 
 
@@ -51,9 +51,9 @@ def _peak_mb() -> float:
 def main() -> None:
     """Compare, and print what it took as JSON."""
     shape, source, *target = sys.argv[1:]
-    places = [Place(Dsn.parse(dsn, "DSN"), "DSN") for dsn in (source, *target)]
+    places = [Endpoint(Dsn.parse(dsn, "DSN"), "DSN") for dsn in (source, *target)]
     started = time.perf_counter()
-    found = compare(mapping(shape), Places(places[0], places[-1]), exact=bool(os.environ.get("BENCH_EXACT")))
+    found = compare(mapping(shape), Endpoints(places[0], places[-1]), exact=bool(os.environ.get("BENCH_EXACT")))
     print(json.dumps({
         "seconds": time.perf_counter() - started,
         "peak_mb": _peak_mb(),

@@ -17,10 +17,10 @@ import psycopg
 
 from orgrecon_pipeline.demo.company import create_schema
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.mapping import Mapping
-from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe import observe
+from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.bench.company import SEED, Size, mapping
 
 _ROWS = 500_000
@@ -73,11 +73,11 @@ def _seconds(place: Path, dsns: dict[str, str], names: tuple[str, ...], at_once:
     return time.perf_counter() - started
 
 
-def _sharded(names: tuple[str, ...], at_once: int) -> Mapping:
+def _sharded(names: tuple[str, ...], at_once: int) -> MappingConfig:
     value = mapping("joined").model_dump(by_alias=True, mode="json")
     source = next(iter(value["entities"].values()))["source"][0]
     source["where"] = " AND ".join(filter(None, (source["where"], _WAITING)))
-    return Mapping.model_validate({
+    return MappingConfig.model_validate({
         **value, "scan": {**value["scan"], "shards_at_once": at_once, "workers": 1},
         "shards": [{"name": n, "source_env": f"{n.upper()}_URL", "target_env": f"{n.upper()}_URL"} for n in names]})
 

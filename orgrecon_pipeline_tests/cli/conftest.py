@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from canary import found_in
+
+from orgrecon_pipeline_tests.support.secret_canary import found_in
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from defs_host import DEPLOYED, Host
-from defs_processes import INSTANCE
-from defs_world import World, environment
 
 from orgrecon_pipeline.demo.company import mark_simulated, seed
+from orgrecon_pipeline_tests.support.defs.host import DEPLOYED, Host
+from orgrecon_pipeline_tests.support.defs.processes import INSTANCE
+from orgrecon_pipeline_tests.support.defs.world import World, environment
 
 
 @pytest.fixture

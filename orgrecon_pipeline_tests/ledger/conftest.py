@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ledger_cases import Child
 
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.opening import open_ledger
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.ledger.cases import Child
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -9,10 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from canary import found_in, told_in
-from operations_patient import Pair, Patient, entity
-from operations_places import NAMES, Connect, Shards, shards_of
-from operations_site import Site, site_of
+
+from orgrecon_pipeline_tests.support.operations.repair_pair import Pair, Patient, entity
+from orgrecon_pipeline_tests.support.operations.shards import NAMES, Connect, Shards, shards_of
+from orgrecon_pipeline_tests.support.operations.site import Site, site_of
+from orgrecon_pipeline_tests.support.secret_canary import found_in, told_in
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,171 @@
+"""The engine against an independent oracle, on random companies of every column type that matters."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare import one_database as scan
+from orgrecon_pipeline.compare import two_databases as merge
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.compare.statements import HALVES, WHOLE
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.postgres.dsn import Endpoints
+from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
+from orgrecon_pipeline_tests.support.compare.oracle import KINDS, drift
+
+# Few different values, so that rows meet; among them pairs that are equal but do not look it, and the reverse.
+_TEXTS = ["a", "A", "é", "e\u0301", "", " ", "NULL", "a,b", '("x")', "o'x\\n", "%s {} ;--", "ß"]
+_VALUES: dict[str, list[Any]] = {
+    "text": _TEXTS,
+    "character varying(40)": _TEXTS,
+    "bigint": [0, 1, -1, 2**62],
+    "integer": [0, 7, -7],
+    "uuid": [uuid.UUID(int=n) for n in (0, 1, 2**127)],
+    "numeric": [Decimal("1"), Decimal("1.00"), Decimal("-0.1"), Decimal("1e30")],
+    "timestamptz": [datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (0, 1)],
+    "jsonb": [Jsonb({"a": 1, "b": [None]}), Jsonb([]), Jsonb(None)],
+    "boolean": [True, False],
+    "double precision": [0.0, -0.0, 0.1, float("inf")],
+    "date": [datetime(2024, 2, 29, tzinfo=timezone.utc).date()],
+    "text[]": [["a", None], [], ["A"]],
+}
+
+
+@st.composite
+def companies(draw: st.DrawFn) -> dict[str, Any]:
+    """Types of two key columns and two compared columns, and the rows of both sides."""
+    types = draw(st.lists(st.sampled_from(sorted(_VALUES)), min_size=4, max_size=4))
+    tenant_type = draw(st.sampled_from(["text", "uuid", "bigint", "numeric"]))
+
+    def row() -> st.SearchStrategy[tuple[Any, ...]]:
+        keys = [st.sampled_from(_VALUES[kind]) for kind in types[:2]]
+        values = [st.one_of(st.none(), st.sampled_from(_VALUES[kind])) for kind in types[2:]]
+        return st.tuples(st.sampled_from(_VALUES[tenant_type]), *keys, *values)
+
+    shared = draw(st.lists(row(), max_size=12))
+    return {
+        "tenant": tenant_type,
+        "types": types,
+        "source": shared + draw(st.lists(row(), max_size=4)),
+        "target": draw(st.permutations(shared)) + draw(st.lists(row(), max_size=4)),
+        "compare": draw(st.integers(0, 2)),
+        "many_tenants": draw(st.booleans()),
+        "batch": draw(st.sampled_from([1, 10])),
+        "buckets": draw(st.sampled_from([0, 1, 4])),
+    }
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Databases in which the sides are made."""
+
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    places: Endpoints
+
+
+@pytest.fixture(scope="module")
+def scratches(server: Any) -> Any:
+    dsns = [server.create_database(name) for name in ("oracle", "oracle_too")]
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None)) for dsn in dsns)
+        yield {"one": Scratch(one, one, one_database(dsns[0])), "two": Scratch(one, other, two_databases(*dsns))}
+
+
+@pytest.mark.parametrize("databases", ["one", "two"])
+@pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
+@pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(company=companies())
+def test_engine_agrees_with_the_oracle(
+    scratches: dict[str, Scratch], company: dict[str, Any], databases: str, exact: bool, portable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scratch = scratches[databases]
+    if portable:
+        monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+    else:
+        monkeypatch.undo()
+    monkeypatch.setattr(scan, "sums_for", lambda tenants: HALVES if company["many_tenants"] else WHOLE)
+    for most in ("BATCH_ROWS", "BATCH_KEYS"):
+        monkeypatch.setattr(scan, most, company["batch"])
+    monkeypatch.setattr(merge, "buckets_for", lambda prints: company["buckets"])
+    types = [company["tenant"], *company["types"]]
+    columns = [f"c{place}" for place in range(5)]
+    for table, connection in (("old rows", scratch.source), ("new", scratch.target)):
+        name = sql.Identifier(table)
+        spec = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(kind)) for c, kind in zip(columns, types, strict=True)
+        )
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(name, spec))
+        rows = company["source" if table == "old rows" else "target"]
+        for row in rows:
+            holders = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types)
+            connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(name, holders), row)
+    found = compare(_mapping(company), scratch.places, exact=exact)
+
+    expected = drift(_rows(scratch.source, "old rows", company), _rows(scratch.target, "new", company))
+    assert _drift(found) == expected
+    totals = found.totals["thing"]
+    assert (totals.source_rows, totals.target_rows) == (len(company["source"]), len(company["target"]))
+    assert {k: getattr(totals, k) for k in KINDS} == {k: sum(c[k] for c in expected.values()) for k in KINDS}
+    assert found.tenants_with_drift == len(expected)
+    assert found.tenants_scanned == len({row.tenant for row in found.tenant_rows})
+    assert {(s.tenant, s.kind) for s in found.samples} == {
+        (tenant, kind) for tenant, counts in expected.items() for kind in KINDS if counts[kind]
+    }
+
+
+def _rows(connection: psycopg.Connection[Any], table: str, company: dict[str, Any]) -> list[Any]:
+    """The rows as Postgres has them, each value as a token that is equal when Postgres' values are."""
+
+    kinds = [company["tenant"], *company["types"]]
+    used = 3 + company["compare"]
+    # A JSON null is a value and SQL's NULL is none: read as text, Python can tell them apart.
+    columns = sql.SQL(", ").join(
+        sql.SQL("{}::text" if kind == "jsonb" else "{}").format(sql.Identifier(f"c{place}"))
+        for place, kind in enumerate(kinds)
+    )
+    read = connection.execute(sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table))).fetchall()
+    rows = [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in read]
+    return [(_tenant(row[0]), row[1:3], row[3:used]) for row in rows]
+
+
+def _tenant(value: Any) -> str:
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+
+
+def _drift(found: Comparison) -> dict[str, dict[str, int]]:
+    by_tenant = {row.tenant: {kind: getattr(row, kind) for kind in KINDS} for row in found.tenant_rows}
+    return {tenant: counts for tenant, counts in by_tenant.items() if any(counts.values())}
+
+
+def _mapping(company: dict[str, Any]) -> MappingConfig:
+    columns = {"tenant_id": "c0", "k1": "c1", "k2": "c2", "v1": "c3", "v2": "c4"}
+    return MappingConfig.model_validate({
+        "version": 1,
+        "entities": {"thing": {
+            "key": ["k1", "k2"],
+            "compare": ["v1", "v2"][: company["compare"]],
+            "source": {"from": 'public."old rows"', "columns": columns},
+            "target": {"from": "public.new", "columns": columns},
+        }},
+        "scan": {"settle_seconds": 0, "rechecks": 1},
+    })

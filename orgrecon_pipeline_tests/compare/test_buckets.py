@@ -1,0 +1,211 @@
+"""Two databases with many rows and few drifting keys: only buckets of keys that differ are streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from orgrecon_pipeline.compare import two_databases as merge
+from orgrecon_pipeline.compare.engine import compare, open_reader
+from orgrecon_pipeline.compare.keys.tracked_keys import STATES, TrackedKeys
+from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.compare.scan.buckets import Buckets, accounts_for, buckets_for
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
+from orgrecon_pipeline.compare.scan.side_scan import PLANNING
+from orgrecon_pipeline.compare.two_databases import TwoDatabases
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.dsn import Endpoints
+from orgrecon_pipeline.postgres.int8_arrays import packed
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_ROOM, Deadline, Session
+from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
+
+COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}
+MAPPING = MappingConfig.model_validate({
+    "version": 1, "scan": {"settle_seconds": 0, "rechecks": 1}, "report": {"sample_values": True},
+    "entities": {"things": {"key": ["k"], "compare": ["v"], "source": {"from": "public.things", "columns": COLUMNS},
+                            "target": {"from": "public.things", "columns": COLUMNS}}}})
+
+
+def prints(differing: dict[str, SideRows], balances: dict[str, int] | None = None) -> Fingerprints:
+    """Fingerprints of tenants that all differ."""
+    none = SideRows(0, 0)
+    return Fingerprints(none, none, TenantNames.of(differing), packed(()), differing, {}, balances or {})
+
+
+@pytest.mark.parametrize(("tenants", "rows", "buckets"), [
+    (0, 0, 0),
+    (1, 99_999, 0),         # streamed at once
+    (1, 100_000, 256),
+    (1, 10_000_000, 2_048),
+    (500, 2_000, 16_384),
+    (5_000, 2_000, 131_072),
+    (5_000, 2_000_000, 262_144),    # no more than that
+    (70_000, 20_000, 0),    # and then few of them would be without drift
+    (10_000, 10, 0),        # nearly every bucket would hold a drifting key
+])
+def test_how_many_buckets(tenants: int, rows: int, buckets: int) -> None:
+    differing = {f"t{number}": SideRows(rows, rows - 1) for number in range(tenants)}
+    assert buckets_for(prints(differing)) == buckets
+
+
+def test_rows_count_on_whichever_side_they_are() -> None:
+    many = {f"t{number}": SideRows(5, 4) for number in range(20)}
+    assert buckets_for(prints({**many, "t": SideRows(99_999, 100_000)})) == buckets_for(
+        prints({**many, "t": SideRows(100_000, 99_999)})) > 0
+
+
+def test_rows_that_a_whole_side_lacks_are_read_at_once() -> None:
+    """Each of them drifts: there is no bucket to leave out."""
+    assert buckets_for(prints({"t": SideRows(1_000_000, 0)})) == 0
+    assert buckets_for(prints({"t": SideRows(0, 1_000_000)})) == 0
+
+
+@pytest.mark.parametrize("count", [1, 4, 64])
+def test_buckets_apart(count: int) -> None:
+    source = [(bucket, 1, "7") for bucket in range(count)]
+    target = [(bucket, 1, "8" if bucket == count - 1 else "7") for bucket in range(count)]
+    chosen = Buckets.apart(count, iter(source), iter(target)).chosen
+    bits = [chosen[bucket // 8] >> bucket % 8 & 1 for bucket in range(8 * len(chosen))]
+    assert [place for place, bit in enumerate(bits) if bit] == [count - 1]
+
+
+def test_buckets_that_one_side_lacks_are_apart() -> None:
+    apart = Buckets.apart(8, iter([(1, 1, "7"), (2, 1, "7")]), iter([(2, 1, "7"), (5, 2, "7")]))
+    assert apart.chosen == bytes([1 << 1 | 1 << 5])
+
+
+def drifting(source: int, target: int) -> TrackedKeys:
+    states = packed([source]), packed([target])
+    return TrackedKeys({}, packed([1]), *states, *states, packed([0]))
+
+
+def test_what_accounts_for_the_fingerprints() -> None:
+    differing = {"t": SideRows(1, 1)}
+    assert accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 2}))
+    assert accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 2 - 3 * STATES}))
+    assert not accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 1}))
+    assert not accounts_for({}, prints(differing, {"t": 2}))
+    assert not accounts_for({}, prints(differing, {"t": 0})), "rows of another number have to be found too"
+
+
+@pytest.fixture
+def apart(new_database: Callable[..., str]) -> Iterator[Callable[..., Endpoints]]:
+    """``apart(rows, tenants)``: the same rows in two databases. ``run(side, statement)`` changes one."""
+    dsns = [new_database(), new_database()]
+    connections = [psycopg.connect(dsn, autocommit=True) for dsn in dsns]
+
+    def build(rows: int, tenants: int) -> Endpoints:
+        for admin in connections:
+            admin.execute("CREATE TABLE public.things (t text, k bigint, v text)")
+            admin.execute("INSERT INTO public.things SELECT 'tenant ' || i %% %s, i, 'x' FROM generate_series(1, %s) i",
+                          (tenants, rows))
+            admin.execute("ANALYZE public.things")
+        return two_databases(*dsns)
+
+    build.run = lambda side, statement: connections[side].execute(statement)  # type: ignore[attr-defined]
+    yield build
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each stream had."""
+    counts: list[int] = []
+    stream = Session.stream
+
+    def counted(*given: Any, **named: Any) -> Iterator[Any]:
+        counts.append(0)
+        place = len(counts) - 1
+        for row in stream(*given, **named):
+            counts[place] += 1
+            yield row
+
+    monkeypatch.setattr(Session, "stream", counted)
+    return counts
+
+
+def kinds(found: Comparison) -> dict[str, dict[str, int]]:
+    """Of each tenant with drift, the kinds that it has."""
+    return {row.tenant: {kind: number for kind in ("missing", "unexpected", "mismatched", "duplicate")
+                         if (number := getattr(row, kind))}
+            for row in found.tenant_rows if row.drift}
+
+
+def test_few_drifting_keys_of_many(apart: Any, streamed: list[int]) -> None:
+    places = apart(120_000, 3)
+    apart.run(1, "DELETE FROM public.things WHERE k = 3")
+    apart.run(0, "DELETE FROM public.things WHERE k = 4")
+    apart.run(1, "UPDATE public.things SET v = NULL WHERE k = 8")
+    apart.run(1, "INSERT INTO public.things SELECT * FROM public.things WHERE k = 11")
+    found = compare(MAPPING, places)
+    assert kinds(found) == {"tenant 0": {"missing": 1}, "tenant 1": {"unexpected": 1},
+                            "tenant 2": {"mismatched": 1, "duplicate": 1}}
+    assert {(s.kind, *s.key.values()) for s in found.samples} == {
+        ("missing", "3"), ("unexpected", "4"), ("mismatched", "8"), ("duplicate", "11")}
+    assert max(streamed) < 2_000
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_rows_that_belong_to_another_tenant_on_one_side(
+    apart: Any, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    """In one bucket what is missing here and unexpected there would make up for each other."""
+    places = apart(30, 3)
+    apart.run(side, "UPDATE public.things SET t = 'tenant 2' WHERE k = 3")
+    monkeypatch.setattr(merge, "buckets_for", lambda prints: 1)
+    monkeypatch.setattr(merge, "accounts_for", lambda found, prints: True)
+    one, other = ("missing", "unexpected")[:: 1 if side else -1]
+    assert kinds(compare(MAPPING, places)) == {"tenant 0": {one: 1}, "tenant 2": {other: 1}}
+
+
+def test_buckets_that_hide_drift_are_not_believed(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = apart(30, 3)
+    apart.run(1, "DELETE FROM public.things WHERE k IN (3, 6)")
+    asked: list[Buckets] = []
+
+    def without(_: Buckets, *streams: Iterator[Any]) -> Buckets:
+        assert all(list(stream) for stream in streams)
+        asked.append(Buckets(4, bytes(1)))
+        return asked[-1]
+
+    monkeypatch.setattr(merge, "run_self_test_across", lambda *given: None)
+    monkeypatch.setattr(merge, "buckets_for", lambda prints: 4)
+    monkeypatch.setattr(Buckets, "apart", without)
+    assert kinds(compare(MAPPING, places)) == {"tenant 0": {"missing": 2}}
+    assert asked
+
+
+def test_the_self_test_reads_buckets_too(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = apart(30, 3)
+    apart_in_truth = Buckets.apart
+    monkeypatch.setattr(Buckets, "apart", lambda *given: Buckets(apart_in_truth(*given).count, bytes(8)))
+    with pytest.raises(CannotDecide, match="self-test"):
+        compare(MAPPING, places)
+
+
+def test_the_planner_shares_out_the_scan_of_buckets(apart: Any) -> None:
+    """Of an expression it knows no values, and would expect a group for every row, to be sorted in one process."""
+    places = apart(100_000, 100)
+    for setting in ("parallel_setup_cost", "min_parallel_table_scan_size"):
+        apart.run(0, f"ALTER DATABASE {places.source.dsn.parameters['dbname']} SET {setting} = 0")
+    reader = open_reader(MAPPING, places, Deadline(60))
+    try:
+        assert isinstance(reader, TwoDatabases)
+        reader.examine()
+        with reader.snapshot():
+            session, [statements] = reader._sessions["source"], reader._statements.values()
+            statement = statements.side_buckets("source", reader._examined["source"].largest)
+            with session.planned(PLANNING, MANY_TENANTS_ROOM):
+                plan = "\n".join(row["QUERY PLAN"] for row in session.query(
+                    sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining",
+                    {"mask": 1023, "tenants": [f"tenant {number}" for number in range(100)]}))
+    finally:
+        reader.close()
+    assert "Partial HashAggregate" in plan, plan

@@ -1,0 +1,210 @@
+"""Collations that call different texts equal. The wheel's server has no ICU: where another is installed, it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.compare import one_database
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
+from orgrecon_pipeline_tests.support.operations.real_server import real_server
+from orgrecon_pipeline_tests.support.operations.repair_pair import Pair, entity
+from orgrecon_pipeline_tests.support.operations.site import Site, site_of
+
+FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
+       "ORDER BY tenant_id, id DESC LIMIT 1)")
+ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
+
+
+@pytest.fixture(scope="module")
+def with_icu(template_sql: str) -> Iterator[str]:
+    """The DSN of a server with ICU; its template1 has the tables under a collation that ignores case and accents."""
+    if not FOUND:
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql: the wheel's has no ICU, so no nondeterministic collation")
+    with real_server(FOUND[-1].parent) as server:
+        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+                   "--no-locale", "--no-sync")
+        server.start()
+        with psycopg.connect(server.dsn("template1"), autocommit=True) as admin:
+            try:
+                admin.execute("CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level1', "
+                              "deterministic = false)")
+            except psycopg.Error as error:
+                pytest.skip(f"this PostgreSQL has no ICU: {error}")
+            admin.execute(template_sql)
+            for table, column in (("teams", "name"), ("org_units", "name"), ("team_members", "role"),
+                                  ("org_unit_memberships", "role"), ("teams", "tenant_id"),
+                                  ("org_units", "tenant_id"), ("team_members", "tenant_id"),
+                                  ("org_unit_memberships", "tenant_id"), ("tenants", "id")):
+                admin.execute(f"ALTER TABLE public.{table} ALTER {column} TYPE text COLLATE public.loose")
+        yield server.dsn()
+
+
+@pytest.fixture
+def loose(with_icu: str, tmp_path: Path) -> Iterator[Site]:
+    with psycopg.connect(with_icu, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS orgs WITH (FORCE)")
+        admin.execute("CREATE DATABASE orgs TEMPLATE template1")
+    dsn = with_icu.replace("/postgres?", "/orgs?")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        site = site_of(admin, dsn, tmp_path, tenants=4)
+        [(equal,)] = admin.execute("SELECT 'Café' COLLATE public.loose = 'cafe'")
+        assert equal, "the collation has to be as blind as it is meant to be"
+        yield site
+
+
+@pytest.mark.parametrize(("source", "target"), [
+    ("'Platform'", "'platform'"), ("U&'caf\\00E9'", "U&'cafe\\0301'"), ("'cafe'", "U&'caf\\00E9'"), ("'a'", "'ａ'"),
+])
+def test_values_that_the_collation_calls_equal(loose: Site, source: str, target: str) -> None:
+    assert loose.observe().verdict is Verdict.PASS
+    loose.run(f"UPDATE public.teams SET name = {source} WHERE {ONE}",
+              f"UPDATE public.org_units SET name = {target} WHERE {ITS_UNIT}")
+    after = loose.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+    assert [(s.kind, s.columns) for s in loose.ledger.samples(after.id)] == [("mismatched", ("name",))]
+    exact = loose.observe(exact=True)
+    assert exact.entities["org_units"].mismatched == 1
+
+
+@pytest.mark.parametrize(("column", "kinds"), [
+    ("name", {"mismatched": 1}), ("tenant_id", {"missing": 1, "unexpected": 1}),
+])
+def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, int]) -> None:
+    """Its ``=`` does not see case. The server's package may have no extensions."""
+    try:
+        loose.run("CREATE EXTENSION citext WITH SCHEMA public")
+    except psycopg.Error as error:
+        pytest.skip(f"this PostgreSQL has no citext: {error}")
+    tables = ("teams",) if column == "name" else ("teams", "team_members", "org_units", "org_unit_memberships")
+    for table in tables:  # beside it text stays text: they are no two types
+        loose.run(f"ALTER TABLE public.{table} ALTER {column} TYPE public.citext")
+    before = loose.observe()
+    assert before.verdict is Verdict.PASS, before.reason
+    loose.run("INSERT INTO public.teams SELECT tenant_id, 998, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
+              "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT "
+              f"{'upper(tenant_id)' if column == 'tenant_id' else 'tenant_id'}, 998, 'team', "
+              f"{'$$X$$' if column == 'name' else '$$x$$'} FROM public.teams ORDER BY tenant_id LIMIT 1")
+    units = loose.observe().entities["org_units"]
+    assert {kind: n for kind, n in units.model_dump().items() if kind in kinds} == kinds, units
+
+
+@pytest.mark.parametrize("made", ["public.citext[]", "public.holder"])
+def test_what_is_made_of_citext_is_compared_as_text_too(loose: Site, made: str) -> None:
+    try:
+        loose.run("CREATE EXTENSION citext WITH SCHEMA public", "CREATE TYPE public.holder AS (held public.citext)")
+    except psycopg.Error as error:
+        pytest.skip(f"this PostgreSQL has no citext: {error}")
+    lower = "lower(name)::public.citext"
+    value = f"ARRAY[{lower}]" if made.endswith("[]") else f"ROW({lower})::public.holder"
+    for table in ("teams", "org_units"):
+        loose.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING {value}")
+    before = loose.observe()
+    assert before.verdict is Verdict.PASS, before.reason
+    loose.run(f"UPDATE public.org_units SET name = upper(name::text)::{made} WHERE {ITS_UNIT}")
+    after = loose.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+
+
+@pytest.mark.parametrize(("made", "source", "target"), [
+    ("jsonb", '{"a": {"b": 1}, "c": 2}', '{"a": {"b": 1, "c": 2}}'), ("jsonb", "[[1], 2]", "[[1, 2]]"),
+    ("integer[]", "{1,2,3,4}", "{{1,2},{3,4}}"), ("integer[]", "{1,2}", "[0:1]={1,2}"),
+    ("text[]", "{a,NULL}", '{a,"NULL"}'),
+])
+def test_values_that_a_hash_of_the_server_calls_equal(site: Site, made: str, source: str, target: str) -> None:
+    """PostgreSQL's hash of jsonb does not see where an object ends, nor that of an array its shape."""
+    for table in ("teams", "org_units"):
+        site.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING '{source}'::{made}")
+    assert site.observe().verdict is Verdict.PASS
+    site.run(f"UPDATE public.org_units SET name = '{target}' WHERE {ITS_UNIT}")
+    after = site.observe()
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+
+
+def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
+    """A row that v2.3 holds under the tenant in capitals is missing in one tenant and unexpected in another."""
+    before = loose.observe()
+    loose.run("INSERT INTO public.teams SELECT tenant_id, 999, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
+              "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT upper(tenant_id), 999, 'team', "
+              "'x' FROM public.teams ORDER BY tenant_id LIMIT 1")
+    after = loose.observe()
+    units = after.entities["org_units"]
+    assert (after.verdict, units.missing, units.unexpected, units.mismatched) == (Verdict.FAIL, 1, 1, 0), after.reason
+    assert after.tenants_scanned == (before.tenants_scanned or 0) + 1
+    assert after.tenants_with_drift == 2
+
+
+def test_tenants_that_the_collation_calls_equal_in_batches_of_their_own(
+    loose: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch finds the rows of the other one's tenant too, and must not tell of it."""
+    columns = {"tenant_id": "t", "k": "k", "v": "v"}
+    loose.mapping = loose.mapping.model_copy(update={"tenants": None, "entities": {"things": Entity.model_validate({
+        "key": ["k"], "compare": ["v"], "source": {"from": "public.old", "columns": columns},
+        "target": {"from": "public.new", "columns": columns}})}})
+    rows = {"old": ["A1x", "A1y", "A2x", "A2x", "a1x", "z1x"], "new": ["A1x", "A1y", "A2x", "a1x", "a5x", "z1x"]}
+    for table, values in rows.items():
+        loose.run(f"CREATE TABLE public.{table} (t text COLLATE public.loose, k text, v text)",
+                  *(f"INSERT INTO public.{table} VALUES ('{t}', '{k}', '{v}')" for t, k, v in values))
+    loose.run("GRANT SELECT ON public.old, public.new TO PUBLIC")
+    for batch in (one_database.BATCH_ROWS, 1):
+        monkeypatch.setattr(one_database, "BATCH_ROWS", batch)
+        things = loose.observe().entities["things"]
+        assert (things.unexpected, things.duplicate, things.missing, things.mismatched) == (1, 1, 0, 0), batch
+        assert things.transient == 0
+
+
+@pytest.fixture
+def loose_pair(with_icu: str, tmp_path: Path) -> Iterator[Callable[[str], Pair]]:
+    """``loose_pair(ddl)``: tables that the test makes, under such collations as it likes."""
+    with psycopg.connect(with_icu, autocommit=True) as maintenance:
+        maintenance.execute("DROP DATABASE IF EXISTS pair WITH (FORCE)")
+        maintenance.execute("CREATE DATABASE pair TEMPLATE template1")
+    dsn = with_icu.replace("/postgres?", "/pair?")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+
+        def made(ddl: str) -> Pair:
+            admin.execute(ddl.encode())
+            return Pair(admin, dsn, tmp_path, {"e": entity()})
+
+        yield made
+
+
+@pytest.mark.parametrize(("of_k", "of_v", "why"), [
+    ("text COLLATE loose", "text", "k is of the collation loose"),
+    ("text", "text COLLATE loose", "v is of the collation loose"),
+    ("text", "strange", "v is of the collation loose"),
+    ("citext", "text", "k is citext"),
+    ("text", "blind", "v is citext"),
+])
+def test_a_repair_does_not_take_equal_texts_for_the_same(
+    loose_pair: Callable[[str], Pair], of_k: str, of_v: str, why: str
+) -> None:
+    of = loose_pair(f"""
+        CREATE EXTENSION citext; CREATE DOMAIN strange AS text COLLATE loose; CREATE DOMAIN blind AS citext;
+        CREATE TABLE s (tenant_id text, k {of_k}, v {of_v}); CREATE TABLE t (tenant_id text, k {of_k}, v {of_v});
+        INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'x');
+        INSERT INTO t VALUES ('a', 'A', 'x'), ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'X')""")
+    before, sql = of.table("SELECT * FROM t"), of.healing().repair.sql
+    with pytest.raises(psycopg.errors.RaiseException, match=why):
+        of.apply(sql)
+    assert of.table("SELECT * FROM t") == before
+
+
+def test_a_source_that_is_cast_in_the_mapping_is_healed_from(loose_pair: Callable[[str], Pair]) -> None:
+    of = loose_pair("""
+        CREATE TABLE s (tenant_id text, k text, v text COLLATE loose); CREATE TABLE t (LIKE s);
+        INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'y'); INSERT INTO t VALUES ('a', 'b', 'x')""")
+    columns = {"tenant_id": "tenant_id", "k": "k", "v": 'v COLLATE "C"'}
+    of.use(MappingConfig.model_validate({"version": 1, "entities": {"e": entity(
+        {"from": "public.s", "columns": columns}, {"from": "public.t", "columns": {**columns, "v": "v"}})}}))
+    with pytest.raises(psycopg.errors.RaiseException, match="v is of the collation loose"):
+        of.heal()
+    of.admin.execute("ALTER TABLE t ALTER v TYPE text COLLATE \"C\"")
+    of.heal()
+    assert of.table("SELECT * FROM t") == [("a", "A", "x"), ("a", "a", "y")]

@@ -1,0 +1,82 @@
+"""Differences that a weaker digest does not see.
+
+PostgreSQL's own hashes are made for joins, where a collision costs time: of a bigint they fold the halves together,
+of a numeric they leave out the sign, of an array its shape, and a record's is a weighted sum over its columns, so that
+a sum over rows does not see which value stood beside which key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
+
+#: Every case is planted in that many tenants: what is seen by chance is not seen in all.
+TENANTS = 40
+
+# Types of key, a and b; the rows of source and of target.
+CASES = {
+    "values swapped between two keys": (
+        ("bigint", "text", "text"), "(1, 'admin', 'x'), (2, 'member', 'x')", "(1, 'member', 'x'), (2, 'admin', 'x')"),
+    "values rotated over three keys": (
+        ("text", "int", "text"), "('a', 1, 'x'), ('b', 2, 'x'), ('c', 3, 'x')",
+        "('a', 2, 'x'), ('b', 3, 'x'), ('c', 1, 'x')"),
+    "columns of one row swapped": (("int", "text", "text"), "(1, 'a', 'b')", "(1, 'b', 'a')"),
+    "text moved to the next column": (("int", "text", "text"), "(1, 'ab', 'c')", "(1, 'a', 'bc')"),
+    "NULL in another column": (("int", "text", "text"), "(1, NULL, 'a')", "(1, 'a', NULL)"),
+    "NULL and the empty text": (("int", "text", "text"), "(1, NULL, 'a')", "(1, '', 'a')"),
+    "NULL and zero": (("int", "bigint", "text"), "(1, NULL, NULL)", "(1, 0, NULL)"),
+    "NULL and no uuid": (
+        ("int", "uuid", "text"), "(1, NULL, NULL)", "(1, '00000000-0000-0000-0000-000000000000', NULL)"),
+    "both NULL and one NULL": (("int", "boolean", "boolean"), "(1, NULL, NULL)", "(1, false, NULL)"),
+    "the halves of a bigint": (("int", "bigint", "text"), "(1, 1, 'x')", "(1, 4294967296, 'x')"),
+    "the halves of a negative bigint": (("int", "bigint", "text"), "(1, -1, 'x')", "(1, -4294967297, 'x')"),
+    "the halves of a bigint in the key": (("bigint", "text", "text"), "(1, 'x', 'x')", "(4294967296, 'x', 'x')"),
+    "the sign of a numeric": (("int", "numeric", "text"), "(1, 5.25, 'x')", "(1, -5.25, 'x')"),
+    "nesting in jsonb": (("int", "jsonb", "text"), "(1, '[[1],2]', 'x')", "(1, '[[1,2]]', 'x')"),
+    "the shape of an array": (("int", "int[]", "text"), "(1, '{1,2}', 'x')", "(1, '{{1,2}}', 'x')"),
+    "the halves of a time": (
+        ("int", "timestamptz", "text"),
+        "(1, '2000-01-01 00:00:00.000001Z', 'x')", "(1, '2000-01-01 01:11:34.967296Z', 'x')"),
+    "the halves of an interval": (
+        ("int", "interval", "text"), "(1, '0.000001 s', 'x')", "(1, '4294.967296 s', 'x')"),
+}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one database", "two databases"])
+@pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_difference_is_seen_in_every_tenant(
+    new_database: Callable[[], str], connect: Callable[[str], psycopg.Connection[Any]],
+    monkeypatch: pytest.MonkeyPatch, case: str, native: bool, apart: bool,
+) -> None:
+    if not native:
+        monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+    (key, a, b), *sides = CASES[case]
+    source = new_database()
+    target = new_database() if apart else source
+    for table, dsn, rows in zip(("old", "new"), (source, target), sides, strict=True):
+        admin = connect(dsn)
+        admin.execute(f"CREATE TABLE public.{table} (t text, k {key}, a {a}, b {b})")
+        admin.execute(
+            f"INSERT INTO public.{table} SELECT 'tenant ' || n, r.* "
+            f"FROM generate_series(1, {TENANTS}) AS n, (VALUES {rows}) AS v (k, a, b), "
+            f"LATERAL (SELECT v.k::{key}, v.a::{a}, v.b::{b}) AS r")
+    columns = {"tenant_id": "t", "k": "k", "a": "a", "b": "b"}
+    mapping = MappingConfig.model_validate({
+        "version": 1, "scan": {"settle_seconds": 0, "rechecks": 0},
+        "entities": {"things": {"key": ["k"], "compare": ["a", "b"],
+                                "source": {"from": "public.old", "columns": columns},
+                                "target": {"from": "public.new", "columns": columns}}}})
+
+    found = compare(mapping, two_databases(source, target))
+
+    assert found.tenants_with_drift == TENANTS

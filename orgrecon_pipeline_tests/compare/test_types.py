@@ -1,0 +1,242 @@
+"""Tenants, keys and values of types that are not what they seem, and settings that show them otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from orgrecon_pipeline.compare import one_database as scan
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.keys import drilldown
+from orgrecon_pipeline.compare.keys import key_join as joined
+from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
+
+KINDS = ("missing", "unexpected", "mismatched", "duplicate")
+
+
+def mapping(key: str = "k", value: str = "v", **top: Any) -> MappingConfig:
+    columns = {"tenant_id": "t", key: "k", value: "v"}
+    return MappingConfig.model_validate({
+        "version": 1, "scan": {"settle_seconds": 0, "rechecks": 1},
+        "entities": {"things": {"key": [key], "compare": [value], "source": {"from": "public.old", "columns": columns},
+                                "target": {"from": "public.new", "columns": columns}}},
+        **top})
+
+
+@dataclass
+class Pair:
+    """Tables ``old`` and ``new``, in one database or in two."""
+
+    dsns: tuple[str, str]
+    admins: tuple[psycopg.Connection[Any], psycopg.Connection[Any]]
+    mapping: MappingConfig = field(default_factory=mapping)
+
+    def both(self, statement: str) -> None:
+        for admin in dict.fromkeys(self.admins):
+            admin.execute(statement)
+
+    def tables(self, tenant: str = "text", value: str = "text", *values: str) -> None:
+        """Rows of the same values on both sides."""
+        for admin, name in zip(self.admins, ("old", "new"), strict=True):
+            admin.execute(f"CREATE TABLE public.{name} (t {tenant}, k bigint, v {value})")
+            for row in values:
+                admin.execute(f"INSERT INTO public.{name} VALUES {row}")
+
+    def run(self, side: int, statement: str) -> None:
+        self.admins[side].execute(statement)
+
+    def compare(self, exact: bool = False, options: str = "") -> Comparison:
+        one, other = (f"{dsn}&options={options}" if options else dsn for dsn in self.dsns)
+        return compare(self.mapping, two_databases(one, other) if one != other else one_database(one), exact=exact)
+
+    def drift(self, **given: Any) -> dict[str, dict[str, int]]:
+        return {row.tenant: {kind: number for kind in KINDS if (number := getattr(row, kind))}
+                for row in self.compare(**given).tenant_rows if row.drift}
+
+
+@pytest.fixture(params=["one", "two"])
+def pair(request: pytest.FixtureRequest, new_database: Callable[..., str], connect: Any) -> Pair:
+    return apart(new_database, connect) if request.param == "two" else together(new_database, connect)
+
+
+@pytest.fixture
+def alone(new_database: Callable[..., str], connect: Any) -> Pair:
+    return together(new_database, connect)
+
+
+@pytest.fixture
+def split(new_database: Callable[..., str], connect: Any) -> Pair:
+    return apart(new_database, connect)
+
+
+def together(new_database: Callable[..., str], connect: Any) -> Pair:
+    dsn = new_database()
+    admin = connect(dsn)
+    return Pair((dsn, dsn), (admin, admin))
+
+
+def apart(new_database: Callable[..., str], connect: Any) -> Pair:
+    source, target = new_database(), new_database()
+    return Pair((source, target), (connect(source), connect(target)))
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
+@pytest.mark.parametrize(("kind", "names"), [
+    ("char(26)", ["alpha", "beta", "gamma"]),
+    ("varchar(26)", ["alpha", "beta", "gamma"]),
+    ("bit(8)", ["10000001", "10000010", "11000000"]),
+    ("varbit", ["1", "10", "100"]),
+    ("\"char\"", ["a", "b", "c"]),
+    ("name", ["alpha", "beta", "gamma"]),
+    ("inet", ["10.0.0.1", "10.0.0.2", "::1"]),
+    ("boolean", ["false", "true"]),
+    ("timestamptz", ["2026-01-01 00:00:00+00", "2026-01-01 00:00:01+00"]),
+    ("interval", ["P1D", "PT25H"]),
+    ("bytea", ["\\x00ff", "\\x0100"]),
+    ("public.kind", ["alpha", "beta"]),
+])
+def test_drift_of_tenants_of_any_type(pair: Pair, kind: str, names: list[str], exact: bool) -> None:
+    """A whole tenant that is missing, one whose row is, and one with another value."""
+    pair.both("CREATE TYPE public.kind AS ENUM ('alpha', 'beta')")
+    pair.tables(kind, "text", *(f"('{name}', {k}, 'x')" for name in names for k in (1, 2)))
+    first, *others = names
+    pair.run(1, f"DELETE FROM public.new WHERE t = '{first}'")
+    pair.run(1, f"UPDATE public.new SET v = 'y' WHERE t = '{others[0]}' AND k = 2")
+    found = pair.drift(exact=exact)
+    assert sorted(map(str, found.values())) == sorted(map(str, [{"missing": 2}, {"mismatched": 1}]))
+
+
+@pytest.mark.parametrize("kind", ["int[]", "jsonb", "int4range", "public.made"])
+def test_a_tenant_of_several_spellings_is_refused(alone: Pair, kind: str) -> None:
+    alone.both("CREATE TYPE public.made AS (a numeric)")
+    alone.tables(kind)
+    with pytest.raises(CannotDecide, match=re.escape("things.tenant_id is ") + ".*cast it in the mapping"):
+        alone.compare()
+
+
+@pytest.mark.parametrize(("kind", "values"), [
+    ("numeric(10,2)", ["1.25", "2.50", "3.00"]), ("double precision", ["-0", "1"]),
+    ("interval", ["'24 hours'", "'30 days'"]), ("char(8)", ["'a'", "'b'"]),
+])
+def test_declared_tenants_have_the_names_of_compared_ones(pair: Pair, kind: str, values: list[str]) -> None:
+    """Under two names a tenant would be known twice, and be gone from one side of it without having been lost."""
+    pair.tables(kind, "text", *(f"({value}, 1, 'x')" for value in values))
+    pair.run(0, "CREATE TABLE public.tenants AS SELECT t AS id FROM public.old")
+    pair.mapping = mapping(tenants={"from": "public.tenants", "tenant": "id"})
+    found = pair.compare()
+    assert found.declared == found.present
+    assert found.tenants_scanned == len(values)
+
+
+@pytest.mark.parametrize("name", ["\u00e9", "\u00c3\u00a9"])
+def test_names_do_not_depend_on_who_writes_them(server: Any, connect: Any, name: str) -> None:
+    """A parallel worker's client speaks the database's own encoding."""
+    database = f"workers_{len(name)}"
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
+    dsn = server.dsn(database)
+    admin = connect(dsn)
+    admin.execute("SET client_encoding = 'UTF8'")
+    pair = Pair((dsn, dsn), (admin, admin), mapping(tenants={"from": "public.old", "tenant": "t"}))
+    pair.tables("text", "text", f"('{name}', 1, 'x')")
+    pair.run(1, "UPDATE public.new SET v = 'y'")
+    assert pair.drift(options="-cdebug_parallel_query%3Don") == {name: {"mismatched": 1}}
+    pair.run(1, "UPDATE public.new SET v = 'x'")
+    found = pair.compare(options="-cdebug_parallel_query%3Don")
+    assert list(found.present) == list(found.declared or ()) == [name]
+
+
+def test_names_of_types_do_not_depend_on_the_role(pair: Pair) -> None:
+    pair.tables("varchar(9)", "text", "('a', 1, 'x')")
+    pair.run(1, "ALTER TABLE public.new ALTER t TYPE text")
+    pair.run(1, "UPDATE public.new SET v = 'y'")
+    assert pair.drift(options="-cquote_all_identifiers%3Don") == {"a": {"mismatched": 1}}
+
+
+def test_types_of_a_schema_that_the_role_may_not_use(alone: Pair) -> None:
+    alone.both("""
+        CREATE SCHEMA kinds;
+        CREATE TYPE kinds."odd %s {} \"\"kind" AS ENUM ('x', 'y');
+        DROP ROLE IF EXISTS only_select;
+        CREATE ROLE only_select LOGIN""")
+    kind = 'kinds."odd %s {} ""kind"'
+    alone.tables(kind, kind, "('x', 1, 'x')", "('y', 1, 'y')")
+    alone.both("GRANT SELECT ON public.old, public.new TO only_select")
+    alone.run(1, "UPDATE public.new SET v = 'y'")
+    alone.dsns = tuple(dsn.replace("postgres@", "only_select@") for dsn in alone.dsns)  # type: ignore[assignment]
+    assert alone.drift() == {"x": {"mismatched": 1}}
+
+
+def test_a_label_that_only_one_database_knows(split: Pair) -> None:
+    split.run(0, "CREATE TYPE public.kind AS ENUM ('a', 'b', 'c')")
+    split.run(1, "CREATE TYPE public.kind AS ENUM ('a', 'b')")
+    split.tables("public.kind", "text", "('a', 1, 'x')")
+    split.run(0, "INSERT INTO public.old VALUES ('c', 1, 'x')")
+    assert split.drift() == {"c": {"missing": 1}}
+
+
+@pytest.mark.parametrize("name", [
+    "tenant", "n", "m", "kind", "copies", "key_digest", "digest", "on_source", "place", "name", "print", "key_0",
+    "bucket", "value_0", "with_value_0", "source_state", "in_flux", "missing", "high", "rows", "select",
+])
+def test_columns_that_are_called_like_the_statements_own(pair: Pair, name: str) -> None:
+    pair.tables("text", "text", "('a', 1, 'x')", "('a', 2, 'x')", "('b', 1, 'x')")
+    pair.run(1, "UPDATE public.new SET v = 'y' WHERE k = 2")
+    pair.run(1, "DELETE FROM public.new WHERE t = 'b'")
+    for given in (mapping(key=name), mapping(value=name)):
+        pair.mapping = given
+        assert pair.drift() == {"a": {"mismatched": 1}, "b": {"missing": 1}}
+        [entity] = given.entities.values()
+        assert {(*s.key, s.columns) for s in pair.compare().samples} == {
+            (*entity.key, entity.compare), (*entity.key, ())}
+
+
+def test_composite_values_are_counted_though_a_part_is_null(alone: Pair) -> None:
+    alone.both("CREATE TYPE public.made AS (a int, b int)")
+    alone.tables("text", "public.made", "('a', 1, '(1,)')", "('a', 2, NULL)")
+    assert alone.compare().values == {"things": {"v": 2}}
+
+
+def test_many_copies_of_a_key_are_not_joined_to_the_end(alone: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone.tables("text", "text")
+    for side, name in enumerate(("old", "new")):
+        alone.run(side, f"INSERT INTO public.{name} SELECT 'a', 1, 'x' FROM generate_series(1, {4000 - side})")
+    grouped = []
+    monkeypatch.setattr(joined, "_PATIENCE", 0.1)
+    monkeypatch.setattr(joined, "_ROWS_A_SECOND", 1e9)
+    monkeypatch.setattr(scan, "drill_down", lambda *given, **named: grouped.append(1) or drilldown.drill_down(
+        *given, **named))
+    assert alone.drift() == {"a": {"duplicate": 1}}
+    assert len(grouped) == 2, "once instead of the join, and once for the recheck"
+
+
+def test_drift_that_no_key_shows_is_not_passed_over(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hides the rows of a tenant from the exact pass: fingerprints have seen them."""
+    pair.tables("text", "text", "('a', 1, 'x')", "('b', 1, 'x')")
+    pair.run(1, "UPDATE public.new SET v = 'y' WHERE t = 'b'")
+    monkeypatch.setattr("orgrecon_pipeline.compare.statements.EntityStatements._is_wanted",
+                        lambda self, tenant: sql.SQL("%(tenants)s::text[] IS NULL"))
+    monkeypatch.setattr(scan, "run_self_test", lambda *given: None)
+    monkeypatch.setattr("orgrecon_pipeline.compare.two_databases.run_self_test_across", lambda *given: None)
+    with pytest.raises(CannotDecide, match="the sides of tenant b differ"):
+        pair.compare(exact=True)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN9", "WIN1252", "KOI8R"])
+def test_a_name_that_one_database_has_no_characters_for(server: Any, connect: Any, split: Pair, encoding: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE lacking_{encoding} TEMPLATE template0 ENCODING {encoding} LOCALE 'C'")
+    lacking = server.dsn(f"lacking_{encoding}".lower())
+    pair = Pair((split.dsns[0], lacking), (split.admins[0], connect(lacking)))
+    pair.tables("text", "text", "('a', 1, 'x')")
+    pair.run(0, "INSERT INTO public.old VALUES ('\u4f60', 1, 'x'), ('z', 1, 'x')")
+    assert pair.drift() == {"\u4f60": {"missing": 1}, "z": {"missing": 1}}

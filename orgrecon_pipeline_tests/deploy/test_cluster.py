@@ -1,0 +1,230 @@
+"""The manifests, as kustomize renders them: valid, restricted, and with the schedule and the rights they claim."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, from_venv, run
+
+DEPLOY = ROOT / "deploy"
+CRON = DEPLOY / "cron/org-v23-reconcile-report.yaml"
+# Kinds of the Prometheus Operator, whose schema Kubernetes does not have.
+FOREIGN = ("ServiceMonitor", "PrometheusRule")
+
+Manifest = dict[str, Any]
+
+
+def documents(text: str) -> list[Manifest]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def rendered(overlay: str) -> list[Manifest]:
+    return documents(run(cluster_tool("kubectl"), "kustomize", str(DEPLOY / "kustomize" / overlay)))
+
+
+@pytest.fixture(scope="module", params=["base", "dev"])
+def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
+    return rendered(request.param)
+
+
+@pytest.fixture
+def cron() -> Manifest:
+    [document] = documents(CRON.read_text())
+    return document
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def pod_specs(manifests: list[Manifest]) -> dict[str, Manifest]:
+    found = {}
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "Pod":
+            found[manifest["metadata"]["name"]] = spec
+        elif manifest["kind"] == "CronJob":
+            found[manifest["metadata"]["name"]] = spec["jobTemplate"]["spec"]["template"]["spec"]
+        elif manifest["kind"] == "Deployment":
+            found[manifest["metadata"]["name"]] = spec["template"]["spec"]
+    return found
+
+
+def test_both_overlays_are_valid_kubernetes(manifests: list[Manifest], tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(yaml.safe_dump_all(m for m in manifests if m["kind"] not in FOREIGN))
+    run(from_venv("kubernetes-validate"), "--strict", str(file))
+
+
+def test_every_single_manifest_is_valid_kubernetes_by_itself() -> None:
+    files = (CRON, DEPLOY / "cron/pvc.yaml", DEPLOY / "cron/reports-reader.yaml", DEPLOY / "exporter/exporter.yaml",
+             DEPLOY / "kustomize/base/secret.example.yaml", DEPLOY / "kustomize/base/networkpolicy.yaml")
+    run(from_venv("kubernetes-validate"), "--strict", *map(str, files))
+
+
+def test_yaml_is_tidy() -> None:
+    run(from_venv("yamllint"), "--strict", "deploy")
+
+
+def test_kustomize_renders_everything_into_one_namespace_and_wires_the_mapping_to_its_pods() -> None:
+    for overlay, namespace in (("base", "orgrecon"), ("dev", "orgrecon-dev")):
+        manifests = rendered(overlay)
+        assert {m["metadata"].get("namespace", m["metadata"]["name"]) for m in manifests} == {namespace}
+        [mapping] = of_kind(manifests, "ConfigMap")
+        for spec in pod_specs(manifests).values():
+            [volume] = [v for v in spec["volumes"] if v["name"] == "mapping"]
+            assert volume["configMap"]["name"] == mapping["metadata"]["name"]
+
+
+def test_the_mapping_that_is_deployed_begins_as_the_packaged_default() -> None:
+    packaged = ROOT / "orgrecon_pipeline/config/default_mapping.yaml"
+    assert (DEPLOY / "kustomize/base/orgrecon.yaml").read_text() == packaged.read_text()
+
+
+def test_the_base_has_what_a_cluster_needs_and_no_secret() -> None:
+    kinds = sorted(m["kind"] for m in rendered("base"))
+    assert kinds == ["ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "NetworkPolicy",
+                     "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor"]
+    assert not of_kind(rendered("dev"), "PrometheusRule")
+
+
+def test_the_report_runs_at_eight_utc_once_at_a_time_and_late_rather_than_never(cron: Manifest) -> None:
+    spec = cron["spec"]
+    assert (cron["apiVersion"], cron["metadata"]["name"]) == ("batch/v1", "org-v23-reconcile-report")
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("0 8 * * *", "Etc/UTC", "Forbid")
+    job = spec["jobTemplate"]["spec"]
+    assert spec["startingDeadlineSeconds"] >= 6 * 3600
+    assert job["activeDeadlineSeconds"] > 3600
+    # Even one that starts as late as it may ends with its UTC day.
+    assert spec["startingDeadlineSeconds"] + job["activeDeadlineSeconds"] <= 16 * 3600
+    assert 1 <= job["backoffLimit"] <= 5
+    assert job["template"]["spec"]["restartPolicy"] == "Never", "a failure policy by exit code needs it"
+
+
+def test_only_what_another_attempt_can_change_is_attempted_again(cron: Manifest) -> None:
+    rules = cron["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    [failing] = [rule for rule in rules if rule["action"] == "FailJob"]
+    assert failing["onExitCodes"]["operator"] == "In"
+    assert failing["onExitCodes"]["values"] == [1, 2, 4], "3 is INCONCLUSIVE"
+    [container] = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert failing["onExitCodes"]["containerName"] == container["name"]
+
+
+def test_the_report_is_the_documented_command_on_the_volume_with_every_secret_from_the_secret(cron: Manifest) -> None:
+    spec = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    assert [*container["command"], *container["args"]] == [
+        "orgrecon", "report", "--output-dir", "/var/lib/orgrecon/reports",
+    ]
+    assert {entry["name"] for entry in container["env"]} == {
+        "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_NOTIFY_URLS",
+        "ORGRECON_REPORT_BASE_URL",
+    }
+    for entry in container["env"]:
+        reference = entry["valueFrom"]["secretKeyRef"]
+        assert reference["key"] == entry["name"]
+        assert bool(reference.get("optional")) is (entry["name"] not in ("DATABASE_URL", "ORGRECON_LEDGER_URL"))
+    [data] = [volume for volume in spec["volumes"] if volume["name"] == "data"]
+    [claim] = of_kind(documents((DEPLOY / "cron/pvc.yaml").read_text()), "PersistentVolumeClaim")
+    assert data["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert {"name": "data", "mountPath": "/var/lib/orgrecon"} in container["volumeMounts"]
+
+
+def test_the_exporter_runs_the_documented_command_and_sees_the_ledger_only() -> None:
+    container = pod_specs(rendered("base"))["orgrecon-exporter"]["containers"][0]
+    assert [*container["command"], *container["args"]] == ["orgrecon", "exporter", "--port", "9464"]
+    assert [entry["name"] for entry in container["env"]] == ["ORGRECON_LEDGER_URL"]
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+
+
+def test_every_pod_is_restricted() -> None:
+    specs = pod_specs([*rendered("base"), *documents((DEPLOY / "cron/reports-reader.yaml").read_text())])
+    assert specs.keys() == {"org-v23-reconcile-report", "orgrecon-exporter", "org-v23-reports-reader"}
+    for spec in specs.values():
+        check_restricted(spec)
+
+
+def check_restricted(spec: Manifest) -> None:
+    assert spec["automountServiceAccountToken"] is False
+    pod = spec["securityContext"]
+    assert pod["runAsNonRoot"] is True
+    assert pod["runAsUser"] >= 10000
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }
+        for bound in ("requests", "limits"):
+            assert {"cpu", "memory"} <= container["resources"][bound].keys()
+        assert not container["image"].endswith(":latest")
+        assert ":" in container["image"]
+
+
+def selects(policy: Manifest, labels: dict[str, str]) -> bool:
+    wanted = policy["spec"]["podSelector"].get("matchLabels", {})
+    return wanted.items() <= labels.items()
+
+
+def ports(policies: list[Manifest], labels: dict[str, str], direction: str) -> set[tuple[str, int]]:
+    return {
+        (port["protocol"], port["port"])
+        for policy in policies if selects(policy, labels)
+        for rule in policy["spec"].get(direction, []) for port in rule["ports"]
+    }
+
+
+def test_the_network_is_closed_but_for_what_each_pod_needs(manifests: list[Manifest]) -> None:
+    policies = of_kind(manifests, "NetworkPolicy")
+    deny = [p for p in policies if p["spec"]["podSelector"] == {}]
+    assert deny
+    assert deny[0]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & deny[0]["spec"].keys()
+    dns = {("UDP", 53), ("TCP", 53)}
+    [cron] = of_kind(manifests, "CronJob")
+    report = cron["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert ports(policies, report, "egress") == dns | {("TCP", 5432), ("TCP", 443)}
+    assert ports(policies, report, "ingress") == set()
+    [deployment] = of_kind(manifests, "Deployment")
+    exporter = deployment["spec"]["template"]["metadata"]["labels"]
+    assert ports(policies, exporter, "egress") == dns | {("TCP", 5432)}
+    assert ports(policies, exporter, "ingress") == {("TCP", 9464)}
+
+
+def test_service_and_service_monitor_find_the_exporter() -> None:
+    manifests = rendered("base")
+    [service], [monitor], [deployment] = (of_kind(manifests, k) for k in ("Service", "ServiceMonitor", "Deployment"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [e["port"] for e in monitor["spec"]["endpoints"]] == [p["name"] for p in service["spec"]["ports"]]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert {p["targetPort"] for p in service["spec"]["ports"]} == {p["name"] for p in container["ports"]}
+
+
+def test_the_prometheus_rule_is_made_from_the_alert_files() -> None:
+    program = (sys.executable, str(DEPLOY / "ci/prometheus_rules.py"))
+    assert run(*program) == (DEPLOY / "exporter/prometheusrule.yaml").read_text(), "make it again: see its first line"
+    [made] = documents(run(*program))
+    groups = [group for file in sorted((DEPLOY / "alerts").glob("*.yaml"))
+              for group in yaml.safe_load(file.read_text())["groups"]]
+    assert made["spec"]["groups"] == groups
+    [linked] = documents(run(*program, "--repository", "https://git.example.org/me/orgrecon/blob/main/"))
+    expected = copy.deepcopy(groups)
+    for group in expected:
+        for rule in group["rules"]:
+            url = rule["annotations"]["runbook_url"]
+            rule["annotations"]["runbook_url"] = f"https://git.example.org/me/orgrecon/blob/main/{url}"
+    assert linked["spec"]["groups"] == expected
+
+
+def test_the_example_secret_names_every_required_key() -> None:
+    [secret] = documents((DEPLOY / "kustomize/base/secret.example.yaml").read_text())
+    assert secret["stringData"].keys() == {"DATABASE_URL", "ORGRECON_LEDGER_URL"}
+    assert all("CHANGE-ME" in value for value in secret["stringData"].values())

@@ -1,0 +1,141 @@
+"""The CronJob's own command, as the read-only role, in a clean folder: its report, its metrics, its alert."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from orgrecon_pipeline.demo import company
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool
+
+Connection = psycopg.Connection[Any]
+
+CRON = yaml.safe_load((ROOT / "deploy/cron/org-v23-reconcile-report.yaml").read_text())
+CONTAINER: dict[str, Any] = CRON["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+
+
+class Pod:
+    """What the manifest says, without a cluster: its command, its environment, its volume, a bare folder."""
+
+    def __init__(self, volume: Path, working_dir: Path, secret: dict[str, str]) -> None:
+        self.volume, self.working_dir = volume, working_dir
+        names = {entry["name"] for entry in CONTAINER["env"]}
+        assert secret.keys() <= names
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(working_dir.parent / "tmp"), **secret,
+                        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        (working_dir.parent / "tmp").mkdir()
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        assert command[0] == "orgrecon"
+        arguments = [part.replace("/var/lib/orgrecon", str(self.volume)) for part in command[1:]]
+        return subprocess.run(
+            [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=self.working_dir,
+            env={**self.environ, "TMPDIR": self.environ["HOME"]}, capture_output=True, text=True, check=False,
+        )
+
+    def report(self) -> tuple[int, str, str]:
+        done = self.run(*CONTAINER["command"], *CONTAINER["args"])
+        [file] = sorted((self.volume / "reports").glob("2*.md"))
+        return done.returncode, file.read_text(), done.stderr
+
+
+@pytest.fixture
+def owner(company_database: str, connect: Callable[[str], Connection]) -> Iterator[Connection]:
+    connection = connect(company_database)
+    company.seed(connection, tenants=5, users_per_tenant=6)
+    connection.execute((ROOT / "deploy/sql/readonly_role.sql").read_text())
+    yield connection
+    connection.execute("DROP OWNED BY orgrecon_reader")
+
+
+@pytest.fixture
+def pod(tmp_path: Path, owner: Connection, company_database: str, new_database: Callable[..., str]) -> Pod:
+    parts = urlsplit(company_database)
+    reader = urlunsplit(parts._replace(netloc="orgrecon_reader@"))
+    with psycopg.connect(reader) as connection:
+        assert connection.execute("SELECT session_user, current_setting('is_superuser')").fetchone() == (
+            "orgrecon_reader", "off",
+        )
+    for name in ("volume", "etc"):
+        (tmp_path / name).mkdir()
+    return Pod(tmp_path / "volume", tmp_path / "etc",
+               {"DATABASE_URL": reader, "ORGRECON_LEDGER_URL": new_database()})
+
+
+def firing(metrics: str, tmp_path: Path, alert: str) -> bool:
+    """Whether Prometheus, scraping these metrics every minute for an hour, would fire the alert."""
+    series = [
+        {"series": sample.name + "{" + ", ".join(f'{k}="{v}"' for k, v in
+                                                  {**sample.labels, "job": "orgrecon"}.items()) + "}",
+         "values": f"{sample.value}x60"}
+        for family in text_string_to_metric_families(metrics) for sample in family.samples
+        if sample.value == sample.value  # promtool has no notation for a repeated NaN
+    ]
+    case = {
+        "rule_files": [str(ROOT / "deploy/alerts/reconcile.yaml")], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series,
+                   "alert_rule_test": [{"eval_time": "40m", "alertname": alert, "exp_alerts": []}]}],
+    }
+    file = tmp_path / "quiet.yaml"
+    file.write_text(yaml.safe_dump(case))
+    quiet = subprocess.run([promtool(), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert "parse error" not in quiet.stdout + quiet.stderr
+    return quiet.returncode != 0
+
+
+def metrics_of(pod: Pod) -> str:
+    file = pod.volume / "orgrecon.prom"
+    done = pod.run("orgrecon", "metrics", "--textfile", str(file))
+    assert done.returncode == 0, done.stderr
+    return file.read_text()
+
+
+def test_a_full_report_works_with_nothing_but_the_grants_of_the_read_only_role(pod: Pod) -> None:
+    code, report, errors = pod.report()
+    assert code == 0, errors
+    assert "| PASS |" in report
+    assert list(pod.working_dir.iterdir()) == [], "the working directory is a read-only mount"
+    assert '"provenance":"live"' in report.splitlines()[-1]
+
+
+def test_a_failed_run_leaves_its_report_on_the_volume_and_fires_its_alert(
+    pod: Pod, owner: Connection, tmp_path: Path,
+) -> None:
+    owner.execute("REVOKE SELECT ON public.org_unit_memberships FROM orgrecon_reader")
+    code, report, errors = pod.report()
+    assert code == 3, errors
+    assert "INCONCLUSIVE" in report
+    assert "org_unit_memberships" in report, "the reason"
+    assert firing(metrics_of(pod), tmp_path, "OrgreconInconclusive")
+    # Mended, and run again the same day, as the job's retry does.
+    owner.execute("GRANT SELECT ON public.org_unit_memberships TO orgrecon_reader")
+    assert pod.report()[0] == 0
+    assert not firing(metrics_of(pod), tmp_path, "OrgreconInconclusive")
+
+
+def test_drift_of_the_cluster_is_a_failed_job_a_fail_report_and_its_alert(
+    pod: Pod, owner: Connection, tmp_path: Path,
+) -> None:
+    owner.execute("DELETE FROM public.org_unit_memberships WHERE ctid IN "
+                  "(SELECT ctid FROM public.org_unit_memberships LIMIT 3)")
+    (pod.working_dir / "orgrecon.yaml").write_text(
+        (ROOT / "deploy/kustomize/base/orgrecon.yaml").read_text()
+        .replace("settle_seconds: 5, rechecks: 3", "settle_seconds: 0, rechecks: 0"))
+    code, report, errors = pod.report()
+    assert code == 1, errors
+    assert "| FAIL |" in report
+    assert code in CRON["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"]
+    metrics = metrics_of(pod)
+    assert 'orgrecon_drift_rows{entity="org_unit_memberships",kind="missing"} 3.0' in metrics
+    assert firing(metrics, tmp_path, "OrgreconDriftFound")
+    assert not firing(metrics, tmp_path, "OrgreconInconclusive")

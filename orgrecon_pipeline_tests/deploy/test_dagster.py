@@ -1,0 +1,276 @@
+"""Dagster around the pipeline: chart values and compose file by their schemas, the plain host by running it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psycopg
+import pytest
+import yaml
+
+from orgrecon_pipeline.demo import company
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, run
+
+DEPLOY = ROOT / "deploy"
+Tree = dict[str, Any]
+
+# What Dagster's chart knows (from its schema), as far as we use it. The chart refuses unknown keys under runLauncher,
+# runCoordinator and dagsterDaemon and silently ignores them elsewhere, so a slip is caught here.
+CHART: Tree = {
+    "global": {"postgresqlSecretName"},
+    "generatePostgresqlPasswordSecret": None,
+    "postgresql": {
+        "enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase", "postgresqlScheme",
+        "postgresqlParams", "service",
+    },
+    "rabbitmq": {"enabled"},
+    "redis": {"enabled"},
+    "telemetry": {"enabled"},
+    "dagster-user-deployments": {"enabled", "deployments"},
+    "runLauncher": {"type", "config"},
+    "computeLogManager": {"type"},
+    "dagsterDaemon": {"runCoordinator", "runMonitoring", "runRetries", "resources"},
+    "dagsterWebserver": {"resources"},
+    "retention": {"enabled", "schedule", "sensor"},
+    "additionalInstanceConfig": {"run_retries"},
+}
+USER_DEPLOYMENT = {
+    "name", "image", "codeServerArgs", "port", "includeConfigInLaunchedRuns", "env", "envSecrets", "volumes",
+    "volumeMounts", "resources", "podSecurityContext", "securityContext",
+}
+K8S_RUN_LAUNCHER = {
+    "image", "imagePullPolicy", "jobNamespace", "loadInclusterConfig", "kubeconfigFile", "envConfigMaps", "envSecrets",
+    "envVars", "volumeMounts", "volumes", "labels", "failPodOnRunFailure", "resources", "schedulerName",
+    "securityContext", "runK8sConfig",
+}
+RUN_K8S_CONFIG = {"containerConfig", "podSpecConfig", "podTemplateSpecMetadata", "jobSpecConfig", "jobMetadata"}
+QUEUED = {
+    "maxConcurrentRuns", "tagConcurrencyLimits", "dequeueIntervalSeconds", "dequeueNumWorkers", "dequeueUseThreads",
+}
+
+
+@pytest.fixture
+def values() -> Tree:
+    loaded: Tree = yaml.safe_load((DEPLOY / "helm/values.yaml").read_text())
+    return loaded
+
+
+def test_every_key_is_one_that_the_chart_has(values: Tree) -> None:
+    assert values.keys() == CHART.keys()
+    for name, known in CHART.items():
+        if known is not None:
+            assert values[name].keys() <= known, name
+    [deployment] = values["dagster-user-deployments"]["deployments"]
+    assert deployment.keys() == USER_DEPLOYMENT
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    assert launcher.keys() <= K8S_RUN_LAUNCHER
+    assert launcher["runK8sConfig"].keys() <= RUN_K8S_CONFIG
+    assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"].keys() <= QUEUED
+
+
+def test_storage_is_an_external_postgres_by_a_secret_and_a_named_driver(values: Tree) -> None:
+    assert values["postgresql"]["enabled"] is False
+    assert values["generatePostgresqlPasswordSecret"] is False
+    assert values["global"]["postgresqlSecretName"]
+    assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
+    assert "assword" not in json.dumps(values["postgresql"])
+    assert (values["rabbitmq"]["enabled"], values["telemetry"]["enabled"]) == (False, False)
+
+
+def test_runs_get_the_volume_the_mapping_and_the_secret_of_the_cluster_and_go_one_day_at_a_time(values: Tree) -> None:
+    [deployment] = values["dagster-user-deployments"]["deployments"]
+    cron = yaml.safe_load((DEPLOY / "cron/org-v23-reconcile-report.yaml").read_text())
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert deployment["includeConfigInLaunchedRuns"] == {"enabled": True}
+    assert deployment["codeServerArgs"] == ["--module-name", "orgrecon_pipeline.definitions"]
+    assert {v["name"] for v in deployment["volumes"]} == {m["name"] for m in deployment["volumeMounts"]}
+    volumes = [*deployment["volumes"], *pod["volumes"]]
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v]
+    assert claims == ["orgrecon-data"] * 2
+    environ = {e["name"]: e["value"] for e in deployment["env"]}
+    assert environ["ORGRECON_OUTPUT_DIR"] == pod["containers"][0]["args"][-1]
+    assert deployment["envSecrets"] == [{"name": "orgrecon"}]
+    assert deployment["image"]["tag"] != "latest"
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["tagConcurrencyLimits"] == [{"key": "dagster/partition", "limit": 1}]
+
+
+def test_chart_and_plain_host_agree_where_they_say_the_same(values: Tree) -> None:
+    plain = yaml.safe_load((DEPLOY / "dagster/dagster.yaml").read_text())
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    runs = plain["concurrency"]["runs"]
+    assert runs["max_concurrent_runs"] == queue["maxConcurrentRuns"]
+    assert runs["tag_concurrency_limits"] == queue["tagConcurrencyLimits"]
+    assert plain["retention"]["sensor"]["purge_after_days"] == values["retention"]["sensor"]["purgeAfterDays"]
+    assert plain["retention"]["schedule"]["purge_after_days"] == values["retention"]["schedule"]["purgeAfterDays"]
+    assert plain["telemetry"] == values["telemetry"]
+    # The chart writes its own block, which would come first, only where it is enabled.
+    assert values["dagsterDaemon"]["runRetries"] == {"enabled": False}
+    assert plain["run_retries"] == values["additionalInstanceConfig"]["run_retries"]
+    assert plain["run_retries"] == {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+    assert plain["run_monitoring"]["enabled"] is values["dagsterDaemon"]["runMonitoring"]["enabled"] is True
+
+
+def test_the_chart_is_installed_in_the_version_that_is_locked() -> None:
+    [locked] = [line for line in (ROOT / "uv.lock").read_text().split("[[package]]") if '\nname = "dagster"\n' in line]
+    version = locked.split('version = "')[1].split('"')[0]
+    assert f"--version {version}" in (DEPLOY / "helm/values.yaml").read_text()
+
+
+def test_the_network_policy_of_dagster_is_valid_kubernetes() -> None:
+    run(from_venv("kubernetes-validate"), "--strict", str(DEPLOY / "helm/networkpolicy.yaml"))
+
+
+def test_the_compose_file_is_valid_and_shows_no_port_to_the_network() -> None:
+    file = DEPLOY / "compose.yaml"
+    run(from_venv("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(file))
+    compose = yaml.safe_load(file.read_text())
+    assert compose["services"].keys() == {"postgres", "webserver", "daemon", "exporter"}
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        for mount in service.get("configs", []):
+            assert mount["source"] in compose["configs"]
+        for volume in service["volumes"]:
+            assert volume.split(":")[0] in compose["volumes"]
+    assert (DEPLOY / compose["configs"]["dagster"]["file"]).is_file()
+    assert compose["services"]["exporter"]["command"] == ["orgrecon", "exporter", "--port", "9464"]
+
+
+@pytest.fixture
+def instance(tmp_path: Path, new_database: Callable[..., str]) -> dict[str, str]:
+    """The environment of a plain host: our dagster.yaml, Dagster's storage and the ledger on real PostgreSQL."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(DEPLOY / "dagster/dagster.yaml", home)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER"))}
+    environ.pop("DATABASE_URL", None)
+    return {
+        **environ,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_URL": _with_driver(new_database()),
+        "ORGRECON_LEDGER_URL": new_database(),
+        "ORGRECON_OUTPUT_DIR": str(tmp_path / "reports"),
+    }
+
+
+def _with_driver(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    socket_dir = parse_qs(parts.query)["host"][0]
+    return f"postgresql+psycopg2://{parts.username}@/{unquote(parts.path[1:])}?host={socket_dir}"
+
+
+def _instance_script(environ: dict[str, str], script: str) -> Any:
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_the_plain_host_instance_keeps_a_real_run_on_postgres(instance: dict[str, str], tmp_path: Path) -> None:
+    report = ["-m", "orgrecon_pipeline", "report", "--baseline", "--output-dir", str(tmp_path / "reports")]
+    done = subprocess.run([sys.executable, *report], env=instance, cwd=tmp_path, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    seen = _instance_script(instance, (
+        "import json, dagster as dg\n"
+        "with dg.DagsterInstance.get() as i:\n"
+        "    print(json.dumps({'storage': type(i.event_log_storage).__name__,\n"
+        "        'runs': [r.status.value for r in i.get_runs()],\n"
+        "        'limits': i.get_concurrency_config().run_queue_config.tag_concurrency_limits,\n"
+        "        'monitoring': i.run_monitoring_enabled, 'telemetry': i.telemetry_enabled}))\n"
+    ))
+    assert seen == {
+        "storage": "PostgresEventLogStorage", "runs": ["SUCCESS"], "monitoring": True, "telemetry": False,
+        "limits": [{"key": "dagster/partition", "limit": 1}],
+    }
+
+
+@contextmanager
+def process(*command: str, environ: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (cwd / f"{Path(command[0]).name}.log").open("wb") as log, subprocess.Popen(
+        command, env=environ, cwd=cwd, stdout=log, stderr=log, start_new_session=True,
+    ) as started:
+        try:
+            yield started
+        finally:
+            # The whole session that was started here: code servers are children of web server and daemon.
+            os.killpg(started.pid, signal.SIGTERM)
+            try:
+                started.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(started.pid, signal.SIGKILL)
+
+
+def _eventually(what: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = what()
+        except (urllib.error.URLError, ConnectionError, KeyError, TypeError):
+            found = None
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_web_server_and_daemon_boot_on_postgres_and_observe_the_day_by_themselves(
+    instance: dict[str, str], tmp_path: Path, company_database: str,
+) -> None:
+    # At nine in the morning the day's observation is owed, whatever the time is where this runs.
+    today = datetime.now(timezone.utc).date()
+    (tmp_path / "now").write_text(f"{today}T09:00:00+00:00")
+    with psycopg.connect(company_database, autocommit=True) as connection:
+        company.seed(connection, tenants=3, users_per_tenant=4)
+        company.mark_simulated(connection)
+    instance |= {"DATABASE_URL": company_database, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now")}
+    report = Path(instance["ORGRECON_OUTPUT_DIR"]) / f"{today}.md"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def graphql(query: str) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/graphql", data=json.dumps({"query": query}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    module = ("-m", "orgrecon_pipeline.definitions")
+    webserver = (from_venv("dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), *module)
+    daemon = (from_venv("dagster-daemon"), "run", *module)
+    with (process(*webserver, environ=instance, cwd=tmp_path), process(*daemon, environ=instance, cwd=tmp_path)):
+        healthy = _eventually(lambda: [
+            status["daemonType"] for status in graphql(
+                "{instance{daemonHealth{allDaemonStatuses{daemonType required healthy}}}}"
+            )["instance"]["daemonHealth"]["allDaemonStatuses"] if status["required"] and status["healthy"]
+        ], 90)
+        assert {"SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "MONITORING"} <= set(healthy or ())
+        workspace = graphql(
+            "{workspaceOrError{... on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
+        )["workspaceOrError"]
+        loaded = [entry["locationOrLoadError"]["__typename"] for entry in workspace["locationEntries"]]
+        assert loaded == ["RepositoryLocation"]
+        assert _eventually(report.exists, 180), "the daemon did not observe the day"
+        done = _eventually(lambda: [
+            run["status"] for run in graphql("{runsOrError{... on Runs{results{status}}}}")["runsOrError"]["results"]
+            if run["status"] == "SUCCESS"
+        ], 60)
+        assert done == ["SUCCESS"]
+    assert "| PASS |" in report.read_text()

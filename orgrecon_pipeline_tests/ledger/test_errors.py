@@ -1,0 +1,352 @@
+"""What goes wrong with a ledger is said in one line that helps, and that holds no secret."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept, OrgreconError
+from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.ledger import engine as store
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.open import open_existing, open_ledger
+from orgrecon_pipeline_tests.support.ledger.cases import (
+    DAY,
+    Child,
+    full,
+    holdings,
+    observation,
+    raised,
+    raw,
+    tenant_row,
+)
+
+PASSWORD = "p@ss:w/rd?%#'\"é"  # a canary, with every character that a URL may trip over
+ENCODED = quote(PASSWORD, safe="")
+
+
+def refusal(action: Callable[[], object], kind: type[OrgreconError]) -> str:
+    """The one line that an action fails with, after a search for the canary in all that a log could show."""
+    error = raised(action)
+    assert type(error) is kind, repr(error)
+    text = str(error)
+    assert "\n" not in text
+    shown = "".join(traceback.format_exception(error))
+    for secret in (PASSWORD, ENCODED, "p@ss", "p%40ss", "w/rd", "w%2Frd"):
+        assert secret not in shown
+    return text
+
+
+@pytest.mark.parametrize("url", [
+    "", "ledger.db", "mysql://u:%s@h/d", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://host/ledger.db",
+    "sqlite:///ledger.db?mode=ro", "sqlite:///a\x00b", "sqlite:////tmp/\udcff.db", "sqlite:///two\nlines.db", "sqlite+aiosqlite:///ledger.db",
+    "postgresql://u:%s@h:port/d", "postgresql://u:%s@h/d?pasword=%s", "postgresql://u:p@ss@h/d",
+    "postgresql://u:%%00@h/d", "postgresql://u:%s@[::1/d", "postgresql://u:%s@/d?host=%%2Ftmp&sslmode=banana",
+    "postgresql://u:%s@127.0.0.1:99999/d", "postgresql:///d?service=%s",
+])
+@pytest.mark.parametrize("open_one", [open_ledger, open_existing])
+def test_what_is_no_ledger_is_refused(
+    url: str, open_one: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "ledger" in refusal(lambda: open_one(url.replace("%s", ENCODED).replace("%%", "%")), ConfigurationError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("url", "said"), [
+    ("postgresql://u:%s@127.0.0.1:1/d", "nothing listens"),
+    ("postgresql+asyncpg://u:%s@127.0.0.1:1/d", "nothing listens"),
+    ("postgresql://u@127.0.0.1:1/d?password=%s", "nothing listens"),
+    ("postgres://u:%s@/d?host=/no/such/directory", "no such socket"),
+])
+def test_an_unreachable_server_is_named_without_its_url(url: str, said: str) -> None:
+    for open_one in (open_ledger, open_existing):
+        assert said in refusal(lambda: open_one(url.replace("%s", ENCODED)), ConfigurationError)  # noqa: B023
+
+
+@pytest.fixture
+def guarded(server: EmbeddedServer, empty_database: str) -> Iterator[str]:
+    """The URL of a database whose role ``guarded`` must give the canary as its password."""
+    rules = server.data_dir / "cluster" / "pg_hba.conf"
+    before = rules.read_text(encoding="utf-8")
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute("SET password_encryption = 'scram-sha-256'")
+        admin.execute(psycopg.sql.SQL("CREATE ROLE guarded LOGIN PASSWORD {}").format(PASSWORD))
+        name = urlsplit(empty_database).path[1:]
+        admin.execute(psycopg.sql.SQL("ALTER DATABASE {} OWNER TO guarded").format(psycopg.sql.Identifier(name)))
+        rules.write_text(f"local all guarded scram-sha-256\n{before}", encoding="utf-8")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            # The reload reaches the next connection only once the postmaster has seen it.
+            while _admits_without_password(empty_database):
+                pass
+            yield empty_database.replace("postgres@", "guarded:%s@")
+        finally:
+            rules.write_text(before, encoding="utf-8")
+            admin.execute("SELECT pg_reload_conf()")
+            admin.execute("DROP OWNED BY guarded CASCADE")
+            admin.execute(psycopg.sql.SQL("ALTER DATABASE {} OWNER TO postgres").format(psycopg.sql.Identifier(name)))
+            admin.execute("DROP ROLE guarded")
+
+
+def _admits_without_password(url: str) -> bool:
+    with contextlib.suppress(psycopg.OperationalError):
+        psycopg.connect(url.replace("postgres@", "guarded@")).close()
+        return True
+    return False
+
+
+def test_a_password_opens_the_ledger_and_is_never_shown(guarded: str) -> None:
+    ledger = open_ledger(guarded.replace("%s", ENCODED))
+    assert ledger.append(*full()) is True
+    for shown in (repr(ledger), str(ledger), repr(vars(ledger)), repr(ledger._store.engine)):
+        assert PASSWORD not in shown
+        assert ENCODED not in shown
+    for wrong in (ENCODED + "x", quote("p@ss", safe=""), ""):
+        for open_one in (open_ledger, open_existing):
+            text = refusal(lambda: open_one(guarded.replace("%s", wrong)), ConfigurationError)  # noqa: B023
+            assert "password" in text
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but text\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(content)
+    for open_one in (open_ledger, open_existing):
+        assert str(path) in refusal(lambda: open_one(f"sqlite:///{path}"), ConfigurationError)  # noqa: B023
+    assert path.read_bytes() == content
+
+
+def test_a_path_that_cannot_be_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling.db").symlink_to(tmp_path / "no" / "such")
+    for name in ("file/ledger.db", "dangling.db", "n" * 300, ""):
+        assert "ledger" in refusal(lambda: open_ledger(f"sqlite:///{tmp_path}/{name}"), ConfigurationError)  # noqa: B023
+
+
+def test_odd_paths_are_ledgers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b#c%20d/é'\".db", "./x/../y.db", "deep/er/and/deeper.db"):
+        assert open_ledger(f"sqlite:///{name}").append(observation("a"), (), (), ()) is True
+        assert Path(name).is_file()
+
+
+def as_nobody(action: Callable[[], object]) -> None:
+    """Runs an action in a process without root's rights, to which nothing is read-only; it must return."""
+    child = os.fork()
+    if not child:
+        code = 1
+        with contextlib.suppress(BaseException):
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                action()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.fixture
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A filled ledger that is write-protected, as is its directory."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="orgrecon-ro-") as place:  # one that others may pass through to
+        path = Path(place) / "ledger.db"
+        open_ledger(f"sqlite:///{path}").append(*full())
+        path.chmod(0o444)
+        Path(place).chmod(0o555)
+        yield path
+        Path(place).chmod(0o755)
+
+
+def test_a_write_protected_ledger_is_read_and_not_opened(protected: Path) -> None:
+    url = f"sqlite:///{protected}"
+    opened = Ledger(store.make_store(store.SqliteAddress(protected), create=False))
+
+    def look() -> None:
+        ledger = open_existing(url)
+        assert ledger is not None
+        assert ledger.observations(DAY) == [full()[0]]
+        assert "read-only" in refusal(lambda: open_ledger(url), ConfigurationError)
+        assert "read-only" in refusal(lambda: opened.append(observation("a"), (), (), ()), EvidenceNotKept)
+        refusal(opened.day_lock(DAY).__enter__, EvidenceNotKept)
+
+    as_nobody(look)
+
+
+def test_a_standby_is_read_and_not_opened(empty_database: str) -> None:
+    open_ledger(empty_database).append(*full())
+    read_only = f"{empty_database}&options=-c%20default_transaction_read_only%3Don"
+    ledger = open_existing(read_only)
+    assert ledger is not None
+    assert ledger.observations(DAY) == [full()[0]]
+    assert "read-only" in refusal(lambda: open_ledger(read_only), ConfigurationError)
+
+
+def test_a_locked_ledger_is_waited_for_and_then_given_up(
+    ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(*full())
+    before = holdings(ledger)
+    monkeypatch.setattr(store, "_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(store, "_POSTGRES_SETTINGS", store._POSTGRES_SETTINGS.replace("'30s'", "'200ms'"))
+    with raw(ledger_url) as other:
+        if ledger_url.startswith("sqlite"):
+            other.execute("BEGIN IMMEDIATE")
+        else:
+            other.execute("BEGIN; LOCK TABLE orgrecon_observation IN ACCESS EXCLUSIVE MODE")
+        assert "locked" in refusal(
+            lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()),
+            EvidenceNotKept)
+        other.execute("ROLLBACK")
+    assert holdings(ledger) == before
+    assert ledger.append(observation("a"), (), (), ()) is True
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.append(*full())
+    before = holdings(ledger)
+
+    def full_disk(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 60")  # SQLite's own words for a disk that takes no more
+
+    engine = ledger._store.engine
+    event.listen(engine, "connect", full_disk)
+    many = [tenant_row(f"tenant {number} " + "x" * 100) for number in range(5_000)]
+    assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), EvidenceNotKept)
+    assert holdings(ledger) == before
+    event.remove(engine, "connect", full_disk)
+    assert ledger.append(observation("a"), many, (), ()) is True
+
+
+def test_a_file_that_may_not_grow_keeps_what_was_there(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = open_ledger(url)
+    ledger.append(*full())
+    before = holdings(ledger)
+    child = Child(url, (
+        "import resource, signal\n"
+        "from orgrecon_pipeline_tests.support.ledger.cases import observation, tenant_row\n"
+        "from orgrecon_pipeline.domain.errors import EvidenceNotKept\n"
+        "from orgrecon_pipeline.ledger.open import open_ledger\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "try: open_ledger(url).append(observation('a'), [tenant_row(str(n) * 30) for n in range(20_000)], (), ())\n"
+        "except EvidenceNotKept as error: say(error)\n"
+    ))
+    code, [line] = child.ends()
+    assert code == 0
+    assert "the disk reports an error" in line
+    assert holdings(ledger) == before
+
+
+def test_a_file_that_is_taken_away_does_not_come_back_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger(f"sqlite:///{path}")
+    path.unlink()
+    refusal(lambda: ledger.append(*full()), EvidenceNotKept)
+    refusal(ledger.days, ConfigurationError)
+    assert not path.exists()
+
+
+def test_a_damaged_file_is_named_as_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger(f"sqlite:///{path}")
+    ledger.append(observation("a"), [tenant_row(f"tenant {number}") for number in range(5_000)], (), ())
+    content = bytearray(path.read_bytes())
+    content[8_192:] = b"\xff" * (len(content) - 8_192)
+    path.write_bytes(content)
+    assert "damaged" in refusal(lambda: ledger.breakdown("a", 5), ConfigurationError)
+    assert "damaged" in refusal(lambda: ledger.append(observation("b"), (), (), ()), EvidenceNotKept)
+
+
+@pytest.mark.parametrize(("column", "value"), [
+    ("day", "garbage"), ("observed_at", "garbage"), ("compared", "{x"), ("compared", "[]"), ("tenants_scanned", "x")])
+def test_values_that_nobody_of_ours_wrote_are_refused(tmp_path: Path, column: str, value: str) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.append(*full())
+    with raw(f"sqlite:///{tmp_path / 'ledger.db'}") as connection:
+        connection.execute("DROP TRIGGER orgrecon_observation_no_update")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(f"UPDATE orgrecon_observation SET {column} = '{value}'")
+    text = refusal(lambda: ledger.latest(tuple(Provenance)), ConfigurationError)
+    assert "did not write" in text
+    assert value not in text
+
+
+def test_a_connection_that_is_cut_while_appending_leaves_nothing(empty_database: str) -> None:
+    ledger = open_ledger(empty_database)
+    ledger.append(*full())
+    before = holdings(ledger)
+
+    def rows(count: int, cut_at: int) -> Iterator[object]:
+        for number in range(count):
+            if number == cut_at:
+                with raw(empty_database) as admin:
+                    admin.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                                  "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            yield tenant_row(f"tenant {number}")
+
+    for count, cut_at in ((1, 0), (20_000, 15_000)):
+        refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), EvidenceNotKept)  # type: ignore[arg-type]  # noqa: B023
+        assert holdings(ledger) == before
+    assert ledger.append(observation("a"), [tenant_row("x")], (), ()) is True
+
+
+def test_a_role_that_may_only_read_is_told_what_to_grant(
+    server: EmbeddedServer, new_database: Callable[..., str]
+) -> None:
+    url, empty = new_database(), new_database()
+    open_ledger(url).append(*full())
+    with raw(url) as admin:
+        # Its own settings of how days and moments are written must not matter.
+        admin.execute("CREATE ROLE looker LOGIN; ALTER ROLE looker SET datestyle = 'SQL, DMY'; "
+                      "ALTER ROLE looker SET timezone = 'Asia/Kathmandu'; "
+                      "GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker")
+        try:
+            ledger = open_existing(url.replace("postgres@", "looker@"))
+            assert ledger is not None
+            assert ledger.observations(DAY) == [full()[0]]
+            assert "grant" in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotKept)
+            assert "grant" in refusal(lambda: open_ledger(empty.replace("postgres@", "looker@")), ConfigurationError)
+            assert open_existing(empty.replace("postgres@", "looker@")) is None
+        finally:
+            admin.execute("DROP OWNED BY looker; DROP ROLE looker")
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(server: EmbeddedServer, empty_database: str) -> None:
+    with raw(empty_database) as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        assert "UTF8" in refusal(lambda: open_ledger(server.dsn("latin")), ConfigurationError)
+    finally:
+        server.drop_database("latin")
+
+
+def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place:
+        with EmbeddedServer(Path(place)) as short_lived:
+            ledger = open_ledger(short_lived.dsn())
+            os.kill(short_lived.pid, signal.SIGQUIT)
+        refusal(lambda: ledger.append(*full()), EvidenceNotKept)
+        refusal(ledger.days, ConfigurationError)
+        refusal(ledger.day_lock(DAY).__enter__, EvidenceNotKept)

@@ -1,0 +1,260 @@
+"""The published metrics: complete from the start, honest about what is not known, and never a green gate on silence."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.metrics.collector import EvidenceCollector, families
+from orgrecon_pipeline.metrics.exporter import make_exporter
+from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline.metrics.textfile import write_textfile
+from orgrecon_pipeline_tests.support.deploy.tools import promtool
+
+ENTITIES = ("org_units", "org_unit_memberships")
+EIGHT = datetime(2026, 3, 2, 8, 0, 5, tzinfo=timezone.utc)
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def observation(verdict: Verdict = Verdict.PASS, totals: EntityTotals | None = None) -> Observation:
+    totals = totals or EntityTotals(
+        source_rows=10, target_rows=9, missing=1, unexpected=0, mismatched=2, duplicate=0, transient=3
+    )
+    return Observation(
+        id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=verdict, reason="", observed_at=EIGHT,
+        mapping_digest="d", orgrecon_version="0", tenants_scanned=4, tenants_with_drift=1,
+        entities=dict.fromkeys(ENTITIES, totals), compared={},
+    )
+
+
+def snapshot(verdict: Verdict = Verdict.PASS) -> MetricsSnapshot:
+    return MetricsSnapshot(
+        ledger_up=True, window_days=7, latest_day=date(2026, 3, 2), latest=observation(verdict),
+        last_completion=EIGHT, last_success=EIGHT, scan_seconds=1.5, streak_days=7, live_days=7, gate_open=True,
+        observations={Verdict.PASS: 8, Verdict.FAIL: 1},
+    )
+
+
+def series_of(text: str) -> Series:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def get(series: Series, name: str, **labels: str) -> float:
+    return series[name, frozenset(labels.items())]
+
+
+@contextmanager
+def serving(read: Callable[[], MetricsSnapshot]) -> Iterator[str]:
+    server = make_exporter(EvidenceCollector(read, ENTITIES, 7), host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_every_series_is_there_before_the_first_observation_and_the_same_ones_after_it(tmp_path: Path) -> None:
+    empty, full = tmp_path / "empty.prom", tmp_path / "full.prom"
+    write_textfile(empty, EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES, 7))
+    write_textfile(full, EvidenceCollector(snapshot, ENTITIES, 7))
+    before, after = series_of(empty.read_text()), series_of(full.read_text())
+    assert before.keys() == after.keys()
+    assert math.isnan(get(before, "orgrecon_drift_rows", entity="org_units", kind="missing"))
+    assert get(before, "orgrecon_last_success_timestamp_seconds") == 0
+    assert get(before, "orgrecon_gate_open") == 0
+
+
+def test_figures_are_those_of_the_observation(tmp_path: Path) -> None:
+    file = tmp_path / "orgrecon.prom"
+    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    seen = series_of(file.read_text())
+    drift = [get(seen, "orgrecon_drift_rows", entity="org_unit_memberships", kind=kind) for kind in KINDS]
+    assert drift == [1, 0, 2, 0]
+    assert get(seen, "orgrecon_rows_compared", entity="org_units", side="source") == 10
+    assert get(seen, "orgrecon_rows_compared", entity="org_units", side="target") == 9
+    assert get(seen, "orgrecon_transient_rows", entity="org_units") == 3
+    assert get(seen, "orgrecon_tenants_scanned") == 4
+    assert get(seen, "orgrecon_tenants_with_drift") == 1
+    assert get(seen, "orgrecon_last_completion_timestamp_seconds") == EIGHT.timestamp()
+    assert get(seen, "orgrecon_latest_day_timestamp_seconds") == datetime(2026, 3, 2, tzinfo=timezone.utc).timestamp()
+    assert get(seen, "orgrecon_observations_total", verdict="PASS") == 8
+    assert get(seen, "orgrecon_observations_total", verdict="INCONCLUSIVE") == 0
+    assert get(seen, "orgrecon_scan_duration_seconds") == 1.5
+    gate = {name: get(seen, f"orgrecon_{name}") for name in ("streak_reports", "window_reports", "live_reports")}
+    assert gate == {"streak_reports": 7, "window_reports": 7, "live_reports": 7}
+    assert get(seen, "orgrecon_gate_open") == 1
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_exactly_one_verdict_is_set(verdict: Verdict) -> None:
+    [verdicts] = [f for f in families(snapshot(verdict), ENTITIES) if f.name == "orgrecon_day_verdict"]
+    assert {s.labels["verdict"]: s.value for s in verdicts.samples if s.value} == {verdict.value: 1}
+
+
+def test_an_inconclusive_day_publishes_unknown_and_not_zero() -> None:
+    latest = observation(Verdict.INCONCLUSIVE, EntityTotals.unknown())
+    undecided = MetricsSnapshot(ledger_up=True, window_days=7, latest=latest)
+    [drift] = [f for f in families(undecided, ENTITIES) if f.name == "orgrecon_drift_rows"]
+    assert len(drift.samples) == len(ENTITIES) * len(KINDS)
+    assert all(math.isnan(s.value) for s in drift.samples)
+
+
+def test_an_unreachable_ledger_closes_the_gate_and_keeps_the_last_figures() -> None:
+    answers = [True]
+
+    def read() -> MetricsSnapshot:
+        if not answers[0]:
+            raise RuntimeError("postgresql://user:secret@host/ledger is down")
+        return snapshot()
+
+    with serving(read) as url:
+        up = series_of(fetch(f"{url}/metrics"))
+        answers[0] = False
+        text = fetch(f"{url}/metrics")
+        answers[0] = True
+        again = series_of(fetch(f"{url}/metrics"))
+    down = series_of(text)
+    assert (get(up, "orgrecon_ledger_up"), get(up, "orgrecon_gate_open")) == (1, 1)
+    assert (get(down, "orgrecon_ledger_up"), get(down, "orgrecon_gate_open")) == (0, 0)
+    assert get(down, "orgrecon_drift_rows", entity="org_units", kind="mismatched") == 2
+    assert down.keys() == up.keys()
+    assert "secret" not in text
+    assert get(again, "orgrecon_gate_open") == 1
+
+
+def test_the_log_says_once_why_the_ledger_is_down_and_never_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = [
+        RuntimeError("postgresql://user:secret@host"), RuntimeError("again"), ConfigurationError("the ledger is gone."),
+    ]
+    answers: list[Exception | MetricsSnapshot] = [errors[0], errors[1], snapshot(), errors[2]]
+
+    def read() -> MetricsSnapshot:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    collector = EvidenceCollector(read, ENTITIES, 7)
+    for _ in range(4):
+        collector.current()
+    assert caplog.messages == ["the ledger: RuntimeError", "the ledger is gone."]
+
+
+def test_a_ledger_that_never_answered_has_every_series_and_a_closed_gate() -> None:
+    def read() -> MetricsSnapshot:
+        raise OSError("no ledger")
+
+    with serving(read) as url:
+        down = series_of(fetch(f"{url}/metrics"))
+        assert fetch(f"{url}/healthz") == "ok\n"
+    assert get(down, "orgrecon_ledger_up") == 0
+    assert get(down, "orgrecon_gate_open") == 0
+    assert get(down, "orgrecon_window_reports") == 7
+
+
+def test_unknown_paths_and_methods_are_refused() -> None:
+    with serving(snapshot) as url:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            fetch(f"{url}/")
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(f"{url}/metrics", data=b"x", timeout=10)
+
+
+def test_a_scrape_that_hangs_does_not_hold_up_the_probe() -> None:
+    release = threading.Event()
+
+    def read() -> MetricsSnapshot:
+        release.wait(20)
+        return snapshot()
+
+    with serving(read) as url:
+        hanging = threading.Thread(target=fetch, args=(f"{url}/metrics",))
+        hanging.start()
+        try:
+            assert fetch(f"{url}/healthz") == "ok\n"
+            assert not release.is_set()
+        finally:
+            release.set()
+            hanging.join()
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with serving(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
+        make_exporter(EvidenceCollector(snapshot, ENTITIES, 7), host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
+
+
+def test_sigterm_ends_the_exporter() -> None:
+    program = (
+        "from orgrecon_pipeline.metrics.collector import EvidenceCollector\n"
+        "from orgrecon_pipeline.metrics.exporter import make_exporter, serve\n"
+        "from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot\n"
+        "c = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ['org_units'], 7)\n"
+        "s = make_exporter(c, host='127.0.0.1', port=0)\n"
+        "print(s.server_port, flush=True)\n"
+        "serve(s)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        assert "orgrecon_ledger_up 1.0" in _when_up(f"http://127.0.0.1:{port}/metrics")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
+def _when_up(url: str) -> str:
+    # The port is bound before serve() installs its handlers: the first answer shows that the loop runs.
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return fetch(url)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def test_the_textfile_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "orgrecon.prom"
+    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    before = file.read_bytes()
+    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    assert file.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["orgrecon.prom"]
+    with pytest.raises(ConfigurationError, match="--textfile"):
+        write_textfile(tmp_path / "nowhere" / "orgrecon.prom", EvidenceCollector(snapshot, ENTITIES, 7))
+
+
+def test_promtool_finds_nothing_to_improve(tmp_path: Path) -> None:
+    file = tmp_path / "orgrecon.prom"
+    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    checked = subprocess.run(
+        [promtool(), "check", "metrics"], stdin=file.open(), capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -1,0 +1,159 @@
+"""What a day still owes, hour by hour, without any Dagster."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+
+from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.operations.observe.due_days import (
+    Attempts,
+    Wait,
+    due_again,
+    due_today,
+    past_days,
+    reobserve_every,
+    tick_is_due,
+)
+
+DAY = date(2026, 3, 10)
+
+
+def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=timezone.utc)
+
+
+def seen(verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, when: datetime | None = None,
+         ) -> Observation:
+    return Observation(
+        id="x", day=DAY, provenance=provenance, verdict=verdict, reason="", mapping_digest="d", orgrecon_version="1",
+        observed_at=None if provenance is Provenance.BASELINE else when or at(8), tenants_scanned=0,
+        tenants_with_drift=0, entities={"org_units": EntityTotals.zero()}, compared={},
+    )
+
+
+NONE = Attempts()
+
+
+@pytest.mark.parametrize(("now", "observations", "running", "reason"), [
+    (at(0), [], False, "not owed before"),
+    (at(8, 9), [], False, "not owed before"),
+    (at(12), [seen()], False, "is observed"),
+    (at(12), [seen(Verdict.FAIL)], False, "is observed"),
+    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "is observed"),
+    (at(12), [], True, "under way"),
+    (at(23, 31), [], False, "given up"),
+])
+def test_today_is_not_owed(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
+    owed = due_today(now, observations, running=running, tried=NONE)
+    assert isinstance(owed, Wait)
+    assert reason in owed.reason
+
+
+@pytest.mark.parametrize("now", [at(8, 10), at(12), at(23, 30)])
+@pytest.mark.parametrize("observations", [[], [seen(provenance=Provenance.BASELINE)]])
+def test_today_is_owed_until_late_also_where_only_a_baseline_is_known(
+    now: datetime, observations: list[Observation],
+) -> None:
+    assert due_today(now, observations, running=False, tried=NONE) == Attempts("2026-03-10", 1, now)
+
+
+def attempts_of_a_day(step: timedelta) -> list[datetime]:
+    """When a sensor that looks that often tries a day whose runs all die."""
+    tried, made, now = NONE, [], at(0)
+    while now.date() == DAY:
+        owed = due_today(now, [], running=False, tried=Attempts.from_cursor(tried.as_cursor()))
+        if isinstance(owed, Attempts):
+            tried = owed
+            made.append(now)
+        now += step
+    return made
+
+
+def test_attempts_are_bounded_with_pauses_that_double() -> None:
+    made = attempts_of_a_day(timedelta(minutes=1))
+    pauses = [int((b - a).total_seconds()) // 60 for a, b in pairwise(made)]
+    assert made[0] == at(8, 10)
+    assert pauses == [5, 10, 20, 40, 80, 160, 320]
+    assert made[-1] <= at(23, 30)
+
+
+def test_a_new_day_begins_anew() -> None:
+    tired = Attempts("2026-03-09", 8, at(23, 0, DAY - timedelta(days=1)))
+    assert due_today(at(9), [], running=False, tried=tired) == Attempts("2026-03-10", 1, at(9))
+
+
+def test_a_clock_that_was_set_back_stops_nothing() -> None:
+    ahead = Attempts("2026-03-10", 2, at(20))
+    assert due_today(at(9), [], running=False, tried=ahead) == Attempts("2026-03-10", 3, at(9))
+
+
+@pytest.mark.parametrize("cursor", [None, "", "x", "null", "[]", "{}", '{"subject": 1}', '{"subject":"a","made":"x",'
+                                    '"last":"2026-01-01"}', '{"subject":"a","made":1,"last":"never"}'])
+def test_a_broken_cursor_is_no_cursor(cursor: str | None) -> None:
+    assert Attempts.from_cursor(cursor) == NONE
+
+
+def test_a_cursor_comes_back() -> None:
+    for attempts in (NONE, Attempts("2026-03-10", 3, at(9, 5))):
+        kept = Attempts.from_cursor(attempts.as_cursor())
+        assert (kept.made, kept.last) == (attempts.made, attempts.last) or attempts == NONE
+
+
+@pytest.mark.parametrize(("now", "observations", "running", "due"), [
+    (at(8), [], False, True),
+    (at(8, 30), [], False, True),
+    (at(8, 1), [seen(when=at(6))], False, True),
+    (at(8, 1), [seen(provenance=Provenance.BASELINE)], False, True),
+    (at(8, 1), [seen(when=at(8, 0))], False, False),
+    (at(8), [], True, False),
+    (at(0, 1, DAY + timedelta(days=1)), [], False, False),
+    (at(23, 59, DAY - timedelta(days=1)), [], False, False),
+])
+def test_a_tick_is_for_its_own_day_or_for_none(
+    now: datetime, observations: list[Observation], running: bool, due: bool,
+) -> None:
+    owed = tick_is_due(at(8), now, observations, running=running)
+    assert owed == DAY if due else isinstance(owed, Wait)
+
+
+THREE_HOURS = timedelta(hours=3)
+
+
+@pytest.mark.parametrize(("now", "observations", "running", "key"), [
+    (at(12), [], False, None),
+    (at(12), [seen()], False, None),
+    (at(12), [seen(provenance=Provenance.BASELINE)], False, None),
+    (at(10, 59), [seen(Verdict.FAIL)], False, None),
+    (at(11), [seen(Verdict.FAIL)], False, "2026-03-10:again:3"),
+    (at(11), [seen(Verdict.FAIL)], True, None),
+    (at(11), [seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
+    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:4"),
+    (at(11), [seen(Verdict.FAIL), seen()], False, None),
+    (at(11), [seen(), seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
+    (at(23, 31), [seen(Verdict.FAIL)], False, None),
+])
+def test_today_is_observed_again_while_it_is_no_pass(
+    now: datetime, observations: list[Observation], running: bool, key: str | None,
+) -> None:
+    due = due_again(now, observations, every=THREE_HOURS, running=running)
+    assert due == key if key else isinstance(due, Wait)
+
+
+@pytest.mark.parametrize(("text", "hours"), [(None, None), ("", None), ("0", None), ("3", 3), ("0.5", 0.5), ("24", 24)])
+def test_hours_are_read(text: str | None, hours: float | None) -> None:
+    assert reobserve_every(text) == (None if hours is None else timedelta(hours=hours))
+
+
+@pytest.mark.parametrize("text", ["-1", "25", "nan", "inf", "3h", "1e9", " "])
+def test_other_hours_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="ORGRECON_REOBSERVE_HOURS"):
+        reobserve_every(text)
+
+
+def test_two_weeks_are_looked_back_at_and_never_today() -> None:
+    days = past_days(DAY)
+    assert (len(days), days[0], days[-1]) == (14, date(2026, 2, 24), date(2026, 3, 9))

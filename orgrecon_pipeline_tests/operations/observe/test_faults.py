@@ -1,0 +1,270 @@
+"""The fault matrix: every known way to a wrong verdict, tried on a real server.
+
+Each fault happens to a company that was observed as PASS just before. What must come out stands beside it; a PASS
+never may. ``docs/reliability.md`` lists the same cases in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
+from orgrecon_pipeline.operations.trail.importer import import_trail
+from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.operations.site import READER, Site
+
+INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
+
+
+@dataclass(frozen=True)
+class Case:
+    """What happens, what must come of it, and words of the reason."""
+
+    name: str
+    happens: Callable[[Site], Any]
+    verdict: Verdict
+    reason: str
+
+
+def sql(*statements: str) -> Callable[[Site], None]:
+    return lambda site: site.run(*statements)
+
+
+def mapped(was: str, becomes: str) -> Callable[[Site], None]:
+    """The mapping is edited; the line must be there."""
+
+    def edit(site: Site) -> None:
+        text = site.mapping.model_dump_json(by_alias=True)
+        assert was in text
+        site.mapping = type(site.mapping).model_validate_json(text.replace(was, becomes))
+
+    return edit
+
+
+RLS = "ALTER TABLE public.org_units ENABLE ROW LEVEL SECURITY"
+EMPTY_BOTH_MODELS = "TRUNCATE public.teams, public.team_members, public.org_units, public.org_unit_memberships"
+ONE_TENANT = "(SELECT min(tenant_id) FROM public.teams)"
+
+CASES = [
+    # Rows that are hidden.
+    Case("row-level security without a policy", sql(RLS), INCONCLUSIVE, "row-level security"),
+    Case("row-level security on both sides", sql(RLS, "ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY"),
+         INCONCLUSIVE, "row-level security"),
+    Case("row-level security for a role with pg_read_all_data", sql(RLS, f"GRANT pg_read_all_data TO {READER}"),
+         INCONCLUSIVE, "row-level security"),
+    Case("a policy on an unset setting", sql(
+        RLS, "CREATE POLICY p ON public.org_units USING (tenant_id = current_setting('app.tenant', true))"),
+        INCONCLUSIVE, "row-level security"),
+    Case("forced row-level security against the owner", sql(
+        f"ALTER TABLE public.org_units OWNER TO {READER}", RLS,
+        "ALTER TABLE public.org_units FORCE ROW LEVEL SECURITY"),
+        INCONCLUSIVE, "row-level security"),
+    # Tables that are not what they were.
+    Case("permission denied on one table", sql(f"REVOKE SELECT ON public.org_unit_memberships FROM {READER}"),
+         INCONCLUSIVE, "permission is refused (permission denied for table org_unit_memberships)"),
+    Case("permission on the mapped columns alone", sql(
+        f"REVOKE SELECT ON public.team_members FROM {READER}",
+        f"GRANT SELECT (tenant_id, team_id, user_id, role) ON public.team_members TO {READER}"),
+        INCONCLUSIVE, "public.team_members cannot be locked before the snapshot"),
+    Case("permission denied on the universe", sql(f"REVOKE SELECT ON public.tenants FROM {READER}"),
+         INCONCLUSIVE, "tenants: permission is refused"),
+    Case("a table is missing", sql("DROP TABLE public.team_members"), INCONCLUSIVE,
+         "org_unit_memberships.source: a table does not exist"),
+    Case("a column was renamed", sql("ALTER TABLE public.org_units RENAME COLUMN name TO title"), INCONCLUSIVE,
+         "org_units.target: a column does not exist"),
+    Case("a column has another type", sql("ALTER TABLE public.org_unit_memberships ALTER COLUMN user_id TYPE text"),
+         INCONCLUSIVE, "org_unit_memberships.user_id is uuid in org_unit_memberships.source and text"),
+    Case("a narrower integer", sql("ALTER TABLE public.org_units ALTER COLUMN legacy_id TYPE integer"), INCONCLUSIVE,
+         "is bigint in org_units.source and integer"),
+    Case("a type without equality", sql("ALTER TABLE public.teams ALTER COLUMN name TYPE json USING to_json(name)",
+                                        "ALTER TABLE public.org_units ALTER COLUMN name TYPE json USING to_json(name)"),
+         INCONCLUSIVE, "cast the column in the mapping"),
+    Case("an unqualified table", mapped("public.teams", "teams"), INCONCLUSIVE, "the search_path is empty"),
+    Case("SQL that is none", mapped("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE, "not valid"),
+    Case("a value that cannot be cast", mapped("\"name\":\"name\"", "\"name\":\"name::int::text\""), INCONCLUSIVE,
+         "cannot be read as the type"),
+    # Coverage that is lost.
+    Case("both sides are emptied", sql(EMPTY_BOTH_MODELS), INCONCLUSIVE, "coverage lost"),
+    Case("both sides and the universe are emptied", sql(EMPTY_BOTH_MODELS, "TRUNCATE public.tenants"), INCONCLUSIVE,
+         "coverage lost: nothing is left on either side of entity"),
+    Case("one entity is emptied on both sides", sql("TRUNCATE public.team_members, public.org_unit_memberships"),
+         INCONCLUSIVE, "entity 'org_unit_memberships'"),
+    Case("a tenant is gone from both sides", lambda site: site.run(*REMOVE_ONE_TENANT), INCONCLUSIVE,
+         "nothing is left on either side of tenant"),
+    Case("a column is NULL everywhere", sql("UPDATE public.teams SET parent_team_id = NULL",
+                                            "UPDATE public.org_units SET parent_id = NULL"),
+         INCONCLUSIVE, "column 'org_units.parent_id'"),
+    Case("a bad join empties a column of both sides", mapped(
+        "\"parent_id\":\"parent_team_id\"", "\"parent_id\":\"NULL::bigint\""), FAIL, "drifting keys"),
+    # Keys that are none.
+    Case("a NULL key", sql("UPDATE public.org_units SET legacy_id = NULL WHERE deleted_at IS NULL AND id = "
+                           "(SELECT min(id::text)::uuid FROM public.org_units WHERE deleted_at IS NULL)"),
+         INCONCLUSIVE, "org_units.target: 1 rows have no tenant or a NULL in the key"),
+    Case("a NULL tenant", sql("ALTER TABLE public.teams DROP CONSTRAINT teams_pkey",
+                              "ALTER TABLE public.teams ALTER tenant_id DROP NOT NULL",
+                              "INSERT INTO public.teams VALUES (NULL, 1, 'x', NULL, NULL)"),
+         INCONCLUSIVE, "org_units.source: 1 rows have no tenant"),
+    # Differences that a careless comparison does not see.
+    Case("one side is empty", sql("TRUNCATE public.org_units, public.org_unit_memberships"), FAIL, "drifting keys"),
+    Case("a duplicate", sql("INSERT INTO public.org_units (tenant_id, legacy_id, kind, name, parent_id) SELECT "
+                            "tenant_id, legacy_id, kind, name, parent_id FROM public.org_units "
+                            "WHERE deleted_at IS NULL LIMIT 1"), FAIL, "1 drifting keys in 1 of"),
+    Case("a NULL against a value", sql(
+        "UPDATE public.org_units SET parent_id = NULL WHERE id = (SELECT min(id::text)::uuid FROM public.org_units "
+        "WHERE deleted_at IS NULL AND parent_id IS NOT NULL)"), FAIL, "1 drifting keys"),
+    Case("composed against decomposed letters", sql(
+        f"UPDATE public.teams SET name = U&'caf\\00E9' WHERE (tenant_id, id) = (SELECT {ONE_TENANT}, min(id) FROM "
+        f"public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)",
+        f"UPDATE public.org_units SET name = U&'cafe\\0301' WHERE (tenant_id, legacy_id) = (SELECT {ONE_TENANT}, "
+        f"min(id) FROM public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)"), FAIL, "1 drifting keys"),
+    Case("a revoked membership lives on", sql("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM "
+                                              "public.team_members)"), FAIL, "1 drifting keys"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
+def test_no_fault_passes(site: Site, case: Case) -> None:
+    before = site.observe()
+    assert (before.verdict, before.reason[:10]) == (Verdict.PASS, "Zero drift"), before.reason
+    case.happens(site)
+    after = site.observe()
+    assert after.verdict is case.verdict, after.reason
+    assert case.reason in after.reason, after.reason
+    assert "\n" not in after.reason
+    if case.name.startswith(("row-level security", "permission", "a table is missing")):
+        assert not examine_source(site.context).ready, "doctor tells before a run does"
+    if after.verdict is INCONCLUSIVE:  # it never displaces what was decided, and the day still shows it
+        assert [seen.verdict for seen in site.ledger.observations(after.day)] == [Verdict.PASS, INCONCLUSIVE]
+        assert site.ledger.deciding(after.day, "latest") == before
+
+
+REMOVE_ONE_TENANT = (
+    "CREATE TABLE public.gone AS SELECT min(tenant_id) AS t FROM public.teams",
+    *(f"DELETE FROM public.{table} WHERE tenant_id = (SELECT t FROM public.gone)"
+      for table in ("team_members", "org_unit_memberships", "org_units", "teams")),
+)
+
+
+def test_lost_coverage_stays_lost_until_it_is_acknowledged(site: Site) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    site.run(*REMOVE_ONE_TENANT)
+    assert site.observe().verdict is INCONCLUSIVE
+    assert site.observe().verdict is INCONCLUSIVE
+    [accepted] = acknowledge_coverage(site.context, "the customer left on purpose")
+    after = site.observe()
+    assert after.verdict is Verdict.PASS
+    assert after.compared["coverage"]["acknowledged"] == [accepted]
+    assert site.observe().compared["coverage"]["acknowledged"] == []
+
+
+def test_lost_coverage_outlives_the_ledger(site: Site, tmp_path: Path) -> None:
+    """Of a report that only names what is lost: the breakdown that had it ended before that tenant, or is gone."""
+    shown = site.mapping.report.model_copy(update={"breakdown_limit": 1})
+    site.mapping = site.mapping.model_copy(update={"tenants": None, "report": shown})
+    site.observe()
+    site.run(*REMOVE_ONE_TENANT)
+    lost = site.observe()
+    before = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'before.db'}"))
+    before.ledger.append(lost, (), (), ())
+    publish(before.context, lost.day)
+    rebuilt = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'rebuilt.db'}"))
+    assert import_trail(rebuilt.ledger, rebuilt.context.output_dir).refused == ()
+    after = rebuilt.observe()
+    assert (after.verdict, after.reason) == (INCONCLUSIVE, lost.reason)
+    assert acknowledge_coverage(rebuilt.context, "the customer left on purpose") == lost.compared["coverage"]["lost"]
+    assert rebuilt.observe().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("universe", [
+    "TRUNCATE public.tenants", "UPDATE public.tenants SET id = 'id:' || id",
+    "TRUNCATE public.tenants; INSERT INTO public.tenants VALUES ('')",
+])
+def test_a_universe_that_knows_nobody_says_of_nobody_that_he_left(site: Site, universe: str) -> None:
+    site.observe()
+    site.run(*REMOVE_ONE_TENANT, universe)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert "nothing is left on either side of tenant" in after.reason
+
+
+def test_declared_tenants_of_whom_nobody_has_a_row(site: Site) -> None:
+    """From the first observation on: nothing can be lost yet, and nothing is compared."""
+    site.run(EMPTY_BOTH_MODELS)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE, after.reason
+    assert after.reason.startswith("Nothing was compared: none of 12 declared tenants has a row on either side")
+    site.run("TRUNCATE public.tenants")
+    new = replace(site, ledger=open_ledger(f"sqlite:///{site.directory / 'new.db'}"))
+    assert new.observe().verdict is Verdict.PASS, "without a tenant there is nothing to cut over"
+
+
+@pytest.mark.parametrize(("raised", "words"), [
+    ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
+    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be read as"),
+])
+def test_no_row_is_quoted_whatever_a_function_of_the_mapping_raises(site: Site, raised: str, words: str) -> None:
+    site.run("CREATE FUNCTION public.raising(name text) RETURNS text LANGUAGE plpgsql AS "
+             f"$$ BEGIN RAISE EXCEPTION 'secret of %', name {raised}; END $$")
+    mapped('"name":"u.name"', '"name":"public.raising(u.name)"')(site)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert words in after.reason
+    assert "secret" not in after.model_dump_json()
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    ("DELETE FROM public.teams", "would write, and here is only read"), ("COMMIT", "ends the transaction"),
+])
+def test_a_mapping_that_does_more_than_read(site: Site, body: str, words: str) -> None:
+    site.run("CREATE FUNCTION public.doing(text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
+             f"$$ BEGIN {body}; RETURN $1; END $$")
+    mapped('"name":"u.name"', '"name":"public.doing(u.name)"')(site)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert words in after.reason, after.reason
+    assert site.admin.execute("SELECT count(*) > 0 FROM public.teams").fetchone() == (True,)
+
+
+def test_a_tenant_that_left_the_universe_too_is_no_alarm(site: Site) -> None:
+    site.observe()
+    site.run(*REMOVE_ONE_TENANT, "DELETE FROM public.tenants WHERE id = (SELECT t FROM public.gone)")
+    after = site.observe()
+    assert (after.verdict, after.compared["coverage"]["left_count"]) == (Verdict.PASS, 1)
+
+
+def put_back(site: Site, *tables: str, where: str = "true") -> None:
+    """Fill tables from what ``keep_`` tables hold."""
+    for table in tables:
+        site.run(f"INSERT INTO public.{table} SELECT * FROM public.keep_{table} WHERE {where}")
+
+
+@pytest.mark.parametrize("emptied", [
+    f"{EMPTY_BOTH_MODELS}, public.tenants",
+    f"{EMPTY_BOTH_MODELS}; DELETE FROM public.tenants WHERE id <> (SELECT min(id) FROM public.tenants)",
+    "TRUNCATE public.team_members, public.org_unit_memberships; DELETE FROM public.teams WHERE tenant_id <> "
+    f"{ONE_TENANT}; DELETE FROM public.org_units WHERE tenant_id <> {ONE_TENANT}; "
+    f"DELETE FROM public.tenants WHERE id <> {ONE_TENANT}",
+], ids=["everything", "all_but_a_name_of_the_universe", "all_but_some_of_one_tenant"])
+def test_nobody_leaves_when_everything_is_emptied(site: Site, emptied: str) -> None:
+    """The universe is put back, and of the rows those of one tenant alone."""
+    models = ("teams", "team_members", "org_units", "org_unit_memberships")
+    site.observe()
+    site.run(*(f"CREATE TABLE public.keep_{table} AS SELECT * FROM public.{table}" for table in ("tenants", *models)))
+    site.run(emptied)
+    assert site.observe().verdict is INCONCLUSIVE
+    site.run(f"{EMPTY_BOTH_MODELS}, public.tenants")
+    put_back(site, "tenants")
+    put_back(site, *models, where="tenant_id = (SELECT min(tenant_id) FROM public.keep_teams)")
+    after = site.observe()
+    assert (after.verdict, after.compared["coverage"]["lost_count"]) == (INCONCLUSIVE, 10), after.reason
+    site.run(EMPTY_BOTH_MODELS)
+    put_back(site, *models)
+    assert site.observe().verdict is Verdict.PASS

@@ -1,0 +1,277 @@
+"""What goes wrong in the middle of a comparison, on a real server: never PASS, one line, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
+from orgrecon_pipeline_tests.support.operations.moments import Background, gated, left_over, scanning, until
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick, site_of
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+
+
+def assert_nothing_decided(site: Site, after: Observation, words: str) -> None:
+    """The observation is INCONCLUSIVE and whole, the day is what it was, and the server is rid of us."""
+    assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+    assert words in after.reason, after.reason
+    assert "\n" not in after.reason
+    assert set(after.entities.values()) == {EntityTotals.unknown()}
+    before, kept = site.ledger.observations(after.day)
+    assert (before.verdict, kept) == (Verdict.PASS, after)
+    assert site.ledger.deciding(after.day, "latest") == before
+    assert site.ledger.samples(after.id) == []
+    assert site.ledger.breakdown(after.id, 100) == []
+
+
+@pytest.fixture
+def gatekeeper(site: Site, connect: Connect, company_database: str) -> psycopg.Connection[Any]:
+    """A day that was observed as PASS, and somebody who holds what the next scan waits for."""
+    assert site.observe().verdict is Verdict.PASS
+    keeper = connect(company_database)
+    keeper.execute("SELECT pg_advisory_lock(4711)")
+    return keeper
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    ("pg_terminate_backend", "org_units: the connection was terminated by the server's administrator"),
+    ("pg_cancel_backend", "org_units: the statement was cancelled"),
+])
+def test_a_scan_that_is_ended_by_the_administrator(
+    site: Site, gatekeeper: psycopg.Connection[Any], call: str, words: str
+) -> None:
+    gated(site)
+    running = Background(site)
+    [pid] = until(lambda: scanning(site.admin))
+    site.admin.execute(f"SELECT {call}(%s)", (pid,))
+    assert_nothing_decided(site, running.result(), words)
+    until(lambda: not left_over(site.admin))
+
+
+@pytest.mark.parametrize(("scan", "words"), [
+    ({"statement_timeout_seconds": 0.3}, "statement_timeout_seconds"),
+    ({"lock_timeout_seconds": 0.3}, "locked by somebody else for longer than lock_timeout_seconds"),
+    ({"deadline_seconds": 2.0}, "did not end within deadline_seconds (2 s)"),
+])
+def test_a_scan_that_takes_too_long(
+    site: Site, gatekeeper: psycopg.Connection[Any], scan: dict[str, float], words: str
+) -> None:
+    gated(site, **scan)
+    assert_nothing_decided(site, site.observe(), words)
+    until(lambda: not left_over(site.admin))
+
+
+def test_the_deadline_ends_a_wait_for_rechecks_too(site: Site) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
+    site.mapping = quick(deadline_seconds=1.5, settle_seconds=3600.0, rechecks=3)
+    assert_nothing_decided(site, site.observe(), "deadline_seconds")
+
+
+def test_a_table_that_somebody_holds(site: Site, connect: Connect, company_database: str) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    holder = connect(company_database)
+    holder.autocommit = False
+    holder.execute("LOCK TABLE public.org_unit_memberships IN ACCESS EXCLUSIVE MODE")
+    assert_nothing_decided(site, site.observe(), "locked by somebody else for longer than lock_timeout_seconds")
+    until(lambda: not left_over(site.admin))
+
+
+@pytest.mark.parametrize("statement", [
+    f"ALTER ROLE {READER} CONNECTION LIMIT 0",
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$",
+])
+def test_no_connection_slot(site: Site, statement: str) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    try:
+        site.run(statement)
+        after = site.observe()
+    finally:
+        site.run(f"ALTER ROLE {READER} CONNECTION LIMIT -1")
+    assert_nothing_decided(site, after, "cannot connect to the database of DATABASE_URL: the server has no free")
+
+
+def test_a_socket_that_is_not_there(site: Site) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    site.dsn = "postgresql://somebody@/orgs?host=/nonexistent/place"
+    assert_nothing_decided(site, site.observe(), "there is no such socket")
+
+
+# Between preflight and the snapshot, and between the snapshot and the end.
+
+def when(words: str, act: Callable[[], Any]) -> Callable[[str], None]:
+    """A progress listener that acts once, when a line with those words comes."""
+    pending = [act]
+
+    def listen(line: str) -> None:
+        if words in line and pending:
+            pending.pop()()
+
+    return listen
+
+
+EXAMINED, SCANNING = "examined", "fingerprints"
+
+REPLACE_TABLE = (
+    "CREATE TABLE public.again (LIKE public.org_units INCLUDING ALL)",
+    "INSERT INTO public.again SELECT * FROM public.org_units",
+    "DROP TABLE public.org_units",
+    "ALTER TABLE public.again RENAME TO org_units",
+    f"GRANT SELECT ON public.org_units TO {READER}",
+)
+
+
+@pytest.mark.parametrize(("statements", "words"), [
+    (REPLACE_TABLE, "was replaced"),
+    (("ALTER TABLE public.org_units ALTER COLUMN legacy_id TYPE numeric",), "unit_id is bigint in org_units.source"),
+    (("ALTER TABLE public.team_members ALTER COLUMN role TYPE pg_catalog.name",
+      "ALTER TABLE public.org_unit_memberships ALTER COLUMN role TYPE pg_catalog.name"), "was altered"),
+    (("ALTER TABLE public.org_units ENABLE ROW LEVEL SECURITY",), "row-level security"),
+    (("DROP TABLE public.org_units CASCADE",), "does not exist"),
+    ((f"REVOKE SELECT ON public.teams FROM {READER}",), "permission is refused"),
+])
+def test_what_changes_after_the_preflight(site: Site, statements: tuple[str, ...], words: str) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    after = site.observe(progress=when(EXAMINED, lambda: site.run(*statements)))
+    assert_nothing_decided(site, after, words)
+
+
+def test_what_changes_before_a_recheck(site: Site) -> None:
+    assert site.observe().verdict is Verdict.PASS
+    site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
+    after = site.observe(wait=lambda seconds: site.run(*REPLACE_TABLE))
+    assert_nothing_decided(site, after, "was replaced")
+
+
+def test_a_truncate_waits_for_the_scan(site: Site, connect: Connect, company_database: str) -> None:
+    """Both sides are emptied while they are read: the snapshot holds, and nothing reads as empty."""
+    before = site.observe()
+    other = connect(company_database)
+    waiting: list[Background] = []
+
+    def truncate() -> None:
+        waiting.append(Run(lambda: other.execute("TRUNCATE public.teams, public.org_units")))  # type: ignore[arg-type]
+        until(lambda: blocked(site.admin))
+
+    after = site.observe(progress=when(SCANNING, truncate))
+    assert waiting
+    waiting[0].result()
+    assert after.verdict is Verdict.PASS
+    assert after.entities == before.entities
+
+
+def test_a_truncate_that_is_under_way_is_waited_for(site: Site, connect: Connect, company_database: str) -> None:
+    """Emptied and filled again in one transaction: a snapshot older than that would read nothing at all."""
+    before = site.observe()
+    other = connect(company_database)
+    site.mapping = quick(lock_timeout_seconds=60.0)
+    committing: list[Run] = []
+
+    def reload_and_commit_when_waited_for() -> None:
+        other.execute("BEGIN")
+        for table in ("teams", "org_units", "team_members", "org_unit_memberships"):
+            other.execute(f"CREATE TEMPORARY TABLE kept_{table} AS SELECT * FROM public.{table}")
+            other.execute(f"TRUNCATE public.{table}")
+            other.execute(f"INSERT INTO public.{table} SELECT * FROM kept_{table}")
+        committing.append(Run(lambda: (until(lambda: scanning(site.admin)), other.execute("COMMIT"))))
+
+    after = site.observe(progress=when(EXAMINED, reload_and_commit_when_waited_for))
+    committing[0].result()
+    assert after.verdict is Verdict.PASS
+    assert after.entities == before.entities
+
+
+class Run(Background):
+    """Anything in a thread of its own."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self.observe = lambda: act()
+        super().__init__(self)  # type: ignore[arg-type]
+
+
+def blocked(admin: psycopg.Connection[Any]) -> bool:
+    return admin.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'TRUNCATE%' "
+        "AND datname = current_database()").fetchone() is not None
+
+
+# A server of its own, that may be ended.
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedServer]:
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place:
+        server = EmbeddedServer(Path(place))
+        yield server
+        with suppress(OSError):
+            server.stop()
+
+
+def test_a_server_that_stops_in_the_middle(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+    dsn = own_server.create_database("orgs")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(template_sql)
+        site = site_of(admin, dsn, tmp_path)
+        assert site.observe().verdict is Verdict.PASS
+        after = site.observe(progress=when(SCANNING, lambda: _end(own_server, signal.SIGQUIT)))
+    assert_nothing_decided(site, after, ": ")
+    assert any(words in after.reason for words in ("crashed", "shutting down", "terminated", "connection was lost"))
+    gone = site.observe()  # and nobody is there now
+    assert gone.verdict is Verdict.INCONCLUSIVE
+    assert "cannot connect to the database of DATABASE_URL: " in gone.reason
+
+
+def test_a_server_with_no_slot_left(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+    dsn = own_server.create_database("orgs")
+    with psycopg.connect(dsn, autocommit=True) as admin, ExitStack() as crowd:
+        admin.execute(template_sql)
+        site = site_of(admin, dsn, tmp_path)
+        assert site.observe().verdict is Verdict.PASS
+        until(lambda: not left_over(admin))
+        with suppress(psycopg.OperationalError):
+            while True:  # a role that is no superuser gets all but the reserved ones
+                crowd.enter_context(psycopg.connect(site.dsn))
+        assert_nothing_decided(site, site.observe(), "the server has no free connection slot")
+
+
+def _end(server: EmbeddedServer, how: signal.Signals) -> None:
+    pid = server.pid
+    os.kill(pid, how)
+    until(lambda: not Path(f"/proc/{pid}").exists() if Path("/proc").exists() else True)
+
+
+# What nobody foresaw.
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("secret of a row\nsecond line"), UnicodeDecodeError(
+    "utf-8", b"secret", 0, 1, "secret")])
+def test_an_error_that_nobody_foresaw(site: Site, error: Exception) -> None:
+    assert site.observe().verdict is Verdict.PASS
+
+    def fail(line: str) -> None:
+        if SCANNING in line:
+            raise error
+
+    after = site.observe(progress=fail)
+    assert_nothing_decided(site, after, f"internal error ({type(error).__name__} in ")
+    assert "secret" not in after.model_dump_json()
+    until(lambda: not left_over(site.admin))
+
+
+def test_ctrl_c_is_no_observation(site: Site) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    before = site.observe()
+    with pytest.raises(KeyboardInterrupt):
+        site.observe(progress=interrupt)
+    assert site.ledger.observations(before.day) == [before]
+    until(lambda: not left_over(site.admin))

@@ -1,0 +1,132 @@
+"""Rechecks: what is written while it is looked at is no drift, and what was lost never hides behind later writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline_tests.support.operations.site import Site, quick
+
+ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
+       "ORDER BY tenant_id, id DESC LIMIT 1)")  # not the root: it has a parent
+ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
+
+
+def legacy(change: str) -> str:
+    return f"UPDATE public.teams SET {change} WHERE {ONE}"
+
+
+def v23(change: str) -> str:
+    return f"UPDATE public.org_units SET {change} WHERE {ITS_UNIT}"
+
+
+def scripted(site: Site, *waits: Sequence[str]) -> tuple[Callable[[float], None], list[float]]:
+    """A wait that runs the next statements instead of waiting; the last ones again and again."""
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        site.run(*waits[min(len(waited), len(waits) - 1)])
+        waited.append(seconds)
+
+    return wait, waited
+
+
+def transient(observation: Observation) -> int:
+    return sum(totals.transient or 0 for totals in observation.entities.values())
+
+
+LOST = legacy("name = 'lost on the other side'")
+# Both sides of the same key are written, in one transaction or not: nothing of the loss is healed by it.
+ANOTHER_COLUMN = (legacy("parent_team_id = NULL"), v23("parent_id = NULL"))
+EVERY_TIME = (legacy("name = name || '+'"), v23("name = name || '+'"))
+
+
+@pytest.mark.parametrize("rechecks", [1, 3])
+def test_a_lost_write_is_not_hidden_by_a_later_write_of_another_column(site: Site, rechecks: int) -> None:
+    site.mapping = quick(rechecks=rechecks)
+    site.run(LOST)
+    wait, waited = scripted(site, ANOTHER_COLUMN, ())
+    after = site.observe(wait=wait)
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
+    assert len(waited) == 2 * rechecks, "it has to be watched for a second round"
+    assert [(s.kind, s.columns) for s in site.ledger.samples(after.id)] == [("mismatched", ("name",))]
+    assert transient(after) == 0
+
+
+@pytest.mark.parametrize("rechecks", [1, 2])
+def test_a_lost_write_is_not_hidden_by_writes_that_never_end(site: Site, rechecks: int) -> None:
+    """Not to be told from a lag by any number of reads: so it is neither drift nor a PASS."""
+    site.mapping = quick(rechecks=rechecks)
+    site.run(LOST)
+    after = site.observe(wait=scripted(site, EVERY_TIME)[0])
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "1 keys differed at every read while both sides were being written" in after.reason
+    assert after.compared["unsettled_keys"] == 1
+    assert transient(after) == 0
+
+
+def test_other_drift_counts_beside_a_key_that_never_settles(site: Site) -> None:
+    site.run(LOST, "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
+    after = site.observe(wait=scripted(site, EVERY_TIME)[0])
+    assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 0)
+    assert after.entities["org_unit_memberships"].unexpected == 1
+
+
+def test_a_lag_on_a_key_that_is_written_again_and_again_is_no_drift(site: Site) -> None:
+    site.mapping = quick(rechecks=2)
+    site.run(legacy("name = '1'"))
+    wait, waited = scripted(
+        site, (v23("name = '1'"), legacy("name = '2'")), (v23("name = '2'"), legacy("name = '3'")), (v23("name = '3'"),)
+    )
+    after = site.observe(wait=wait)
+    assert (after.verdict, transient(after)) == (Verdict.PASS, 1), after.reason
+    assert len(waited) == 3
+
+
+ADD, REMOVE = "add", "remove"
+
+
+def member(side: str, what: str) -> str:
+    """One membership comes or goes on one side."""
+    unit = "SELECT tenant_id, id, legacy_id FROM public.org_units WHERE deleted_at IS NULL ORDER BY 1, 3 LIMIT 1"
+    user = "'00000000-0000-4000-8000-000000000001'::uuid"
+    if side == "legacy":
+        add = f"INSERT INTO public.team_members SELECT tenant_id, legacy_id, {user}, 'member' FROM ({unit}) u"
+        return add if what == ADD else f"DELETE FROM public.team_members WHERE user_id = {user}"
+    add = f"INSERT INTO public.org_unit_memberships SELECT tenant_id, id, {user}, 'member' FROM ({unit}) u"
+    return add if what == ADD else f"DELETE FROM public.org_unit_memberships WHERE user_id = {user}"
+
+
+@pytest.mark.parametrize("compare", [True, False], ids=["with_a_role", "presence_only"])
+def test_a_membership_that_comes_and_goes_behind_a_lag_is_no_drift(site: Site, compare: bool) -> None:
+    if not compare:
+        entity = site.mapping.entities["org_unit_memberships"].model_copy(update={"compare": ()})
+        site.mapping = site.mapping.model_copy(update={
+            "entities": {**site.mapping.entities, "org_unit_memberships": entity}})
+    site.run(member("legacy", ADD))  # missing in v2.3 …
+    wait, _ = scripted(
+        site, (member("v2.3", ADD), member("legacy", REMOVE)),  # … then unexpected there …
+        (member("v2.3", REMOVE),))  # … and gone
+    after = site.observe(wait=wait)
+    assert (after.verdict, transient(after)) == (Verdict.PASS, 1), after.reason
+
+
+def test_a_loss_that_is_quiet_is_read_once(site: Site) -> None:
+    site.mapping = quick(rechecks=3)
+    site.run(LOST)
+    wait, waited = scripted(site, ())
+    after = site.observe(wait=wait)
+    assert (after.verdict, after.entities["org_units"].mismatched, len(waited)) == (Verdict.FAIL, 1, 3)
+
+
+@pytest.mark.parametrize(("emptied", "side"), [("teams", "source"), ("org_units", "target")])
+def test_drift_does_not_end_with_the_table_of_one_side(site: Site, emptied: str, side: str) -> None:
+    """Missing rows are no longer missing when the source has none either: of what drifts then nobody had a look."""
+    kept = "org_units" if emptied == "teams" else "teams"
+    site.run(f"DELETE FROM public.{kept} WHERE {ITS_UNIT if kept == 'org_units' else ONE}")
+    wait, _ = scripted(site, (f"TRUNCATE public.{emptied} CASCADE",))
+    after = site.observe(wait=wait)
+    assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+    assert f"org_units: the {side} lost every row while it was compared" in after.reason

@@ -1,0 +1,226 @@
+"""Which database is read, and as what: the pin, and everything that could make a session see something else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.operations.observe.acknowledge import accept_source
+from orgrecon_pipeline.operations.trail.importer import import_trail
+from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, site_of
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
+
+
+def test_another_database_of_the_same_server(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    first = site.observe()
+    assert first.verdict is Verdict.PASS
+    with pytest.raises(UsageError, match="known database"):
+        accept_source(site.context, "nothing has moved, really")
+    home, dsn = site.dsn, new_database(template)
+    site.dsn = site_of(connect(dsn), dsn, tmp_path).dsn
+    refused = site.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    known, other = first.compared["source"], refused.compared["source"]
+    assert known["database"] != other["database"]
+    for side in (known, other):
+        assert f"'{side['database']}' on server {side['system_identifier']}" in refused.reason
+    assert "orgrecon accept-source" in refused.reason
+    with pytest.raises(UsageError, match="reason is too short"):
+        accept_source(site.context, "ok")
+    assert accept_source(site.context, "moved to the new cluster")["source"]["database"] == other["database"]
+    assert site.observe().verdict is Verdict.PASS
+    site.dsn = home  # the old one is the wrong one by now
+    assert site.observe().verdict is Verdict.INCONCLUSIVE
+
+
+def test_another_server_with_the_same_database_name(site: Site, template_sql: str, tmp_path: Path) -> None:
+    first = site.observe()
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as other:
+        dsn = other.create_database(first.compared["source"]["database"])
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(template_sql)
+            site.dsn = site_of(admin, dsn, tmp_path).dsn
+            refused = site.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    for seen in (first, refused):
+        assert str(seen.compared["source"]["system_identifier"]) in refused.reason
+
+
+def test_the_pin_outlives_the_ledger(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """Rebuilt from the trail, it pins what was accepted last, not what was there first."""
+    assert site.observe().verdict is Verdict.PASS
+    home, dsn = site.dsn, new_database(template)
+    site.dsn = site_of(connect(dsn), dsn, tmp_path).dsn
+    site.observe()
+    accept_source(site.context, "moved to the new cluster")
+    assert site.observe().verdict is Verdict.PASS
+    publish(site.context, site.context.clock.today())
+    rebuilt = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'rebuilt.db'}"))
+    assert import_trail(rebuilt.ledger, rebuilt.context.output_dir).refused == ()
+    assert rebuilt.observe().verdict is Verdict.PASS
+    rebuilt.dsn = home
+    assert "run orgrecon accept-source" in rebuilt.observe().reason
+
+
+def test_a_later_observation_pins_more_than_an_acceptance(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """It moved twice, and the second time was accepted by somebody with a ledger of his own, whose trail comes in."""
+    homes = [site.dsn]
+    for place in ("first", "second"):
+        dsn = new_database(template)
+        homes.append(site_of(connect(dsn), dsn, tmp_path).dsn)
+        keeper = site if place == "first" else replace(
+            site, ledger=open_ledger(f"sqlite:///{tmp_path / 'another.db'}"))
+        keeper.observe()
+        keeper.dsn = homes[-1]
+        keeper.observe()
+        accept_source(keeper.context, "moved to the new cluster")
+        assert keeper.observe().verdict is Verdict.PASS
+    publish(keeper.context, site.context.clock.today())
+    assert import_trail(site.ledger, site.context.output_dir).observations == 3
+    verdicts = [replace(site, dsn=home).observe().verdict for home in homes]
+    assert verdicts == [Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE, Verdict.PASS]
+
+
+@pytest.mark.parametrize("setting", [
+    "search_path = decoy, public", "row_security = on", "row_security = off", "statement_timeout = 1",
+    "lock_timeout = 1", "idle_in_transaction_session_timeout = 1", "transaction_timeout = 0",
+    "default_transaction_isolation = 'read uncommitted'", "default_transaction_read_only = off",
+    "client_encoding = 'SQL_ASCII'", "client_encoding = 'LATIN1'", "DateStyle = 'German'", "TimeZone = 'Asia/Kolkata'",
+    "IntervalStyle = 'postgres_verbose'", "extra_float_digits = -15", "bytea_output = escape",
+    "transform_null_equals = on", "standard_conforming_strings = on", "array_nulls = off", "lc_messages = 'C'",
+    "enable_hashagg = off", "work_mem = '64kB'", "default_transaction_deferrable = on", "xmloption = document",
+])
+def test_no_setting_of_the_role_changes_what_is_seen(site: Site, setting: str) -> None:
+    """A decoy stands in the way, a name is not Latin, and one key drifts: exactly that is seen, whatever is set."""
+    site.run("CREATE SCHEMA decoy", f"GRANT USAGE ON SCHEMA decoy TO {READER}",
+             *(f"CREATE TABLE decoy.{table} (LIKE public.{table})"
+               for table in ("tenants", "teams", "team_members", "org_units", "org_unit_memberships")),
+             f"GRANT SELECT ON ALL TABLES IN SCHEMA decoy TO {READER}",
+             "UPDATE public.teams SET name = U&'\\0416\\4F60' || name",
+             "UPDATE public.org_units SET name = U&'\\0416\\4F60' || name", A_LOSS)
+    database = site.admin.info.dbname
+    site.run(f"ALTER ROLE {READER} IN DATABASE {database} SET {setting}")
+    after = site.observe()
+    assert (after.verdict, after.entities["org_unit_memberships"].unexpected) == (Verdict.FAIL, 1), after.reason
+    assert (after.tenants_scanned, after.tenants_with_drift) == (12, 1)
+
+
+def test_text_that_is_no_utf8(server: EmbeddedServer, template_sql: str, tmp_path: Path) -> None:
+    """A database without an encoding holds any bytes; the server says so, and they are quoted nowhere."""
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE without_encoding TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        with psycopg.connect(server.dsn("without_encoding"), autocommit=True, client_encoding="UTF8") as admin:
+            admin.execute(template_sql)
+            site = site_of(admin, server.dsn("without_encoding"), tmp_path, tenants=2)
+            site.run("SET client_encoding = 'SQL_ASCII'",
+                     "INSERT INTO public.teams VALUES (E'secret\\xff', 1, 'x', NULL, NULL)")
+            after = site.observe()
+        assert after.verdict is Verdict.INCONCLUSIVE
+        assert "not valid UTF-8" in after.reason
+        assert "secret" not in after.model_dump_json()
+    finally:
+        server.drop_database("without_encoding")
+
+
+def test_a_role_that_becomes_another(site: Site) -> None:
+    """``role`` set for a role makes its sessions somebody who may see less."""
+    assert site.observe().verdict is Verdict.PASS
+    site.run("DO $$ BEGIN CREATE ROLE orgrecon_blind; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+             f"GRANT orgrecon_blind TO {READER}",
+             f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET role = orgrecon_blind")
+    after = site.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "permission is refused" in after.reason
+
+
+# Views between the mapping and the tables.
+
+def through_views(site: Site, *sides: str, where: str = "true") -> None:
+    text = site.mapping.model_dump_json(by_alias=True)
+    for table in sides:
+        site.run(f"CREATE VIEW public.{table}_view AS SELECT * FROM public.{table} WHERE {where}",
+                 f"GRANT SELECT ON public.{table}_view TO {READER}")
+        assert f"\"public.{table}\"" in text or f"\"public.{table} " in text
+        text = text.replace(f"\"public.{table}\"", f"\"public.{table}_view\"")
+        text = text.replace(f"\"public.{table} ", f"\"public.{table}_view ")
+    site.mapping = type(site.mapping).model_validate_json(text)
+
+
+def test_a_view_of_the_whole_table_passes(site: Site) -> None:
+    through_views(site, "teams", "org_units")
+    site.run(f"REVOKE SELECT ON public.teams FROM {READER}")  # what is behind it is its owner's to read
+    assert site.observe().verdict is Verdict.PASS
+
+
+def test_a_view_that_hides_rows_of_one_side(site: Site) -> None:
+    through_views(site, "teams", where="tenant_id > 'c'")
+    assert site.observe().verdict is Verdict.FAIL
+
+
+def test_a_view_that_begins_to_hide_rows_of_both_sides(site: Site) -> None:
+    through_views(site, "teams", "team_members", "org_units", "org_unit_memberships",
+                  where="coalesce(current_setting('app.hide', true), '') = ''")
+    assert site.observe().verdict is Verdict.PASS
+    site.run(f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET app.hide = 'yes'")
+    after = site.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "coverage lost" in after.reason
+
+
+@pytest.mark.parametrize("owner", [READER, "orgrecon_owner"])
+def test_row_level_security_behind_a_view(site: Site, owner: str) -> None:
+    """The policy is that of the view's owner: nobody tells the reader, whose own rights it does not touch."""
+    site.run("DO $$ BEGIN CREATE ROLE orgrecon_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO orgrecon_owner")
+    through_views(site, "teams", "org_units")
+    assert site.observe().verdict is Verdict.PASS
+    site.run(*(f"ALTER VIEW public.{table}_view OWNER TO {owner}" for table in ("teams", "org_units")),
+             *(f"ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY" for table in ("teams", "org_units")),
+             *(f"CREATE POLICY p ON public.{table} USING (false)" for table in ("teams", "org_units")))
+    after = site.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "row-level security" in after.reason
+
+
+def test_a_function_that_turns_row_level_security_on_again(site: Site) -> None:
+    site.run("CREATE FUNCTION public.its_name(text, bigint) RETURNS text LANGUAGE sql STABLE SET row_security = on AS "
+             "$$ SELECT max(name) FROM public.teams WHERE tenant_id = $1 AND id = $2 $$")
+    text = site.mapping.model_dump_json(by_alias=True)
+    site.mapping = type(site.mapping).model_validate_json(
+        text.replace('"name":"u.name"', '"name":"public.its_name(u.tenant_id, u.legacy_id)"'))
+    assert site.observe().verdict is Verdict.PASS
+    site.run("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
+    assert site.observe().verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_function_that_reads_a_table_that_nothing_else_reads(site: Site) -> None:
+    site.run("CREATE TABLE public.names (LIKE public.teams)", "INSERT INTO public.names SELECT * FROM public.teams",
+             f"GRANT SELECT ON public.names TO {READER}",
+             "CREATE FUNCTION public.its_name(t text, b bigint) RETURNS text LANGUAGE plpgsql STABLE AS "
+             "$$ BEGIN RETURN (SELECT max(name) FROM public.names WHERE tenant_id = t AND id = b); END $$")
+    text = site.mapping.model_dump_json(by_alias=True)
+    site.mapping = type(site.mapping).model_validate_json(
+        text.replace('"name":"u.name"', '"name":"public.its_name(u.tenant_id, u.legacy_id)"'))
+    after = site.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "public.names is read by a function, and was not locked before the snapshot" in after.reason

@@ -1,0 +1,363 @@
+"""Each side in a database of its own: the same verdicts as in one, and a fault of either side is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.company import mark_simulated
+from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.observe.acknowledge import accept_source
+from orgrecon_pipeline.operations.observe.observe import observe
+from orgrecon_pipeline.operations.repair import repair_sql
+from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.operations.moments import PATIENT, Background, left_over, scanning, until
+from orgrecon_pipeline_tests.support.operations.real_server import real_server
+from orgrecon_pipeline_tests.support.operations.shards import Connect, TwoSites, split_site
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
+
+SOURCE, TARGET = "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL"
+UNITS, MEMBERSHIPS = "org_units", "org_unit_memberships"
+FIRST = "ctid = (SELECT min(ctid) FROM public.{0})"
+NTH = "ctid = (SELECT ctid FROM public.{0} ORDER BY ctid OFFSET {1} LIMIT 1)"
+
+
+@pytest.fixture
+def apart(new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path) -> TwoSites:
+    """Legacy in one database, v2.3 in another one of the same server."""
+    source, target = new_database(template), new_database(template)
+    place = tmp_path / "apart"  # with a ledger of its own: a site's is of other databases
+    place.mkdir()
+    return split_site(connect(source), source, connect(target), target, place)
+
+
+def with_samples(**scan: Any) -> MappingConfig:
+    mapping = quick(**scan)
+    return mapping.model_copy(update={"report": mapping.report.model_copy(update={"sample_values": True})})
+
+
+DRIFT = {
+    "missing": f"DELETE FROM public.{MEMBERSHIPS} WHERE {NTH.format(MEMBERSHIPS, 100)}",
+    "unexpected": f"DELETE FROM public.team_members WHERE {NTH.format('team_members', 200)}",
+    "mismatched": f"UPDATE public.team_members SET role = 'tampered' WHERE {NTH.format('team_members', 300)}",
+    "duplicate": f"INSERT INTO public.org_units SELECT tenant_id, gen_random_uuid(), legacy_id, kind, name, parent_id "
+                 f"FROM public.org_units WHERE {FIRST.format('org_units')}",
+}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_two_databases_agree(apart: TwoSites, exact: bool) -> None:
+    apart.admin.execute("INSERT INTO public.tenants VALUES ('declared by the source alone')")
+    after = apart.observe(exact=exact)
+    assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 13), after.reason
+    source, target = after.compared["source"], after.compared["target"]
+    assert (source["database"], target["database"]) == (apart.admin.info.dbname, apart.target_admin.info.dbname)
+    assert (after.compared["digest_method"], after.compared["exact"]) == ("native", exact)
+    assert not left_over(apart.admin)
+    assert not left_over(apart.target_admin)
+
+
+@pytest.mark.parametrize("kind", DRIFT)
+def test_drift_is_what_it_is_in_one_database(site: Site, apart: TwoSites, kind: str, tmp_path: Path) -> None:
+    found = []
+    for each in (site, apart):
+        each.mapping = with_samples()
+        each.run(DRIFT[kind])
+        after = each.observe()
+        found.append((after.verdict, after.entities, after.tenants_with_drift, after.reason,
+                      each.ledger.samples(after.id), each.ledger.breakdown(after.id, 100), after.compared["values"]))
+    assert found[0] == found[1]
+    assert found[0][0] is Verdict.FAIL
+    assert getattr(found[0][1][UNITS if kind == "duplicate" else MEMBERSHIPS], kind) == 1
+    assert [sample.kind for sample in found[0][4]] == [kind]
+
+
+@pytest.mark.parametrize(("settled", "verdict"), [(True, Verdict.PASS), (False, Verdict.FAIL)])
+def test_a_dual_write_between_the_two_snapshots(apart: TwoSites, connect: Connect, settled: bool,
+                                               verdict: Verdict) -> None:
+    """The source's snapshot is taken, the target's waits for a lock: the write is seen on one side alone."""
+    apart.mapping = quick(**PATIENT)
+    holder = connect(apart.target_admin.info.dsn)
+    holder.autocommit = False
+
+    def hold(line: str) -> None:
+        if "examined" in line:
+            holder.execute("LOCK TABLE public.org_units IN ACCESS EXCLUSIVE MODE")
+
+    running = Background(apart, progress=hold)
+    until(lambda: scanning(apart.target_admin))
+    if settled:
+        apart.admin.execute("UPDATE public.teams SET name = 'renamed' WHERE id = 1")
+    holder.execute("UPDATE public.org_units SET name = 'renamed' WHERE legacy_id = 1")
+    holder.commit()
+    after = running.result()
+    assert after.verdict is verdict, after.reason
+    counted = after.entities[UNITS]
+    assert (counted.transient, counted.mismatched) == ((11, 0) if settled else (0, 11))
+
+
+@pytest.mark.parametrize("side", ["dsn", "target_dsn"])
+def test_a_side_that_does_not_answer(apart: TwoSites, side: str) -> None:
+    setattr(apart, side, "postgresql://somebody@/orgs?host=/nonexistent/place")
+    after = apart.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    variable = SOURCE if side == "dsn" else TARGET
+    assert f"cannot connect to the database of {variable}: there is no such socket" in after.reason
+
+
+@pytest.mark.parametrize(("statements", "words"), [
+    (("DROP TABLE public.team_members",), "org_unit_memberships.source: a table does not exist"),
+    (("DROP TABLE public.org_unit_memberships",), "org_unit_memberships.target: a table does not exist"),
+    (("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY",), "row-level security"),
+    (("ALTER TABLE public.org_units ENABLE ROW LEVEL SECURITY",), "row-level security"),
+    ((f"REVOKE SELECT ON public.teams FROM {READER}",), "permission is refused"),
+    ((f"REVOKE SELECT ON public.org_units FROM {READER}",), "permission is refused"),
+    (("ALTER TABLE public.team_members ALTER role TYPE name",), "role is name in org_unit_memberships.source and text "
+                                                               "in org_unit_memberships.target"),
+    (("ALTER TABLE public.org_units ALTER legacy_id TYPE numeric",), "unit_id is bigint in org_units.source and "
+                                                                    "numeric in org_units.target"),
+    ((f"UPDATE public.org_units SET legacy_id = NULL WHERE {FIRST.format('org_units')}",), "NULL"),
+])
+def test_a_fault_of_either_side(apart: TwoSites, statements: tuple[str, ...], words: str) -> None:
+    assert apart.observe().verdict is Verdict.PASS
+    apart.run(*statements)
+    after = apart.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+    assert words in after.reason
+    assert apart.ledger.deciding(after.day, "latest") != after
+
+
+def test_a_tenant_that_both_databases_lost(apart: TwoSites) -> None:
+    """Nothing differs any more, and that is no PASS."""
+    apart.observe()
+    (tenant,) = apart.admin.execute("SELECT min(tenant_id) FROM public.teams").fetchone() or ("",)
+    apart.run(*(f"DELETE FROM public.{table} WHERE tenant_id = '{tenant}'"
+                for table in ("teams", "team_members", "org_units", "org_unit_memberships")))
+    after = apart.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert tenant in after.reason
+
+
+# Which databases.
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_another_database_than_the_pinned_one(
+    apart: TwoSites, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path, side: str
+) -> None:
+    first = apart.observe()
+    other = [new_database(template), new_database(template)]
+    moved = split_site(connect(other[0]), other[0], connect(other[1]), other[1], tmp_path)
+    field = "dsn" if side == "source" else "target_dsn"
+    before = replace(apart)
+    setattr(apart, field, getattr(moved, field))
+    refused = apart.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    assert refused.reason.startswith(f"{side}: this is database '{refused.compared[side]['database']}'")
+    assert first.compared[side]["database"] in refused.reason
+    assert accept_source(apart.context, "moved on purpose").keys() == {side}
+    assert apart.observe().verdict is Verdict.PASS
+    assert before.observe().reason.startswith(f"{side}: ")
+
+
+def test_from_one_database_to_two(site: Site, apart: TwoSites) -> None:
+    """The evidence so far is of a target in the source's own database."""
+    apart.ledger = site.ledger
+    assert site.observe().verdict is Verdict.PASS
+    assert apart.observe().verdict is Verdict.INCONCLUSIVE
+    assert accept_source(apart.context, "the target has its own server now").keys() == {"source", "target"}
+    assert apart.observe().verdict is Verdict.PASS
+
+
+def test_one_database_by_two_urls(site: Site) -> None:
+    """Two snapshots of it, and the same findings: the pins are those of one database, too."""
+    one = site.observe()
+    assert one.verdict is Verdict.PASS
+    site.mapping = with_samples()
+    two = TwoSites(**{**vars(site), "target_dsn": f"{site.dsn}&application_name=x", "target_admin": site.admin})
+    after = two.observe()
+    assert after.verdict is Verdict.PASS, after.reason
+    assert after.compared["source"]["database"] == after.compared["target"]["database"]
+    site.run(*DRIFT.values())
+    expected, found = site.observe(), two.observe()
+    assert found.verdict is Verdict.FAIL
+    assert found.entities == expected.entities
+    assert site.ledger.samples(found.id) == site.ledger.samples(expected.id)
+
+
+def test_a_side_whose_clock_shows_another_day(apart: TwoSites) -> None:
+    """The source follows a demo's clock, and the target does not."""
+    mark_simulated(apart.admin)
+    then = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
+    context = replace(apart.context, clock=Clock.at(then))
+    with pytest.raises(DayRefused, match=r"the database's clock \(target\) shows"):
+        observe(context, date(2026, 3, 1))
+    assert apart.ledger.days() == []
+
+
+# Servers that are not alike.
+
+@pytest.fixture(scope="module")
+def postgres_16(template_sql: str) -> Iterator[Callable[[str], str]]:
+    """The DSN of a database with the tables, on a server of another version than the embedded one."""
+    with real_server(wheel.binaries().parents[1] / "pginstall" / "bin") as server:
+        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+                   "--no-locale", "--no-sync")
+        server.start()
+
+        def create(encoding: str) -> str:
+            with psycopg.connect(server.dsn(), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE {encoding} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+            with psycopg.connect(server.dsn(encoding), autocommit=True, client_encoding="UTF8") as admin:
+                admin.execute(template_sql)
+            return server.dsn(encoding)
+
+        yield create
+
+
+def named(site: TwoSites, text: str) -> None:
+    site.admin.execute("UPDATE public.teams SET name = %s || name", (text,))
+    site.target_admin.execute("UPDATE public.org_units SET name = %s || name", (text,))
+    for admin, tables in ((site.admin, ("teams", "team_members")), (site.target_admin, (UNITS, MEMBERSHIPS))):
+        for table in tables:
+            admin.execute(f"UPDATE public.{table} SET tenant_id = %s || tenant_id", (text,))
+    site.admin.execute("UPDATE public.tenants SET id = %s || id", (text,))
+
+
+def found_alike(site: TwoSites, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """A PASS on equal data, then every kind of drift, by that digest or by the portable one."""
+    assert site.observe().compared["digest_method"] == method
+    assert site.observe().verdict is Verdict.PASS
+    site.run(*DRIFT.values())
+    chosen = site.observe()
+    monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+    forced = site.observe()
+    assert forced.compared["digest_method"] == "portable"
+    for after in (chosen, forced):
+        assert after.verdict is Verdict.FAIL
+        counted = {name: (t.missing, t.unexpected, t.mismatched, t.duplicate) for name, t in after.entities.items()}
+        assert counted == {UNITS: (0, 0, 0, 1), MEMBERSHIPS: (1, 1, 1, 0)}
+    assert site.ledger.samples(chosen.id) == site.ledger.samples(forced.id)
+
+
+def test_postgresql_16_and_18(
+    company_database: str, postgres_16: Callable[[str], str], connect: Connect, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = postgres_16("utf8")
+    site = split_site(connect(older), older, connect(company_database), company_database, tmp_path)
+    named(site, "\u0416\u4f60é")
+    found_alike(site, monkeypatch, "native")
+    versions = {side: site.observe().compared[side]["server_version"][:2] for side in ("source", "target")}
+    assert versions == {"source": "16", "target": "18"}
+
+
+def test_latin1_and_utf8(
+    company_database: str, postgres_16: Callable[[str], str], connect: Connect, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same names in other bytes: the servers' own hashes would differ for every one of them."""
+    latin = postgres_16("latin1")
+    admin = psycopg.connect(latin, autocommit=True, client_encoding="UTF8")
+    try:
+        site = split_site(admin, latin, connect(company_database), company_database, tmp_path)
+        named(site, "Ärger é ÿ ")
+        found_alike(site, monkeypatch, "portable")
+        # What the other one cannot hold is missing there, and no reason to decide nothing.
+        site.target_admin.execute("INSERT INTO public.org_units VALUES ('\u4f60', gen_random_uuid(), 1, 'team', 'x')")
+        after = site.observe()
+        assert (after.verdict, after.entities[UNITS].unexpected) == (Verdict.FAIL, 1), after.reason
+    finally:
+        admin.close()
+
+
+# A statement of one side that ends while the other one's is under way.
+
+def raising(mapping: MappingConfig, table: str) -> MappingConfig:
+    """Reads a table in the order of its tenants, and fails at one of the last."""
+    text = mapping.model_dump_json(by_alias=True)
+    failing = (f"(SELECT * FROM public.{table} WHERE 1 / CASE WHEN tenant_id = 'zz99' THEN 0 ELSE 1 END = 1 "
+               "ORDER BY tenant_id) AS read_in_order")
+    changed = text.replace(f'"from":"public.{table}"', f'"from":"{failing}"')
+    assert changed != text
+    return type(mapping).model_validate_json(changed)
+
+
+def test_a_side_that_fails_while_the_other_streams(apart: TwoSites) -> None:
+    """Nobody reads the other one's rows to their end: the connection is given back all the same."""
+    apart.admin.execute("INSERT INTO public.team_members SELECT 'zz' || n, 1, gen_random_uuid(), 'member' "
+                        "FROM generate_series(1, 5000) AS n")
+    apart.mapping = raising(apart.mapping, "team_members")
+    after = apart.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "a value cannot be read" in after.reason
+    until(lambda: not left_over(apart.admin) + left_over(apart.target_admin))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_side_that_is_terminated_while_the_other_waits(apart: TwoSites, connect: Connect, side: str) -> None:
+    """Both wait for a lock inside their statements; the end of one ends the other one, too."""
+    text = apart.mapping.model_dump_json(by_alias=True)
+    wait = "(SELECT pg_catalog.pg_advisory_xact_lock_shared(4711)) IS NOT NULL"
+    mapping = type(apart.mapping).model_validate_json(
+        text.replace('deleted_at IS NULL"', f'deleted_at IS NULL AND {wait}"'))
+    apart.mapping = mapping.model_copy(update={"scan": mapping.scan.model_copy(update=PATIENT)})
+    for admin in (apart.admin, apart.target_admin):  # advisory locks are of a database
+        connect(admin.info.dsn).execute("SELECT pg_advisory_lock(4711)")
+    running = Background(apart)
+    of_both = {"source": apart.admin, "target": apart.target_admin}
+    pids = {name: until(lambda admin=admin: scanning(admin)) for name, admin in of_both.items()}  # type: ignore[misc]
+    of_both[side].execute("SELECT pg_terminate_backend(%s)", (pids[side][0],))
+    after = running.result()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert f"org_units.{side}: the connection was terminated" in after.reason
+    until(lambda: not left_over(apart.admin) + left_over(apart.target_admin))
+
+
+# Around the comparison.
+
+def test_what_only_one_database_can_do(apart: TwoSites) -> None:
+    today = apart.context.clock.today()
+    with pytest.raises(ConfigurationError, match="--restored compares one database"):
+        observe(apart.context, today, restored=True)
+    ledger = f"sqlite:///{apart.directory / 'ledger.db'}"
+    settings = read_settings({"ORGRECON_LEDGER_URL": ledger, **apart.context.environ})
+    with pytest.raises(ConfigurationError, match="repair-sql needs both sides in one database"):
+        repair_sql(settings, None)
+
+
+def test_doctor_looks_at_both(apart: TwoSites) -> None:
+    found = {finding.topic: finding for finding in examine_source(apart.context).findings}
+    assert examine_source(apart.context).ready
+    for side, variable in (("source", SOURCE), ("target", TARGET)):
+        assert found[f"{side}: connection"].text == f"{variable} answers"
+    assert "hash a row alike: the native digest" in found["both databases"].text
+    apart.run("ALTER TABLE public.org_units ALTER legacy_id TYPE numeric")
+    diagnosis = examine_source(apart.context)
+    assert [(f.level, f.topic) for f in diagnosis.findings if f.level == "problem"] == [("problem", "comparison")]
+    assert "unit_id is bigint in org_units.source" in diagnosis.findings[-1].text
+    apart.target_dsn = "postgresql://somebody@/orgs?host=/nonexistent/place"
+    problems = [f.topic for f in examine_source(apart.context).findings if f.level == "problem"]
+    assert problems == ["target: connection"]
+
+
+def test_the_report_names_both(apart: TwoSites) -> None:
+    after: Observation = apart.observe()
+    published = publish(apart.context, after.day)
+    for side, admin in (("source", apart.admin), ("target", apart.target_admin)):
+        assert f"| `{side}.database` | `{admin.info.dbname}` |" in published.markdown
+    assert verify_trail(apart.context.output_dir).sound

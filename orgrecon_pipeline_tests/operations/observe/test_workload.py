@@ -1,0 +1,112 @@
+"""Days observed while an application writes both models: 0 false FAIL, 0 missed losses. The numbers are printed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from orgrecon_pipeline.demo.drift import Drift
+from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
+from orgrecon_pipeline.domain.evidence import KINDS, Observation, Verdict
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
+from orgrecon_pipeline_tests.support.secret_canary import ENCODED
+
+LAG = 0.1
+
+
+@dataclass
+class Count:
+    """What was seen of a number of observations."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    transient: int = 0
+    false_fail: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+
+    def see(self, seen: Observation, lost_before: frozenset[Drift], perhaps_lost: frozenset[Drift]) -> None:
+        """Hold an observation against what was lost for certain when it began, and at most when it had ended."""
+        self.verdicts[seen.verdict.value] += 1
+        if seen.verdict is Verdict.INCONCLUSIVE:
+            self.false_fail.append(seen.reason)  # nothing went wrong here: the day could have been decided
+            return
+        for name, totals in seen.entities.items():
+            self.transient += totals.transient or 0
+            for kind in KINDS:
+                found = getattr(totals, kind)
+                at_least, at_most = (
+                    sum(d.entity == name and d.kind == kind for d in drifts) for drifts in (lost_before, perhaps_lost))
+                if found < at_least:
+                    self.missed.append(f"{found} of {at_least} {kind} {name}")
+                if found > at_most:
+                    self.false_fail.append(f"{found} {kind} {name}, of which at most {at_most} were lost")
+        expected = {Verdict.FAIL} if lost_before else {Verdict.PASS} if not perhaps_lost else {
+            Verdict.PASS, Verdict.FAIL}
+        if seen.verdict not in expected:
+            (self.missed if lost_before else self.false_fail).append(seen.reason)
+
+    def report(self, what: str) -> None:
+        """Say it, and hold it to nothing wrong."""
+        print(f"{what}: {sum(self.verdicts.values())} observations {dict(self.verdicts)}, {self.transient} transient, "
+              f"{len(self.false_fail)} false FAIL, {len(self.missed)} missed")
+        assert self.false_fail == self.missed == []
+
+
+def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_every: int = 0) -> tuple[Count, int]:
+    """Observe while it is written, and once more when all is written; returns what was lost in all."""
+    count = Count()
+    admin_dsn = site.dsn.replace(f"{READER}:{ENCODED}@", "postgres@")
+    with DualWriter(admin_dsn, settings) as writer:
+        for number in range(observations):
+            if lose_every and number % lose_every == lose_every - 1:
+                already = writer.lost
+                writer.lose_next()
+                while writer.lost == already:
+                    pass
+            before, operations = writer.lost, sum(writer.operations.values())
+            seen = site.observe()
+            count.see(seen, before, writer.possibly_lost)
+            assert sum(writer.operations.values()) > operations, "it has to be writing while it is looked at"
+    count.see(site.observe(), writer.lost, writer.lost)
+    return count, len(writer.lost)
+
+
+
+LENGTHS = pytest.mark.parametrize("length", [
+    pytest.param(6, id="short"),
+    pytest.param(70, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),  # 350 observations in all
+])
+
+
+@LENGTHS
+def test_one_transaction_for_both_sides_never_drifts(site: Site, length: int) -> None:
+    """As fast as it can, and nothing is ever read twice: the snapshot alone has to be consistent."""
+    site.mapping = quick(settle_seconds=0.0, rechecks=0)
+    count, _ = watch(site, DualWriterSettings(operations_per_second=None, workers=2), length)
+    count.report("one transaction, no recheck")
+    assert count.verdicts == {"PASS": length + 1}
+    assert count.transient == 0
+
+
+@LENGTHS
+@pytest.mark.parametrize("first", ["legacy", "v2_3"])
+def test_a_lag_is_transient_and_never_drift(site: Site, length: int, first: str) -> None:
+    site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
+    settings = DualWriterSettings(operations_per_second=150, lag_seconds=LAG, first=first)  # type: ignore[arg-type]
+    count, _ = watch(site, settings, length)
+    count.report(f"{first} first, the other {LAG} s later")
+    assert count.verdicts == {"PASS": length + 1}
+    assert count.transient > 0
+
+
+@LENGTHS
+@pytest.mark.parametrize("lag", [0.0, LAG])
+def test_a_loss_is_always_caught(site: Site, length: int, lag: float) -> None:
+    """Losses that come while it is observed, in between, and before: each is drift from then on, and nothing else."""
+    site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
+    settings = DualWriterSettings(operations_per_second=150, lag_seconds=lag, loss=0.0005)
+    count, lost = watch(site, settings, length, lose_every=2)
+    count.report(f"losses with a lag of {lag} s, {lost} keys lost")
+    assert lost
+    assert count.verdicts["FAIL"] >= length - 1

@@ -1,0 +1,142 @@
+"""Between the comparison and the database: poolers that swap servers, and sessions that are ended while they idle."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline_tests.support.operations.moments import until
+from orgrecon_pipeline_tests.support.operations.real_server import real_server
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick, site_of
+from orgrecon_pipeline_tests.support.operations.swapping_pooler import swapping_pooler
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
+SWAPPED = "the connection led to another database or server in mid-run"
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_pooler_that_swaps_databases(
+    site: Site, after: int, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """To one without drift: after the preflight, after the first read, and after the first read again."""
+    other = new_database(template)
+    clean = site_of(connect(other), other, tmp_path / "other")
+    site.run(A_LOSS)
+    site.mapping = quick(rechecks=2)
+    assert site.observe().verdict is Verdict.FAIL
+    with swapping_pooler(site.dsn, clean.dsn, after=after) as pooled:
+        seen = replace(site, dsn=pooled).observe()
+    assert seen.verdict is Verdict.INCONCLUSIVE, seen.reason
+    assert SWAPPED in seen.reason
+    with swapping_pooler(site.dsn, clean.dsn, after=99) as pooled:
+        assert replace(site, dsn=pooled).observe().verdict is Verdict.FAIL, "a pooler that does not is none of it"
+
+
+def test_a_balancer_that_leads_other_connections_to_another_database(
+    site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """The workers that would share the reading know no such snapshot there: nothing of it is taken for this one's."""
+    other = new_database(template)
+    clean = site_of(connect(other), other, tmp_path / "other")
+    before = site.observe()
+    site.run(A_LOSS)
+    site.mapping = quick(workers=4)
+    with swapping_pooler(site.dsn, clean.dsn, after=0) as pooled:
+        seen = replace(site, dsn=pooled).observe()
+        assert (seen.verdict, seen.entities["org_unit_memberships"].unexpected) == (Verdict.FAIL, 1), seen.reason
+        assert seen.entities["org_units"] == before.entities["org_units"]
+        elsewhere = replace(site, dsn=pooled).observe()  # by now it is led to the other one from the start
+    assert elsewhere.verdict is Verdict.INCONCLUSIVE
+    assert "orgrecon accept-source" in elsewhere.reason
+
+
+def test_a_pooler_that_swaps_a_primary_for_its_standby(template_sql: str, tmp_path: Path) -> None:
+    """Both have one system identifier. The standby has not seen the loss: read there again, it would seem gone."""
+    with (
+        tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
+        psycopg.connect(primary.create_database("orgs"), autocommit=True) as admin,
+        real_server(wheel.binaries()) as standby,
+    ):
+        admin.execute(template_sql)
+        site = site_of(admin, primary.dsn("orgs"), tmp_path, tenants=3)
+        socket = primary.dsn().split("host=")[1].replace("%2F", "/")
+        standby.run("pg_basebackup", "-h", socket, "-U", "postgres", "-D", str(standby.data), "-X", "stream",
+                    "-c", "fast")
+        standby.run("touch", str(standby.data / "standby.signal"))
+        standby.start()  # without a primary: it stays as old as it is, and nothing is pending
+        site.run(A_LOSS)
+        with swapping_pooler(site.dsn, standby.dsn("orgs", READER), after=2) as pooled:
+            seen = replace(site, dsn=pooled).observe()
+    assert seen.verdict is Verdict.INCONCLUSIVE, seen.reason
+    assert SWAPPED in seen.reason
+
+
+def test_a_session_that_may_not_idle_while_drift_settles(site: Site) -> None:
+    """The role's ``idle_session_timeout`` ends it between two reads: it connects again, and nothing is lost."""
+    site.run(f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET idle_session_timeout = '200ms'")
+    site.mapping = quick(rechecks=3)
+
+    def wait_until_it_is_ended(seconds: float) -> None:
+        until(lambda: site.admin.execute(
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'orgrecon' "
+            "AND datname = current_database()").fetchone() == (True,))
+
+    site.run(A_LOSS)
+    seen = site.observe(wait=wait_until_it_is_ended)
+    assert (seen.verdict, seen.entities["org_unit_memberships"].unexpected) == (Verdict.FAIL, 1), seen.reason
+    assert seen.compared["rechecks_done"] == 3
+
+    def gone(seconds: float) -> None:
+        wait_until_it_is_ended(seconds)
+        site.run(f"ALTER ROLE {READER} CONNECTION LIMIT 0")
+
+    try:
+        seen = site.observe(wait=gone)
+    finally:
+        site.run(f"ALTER ROLE {READER} CONNECTION LIMIT -1")
+    assert seen.verdict is Verdict.INCONCLUSIVE
+    assert "cannot connect to the database of DATABASE_URL" in seen.reason
+
+
+def test_a_role_whose_transactions_may_not_last(site: Site) -> None:
+    """``transaction_timeout`` came with PostgreSQL 17; the comparison has its own ``deadline_seconds``."""
+    if site.admin.info.server_version < 170_000:
+        pytest.skip("this server has no transaction_timeout")
+    site.run(f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET transaction_timeout = '100ms'", A_LOSS)
+
+    def last(line: str) -> None:
+        if "fingerprints" in line:
+            until(lambda: site.admin.execute(
+                "SELECT max(clock_timestamp() - xact_start) > '150ms' FROM pg_stat_activity "
+                "WHERE application_name = 'orgrecon' AND datname = current_database()").fetchone() == (True,))
+
+    assert site.observe(progress=last).verdict is Verdict.FAIL
+
+
+def test_what_is_no_postgres(site: Site) -> None:
+    """Something else listens there."""
+    import socket
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def answer() -> None:
+            client, _ = listening.accept()
+            client.recv(100)
+            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            client.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        site.dsn = f"postgresql://a@127.0.0.1:{listening.getsockname()[1]}/b"
+        seen = site.observe()
+    assert seen.verdict is Verdict.INCONCLUSIVE
+    assert "what listens there is no PostgreSQL server" in seen.reason

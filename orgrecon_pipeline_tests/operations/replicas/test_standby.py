@@ -1,0 +1,319 @@
+"""Standbys and restored servers, on a real standby: what is too old is no evidence, and a day has to be proven."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.coverage import CoverageSubject
+from orgrecon_pipeline.domain.errors import DayRefused
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.observe.observe import observe
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.operations.moments import Background, gated, scanning, until
+from orgrecon_pipeline_tests.support.operations.real_server import RealServer, real_server
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick, site_of
+
+MONITOR = "orgrecon_monitor"
+A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
+
+
+@dataclass
+class Pair:
+    """A primary, its standby, and an observer of each."""
+
+    primary: EmbeddedServer
+    standby: RealServer
+    site: Site
+    behind: psycopg.Connection[Any]
+
+    @property
+    def reader(self) -> Site:
+        """The observer of the standby."""
+        return replace(self.site, dsn=self.standby.dsn("orgs", READER), admin=self.behind)
+
+    @property
+    def monitor(self) -> Site:
+        """An observer of the standby that may read pg_stat_wal_receiver."""
+        return replace(self.site, dsn=self.standby.dsn("orgs", MONITOR), admin=self.behind)
+
+    def restart(self) -> None:
+        """After it the standby has replayed no transaction."""
+        self.site.run("CHECKPOINT")
+        self.caught_up()
+        self.behind.execute("CHECKPOINT")
+        self.behind.close()
+        self.standby.stop()
+        self.standby.start(max_standby_streaming_delay="0")
+        self.behind = psycopg.connect(self.standby.dsn("orgs"), autocommit=True)
+        assert self.ask("SELECT pg_last_xact_replay_timestamp()") is None
+
+    def caught_up(self, what: str = "replay") -> None:
+        """Wait until the standby has replayed (or received) all that the primary has written."""
+        [(lsn,)] = self.site.admin.execute("SELECT pg_current_wal_flush_lsn()")
+        until(lambda: self.ask(f"SELECT pg_last_wal_{what}_lsn() >= '{lsn}'::pg_lsn"))
+
+    def ask(self, query: str) -> Any:
+        [(answer,)] = self.behind.execute(query)
+        return answer
+
+
+@pytest.fixture
+def pair(template_sql: str, tmp_path: Path) -> Iterator[Pair]:
+    with (
+        tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
+        psycopg.connect(primary.create_database("orgs"), autocommit=True) as admin,
+        real_server(wheel.binaries()) as standby,
+    ):
+        admin.execute(template_sql)
+        site = site_of(admin, primary.dsn("orgs"), tmp_path, tenants=4)
+        admin.execute(f"CREATE ROLE {MONITOR} LOGIN IN ROLE {READER}, pg_read_all_stats")
+        [socket] = parse_qs(urlsplit(primary.dsn()).query)["host"]
+        standby.run("pg_basebackup", "-h", socket, "-U", "postgres", "-D", str(standby.data), "-R", "-X", "stream",
+                    "-c", "fast")
+        standby.start(max_standby_streaming_delay="0")
+        pair = Pair(primary, standby, site, psycopg.connect(standby.dsn("orgs"), autocommit=True))
+        site.run("SET synchronous_commit = on", "CREATE TABLE public.committed ()")
+        pair.caught_up()
+        yield pair
+        pair.behind.close()
+
+
+def test_a_standby(pair: Pair) -> None:
+    # Fresh: a transaction was replayed a moment ago.
+    fresh = pair.reader.observe()
+    assert (fresh.verdict, fresh.provenance) == (Verdict.PASS, Provenance.LIVE), fresh.reason
+    shown = fresh.compared["source"]["standby"]
+    assert re.fullmatch("[0-9A-F]+/[0-9A-F]+", shown["replay_lsn"])
+    assert 0 <= shown["replayed_age_seconds"] <= 60
+    assert shown["replayed_at"].startswith(str(fresh.day)[:4])
+    assert "standby" not in pair.site.observe().compared["source"]
+    # Old, and nobody says that the primary is idle.
+    pair.site.mapping = quick(max_replica_lag_seconds=0.001)
+    old = pair.reader.observe()
+    assert old.verdict is Verdict.INCONCLUSIVE
+    assert "max_replica_lag_seconds (0.001 s)" in old.reason
+    assert old.compared["source"]["standby"]["replay_lsn"]
+    pair.site.mapping = quick()
+
+    # Idle: after a restart nothing has been replayed at all, but the primary says that there is nothing more.
+    pair.restart()
+    until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
+                           "WHERE status = 'streaming' UNION ALL SELECT false LIMIT 1"))
+    blind = pair.reader.observe()
+    assert blind.verdict is Verdict.INCONCLUSIVE
+    assert "nothing has been replayed" in blind.reason
+    assert "pg_read_all_stats" in blind.reason
+    idle = pair.monitor.observe()
+    assert idle.verdict is Verdict.PASS, idle.reason
+    assert idle.compared["source"]["standby"]["caught_up_seconds"] <= 60
+
+    # Behind: what was lost is received, and not replayed.
+    pair.behind.execute("SELECT pg_wal_replay_pause()")
+    pair.site.run(A_LOSS)
+    pair.caught_up("receive")
+    until(lambda: pair.ask("SELECT latest_end_lsn > pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver"))
+    assert pair.monitor.observe().verdict is Verdict.INCONCLUSIVE
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.caught_up()
+    assert pair.monitor.observe().verdict is Verdict.FAIL
+
+    # Cut off: the primary is gone, and what it wrote last nobody knows.
+    pair.restart()
+    pair.site.admin.close()
+    pair.primary.stop()
+    until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'"))
+    gone = pair.monitor.observe()
+    assert gone.verdict is Verdict.INCONCLUSIVE
+    assert "this is a standby" in gone.reason
+
+
+def test_a_heartbeat_on_a_standby(pair: Pair) -> None:
+    """It alone decides: an idle primary is no lag, a copy that is behind is one, whatever its upstream says."""
+    beat = "UPDATE public.heartbeat SET updated_at = now()"
+    pair.site.run("CREATE TABLE public.heartbeat AS SELECT now() AS updated_at",
+                  f"GRANT SELECT ON public.heartbeat TO {READER}")
+    pair.caught_up()
+    mapping = quick()
+    heartbeat = Heartbeat.model_validate({"from": "public.heartbeat", "at": "updated_at"})
+    pair.site.mapping = mapping.model_copy(
+        update={"scan": mapping.scan.model_copy(update={"heartbeat": heartbeat, "max_replica_lag_seconds": 20.0})})
+    pair.restart()
+    idle = pair.reader.observe()
+    assert idle.verdict is Verdict.PASS, idle.reason
+    assert idle.compared["source"]["standby"]["replayed_at"] is None, "nothing but the heartbeat tells its age"
+
+    pair.site.run("UPDATE public.heartbeat SET updated_at = now() - interval '1 hour'")
+    pair.caught_up()
+    until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
+                           "WHERE status = 'streaming' UNION ALL SELECT false LIMIT 1"))
+    for observer in (pair.reader, pair.monitor):  # to a standby of a cut-off standby all seems to be there too
+        old = observer.observe()
+        assert old.verdict is Verdict.INCONCLUSIVE
+        assert "the heartbeat is 3600 s old, more than max_replica_lag_seconds (20 s)" in old.reason
+    pair.behind.execute("SELECT pg_wal_replay_pause()")
+    pair.site.run(A_LOSS, beat)
+    pair.caught_up("receive")
+    assert pair.reader.observe().verdict is Verdict.INCONCLUSIVE, "it is the snapshot's heartbeat that counts"
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.FAIL
+
+
+def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
+    """What it shows again is not what is there again: a difference that the primary has not had for long."""
+    kept = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
+    pair.site.run(kept, A_LOSS)
+    pair.caught_up()
+
+    def stall_and_heal(seconds: float) -> None:
+        pair.behind.execute("SELECT pg_wal_replay_pause()")
+        pair.site.run("INSERT INTO public.team_members SELECT * FROM public.kept EXCEPT SELECT * FROM "
+                      "public.team_members")
+        pair.caught_up("receive")
+
+    after = pair.reader.observe(wait=stall_and_heal)
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "has not replayed what it received" in after.reason
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.PASS
+    pair.site.run(A_LOSS)
+    pair.caught_up()
+    assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending: it is there again"
+
+
+def test_a_standby_that_is_cut_off_between_two_reads(pair: Pair) -> None:
+    """All that it received is replayed, and what was written since then it never received."""
+    pair.site.run("CREATE TABLE public.kept AS SELECT * FROM public.team_members", A_LOSS)
+    pair.caught_up()
+
+    def cut_off_and_heal(seconds: float) -> None:
+        pair.behind.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        pair.behind.execute("SELECT pg_reload_conf()")
+        until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver"))
+        pair.site.run("INSERT INTO public.team_members SELECT * FROM public.kept EXCEPT SELECT * FROM "
+                      "public.team_members")
+
+    after = pair.reader.observe(wait=cut_off_and_heal)
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "receives nothing any more" in after.reason
+
+
+def test_a_recovery_conflict_in_the_middle_of_a_scan(pair: Pair) -> None:
+    reader = pair.reader
+    assert reader.observe().verdict is Verdict.PASS
+    gated(reader)
+    keeper = psycopg.connect(pair.standby.dsn("orgs"), autocommit=True)
+    keeper.execute("SELECT pg_advisory_lock(4711)")
+    running = Background(reader)
+    until(lambda: scanning(pair.behind))
+    pair.site.run("TRUNCATE public.org_unit_memberships, public.team_members")
+    after = running.result()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert "recovery conflict" in after.reason
+    keeper.close()
+
+
+def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
+    clock = Clock.at(now) if now else Clock()
+    context = Context(site.mapping, site.ledger, site.directory / "reports", clock, {"DATABASE_URL": site.dsn})
+    return observe(context, day, restored=True).observation
+
+
+def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with a ledger of its own."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
+    return subprocess.run(
+        [sys.executable, "-m", "orgrecon_pipeline", "report", "--output-dir", "trail", *arguments], text=True,
+        cwd=place,
+        env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"},
+        capture_output=True, check=False)
+
+
+def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(DayRefused, match="goes on replaying"):
+        restored(pair.reader, datetime.now(timezone.utc).date())
+    pair.behind.execute("SELECT pg_wal_replay_pause()")
+    replayed_at = pair.ask("SELECT pg_last_xact_replay_timestamp()")
+    day = replayed_at.astimezone(timezone.utc).date()
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    # A tenant came after that moment, and was seen: it is not missed in the past.
+    pair.site.run("INSERT INTO public.tenants VALUES ('newcomer')",
+                  "INSERT INTO public.teams VALUES ('newcomer', 1, 'x', NULL, NULL)",
+                  "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) VALUES ('newcomer', 1, 'team', 'x')")
+    assert pair.site.observe().verdict is Verdict.PASS
+
+    found = restored(pair.reader, day, tomorrow)  # by then the day is past
+    assert (found.verdict, found.provenance) == (Verdict.PASS, Provenance.RESTORED), found.reason
+    assert found.observed_at == replayed_at
+    assert found.compared["source"]["standby"]["replayed_at"][:10] == str(day)
+    assert found.tenants_scanned == 4
+    assert "newcomer" in set(pair.site.ledger.known(CoverageSubject.TENANT))
+    kept = pair.site.ledger.days()
+
+    # From outside, through the command: the record says it, and shows the time.
+    done = report(pair.reader, tmp_path, "--restored", "--date", str(day))
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "trail").iterdir()
+    record = read_report(path)
+    assert (record.day, record.provenance, record.observations[0].observed_at) == (
+        day, Provenance.RESTORED, instant_text(replayed_at))
+    assert instant_text(replayed_at) in path.read_text("utf-8").split("## How this was compared")[1]
+    for site, more, words in (
+        (pair.site, ("--date", str(day)), "needs a server in recovery"),
+        (pair.reader, (), "--restored needs --date"),
+        (pair.reader, ("--date", str(day), "--baseline"), "--restored needs --date"),
+    ):
+        done = report(site, tmp_path, "--restored", *more)
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+        assert words in done.stderr
+    assert len(read_report(path).observations) == 1
+
+    for asked, now, words in (
+        (day - timedelta(days=1), None, "was restored to .*, which is not"),
+        (day + timedelta(days=1), tomorrow + timedelta(days=1), "was restored to .*, which is not"),
+        (day + timedelta(days=9), None, "in the future"),
+    ):
+        with pytest.raises(DayRefused, match=words):
+            restored(pair.reader, asked, now)
+    with pytest.raises(DayRefused, match="needs a server in recovery"):
+        restored(pair.site, day)  # the primary
+    with pytest.raises(DayRefused, match="nothing was written: cannot connect"):
+        restored(replace(pair.reader, dsn="postgresql://x@/y?host=/nonexistent"), day)
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.restart()
+    pair.behind.execute("SELECT pg_wal_replay_pause()")
+    with pytest.raises(DayRefused, match="replayed no transaction"):
+        restored(pair.reader, day)
+    pair.behind.execute("SELECT pg_wal_replay_resume()")
+    pair.site.run("CREATE TABLE public.committed_again ()")
+    pair.caught_up()
+    assert pair.ask("SELECT pg_promote()")
+    assert pair.ask("SELECT pg_last_xact_replay_timestamp() IS NOT NULL"), "it still tells a time, after any write"
+    with pytest.raises(DayRefused, match="open for writing"):
+        restored(pair.reader, day)
+    assert pair.site.ledger.days() == kept
+    assert len(pair.site.ledger.observations(day)) == 2
+
+
+
+

@@ -1,0 +1,211 @@
+"""What an attempt that failed elsewhere has found of the other shards: reused, as long as nothing speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.operations.observe.acknowledge import accept_source
+from orgrecon_pipeline.operations.observe.admission import LiveAdmission
+from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.operations.shards import (
+    MEMBERSHIPS,
+    NAMES,
+    NO_SELECT,
+    SELECT,
+    Connect,
+    Shards,
+    lose,
+    reused,
+    sharded,
+    shards_of,
+)
+
+
+def failing(shards: Shards, name: str, **how: Any) -> Observation:
+    """An attempt of which one shard fails, and is put right afterwards."""
+    shards.admins[name].execute(NO_SELECT)
+    after = shards.observe(**how)
+    shards.admins[name].execute(SELECT)
+    assert after.verdict is Verdict.INCONCLUSIVE
+    return after
+
+
+@pytest.mark.parametrize("kept_in", ["sqlite", "postgres"])
+def test_only_what_is_missing_is_compared_again(
+    shards: Shards, kept_in: str, empty_database: str, server: EmbeddedServer, connect: Connect
+) -> None:
+    """Nobody can read the decided shard meanwhile; once the day is decided, all are compared again."""
+    if kept_in == "postgres":
+        shards.ledger = open_ledger(empty_database)
+    lose(shards, "eu1")
+    first = failing(shards, "us1")
+    assert first.reason.startswith("shard us1: ")
+    assert "permission is refused" in first.reason
+    assert set(first.compared["shards"]) <= set(NAMES)
+    home = shards.admins["eu1"].info.dbname
+    with gone(shards, "eu1", server):
+        again = shards.observe()
+        assert (again.verdict, again.tenants_scanned) == (Verdict.FAIL, 12), again.reason
+        assert reused(again) == {"ap1", "eu1"}
+        assert again.compared["shards"]["eu1"]["source"]["database"] == home
+        assert again.compared["shards"]["eu1"]["reused_from"] == first.id
+        assert [sample.tenant[:3] for sample in shards.ledger.samples(again.id)] == ["eu1"]
+        refused = shards.observe()
+        assert refused.verdict is Verdict.INCONCLUSIVE
+        assert refused.reason.startswith("shard eu1: cannot connect to the database of EU1_URL")
+    assert reused(shards.observe()) == {"ap1", "us1"}
+    assert reused(shards.observe()) == set()
+
+
+@contextmanager
+def gone(shards: Shards, name: str, server: EmbeddedServer) -> Iterator[None]:
+    """A shard's database has another name for a while."""
+    database = shards.admins[name].info.dbname
+    shards.admins[name].close()
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database} RENAME TO gone")
+        try:
+            yield
+        finally:
+            admin.execute(f"ALTER DATABASE gone RENAME TO {database}")
+
+
+def test_several_fail_in_turn(shards: Shards) -> None:
+    """Each attempt adds what it found to what is known."""
+    shards.admins["eu1"].execute(NO_SELECT)
+    first = failing(shards, "us1")
+    assert first.reason.index("shard eu1: ") < first.reason.index("; shard us1: ")
+    second = shards.observe()
+    assert second.verdict is Verdict.INCONCLUSIVE
+    assert "us1" not in second.reason
+    shards.admins["eu1"].execute(SELECT)
+    last = shards.observe()
+    assert last.verdict is Verdict.PASS
+    assert {name: last.compared["shards"][name].get("reused_from") for name in NAMES} == {
+        "ap1": first.id, "eu1": None, "us1": second.id}
+
+
+def test_what_was_found_under_other_rules_is_compared_again(shards: Shards) -> None:
+    failing(shards, "us1")
+    failing(shards, "us1", exact=True)
+    for change in ({"rechecks": 2}, {"settle_seconds": 0.01}):
+        other = replace(shards, mapping=sharded(NAMES, **change))
+        assert reused(failing(other, "us1")) == set()
+    shown = shards.mapping.report.model_copy(update={"sample_values": True})
+    other = replace(shards, mapping=shards.mapping.model_copy(update={"report": shown}))
+    assert reused(failing(other, "us1")) == set()
+    without = shards.mapping.model_copy(update={"tenants": None})
+    assert without.digest != shards.mapping.digest
+    other = replace(shards, mapping=without)
+    after = other.observe()
+    assert (after.verdict, reused(after)) == (Verdict.PASS, set())
+
+
+def test_other_limits_are_no_other_rules(shards: Shards) -> None:
+    """Whoever gives the slow shard more time does not pay for the others again."""
+    failing(shards, "us1")
+    shards.mapping = sharded(NAMES, deadline_seconds=600, lock_timeout_seconds=2, workers=1)
+    assert reused(shards.observe()) == {"ap1", "eu1"}
+
+
+def test_exact_and_not_exact_are_kept_apart(shards: Shards) -> None:
+    failing(shards, "us1")
+    assert reused(shards.observe(exact=True)) == set()
+
+
+def test_a_tenant_that_moved_between_two_attempts(shards: Shards) -> None:
+    """It was found in eu1, and now it is in us1: both are asked again, and no shard is blamed."""
+    failing(shards, "us1")
+    [tenant, *_] = shards.tenants("eu1")
+    for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
+        rows = shards.admins["eu1"].execute(f"SELECT * FROM public.{table} WHERE tenant_id = %s", (tenant,)).fetchall()
+        places = ", ".join(["%s"] * len(rows[0]))
+        with shards.admins["us1"].cursor() as cursor:
+            cursor.executemany(f"INSERT INTO public.{table} VALUES ({places})", rows)
+        shards.admins["eu1"].execute(f"DELETE FROM public.{table} WHERE tenant_id = %s", (tenant,))
+    after = shards.observe()
+    assert (after.verdict, after.tenants_scanned, reused(after)) == (Verdict.PASS, 12, {"ap1"}), after.reason
+
+
+def test_a_complete_attempt_that_decides_nothing_is_not_kept(shards: Shards) -> None:
+    """What a shard lost was put back: the rerun has to look there again."""
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    kept = {table: shards.admins["eu1"].execute(
+        f"DELETE FROM public.{table} WHERE tenant_id = %s RETURNING *", (tenant,)).fetchall()
+        for table in ("teams", "team_members", "org_units", MEMBERSHIPS)}
+    failing(shards, "us1")
+    lost = shards.observe()
+    assert (lost.verdict, reused(lost)) == (Verdict.INCONCLUSIVE, {"ap1", "eu1"})
+    assert tenant in lost.reason
+    for table, rows in kept.items():
+        with shards.admins["eu1"].cursor() as cursor:
+            cursor.executemany(f"INSERT INTO public.{table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
+    after = shards.observe()
+    assert (after.verdict, reused(after)) == (Verdict.PASS, set()), after.reason
+
+
+def test_a_complete_attempt_by_a_clock_that_is_behind_is_not_kept(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard that failed at first is minutes behind the others: by its clock the rerun came before that attempt."""
+    failing(shards, "us1")
+    real = LiveAdmission.observed_at.fget  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveAdmission, "observed_at", property(lambda self: real(self) - timedelta(minutes=10)))
+        assert reused(shards.observe()) == {"ap1", "eu1"}
+    lose(shards, "ap1")
+    after = shards.observe()
+    assert (after.verdict, reused(after)) == (Verdict.FAIL, set()), after.reason
+
+
+def test_what_was_kept_of_another_database_than_the_accepted_one(
+    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    shards.observe()
+    failing(shards, "us1")
+    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    shards.dsns["eu1"] = other.dsns["eu1"]
+    failing(shards, "us1", exact=True)  # of which nothing is reused: it meets the new one
+    accept_source(shards.context, "moved to the new cluster")
+    after = shards.observe()
+    assert reused(after) == {"ap1"}
+    assert after.verdict is Verdict.PASS, after.reason
+
+
+def test_what_was_kept_of_a_database_that_was_named_by_mistake(
+    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """No day has pinned it yet: when the variable is put right, the right one is compared."""
+    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    home, shards.dsns["eu1"] = shards.dsns["eu1"], other.dsns["eu1"]
+    failing(shards, "us1")
+    shards.dsns["eu1"] = home
+    lose(shards, "eu1")
+    after = shards.observe()
+    assert reused(after) == {"ap1"}
+    assert (after.verdict, after.entities[MEMBERSHIPS].missing) == (Verdict.FAIL, 1), after.reason
+
+
+def test_the_report_names_every_shard(shards: Shards) -> None:
+    failing(shards, "us1")
+    after = shards.observe()
+    published = publish(shards.context, after.day)
+    lines = published.markdown.splitlines()
+    for name, admin in shards.admins.items():
+        [databases] = [line for line in lines if line.startswith(f"| `shards.{name}.source and target` |")]
+        assert f"`database` `{admin.info.dbname}`" in databases
+    assert sum("`reused_from`" in line and line.startswith("| `shards.") for line in lines) == 2
+    assert verify_trail(shards.context.output_dir).sound

@@ -1,0 +1,223 @@
+"""Tenants in several databases: observed at the same time, answered for by name, and never taken one for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgrecon_pipeline.demo.company import mark_simulated
+from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.observe.acknowledge import accept_source, acknowledge_coverage
+from orgrecon_pipeline.operations.observe.observe import observe
+from orgrecon_pipeline_tests.support.operations.moments import left_over, until
+from orgrecon_pipeline_tests.support.operations.shards import (
+    MEMBERSHIPS,
+    NAMES,
+    NO_SELECT,
+    Connect,
+    Shards,
+    lose,
+    reused,
+    sharded,
+    shards_of,
+)
+
+# All of them.
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_shards_agree(shards: Shards, exact: bool) -> None:
+    after = shards.observe(exact=exact)
+    assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 12), after.reason
+    assert {name: facts["source"]["database"] for name, facts in after.compared["shards"].items()} == {
+        name: admin.info.dbname for name, admin in shards.admins.items()}
+    assert {facts["tenants"] for facts in after.compared["shards"].values()} == {4}
+    rows = sum(count for admin in shards.admins.values() for (count,) in admin.execute(
+        "SELECT count(*) FROM public.team_members"))
+    assert after.entities[MEMBERSHIPS].source_rows == rows
+    assert not any(left_over(admin) for admin in shards.admins.values())
+
+
+def test_drift_in_some_shards(shards: Shards) -> None:
+    lose(shards, "eu1")
+    lose(shards, "us1", "team_members")
+    after = shards.observe()
+    counted = after.entities[MEMBERSHIPS]
+    assert (after.verdict, counted.missing, counted.unexpected) == (Verdict.FAIL, 1, 1), after.reason
+    assert (after.tenants_scanned, after.tenants_with_drift) == (12, 2)
+    assert sorted((s.tenant[:3], s.kind) for s in shards.ledger.samples(after.id)) == [
+        ("eu1", "missing"), ("us1", "unexpected")]
+    rows = shards.ledger.breakdown(after.id, 100)
+    assert [row.tenant[:3] for row in rows if row.drift] == ["eu1", "us1"]
+    assert {row.tenant for row in rows} == {tenant for name in NAMES for tenant in shards.tenants(name)}
+
+
+def test_every_shard_may_declare_every_tenant(shards: Shards) -> None:
+    """As a reference table does: each tenant is scanned once, listed once, and with the rows that it has."""
+    every = sorted(tenant for name in NAMES for tenant in shards.tenants(name))
+    for admin in shards.admins.values():
+        for tenant in [*every, "declared by all, at home nowhere"]:
+            admin.execute("INSERT INTO public.tenants VALUES (%s) ON CONFLICT DO NOTHING", (tenant,))
+    after = shards.observe()
+    assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 13), after.reason
+    listed = [(row.tenant, row.source_rows > 0) for row in shards.ledger.breakdown(after.id, 100)
+              if row.entity == "org_units"]
+    assert sorted(listed) == sorted([("declared by all, at home nowhere", False), *((name, True) for name in every)])
+
+
+def test_a_tenant_in_two_shards(shards: Shards) -> None:
+    [tenant, *_] = shards.tenants("eu1")
+    shards.admins["us1"].execute(f"UPDATE public.teams SET tenant_id = '{tenant}' WHERE ctid = "
+                                  "(SELECT min(ctid) FROM public.teams)")
+    with pytest.raises(ConfigurationError, match=f"tenant '{tenant}' has rows in shard eu1 and in shard us1"):
+        shards.observe()
+    assert shards.ledger.days() == []
+
+
+def test_a_shard_may_have_two_databases(shards: Shards) -> None:
+    """One side of a shard is elsewhere, and drifts: found there, and said so."""
+    [one, two, three] = shards.mapping.shards
+    shards.mapping = shards.mapping.model_copy(update={"shards": (one, two.model_copy(
+        update={"target_env": "EU1_V23_URL"}), three)})
+    shards.dsns["eu1_v23"] = f"{shards.dsns['eu1']}&application_name=another"
+    lose(shards, "eu1")
+    after = shards.observe()
+    assert (after.verdict, after.entities[MEMBERSHIPS].missing) == (Verdict.FAIL, 1), after.reason
+
+
+# One of them loses something.
+
+def test_an_acknowledged_loss_in_a_shard(shards: Shards) -> None:
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
+        shards.admins["eu1"].execute(f"DELETE FROM public.{table} WHERE tenant_id = %s", (tenant,))
+    assert shards.observe().verdict is Verdict.INCONCLUSIVE
+    assert acknowledge_coverage(shards.context, "the customer has left") == [f"tenant {tenant}"]
+    assert shards.observe().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("emptied", [
+    "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, public.org_unit_memberships",
+    "UPDATE public.tenants SET id = 'id:' || id; DELETE FROM public.teams WHERE tenant_id = '{tenant}'; DELETE FROM "
+    "public.team_members WHERE tenant_id = '{tenant}'; DELETE FROM public.org_units WHERE tenant_id = '{tenant}'; "
+    "DELETE FROM public.org_unit_memberships WHERE tenant_id = '{tenant}'",
+], ids=["everything", "a_tenant_beside_a_universe_of_another_kind"])
+def test_nobody_leaves_by_the_universe_of_a_shard_that_knows_nobody(shards: Shards, emptied: str) -> None:
+    """Whatever the others declare."""
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    shards.admins["eu1"].execute(emptied.format(tenant=tenant))
+    for _ in range(2):
+        after = shards.observe()
+        assert after.verdict is Verdict.INCONCLUSIVE, after.reason
+        assert f"tenant {tenant}" in after.compared["coverage"]["lost"]
+        assert after.compared["coverage"]["left"] == []
+
+
+def test_a_tenant_that_left_the_universe_of_its_shard_is_no_alarm(shards: Shards) -> None:
+    shards.observe()
+    [tenant, *_] = shards.tenants("eu1")
+    shards.admins["eu1"].execute(f"DELETE FROM public.tenants WHERE id = '{tenant}'")
+    for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
+        shards.admins["eu1"].execute(f"DELETE FROM public.{table} WHERE tenant_id = '{tenant}'")
+    after = shards.observe()
+    assert (after.verdict, after.compared["coverage"]["left"]) == (Verdict.PASS, [tenant]), after.reason
+
+
+def test_an_entity_that_one_shard_lost(shards: Shards) -> None:
+    """The others still have rows of it, and its tenants have others."""
+    shards.observe()
+    shards.admins["eu1"].execute("TRUNCATE public.team_members, public.org_unit_memberships")
+    for _ in range(2):
+        after = shards.observe()
+        assert after.verdict is Verdict.INCONCLUSIVE
+        assert after.compared["coverage"]["lost"] == [f"entity eu1.{MEMBERSHIPS}"]
+    assert acknowledge_coverage(shards.context, "nobody works there any more") == [f"entity eu1.{MEMBERSHIPS}"]
+    assert shards.observe().verdict is Verdict.PASS
+    assert shards.observe().verdict is Verdict.PASS
+
+
+def test_a_bug_in_one_shard_is_not_the_others(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orgrecon_pipeline.operations.observe import shards as module
+
+    def fail(mapping: Any, places: Any, **how: Any) -> Any:
+        if places.source.variable == "EU1_URL":
+            raise ValueError("secret")
+        return real(mapping, places, **how)
+
+    real = module.compare  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "compare", fail)
+        after = shards.observe()
+    assert after.verdict is Verdict.INCONCLUSIVE
+    assert after.reason.startswith("shard eu1: internal error (ValueError in ")
+    assert "secret" not in after.model_dump_json()
+    assert reused(shards.observe()) == {"ap1", "us1"}
+
+
+def test_a_shard_that_was_moved(shards: Shards, new_database: Callable[..., str], template: str, connect: Connect,
+                                tmp_path: Path) -> None:
+    """Refused by its label until it is accepted, and what the others held is not asked for again."""
+    shards.observe()
+    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    home, shards.dsns["eu1"] = shards.dsns["eu1"], other.dsns["eu1"]
+    refused = shards.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    assert refused.reason.startswith("shard eu1: eu1.source: this is database ")
+    assert set(accept_source(shards.context, "moved to the new cluster")) == {"eu1.source", "eu1.target"}
+    after = shards.observe()
+    assert (after.verdict, reused(after)) == (Verdict.PASS, {"ap1", "us1"}), after.reason
+    shards.dsns["eu1"] = home
+    assert shards.observe().verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_shard_that_was_added_after_a_move(
+    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+) -> None:
+    """What was accepted for one shard does not leave those without a pin that came later."""
+    shards.mapping = sharded(NAMES[:2])
+    shards.observe()
+    shards.dsns["eu1"] = shards_of(("eu1",), new_database, template, connect, tmp_path).dsns["eu1"]
+    assert shards.observe().verdict is Verdict.INCONCLUSIVE
+    accept_source(shards.context, "moved to the new cluster")
+    shards.mapping = sharded(NAMES)
+    assert shards.observe().verdict is Verdict.PASS
+    shards.dsns["us1"] = shards_of(("us1",), new_database, template, connect, tmp_path).dsns["us1"]
+    refused = shards.observe()
+    assert refused.verdict is Verdict.INCONCLUSIVE
+    assert refused.reason.startswith("shard us1: us1.source: this is database "), refused.reason
+
+
+def test_a_shard_whose_clock_shows_another_day(shards: Shards) -> None:
+    """Nothing is written, and nobody waits for the others."""
+    for name in ("ap1", "us1"):
+        mark_simulated(shards.admins[name])
+    context = replace(shards.context, clock=Clock.at(datetime(2026, 3, 1, 8, tzinfo=timezone.utc)))
+    with pytest.raises(DayRefused, match=r"the database's clock \(eu1\) shows"):
+        observe(context, date(2026, 3, 1))
+    assert shards.ledger.days() == []
+    until(lambda: not any(left_over(admin) for admin in shards.admins.values()))
+
+
+# Around the comparison.
+
+def test_doctor_looks_at_every_shard(shards: Shards) -> None:
+    assert examine_source(shards.context).ready
+    shards.admins["us1"].execute(NO_SELECT)
+    problems = [f.topic for f in examine_source(shards.context).findings if f.level == "problem"]
+    assert problems == ["shard us1: comparison"]
+
+
+def test_restored_is_of_one_database(shards: Shards) -> None:
+    with pytest.raises(ConfigurationError, match="--restored compares one database"):
+        observe(shards.context, shards.context.clock.today(), restored=True)
+
+

@@ -1,0 +1,343 @@
+"""Bringing reports home: only what is sound, never over something better, and the same however often it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, Verdict
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.operations.trail.sync import Synced, sync_trail
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.report.cases import DAY, History, clean_week, days_back, observation, row
+
+YESTERDAY = days_back(1)[0]
+NAME = f"{DAY}.md"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """The cluster's volume, and the repository's directory, which is not there yet."""
+    (tmp_path / "volume").mkdir()
+    return tmp_path / "volume", tmp_path / "repo" / "reports"
+
+
+def write(directory: Path, *records: Record) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for record in records:
+        (directory / f"{record.day}.md").write_text(render(record), encoding="utf-8", newline="")
+
+
+def write_all(directory: Path, history: History) -> None:
+    write(directory, *(history.record(day) for day in history.by_day))
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()} if directory.exists() else {}
+
+
+def sync(places: tuple[Path, Path], today: Any = DAY) -> Synced:
+    before = contents(places[0])
+    done = sync_trail(*places, today)
+    assert contents(places[0]) == before, "the source is never touched"
+    return done
+
+
+def kept_as_it_was(places: tuple[Path, Path]) -> Synced:
+    """Sync, and hold that the target did not change."""
+    before = contents(places[1])
+    done = sync(places)
+    assert contents(places[1]) == before
+    assert not done.copied
+    return done
+
+
+def test_a_trail_is_copied_to_the_byte_and_once(places: tuple[Path, Path]) -> None:
+    write_all(places[0], clean_week())
+    done = sync(places)
+    assert (sorted(done.copied), done.conflicts, done.disagreements) == (days_back(*range(6, -1, -1)), [], [])
+    assert contents(places[1]) == contents(places[0])
+    assert verify_trail(places[1]).sound
+    again = kept_as_it_was(places)
+    assert (again.unchanged, again.kept, again.conflicts) == (days_back(*range(6, -1, -1)), {}, [])
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_bad_days_are_taken_home_like_any_other(places: tuple[Path, Path], verdict: Verdict) -> None:
+    write_all(places[0], History([observation(verdict=verdict)]))
+    assert sync(places).copied[DAY].verdict is verdict
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_a_comparison_replaces_a_baseline_and_never_the_reverse(places: tuple[Path, Path], verdict: Verdict) -> None:
+    baseline, live = History([observation(provenance=Provenance.BASELINE)]), History([observation(verdict=verdict)])
+    write_all(places[0], live)
+    write_all(places[1], baseline)
+    assert list(sync(places).copied) == [DAY]
+    assert contents(places[1]) == contents(places[0])
+    write_all(places[0], baseline)
+    done = kept_as_it_was(places)
+    assert list(done.kept) == [DAY]
+    assert "a baseline never replaces a live report" in done.kept[DAY]
+    assert not done.conflicts
+
+
+def test_a_rerun_replaces_what_it_lists_and_an_older_copy_does_not(places: tuple[Path, Path]) -> None:
+    older, newer = clean_week(), clean_week()
+    newer.add(observation(verdict=Verdict.FAIL, hour=9))
+    write_all(places[0], newer)
+    write_all(places[1], older)
+    assert sync(places).copied[DAY].verdict is Verdict.FAIL
+    assert contents(places[1]) == contents(places[0])
+    write_all(places[0], older)
+    done = kept_as_it_was(places)
+    assert done.kept == {DAY: "it lists later observations too"}
+    assert not done.conflicts
+
+
+def test_observations_that_only_one_of_them_knows_are_a_conflict(places: tuple[Path, Path]) -> None:
+    ours, theirs = clean_week(), clean_week()
+    ours.add(observation(verdict=Verdict.FAIL, hour=9))
+    theirs.add(observation(hour=10))
+    write_all(places[0], theirs)
+    write_all(places[1], ours)
+    [conflict] = kept_as_it_was(places).conflicts
+    assert str(places[1] / NAME) in conflict
+    assert "observations that the other one does not" in conflict
+
+
+def test_other_figures_under_the_same_observation_are_a_conflict(places: tuple[Path, Path]) -> None:
+    history = clean_week()
+    write(places[0], history.record(DAY, [row("acme", rows=3)]))
+    write(places[1], history.record(DAY, [row("acme", rows=2)]))
+    [conflict] = kept_as_it_was(places).conflicts
+    assert "which of the two was touched" in conflict
+
+
+def test_other_totals_under_the_id_of_the_same_observation_are_a_conflict(places: tuple[Path, Path]) -> None:
+    honest = observation(verdict=Verdict.FAIL)
+    forged = honest.model_copy(update={
+        "verdict": Verdict.PASS, "tenants_with_drift": 0,
+        "entities": {name: EntityTotals.zero() for name in honest.entities}})
+    write_all(places[0], History([forged]))
+    write_all(places[1], History([honest]))
+    [conflict] = kept_as_it_was(places).conflicts
+    assert NAME in conflict
+
+
+def test_of_the_same_evidence_the_report_that_knows_more_days_wins(places: tuple[Path, Path]) -> None:
+    much, little = clean_week(), History([observation()])
+    write(places[0], much.record(DAY))
+    write(places[1], little.record(DAY))
+    assert list(sync(places).copied) == [DAY]
+    assert contents(places[1]) == contents(places[0])
+    write(places[0], little.record(DAY))
+    assert list(kept_as_it_was(places).kept) == [DAY]
+    with_yesterday, with_the_day_before = (
+        History([observation(days_back(back)[0]), observation()]).record(DAY) for back in (1, 2))
+    write(places[0], with_yesterday)
+    write(places[1], with_the_day_before)
+    [conflict] = kept_as_it_was(places).conflicts
+    assert str(days_back(2)[0]) in conflict
+    assert str(YESTERDAY) in conflict
+
+
+def test_a_trail_that_contradicts_itself_afterwards_is_told(places: tuple[Path, Path]) -> None:
+    write_all(places[0], History([observation()]))
+    write_all(places[1], clean_week(Provenance.BASELINE))
+    done = sync(places)
+    assert list(done.copied) == [DAY]
+    assert done.disagreements
+    assert all(NAME in line for line in done.disagreements)
+    assert list(verify_trail(places[1]).findings) == done.disagreements
+
+
+def test_an_injected_day_counts_for_a_demo_only(places: tuple[Path, Path]) -> None:
+    """What is real is held against the real day, whatever the environment says."""
+    write_all(places[0], clean_week(length=1))
+    assert "of the future" in sync_trail(*places, YESTERDAY, DAY).conflicts[0]
+    write_all(places[0], clean_week(Provenance.SIMULATED, length=1))
+    assert list(sync_trail(*places, YESTERDAY, DAY).copied) == [DAY]
+
+
+def test_the_future_and_the_demo_stay_out(places: tuple[Path, Path]) -> None:
+    write_all(places[0], History([observation(DAY), observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
+    write_all(places[1], History([observation(days_back(3)[0])]))
+    before = contents(places[1])
+    done = sync(places, today=YESTERDAY)
+    assert contents(places[1]) == before
+    demo, future = done.conflicts
+    assert str(YESTERDAY) in demo
+    assert "a demo's" in demo
+    assert str(DAY) in future
+    assert "of the future" in future
+
+
+def test_a_real_report_stays_out_of_the_demos_directory(places: tuple[Path, Path]) -> None:
+    write_all(places[0], History([observation()]))
+    write_all(places[1], History([observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
+    assert len(kept_as_it_was(places).conflicts) == 1
+
+
+def test_a_demo_may_be_copied_to_a_place_of_its_own(places: tuple[Path, Path]) -> None:
+    write_all(places[0], clean_week(Provenance.SIMULATED))
+    assert len(sync(places).copied) == 7
+
+
+def edited(path: Path) -> None:
+    path.write_text(path.read_text().replace("PASS", "FAIL", 1))
+
+
+def linked(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+HOSTILE: dict[str, Callable[[Path], Any]] = {
+    "edited": edited,
+    "cut short": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "empty": lambda path: os.truncate(path, 0),
+    "another day's": lambda path: path.write_bytes(path.with_name(f"{YESTERDAY}.md").read_bytes()),
+    "a symbolic link": linked,
+    "a dangling link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    "a pipe": piped,
+    "a directory": lambda path: (path.unlink(), path.mkdir()),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "huge": lambda path: os.truncate(path, 2**34),
+    "nested": lambda path: path.write_text(f"<!-- orgrecon-record: {'[' * 100_000} -->\n"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_what_is_not_sound_stays_where_it_is(places: tuple[Path, Path], how: str) -> None:
+    write_all(places[0], clean_week(length=2))
+    HOSTILE[how](places[0] / NAME)
+    done = sync_trail(*places, DAY)
+    assert list(done.copied) == [YESTERDAY]
+    [conflict] = done.conflicts
+    assert conflict.startswith(str(places[0] / NAME))
+    assert "\n" not in conflict
+    assert set(contents(places[1])) == {f"{YESTERDAY}.md"}
+
+
+@pytest.mark.parametrize("how", [how for how in HOSTILE if how not in ("a pipe", "huge")])
+def test_what_is_not_sound_is_never_replaced_unseen(places: tuple[Path, Path], how: str) -> None:
+    write_all(places[0], clean_week(length=2))
+    write_all(places[1], clean_week(length=2))
+    HOSTILE[how](places[1] / NAME)
+    target = places[1] / NAME
+    before = (target.is_symlink(), target.is_dir(), target.is_file() and target.read_bytes())
+    done = sync(places)
+    [conflict] = done.conflicts
+    assert conflict.startswith(str(target))
+    assert "not replaced" in conflict
+    assert (target.is_symlink(), target.is_dir(), target.is_file() and target.read_bytes()) == before
+    assert not done.copied
+
+
+def test_a_misspelt_report_is_named_and_other_files_are_left_alone(places: tuple[Path, Path]) -> None:
+    write_all(places[0], clean_week(length=2))
+    (places[0] / "README.md").write_text("hello")
+    (places[0] / f"{DAY} (1).md").write_text("copy")
+    [conflict] = sync(places).conflicts
+    assert f"{DAY} (1).md" in conflict
+    assert set(contents(places[1])) == {NAME, f"{YESTERDAY}.md"}
+
+
+def test_directories_that_cannot_be_meant_are_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
+    source, target = places
+    with pytest.raises(UsageError, match="holds no report"):
+        sync_trail(source, target, DAY)
+    with pytest.raises(UsageError, match="is not a directory"):
+        sync_trail(tmp_path / "nowhere", target, DAY)
+    write_all(source, clean_week(length=1))
+    (tmp_path / "again").symlink_to(source)
+    with pytest.raises(UsageError, match="the same directory"):
+        sync_trail(source, tmp_path / "again", DAY)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnsoundTrail, match="cannot be read as a directory"):
+        sync_trail(source, tmp_path / "file", DAY)
+    assert not target.exists()
+
+
+def test_a_full_disk_is_told_and_the_next_run_completes(places: tuple[Path, Path]) -> None:
+    write_all(places[0], clean_week())
+    # A limit on the size of a file fails a write as a full disk does; the first byte of a report is too much.
+    code = ("import resource, signal, sys\nfrom datetime import date\nfrom pathlib import Path\n"
+            "from orgrecon_pipeline.operations.trail.sync import sync_trail\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+            "sync_trail(Path(sys.argv[1]), Path(sys.argv[2]), date.fromisoformat(sys.argv[3]))\n")
+    ended = subprocess.run([sys.executable, "-c", code, *map(str, places), str(DAY)], capture_output=True, text=True)
+    assert EvidenceNotKept.__name__ in ended.stderr
+    assert contents(places[1]) == {}
+    assert len(sync(places).copied) == 7
+
+
+def orgrecon(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "orgrecon_pipeline", *map(str, arguments)]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment in which it is :data:`DAY`."""
+    (tmp_path / "now").write_text(f"{DAY}T10:00:00+00:00")
+    return {**os.environ, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now")}
+
+
+def test_a_run_that_is_killed_leaves_whole_reports_and_the_next_one_completes(
+    places: tuple[Path, Path], environ: dict[str, str]
+) -> None:
+    days = [DAY - timedelta(days=back) for back in range(60)]
+    write_all(places[0], History(observation(day) for day in days))
+    process = subprocess.Popen(orgrecon("sync", *places), env=environ, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(places[1].glob("*.md")) and process.poll() is None and time.monotonic() < until:
+        pass
+    process.kill()
+    process.wait()
+    everything = contents(places[0])
+    arrived = {name: text for name, text in contents(places[1]).items() if not name.startswith(".")}
+    assert arrived, "it was killed before it began"
+    assert arrived.items() <= everything.items()
+    done = sync(places)
+    assert not done.conflicts
+    assert len(done.copied) == 60 - len(arrived)
+    assert contents(places[1]) == everything, "leftovers of the killed run are gone too"
+
+
+def test_the_command_line(places: tuple[Path, Path], environ: dict[str, str]) -> None:
+    write_all(places[0], clean_week(length=2))
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(orgrecon("sync", *arguments), env=environ, capture_output=True, text=True)
+
+    first = run(*places)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.splitlines() == [
+        f"{YESTERDAY}: copied (PASS, live)", f"{DAY}: copied (PASS, live)",
+        "2 copied, 0 unchanged, 0 kept, 0 in conflict"]
+    edited(places[0] / NAME)
+    second = run(*places, "--format", "json")
+    assert second.returncode == 1
+    value = json.loads(second.stdout)
+    assert (value["copied"], value["unchanged"], len(value["conflicts"])) == ([], [str(YESTERDAY)], 1)
+    assert second.stderr == f"orgrecon: {value['conflicts'][0]}\n"
+    third = run(places[1].parent / "empty", places[1])
+    assert (third.returncode, third.stdout, third.stderr.count("\n")) == (2, "", 1)

@@ -1,0 +1,257 @@
+"""A report that was touched, cut short or made up is refused in one line that names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden_cases
+
+CASES = golden_cases()
+RECORD = CASES["fail_with_samples"]
+TEXT = render(RECORD)
+BODY, LINE = TEXT[: TEXT.index("<!-- orgrecon-record")], TEXT[TEXT.index("<!-- orgrecon-record") :]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UnsoundTrail) as caught:
+        read_report(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert path.name in message
+    assert caught.value.exit_code == 1
+    return message
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / f"{DAY}.md"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+def test_what_was_written_reads_back(file: Path) -> None:
+    assert read_report(file) == RECORD
+
+
+EDITS: list[tuple[str, Callable[[str], str], str]] = [
+    ("a figure", lambda t: t.replace("| Tenants with drift | 2 |", "| Tenants with drift | 0 |"), "was edited: line "),
+    ("the verdict", lambda t: t.replace("**FAIL**", "**PASS**", 1), "was edited: line"),
+    ("the banner", lambda t: t.replace("GATE CLOSED", "GATE OPEN", 1), "was edited: line 4 "),
+    ("a space at a line's end", lambda t: t.replace("## Summary\n", "## Summary \n"), "was edited: line"),
+    ("a line more", lambda t: t.replace("## Summary\n", "## Summary\n\nAll is well.\n"), "was edited: line"),
+    ("a line less", lambda t: t.replace("## Drift samples\n", ""), "was edited: line"),
+    ("text before", lambda t: "Approved.\n" + t, "was edited: line 1 "),
+    ("a byte order mark", lambda t: "\ufeff" + t, "was edited: line 1 "),
+    ("Windows line ends", lambda t: t.replace("\n", "\r\n"), "line ends"),
+    ("the record's figure", lambda t: t.replace('"tenants_with_drift":2,"verdict"', '"tenants_with_drift":0,"verdict"'),
+     "was edited: its record's digest"),
+    ("the digest", lambda t: t.replace(RECORD.digest, "0" * 64), "was edited: its record's digest"),
+    ("spaces in the record", lambda t: t.replace('{"compared":', '{ "compared":'), "canonical"),
+    ("another schema", lambda t: t.replace('"schema":1', '"schema":2'), "schema"),
+    ("schema true", lambda t: t.replace('"schema":1', '"schema":true'), "schema"),
+    ("schema 1.0", lambda t: t.replace('"schema":1', '"schema":1.0'), "canonical"),
+    ("a figure as text", lambda t: t.replace('"streak_days":0', '"streak_days":"0"'), "canonical"),
+    ("a figure as fraction", lambda t: t.replace('"streak_days":0', '"streak_days":0.0'), "canonical"),
+    ("a field less", lambda t: t.replace('"streak_days":0,', ""), "no record"),
+    ("a field more", lambda t: t.replace('"streak_days":0,', '"note":"x","streak_days":0,'), "no record"),
+    ("a key twice", lambda t: t.replace('"schema":1', '"schema":1,"schema":1'), "twice"),
+    ("a key twice, deep", lambda t: t.replace('"rechecks":3', '"rechecks":3,"rechecks":3'), "twice"),
+    ("NaN", lambda t: t.replace('"rechecks":3', '"rechecks":NaN'), "NaN"),
+    ("infinity", lambda t: t.replace('"rechecks":3', '"rechecks":-Infinity'), "Infinity"),
+    ("too large", lambda t: t.replace('"rechecks":3', '"rechecks":1e999'), "too large"),
+    ("huge integer", lambda t: t.replace('"rechecks":3', '"rechecks":' + "9" * 5000), "5000 digits"),
+    ("lone surrogate", lambda t: t.replace('"reason":"8 ', '"reason":"\\ud800 ', 1), "record"),
+    ("lone surrogate in settings", lambda t: t.replace('"same_day":"latest"', '"same_day":"\\ud800"'), "Unicode"),
+    ("deep nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 100_000 + "]" * 100_000), "deep"),
+    ("deepish nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 500 + "]" * 500), "deep"),
+    ("deep open", lambda t: t.replace('"rechecks":3', '"rechecks":' + '{"a":' * 100_000), "record"),
+    ("no JSON", lambda t: t.replace('{"compared":', '{compared:'), "no JSON"),
+    ("a list", lambda t: BODY + "<!-- orgrecon-record: [] -->\n", "no JSON object"),
+    ("null", lambda t: BODY + "<!-- orgrecon-record: null -->\n", "no JSON object"),
+    ("an empty object", lambda t: BODY + "<!-- orgrecon-record: {} -->\n", "schema"),
+    ("an empty record", lambda t: BODY + "<!-- orgrecon-record:  -->\n", "no JSON"),
+    ("no record", lambda t: BODY, "no record"),
+    ("nothing", lambda t: "", "no record"),
+    ("two records", lambda t: t + LINE, "more than one record"),
+    ("record in the middle", lambda t: t + "\nSigned off.\n", "does not end with its record"),
+    ("no newline at the end", lambda t: t.rstrip("\n"), "does not end with its record"),
+    ("an empty line at the end", lambda t: t + "\n", "does not end with its record"),
+    ("cut short", lambda t: t[:-200], "record"),
+    ("unclosed comment", lambda t: t.replace(" -->\n", "\n"), "damaged"),
+]
+
+
+@pytest.mark.parametrize(("edit", "expected"), [pytest.param(e, x, id=name) for name, e, x in EDITS])
+def test_edited_report_is_refused(edit: Callable[[str], str], expected: str, file: Path) -> None:
+    assert edit(TEXT) != TEXT
+    file.write_bytes(edit(TEXT).encode())
+    assert expected in refused(file)
+
+
+def forged(**changes: Any) -> str:
+    """A report whose record was changed and given its new digest, as somebody would who knows how."""
+    value = {**json.loads(RECORD.line()), **changes}
+    del value["digest"]
+    value["digest"] = sha256_of(value)
+    return render(Record.model_validate(value))
+
+
+def window(at: int, **changes: Any) -> list[dict[str, Any]]:
+    rows = RECORD.as_json_value()["window"]
+    rows[at].update(changes)
+    return list(rows)
+
+
+def observation(**changes: Any) -> list[dict[str, Any]]:
+    return [{**RECORD.as_json_value()["observations"][0], **changes}]
+
+
+FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+    ("a FAIL made a PASS", lambda: {"verdict": "PASS"}),
+    ("a FAIL made a PASS everywhere", lambda: {
+        "verdict": "PASS", "observations": observation(verdict="PASS"), "window": window(-1, verdict="PASS")}),
+    ("another reason", lambda: {"reason": "All is well."}),
+    ("other figures", lambda: {"entities": {}}),
+    ("fewer tenants with drift", lambda: {"tenants_with_drift": 0}),
+    ("a time of another day", lambda: {"observations": observation(observed_at="2999-01-01T00:00:00.000000Z")}),
+    ("a time of the day before", lambda: {"observations": observation(observed_at="2026-11-22T23:59:59.999999Z")}),
+    ("a comparison without a time", lambda: {"observations": observation(observed_at=None)}),
+    ("another provenance", lambda: {"provenance": "restored"}),
+    ("another mapping", lambda: {"mapping_digest": "0" * 64}),
+    ("another version", lambda: {"orgrecon_version": "9"}),
+    ("nothing decides", lambda: {"observations": observation(decides=False)}),
+    ("no observation", lambda: {"observations": []}),
+    ("an observation twice", lambda: {"observations": observation() + observation(decides=False)}),
+    ("a time that is none", lambda: {"observations": observation(observed_at="yesterday")}),
+    ("a MISSING observation", lambda: {"observations": observation(verdict="MISSING"), "verdict": "MISSING"}),
+    ("a stamp over a comparison", lambda: {
+        "provenance": "baseline", "window": window(-1, provenance="baseline"),
+        "observations": observation(provenance="baseline", observed_at=None) + observation(decides=False, id="x")}),
+    ("no window", lambda: {"window": []}),
+    ("a shorter window", lambda: {"window": RECORD.as_json_value()["window"][1:]}),
+    ("a window out of order", lambda: {"window": RECORD.as_json_value()["window"][::-1]}),
+    ("the day itself is clean", lambda: {"window": window(-1, eligible=True)}),
+    ("the day itself has other figures", lambda: {"window": window(-1, missing=0)}),
+    ("a missing day with a provenance", lambda: {"window": window(0, verdict="MISSING")}),
+    ("a missing day that counts", lambda: {"window": window(
+        0, verdict="MISSING", provenance=None, missing=None, unexpected=None, mismatched=None, duplicate=None)}),
+    ("a clean day with drift", lambda: {"window": window(0, missing=3)}),
+    ("live days", lambda: {"live_days": 7}),
+    ("a streak of nothing", lambda: {"streak_days": 7}),
+    ("values that are none", lambda: {"compared": {**RECORD.compared, "values": {"org_units": {"name": "x"}}}}),
+]
+
+
+@pytest.mark.parametrize("changes", [pytest.param(changes, id=name) for name, changes in FORGERIES])
+def test_forged_record_contradicts_itself(changes: Callable[[], dict[str, Any]], file: Path) -> None:
+    file.write_bytes(forged(**changes()).encode())
+    assert "contradicts itself" in refused(file)
+
+
+def test_a_forgery_without_change_is_the_report() -> None:
+    assert forged() == TEXT
+
+
+def test_day_has_to_be_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "2026-11-24.md"
+    path.write_bytes(TEXT.encode())
+    assert "holds the record of 2026-11-23" in refused(path)
+    path = tmp_path / "report.md"
+    path.write_bytes(TEXT.encode())
+    assert "YYYY-MM-DD.md" in refused(path)
+
+
+def test_not_a_regular_file(tmp_path: Path, file: Path) -> None:
+    link = tmp_path / "2026-11-22.md"
+    link.symlink_to(file)
+    assert "symbolic link" in refused(link)
+    directory = tmp_path / "2026-11-21.md"
+    directory.mkdir()
+    assert "not a regular file" in refused(directory)
+    pipe = tmp_path / "2026-11-20.md"
+    os.mkfifo(pipe)
+    assert "not a regular file" in refused(pipe)
+    assert "cannot be read" in refused(tmp_path / "2026-11-19.md")
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / f"{DAY}.md"
+    with path.open("wb") as huge:
+        huge.truncate(1 << 40)
+    script = ("import sys, pathlib; from orgrecon_pipeline.report.read import read_report\n"
+              "try: read_report(pathlib.Path(sys.argv[1]))\n"
+              "except Exception as e: print(type(e).__name__, e)")
+
+    def little_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False,
+                          preexec_fn=little_memory)
+    assert done.stdout.startswith("UnsoundTrail ")
+    assert "larger than 16 MiB" in done.stdout
+
+
+def test_a_record_of_many_keys_is_refused_at_once(file: Path) -> None:
+    keys = "".join(f'"k{number}":0,' for number in range(40_000))
+    file.write_text(f'{BODY}<!-- orgrecon-record: {{{keys}"k39999":0}} -->\n', encoding="utf-8")
+    before = time.process_time()
+    assert "the key 'k39999' twice" in refused(file)
+    assert time.process_time() - before < 5
+
+
+def test_not_utf8(file: Path) -> None:
+    file.write_bytes(TEXT.encode().replace(b"Summary", b"Summ\xe4ry"))
+    assert "UTF-8" in refused(file)
+    file.write_bytes(TEXT.encode("utf-16"))
+    assert "UTF-8" in refused(file)
+
+
+def test_message_never_holds_a_value(file: Path) -> None:
+    value = json.loads(RECORD.line())
+    value["tenants"][0]["missing"] = "hunter2"
+    file.write_text(f"{BODY}<!-- orgrecon-record: {canonical_json(value)} -->\n", encoding="utf-8")
+    assert "hunter2" not in refused(file)
+
+
+def test_record_that_renders_to_another_page_is_found_at_its_first_line(file: Path) -> None:
+    other = render(clean_week().record(DAY))
+    file.write_bytes((BODY + other[other.index("<!-- orgrecon-record") :]).encode())
+    assert "was edited: line 3 " in refused(file)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_no_damage_gets_through_or_out(data: st.DataObject) -> None:
+    """Any change of bytes is refused in one line; nothing else is ever raised."""
+    content = bytearray(TEXT.encode())
+    begin = content.index(b"<!-- orgrecon-record")
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content) - 1) | st.integers(begin, len(content) - 1))
+        length = data.draw(st.integers(0, 5))
+        json_pieces = st.sampled_from([b"}", b"]", b'"', b"null", b"1", b",", b"{"])
+        content[at : at + length] = data.draw(st.binary(max_size=5) | json_pieces)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"{DAY}.md"
+        path.write_bytes(content)
+        if bytes(content) == TEXT.encode():
+            read_report(path)
+        else:
+            refused(path)

@@ -1,0 +1,236 @@
+"""The page of a record: golden bytes, and what a reader finds where."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.report.cases import (
+    BASELINE_COMPARED,
+    COMPARED,
+    DAY,
+    History,
+    clean_week,
+    days_back,
+    golden_cases,
+    observation,
+    row,
+    totals,
+)
+from orgrecon_pipeline_tests.support.report.gfm import page
+from orgrecon_pipeline_tests.support.report.update_golden import GOLDEN
+
+CASES = golden_cases()
+
+SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window", "Observations of this day",
+            "How this was compared"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_report_is_golden(name: str) -> None:
+    assert render(CASES[name]).encode() == (GOLDEN / f"{name}.md").read_bytes()
+
+
+def test_every_golden_file_has_its_case() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_report_reads_back(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{CASES[name].day}.md"
+    file.write_bytes((GOLDEN / f"{name}.md").read_bytes())
+    assert read_report(file) == CASES[name]
+
+
+def test_same_bytes_in_another_process_zone_and_locale() -> None:
+    script = ("import sys; from orgrecon_pipeline_tests.support.report.cases import golden_cases;"
+              "from orgrecon_pipeline.report.render import render;"
+              "sys.stdout.buffer.write(''.join(render(r) for r in golden_cases().values()).encode())")
+    ours = "".join(map(render, CASES.values())).encode()
+    for zone, seed, language in (("Pacific/Apia", "1", "C"), ("America/St_Johns", "2", "de_DE.UTF-8")):
+        environment = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LC_ALL": language, "PYTHONUTF8": "0"}
+        done = subprocess.run([sys.executable, "-c", script], env=environment,
+                              capture_output=True, check=True)
+        assert done.stdout == ours
+
+
+def figures(record: Record) -> dict[str, str]:
+    return dict(page(render(record)).tables[0][1:])
+
+
+def test_summary_has_every_figure_in_its_order() -> None:
+    assert list(figures(CASES["fail_with_samples"]).items()) == [
+        ("Tenants scanned", "12"), ("Tenants with drift", "2"),
+        ("Missing org_units rows", "1"), ("Missing org_unit_memberships rows", "0"),
+        ("Unexpected org_units rows", "0"), ("Unexpected org_unit_memberships rows", "3"),
+        ("Mismatched org_units rows", "1"), ("Mismatched org_unit_memberships rows", "0"),
+        ("Duplicate org_units rows", "0"), ("Duplicate org_unit_memberships rows", "3"),
+        ("Transient org_units rows", "0"), ("Transient org_unit_memberships rows", "4"),
+        ("Rows compared", "1008"), ("Gate status", "FAIL"),
+    ]
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    shown = figures(CASES["inconclusive"])
+    assert shown.pop("Gate status") == "INCONCLUSIVE"
+    assert set(shown.values()) == {"unknown"}
+    assert "Unknown: the comparison was not completed." in render(CASES["inconclusive"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sections_come_in_the_order_of_the_format(name: str) -> None:
+    headings = re.findall(r"^## (.*)$", render(CASES[name]), re.MULTILINE)
+    without = {"Per-tenant breakdown"} if name in ("baseline", "inconclusive") else set()
+    assert headings == [section for section in SECTIONS if section not in without]
+
+
+@pytest.mark.parametrize(("provenance", "note"), [
+    (Provenance.LIVE, ""), (Provenance.BASELINE, " (baseline)"), (Provenance.RESTORED, " (restored)"),
+    (Provenance.SIMULATED, " (SIMULATED)"),
+])
+def test_title_says_what_stands_behind_the_day(provenance: Provenance, note: str) -> None:
+    first = render(clean_week(provenance, 1).record(DAY)).split("\n")[0]
+    assert first == f"# Org Model v2.3 reconciliation report: 2026-11-23{note}"
+
+
+def banner(record: Record) -> str:
+    lines = render(record).split("\n")
+    return "\n".join(lines[2 : lines.index("", 2)])
+
+
+def test_banner_of_an_open_gate() -> None:
+    shown = banner(CASES["pass_gate_open"])
+    assert "GATE OPEN" in shown
+    assert "7 of 7" in shown
+    assert "7 live, 0 baseline\n" in shown
+    assert "2026-11-23 (this day)" in shown
+    assert "unblocked.**" in shown
+
+
+def test_banner_of_a_closed_gate_gives_reason_and_earliest_day() -> None:
+    shown = banner(CASES["fail_with_samples"])
+    assert "GATE CLOSED" in shown
+    assert "GATE OPEN" not in shown
+    assert "**Streak:** 0 of 7" in shown
+    assert "2026-11-23 is FAIL: 8 drifting keys in 2 of 12 tenants." in shown
+    assert "2026-11-30" in shown
+
+
+def test_open_gate_of_baselines_says_how_little_is_live() -> None:
+    shown = banner(clean_week(Provenance.BASELINE).record(DAY))
+    assert "GATE OPEN" in shown
+    assert "0 live, 7 baseline" in shown
+    assert "only 0 of the 7 counted days compared a live database" in shown
+
+
+def test_simulated_gate_unblocks_nothing() -> None:
+    shown = banner(CASES["simulated"])
+    assert "0 live, 0 baseline, 7 simulated" in shown
+    assert "unblocks nothing" in shown
+    assert "is unblocked" not in shown
+
+
+def test_window_shows_missing_days_and_why_a_clean_day_does_not_count() -> None:
+    table = next(t for t in page(render(CASES["restored_with_missing_day"])).tables if t[0][0] == "Date (UTC)")
+    by_day = {cells[0]: cells[1:] for cells in table[1:]}
+    missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
+    assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no", "no report"]
+    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no", "compared under another mapping"]
+    assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes", "–"]
+    assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, before the streak broke"]
+
+
+def test_trend_draws_no_day_without_figures() -> None:
+    text = render(CASES["restored_with_missing_day"])
+    chart = text.split("```mermaid\n")[1].split("```")[0]
+    missing = days_back(3)[0]
+    assert f"{missing:%m-%d}" not in chart
+    assert f"Not drawn, because there are no figures: {missing}." in text
+    axis, bars = (re.findall(r"\[(.*)\]", line)[0].split(", ") for line in chart.split("\n") if "[" in line)
+    assert len(axis) == len(bars) == 6
+
+
+def test_no_trend_where_no_day_has_figures() -> None:
+    text = render(History([observation(verdict=Verdict.INCONCLUSIVE)]).record(DAY))
+    assert "mermaid" not in text
+    assert "No trend can be drawn" in text
+
+
+def test_breakdown_says_how_many_more_tenants_there_are() -> None:
+    history = clean_week()
+    entities = {"org_units": totals(99, missing=40)}
+    history.by_day[DAY] = [observation(verdict=Verdict.FAIL, tenants=500, drifting=40, entities=entities)]
+    text = render(history.record(DAY, [row("a", missing=1), row("a", "org_unit_memberships"), row("b", missing=39)]))
+    assert "498 more tenants are not shown, 38 of them with drift." in text
+    text = render(clean_week().record(DAY, [row(f"t{n}") for n in range(11)]))
+    assert "1 more tenant is not shown, none of them with drift." in text
+    text = render(clean_week().record(DAY, [row(f"t{n}") for n in range(12)]))
+    assert "Every tenant is shown." in text
+
+
+def test_every_observation_of_the_day_is_listed() -> None:
+    history = clean_week()
+    history.by_day[DAY] = [observation(hour=6, verdict=Verdict.FAIL), observation(hour=7),
+                           observation(hour=8, verdict=Verdict.INCONCLUSIVE)]
+    table = next(t for t in page(render(history.record(DAY))).tables if t[0][0] == "Observed at (UTC)")
+    assert [cells[:4] for cells in table[1:]] == [
+        ["2026-11-23 06:00:03", "FAIL", "no", "live"],
+        ["2026-11-23 07:00:03", "PASS", "yes", "live"],
+        ["2026-11-23 08:00:03", "INCONCLUSIVE", "no", "live"],
+    ]
+
+
+def test_a_new_fact_of_the_comparison_appears_by_itself() -> None:
+    compared = {**COMPARED, "replica": {"lag_seconds": 0.5, "primaries": [{"name": "a"}, {"name": "b"}], "seen": []}}
+    facts = dict(page(render(History([observation(compared=compared)]).record(DAY))).tables[-1][1:])
+    assert facts["replica.lag_seconds"] == "0.5"
+    assert facts["replica.primaries.2.name"] == "b"
+    assert facts["replica.seen"] == "none"
+    assert facts["scan.rechecks"] == "3"
+    assert facts["source.snapshot"] == "00000003-0000001B-1"
+
+
+def test_baseline_holds_no_clock_time() -> None:
+    text = render(CASES["baseline"])
+    assert not re.search(r"[0-9]{2}:[0-9]{2}", text.split("<!-- orgrecon-record")[0])
+    assert BASELINE_COMPARED.keys() < COMPARED.keys()
+
+
+def test_last_line_is_the_record() -> None:
+    for record in CASES.values():
+        *_, last, end = render(record).split("\n")
+        assert end == ""
+        assert last == f"<!-- orgrecon-record: {record.line()} -->"
+
+
+def test_rendering_does_not_depend_on_the_order_of_keys() -> None:
+    record = CASES["fail_with_samples"]
+    backwards = Record.model_validate({
+        **record.as_json_value(),
+        "entities": dict(reversed(record.as_json_value()["entities"].items())),
+        "compared": dict(reversed(record.compared.items())),
+        "samples": [{**sample, "key": dict(reversed(sample["key"].items()))}
+                    for sample in record.as_json_value()["samples"]],
+    })
+    assert list(backwards.entities) != list(record.entities)
+    assert render(backwards) == render(record)
+
+
+def test_a_long_window_is_shown_whole_and_drawn_in_part() -> None:
+    compared = {**COMPARED, "gate": {"window_days": 60, "same_day": "latest", "min_live_days": 0}}
+    history = History(observation(DAY - timedelta(days=n), compared=compared) for n in range(60))
+    text = render(history.record(DAY))
+    assert "60 of 60" in text
+    table = next(t for t in page(text).tables if t[0][0] == "Date (UTC)")
+    assert len(table) == 61
+    assert "Drifting keys of all kinds on the last 31 days." in text

@@ -1,0 +1,378 @@
+"""The trail as a whole: reports that were taken away, moved, made up or left behind are found."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.gate import GateState, decide_gate
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.agreement import disagreements, evidence_of
+from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.verify import read_trail, report_files, verify_trail
+from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, clean_week, days_back, observation
+
+
+def path_of(directory: Path, day: date) -> Path:
+    return directory / f"{day}.md"
+
+
+def write(directory: Path, record: Record) -> Path:
+    path = path_of(directory, record.day)
+    path.write_bytes(render(record).encode())
+    return path
+
+
+def write_all(directory: Path, history: History) -> None:
+    for day in history.by_day:
+        write(directory, history.record(day))
+
+
+def forged(record: Record, **changes: Any) -> Record:
+    """The record with changes and its new digest."""
+    value = {**json.loads(record.line()), **changes}
+    del value["digest"]
+    value["digest"] = sha256_of(value)
+    return Record.model_validate(value)
+
+
+def two_weeks() -> History:
+    """A FAIL ten days ago, clean since, twelve reports in all."""
+    history = clean_week(length=12)
+    history.by_day[days_back(10)[0]] = [observation(days_back(10)[0], Verdict.FAIL)]
+    return history
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Path:
+    write_all(tmp_path, two_weeks())
+    (tmp_path / "README.md").write_text("What this is.\n")
+    return tmp_path
+
+
+def findings(directory: Path) -> list[str]:
+    verification = verify_trail(directory)
+    assert verification.sound is not bool(verification.findings)
+    assert not any("\n" in finding for finding in verification.findings)
+    return list(verification.findings)
+
+
+def test_an_untouched_trail_is_sound(trail: Path) -> None:
+    verification = verify_trail(trail)
+    assert verification.findings == ()
+    assert (verification.sound, verification.reports, verification.holes) == (True, 12, ())
+    assert verification.as_json_value() == {"sound": True, "reports": 12, "findings": [], "holes": []}
+    assert [day for day, _ in report_files(trail)] == sorted(days_back(*range(12)))
+
+
+def test_an_honest_hole_is_noted_and_sound(tmp_path: Path) -> None:
+    history = two_weeks()
+    hole = days_back(4)[0]
+    del history.by_day[hole]
+    write_all(tmp_path, history)
+    verification = verify_trail(tmp_path)
+    assert verification.findings == ()
+    assert verification.holes == (hole,)
+    assert verification.as_json_value()["holes"] == [str(hole)]
+
+
+def test_a_report_that_was_taken_away_is_found_once(trail: Path) -> None:
+    day = days_back(4)[0]
+    path_of(trail, day).unlink()
+    assert findings(trail) == [
+        f"{path_of(trail, day)} is gone: the report of {day + timedelta(days=1)} shows that day as PASS; "
+        "restore it from version control."
+    ]
+
+
+def test_a_failed_day_cannot_be_made_to_vanish(trail: Path) -> None:
+    day = days_back(10)[0]
+    path_of(trail, day).unlink()
+    assert "shows that day as FAIL" in findings(trail)[0]
+
+
+def test_an_unreadable_report_is_the_only_finding(trail: Path) -> None:
+    path = path_of(trail, days_back(4)[0])
+    path.write_bytes(path.read_bytes().replace(b"GATE CLOSED", b"GATE OPEN"))
+    found = findings(trail)
+    assert len(found) == 1
+    assert str(path) in found[0]
+    assert "was edited: line 4" in found[0]
+
+
+def test_a_trail_may_begin_on_any_day(trail: Path) -> None:
+    for day in sorted(days_back(*range(1, 12))):
+        path_of(trail, day).unlink()
+        assert findings(trail) == []
+
+
+def test_swapped_days_are_found(trail: Path) -> None:
+    one, other = (path_of(trail, day) for day in days_back(2, 10))
+    one_text, other_text = one.read_bytes(), other.read_bytes()
+    one.write_bytes(other_text)
+    other.write_bytes(one_text)
+    assert sum("holds the record of" in finding for finding in findings(trail)) == 2
+
+
+def test_another_days_verdict_in_a_window_is_found(trail: Path) -> None:
+    """Somebody makes the failed day clean, with digests and windows of its own all in order."""
+    history = two_weeks()
+    day = days_back(10)[0]
+    history.by_day[day] = [observation(day)]
+    write(trail, history.record(day))
+    found = findings(trail)
+    later = sorted(days_back(*range(10)))
+    assert [finding.split(" ")[0] for finding in found] == [str(path_of(trail, one)) for one in later]
+    assert f"shows {day} as FAIL (live, 1/0/0/0), and the report of that day says PASS (live, 0/0/0/0)" in found[0]
+    assert "says a streak of 7, and the reports give 9" in found[6]
+
+
+def test_evidence_that_came_later_asks_to_render_again(trail: Path) -> None:
+    history = two_weeks()
+    hole = days_back(4)[0]
+    restored = observation(hole, provenance=Provenance.RESTORED)
+    del history.by_day[hole]
+    write_all(trail, history)
+    path_of(trail, hole).unlink()
+    assert findings(trail) == []
+    history.add(restored)
+    write(trail, history.record(hole))
+    found = findings(trail)
+    assert len(found) == 4
+    assert all(f"shows {hole} as MISSING" in finding and "render this day again" in finding for finding in found)
+    write_all(trail, history)
+    assert findings(trail) == []
+
+
+LATEST = clean_week().record(DAY)
+
+
+def row(at: int, **changes: Any) -> dict[str, Any]:
+    rows = LATEST.as_json_value()["window"]
+    rows[at].update(changes)
+    return {"window": rows}
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    pytest.param({"streak_days": 8}, "streak of 8", id="a longer streak"),
+    pytest.param({"streak_days": 5, "live_days": 5}, "streak of 5", id="a shorter streak"),
+    pytest.param({"gate": {**LATEST.as_json_value()["gate"], "state": "CLOSED"}}, "GATE CLOSED", id="state"),
+    pytest.param({"gate": {**LATEST.as_json_value()["gate"], "reason": "Trust me."}}, "reason", id="reason"),
+    pytest.param({"gate": {**LATEST.as_json_value()["gate"], "earliest_open_day": "2026-12-01"}}, "earliest", id="day"),
+    pytest.param(row(2, eligible=False), "does not count", id="a day that counts does not"),
+    pytest.param(row(2, provenance="restored") | {"live_days": 6}, "restored", id="a provenance"),
+    pytest.param(row(2, verdict="FAIL", missing=1, eligible=False), "FAIL (live, 1/0/0/0)", id="a verdict"),
+    pytest.param({"compared": {**COMPARED, "gate": {"window_days": 14}}}, "window", id="another window"),
+    pytest.param({"compared": {**COMPARED, "gate": {"window_days": 3}}, "live_days": 3}, "reason", id="an easier gate"),
+    pytest.param({"compared": {**COMPARED, "gate": {"same_day": "best"}}}, "gate policy", id="no policy"),
+    pytest.param({"compared": {**COMPARED, "gate": []}}, "gate policy", id="no policy at all"),
+    pytest.param({"compared": {**COMPARED, "gate": None}}, "gate policy", id="policy null"),
+])
+def test_a_forged_gate_is_found(changes: Mapping[str, Any], expected: str, tmp_path: Path) -> None:
+    write_all(tmp_path, clean_week())
+    write(tmp_path, forged(LATEST, **changes))
+    found = findings(tmp_path)
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_an_open_gate_without_the_days_is_found(tmp_path: Path) -> None:
+    """The only report of a trail whose own window makes its gate CLOSED."""
+    history = clean_week(length=3)
+    record = history.record(DAY)
+    write(tmp_path, forged(record, gate={**record.as_json_value()["gate"], "state": "OPEN"}))
+    assert "says GATE OPEN, and the reports give CLOSED" in findings(tmp_path)[0]
+
+
+def test_leaving_out_the_reports_that_close_the_gate_is_found(tmp_path: Path) -> None:
+    """Baselines after a live day do not count; without the report of that day they would."""
+    live, *after = sorted(days_back(*range(9)))
+    history = History([observation(live)])
+    for day in after:
+        history.add(observation(day, provenance=Provenance.BASELINE))
+    write_all(tmp_path, history)
+    assert findings(tmp_path) == []
+    assert history.record(DAY).gate.state is GateState.CLOSED
+    path_of(tmp_path, live).unlink()
+    assert findings(tmp_path)
+
+
+def test_leaving_out_the_real_day_of_a_simulation_is_found(tmp_path: Path) -> None:
+    """A simulation counts only in a trail that is nothing else."""
+    live, *after = sorted(days_back(*range(8)))
+    history = History([observation(live)])
+    for day in after:
+        history.add(observation(day, provenance=Provenance.SIMULATED))
+    write_all(tmp_path, history)
+    assert findings(tmp_path) == []
+    path_of(tmp_path, live).unlink()
+    assert findings(tmp_path) == [
+        f"{path_of(tmp_path, DAY)} says that the gate is CLOSED, and the reports that are here would open it: "
+        "bring the earlier ones."
+    ]
+
+
+def test_a_change_of_the_rule_for_a_day_is_no_disagreement(tmp_path: Path) -> None:
+    """Yesterday was decided by its latest observation; today's report counts the worst one of every day."""
+    yesterday = days_back(1)[0]
+    worst = {**COMPARED, "gate": {**COMPARED["gate"], "same_day": "worst"}}
+    history = History([observation(yesterday, Verdict.FAIL, hour=6), observation(yesterday, hour=9),
+                       observation(compared=worst)])
+    write_all(tmp_path, history)
+    assert history.record(yesterday).verdict is Verdict.PASS
+    assert history.record(DAY).window[-2].verdict is Verdict.FAIL
+    assert findings(tmp_path) == []
+
+
+def test_names_that_only_look_like_reports(trail: Path) -> None:
+    odd = ["2026-1-1.md", "20261101.md", "2026-02-30.md", "2026-11-23.MD", "2026-11-23 (1).md", "2026-11-23 copy.md",
+           "2026_11_23.md", "٢٠٢٦-١١-٢٣.md", "2026-11-23.markdown", "2026-11-23.md\n"]
+    fine = ["notes.md", "2026-11-23.txt", "2026-11-23-incident.md", "2026.md", ".2026-11-23.md.0123456789abcdef.tmp"]
+    for name in odd + fine:
+        (trail / name).write_text("x")
+    found = findings(trail)
+    assert len(found) == len(odd)
+    assert all("looks like a report, but is not named YYYY-MM-DD.md" in finding for finding in found)
+
+
+def test_links_and_directories_are_no_reports(trail: Path) -> None:
+    path_of(trail, DAY).rename(trail / "elsewhere")
+    path_of(trail, DAY).symlink_to("elsewhere")
+    assert "symbolic link" in findings(trail)[0]
+    path_of(trail, DAY).unlink()
+    path_of(trail, DAY).mkdir()
+    assert "not a regular file" in findings(trail)[0]
+
+
+def test_nothing_to_verify_is_not_sound(tmp_path: Path) -> None:
+    assert findings(tmp_path) == [f"{tmp_path} holds no report: there is nothing to verify."]
+    assert "holds no report" in findings(tmp_path / "absent")[0]
+    (tmp_path / "file").write_text("x")
+    assert "cannot be read" in findings(tmp_path / "file")[0]
+    assert "cannot be read" in findings(tmp_path / "a\0b")[0]
+    assert "cannot be read" in findings(tmp_path / ("x" * 5000))[0]
+    assert report_files(tmp_path / "absent") == []
+
+
+def test_names_that_are_no_utf8_do_not_disturb(trail: Path) -> None:
+    (Path(os.fsdecode(bytes(trail) + b"/\xff\xfe.md"))).write_text("x")
+    assert findings(trail) == []
+
+
+def test_first_days_of_the_calendar(tmp_path: Path) -> None:
+    record = clean_week().record(DAY)
+    rows = [{**row, "day": f"0001-01-0{at + 1}"} for at, row in enumerate(record.as_json_value()["window"])][-2:]
+    value = forged(record, day="0001-01-02", window=[{**row, "day": day} for row, day in zip(
+        rows, ("0001-01-01", "0001-01-02"), strict=True)], streak_days=2, live_days=2)
+    write(tmp_path, value).rename(tmp_path / "0001-01-02.md")
+    assert len(findings(tmp_path)) == 1
+
+
+def test_evidence_for_the_gate_is_that_of_the_ledger() -> None:
+    history = clean_week()
+    history.by_day[DAY] = [observation(hour=6, verdict=Verdict.FAIL), observation(hour=9)]
+    for rule in ("latest", "worst"):
+        assert evidence_of(history.record(DAY), rule) == history.evidence(GatePolicy(same_day=rule))[DAY]
+    assert evidence_of(history.record(DAY)).verdict is Verdict.PASS
+    baseline = History([observation(provenance=Provenance.BASELINE), observation(verdict=Verdict.INCONCLUSIVE)])
+    assert not evidence_of(baseline.record(DAY)).saw_a_tenant
+    assert evidence_of(history.record(DAY)).saw_a_tenant
+
+
+def random_history(chance: random.Random) -> History:
+    history, digests = History(), [sha256_of("one"), sha256_of("two")]
+    simulated, digest = chance.random() < 0.1, digests[0]
+    gate = {"window_days": chance.choice((2, 3, 7, 9)), "same_day": chance.choice(("latest", "worst")),
+            "min_live_days": chance.choice((0, 0, 2))}
+    compared = {**COMPARED, "gate": gate}
+    for back in range(chance.randint(1, 24)):
+        if chance.random() < 0.1:
+            continue
+        digest = chance.choice(digests) if chance.random() < 0.1 else digest
+        for hour in sorted(chance.sample(range(24), chance.choice((1, 1, 1, 2, 3)))):
+            kinds = (Provenance.LIVE,) * 5 + (Provenance.BASELINE,) * 4 + (Provenance.RESTORED,)
+            provenance = Provenance.SIMULATED if simulated else chance.choice(kinds)
+            verdicts = [Verdict.PASS] * 8 + [Verdict.FAIL, Verdict.INCONCLUSIVE]
+            verdict = Verdict.PASS if provenance is Provenance.BASELINE else chance.choice(verdicts)
+            history.add(observation(
+                DAY - timedelta(days=back), verdict, provenance, hour=hour, mapping_digest=digest,
+                tenants=chance.choice((0, 12)) if verdict is Verdict.PASS else 12,
+                compared=compared,
+            ).model_copy(update={"compared": compared}))
+    for seen in history.by_day.values():
+        unique = {one.id: one for one in seen if isinstance(one, Observation)}
+        seen[:] = unique.values()
+    return history
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_trails(seed: int) -> None:
+    """Whole ones are sound, those that lack a report that a later one shows are not, and leaving out opens no gate."""
+    chance = random.Random(seed)
+    history = random_history(chance)
+    if not history.by_day:
+        return
+    records = {day: history.record(day) for day in sorted(history.by_day)}
+    assert list(disagreements(records, set(records))) == []
+
+    days = sorted(records)
+    for gone in days[1:]:
+        left = {day: record for day, record in records.items() if day != gone}
+        if any(gone < day <= gone + timedelta(days=6) for day in left):
+            assert list(disagreements(left, set(left)))
+
+    for first in days[1:]:
+        left = {day: record for day, record in records.items() if day >= first}
+        policy = GatePolicy.model_validate(records[first].compared["gate"])
+        known = {day: evidence_of(record, policy.same_day) for day, record in left.items()}
+        for day, record in left.items():
+            opens = decide_gate(day, known, policy).state is GateState.OPEN
+            if opens and record.gate.state is GateState.CLOSED:
+                assert list(disagreements(left, set(left)))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_forgeries_are_found(seed: int, tmp_path: Path) -> None:
+    """One report of a whole trail says something of the gate that its days do not."""
+    chance = random.Random(seed)
+    history = random_history(chance)
+    records = {day: history.record(day) for day in history.by_day}
+    if not records:
+        return
+    day = chance.choice(sorted(records))
+    record = records[day]
+    gate = record.as_json_value()["gate"]
+    changes: dict[str, Any] = chance.choice([
+        {"streak_days": record.streak_days + 1},
+        {"gate": {**gate, "state": "OPEN" if gate["state"] == "CLOSED" else "CLOSED"}},
+        {"gate": {**gate, "earliest_open_day": str(record.gate.earliest_open_day + timedelta(days=1))}},
+        {"window": [*record.as_json_value()["window"][:-1],
+                    {**record.as_json_value()["window"][-1], "eligible": not record.window[-1].eligible}]},
+        {"window": [{**record.as_json_value()["window"][0], "verdict": "FAIL", "provenance": "live", "missing": 1,
+                     "unexpected": 0, "mismatched": 0, "duplicate": 0, "eligible": False},
+                    *record.as_json_value()["window"][1:]]},
+    ])
+    for other in records.values():
+        write(tmp_path, other)
+    assert findings(tmp_path) == []
+    write(tmp_path, forged(record, **changes))
+    begins_before = "window" in changes and record.window[0].day < min(records)
+    assert findings(tmp_path) or begins_before
+
+
+def test_read_trail_keeps_what_is_sound(trail: Path) -> None:
+    path_of(trail, DAY).write_text("x")
+    trail_read = read_trail(trail)
+    assert sorted(trail_read.files) == sorted(days_back(*range(12)))
+    assert sorted(trail_read.records) == sorted(days_back(*range(1, 12)))
+    assert len(trail_read.findings) == 1

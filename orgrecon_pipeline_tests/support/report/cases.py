@@ -1,0 +1,204 @@
+"""Days and records for the report's tests, built as the project builds them: from observations and the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.day_decision import deciding_observation, in_order
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
+from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.record import Record, build_record
+
+DAY = date(2026, 11, 23)
+MAPPING_DIGEST = sha256_of("the mapping")
+ENTITIES = ("org_units", "org_unit_memberships")
+
+SIDE = {"database": "app", "system_identifier": "7312345678901234567", "server_version": "18.0",
+        "in_recovery": False, "snapshot": "00000003-0000001B-1"}
+
+#: As operations/observe.py writes it.
+COMPARED: dict[str, Any] = {
+    "comparison_version": 1,
+    "gate": {"window_days": 7, "same_day": "latest", "min_live_days": 0},
+    "report": {"breakdown_limit": 200, "sample_keys": 10, "sample_values": False},
+    "scan": {"settle_seconds": 5.0, "rechecks": 3, "deadline_seconds": 3600.0},
+    "source": SIDE,
+    "target": SIDE,
+    "coverage": {"lost": [], "lost_count": 0, "left": ["umbrella"], "left_count": 1, "acknowledged": []},
+    "tenants_declared": None,
+    "values": {"org_units": {"kind": 24, "name": 24}, "org_unit_memberships": {"role": 480}},
+}
+
+BASELINE_COMPARED = {key: COMPARED[key] for key in ("comparison_version", "gate", "report", "scan")}
+
+
+def totals(rows: int = 0, **drift: int) -> EntityTotals:
+    """An entity's totals; what is not named is zero."""
+    return EntityTotals.zero().model_copy(update={"source_rows": rows, "target_rows": rows, **drift})
+
+
+def observation(
+    day: date = DAY, verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, *, reason: str = "",
+    tenants: int | None = 12, drifting: int | None = 0, entities: Mapping[str, EntityTotals] | None = None,
+    hour: int = 8, compared: Mapping[str, Any] = COMPARED, mapping_digest: str = MAPPING_DIGEST,
+) -> Observation:
+    """One observation; a decided one has 504 rows a side."""
+    baseline, undecided = provenance is Provenance.BASELINE, verdict is Verdict.INCONCLUSIVE
+    if entities is None:
+        if undecided:
+            entities = {name: EntityTotals.unknown() for name in ENTITIES}
+        elif verdict is Verdict.FAIL:
+            entities = {"org_units": totals(24, missing=1), "org_unit_memberships": totals(480)}
+            drifting = 1
+        elif baseline:
+            entities = {name: totals() for name in ENTITIES}
+        else:
+            entities = {"org_units": totals(24), "org_unit_memberships": totals(480)}
+    said = {Verdict.PASS: "Zero drift in 12 tenants, 1008 rows compared.",
+            Verdict.FAIL: "1 drifting keys in 1 of 12 tenants.",
+            Verdict.INCONCLUSIVE: "Permission denied for table public.teams: grant SELECT on it."}
+    draft = Observation(
+        id="", day=day, provenance=provenance, verdict=verdict,
+        reason=reason or ("Empty cluster: no database was compared." if baseline else said[verdict]),
+        observed_at=None if baseline else datetime(day.year, day.month, day.day, hour, 0, 3, 141592, timezone.utc),
+        mapping_digest=mapping_digest, orgrecon_version="1.0.0",
+        tenants_scanned=None if undecided else 0 if baseline else tenants,
+        tenants_with_drift=None if undecided else 0 if baseline else drifting,
+        entities=dict(entities), compared=dict(BASELINE_COMPARED if baseline else compared),
+    )
+    return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
+
+
+class History:
+    """A ledger in memory: every observation of every day, and the record of a day as the ledger would give it."""
+
+    def __init__(self, observations: Iterable[Observation] = ()) -> None:
+        self.by_day: dict[date, list[Observation]] = {}
+        for seen in observations:
+            self.add(seen)
+
+    def add(self, seen: Observation) -> None:
+        self.by_day.setdefault(seen.day, []).append(seen)
+
+    def record(self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = ()) -> Record:
+        observations = [seen for seen in in_order(self.by_day[day]) if isinstance(seen, Observation)]
+        policy = GatePolicy.model_validate(observations[-1].compared.get("gate", {}))
+        decides = deciding_observation(observations, policy.same_day)
+        assert isinstance(decides, Observation)
+        return build_record(decides, observations, tenants, samples, decide_gate(day, self.evidence(policy), policy))
+
+    def evidence(self, policy: GatePolicy) -> dict[date, DayEvidence]:
+        days = {}
+        for day, seen in self.by_day.items():
+            decides = deciding_observation(seen, policy.same_day)
+            assert isinstance(decides, Observation)
+            days[day] = DayEvidence(
+                day=day, verdict=decides.verdict, provenance=decides.provenance, reason=decides.reason,
+                mapping_digest=decides.mapping_digest, drift=decides.drift_by_kind(),
+                saw_a_tenant=any(one.saw_a_tenant for one in seen),
+            )
+        return days
+
+
+def days_back(*back: int) -> list[date]:
+    """Days before :data:`DAY`."""
+    return [DAY - timedelta(days=n) for n in back]
+
+
+def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> History:
+    """Clean days, the last of them :data:`DAY`."""
+    return History(observation(day, provenance=provenance) for day in days_back(*range(length)))
+
+
+def row(tenant: str, entity: str = "org_units", rows: int = 2, **drift: int) -> TenantRow:
+    """A row of the breakdown; what is not named is zero."""
+    figures = {kind: drift.get(kind, 0) for kind in (*KINDS, "transient")}
+    return TenantRow(tenant=tenant, entity=entity, source_rows=rows, target_rows=rows, **figures)
+
+
+HOSTILE_NAMES = (
+    "a|b", "a\\|b", "a\\", "|", "`", "``` `` `", "`a", "a`", " a ", "  ", " lead", "trail ", "two\nlines", "a\r\nb",
+    "tab\there", "<b>bold</b>", "<script>alert(1)</script>", "<!-- -->", "-->", "<!-- orgrecon-record: {} -->",
+    "[link](https://example.com)", "![image](x.png)", "https://example.com", "www.example.com", "<https://a.b>",
+    "mail@example.com", "mailto:mail@example.com", "@everyone", "#123", "GH-123", "owner/repo#1", ":tada:", "[^1]",
+    "*em* **strong** _em_ ~~gone~~", "$x^2$", "&lt;&#124;&amp;", "\u202egnp.exe", "zero\u200bwidth", "\x1b[31mred",
+    "\x00", "\u2028", "\x85", "\ufeff", "- [ ] task", "# heading", "1. one", "---", "> quote", "| --- |", "{{ jinja }}",
+    "{% raw %}", "日本語", "Ünïcödé", "a" * 200, "null", "{\"json\": true}", "\U000e0041tag", "5d41402abc4b2a76",
+)
+
+
+def golden_cases() -> dict[str, Record]:
+    """The records of the golden reports, by the name of the file."""
+    return {
+        "pass_gate_open": clean_week().record(DAY, [row("acme"), row("acme", "org_unit_memberships", 40)]),
+        "fail_with_samples": _failing_day(),
+        "inconclusive": _inconclusive_day(),
+        "baseline": clean_week(Provenance.BASELINE, 3).record(DAY),
+        "simulated": clean_week(Provenance.SIMULATED).record(DAY, [row("acme")]),
+        "restored_with_missing_day": _holed_week(),
+        "hostile_names": hostile_record(HOSTILE_NAMES[::3]),
+    }
+
+
+def _failing_day() -> Record:
+    history = clean_week()
+    history.by_day[DAY] = [observation(
+        verdict=Verdict.FAIL, reason="8 drifting keys in 2 of 12 tenants.", drifting=2,
+        entities={"org_units": totals(24, missing=1, mismatched=1),
+                  "org_unit_memberships": totals(480, unexpected=3, duplicate=3, transient=4)},
+    )]
+    members, units = "org_unit_memberships", "org_units"
+    return history.record(
+        DAY,
+        [row("globex", units, 3), row("globex", members, 51, unexpected=3, duplicate=3, transient=4),
+         row("acme", units, 2, missing=1, mismatched=1), row("acme", members, 40),
+         row("initech", units, 2), row("initech", members, 40)],
+        [Sample(tenant="globex", entity=members, kind="unexpected", key={"user_id": "7", "unit_id": "31"}),
+         Sample(tenant="globex", entity=members, kind="duplicate", key={"user_id": "9", "unit_id": "31"}),
+         Sample(tenant="acme", entity=units, kind="missing", key={"unit_id": "5"}),
+         Sample(tenant="acme", entity=units, kind="mismatched", key={"unit_id": "6"}, columns=("name", "parent_id"),
+                values={"name": ("Sales & Marketing", "Sales"), "parent_id": ("4", None)})],
+    )
+
+
+def _inconclusive_day() -> Record:
+    history = clean_week()
+    history.by_day[DAY] = [
+        observation(verdict=Verdict.INCONCLUSIVE, hour=8),
+        observation(verdict=Verdict.INCONCLUSIVE, hour=9, reason=(
+            "Coverage lost: nothing is left on either side of tenant 'acme', tenant 'a|b <i>', which an earlier "
+            "observation saw; if that is intended, run orgrecon acknowledge.")),
+    ]
+    return history.record(DAY)
+
+
+def _holed_week() -> Record:
+    history = clean_week()
+    del history.by_day[days_back(3)[0]]
+    two_ago, yesterday = days_back(2, 1)
+    history.by_day[two_ago] = [observation(two_ago, provenance=Provenance.RESTORED)]
+    history.by_day[yesterday] = [observation(yesterday, mapping_digest=sha256_of("an older mapping"))]
+    history.by_day[DAY] = [observation(provenance=Provenance.RESTORED)]
+    return history.record(DAY)
+
+
+def hostile_record(names: Sequence[str]) -> Record:
+    """A record in which every text that comes from elsewhere is one of these names, in turn."""
+    compared = {**COMPARED, "coverage": {"left": list(names)}, "odd": {name: name for name in names if name}}
+    history = clean_week()
+    entities = {"org_units": totals(24, missing=len(names)), **{name: totals(1) for name in names[:4] if name}}
+    history.by_day[DAY] = [
+        observation(verdict=Verdict.FAIL, hour=7 + at, drifting=len(names), entities=entities, compared=compared,
+                    reason=f"Drift in tenant {name} and in {name!a}.")
+        for at, name in enumerate(names[:12])
+    ]
+    return history.record(
+        DAY,
+        [row(name, entity=name, missing=1) for name in names],
+        [Sample(tenant=name, entity=name, kind=name, key={name: name}, columns=(name,), values={name: (name, name)})
+         for name in names],
+    )
