@@ -1,8 +1,8 @@
-"""The client's clock. It decides nothing about a live database, whose own clock does that."""
+"""The clock of this machine, or one injected through ``ORGRECON_SIMULATED_NOW_FILE``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -20,10 +20,9 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Clock:
-    """The time of this machine, or an injected one.
+    """The time of this machine, or an injected time.
 
-    An injected time is honoured only for a database that is marked as simulated: evidence of a real one is dated by
-    its server, whatever a client says.
+    An injected time dates only databases that are marked as simulated. The server's clock dates all others.
     """
 
     now: Callable[[], datetime] = _utc_now
@@ -31,48 +30,50 @@ class Clock:
 
     @classmethod
     def at(cls, moment: datetime) -> Clock:
-        """A clock that stands still."""
+        """Return an injected clock that always shows ``moment``."""
         return cls(lambda: moment, injected=True)
 
     def today(self) -> date:
-        """The current UTC day."""
+        """Return the current UTC day."""
         return utc_day(self.now())
 
-    def judging(self, evidence: Iterable[Provenance]) -> datetime:
-        """The moment at which evidence is judged: an injected one only where none is of a database in use, which it
-        would make look fresh."""
-        return _utc_now() if self.injected and any(seen.real for seen in evidence) else self.now()
+    def now_for(self, provenances: Iterable[Provenance]) -> datetime:
+        """Return the current time for deciding how old evidence of these provenances is.
+
+        It is the machine's time if any evidence is real: an injected time could make old evidence look fresh.
+        """
+        return _utc_now() if self.injected and any(provenance.real for provenance in provenances) else self.now()
 
 
 def refuse_future(day: date, today: date) -> None:
-    """Pass only what has begun.
-
-    Raises:
-        DayRefused: for a day after today.
-    """
+    """Raise :class:`DayRefused` if ``day`` is after ``today``."""
     if day > today:
-        raise DayRefused(f"{day} is in the future: it is {today} in UTC by this machine's clock.")
+        raise DayRefused(f"{day} is in the future: this machine's clock shows {today} (UTC). Name an earlier day.")
 
 
-def clock_of(simulated_now_file: str | None) -> Clock:
-    """This machine's clock, or the moment in a file (ISO 8601), read anew whenever the time is asked.
+def read_clock(environ: Mapping[str, str]) -> Clock:
+    """Return the clock that the environment asks for.
+
+    An injected clock reads its file (one ISO 8601 timestamp) again each time it is asked.
 
     Raises:
-        ConfigurationError: when the file holds no moment.
+        ConfigurationError: if the file that ``ORGRECON_SIMULATED_NOW_FILE`` names contains no timestamp.
     """
-    if not simulated_now_file:
+    name = environ.get(SIMULATED_NOW_VARIABLE)
+    if not name:
         return Clock()
-    path = Path(simulated_now_file)
-    _moment(path)
-    return Clock(lambda: _moment(path), injected=True)
+    path = Path(name)
+    _read_timestamp(path)
+    return Clock(lambda: _read_timestamp(path), injected=True)
 
 
-def _moment(path: Path) -> datetime:
+def _read_timestamp(path: Path) -> datetime:
     try:
         text = path.read_text(encoding="ascii").strip()
         moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" * text.endswith("Z"))
     except (OSError, ValueError):
         raise ConfigurationError(
-            f"{SIMULATED_NOW_VARIABLE}: {path} does not hold a moment such as 2026-01-31T08:00:00+00:00."
+            f"{SIMULATED_NOW_VARIABLE}: {path} does not contain a timestamp: write one such as "
+            "2026-01-31T08:00:00+00:00 into it, or unset the variable."
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

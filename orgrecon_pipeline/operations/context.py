@@ -1,4 +1,4 @@
-"""What every operation works on."""
+"""The context of an operation: mapping, ledger, output directory, clock and the endpoints to compare."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.operations.clock import Clock, read_clock
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 
 SOURCE_VARIABLE = "DATABASE_URL"
 TARGET_VARIABLE = "ORGRECON_TARGET_DATABASE_URL"
 
-#: The name of the one shard of a mapping without shards.
-ONLY = ""
+#: The name of the only shard if the mapping lists no shards.
+UNSHARDED = ""
 
 
 @dataclass(frozen=True)
 class Context:
-    """MappingConfig, ledger, audit directory, clock, and the environment variables in which the DSNs are."""
+    """What every operation needs. ``environ`` holds the environment variables that contain the DSNs."""
 
     mapping: MappingConfig
     ledger: Ledger
@@ -29,39 +32,47 @@ class Context:
     clock: Clock = field(default_factory=Clock)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def endpoints(self) -> dict[str, Endpoints]:
-        """Where the sides are, by shard; :data:`ONLY` names the one of a mapping without shards.
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Context:
+        """Load the mapping and open the ledger that ``settings`` name.
 
         Raises:
-            ConfigurationError: when an environment variable is not set, or is no Postgres URL.
+            ConfigurationError: if the mapping, the ledger or the injected clock cannot be used.
         """
-        return endpoints_of(self.mapping, self.environ)
+        return cls(
+            mapping=load_mapping(settings.mapping_file, settings.environ),
+            ledger=open_ledger(settings.ledger_url),
+            output_dir=settings.output_dir,
+            clock=read_clock(settings.environ),
+            environ=settings.environ,
+        )
 
 
-def endpoints_of(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[str, Endpoints]:
-    """Where the sides of a mapping are, by shard.
+def read_endpoints(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[str, Endpoints]:
+    """Return the endpoints of each shard by its name, or of :data:`UNSHARDED` if the mapping lists no shards.
 
     Raises:
-        ConfigurationError: when an environment variable is not set, or is no Postgres URL; or one is set that the
-            mapping would leave unread: comparing a part and calling it the whole would be a false PASS.
+        ConfigurationError: if a variable is not set or is not a Postgres URL, or if the target variable is set
+            although the mapping lists shards. Ignoring it would compare less than the user asked for.
     """
     if not mapping.shards:
-        source = _place(environ, SOURCE_VARIABLE, "or use --baseline where there is no database yet.")
-        target = _place(environ, TARGET_VARIABLE) if environ.get(TARGET_VARIABLE) else source
-        return {ONLY: Endpoints(source, target)}
+        source = _read_endpoint(environ, SOURCE_VARIABLE, "or use --baseline if there is no database yet")
+        target = _read_endpoint(environ, TARGET_VARIABLE) if environ.get(TARGET_VARIABLE) else source
+        return {UNSHARDED: Endpoints(source, target)}
     if environ.get(TARGET_VARIABLE):
-        raise ConfigurationError(
-            f"{TARGET_VARIABLE} is set, and the mapping has shards that name their own databases: unset it.")
-    return {
-        shard.name: Endpoints(_place(environ, shard.source_env, f"the database of shard {shard.name}."),
-                           _place(environ, shard.target_env, f"the database of shard {shard.name}."))
-        for shard in mapping.shards
-    }
+        raise ConfigurationError(f"{TARGET_VARIABLE} is set, but the mapping lists shards, which name their own "
+                                 "databases: unset the variable, or remove the shards.")
+    endpoints = {}
+    for shard in mapping.shards:
+        hint = f"the database of shard {shard.name}"
+        endpoints[shard.name] = Endpoints(
+            _read_endpoint(environ, shard.source_env, hint), _read_endpoint(environ, shard.target_env, hint))
+    return endpoints
 
 
-def _place(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:
+def _read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:
     text = environ.get(variable)
     if not text:
         raise ConfigurationError(
-            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, {hint}")
+            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, {hint}.")
     return Endpoint(Dsn.parse(text, variable), variable)

@@ -1,4 +1,4 @@
-"""The day in figures, computed from the table ``tenant_drift``."""
+"""Summary of one day's drift, computed from the per-tenant rows of its deciding observation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orgrecon_pipeline.domain.evidence import KINDS, Observation
 
 @dataclass(frozen=True)
 class DailySummary:
-    """One day's drift.
+    """One day's drift, in keys.
 
-    ``by_entity`` has one row per entity and the columns ``entity``, ``source_rows``, ``target_rows``, the four kinds
-    and ``transient`` (keys); ``worst`` one row per tenant that drifts, most drift first, with the columns ``tenant``,
-    the four kinds, ``transient`` and ``drift`` (their sum without transients); ``drift`` the keys of each kind.
+    ``by_entity`` has one row per entity and the columns ``entity``, ``source_rows``, ``target_rows``, one per drift
+    kind, and ``transient``. ``worst`` has one row per drifting tenant, most drift first, and the columns ``tenant``,
+    one per drift kind, ``transient``, and ``drift`` (the sum over the kinds). ``drift`` maps each kind to its total.
     """
 
     by_entity: pd.DataFrame
@@ -27,9 +27,9 @@ def summarise(observation: Observation, tenant_drift: pd.DataFrame, *, worst: in
     """Summarise a day.
 
     Args:
-        observation: the deciding one, with the totals over all tenants.
+        observation: the deciding observation, which has the totals over all tenants.
         tenant_drift: its per-tenant rows (see :meth:`Ledger.tenant_drift`).
-        worst: how many tenants to list at most.
+        worst: the maximum number of tenants to list.
     """
     counts = [*KINDS, "transient"]
     by_tenant = tenant_drift.groupby("tenant", sort=True)[counts].sum()

@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw, told without what they say: their words may hold a row or a secret."""
+"""Redaction of unexpected errors, whose messages may contain a row or a password."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 _PACKAGE = Path(__file__).parents[1]
-_USER_INFO = re.compile(r"://([^/?#]*)@|[?&]password=([^&#]*)")
-_SHORTEST = 3  # less would be found everywhere
+_PASSWORD = re.compile(r"://([^/?#]*)@|[?&]password=([^&#]*)")
+# Shorter strings occur everywhere: replacing them would make the traceback unreadable.
+_MIN_SECRET_LENGTH = 3
 
 
 def internal_error(error: BaseException) -> str:
-    """The class of an error, and the last place of ours that it passed. Never its message."""
-    places = [
+    """Return the class of an unexpected error and the last line of this package that it passed, without its message."""
+    lines = [
         f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents
     ]
-    return f"internal error ({type(error).__name__}{f' in {places[-1]}' if places else ''})"
+    return f"internal error ({type(error).__name__}{f' in {lines[-1]}' if lines else ''})"
 
 
 def redacted_traceback(error: BaseException, environ: Mapping[str, str]) -> str:
-    """The traceback of an error and of its causes, without any URL or password of the environment."""
+    """Return the traceback of an error and of its causes, without the URLs and passwords of the environment."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     for secret in sorted(_secrets(environ), key=len, reverse=True):
         text = text.replace(secret, "…")
@@ -31,13 +32,13 @@ def redacted_traceback(error: BaseException, environ: Mapping[str, str]) -> str:
 
 
 def _secrets(environ: Mapping[str, str]) -> set[str]:
-    """Every way in which a password of the environment could be written, and the URLs that hold one."""
-    found = {value for name, value in environ.items() if "PASSWORD" in name.upper()}
+    """Return each password of the environment in every encoding, and the URLs that contain one."""
+    secrets = {value for name, value in environ.items() if "PASSWORD" in name.upper()}
     for value in environ.values():
-        for user_info, parameter in _USER_INFO.findall(value):
-            found |= {value, user_info, user_info.partition(":")[2], parameter}
+        for user_info, parameter in _PASSWORD.findall(value):
+            secrets |= {value, user_info, user_info.partition(":")[2], parameter}
         if "password=" in value:
-            found.add(value)
-    spelled = {spelling for text in found for spelling in (text, unquote(text), quote(unquote(text), safe=""),
-                                                           repr(text)[1:-1], repr(unquote(text))[1:-1])}
-    return {text for text in spelled if len(text) >= _SHORTEST}
+            secrets.add(value)
+    encoded = {text for secret in secrets for text in (
+        secret, unquote(secret), quote(unquote(secret), safe=""), repr(secret)[1:-1], repr(unquote(secret))[1:-1])}
+    return {text for text in encoded if len(text) >= _MIN_SECRET_LENGTH}

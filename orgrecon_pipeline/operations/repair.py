@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing
-from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of, refuse_future
+from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
 from orgrecon_pipeline.operations.observe.pinned_databases import pins_of
 from orgrecon_pipeline.repair.script import Repair, repair
@@ -50,7 +50,7 @@ def repair_sql(settings: Settings, day: date | None) -> RepairPlan:
     if settings.environ.get(TARGET_VARIABLE) or mapping.shards:
         raise ConfigurationError("repair-sql needs both sides in one database: with two, or with shards, no "
                                  "statement can check the source when it writes the target.")
-    today = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE)).today()
+    today = read_clock(settings.environ).today()
     day = day or today
     refuse_future(day, today)
     ledger = open_existing(settings.ledger_url)

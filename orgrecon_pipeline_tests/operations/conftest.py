@@ -51,7 +51,7 @@ def pair(empty_database: str, connect: Callable[[str], psycopg.Connection[Any]],
 @pytest.fixture(scope="session")
 def template_sql() -> str:
     """What makes the tables of the default mapping."""
-    return (files("orgrecon_pipeline.demo") / "company.sql").read_text(encoding="utf-8")
+    return (files("orgrecon_pipeline.demo") / "sql/company.sql").read_text(encoding="utf-8")
 
 
 @pytest.fixture

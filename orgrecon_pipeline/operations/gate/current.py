@@ -19,28 +19,28 @@ from orgrecon_pipeline.domain.record import instant_text
 class GateAnswer:
     """The gate's state, the day it is based on, and until when (UTC) that may be relied on."""
 
-    judgement: GateDecision
+    decision: GateDecision
     as_of: date
     valid_until: datetime
 
     @property
     def open(self) -> bool:
         """Whether the cutover may go ahead."""
-        return self.judgement.state is GateState.OPEN
+        return self.decision.state is GateState.OPEN
 
     def as_json_value(self) -> dict[str, Any]:
         """The answer under its public field names."""
-        judgement = self.judgement
+        decision = self.decision
         return {
-            "state": judgement.state.value,
+            "state": decision.state.value,
             "as_of": self.as_of.isoformat(),
             "valid_until": instant_text(self.valid_until),
-            "streak_days": judgement.streak_days,
-            "window_days": judgement.window_days,
-            "live_days": judgement.live_days,
-            "counted": {provenance.value: n for provenance, n in judgement.counted.items()},
-            "reason": judgement.reason,
-            "earliest_open_day": judgement.earliest_open_day.isoformat(),
+            "streak_days": decision.streak_days,
+            "window_days": decision.window_days,
+            "live_days": decision.live_days,
+            "counted": {provenance.value: n for provenance, n in decision.counted.items()},
+            "reason": decision.reason,
+            "earliest_open_day": decision.earliest_open_day.isoformat(),
             "window": [
                 {
                     "day": row.day.isoformat(),
@@ -49,7 +49,7 @@ class GateAnswer:
                     **{kind: row.drift[kind] for kind in KINDS},
                     "eligible": row.eligible,
                 }
-                for row in judgement.window
+                for row in decision.window
             ],
         }
 
@@ -78,14 +78,14 @@ def current_gate(
     yesterday = today - timedelta(days=1)
     as_of = day or (today if today in days or yesterday not in days else yesterday)
     policy = requiring(policy, require_live)
-    judgement = decide_gate(as_of, days, policy)
-    if judgement.state is GateState.OPEN:
+    decision = decide_gate(as_of, days, policy)
+    if decision.state is GateState.OPEN:
         for reason in filter(None, (distrust, _too_old(as_of, yesterday), _from_the_future(days, as_of, today))):
-            judgement = judgement.closed_because(reason)
+            decision = decision.closed_because(reason)
             break
     elif distrust:
-        judgement = judgement.closed_because(distrust)
-    return GateAnswer(judgement, as_of, valid_until(as_of))
+        decision = decision.closed_because(distrust)
+    return GateAnswer(decision, as_of, valid_until(as_of))
 
 
 def requiring(policy: GatePolicy, live_days: int) -> GatePolicy:

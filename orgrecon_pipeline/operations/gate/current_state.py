@@ -37,7 +37,7 @@ def current_state(ledger: Ledger, policy: GatePolicy, now: datetime, also: Colle
     """The standing at a moment, of the last week and of the days ``also``: a gate that was open closes when the
     evidence grows too old."""
     days = ledger.evidence(date.max, policy.same_day)
-    return CurrentState(_chosen(days, utc_day(now), also), current_gate(days, policy, now).judgement if days else None)
+    return CurrentState(_chosen(days, utc_day(now), also), current_gate(days, policy, now).decision if days else None)
 
 
 def state_before_run(

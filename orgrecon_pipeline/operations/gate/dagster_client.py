@@ -77,10 +77,10 @@ def ask_dagster(url: str, policy: GatePolicy, now: datetime, *, require_live: in
         answer = _post(endpoint)
     except _Closed as closed:
         return _closed(closed, policy, now)
-    return judge_answer(answer, policy, now)
+    return decide_from_response(answer, policy, now)
 
 
-def judge_answer(answer: Any, policy: GatePolicy, now: datetime) -> GateAnswer:
+def decide_from_response(answer: Any, policy: GatePolicy, now: datetime) -> GateAnswer:
     """The gate by what GraphQL answered, trusting nothing of it; see :func:`ask_dagster`."""
     try:
         return _judged(_execution(answer), policy, now)
@@ -189,7 +189,7 @@ def _judged(execution: Mapping[str, Any], policy: GatePolicy, now: datetime) -> 
     evaluation = _object(execution, "evaluation")
     told = _answer(evaluation)
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
-    if passed is not (told.judgement.state is GateState.OPEN):
+    if passed is not (told.decision.state is GateState.OPEN):
         raise _Closed("the check and the answer that it carries contradict each other")
     return standing(told, policy, now)
 
@@ -197,13 +197,13 @@ def _judged(execution: Mapping[str, Any], policy: GatePolicy, now: datetime) -> 
 def standing(told: GateAnswer, policy: GatePolicy, now: datetime) -> GateAnswer:
     """The same answer, CLOSED where it does not open the gate here and now."""
     if told.open and (wrong := _why_not(told, policy, now)):
-        return replace(told, judgement=told.judgement.closed_because(wrong))
+        return replace(told, decision=told.decision.closed_because(wrong))
     return told
 
 
 def _why_not(told: GateAnswer, policy: GatePolicy, now: datetime) -> str:
     """Why an answer that says OPEN does not open the gate here and now; empty when it does."""
-    judged, today = told.judgement, utc_day(now)
+    judged, today = told.decision, utc_day(now)
     counted = judged.window[-judged.window_days:]
     if told.as_of > today:
         return f"Dagster's answer is of {told.as_of}, and it is {today} in UTC by this machine's clock: check it"
@@ -242,16 +242,16 @@ def _parsed(value: Any) -> GateAnswer:
     until = valid_until(as_of)
     if value["valid_until"] != instant_text(until):
         raise ValueError
-    judgement = GateDecision(
+    decision = GateDecision(
         day=as_of, state=GateState(value["state"]), reason=_text(value["reason"]),
         streak_days=_number(value["streak_days"]), window_days=_number(value["window_days"], at_least=1),
         counted={provenance: _number(value["counted"][provenance.value]) for provenance in Provenance},
         earliest_open_day=_day(value["earliest_open_day"]),
         window=tuple(_row(row) for row in value["window"]),
     )
-    if _number(value["live_days"]) != judgement.live_days:
+    if _number(value["live_days"]) != decision.live_days:
         raise ValueError
-    return GateAnswer(judgement, as_of, until)
+    return GateAnswer(decision, as_of, until)
 
 
 def _row(row: Any) -> WindowRow:

@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.open import open_existing
-from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, clock_of
+from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, requiring
 from orgrecon_pipeline.report.file_names import shown
 from orgrecon_pipeline.report.verify import evidence_of, report_files, verify_trail
@@ -33,7 +33,7 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is not a day of a window that ends within the calendar: name one of this millennium.")
     policy = requiring(load_mapping(settings.mapping_file, settings.environ).gate, require_live)
-    clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
+    clock = read_clock(settings.environ)
     ledger = None if trail else open_existing(settings.ledger_url)
     distrust = ""
     if ledger is not None:
@@ -42,18 +42,18 @@ def answer_gate(settings: Settings, *, trail: Path | None, day: date | None, req
         days, distrust = _of_trail(directory, policy)
     else:
         days, distrust = {}, _nothing_in(directory, named=trail is not None)
-    now = clock.judging(seen.provenance for seen in days.values())
+    now = clock.now_for(seen.provenance for seen in days.values())
     return current_gate(days, policy, now, day=day, distrust=distrust)
 
 
-def ask_deployment(settings: Settings, url: str, *, require_live: int) -> GateAnswer:
+def answer_gate_from_dagster(settings: Settings, url: str, *, require_live: int) -> GateAnswer:
     """The gate now, by the check of a Dagster deployment; see :func:`ask_dagster`."""
     from orgrecon_pipeline.operations.gate.dagster_client import ask_dagster, standing
 
     policy = load_mapping(settings.mapping_file, settings.environ).gate
-    clock = clock_of(settings.environ.get(SIMULATED_NOW_VARIABLE))
+    clock = read_clock(settings.environ)
     told = ask_dagster(url, policy, clock.now(), require_live=require_live)
-    now = clock.judging(row.provenance for row in told.judgement.window if row.provenance)
+    now = clock.now_for(row.provenance for row in told.decision.window if row.provenance)
     return standing(told, policy, now)
 
 

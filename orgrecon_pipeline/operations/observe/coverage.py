@@ -98,7 +98,7 @@ def check_coverage(
     lost, left, excused, departed = [], [], [], []
     appeared = {}
     for subject, now in present.items():
-        known = _Known(ledger.known(subject, simulated=provenance is Provenance.SIMULATED, until=until))
+        known = _Known(ledger.known_names(subject, simulated=provenance is Provenance.SIMULATED, until=until))
         appeared[subject] = TenantNames.ascending(known.new(now))
         for name in known.gone:
             if name not in comparable.get(subject, {name}):
@@ -170,4 +170,4 @@ def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None
                   if seen.provenance is provenance and seen.observed_at == until]
     accepted = {acknowledgement.observation_id for acknowledgement in ledger.acknowledgements("coverage")}
     return {(event.subject, event.name)
-            for seen in found if seen and seen.id in accepted for event in ledger.lost(seen.id)}
+            for seen in found if seen and seen.id in accepted for event in ledger.lost_coverage(seen.id)}

@@ -57,28 +57,28 @@ class Attempts:
 
 
 @dataclass(frozen=True)
-class Wait:
+class NotDue:
     """Nothing is to be done now, and why."""
 
     reason: str
 
 
-def attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | Wait:
+def attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | NotDue:
     """The next attempt at a subject, unless it comes too early or there were enough of them."""
     if tried.subject != subject:
         return Attempts(subject, 1, now)
     if tried.made >= _MAX_ATTEMPTS:
-        return Wait(f"{subject} was tried {tried.made} times: it needs a person")
+        return NotDue(f"{subject} was tried {tried.made} times: it needs a person")
     next_at = tried.next_at()
     # A clock that was set back must not stop everything for good.
     if next_at is not None and tried.last is not None and tried.last <= now < next_at:
-        return Wait(f"{subject} was tried {tried.made} times, the next attempt is at {_clock(next_at)}")
+        return NotDue(f"{subject} was tried {tried.made} times, the next attempt is at {_clock(next_at)}")
     return Attempts(subject, tried.made + 1, now)
 
 
 def due_today(
     now: datetime, observations: Iterable[Observation], *, running: bool, tried: Attempts, reported: bool = True
-) -> Attempts | Wait:
+) -> Attempts | NotDue:
     """Whether today is owed: its hour has come, nothing has compared and reported it, and nothing is about to.
 
     Args:
@@ -94,32 +94,32 @@ def due_today(
     # A baseline stamped elsewhere compares nothing: where there is a database, the day is still owed.
     compared = [seen for seen in observations if seen.provenance.compared]
     if compared and reported:
-        return Wait(f"{today} is observed")
+        return NotDue(f"{today} is observed")
     if now < begins:
-        return Wait(f"{today} is not owed before {_clock(begins)}")
+        return NotDue(f"{today} is not owed before {_clock(begins)}")
     if now > ends:
-        return Wait(f"{today} is given up since {_clock(ends)}: a run might not end within its day")
+        return NotDue(f"{today} is given up since {_clock(ends)}: a run might not end within its day")
     if running:
-        return Wait(f"a run of {today} is under way")
+        return NotDue(f"a run of {today} is under way")
     latest = compared[-1].observed_at if compared else None
     if latest and latest <= now < latest + _FIRST_PAUSE:
-        return Wait(f"{today} is observed, and its report may be under way")
+        return NotDue(f"{today} is observed, and its report may be under way")
     return attempt(today.isoformat(), now, tried)
 
 
-def tick_is_due(tick: datetime, now: datetime, observations: Iterable[Observation], *, running: bool) -> date | Wait:
+def day_of_tick(tick: datetime, now: datetime, observations: Iterable[Observation], *, running: bool) -> date | NotDue:
     """The day that a tick of the schedule is for, unless it was overtaken by the clock, or by another run."""
     day, today = utc_day(tick), utc_day(now)
     if day != today:
-        return Wait(f"the tick is of {day}, and it is {today} by now: a past day is never observed")
+        return NotDue(f"the tick is of {day}, and it is {today} by now: a past day is never observed")
     if running:
-        return Wait(f"a run of {day} is under way")
+        return NotDue(f"a run of {day} is under way")
     if any(seen.provenance.compared and seen.observed_at and seen.observed_at >= tick for seen in observations):
-        return Wait(f"{day} was observed since {_clock(tick)}")
+        return NotDue(f"{day} was observed since {_clock(tick)}")
     return day
 
 
-def due_again(now: datetime, observations: Iterable[Observation], *, every: timedelta, running: bool) -> str | Wait:
+def reobservation_key(now: datetime, observations: Iterable[Observation], *, every: timedelta, running: bool) -> str | NotDue:
     """The run key under which today is observed again: its latest comparison did not pass, and is old enough.
 
     The key holds the slot of the day that is due, so that a run that died is tried again in the next one.
@@ -127,17 +127,17 @@ def due_again(now: datetime, observations: Iterable[Observation], *, every: time
     today = utc_day(now)
     compared = [seen for seen in observations if seen.provenance.compared]
     if not compared:
-        return Wait(f"{today} is not observed yet")
+        return NotDue(f"{today} is not observed yet")
     latest = compared[-1]
     if latest.verdict.value == "PASS":
-        return Wait(f"{today} is PASS")
+        return NotDue(f"{today} is PASS")
     if now > datetime.combine(today, LAST_AT, timezone.utc):
-        return Wait(f"{today} is over: a run might not end within its day")
+        return NotDue(f"{today} is over: a run might not end within its day")
     due = (latest.observed_at or midnight(today)) + every
     if now < due:
-        return Wait(f"{today} is {latest.verdict.value}, and due again at {_clock(due)}")
+        return NotDue(f"{today} is {latest.verdict.value}, and due again at {_clock(due)}")
     if running:
-        return Wait(f"a run of {today} is under way")
+        return NotDue(f"a run of {today} is under way")
     return f"{today}:again:{(now - midnight(today)) // every}"
 
 

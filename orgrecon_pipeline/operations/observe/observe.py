@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
@@ -18,17 +16,16 @@ from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, Da
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
 from orgrecon_pipeline.operations.clock import refuse_future
-from orgrecon_pipeline.operations.context import ONLY, Context
+from orgrecon_pipeline.operations.context import UNSHARDED, Context, read_endpoints
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.shard_cache import store_decided_shards
 from orgrecon_pipeline.operations.observe.shards import ShardsUndecided, compare_endpoints
+from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.version import __version__
 
 Progress = Callable[[str], None]
-
-_PACKAGE = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,8 @@ def observe(
         added = import_report(context.ledger, context.output_dir, day)
     if day < today and not restored:
         return _reuse(context, day, fresh=added > 0)
-    places = context.endpoints()
-    if restored and not (places.keys() == {ONLY} and places[ONLY].one_database):
+    places = read_endpoints(context.mapping, context.environ)
+    if restored and not (places.keys() == {UNSHARDED} and places[UNSHARDED].one_database):
         raise ConfigurationError("--restored compares one database: two, or shards, are not restored to one moment.")
     undecided: dict[str, Comparison] = {}
     with context.ledger.day_lock(day):
@@ -78,7 +75,8 @@ def observe(
         except OrgreconError:
             raise
         except Exception as error:  # a bug or no memory: the day must not look as if nobody had asked
-            concluded = _undecided(context, day, admission, _internal(error))
+            concluded = _undecided(
+                context, day, admission, f"{internal_error(error)}: nothing was decided, report it")
         context.ledger.append(*concluded)
         store_decided_shards(context, concluded[0], undecided, exact=exact)
         return ObserveResult(concluded[0], fresh=True)
@@ -140,15 +138,6 @@ def _reuse(context: Context, day: date, *, fresh: bool) -> ObserveResult:
 
 # What the ledger keeps of one attempt.
 _Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[CoverageEvent]]
-
-
-def _internal(error: Exception) -> str:
-    """Where an unforeseen error happened. Never its message, which may hold a row or a secret."""
-    places = [
-        f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents
-    ]
-    return f"internal error ({type(error).__name__} in {places[-1]}): nothing was decided, report it"
 
 
 def _undecided(context: Context, day: date, admission: Admission, reason: str) -> _Concluded:

@@ -8,7 +8,7 @@ from typing import Any
 from orgrecon_pipeline.domain.day_decision import in_order
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.ledger.acknowledgements import Acknowledgement
-from orgrecon_pipeline.operations.context import ONLY, Context
+from orgrecon_pipeline.operations.context import UNSHARDED, Context
 
 #: What tells a database from every other one, by where it stands: ``source``, ``target``, or ``eu1.source``.
 Pins = dict[str, dict[str, str]]
@@ -18,8 +18,8 @@ _PINNED = ("system_identifier", "database")
 
 def by_shard(databases: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the record says of the databases of all shards; of the only one without another level."""
-    if databases.keys() <= {ONLY}:
-        return databases.get(ONLY, {})
+    if databases.keys() <= {UNSHARDED}:
+        return databases.get(UNSHARDED, {})
     return {"shards": dict(sorted(databases.items()))}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail
+from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -23,7 +23,7 @@ _OF_A_COMPANY = tuple(provenance for provenance in Provenance if provenance is n
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """What was taken over: the days that gained observations, and the reports that were refused, with the reason."""
 
     days: tuple[date, ...]
@@ -38,7 +38,7 @@ class Imported:
 
 def import_trail(
     ledger: Ledger, directory: Path, *, only_unknown: bool = False, clock: Clock | None = None
-) -> Imported:
+) -> ImportResult:
     """Put every sound report of a directory into the ledger; what the ledger has already is left as it is.
 
     Args:
@@ -56,17 +56,17 @@ def import_trail(
             continue
         try:
             record = read_report(path)
-            today = utc_day(clock.judging([record.provenance]))
+            today = utc_day(clock.now_for([record.provenance]))
             if day > today:
                 raise UnsoundTrail(f"{shown(path)} is of the future: it is {today} in UTC by this machine's clock.")
             count = import_record(ledger, record)
-        except (UnsoundTrail, EvidenceNotKept) as failure:
+        except (UnsoundTrail, EvidenceNotStored) as failure:
             refused.append(str(failure) if isinstance(failure, UnsoundTrail) else f"{path.name}: {failure}")
             continue
         added += count
         if count:
             days.append(day)
-    return Imported(tuple(days), added, tuple(refused))
+    return ImportResult(tuple(days), added, tuple(refused))
 
 
 def import_report(ledger: Ledger, directory: Path, day: date) -> int:
@@ -74,7 +74,7 @@ def import_report(ledger: Ledger, directory: Path, day: date) -> int:
 
     Raises:
         UnsoundTrail: when there is a report that is not sound.
-        EvidenceNotKept: when the ledger does not take it.
+        EvidenceNotStored: when the ledger does not take it.
     """
     path = directory / file_name(day)
     return import_record(ledger, read_report(path)) if os.path.lexists(path) else 0
@@ -88,7 +88,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
     Raises:
         UnsoundTrail: when it is no evidence, whatever its digest says, or a demo's, and the ledger is not: then nothing
             of it is kept.
-        EvidenceNotKept: when the ledger does not take it.
+        EvidenceNotStored: when the ledger does not take it.
     """
     if record.provenance is Provenance.SIMULATED and ledger.latest(_OF_A_COMPANY):
         raise UnsoundTrail(

@@ -37,7 +37,7 @@ class Published:
         return render(self.record)
 
 
-def judge_day(ledger: Ledger, day: date) -> GateDecision:
+def gate_as_of(ledger: Ledger, day: date) -> GateDecision:
     """The gate as of a day, by the policy that its observations were made under.
 
     Raises:
@@ -70,7 +70,7 @@ def publish(context: Context, day: date) -> Published:
 
     Raises:
         DayRefused: when the day has no evidence.
-        EvidenceNotKept: when the file cannot be written, or the ledger does not take what it lists.
+        EvidenceNotStored: when the file cannot be written, or the ledger does not take what it lists.
     """
     with suppress(UnsoundTrail):  # nothing can be taken from it, and the ledger repairs it
         import_report(context.ledger, context.output_dir, day)

@@ -21,7 +21,7 @@ _AT_ONCE = 14
 
 
 @dataclass(frozen=True)
-class Unrendered:
+class StaleReport:
     """A day, the digest of the record that it should have, and why it is owed."""
 
     day: date
@@ -30,14 +30,14 @@ class Unrendered:
 
 
 @dataclass(frozen=True)
-class UnknownReports:
+class UnimportedReports:
     """Reports of days that the ledger does not know, and what is wrong with those that cannot be taken over."""
 
-    sound: tuple[Unrendered, ...]
+    sound: tuple[StaleReport, ...]
     refused: tuple[str, ...]
 
 
-def unrendered(work: Context, days: Iterable[date], rendered: Collection[date]) -> Iterator[Unrendered]:
+def stale_reports(work: Context, days: Iterable[date], rendered: Collection[date]) -> Iterator[StaleReport]:
     """The days of which the ledger has evidence that is not rendered, or not as it stands.
 
     Args:
@@ -52,20 +52,20 @@ def unrendered(work: Context, days: Iterable[date], rendered: Collection[date]) 
         due = record_of(work.ledger, day)
         why = _why(work.output_dir / file_name(day), due) or ("" if day in rendered else "no run has rendered it")
         if why:
-            yield Unrendered(day, due.digest, why)
+            yield StaleReport(day, due.digest, why)
 
 
-def unknown_reports(ledger: Ledger, directory: str, today: date) -> UnknownReports:
+def unimported_reports(ledger: Ledger, directory: str, today: date) -> UnimportedReports:
     """The latest sound reports of past days of which the ledger holds no evidence."""
     known = set(ledger.days())
     sound, refused = [], []
     unknown = [(day, path) for day, path in report_files(Path(directory)) if day < today and day not in known]
     for day, path in unknown[-_AT_ONCE:]:
         try:
-            sound.append(Unrendered(day, read_report(path).digest, "its report is new"))
+            sound.append(StaleReport(day, read_report(path).digest, "its report is new"))
         except UnsoundTrail as unsound:
             refused.append(str(unsound))
-    return UnknownReports(tuple(sound), tuple(refused))
+    return UnimportedReports(tuple(sound), tuple(refused))
 
 
 def _why(path: Path, due: Record) -> str:

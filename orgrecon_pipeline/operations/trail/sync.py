@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass
-class Synced:
+class SyncResult:
     """What a sync did.
 
     ``copied``, ``kept`` and ``unchanged`` are the days of the sound reports of the source; ``kept`` says why the
@@ -76,7 +76,7 @@ class Synced:
                f"{len(self.conflicts)} in conflict")
 
 
-def sync_trail(source: Path, target: Path, today: date, simulated_today: date | None = None) -> Synced:
+def sync_trail(source: Path, target: Path, today: date, simulated_today: date | None = None) -> SyncResult:
     """Take the reports of ``source`` over into ``target``, oldest first; running it again changes nothing.
 
     Args:
@@ -89,11 +89,11 @@ def sync_trail(source: Path, target: Path, today: date, simulated_today: date | 
         UsageError: when ``source`` holds no report, or is ``target``.
         UnsoundTrail: when a directory cannot be listed.
         ConfigurationError: when there is something to write, and ``target`` cannot be written to.
-        EvidenceNotKept: when a report cannot be written; what was written before it stays.
+        EvidenceNotStored: when a report cannot be written; what was written before it stays.
     """
     theirs = _read(source, target)
     ours = read_trail(target)
-    done = Synced(conflicts=list(theirs.findings))
+    done = SyncResult(conflicts=list(theirs.findings))
     simulated = _is_simulated(ours.records or theirs.records)
     today = simulated_today if simulated and simulated_today else today
     for day, record in sorted(theirs.records.items()):

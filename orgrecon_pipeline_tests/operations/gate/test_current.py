@@ -16,12 +16,12 @@ from orgrecon_pipeline.defs.gate_check import gate_now
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.operations.clock import clock_of
+from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import dagster_client as dagster_gate
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.current_state import state_before_run
-from orgrecon_pipeline.operations.gate.sources import answer_gate, ask_deployment
+from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, observation
 
@@ -87,7 +87,7 @@ def test_an_injected_clock_does_not_make_old_evidence_fresh(
     now = injected(tmp_path, days[-1])
     told = answers(tmp_path, ORGRECON_SIMULATED_NOW_FILE=now)
     assert {place: answer.open for place, answer in told.items()} == {"ledger": opened, "trail": opened}
-    assert gate_now(replace(work, clock=clock_of(now))).open is opened
+    assert gate_now(replace(work, clock=read_clock({SIMULATED_NOW_VARIABLE: now}))).open is opened
 
     def deployment(*_: Any, **__: Any) -> GateAnswer:
         moment = datetime(days[-1].year, days[-1].month, days[-1].day, 12, tzinfo=timezone.utc)
@@ -95,7 +95,7 @@ def test_an_injected_clock_does_not_make_old_evidence_fresh(
 
     monkeypatch.setattr(dagster_gate, "ask_dagster", deployment)
     settings = read_settings({"ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml"), "ORGRECON_SIMULATED_NOW_FILE": now})
-    assert ask_deployment(settings, "http://localhost", require_live=0).open is opened
+    assert answer_gate_from_dagster(settings, "http://localhost", require_live=0).open is opened
 
 
 @pytest.mark.parametrize(("rule", "asked"), [
@@ -107,6 +107,6 @@ def test_the_default_rules_do_not_open_a_trail_of_stricter_ones(rule: str, asked
     under(tmp_path)
     told = answers(tmp_path)["trail"]
     assert not told.open
-    assert f"asks for gate.{rule}: {asked}, " in told.judgement.reason
+    assert f"asks for gate.{rule}: {asked}, " in told.decision.reason
     under(tmp_path, **{rule: asked})
-    assert "asks for" not in answers(tmp_path)["trail"].judgement.reason
+    assert "asks for" not in answers(tmp_path)["trail"].decision.reason

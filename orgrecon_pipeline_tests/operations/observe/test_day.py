@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.demo.company import mark_simulated
-from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotKept, UnsoundTrail
+from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -246,7 +246,7 @@ def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path)
     for back in range(7):
         stamp_baseline(at(real, morning(date(2026, 3, 8))), date(2026, 3, 8 - back))
     gate = current_gate(real.ledger.evidence(date.max, "latest"), GatePolicy(), morning(date(2026, 3, 8)))
-    assert gate.judgement.state is GateState.OPEN, gate.judgement.reason
+    assert gate.decision.state is GateState.OPEN, gate.decision.reason
     site.run(f"ALTER DATABASE {site.admin.info.dbname} RESET ALL",
              "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, "
              "public.org_unit_memberships")
@@ -271,7 +271,7 @@ def test_a_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forg
         {**row, **{k: value[k] for k in ("reason", "entities")}} for row in value["observations"]]})
     record = record.model_copy(update={"digest": ""})
     record = record.model_copy(update={"digest": record.expected_digest()})
-    with suppress(UnsoundTrail, EvidenceNotKept):
+    with suppress(UnsoundTrail, EvidenceNotStored):
         import_record(ledger, record)
     assert len(ledger.days()) == ledger.verdict_counts().get(Verdict.PASS, 0), "all of it is kept, or nothing"
     forged = replace(site, ledger=ledger)

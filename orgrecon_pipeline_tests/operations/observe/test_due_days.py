@@ -11,12 +11,12 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.operations.observe.due_days import (
     Attempts,
-    Wait,
-    due_again,
+    NotDue,
+    day_of_tick,
     due_today,
     past_days,
+    reobservation_key,
     reobserve_every,
-    tick_is_due,
 )
 
 DAY = date(2026, 3, 10)
@@ -49,7 +49,7 @@ NONE = Attempts()
 ])
 def test_today_is_not_owed(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
     owed = due_today(now, observations, running=running, tried=NONE)
-    assert isinstance(owed, Wait)
+    assert isinstance(owed, NotDue)
     assert reason in owed.reason
 
 
@@ -116,8 +116,8 @@ def test_a_cursor_comes_back() -> None:
 def test_a_tick_is_for_its_own_day_or_for_none(
     now: datetime, observations: list[Observation], running: bool, due: bool,
 ) -> None:
-    owed = tick_is_due(at(8), now, observations, running=running)
-    assert owed == DAY if due else isinstance(owed, Wait)
+    owed = day_of_tick(at(8), now, observations, running=running)
+    assert owed == DAY if due else isinstance(owed, NotDue)
 
 
 THREE_HOURS = timedelta(hours=3)
@@ -139,8 +139,8 @@ THREE_HOURS = timedelta(hours=3)
 def test_today_is_observed_again_while_it_is_no_pass(
     now: datetime, observations: list[Observation], running: bool, key: str | None,
 ) -> None:
-    due = due_again(now, observations, every=THREE_HOURS, running=running)
-    assert due == key if key else isinstance(due, Wait)
+    due = reobservation_key(now, observations, every=THREE_HOURS, running=running)
+    assert due == key if key else isinstance(due, NotDue)
 
 
 @pytest.mark.parametrize(("text", "hours"), [(None, None), ("", None), ("0", None), ("3", 3), ("0.5", 0.5), ("24", 24)])

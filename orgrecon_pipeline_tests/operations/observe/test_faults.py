@@ -15,7 +15,7 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
@@ -140,7 +140,7 @@ def test_no_fault_passes(site: Site, case: Case) -> None:
     assert case.reason in after.reason, after.reason
     assert "\n" not in after.reason
     if case.name.startswith(("row-level security", "permission", "a table is missing")):
-        assert not examine_source(site.context).ready, "doctor tells before a run does"
+        assert not diagnose(site.context).ready, "doctor tells before a run does"
     if after.verdict is INCONCLUSIVE:  # it never displaces what was decided, and the day still shows it
         assert [seen.verdict for seen in site.ledger.observations(after.day)] == [Verdict.PASS, INCONCLUSIVE]
         assert site.ledger.deciding(after.day, "latest") == before

@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.operations.clock import Clock
-from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.operations.repair import repair_sql
@@ -341,17 +341,17 @@ def test_what_only_one_database_can_do(apart: TwoSites) -> None:
 
 
 def test_doctor_looks_at_both(apart: TwoSites) -> None:
-    found = {finding.topic: finding for finding in examine_source(apart.context).findings}
-    assert examine_source(apart.context).ready
+    found = {finding.topic: finding for finding in diagnose(apart.context).findings}
+    assert diagnose(apart.context).ready
     for side, variable in (("source", SOURCE), ("target", TARGET)):
         assert found[f"{side}: connection"].text == f"{variable} answers"
     assert "hash a row alike: the native digest" in found["both databases"].text
     apart.run("ALTER TABLE public.org_units ALTER legacy_id TYPE numeric")
-    diagnosis = examine_source(apart.context)
+    diagnosis = diagnose(apart.context)
     assert [(f.level, f.topic) for f in diagnosis.findings if f.level == "problem"] == [("problem", "comparison")]
     assert "unit_id is bigint in org_units.source" in diagnosis.findings[-1].text
     apart.target_dsn = "postgresql://somebody@/orgs?host=/nonexistent/place"
-    problems = [f.topic for f in examine_source(apart.context).findings if f.level == "problem"]
+    problems = [f.topic for f in diagnose(apart.context).findings if f.level == "problem"]
     assert problems == ["target: connection"]
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orgrecon_pipeline.demo.drift import Drift
-from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
+from orgrecon_pipeline.demo.faults import DriftingKey
 from orgrecon_pipeline.domain.evidence import KINDS, Observation, Verdict
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
+from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
 LAG = 0.1
 
@@ -25,7 +25,7 @@ class Count:
     false_fail: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
 
-    def see(self, seen: Observation, lost_before: frozenset[Drift], perhaps_lost: frozenset[Drift]) -> None:
+    def see(self, seen: Observation, lost_before: frozenset[DriftingKey], perhaps_lost: frozenset[DriftingKey]) -> None:
         """Hold an observation against what was lost for certain when it began, and at most when it had ended."""
         self.verdicts[seen.verdict.value] += 1
         if seen.verdict is Verdict.INCONCLUSIVE:

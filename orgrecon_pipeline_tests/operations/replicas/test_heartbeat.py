@@ -8,7 +8,7 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Heartbeat, MappingConfig
-from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.postgres.replica import Standby
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
 
@@ -33,7 +33,7 @@ def test_a_heartbeat_that_beats(site: Site) -> None:
     assert "heartbeat" not in before.compared["source"]
     assert "heartbeat" not in before.compared["scan"]
     assert after.compared["scan"]["heartbeat"] == {"from": "public.heartbeat", "at": "updated_at"}
-    found = {finding.topic: finding.level for finding in examine_source(site.context).findings}
+    found = {finding.topic: finding.level for finding in diagnose(site.context).findings}
     assert found["heartbeat"] == "ok"
 
 
@@ -59,7 +59,7 @@ def test_what_is_no_heartbeat(site: Site, statement: str, heartbeat: dict[str, s
     after = site.observe()
     assert after.verdict is Verdict.INCONCLUSIVE, after.reason
     assert words in after.reason, after.reason
-    diagnosis = examine_source(site.context)
+    diagnosis = diagnose(site.context)
     assert not diagnosis.ready
     assert words in diagnosis.findings[-1].text or any(words in f.text for f in diagnosis.findings)
     assert site.ledger.observations(after.day) == [after]

@@ -54,7 +54,7 @@ def test_more_shards_than_may_be_read_at_once(shards: Shards, connect: Connect) 
         for keeper in keepers.values():
             keeper.execute("SELECT pg_advisory_unlock_all()")
         assert running.result().verdict is Verdict.PASS
-    assert "3 of 3 shards are done" in lines[-1]
+    assert "3 of 3 shards done" in lines[-1]
 
 
 def test_a_shard_that_hangs_until_its_deadline(shards: Shards, connect: Connect) -> None:

@@ -14,7 +14,7 @@ from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.clock import Clock
-from orgrecon_pipeline.operations.doctor import examine_source
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source, acknowledge_coverage
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.support.operations.moments import left_over, until
@@ -210,9 +210,9 @@ def test_a_shard_whose_clock_shows_another_day(shards: Shards) -> None:
 # Around the comparison.
 
 def test_doctor_looks_at_every_shard(shards: Shards) -> None:
-    assert examine_source(shards.context).ready
+    assert diagnose(shards.context).ready
     shards.admins["us1"].execute(NO_SELECT)
-    problems = [f.topic for f in examine_source(shards.context).findings if f.level == "problem"]
+    problems = [f.topic for f in diagnose(shards.context).findings if f.level == "problem"]
     assert problems == ["shard us1: comparison"]
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.errors import EvidenceNotKept, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.operations.trail.sync import Synced, sync_trail
+from orgrecon_pipeline.operations.trail.sync import SyncResult, sync_trail
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import DAY, History, clean_week, days_back, observation, row
@@ -47,14 +47,14 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()} if directory.exists() else {}
 
 
-def sync(places: tuple[Path, Path], today: Any = DAY) -> Synced:
+def sync(places: tuple[Path, Path], today: Any = DAY) -> SyncResult:
     before = contents(places[0])
     done = sync_trail(*places, today)
     assert contents(places[0]) == before, "the source is never touched"
     return done
 
 
-def kept_as_it_was(places: tuple[Path, Path]) -> Synced:
+def kept_as_it_was(places: tuple[Path, Path]) -> SyncResult:
     """Sync, and hold that the target did not change."""
     before = contents(places[1])
     done = sync(places)
@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(places: tuple[Path, Path
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "sync_trail(Path(sys.argv[1]), Path(sys.argv[2]), date.fromisoformat(sys.argv[3]))\n")
     ended = subprocess.run([sys.executable, "-c", code, *map(str, places), str(DAY)], capture_output=True, text=True)
-    assert EvidenceNotKept.__name__ in ended.stderr
+    assert EvidenceNotStored.__name__ in ended.stderr
     assert contents(places[1]) == {}
     assert len(sync(places).copied) == 7
 

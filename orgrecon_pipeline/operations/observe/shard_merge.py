@@ -1,0 +1,111 @@
+"""Merging of the shards' comparisons into one comparison of all tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain.bounded_names import bounded_name
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.operations.observe.pinned_databases import by_shard
+
+_FIGURES = ("source_rows", "target_rows", *KINDS, "transient")
+
+
+def merge_shards(
+    mapping: MappingConfig, comparisons: dict[str, Comparison], reused_from: dict[str, str], seconds: float
+) -> Comparison:
+    """Return the comparison of all shards.
+
+    Args:
+        mapping: the mapping of the comparison.
+        comparisons: the comparison of each shard by its name.
+        reused_from: the id of the earlier observation, for each shard that was not compared again.
+        seconds: how long the whole comparison took.
+    """
+    parts = [comparisons[name] for name in sorted(comparisons)]
+    databases = {
+        name: {**part.databases, "seconds": part.how["seconds"], "tenants": len(part.present),
+               **({"reused_from": reused_from[name]} if name in reused_from else {})}
+        for name, part in comparisons.items()
+    }
+    declared = [part.declared for part in parts if part.declared is not None]
+    return Comparison(
+        observed_at=min(part.observed_at for part in parts),
+        databases=by_shard(databases),
+        totals={name: _sum_totals([part.totals[name] for part in parts]) for name in mapping.entities},
+        present=TenantNames().union(*(part.present for part in parts)),
+        declared=TenantNames().union(*declared) if declared else None,
+        tenant_rows=_tenant_rows(comparisons, mapping.report.breakdown_limit),
+        samples=_first_samples([sample for part in parts for sample in part.samples], mapping.report.sample_keys),
+        values={
+            name: {column: sum(part.values[name][column] for part in parts) for column in parts[0].values[name]}
+            for name in mapping.entities
+        },
+        unsettled_keys=sum(part.unsettled_keys for part in parts),
+        how={
+            **parts[0].how,
+            "digest_method": " and ".join(sorted({part.how["digest_method"] for part in parts})),
+            "rechecks_done": max(part.how["rechecks_done"] for part in parts),
+            "seconds": round(seconds, 3),
+        },
+        shards=comparisons,
+    )
+
+
+def refuse_shared_tenants(comparisons: dict[str, Comparison]) -> None:
+    """Raise :class:`ConfigurationError` if a tenant has rows in two shards."""
+    for tenant, first, second in _shared_tenants(comparisons):
+        raise ConfigurationError(
+            f"tenant {tenant!a} has rows in shard {first} and in shard {second}, but a tenant must be in one shard: "
+            "correct the shards of the mapping, or its where."
+        )
+
+
+def shards_with_shared_tenants(comparisons: dict[str, Comparison]) -> set[str]:
+    """Return the names of the shards that share a tenant with another shard."""
+    return {shard for _, *shards in _shared_tenants(comparisons) for shard in shards}
+
+
+def _shared_tenants(comparisons: dict[str, Comparison]) -> Iterator[tuple[str, str, str]]:
+    """Yield ``(tenant, earlier shard, shard)`` once for each shard that shares a tenant with one before it."""
+    shard_of: dict[str, str] = {}
+    for name, part in sorted(comparisons.items()):
+        shared = next((tenant for tenant in part.present if tenant in shard_of), None)
+        if shared is not None:
+            yield shared, shard_of[shared], name
+        shard_of.update(dict.fromkeys(part.present, name))
+
+
+def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:
+    return EntityTotals(**{figure: sum(getattr(part, figure) or 0 for part in parts) for figure in _FIGURES})
+
+
+def _tenant_rows(comparisons: dict[str, Comparison], limit: int) -> tuple[TenantRow, ...]:
+    """Return the rows of all tenants with drift or transients, then those of the first ``limit`` other tenants."""
+    # Every shard may declare every tenant, and then lists the tenants of other shards too, with no rows.
+    listed = {row.tenant for part in comparisons.values() for row in part.tenant_rows}
+    shard_of = {tenant: name for name, part in comparisons.items()
+                for tenant in map(bounded_name, part.present) if tenant in listed}
+    rows_of: dict[str, list[TenantRow]] = {}
+    for name, part in sorted(comparisons.items()):
+        for row in part.tenant_rows:
+            if shard_of.setdefault(row.tenant, name) == name:
+                rows_of.setdefault(row.tenant, []).append(row)
+    differing = sorted(tenant for tenant, rows in rows_of.items() if any(row.drift or row.transient for row in rows))
+    clean = sorted(rows_of.keys() - set(differing))[:limit]
+    return tuple(row for tenant in (*differing, *clean) for row in rows_of[tenant])
+
+
+def _first_samples(samples: list[Sample], limit: int) -> tuple[Sample, ...]:
+    """Return the first ``limit`` samples of each entity and kind."""
+    def entity_and_kind(sample: Sample) -> tuple[str, str]:
+        return sample.entity, sample.kind
+
+    groups = groupby(sorted(samples, key=entity_and_kind), key=entity_and_kind)
+    chosen = [sample for _, group in groups for sample in list(group)[:limit]]
+    return tuple(sorted(chosen, key=lambda s: (s.entity, s.tenant, list(s.key.values()), s.kind)))
