@@ -44,7 +44,7 @@ def template(server: EmbeddedServer) -> str:
     """The name of a database that holds the tables of the default mapping, without rows. Never connect to it."""
     name = "company_template"
     with psycopg.connect(server.create_database(name), autocommit=True) as connection:
-        connection.execute((files("orgrecon_pipeline.demo") / "company.sql").read_text(encoding="utf-8"))
+        connection.execute((files("orgrecon_pipeline.demo") / "sql/company.sql").read_text(encoding="utf-8"))
     return name
 
 

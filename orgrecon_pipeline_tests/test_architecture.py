@@ -23,7 +23,7 @@ ALLOWED = {
     "operations": {"config", "domain", "postgres", "compare", "repair", "ledger", "report", "version"},
     "notify": {"config", "domain", "ledger", "operations", "report"},
     "metrics": {"config", "domain", "ledger", "operations", "version"},
-    "demo": {"config", "domain", "postgres"},
+    "demo": {"config", "domain", "metrics", "postgres"},
     "defs": {"config", "domain", "ledger", "notify", "operations", "report", "demo"},
     "cli": {"config", "defs", "demo", "domain", "ledger", "metrics", "notify", "operations", "report", "version"},
     "definitions": {"defs"},

@@ -65,7 +65,7 @@ class _Unit:
 
 def create_schema(connection: Connection) -> None:
     """Creates the tables of the default mapping."""
-    connection.execute((files("orgrecon_pipeline.demo") / "company.sql").read_bytes())
+    connection.execute((files("orgrecon_pipeline.demo") / "sql/company.sql").read_bytes())
 
 
 def mark_simulated(connection: Connection) -> None:

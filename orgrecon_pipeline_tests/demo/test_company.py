@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.company import create_schema, mark_simulated, seed, tenant_names
-from orgrecon_pipeline.demo.drift import Drift, Fault, inject
+from orgrecon_pipeline.demo.faults import DriftingKey, Fault, inject
 from orgrecon_pipeline_tests.support.demo.plain_check import SIDES, differences, rows_by_key
 
 EXPECTED_KIND = {
@@ -101,7 +101,7 @@ def test_an_injection_is_exactly_what_it_returns(fault, company, company_databas
 
 def test_injections_add_up_and_never_meet(company, company_database, connect):
     connection = connect(company_database)
-    everything: set[Drift] = set()
+    everything: set[DriftingKey] = set()
     for round_number in range(3):
         for fault in Fault:
             injected = inject(connection, fault, count=2, seed=round_number)

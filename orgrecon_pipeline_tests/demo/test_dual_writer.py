@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.company import seed
-from orgrecon_pipeline.demo.drift import Drift
-from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
+from orgrecon_pipeline.demo.faults import DriftingKey
 from orgrecon_pipeline_tests.support.demo.plain_check import differences
+from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
 EVERY_OPERATION = {"create_tenant", "delete_tenant", "create_unit", "rename_unit", "move_unit", "retire_unit",
                    "delete_unit", "add_member", "change_role", "remove_member"}
@@ -122,7 +122,7 @@ def test_a_loss_can_be_asked_for(company_database):
             pass
     assert before == frozenset()
     assert differences(company_database) == writer.lost
-    assert all(isinstance(drift, Drift) for drift in writer.lost)
+    assert all(isinstance(drift, DriftingKey) for drift in writer.lost)
 
 
 def test_the_same_seed_writes_the_same(new_database, template):

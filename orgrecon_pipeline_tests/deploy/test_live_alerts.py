@@ -22,10 +22,11 @@ from prometheus_client import CollectorRegistry
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo import company
-from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
+from orgrecon_pipeline.demo.application import published_metrics
 from orgrecon_pipeline.metrics.exporter import make_metrics_server
-from orgrecon_pipeline.metrics.metered_writes import metered_writes
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
+from orgrecon_pipeline_tests.support.workload.metered_writes import MeteredWrites
+from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
 pytestmark = pytest.mark.slow
 
@@ -108,8 +109,9 @@ def test_a_writer_that_is_late_or_fails_is_told_of_and_a_healthy_one_is_not(
     late = DualWriterSettings(operations_per_second=50, lag_seconds=6, seed=2)
     losing = DualWriterSettings(operations_per_second=50, lag_seconds=0.05, loss=1, seed=3)
     # The very emission of `orgrecon demo`, scraped over HTTP.
-    with (metered_writes(entities, port=0, textfile=tmp_path / "dualwrite.prom") as (observer, address),
-          prometheus(tmp_path, int(urlsplit(address).port or 0)) as firing):
+    with (published_metrics(entities, port=0, textfile=tmp_path / "dualwrite.prom") as (metrics, url),
+          prometheus(tmp_path, int(urlsplit(url).port or 0)) as firing):
+        observer = MeteredWrites(metrics)
         with DualWriter(company_database, healthy, observer=observer):
             # Before the first scrape the metrics are absent, and truly so.
             seen_within(10, firing, {("none", "of them")})

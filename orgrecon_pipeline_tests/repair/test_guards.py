@@ -10,7 +10,7 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.demo.drift import Fault, inject
+from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.repair import repair_sql

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.demo.drift import Fault, inject
-from orgrecon_pipeline.demo.dual_writer import DualWriter, DualWriterSettings
+from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline_tests.support.demo.plain_check import differences
 from orgrecon_pipeline_tests.support.operations.repair_pair import Patient
+from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.demo.drift import Fault, inject
+from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.postgres_wheel import binaries
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Entity

@@ -18,7 +18,7 @@ import psycopg
 
 from orgrecon_pipeline.defs.in_process import run_day
 from orgrecon_pipeline.demo.company import create_schema, mark_simulated, seed
-from orgrecon_pipeline.demo.drift import Fault, inject
+from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.support.defs.processes import INSTANCE, MODULE, process, webserver
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import psycopg
 
-from orgrecon_pipeline.demo.drift import Drift
+from orgrecon_pipeline.demo.faults import DriftingKey
 
 SIDES = {
     "org_units": (
@@ -34,7 +34,7 @@ def rows_by_key(connection, query, width):
 
 
 def differences(source_dsn, target_dsn=None):
-    """A set of ``Drift``; of one database, as of one snapshot."""
+    """A set of ``DriftingKey``; of one database, as of one snapshot."""
     found = set()
     with psycopg.connect(source_dsn) as source, psycopg.connect(target_dsn or source_dsn) as other:
         source.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -53,5 +53,5 @@ def differences(source_dsn, target_dsn=None):
                     as_often = sum(copies.values()) == sum(others.values())
                     kinds = [] if as_often else ["duplicate"]
                     kinds += ["mismatched"] if as_often or set(copies) != set(others) else []
-                found |= {Drift(entity, kind, tenant, key) for kind in kinds}
+                found |= {DriftingKey(entity, kind, tenant, key) for kind in kinds}
     return found

@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 
-from orgrecon_pipeline.demo.drift import Drift
-from orgrecon_pipeline.demo.dual_operations import Application, Operation, Statement
-from orgrecon_pipeline.demo.dual_tally import Side, Tally, Write
+from orgrecon_pipeline.demo.faults import DriftingKey
+from orgrecon_pipeline_tests.support.workload.operations import Application, Operation, Statement
+from orgrecon_pipeline_tests.support.workload.tally import Side, Tally, Write
 
 _SEEN_FROM_THE_OTHER_SIDE = {"missing": "unexpected", "unexpected": "missing"}
 #: How long a writer pauses when everything it could write was written a moment ago, in seconds.
@@ -62,11 +62,11 @@ class Worker:
         self._first: Side = settings.first
         self._second: Side = "v2_3" if settings.first == "legacy" else "legacy"
         self._name = f"writer{settings.seed}-{number}"
-        self._rng = random.Random(f"{settings.seed}/{number}")  # noqa: S311 (a workload, not a secret)
+        self._rng = random.Random(f"{settings.seed}/{number}")
         self._adopted = settings.adopt[number::settings.workers]
         self._founded = threading.Event()
         self._stopping = threading.Event()
-        self._queue: queue.Queue[tuple[float, Operation, Write, frozenset[Drift]] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[float, Operation, Write, frozenset[DriftingKey]] | None] = queue.Queue()
         self._numbers = itertools.count()
         self._threads = [threading.Thread(target=self._guarded, args=(self._write_first,), daemon=True)]
         if settings.lag_seconds:
@@ -168,7 +168,7 @@ class Worker:
                 self._queue.task_done()
             self._queue.task_done()
 
-    def _as_seen(self, drifts: frozenset[Drift]) -> frozenset[Drift]:
+    def _as_seen(self, drifts: frozenset[DriftingKey]) -> frozenset[DriftingKey]:
         if self._first == "legacy":
             return drifts
         return frozenset(
@@ -195,7 +195,7 @@ class Worker:
 
 @cache
 def _statements() -> Mapping[str, bytes]:
-    text = (files("orgrecon_pipeline.demo") / "dual_write.sql").read_text(encoding="utf-8")
+    text = (files("orgrecon_pipeline_tests.support.workload") / "dual_write.sql").read_text(encoding="utf-8")
     named = (part.split("\n", 1) for part in text.split("-- name: ")[1:])
     return {name.strip(): statement.strip().encode() for name, statement in named}
 

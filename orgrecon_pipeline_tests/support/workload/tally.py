@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from orgrecon_pipeline.demo.drift import Drift
+from orgrecon_pipeline.demo.faults import DriftingKey
 
 Side = Literal["legacy", "v2_3"]
 
@@ -39,18 +39,18 @@ class Tally:
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
         self._lock = threading.Lock()
-        self._lost: set[Drift] = set()
-        self._possibly_lost: set[Drift] = set()
+        self._lost: set[DriftingKey] = set()
+        self._possibly_lost: set[DriftingKey] = set()
         self._operations: Counter[str] = Counter()
         self._to_lose = 0
         self._failure: BaseException | None = None
 
-    def lost(self) -> frozenset[Drift]:
+    def lost(self) -> frozenset[DriftingKey]:
         """What drifts for good."""
         with self._lock:
             return frozenset(self._lost)
 
-    def possibly_lost(self) -> frozenset[Drift]:
+    def possibly_lost(self) -> frozenset[DriftingKey]:
         """What drifts for good, or is about to."""
         with self._lock:
             return frozenset(self._possibly_lost)
@@ -73,7 +73,7 @@ class Tally:
             self._to_lose -= 1
             return True
 
-    def losing(self, drifts: Iterable[Drift]) -> None:
+    def losing(self, drifts: Iterable[DriftingKey]) -> None:
         """Comes before the first write of what will be lost."""
         with self._lock:
             self._possibly_lost.update(drifts)
@@ -85,7 +85,7 @@ class Tally:
         if self._observer is not None:
             self._observer.first_write(side, write)
 
-    def second_written(self, side: Side, write: Write, lost: Iterable[Drift]) -> None:
+    def second_written(self, side: Side, write: Write, lost: Iterable[DriftingKey]) -> None:
         """The second side is committed, or given up with what drifts from now on."""
         lost = frozenset(lost)
         with self._lock:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 
-from orgrecon_pipeline.demo.drift import Drift
-from orgrecon_pipeline.demo.dual_tally import Observer, Side, Tally, Write
-from orgrecon_pipeline.demo.dual_worker import DualWriterSettings, Worker
+from orgrecon_pipeline.demo.faults import DriftingKey
+from orgrecon_pipeline_tests.support.workload.tally import Observer, Side, Tally, Write
+from orgrecon_pipeline_tests.support.workload.worker import DualWriterSettings, Worker
 
 __all__ = ["DualWriter", "DualWriterSettings", "Observer", "Side", "Write"]
 
@@ -32,12 +32,12 @@ class DualWriter:
                          for number in range(self.settings.workers)]
 
     @property
-    def lost(self) -> frozenset[Drift]:
+    def lost(self) -> frozenset[DriftingKey]:
         """What drifts for good, because its second write was lost: the first one is committed."""
         return self._tally.lost()
 
     @property
-    def possibly_lost(self) -> frozenset[Drift]:
+    def possibly_lost(self) -> frozenset[DriftingKey]:
         """As :attr:`lost`, with what is being lost at this moment: the first write may not be committed yet."""
         return self._tally.possibly_lost()
 

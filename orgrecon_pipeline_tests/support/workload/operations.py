@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from orgrecon_pipeline.demo.company import ROLES, random_uuid
-from orgrecon_pipeline.demo.drift import Drift
+from orgrecon_pipeline.demo.faults import DriftingKey
 
 #: Name of a statement of ``dual_write.sql`` without its side, and its parameters.
 Statement = tuple[str, dict[str, Any]]
@@ -37,7 +37,7 @@ class Operation:
 
     name: str
     statements: tuple[Statement, ...]
-    lost: frozenset[Drift]
+    lost: frozenset[DriftingKey]
     settle: Callable[[bool], None]
     tenant_statements: tuple[Statement, ...] = ()
 
@@ -327,7 +327,7 @@ def _membership(name: str, tenant: _Tenant, unit: _Unit, user: UUID, role: str |
     return name, {**_where(tenant, unit), "user": user, "role": role}
 
 
-def _drift(tenant: _Tenant, unit: _Unit, kind: str, user: UUID | None = None) -> Drift:
+def _drift(tenant: _Tenant, unit: _Unit, kind: str, user: UUID | None = None) -> DriftingKey:
     if user is None:
-        return Drift(_UNITS, kind, tenant.id, (str(unit.id),))
-    return Drift(_MEMBERSHIPS, kind, tenant.id, (str(unit.id), str(user)))
+        return DriftingKey(_UNITS, kind, tenant.id, (str(unit.id),))
+    return DriftingKey(_MEMBERSHIPS, kind, tenant.id, (str(unit.id), str(user)))
