@@ -1,34 +1,34 @@
-# Everything a new machine needs is Python 3.10–3.13 and make.
+# Requires Python 3.10–3.13 and make. Everything else is installed into a virtual environment.
 PYTHON ?= python3
 VENV   ?= .venv
 UV     := $(VENV)/bin/uv
-# Pinned like everything else; the lock file pins the rest.
+# The lock file pins all other dependencies.
 UV_VERSION := 0.13.9
 
 .PHONY: demo test check slow browser bench clean
 
-demo: $(VENV)/.installed  ## the whole story on an embedded PostgreSQL: make demo ARGS=--clean, or ARGS=--ui
+demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
 
-test: $(VENV)/.installed  ## the fast tests, against real PostgreSQL
+test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
 	$(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS)
 
-slow: $(VENV)/.installed  ## the tests that take minutes
+slow: $(VENV)/.installed  ## run the tests that take minutes
 	$(VENV)/bin/python -m pytest -m "slow and not browser" --timeout 900 $(ARGS)
 
-browser: $(VENV)/.installed  ## the tests that need Chromium
+browser: $(VENV)/.installed  ## run the tests that need Chromium
 	$(VENV)/bin/python -m pytest -m browser -n 0 $(ARGS)
 
-check: $(VENV)/.installed  ## lint, types, and Dagster's own checks of the definitions
+check: $(VENV)/.installed  ## lint, check types and validate the Dagster definitions
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/dg check defs
 	$(VENV)/bin/dagster definitions validate -w workspace.yaml
 
-bench: $(VENV)/.installed  ## the engine beside other ways to compare, as ratios (minutes; BENCH_ROWS, BENCH_ROUNDS)
+bench: $(VENV)/.installed  ## compare the speed of orgrecon with other methods (minutes; BENCH_ROWS, BENCH_ROUNDS)
 	$(VENV)/bin/python -m orgrecon_pipeline_tests.bench $(ARGS)
 
-clean:  ## forget the virtual environment and everything generated
+clean:  ## remove the virtual environment and all generated files
 	rm -rf $(VENV) .orgrecon .pytest_cache .mypy_cache .ruff_cache
 
 $(UV):

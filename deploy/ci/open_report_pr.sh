@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes today's baseline report and opens one pull request with it: the whole work of the daily workflow.
+# Write today's baseline report and open a pull request with it. The daily workflow runs this script.
 #
-#   1. today's report, or a pull request with it, is there already: says so and ends well
-#   2. makes the report; any exit code other than 0 ends this with the same code and nothing pushed
-#   3. nothing new: says so and ends well
-#   4. one branch per day, one commit, one pull request. A branch that was pushed by a run that died before it
-#      could open the pull request gets its pull request now.
+#   1. If the main branch or a pull request already has today's report, do nothing and exit 0.
+#   2. Write the report. If orgrecon fails, exit with its code and push nothing.
+#   3. If the report did not change, do nothing and exit 0.
+#   4. Push one branch with one commit and open one pull request. If an earlier run pushed the branch but failed to
+#      open the pull request, open it now.
 #
-# Needs git with an `origin` that can be pushed to, and gh. To be run at the root of a checkout of the main branch.
-# ORGRECON: the command (default: orgrecon). REPORTS: the audit directory. TODAY: the UTC day, for tests.
+# Requires gh and a git remote `origin` with push access. Run it at the root of a checkout of the main branch.
+# ORGRECON: the command (default: orgrecon). REPORTS: the output directory. TODAY: the UTC day (for tests).
 set -euo pipefail
 
 reports="${REPORTS:-docs/runbooks/org-v23-reconciliation-reports}"
@@ -20,29 +20,29 @@ read -ra orgrecon <<<"${ORGRECON:-orgrecon}"
 
 say() { echo "org-v23-reconcile-report: $*"; }
 
-# Every pull request that this branch ever had: one that a person closed is not opened again.
+# Count closed pull requests too: if a person closed it, do not open another.
 pull_requests() { gh pr list --head "$branch" --state all --json number --jq length; }
 
 open_pull_request() {
     gh pr create --base "$base" --head "$branch" --title "$title" --body \
-        "The daily baseline report of $today (UTC), made by the workflow org-v23-reconcile-report.
+        "The daily baseline report of $today (UTC), written by the workflow org-v23-reconcile-report.
 
-Merging it keeps the audit trail in $reports without holes. \`orgrecon verify $reports\` checks it."
+Merge it to keep the audit trail in $reports complete. To check the trail, run \`orgrecon verify $reports\`."
     say "opened a pull request for $today"
 }
 
 if git cat-file -e "HEAD:$reports/$today.md" 2>/dev/null; then
-    say "the report of $today is on $base: nothing to do"
+    say "$base already has the report of $today: nothing to do"
     exit 0
 fi
 
 if git ls-remote --exit-code --heads origin "$branch" >/dev/null; then
-    # Not in the condition: a gh that fails must be a red run, not "no pull request".
+    # Not inside the condition: if gh fails, the run must fail instead of assuming that there is no pull request.
     known="$(pull_requests)"
     if [[ "$known" == 0 ]]; then
         open_pull_request
     else
-        say "the report of $today has its pull request: nothing to do"
+        say "the report of $today already has a pull request: nothing to do"
     fi
     exit 0
 fi

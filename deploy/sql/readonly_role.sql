@@ -1,11 +1,11 @@
--- The role that orgrecon compares with: it may read the mapped tables, and nothing else.
+-- Create the role that orgrecon connects with. It can read the mapped tables and nothing else.
 --
--- Run it once as the owner of the tables (or a superuser), in the source database and, where the target is another
--- one, there too. It may be run again. Then give the role a password:  \password orgrecon_reader
+-- Run this script as the owner of the tables (or a superuser) in the source database and, if the target is another
+-- database, there too. You can run it again. Then set a password:  \password orgrecon_reader
 --
--- The tables below are those of the packaged mapping: make them those of yours. `orgrecon doctor` says what is missing.
--- The role must not be subject to row-level security: where a table has it enabled, the comparison would see a part of
--- the rows, so every day would be INCONCLUSIVE. There, a superuser adds:  ALTER ROLE orgrecon_reader BYPASSRLS;
+-- The list below has the tables of the packaged mapping. Replace them with yours; `orgrecon doctor` reports missing ones.
+-- If a table has row-level security, the role would see only some of its rows, and every day would be INCONCLUSIVE.
+-- In that case a superuser runs:  ALTER ROLE orgrecon_reader BYPASSRLS;
 
 DO $$
 BEGIN
@@ -15,10 +15,10 @@ BEGIN
 END
 $$;
 
--- NOINHERIT: whatever else the role is made a member of some day, it does not use it by itself.
+-- NOINHERIT: if the role becomes a member of other roles, it does not use their privileges automatically.
 ALTER ROLE orgrecon_reader LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 10;
 
--- Second lines of defence. orgrecon itself opens read-only transactions and sets shorter timeouts.
+-- A second line of defence. orgrecon opens read-only transactions and sets shorter timeouts itself.
 ALTER ROLE orgrecon_reader SET default_transaction_read_only = on;
 ALTER ROLE orgrecon_reader SET statement_timeout = '2h';
 ALTER ROLE orgrecon_reader SET lock_timeout = '1min';

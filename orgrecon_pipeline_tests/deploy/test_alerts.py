@@ -1,4 +1,4 @@
-"""The alert rules: sound, each one shown quiet and firing, each one with a runbook, and about metrics that exist."""
+"""Tests of the alert rules: syntax, unit tests, runbooks, and the metrics that they use."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ def rules(file: Path) -> list[dict[str, Any]]:
 RULES = [pytest.param(rule, id=rule["alert"]) for file in FILES for rule in rules(file)]
 
 
-def published() -> set[str]:
-    """The names of all series that orgrecon and a dual writer publish."""
+def published_metrics() -> set[str]:
+    """Return the names of all series that orgrecon and a dual writer publish."""
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ENTITIES)
-    known = [*families(MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES), *registry.collect()]
-    return {sample.name for family in known for sample in family.samples}
+    metric_families = [*families(MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES), *registry.collect()]
+    return {sample.name for family in metric_families for sample in family.samples}
 
 
-def named(expression: str) -> set[str]:
-    """The metrics that a PromQL expression names."""
+def metrics_in(expression: str) -> set[str]:
+    """Return the metric names in a PromQL expression."""
     return set(re.findall(r"\b(?:orgrecon|dualwrite)_[a-z_]+\b", expression))
 
 
-def test_both_files_are_there_and_have_a_unit_test_each() -> None:
+def test_alert_files_and_their_unit_tests_are_complete() -> None:
     assert [file.name for file in FILES] == ["dualwrite.yaml", "reconcile.yaml"]
     assert [file.name for file in TESTS] == [
         "dualwrite_test.yaml", "odd_days_test.yaml", "odd_hours_test.yaml", "reconcile_days_test.yaml",
         "reconcile_test.yaml"]
 
 
-def test_promtool_accepts_the_rules_and_their_unit_tests_pass() -> None:
+def test_alert_rules_pass_promtool_check_and_unit_tests() -> None:
     run(promtool(), "check", "rules", "--lint=all", "--lint-fatal", *map(str, FILES))
     run(promtool(), "test", "rules", *map(str, TESTS))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_unit_test_shows_the_alert_quiet_and_firing(rule: dict[str, Any]) -> None:
+def test_alert_unit_tests_cover_quiet_and_firing(rule: dict[str, Any]) -> None:
     cases = [
         case
         for file in TESTS
@@ -62,28 +62,28 @@ def test_a_unit_test_shows_the_alert_quiet_and_firing(rule: dict[str, Any]) -> N
         for case in group.get("alert_rule_test", [])
         if case["alertname"] == rule["alert"]
     ]
-    assert any(not case["exp_alerts"] for case in cases), "never shown quiet"
-    assert any(case["exp_alerts"] for case in cases), "never shown firing"
+    assert any(not case["exp_alerts"] for case in cases), "no unit test in which the alert is quiet"
+    assert any(case["exp_alerts"] for case in cases), "no unit test in which the alert fires"
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_an_alert_says_what_is_wrong_and_where_its_runbook_is(rule: dict[str, Any]) -> None:
+def test_alert_has_severity_description_and_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("ticket", "page")
     annotations = rule["annotations"]
     assert annotations["summary"]
     assert len(annotations["description"]) > len(annotations["summary"])
     runbook = ROOT / annotations["runbook_url"]
     assert runbook.is_relative_to(ROOT / "docs/runbooks")
-    assert rule["alert"] in runbook.read_text(), "the runbook does not name its alert"
+    assert rule["alert"] in runbook.read_text(), "the runbook does not name the alert"
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_an_alert_is_about_metrics_that_are_published(rule: dict[str, Any]) -> None:
-    assert named(rule["expr"])
-    assert named(rule["expr"]) <= published()
+def test_alert_expression_uses_published_metrics_only(rule: dict[str, Any]) -> None:
+    assert metrics_in(rule["expr"])
+    assert metrics_in(rule["expr"]) <= published_metrics()
 
 
-def test_no_alert_keeps_the_label_of_one_instance() -> None:
+def test_alert_expressions_drop_the_instance_label() -> None:
     # Two replicas of the exporter must not page twice.
     for file in FILES:
         for rule in rules(file):
@@ -91,19 +91,19 @@ def test_no_alert_keeps_the_label_of_one_instance() -> None:
             assert "instance" not in rule["expr"]
 
 
-def test_the_contract_of_the_dual_writer_names_what_its_metrics_class_publishes() -> None:
+def test_dualwrite_metrics_page_matches_published_metrics_and_alerts() -> None:
     page = (ROOT / "docs/dualwrite-metrics.md").read_text()
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ENTITIES)
-    rows = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in re.findall(
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in re.findall(
         r"^\| `(dualwrite_\w+)` \| (\w+) \| (.+?) \|", page, re.MULTILINE)}
-    real = {
+    published = {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type, {label for sample in family.samples for label in sample.labels} - {"le"},
         )
         for family in registry.collect()
     }
-    assert rows == real
+    assert documented == published
     for file in FILES[:1]:
         for rule in rules(file):
             assert f"| [{rule['alert']}]({rule['annotations']['runbook_url'].removeprefix('docs/')}) |" in page

@@ -1,4 +1,4 @@
-"""The manifests, as kustomize renders them: valid, restricted, and with the schedule and the rights they claim."""
+"""Tests of the Kubernetes manifests, as kustomize renders them: schema, schedule, permissions and network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, fro
 
 DEPLOY = ROOT / "deploy"
 CRON = DEPLOY / "cron/org-v23-reconcile-report.yaml"
-# Kinds of the Prometheus Operator, whose schema Kubernetes does not have.
-FOREIGN = ("ServiceMonitor", "PrometheusRule")
+# Kinds of the Prometheus Operator, which have no schema in Kubernetes.
+OPERATOR_KINDS = ("ServiceMonitor", "PrometheusRule")
 
 Manifest = dict[str, Any]
 
@@ -44,35 +44,35 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
 
 
 def pod_specs(manifests: list[Manifest]) -> dict[str, Manifest]:
-    found = {}
+    specs = {}
     for manifest in manifests:
         spec = manifest.get("spec", {})
         if manifest["kind"] == "Pod":
-            found[manifest["metadata"]["name"]] = spec
+            specs[manifest["metadata"]["name"]] = spec
         elif manifest["kind"] == "CronJob":
-            found[manifest["metadata"]["name"]] = spec["jobTemplate"]["spec"]["template"]["spec"]
+            specs[manifest["metadata"]["name"]] = spec["jobTemplate"]["spec"]["template"]["spec"]
         elif manifest["kind"] == "Deployment":
-            found[manifest["metadata"]["name"]] = spec["template"]["spec"]
-    return found
+            specs[manifest["metadata"]["name"]] = spec["template"]["spec"]
+    return specs
 
 
-def test_both_overlays_are_valid_kubernetes(manifests: list[Manifest], tmp_path: Path) -> None:
+def test_overlay_is_valid_kubernetes(manifests: list[Manifest], tmp_path: Path) -> None:
     file = tmp_path / "all.yaml"
-    file.write_text(yaml.safe_dump_all(m for m in manifests if m["kind"] not in FOREIGN))
+    file.write_text(yaml.safe_dump_all(m for m in manifests if m["kind"] not in OPERATOR_KINDS))
     run(from_venv("kubernetes-validate"), "--strict", str(file))
 
 
-def test_every_single_manifest_is_valid_kubernetes_by_itself() -> None:
+def test_each_manifest_is_valid_kubernetes_without_kustomize() -> None:
     files = (CRON, DEPLOY / "cron/pvc.yaml", DEPLOY / "cron/reports-reader.yaml", DEPLOY / "exporter/exporter.yaml",
              DEPLOY / "kustomize/base/secret.example.yaml", DEPLOY / "kustomize/base/networkpolicy.yaml")
     run(from_venv("kubernetes-validate"), "--strict", *map(str, files))
 
 
-def test_yaml_is_tidy() -> None:
+def test_deploy_yaml_passes_yamllint() -> None:
     run(from_venv("yamllint"), "--strict", "deploy")
 
 
-def test_kustomize_renders_everything_into_one_namespace_and_wires_the_mapping_to_its_pods() -> None:
+def test_overlays_use_one_namespace_and_mount_the_mapping_in_every_pod() -> None:
     for overlay, namespace in (("base", "orgrecon"), ("dev", "orgrecon-dev")):
         manifests = rendered(overlay)
         assert {m["metadata"].get("namespace", m["metadata"]["name"]) for m in manifests} == {namespace}
@@ -82,41 +82,41 @@ def test_kustomize_renders_everything_into_one_namespace_and_wires_the_mapping_t
             assert volume["configMap"]["name"] == mapping["metadata"]["name"]
 
 
-def test_the_mapping_that_is_deployed_begins_as_the_packaged_default() -> None:
+def test_deployed_mapping_equals_the_packaged_default() -> None:
     packaged = ROOT / "orgrecon_pipeline/config/default_mapping.yaml"
     assert (DEPLOY / "kustomize/base/orgrecon.yaml").read_text() == packaged.read_text()
 
 
-def test_the_base_has_what_a_cluster_needs_and_no_secret() -> None:
+def test_base_overlay_has_all_kinds_but_no_secret() -> None:
     kinds = sorted(m["kind"] for m in rendered("base"))
     assert kinds == ["ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "NetworkPolicy",
                      "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor"]
     assert not of_kind(rendered("dev"), "PrometheusRule")
 
 
-def test_the_report_runs_at_eight_utc_once_at_a_time_and_late_rather_than_never(cron: Manifest) -> None:
+def test_cron_job_runs_daily_at_eight_utc_without_overlap_and_allows_a_late_start(cron: Manifest) -> None:
     spec = cron["spec"]
     assert (cron["apiVersion"], cron["metadata"]["name"]) == ("batch/v1", "org-v23-reconcile-report")
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("0 8 * * *", "Etc/UTC", "Forbid")
     job = spec["jobTemplate"]["spec"]
     assert spec["startingDeadlineSeconds"] >= 6 * 3600
     assert job["activeDeadlineSeconds"] > 3600
-    # Even one that starts as late as it may ends with its UTC day.
+    # A job with the latest possible start still ends on its UTC day.
     assert spec["startingDeadlineSeconds"] + job["activeDeadlineSeconds"] <= 16 * 3600
     assert 1 <= job["backoffLimit"] <= 5
-    assert job["template"]["spec"]["restartPolicy"] == "Never", "a failure policy by exit code needs it"
+    assert job["template"]["spec"]["restartPolicy"] == "Never", "podFailurePolicy requires restartPolicy Never"
 
 
-def test_only_what_another_attempt_can_change_is_attempted_again(cron: Manifest) -> None:
+def test_cron_job_retries_inconclusive_runs_and_crashes_only(cron: Manifest) -> None:
     rules = cron["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     [failing] = [rule for rule in rules if rule["action"] == "FailJob"]
     assert failing["onExitCodes"]["operator"] == "In"
-    assert failing["onExitCodes"]["values"] == [1, 2, 4], "3 is INCONCLUSIVE"
+    assert failing["onExitCodes"]["values"] == [1, 2, 4], "3 (INCONCLUSIVE) must be retried"
     [container] = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert failing["onExitCodes"]["containerName"] == container["name"]
 
 
-def test_the_report_is_the_documented_command_on_the_volume_with_every_secret_from_the_secret(cron: Manifest) -> None:
+def test_cron_job_runs_the_documented_command_with_volume_and_secret(cron: Manifest) -> None:
     spec = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     [container] = spec["containers"]
     assert [*container["command"], *container["args"]] == [
@@ -136,7 +136,7 @@ def test_the_report_is_the_documented_command_on_the_volume_with_every_secret_fr
     assert {"name": "data", "mountPath": "/var/lib/orgrecon"} in container["volumeMounts"]
 
 
-def test_the_exporter_runs_the_documented_command_and_sees_the_ledger_only() -> None:
+def test_exporter_runs_the_documented_command_with_access_to_the_ledger_only() -> None:
     container = pod_specs(rendered("base"))["orgrecon-exporter"]["containers"][0]
     assert [*container["command"], *container["args"]] == ["orgrecon", "exporter", "--port", "9464"]
     assert [entry["name"] for entry in container["env"]] == ["ORGRECON_LEDGER_URL"]
@@ -144,7 +144,7 @@ def test_the_exporter_runs_the_documented_command_and_sees_the_ledger_only() -> 
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
 
 
-def test_every_pod_is_restricted() -> None:
+def test_every_pod_meets_the_restricted_standard() -> None:
     specs = pod_specs([*rendered("base"), *documents((DEPLOY / "cron/reports-reader.yaml").read_text())])
     assert specs.keys() == {"org-v23-reconcile-report", "orgrecon-exporter", "org-v23-reports-reader"}
     for spec in specs.values():
@@ -180,7 +180,7 @@ def ports(policies: list[Manifest], labels: dict[str, str], direction: str) -> s
     }
 
 
-def test_the_network_is_closed_but_for_what_each_pod_needs(manifests: list[Manifest]) -> None:
+def test_network_policies_allow_only_the_required_ports(manifests: list[Manifest]) -> None:
     policies = of_kind(manifests, "NetworkPolicy")
     deny = [p for p in policies if p["spec"]["podSelector"] == {}]
     assert deny
@@ -197,7 +197,7 @@ def test_the_network_is_closed_but_for_what_each_pod_needs(manifests: list[Manif
     assert ports(policies, exporter, "ingress") == {("TCP", 9464)}
 
 
-def test_service_and_service_monitor_find_the_exporter() -> None:
+def test_service_and_service_monitor_select_the_exporter() -> None:
     manifests = rendered("base")
     [service], [monitor], [deployment] = (of_kind(manifests, k) for k in ("Service", "ServiceMonitor", "Deployment"))
     labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -208,23 +208,24 @@ def test_service_and_service_monitor_find_the_exporter() -> None:
     assert {p["targetPort"] for p in service["spec"]["ports"]} == {p["name"] for p in container["ports"]}
 
 
-def test_the_prometheus_rule_is_made_from_the_alert_files() -> None:
+def test_prometheus_rule_is_up_to_date_with_the_alert_files() -> None:
     program = (sys.executable, str(DEPLOY / "ci/prometheus_rules.py"))
-    assert run(*program) == (DEPLOY / "exporter/prometheusrule.yaml").read_text(), "make it again: see its first line"
-    [made] = documents(run(*program))
+    committed = (DEPLOY / "exporter/prometheusrule.yaml").read_text()
+    assert run(*program) == committed, "outdated: generate it again, see its first line"
+    [rule] = documents(run(*program))
     groups = [group for file in sorted((DEPLOY / "alerts").glob("*.yaml"))
               for group in yaml.safe_load(file.read_text())["groups"]]
-    assert made["spec"]["groups"] == groups
+    assert rule["spec"]["groups"] == groups
     [linked] = documents(run(*program, "--repository", "https://git.example.org/me/orgrecon/blob/main/"))
     expected = copy.deepcopy(groups)
     for group in expected:
-        for rule in group["rules"]:
-            url = rule["annotations"]["runbook_url"]
-            rule["annotations"]["runbook_url"] = f"https://git.example.org/me/orgrecon/blob/main/{url}"
+        for alert in group["rules"]:
+            url = alert["annotations"]["runbook_url"]
+            alert["annotations"]["runbook_url"] = f"https://git.example.org/me/orgrecon/blob/main/{url}"
     assert linked["spec"]["groups"] == expected
 
 
-def test_the_example_secret_names_every_required_key() -> None:
+def test_example_secret_has_every_required_key() -> None:
     [secret] = documents((DEPLOY / "kustomize/base/secret.example.yaml").read_text())
     assert secret["stringData"].keys() == {"DATABASE_URL", "ORGRECON_LEDGER_URL"}
     assert all("CHANGE-ME" in value for value in secret["stringData"].values())

@@ -1,4 +1,4 @@
-"""The CronJob's own command, as the read-only role, in a clean folder: its report, its metrics, its alert."""
+"""Tests that run the CronJob's command as the read-only role and check its report, metrics and alerts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTAINER: dict[str, Any] = CRON["spec"]["jobTemplate"]["spec"]["template"]["spe
 
 
 class Pod:
-    """What the manifest says, without a cluster: its command, its environment, its volume, a bare folder."""
+    """The container of the manifest without a cluster: its command, environment, volume and working directory."""
 
     def __init__(self, volume: Path, working_dir: Path, secret: dict[str, str]) -> None:
         self.volume, self.working_dir = volume, working_dir
@@ -73,7 +73,7 @@ def pod(tmp_path: Path, owner: Connection, company_database: str, new_database: 
 
 
 def firing(metrics: str, tmp_path: Path, alert: str) -> bool:
-    """Whether Prometheus, scraping these metrics every minute for an hour, would fire the alert."""
+    """Return whether the alert fires if Prometheus scrapes these metrics every minute for one hour."""
     series = [
         {"series": sample.name + "{" + ", ".join(f'{k}="{v}"' for k, v in
                                                   {**sample.labels, "job": "orgrecon"}.items()) + "}",
@@ -100,7 +100,7 @@ def metrics_of(pod: Pod) -> str:
     return file.read_text()
 
 
-def test_a_full_report_works_with_nothing_but_the_grants_of_the_read_only_role(pod: Pod) -> None:
+def test_report_as_read_only_role_is_pass(pod: Pod) -> None:
     code, report, errors = pod.report()
     assert code == 0, errors
     assert "| PASS |" in report
@@ -108,22 +108,22 @@ def test_a_full_report_works_with_nothing_but_the_grants_of_the_read_only_role(p
     assert '"provenance":"live"' in report.splitlines()[-1]
 
 
-def test_a_failed_run_leaves_its_report_on_the_volume_and_fires_its_alert(
+def test_undecided_run_writes_its_report_and_fires_the_alert_until_a_rerun_passes(
     pod: Pod, owner: Connection, tmp_path: Path,
 ) -> None:
     owner.execute("REVOKE SELECT ON public.org_unit_memberships FROM orgrecon_reader")
     code, report, errors = pod.report()
     assert code == 3, errors
     assert "INCONCLUSIVE" in report
-    assert "org_unit_memberships" in report, "the reason"
+    assert "org_unit_memberships" in report, "the reason must name the table"
     assert firing(metrics_of(pod), tmp_path, "OrgreconInconclusive")
-    # Mended, and run again the same day, as the job's retry does.
+    # The job's retry on the same day succeeds after the grant is restored.
     owner.execute("GRANT SELECT ON public.org_unit_memberships TO orgrecon_reader")
     assert pod.report()[0] == 0
     assert not firing(metrics_of(pod), tmp_path, "OrgreconInconclusive")
 
 
-def test_drift_of_the_cluster_is_a_failed_job_a_fail_report_and_its_alert(
+def test_drift_fails_the_job_writes_a_fail_report_and_fires_the_alert(
     pod: Pod, owner: Connection, tmp_path: Path,
 ) -> None:
     owner.execute("DELETE FROM public.org_unit_memberships WHERE ctid IN "

@@ -1,4 +1,4 @@
-"""Dagster around the pipeline: chart values and compose file by their schemas, the plain host by running it."""
+"""Tests of the Dagster deployments: chart values and compose file by schema, the plain host by running it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, run
 DEPLOY = ROOT / "deploy"
 Tree = dict[str, Any]
 
-# What Dagster's chart knows (from its schema), as far as we use it. The chart refuses unknown keys under runLauncher,
-# runCoordinator and dagsterDaemon and silently ignores them elsewhere, so a slip is caught here.
+# The keys of Dagster's chart (from its schema) that we use. The chart rejects unknown keys under runLauncher,
+# runCoordinator and dagsterDaemon but silently ignores them elsewhere, so this test checks all of them.
 CHART: Tree = {
     "global": {"postgresqlSecretName"},
     "generatePostgresqlPasswordSecret": None,
@@ -70,7 +70,7 @@ def values() -> Tree:
     return loaded
 
 
-def test_every_key_is_one_that_the_chart_has(values: Tree) -> None:
+def test_chart_values_have_known_keys_only(values: Tree) -> None:
     assert values.keys() == CHART.keys()
     for name, known in CHART.items():
         if known is not None:
@@ -83,7 +83,7 @@ def test_every_key_is_one_that_the_chart_has(values: Tree) -> None:
     assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"].keys() <= QUEUED
 
 
-def test_storage_is_an_external_postgres_by_a_secret_and_a_named_driver(values: Tree) -> None:
+def test_chart_storage_is_external_postgres_with_secret_and_named_driver(values: Tree) -> None:
     assert values["postgresql"]["enabled"] is False
     assert values["generatePostgresqlPasswordSecret"] is False
     assert values["global"]["postgresqlSecretName"]
@@ -92,7 +92,7 @@ def test_storage_is_an_external_postgres_by_a_secret_and_a_named_driver(values: 
     assert (values["rabbitmq"]["enabled"], values["telemetry"]["enabled"]) == (False, False)
 
 
-def test_runs_get_the_volume_the_mapping_and_the_secret_of_the_cluster_and_go_one_day_at_a_time(values: Tree) -> None:
+def test_chart_runs_share_volume_mapping_and_secret_and_limit_each_day_to_one_run(values: Tree) -> None:
     [deployment] = values["dagster-user-deployments"]["deployments"]
     cron = yaml.safe_load((DEPLOY / "cron/org-v23-reconcile-report.yaml").read_text())
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -110,7 +110,7 @@ def test_runs_get_the_volume_the_mapping_and_the_secret_of_the_cluster_and_go_on
     assert queue["tagConcurrencyLimits"] == [{"key": "dagster/partition", "limit": 1}]
 
 
-def test_chart_and_plain_host_agree_where_they_say_the_same(values: Tree) -> None:
+def test_chart_and_plain_host_have_the_same_instance_settings(values: Tree) -> None:
     plain = yaml.safe_load((DEPLOY / "dagster/dagster.yaml").read_text())
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     runs = plain["concurrency"]["runs"]
@@ -119,24 +119,24 @@ def test_chart_and_plain_host_agree_where_they_say_the_same(values: Tree) -> Non
     assert plain["retention"]["sensor"]["purge_after_days"] == values["retention"]["sensor"]["purgeAfterDays"]
     assert plain["retention"]["schedule"]["purge_after_days"] == values["retention"]["schedule"]["purgeAfterDays"]
     assert plain["telemetry"] == values["telemetry"]
-    # The chart writes its own block, which would come first, only where it is enabled.
+    # If enabled, the chart would write its own block, which would take precedence.
     assert values["dagsterDaemon"]["runRetries"] == {"enabled": False}
     assert plain["run_retries"] == values["additionalInstanceConfig"]["run_retries"]
     assert plain["run_retries"] == {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
     assert plain["run_monitoring"]["enabled"] is values["dagsterDaemon"]["runMonitoring"]["enabled"] is True
 
 
-def test_the_chart_is_installed_in_the_version_that_is_locked() -> None:
+def test_chart_version_equals_the_locked_dagster_version() -> None:
     [locked] = [line for line in (ROOT / "uv.lock").read_text().split("[[package]]") if '\nname = "dagster"\n' in line]
     version = locked.split('version = "')[1].split('"')[0]
     assert f"--version {version}" in (DEPLOY / "helm/values.yaml").read_text()
 
 
-def test_the_network_policy_of_dagster_is_valid_kubernetes() -> None:
+def test_dagster_network_policy_is_valid_kubernetes() -> None:
     run(from_venv("kubernetes-validate"), "--strict", str(DEPLOY / "helm/networkpolicy.yaml"))
 
 
-def test_the_compose_file_is_valid_and_shows_no_port_to_the_network() -> None:
+def test_compose_file_is_valid_and_publishes_ports_on_localhost_only() -> None:
     file = DEPLOY / "compose.yaml"
     run(from_venv("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(file))
     compose = yaml.safe_load(file.read_text())
@@ -153,7 +153,7 @@ def test_the_compose_file_is_valid_and_shows_no_port_to_the_network() -> None:
 
 @pytest.fixture
 def instance(tmp_path: Path, new_database: Callable[..., str]) -> dict[str, str]:
-    """The environment of a plain host: our dagster.yaml, Dagster's storage and the ledger on real PostgreSQL."""
+    """Return the environment of a plain host: our dagster.yaml, with Dagster's storage and the ledger on PostgreSQL."""
     home = tmp_path / "dagster_home"
     home.mkdir()
     shutil.copy(DEPLOY / "dagster/dagster.yaml", home)
@@ -181,12 +181,12 @@ def _instance_script(environ: dict[str, str], script: str) -> Any:
 
 
 @pytest.mark.slow
-def test_the_plain_host_instance_keeps_a_real_run_on_postgres(instance: dict[str, str], tmp_path: Path) -> None:
+def test_plain_host_stores_a_real_run_in_postgres(instance: dict[str, str], tmp_path: Path) -> None:
     report = ["-m", "orgrecon_pipeline", "report", "--baseline", "--output-dir", str(tmp_path / "reports")]
     done = subprocess.run([sys.executable, *report], env=instance, cwd=tmp_path, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
-    seen = _instance_script(instance, (
+    details = _instance_script(instance, (
         "import json, dagster as dg\n"
         "with dg.DagsterInstance.get() as i:\n"
         "    print(json.dumps({'storage': type(i.event_log_storage).__name__,\n"
@@ -194,7 +194,7 @@ def test_the_plain_host_instance_keeps_a_real_run_on_postgres(instance: dict[str
         "        'limits': i.get_concurrency_config().run_queue_config.tag_concurrency_limits,\n"
         "        'monitoring': i.run_monitoring_enabled, 'telemetry': i.telemetry_enabled}))\n"
     ))
-    assert seen == {
+    assert details == {
         "storage": "PostgresEventLogStorage", "runs": ["SUCCESS"], "monitoring": True, "telemetry": False,
         "limits": [{"key": "dagster/partition", "limit": 1}],
     }
@@ -208,7 +208,7 @@ def process(*command: str, environ: dict[str, str], cwd: Path) -> Iterator[subpr
         try:
             yield started
         finally:
-            # The whole session that was started here: code servers are children of web server and daemon.
+            # Ends the whole session: code servers are children of web server and daemon.
             os.killpg(started.pid, signal.SIGTERM)
             try:
                 started.wait(timeout=30)
@@ -216,23 +216,24 @@ def process(*command: str, environ: dict[str, str], cwd: Path) -> Iterator[subpr
                 os.killpg(started.pid, signal.SIGKILL)
 
 
-def _eventually(what: Callable[[], Any], seconds: float) -> Any:
+def _eventually(read: Callable[[], Any], seconds: float) -> Any:
+    """Return the first true value of ``read``, or its last value after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            found = what()
+            value = read()
         except (urllib.error.URLError, ConnectionError, KeyError, TypeError):
-            found = None
-        if found or time.monotonic() > deadline:
-            return found
+            value = None
+        if value or time.monotonic() > deadline:
+            return value
         time.sleep(0.5)
 
 
 @pytest.mark.slow
-def test_web_server_and_daemon_boot_on_postgres_and_observe_the_day_by_themselves(
+def test_web_server_and_daemon_on_postgres_observe_the_day(
     instance: dict[str, str], tmp_path: Path, company_database: str,
 ) -> None:
-    # At nine in the morning the day's observation is owed, whatever the time is where this runs.
+    # At 09:00 UTC the day's observation is due, at any real time of the test.
     today = datetime.now(timezone.utc).date()
     (tmp_path / "now").write_text(f"{today}T09:00:00+00:00")
     with psycopg.connect(company_database, autocommit=True) as connection:

