@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,6 @@ def pair(empty_database: str, connect: Callable[[str], psycopg.Connection[Any]],
         return Pair(admin, empty_database, tmp_path, entities or {"e": entity()})
 
     return made
-
-
-@pytest.fixture(scope="session")
-def template_sql() -> str:
-    """What makes the tables of the default mapping."""
-    return (files("orgrecon_pipeline.demo") / "sql/company.sql").read_text(encoding="utf-8")
 
 
 @pytest.fixture
