@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orgrecon_pipeline.domain.evidence import KINDS, Observation
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.evidence import FIGURES, Observation
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class DailySummary:
 
     by_entity: pd.DataFrame
     worst: pd.DataFrame
-    drift: dict[str, int]
+    drift: Counts[int]
 
 
 def summarise(observation: Observation, tenant_drift: pd.DataFrame, *, worst: int = 20) -> DailySummary:
@@ -31,16 +32,16 @@ def summarise(observation: Observation, tenant_drift: pd.DataFrame, *, worst: in
         tenant_drift: its per-tenant rows (see :meth:`Ledger.tenant_drift`).
         worst: the maximum number of tenants to list.
     """
-    counts = [*KINDS, "transient"]
-    by_tenant = tenant_drift.groupby("tenant", sort=True)[counts].sum()
-    by_tenant["drift"] = by_tenant[list(KINDS)].sum(axis="columns")
+    kinds = [kind.value for kind in DriftKind]
+    by_tenant = tenant_drift.groupby("tenant", sort=True)[[*kinds, "transient"]].sum()
+    by_tenant["drift"] = by_tenant[kinds].sum(axis="columns")
     drifting = by_tenant[by_tenant["drift"] > 0].sort_values("drift", ascending=False, kind="stable")
     by_entity = pd.DataFrame(
         [{"entity": name, **totals.model_dump()} for name, totals in observation.entities.items()],
-        columns=["entity", "source_rows", "target_rows", *counts],
+        columns=["entity", *FIGURES],
     )
     return DailySummary(
         by_entity=by_entity,
         worst=drifting.head(worst).reset_index(),
-        drift={kind: int(tenant_drift[kind].sum()) for kind in KINDS},
+        drift=Counts({kind: int(tenant_drift[kind].sum()) for kind in kinds}),
     )

@@ -17,8 +17,10 @@ from orgrecon_pipeline.compare.statements import EntityStatements, statements_of
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.operations.context import Context, read_endpoints
+from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
-from orgrecon_pipeline.postgres.session import Deadline, Session
+from orgrecon_pipeline.postgres.identity import identify
+from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
 
 # Rows per second of the fingerprint pass on two cores with the tables in memory: measured for native, estimated for
@@ -97,14 +99,14 @@ def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Itera
         finally:
             reader.close()
     except CannotDecide as failure:
-        yield Finding("problem", "comparison", failure.reason)
+        yield Finding("problem", "comparison", str(failure))
         return
     hashing = "hash rows alike" if reader.digest.native else "hash rows differently (slower)"
     yield Finding("ok", "both databases",
                   f"have the same column types and {hashing}: the {reader.digest.name} digest is used")
     if not mapping.scan.rechecks:
-        yield Finding("warning", "rechecks", "scan.rechecks is 0, and two databases have no common snapshot: a dual "
-                                             "write between the two snapshots would count as drift; set it to 1 or more")
+        yield Finding("warning", "rechecks", "scan.rechecks is 0, but two databases have no common snapshot: a "
+                                             "dual write between the snapshots would count as drift; set it to 1")
 
 
 def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...]) -> Iterator[Finding]:
@@ -112,7 +114,7 @@ def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str
     try:
         session = Session(endpoint, mapping.scan, deadline)
     except CannotDecide as failure:
-        yield Finding("problem", "connection", failure.reason)
+        yield Finding("problem", "connection", str(failure))
         return
     try:
         yield Finding("ok", "connection", f"the database of {endpoint.variable} accepts connections")
@@ -126,7 +128,7 @@ def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str
             yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
         yield from _check_speed(session, mapping, examined)
     except CannotDecide as failure:
-        yield Finding("problem", "comparison", failure.reason)
+        yield Finding("problem", "comparison", str(failure))
     finally:
         session.close()
 
@@ -143,9 +145,9 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, examined:
     elif identity.heartbeat:
         yield Finding("ok", "heartbeat", f"{identity.heartbeat.age_seconds:.1f} s old")
     if identity.simulated:
-        yield Finding("warning", "identity", "the database is marked as simulated: its evidence never opens a real gate")
+        yield Finding("warning", "identity", "the database is marked as simulated: it never opens a real gate")
     with session.transaction():
-        role = session.query(load_sql("compare", "role.sql"), "reading the role")[0]
+        role = session.query(load_sql("compare/sql/role.sql"), "reading the role")[0]
         sizes_by_oid = {row["oid"]: row for row in sizes(session, examined.tables)}
     writable = sorted(table.name for table in examined.tables if sizes_by_oid[table.oid]["may_write"])
     if role["superuser"] or writable:
@@ -162,7 +164,7 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, examined:
 def _check_speed(session: Session, mapping: MappingConfig, examined: Examined) -> Iterator[Finding]:
     digest = choose_digest()
     with session.transaction(examined.lockable):
-        session.identify()
+        identify(session)
         run_self_test(session, digest)
         yield Finding("ok", "self-test", "the comparison finds exactly the known drift")
         rows_by_oid = {row["oid"]: row["estimated_rows"] for row in sizes(session, examined.tables)}

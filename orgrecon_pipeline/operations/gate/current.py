@@ -1,4 +1,4 @@
-"""The gate now: whether the Phase 2 read cutover may go ahead, from the ledger or from the committed trail."""
+"""The current gate: its decision, held closed if the evidence is too old, from the future or not trusted."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import KINDS
 from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, decide_gate, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import instant_text
 
 
 @dataclass(frozen=True)
 class GateAnswer:
-    """The gate's state, the day it is based on, and until when (UTC) that may be relied on."""
+    """The gate decision, the day it is based on, and the UTC time until which it is valid."""
 
     decision: GateDecision
     as_of: date
@@ -25,11 +25,11 @@ class GateAnswer:
 
     @property
     def open(self) -> bool:
-        """Whether the cutover may go ahead."""
+        """Whether the gate is OPEN."""
         return self.decision.state is GateState.OPEN
 
     def as_json_value(self) -> dict[str, Any]:
-        """The answer under its public field names."""
+        """Return the answer under its public field names."""
         decision = self.decision
         return {
             "state": decision.state.value,
@@ -39,15 +39,16 @@ class GateAnswer:
             "window_days": decision.window_days,
             "live_days": decision.live_days,
             "counted": {provenance.value: n for provenance, n in decision.counted.items()},
-            "reason": decision.reason,
+            **decision.reason.as_fields(),
             "earliest_open_day": decision.earliest_open_day.isoformat(),
             "window": [
                 {
                     "day": row.day.isoformat(),
                     "verdict": row.verdict.value,
                     "provenance": row.provenance.value if row.provenance else None,
-                    **{kind: row.drift[kind] for kind in KINDS},
+                    **row.counts,
                     "eligible": row.eligible,
+                    **row.reason.as_fields(),
                 }
                 for row in decision.window
             ],
@@ -56,60 +57,66 @@ class GateAnswer:
 
 def current_gate(
     days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, day: date | None = None,
-    require_live: int = 0, distrust: str = "",
+    require_live: int = 0, distrust: Reason | None = None,
 ) -> GateAnswer:
-    """Decide the gate as of ``day``, by default of today or, where today has no report yet, of yesterday.
+    """Decide the gate as of today, or of yesterday if today has no evidence yet.
 
-    It fails closed: on evidence older than yesterday, on evidence from the future, and on whatever ``distrust``
-    says is wrong with where the evidence comes from.
+    The gate is CLOSED if the evidence is older than yesterday, from the future, or not trusted.
 
     Args:
         days: the evidence of all days.
-        policy: the rules in force.
-        now: the current moment.
-        day: judge this day instead.
-        require_live: how many of the counted days must have compared a live database, if more than the policy asks.
-        distrust: why the evidence cannot be trusted; empty when it can.
+        policy: the gate policy of the mapping.
+        now: the current time.
+        day: the day to decide instead.
+        require_live: the minimum number of counted live days, if it is stricter than the policy.
+        distrust: why the evidence is not trusted, None if it is.
 
     Raises:
-        UsageError: when ``require_live`` is more than the window has days.
+        UsageError: if ``require_live`` exceeds the number of days in the window.
     """
     today = utc_day(now)
     yesterday = today - timedelta(days=1)
     as_of = day or (today if today in days or yesterday not in days else yesterday)
-    policy = requiring(policy, require_live)
+    policy = require_live_days(policy, require_live)
     decision = decide_gate(as_of, days, policy)
+    reason = distrust
     if decision.state is GateState.OPEN:
-        for reason in filter(None, (distrust, _too_old(as_of, yesterday), _from_the_future(days, as_of, today))):
-            decision = decision.closed_because(reason)
-            break
-    elif distrust:
-        decision = decision.closed_because(distrust)
+        reason = distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)
+    if reason:
+        decision = decision.closed_because(reason)
     return GateAnswer(decision, as_of, valid_until(as_of))
 
 
-def requiring(policy: GatePolicy, live_days: int) -> GatePolicy:
-    """The same rules, with at least so many live days.
+def require_live_days(policy: GatePolicy, live_days: int) -> GatePolicy:
+    """Return the policy with a minimum of at least ``live_days`` live days.
 
     Raises:
-        UsageError: when the window has fewer days.
+        UsageError: if the window has fewer days.
     """
     window = policy.window_days
     if live_days > window:
         raise UsageError(
-            f"--require-live {live_days} is more than the {window} days of the window, and the gate could never open: "
-            f"ask for {window} at most, or raise gate.window_days in the mapping.")
+            f"--require-live {live_days} exceeds the window of {counted(window, 'day')}, so the gate could never open: "
+            f"use {window} or less, or raise gate.window_days in the mapping.")
     return policy.model_copy(update={"min_live_days": max(policy.min_live_days, live_days)})
 
 
-def _too_old(as_of: date, yesterday: date) -> str:
+def _too_old(as_of: date, yesterday: date) -> Reason | None:
     if as_of >= yesterday:
-        return ""
-    return f"the evidence is of {as_of}, older than yesterday ({yesterday}): it no longer says anything about now"
+        return None
+    return Reason.word(
+        ReasonCode.EVIDENCE_TOO_OLD,
+        f"the latest evidence is of {as_of}, older than yesterday ({yesterday}): run orgrecon report for today",
+        day=as_of.isoformat(), yesterday=yesterday.isoformat(),
+    )
 
 
-def _from_the_future(days: Mapping[date, DayEvidence], as_of: date, today: date) -> str:
-    latest = max(days, default=as_of)
-    if max(latest, as_of) <= today:
-        return ""
-    return f"there is evidence of {max(latest, as_of)}, but this machine's clock says {today} in UTC: check it"
+def _from_the_future(days: Mapping[date, DayEvidence], as_of: date, today: date) -> Reason | None:
+    latest = max(as_of, *days)
+    if latest <= today:
+        return None
+    return Reason.word(
+        ReasonCode.EVIDENCE_FROM_FUTURE,
+        f"there is evidence of {latest}, but it is {today} in UTC by this machine's clock: check the clock",
+        day=latest.isoformat(), today=today.isoformat(),
+    )

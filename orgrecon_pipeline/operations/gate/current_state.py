@@ -1,8 +1,9 @@
-"""Where the evidence stands: the verdict of each of the last days, and the gate."""
+"""The current state of the evidence: the verdict of each recent day, and the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -16,57 +17,57 @@ from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.verify import evidence_of, report_files
 
-#: The topic of the gate; a day's topic is the day itself, as ISO writes it.
+#: The notification topic of the gate. The topic of a day is its ISO date.
 GATE_TOPIC = "gate"
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """What is known: ``days`` are those with evidence that are looked at, and ``gate`` what all evidence decides."""
+    """The evidence of the recent days, and the gate decided from all days (None without any evidence)."""
 
     days: Mapping[date, DayEvidence]
     gate: GateDecision | None
 
     def states(self) -> dict[str, str]:
-        """The state of each topic. No evidence at all is a closed gate."""
+        """Return the state of each topic. Without any evidence the gate is CLOSED."""
         gate = self.gate.state if self.gate else GateState.CLOSED
-        return {**{day.isoformat(): seen.verdict.value for day, seen in self.days.items()}, GATE_TOPIC: gate.value}
+        return {**{day.isoformat(): evidence.verdict.value for day, evidence in self.days.items()},
+                GATE_TOPIC: gate.value}
 
 
 def current_state(ledger: Ledger, policy: GatePolicy, now: datetime, also: Collection[date] = ()) -> CurrentState:
-    """The standing at a moment, of the last week and of the days ``also``: a gate that was open closes when the
-    evidence grows too old."""
+    """Return the state at ``now`` of the last week and of the days ``also``.
+
+    The gate closes when its evidence becomes too old.
+    """
     days = ledger.evidence(date.max, policy.same_day)
-    return CurrentState(_chosen(days, utc_day(now), also), current_gate(days, policy, now).decision if days else None)
+    return CurrentState(_recent(days, utc_day(now), also), current_gate(days, policy, now).decision if days else None)
 
 
 def state_before_run(
     ledger: Ledger, policy: GatePolicy, now: datetime, trail: Path, also: Collection[date] = ()
 ) -> CurrentState:
-    """The same before a run, as of the latest evidence and not of a clock: a gate that grew too old overnight is news
-    to the run that finds it.
+    """Return the state before a run, with the gate as of the latest evidence.
 
-    Reports in ``trail`` of days that the ledger knows nothing of yet belong to it: a run takes those in, and they are
-    no news.
+    The clock is ignored, so that the run reports a gate that closed overnight as a change. Days that only ``trail``
+    has evidence of are included, because importing their reports is not a change.
 
     Raises:
-        UnsoundTrail: when the audit directory cannot be listed.
+        UnsoundTrail: if the output directory cannot be listed.
     """
     days = dict(ledger.evidence(date.max, policy.same_day))
     days |= _only_in_trail(trail, set(days), policy)
-    return CurrentState(_chosen(days, utc_day(now), also), decide_gate(max(days), days, policy) if days else None)
+    return CurrentState(_recent(days, utc_day(now), also), decide_gate(max(days), days, policy) if days else None)
 
 
-def _chosen(days: Mapping[date, DayEvidence], today: date, also: Collection[date]) -> dict[date, DayEvidence]:
+def _recent(days: Mapping[date, DayEvidence], today: date, also: Collection[date]) -> dict[date, DayEvidence]:
     return {day: days[day] for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
 
 
 def _only_in_trail(directory: Path, known: set[date], policy: GatePolicy) -> dict[date, DayEvidence]:
-    found = {}
+    evidence = {}
     for day, path in report_files(directory):
         if day not in known:
-            try:
-                found[day] = evidence_of(read_report(path), policy.same_day)
-            except UnsoundTrail:
-                continue
-    return found
+            with suppress(UnsoundTrail):
+                evidence[day] = evidence_of(read_report(path), policy.same_day)
+    return evidence

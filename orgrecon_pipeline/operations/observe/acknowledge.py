@@ -1,4 +1,4 @@
-"""Recording, with a reason and for ever, that lost coverage or a moved database is intended."""
+"""Permanent acknowledgements, with a reason, that lost coverage or a moved database is intended."""
 
 from __future__ import annotations
 
@@ -10,52 +10,62 @@ from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.pinned_databases import Pins, pinned_databases, pins_of
 
-_MIN_REASON = 5
+_MIN_REASON_LENGTH = 5
+_STORED_NAMES = 1000
 
 
 def acknowledge_coverage(context: Context, reason: str, day: date | None = None) -> list[str]:
-    """Accept what the latest complete comparison found lost; returns it. The next observation counts without it.
+    """Acknowledge the coverage that the latest complete comparison lost, so that the next observation can PASS.
 
-    With a ``day`` it is the one of the database that was restored to that day.
+    Args:
+        context: the context of the operation.
+        reason: why the loss is intended.
+        day: acknowledge the comparison of a database that was restored to this day instead.
+
+    Returns:
+        What was acknowledged, such as ``tenant acme``.
 
     Raises:
-        UsageError: when no reason is given, no comparison is complete, or nothing is lost.
-        DayRefused: when the day is in the future.
+        UsageError: if the reason is too short, no comparison is complete, or no coverage is lost.
+        DayRefused: if the day is in the future.
     """
-    reason = _reason(reason)
+    reason = _normalised_reason(reason)
     if day is not None:
         refuse_future(day, context.clock.today())
-    found = _complete(context) if day is None else _restored(context, day)
+    observations = _latest_complete(context) if day is None else _latest_restored(context, day)
     of_day, options = ("", "") if day is None else (f" of a database restored to {day}", f" --restored --date {day}")
-    if not found:
+    if not observations:
         raise UsageError(f"there is no complete comparison{of_day} yet: run orgrecon report{options} first.")
-    lost = {seen.id: events for seen in found if (events := context.ledger.lost(seen.id))}
+    lost = {observation.id: [f"{event.subject.value} {event.name}" for event in events] for observation in observations
+            if (events := context.ledger.lost_coverage(observation.id))}
     if not lost:
-        raise UsageError(f"nothing is lost: the latest complete comparison{of_day} covers all that was seen before.")
-    names: dict[str, list[str]] = {
-        seen: [f"{event.subject.value} {event.name}" for event in events] for seen, events in lost.items()}
-    for seen, named in names.items():
-        context.ledger.acknowledge("coverage", reason, seen, {"lost": named[:1000]}, context.clock.now())
-    return list(dict.fromkeys(name for named in names.values() for name in named))
+        raise UsageError(f"the latest complete comparison{of_day} lost no coverage: there is nothing to acknowledge.")
+    for observation_id, names in lost.items():
+        context.ledger.acknowledge(
+            "coverage", reason, observation_id, {"lost": names[:_STORED_NAMES]}, context.clock.now())
+    return list(dict.fromkeys(name for names in lost.values() for name in names))
 
 
 def accept_source(context: Context, reason: str) -> Pins:
-    """Accept the databases that the latest observation was refused for; returns those that are new.
+    """Accept the databases of the latest observation as the pinned databases from now on.
+
+    Returns:
+        The databases that were not pinned before.
 
     Raises:
-        UsageError: when no reason is given, or the latest observation read the known databases, or none.
+        UsageError: if the reason is too short, or the latest observation read no database or only pinned databases.
     """
-    reason = _reason(reason)
+    reason = _normalised_reason(reason)
     latest = _latest(context, completed_only=False)
     read = pins_of(latest.compared) if latest else {}
     if not latest or not read:
         raise UsageError("no observation has read a database yet: run orgrecon report first.")
-    known = pinned_databases(context)
-    moved = {label: pin for label, pin in read.items() if known.get(label) != pin}
+    pinned = pinned_databases(context)
+    moved = {label: pin for label, pin in read.items() if pinned.get(label) != pin}
     if not moved:
-        raise UsageError("the latest observation read the known database: there is nothing to accept.")
-    # Of shards that did not answer the old ones stay.
-    details = {"databases": {**known, **read}}
+        raise UsageError("the latest observation read the pinned database: there is nothing to accept.")
+    # A shard that did not answer keeps its pinned database.
+    details = {"databases": {**pinned, **read}}
     context.ledger.acknowledge("source", reason, latest.id, details, context.clock.now())
     return moved
 
@@ -64,20 +74,20 @@ def _latest(context: Context, *, completed_only: bool) -> Observation | None:
     return context.ledger.latest((Provenance.LIVE, Provenance.SIMULATED), completed_only=completed_only)
 
 
-def _complete(context: Context) -> list[Observation]:
+def _latest_complete(context: Context) -> list[Observation]:
     latest = _latest(context, completed_only=True)
     return [latest] if latest else []
 
 
-def _restored(context: Context, day: date) -> list[Observation]:
-    """The complete comparisons of the latest moment of that day to which a database was restored."""
-    complete = [seen for seen in context.ledger.observations(day)
-                if seen.provenance is Provenance.RESTORED and seen.tenants_scanned is not None]
-    return [seen for seen in complete if seen.observed_at == complete[-1].observed_at]
+def _latest_restored(context: Context, day: date) -> list[Observation]:
+    """Return the complete comparisons at the latest time of ``day`` to which a database was restored."""
+    complete = [observation for observation in context.ledger.observations(day)
+                if observation.provenance is Provenance.RESTORED and observation.tenants_scanned is not None]
+    return [observation for observation in complete if observation.observed_at == complete[-1].observed_at]
 
 
-def _reason(text: str) -> str:
+def _normalised_reason(text: str) -> str:
     text = " ".join(text.split())
-    if len(text) < _MIN_REASON:
-        raise UsageError("--reason is too short: say in a sentence why this is intended; it is kept for ever.")
+    if len(text) < _MIN_REASON_LENGTH:
+        raise UsageError("--reason is too short: explain in a sentence why this is intended. It is stored permanently.")
     return text

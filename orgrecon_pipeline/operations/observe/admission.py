@@ -1,4 +1,4 @@
-"""Whether a database can speak for the day, decided inside the snapshot and before anything is compared."""
+"""Validation that a snapshot is evidence for the requested day, before anything is compared."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import Pins, by_shard, named, pinned_databases, pins_of
-from orgrecon_pipeline.postgres.session import DatabaseIdentity
+from orgrecon_pipeline.operations.observe.pinned_databases import (
+    Pins,
+    by_shard,
+    describe_pin,
+    pinned_databases,
+    pins_of,
+)
+from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 
 
 class Admission:
-    """Asked once for every shard, inside its snapshot; refuses by raising."""
+    """Validates the snapshot of each shard, inside it, and determines the provenance and time of the observation."""
 
-    #: What the observation's coverage is held against: None for all that is known by now.
+    #: The time whose known coverage and pinned databases apply; None for the latest.
     as_of: datetime | None = None
 
     def __init__(self, context: Context, day: date, asked_at: datetime) -> None:
@@ -31,13 +38,13 @@ class Admission:
         self._lock = threading.RLock()
 
     def admit(self, shard: str, snapshot: SnapshotPair) -> None:
-        """Admit the databases of a shard, or not.
+        """Validate the snapshot of a shard.
 
         Raises:
-            DayRefused: when one shows another day: nothing is to be written.
-            CannotDecide: when it is the wrong one, or too far behind.
+            DayRefused: if a database shows another day; nothing must be written.
+            CannotDecide: if a database is not the pinned one, or lags too far behind.
         """
-        with self._lock:  # shards come at the same time
+        with self._lock:  # shards are compared concurrently
             self._admit(shard, snapshot)
 
     def _admit(self, shard: str, snapshot: SnapshotPair) -> None:
@@ -53,54 +60,55 @@ class Admission:
         for label, pin in pins_of(by_shard({shard: snapshot.as_json_value()})).items():
             if label in pinned and pinned[label] != pin:
                 raise CannotDecide(
-                    f"{label}: this is database {named(pin)}, and the evidence so far is of {named(pinned[label])}: "
-                    "if it was moved on purpose, run orgrecon accept-source"
+                    f"{label}: this is database {describe_pin(pin)}, but the evidence so far is from "
+                    f"{describe_pin(pinned[label])}: if it was moved on purpose, run orgrecon accept-source",
+                    ReasonCode.WRONG_DATABASE,
                 )
 
     @cached_property
     def _pinned(self) -> Pins:
-        return pinned_databases(self.context, self.as_of)  # once, and not for each of a thousand shards
+        return pinned_databases(self.context, self.as_of)
 
     def databases(self) -> dict[str, Any]:
-        """What the record says of the databases that were asked so far."""
+        """Return the record's description of the databases that were validated so far."""
         return by_shard({shard: snapshot.as_json_value() for shard, snapshot in self._snapshots.items()})
 
     @property
     def identity(self) -> DatabaseIdentity | None:
-        """Whose snapshot was the first; None where no database answered."""
+        """The source database with the earliest snapshot; None if no database answered."""
         sources = (snapshot.source for snapshot in self._snapshots.values())
         return min(sources, key=lambda identity: identity.observed_at, default=None)
 
     @property
     def simulated(self) -> bool:
-        """Whether one of the databases is marked as simulated."""
-        return any(both.source.simulated or both.target.simulated for both in self._snapshots.values())
+        """Whether a database is marked as simulated."""
+        return any(pair.source.simulated or pair.target.simulated for pair in self._snapshots.values())
 
     @property
     def mapping(self) -> MappingConfig:
-        """The mapping to compare by."""
+        """The mapping of the comparison."""
         return self.context.mapping
 
     @property
     def provenance(self) -> Provenance:
-        """What stands behind the observation."""
+        """The provenance of the observation."""
         raise NotImplementedError
 
     @property
     def observed_at(self) -> datetime:
-        """The moment that the observation is of."""
+        """The time of the observation."""
         raise NotImplementedError
 
     def refuse_unproven(self, reason: str) -> None:
-        """Raise :class:`DayRefused` when an attempt that failed for that reason is nothing to be kept."""
+        """Raise :class:`DayRefused` if a failed attempt must not be stored as an observation of the day."""
 
     def _check_day(self, identity: DatabaseIdentity, label: str) -> None:
-        """``label`` says which database that is, where there are several."""
+        """Raise if the snapshot is not of the day; ``label`` names the database if there are several."""
         raise NotImplementedError
 
 
 class LiveAdmission(Admission):
-    """Of a database that is in use: its own clock says which day it is."""
+    """Validates a live database, whose own clock determines the day."""
 
     @property
     def provenance(self) -> Provenance:
@@ -109,7 +117,7 @@ class LiveAdmission(Admission):
 
     @property
     def observed_at(self) -> datetime:
-        """The database's clock at the snapshot; the client's where no database answered, or for a simulation."""
+        """The database's time at the snapshot, or the client's if no database answered or it is simulated."""
         return self._moment(self.identity) if self.identity else self.asked_at
 
     def _moment(self, identity: DatabaseIdentity) -> datetime:
@@ -119,29 +127,29 @@ class LiveAdmission(Admission):
         moment = self._moment(identity)
         if utc_day(moment) != self.day:
             raise DayRefused(
-                f"{self.day} was asked for, but the database's clock{f' ({label})' if label else ''} shows "
-                f"{instant_text(moment)} UTC: "
-                f"nothing was written (this machine's clock: {instant_text(self.context.clock.now())})."
+                f"{self.day} was requested, but the database's clock{f' ({label})' if label else ''} shows "
+                f"{instant_text(moment)} UTC (this machine's clock: {instant_text(self.context.clock.now())}): nothing "
+                "was written. Correct the wrong clock, or request the day that the database shows."
             )
         if lag := identity.lag(self.mapping.scan.max_replica_lag_seconds):
             side = label.rpartition(".")[2]
-            raise CannotDecide(f"{side}: {lag}" if side in SIDES else lag)
+            raise CannotDecide(f"{side}: {lag}" if side in SIDES else lag, ReasonCode.REPLICA_LAG)
 
 
 class RestoredAdmission(Admission):
-    """Of a database that was restored to a day: the last transaction that its recovery replayed says which.
+    """Validates a restored database, whose last replayed transaction determines the day.
 
-    Only a server that is still in recovery proves anything: once it has left it, anybody may have written to it.
+    The server must still be in recovery: after a promotion its data may have been changed.
     """
 
     @property
     def as_of(self) -> datetime | None:  # type: ignore[override]
-        """The moment that it was restored to."""
+        """The time to which the database was restored."""
         return self.observed_at
 
     @property
     def mapping(self) -> MappingConfig:
-        """Without rechecks, as nothing changes any more, and without a heartbeat, which is meant to be old."""
+        """The mapping without rechecks, as nothing changes, and without the heartbeat, which is old by design."""
         mapping = self.context.mapping
         return mapping.model_copy(
             update={"scan": mapping.scan.model_copy(update={"rechecks": 0, "heartbeat": None})})
@@ -152,36 +160,35 @@ class RestoredAdmission(Admission):
 
     @property
     def observed_at(self) -> datetime:
-        """When the last replayed transaction was committed."""
+        """The commit time of the last replayed transaction."""
         standby = self.identity.standby if self.identity else None
         return (standby.replayed_at if standby else None) or self.asked_at
 
     def refuse_unproven(self, reason: str) -> None:
-        """Without an answer of the server there is no proof of the day, and so nothing to keep of it."""
+        """Raise :class:`DayRefused` if no server answered, because nothing proves the day."""
         if self.identity is None:
-            raise DayRefused(f"{self.day} was not compared, nothing was written: {reason}.")
+            raise DayRefused(f"{self.day} was not compared and nothing was written: {reason}.")
 
     def _check_day(self, identity: DatabaseIdentity, label: str) -> None:
         if identity.standby is None:
             raise DayRefused(
-                f"--restored needs a server in recovery, and this one is open for writing: it cannot prove that it is "
-                f"as it was on {self.day}. Restore with recovery_target_time on that day and recovery_target_action = "
-                "'pause'."
+                "--restored needs a server in recovery, but this one is open for writing, so its data may have changed "
+                f"since {self.day}: restore with recovery_target_time on that day and recovery_target_action = 'pause'."
             )
         if not identity.standby.paused:
             raise DayRefused(
-                f"--restored needs a server that stands still, and this one goes on replaying: restore with "
-                f"recovery_target_time on {self.day} and recovery_target_action = 'pause', or pause it "
-                "(SELECT pg_wal_replay_pause())."
+                "--restored needs a server whose recovery is paused, but this one still replays WAL: restore with "
+                f"recovery_target_time on {self.day} and recovery_target_action = 'pause', or run SELECT "
+                "pg_wal_replay_pause()."
             )
         replayed_at = identity.standby.replayed_at
         if replayed_at is None:
             raise DayRefused(
-                f"the server has replayed no transaction, so that nothing proves that it was restored to {self.day}: "
-                "restore from a backup that was begun earlier."
+                f"the server has replayed no transaction, so nothing proves that it was restored to {self.day}: "
+                "restore from an earlier backup."
             )
         if utc_day(replayed_at) != self.day:
             raise DayRefused(
                 f"the server was restored to {instant_text(replayed_at)} UTC (pg_last_xact_replay_timestamp), which is "
-                f"not {self.day}: nothing was written."
+                f"not on {self.day}: nothing was written. Set --date to the day of the restored data."
             )

@@ -1,4 +1,4 @@
-"""Whether a comparison still covers what earlier ones saw."""
+"""Coverage check: whether a comparison still has every tenant, entity and column that earlier observations saw."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from datetime import datetime
 from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.bounded_names import MAX_NAME, bounded_name
+from orgrecon_pipeline.domain.canonical import MAX_NAME, bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.reasons import Reason, coverage_lost
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
 
-_NAMED = 5
+# How many losses the reason names, and how many of each list the record names.
+_NAMED_IN_REASON, _NAMED_IN_RECORD = 5, 100
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What changed against the earlier observations.
+    """Changes of coverage since the earlier observations.
 
-    ``lost`` holds what is gone and neither explained nor acknowledged; ``left`` the tenants that left the declared
-    universe too; ``acknowledged`` what is gone and was acknowledged; ``departed`` and ``appeared`` what the ledger is
-    to know of from now on: where something is lost, nobody departs who only left. ``until`` is the moment of a
-    restored database.
+    Attributes:
+        lost: subjects without rows or values that are neither explained nor acknowledged.
+        left: tenants without rows that also left the declared universe.
+        acknowledged: subjects without rows or values whose loss was acknowledged.
+        departed: subjects that the ledger must stop expecting; without ``left`` if anything is lost.
+        appeared: names that the ledger does not know yet.
+        until: the time of a restored database.
     """
 
     lost: tuple[CoverageEvent, ...]
@@ -36,7 +41,7 @@ class Coverage:
     until: datetime | None = None
 
     def events(self) -> Iterator[CoverageEvent]:
-        """What the ledger keeps of it; made as it is asked for, as on a first day it can be a million."""
+        """Yield the events to store, lazily: on the first day there can be a million."""
         yield from self.lost
         if self.until is None:
             yield from self.departed
@@ -45,54 +50,54 @@ class Coverage:
                 yield CoverageEvent(subject, name, CoverageChange.APPEARED)
 
     @property
-    def reason(self) -> str:
-        """One sentence on what was lost; empty when nothing was."""
+    def reason(self) -> Reason | None:
+        """What was lost, as a reason; None if nothing was."""
         if not self.lost:
-            return ""
-        named = ", ".join(f"{event.subject.value} {event.name!a}" for event in self.lost[:_NAMED])
-        more = f" and {len(self.lost) - _NAMED} more" if len(self.lost) > _NAMED else ""
-        of_its_day = f" --date {utc_day(self.until)}" if self.until else ""
-        return (f"coverage lost: nothing is left on either side of {named}{more}, which an earlier observation saw; "
-                f"if that is intended, run orgrecon acknowledge{of_its_day}")
+            return None
+        named = [f"{event.subject.value} {event.name!a}" for event in self.lost[:_NAMED_IN_REASON]]
+        return coverage_lost(named, len(self.lost), utc_day(self.until) if self.until else None)
 
     def facts(self) -> dict[str, Any]:
-        """What the record says of it."""
+        """Return the coverage facts of the record."""
         return {
-            "lost": [f"{event.subject.value} {event.name}" for event in self.lost[:100]],
+            "lost": [f"{event.subject.value} {event.name}" for event in self.lost[:_NAMED_IN_RECORD]],
             "lost_count": len(self.lost),
-            "left": list(self.left[:100]),
+            "left": list(self.left[:_NAMED_IN_RECORD]),
             "left_count": len(self.left),
-            "acknowledged": list(self.acknowledged[:100]),
+            "acknowledged": list(self.acknowledged[:_NAMED_IN_RECORD]),
         }
 
 
 def check_coverage(
     ledger: Ledger, comparison: Comparison, provenance: Provenance, until: datetime | None = None
 ) -> Coverage:
-    """Hold a comparison against everything that the ledger knows to have been there.
+    """Check a comparison against all names that the ledger knows.
 
-    Simulated evidence has a history of its own: a demo never makes a real tenant known, nor misses one. Evidence of
-    the past is held against what was known at that moment (``until``), and makes nothing depart that is there by now;
-    what is acknowledged is then what the latest comparison up to that moment found lost.
+    Each shard has its own entities too (``eu1.org_units``), so that rows of other shards do not hide a loss.
 
-    Of shards each has its own entities too (``eu1.org_units``): the rows of others do not stand in for them.
+    Args:
+        ledger: the ledger, which knows the names.
+        comparison: the comparison to check.
+        provenance: its provenance; simulated evidence has a separate history.
+        until: for a restored database, its time: only names known then, and losses acknowledged since the latest
+            comparison up to then, apply. Nothing departs that may exist again today.
     """
     acknowledged = _acknowledged(ledger, provenance, until)
     declared = _trusted_universe(comparison)
-    there = _bounded(comparison.present)
+    tenants = _bounded(comparison.present)
     totals = {**comparison.totals, **{f"{shard}.{name}": of_entity for shard, part in comparison.shards.items()
                                       for name, of_entity in part.totals.items()}}
     entities = {name for name, of_entity in totals.items() if of_entity.source_rows or of_entity.target_rows}
     columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
     comparable = {
-        # A column without a value is a loss of its own only where its entity still has rows.
+        # A column without values is a separate loss only if its entity still has rows.
         CoverageSubject.COLUMN: {f"{name}.{column}" for name, values in comparison.values.items() if name in entities
                          for column in values},
         CoverageSubject.ENTITY: set(totals),
     }
-    present = {  # the widest loss first: a reason names few
+    present = {  # the widest loss first, because the reason names only a few
         CoverageSubject.ENTITY: TenantNames.of(entities),
-        CoverageSubject.TENANT: there,
+        CoverageSubject.TENANT: tenants,
         CoverageSubject.COLUMN: TenantNames.of(columns),
     }
     lost, left, excused, departed = [], [], [], []
@@ -110,36 +115,36 @@ def check_coverage(
                 departed.append(CoverageEvent(subject, name, CoverageChange.DEPARTED))
             else:
                 lost.append(CoverageEvent(subject, name, CoverageChange.LOST))
-    if not lost:  # what emptied other tables may have emptied the universe as well: nobody is known to have left yet
+    if not lost:  # otherwise the universe may have been emptied together with the tables
         departed += [CoverageEvent(CoverageSubject.TENANT, name, CoverageChange.DEPARTED) for name in left]
     return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
 
 
 def _trusted_universe(comparison: Comparison) -> TenantNames | None:
-    """The declared tenants; None where they cannot say that anybody has left.
+    """Return the declared tenants; None if their absence from the universe does not prove that tenants left.
 
-    A universe that shares nobody with the tenants that are there was emptied, or is of another kind of id. In which
-    shard a tenant was is not known: where one of them has such a universe, it may have been that one.
+    A universe without any of the present tenants was emptied or has another kind of id. If that holds for one shard,
+    no universe is trusted, because the ledger does not know in which shard a tenant was.
     """
     parts = comparison.shards.values() or (comparison,)
-    if comparison.declared is None or not all(_overlap(part) for part in parts):
+    if comparison.declared is None or not all(_has_declared_tenant(part) for part in parts):
         return None
     return _bounded(comparison.declared)
 
 
-def _overlap(part: Comparison) -> bool:
+def _has_declared_tenant(part: Comparison) -> bool:
     return part.declared is not None and any(name in part.declared for name in part.present)
 
 
 class _Known:
-    """TenantNames of the ledger, held against those that are there now: both sorted, and gone through in step."""
+    """Merge of the ledger's sorted names with the present sorted names, to find new and gone names."""
 
     def __init__(self, names: Iterator[str]) -> None:
         self._names = names
         self.gone: list[str] = []
 
     def new(self, now: TenantNames) -> Iterator[str]:
-        """Those of ``now`` that are not known; when all were asked for, ``gone`` holds the known ones that it lacks."""
+        """Yield the unknown names of ``now``. Once exhausted, ``gone`` has the known names that ``now`` lacks."""
         known = next(self._names, None)
         for name in now:
             while known is not None and known < name:
@@ -154,20 +159,21 @@ class _Known:
 
 
 def _bounded(names: TenantNames) -> TenantNames:
-    # The same set where every name is short enough: there can be a million.
+    # Up to a million names: do not copy the set if every name is short enough.
     return names if names.longest <= MAX_NAME else TenantNames.of(map(bounded_name, names))
 
 
 def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[tuple[CoverageSubject, str]]:
-    """What was lost in the latest complete comparison and has been acknowledged since."""
+    """Return what the latest complete comparison lost and was acknowledged since."""
     if until is None:
-        found = [ledger.latest((provenance,), completed_only=True)]
+        candidates = [ledger.latest((provenance,), completed_only=True)]
     else:
-        # Whatever came later than that moment says nothing of it; a database can be restored to it more than once.
-        kinds = (provenance, Provenance.LIVE) if provenance is Provenance.RESTORED else (provenance,)
-        found = [ledger.latest(kinds, completed_only=True, until=until)]
-        found += [seen for seen in ledger.observations(utc_day(until))
-                  if seen.provenance is provenance and seen.observed_at == until]
+        # Later comparisons do not apply. A database can be restored to the same time more than once.
+        provenances = (provenance, Provenance.LIVE) if provenance is Provenance.RESTORED else (provenance,)
+        candidates = [ledger.latest(provenances, completed_only=True, until=until)]
+        candidates += [observation for observation in ledger.observations(utc_day(until))
+                       if observation.provenance is provenance and observation.observed_at == until]
     accepted = {acknowledgement.observation_id for acknowledgement in ledger.acknowledgements("coverage")}
     return {(event.subject, event.name)
-            for seen in found if seen and seen.id in accepted for event in ledger.lost_coverage(seen.id)}
+            for observation in candidates if observation and observation.id in accepted
+            for event in ledger.lost_coverage(observation.id)}

@@ -1,7 +1,7 @@
-"""Which work a day still owes, decided from values alone: what a sensor asks, and a test can ask as well.
+"""Rules that decide which days are due to be observed; pure functions for the schedule and the sensors.
 
-Today may be observed, so it is tried again while that makes sense. A past day never is: what the ledger knows of it is
-rendered, and a MISSING day stays missing.
+Only today can be observed, so failed attempts are repeated until late in the day. A past day is only rendered from the
+ledger, and a MISSING day stays MISSING.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from datetime import date, datetime, time, timedelta, timezone
 from orgrecon_pipeline.domain.days import days_ending, midnight, utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.reasons import counted
 
-#: The schedule's tick; before it and a grace period, nothing is owed.
+#: The UTC time of the daily schedule. Today is due for the sensor once the grace period after it has passed.
 DAILY_AT = time(8)
 GRACE = timedelta(minutes=10)
-#: After this, a run might not end within its day.
+#: The UTC time after which no run starts, because it might not end on the same day.
 LAST_AT = time(23, 30)
-#: Past days that are looked at.
+#: How many past days the sensors check.
 LOOK_BACK_DAYS = 14
 
 _MAX_ATTEMPTS = 8
@@ -29,7 +30,7 @@ _FIRST_PAUSE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Attempts:
-    """What has been tried for one subject: how often, and when last."""
+    """How often something was attempted for a subject, and when last."""
 
     subject: str = ""
     made: int = 0
@@ -37,115 +38,121 @@ class Attempts:
 
     @classmethod
     def from_cursor(cls, text: str | None) -> Attempts:
-        """What a sensor remembers; a cursor that cannot be read is none."""
+        """Read a sensor's cursor; an invalid cursor counts as no attempts."""
         try:
-            held = json.loads(text or "")
-            last = datetime.fromisoformat(held["last"])
-            return cls(str(held["subject"]), int(held["made"]), last if last.tzinfo else None)
+            value = json.loads(text or "")
+            last = datetime.fromisoformat(value["last"])
+            return cls(str(value["subject"]), int(value["made"]), last if last.tzinfo else None)
         except (ValueError, TypeError, KeyError):
             return cls()
 
     def as_cursor(self) -> str:
-        """The text that :meth:`from_cursor` reads."""
+        """Return the text that :meth:`from_cursor` reads."""
         return json.dumps({
             "subject": self.subject, "made": self.made, "last": self.last.isoformat() if self.last else None,
         })
 
     def next_at(self) -> datetime | None:
-        """When the next attempt may be made; each pause is twice the one before. None for the first attempt."""
+        """Return the earliest time of the next attempt, None before the first one. Each pause doubles."""
         return None if self.last is None else self.last + _FIRST_PAUSE * 2 ** (self.made - 1)
 
 
 @dataclass(frozen=True)
 class NotDue:
-    """Nothing is to be done now, and why."""
+    """The reason why nothing is due now."""
 
     reason: str
 
 
-def attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | NotDue:
-    """The next attempt at a subject, unless it comes too early or there were enough of them."""
+def next_attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | NotDue:
+    """Return the next attempt for a subject, unless it is too early or the attempts are used up."""
     if tried.subject != subject:
         return Attempts(subject, 1, now)
     if tried.made >= _MAX_ATTEMPTS:
-        return NotDue(f"{subject} was tried {tried.made} times: it needs a person")
+        return NotDue(f"{subject}: giving up after {tried.made} attempts; manual action required")
     next_at = tried.next_at()
-    # A clock that was set back must not stop everything for good.
+    # If the clock was set back, next_at may be far in the future: do not wait for it.
     if next_at is not None and tried.last is not None and tried.last <= now < next_at:
-        return NotDue(f"{subject} was tried {tried.made} times, the next attempt is at {_clock(next_at)}")
+        return NotDue(f"{subject}: {counted(tried.made, 'attempt')} so far, the next one is at {_clock(next_at)}")
     return Attempts(subject, tried.made + 1, now)
 
 
 def due_today(
     now: datetime, observations: Iterable[Observation], *, running: bool, tried: Attempts, reported: bool = True
 ) -> Attempts | NotDue:
-    """Whether today is owed: its hour has come, nothing has compared and reported it, and nothing is about to.
+    """Return the next attempt to observe today, unless today is not due.
+
+    Today is due from the schedule's time and grace period on, if no comparison of it was reported and no run of it is
+    under way.
 
     Args:
-        now: the current moment.
-        observations: those of today.
+        now: the current time.
+        observations: today's observations.
         running: whether a run of today is queued or running.
-        tried: what the sensor remembers.
-        reported: whether the report of these observations is there; a run that died between the two left none.
+        tried: the attempts so far, from the sensor's cursor.
+        reported: whether the report of the observations exists; a run that died may have left none.
     """
     today = utc_day(now)
     begins = midnight(today) + timedelta(hours=DAILY_AT.hour) + GRACE
     ends = datetime.combine(today, LAST_AT, timezone.utc)
-    # A baseline stamped elsewhere compares nothing: where there is a database, the day is still owed.
-    compared = [seen for seen in observations if seen.provenance.compared]
+    # A baseline, stamped elsewhere, compares nothing: today is still due.
+    compared = [observation for observation in observations if observation.provenance.compared]
     if compared and reported:
-        return NotDue(f"{today} is observed")
+        return NotDue(f"{today} is already observed")
     if now < begins:
-        return NotDue(f"{today} is not owed before {_clock(begins)}")
+        return NotDue(f"{today} is not due before {_clock(begins)}")
     if now > ends:
-        return NotDue(f"{today} is given up since {_clock(ends)}: a run might not end within its day")
+        return NotDue(f"{today} is not attempted after {_clock(ends)}: a run might not end on the same day")
     if running:
         return NotDue(f"a run of {today} is under way")
     latest = compared[-1].observed_at if compared else None
     if latest and latest <= now < latest + _FIRST_PAUSE:
-        return NotDue(f"{today} is observed, and its report may be under way")
-    return attempt(today.isoformat(), now, tried)
+        return NotDue(f"{today} is observed, and its report may still be written")
+    return next_attempt(today.isoformat(), now, tried)
 
 
 def day_of_tick(tick: datetime, now: datetime, observations: Iterable[Observation], *, running: bool) -> date | NotDue:
-    """The day that a tick of the schedule is for, unless it was overtaken by the clock, or by another run."""
+    """Return the day that a tick of the schedule observes, unless the day is over or another run observes it."""
     day, today = utc_day(tick), utc_day(now)
     if day != today:
-        return NotDue(f"the tick is of {day}, and it is {today} by now: a past day is never observed")
+        return NotDue(f"the tick is of {day}, but today is {today}: a past day is never observed")
     if running:
         return NotDue(f"a run of {day} is under way")
-    if any(seen.provenance.compared and seen.observed_at and seen.observed_at >= tick for seen in observations):
-        return NotDue(f"{day} was observed since {_clock(tick)}")
+    if any(observation.provenance.compared and observation.observed_at and observation.observed_at >= tick
+           for observation in observations):
+        return NotDue(f"{day} was already observed after {_clock(tick)}")
     return day
 
 
-def reobservation_key(now: datetime, observations: Iterable[Observation], *, every: timedelta, running: bool) -> str | NotDue:
-    """The run key under which today is observed again: its latest comparison did not pass, and is old enough.
+def reobservation_key(
+    now: datetime, observations: Iterable[Observation], *, every: timedelta, running: bool
+) -> str | NotDue:
+    """Return the run key to observe today again, if its latest comparison did not PASS and is old enough.
 
-    The key holds the slot of the day that is due, so that a run that died is tried again in the next one.
+    The key contains the number of the interval within the day: a run that died is repeated in the next interval.
     """
     today = utc_day(now)
-    compared = [seen for seen in observations if seen.provenance.compared]
+    compared = [observation for observation in observations if observation.provenance.compared]
     if not compared:
         return NotDue(f"{today} is not observed yet")
     latest = compared[-1]
     if latest.verdict.value == "PASS":
         return NotDue(f"{today} is PASS")
     if now > datetime.combine(today, LAST_AT, timezone.utc):
-        return NotDue(f"{today} is over: a run might not end within its day")
+        return NotDue(f"{today} is not observed again this late: a run might not end on the same day")
     due = (latest.observed_at or midnight(today)) + every
     if now < due:
-        return NotDue(f"{today} is {latest.verdict.value}, and due again at {_clock(due)}")
+        return NotDue(f"{today} is {latest.verdict.value} and due again at {_clock(due)}")
     if running:
         return NotDue(f"a run of {today} is under way")
     return f"{today}:again:{(now - midnight(today)) // every}"
 
 
 def reobserve_every(hours: str | None) -> timedelta | None:
-    """``ORGRECON_REOBSERVE_HOURS`` as a time span; None when it is off.
+    """Return the interval that ``ORGRECON_REOBSERVE_HOURS`` sets, None if it is off.
 
     Raises:
-        UsageError: when it is not a number from 0.25 to 24.
+        UsageError: if it is not a number from 0.25 to 24.
     """
     if not hours or hours.strip() == "0":
         return None
@@ -154,12 +161,13 @@ def reobserve_every(hours: str | None) -> timedelta | None:
     except ValueError:
         number = -1.0
     if not 0.25 <= number <= 24:
-        raise UsageError(f"ORGRECON_REOBSERVE_HOURS is {hours[:20]!a}: write hours from 0.25 to 24, or 0 for never.")
+        raise UsageError(f"ORGRECON_REOBSERVE_HOURS is {hours[:20]!a}: set it to a number of hours from 0.25 to 24, "
+                         "or to 0 to turn it off.")
     return timedelta(hours=number)
 
 
 def past_days(today: date) -> tuple[date, ...]:
-    """The past days that are looked at, oldest first."""
+    """Return the past days that the sensors check, oldest first."""
     return days_ending(today - timedelta(days=1), LOOK_BACK_DAYS)
 
 

@@ -1,4 +1,4 @@
-"""Securing the evidence of a day: compare the database, stamp a baseline, or reuse what the ledger holds."""
+"""Evidence of a day: compare the databases, stamp a baseline, or reuse the observations in the ledger."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from datetime import date
 from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
+from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import UNSHARDED, Context, read_endpoints
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
@@ -30,8 +32,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ObserveResult:
-    """The evidence of a day. ``fresh`` says whether this call added to the ledger; ``note`` tells a person why nothing
-    was observed."""
+    """Evidence of a day. ``fresh``: whether this call added to the ledger; ``note``: why it observed nothing."""
 
     observation: Observation
     fresh: bool
@@ -42,53 +43,59 @@ def observe(
     context: Context, day: date, *, exact: bool = False, restored: bool = False,
     progress: Progress = lambda line: None, wait: Callable[[float], None] | None = None,
 ) -> ObserveResult:
-    """Compare the live database for today, or reuse the evidence of a past day.
+    """Compare the live databases if ``day`` is today, or reuse the evidence of a past day.
 
-    With ``restored`` the database is one that was restored to ``day``: a server in recovery, that proves it.
+    Args:
+        context: the context of the operation.
+        day: the UTC day to observe.
+        exact: compare every tenant by key, not only those whose fingerprints differ.
+        restored: compare a database that was restored to ``day`` and is still in recovery.
+        progress: receives progress lines.
+        wait: sleeps the given number of seconds between two reads; by default until the deadline is stopped.
 
     Raises:
-        DayRefused: for the future, a past day without evidence, a database whose clock shows another day, or a restored
-            one that does not prove the day.
-        AlreadyRunning: when another run holds the day.
-        ConfigurationError: when the environment names no usable database, or a tenant is in two shards.
+        DayRefused: if the day is in the future, is past and has no evidence, or is not the day of the database.
+        AlreadyRunning: if another run of the day is in progress.
+        ConfigurationError: if the environment names no usable database, or a tenant is in two shards.
     """
     asked_at = context.clock.now()
     today = utc_day(asked_at)
     refuse_future(day, today)
     added = 0
-    with suppress(UnsoundTrail):  # it is written anew from the ledger
+    with suppress(UnsoundTrail):  # the report will be written again from the ledger
         added = import_report(context.ledger, context.output_dir, day)
     if day < today and not restored:
         return _reuse(context, day, fresh=added > 0)
-    places = read_endpoints(context.mapping, context.environ)
-    if restored and not (places.keys() == {UNSHARDED} and places[UNSHARDED].one_database):
-        raise ConfigurationError("--restored compares one database: two, or shards, are not restored to one moment.")
-    undecided: dict[str, Comparison] = {}
+    endpoints = read_endpoints(context.mapping, context.environ)
+    if restored and not (endpoints.keys() == {UNSHARDED} and endpoints[UNSHARDED].one_database):
+        raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
+                                 "exactly the same time.")
+    decided_shards: dict[str, Comparison] = {}
     with context.ledger.day_lock(day):
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
-            found = compare_endpoints(context, places, admission, exact=exact, progress=progress, wait=wait)
-            concluded = _conclude(context, day, admission, found)
+            comparison = compare_endpoints(
+                context, endpoints, admission, exact=exact, progress=progress, wait=wait)
+            attempt = _conclude(context, day, admission, comparison)
         except CannotDecide as failure:
-            concluded = _undecided(context, day, admission, failure.reason)
-            undecided = failure.decided if isinstance(failure, ShardsUndecided) else {}
+            attempt = _undecided(context, day, admission, failure.reason)
+            decided_shards = failure.decided if isinstance(failure, ShardsUndecided) else {}
         except OrgreconError:
             raise
-        except Exception as error:  # a bug or no memory: the day must not look as if nobody had asked
-            concluded = _undecided(
-                context, day, admission, f"{internal_error(error)}: nothing was decided, report it")
-        context.ledger.append(*concluded)
-        store_decided_shards(context, concluded[0], undecided, exact=exact)
-        return ObserveResult(concluded[0], fresh=True)
+        except Exception as error:  # a bug or no memory: store the attempt, so that the day is not MISSING
+            attempt = _undecided(context, day, admission, reasons.internal_error(internal_error(error)))
+        context.ledger.append(*attempt)
+        store_decided_shards(context, attempt[0], decided_shards, exact=exact)
+        return ObserveResult(attempt[0], fresh=True)
 
 
 def stamp_baseline(context: Context, day: date) -> ObserveResult:
-    """Stamp an empty cluster, unless the day has better evidence already.
+    """Stamp the zero-drift PASS of an empty cluster, unless the day has better evidence already.
 
     Raises:
-        DayRefused: for a day in the future.
-        AlreadyRunning: when another run holds the day.
-        UnsoundTrail: when the day has a report that cannot be trusted: it may be a live one.
+        DayRefused: if the day is in the future.
+        AlreadyRunning: if another run of the day is in progress.
+        UnsoundTrail: if only an unsound report knows of the day: it may be a live report.
     """
     today = context.clock.today()
     refuse_future(day, today)
@@ -99,12 +106,12 @@ def stamp_baseline(context: Context, day: date) -> ObserveResult:
             if deciding.provenance is Provenance.BASELINE:
                 return ObserveResult(deciding, fresh=added > 0)
             return ObserveResult(deciding, fresh=added > 0, note=(
-                f"{day} has a {deciding.provenance.value} report ({deciding.verdict.value}): "
-                "a baseline never replaces it, nothing was changed."
+                f"{day} already has a {deciding.provenance.value} report ({deciding.verdict.value}): a baseline never "
+                "replaces it, so nothing was changed."
             ))
         observation = _observation(
             day=day, provenance=Provenance.BASELINE, verdict=Verdict.PASS, observed_at=None,
-            reason="Empty cluster: no database was compared.", mapping=context.mapping,
+            reason=reasons.baseline(), mapping=context.mapping,
             tenants_scanned=0, tenants_with_drift=0,
             entities={name: EntityTotals.zero() for name in context.mapping.entities},
             compared=_settings_compared(context.mapping),
@@ -114,15 +121,15 @@ def stamp_baseline(context: Context, day: date) -> ObserveResult:
 
 
 def _import_reported(context: Context, day: date) -> int:
-    """Take in what the report of the day knows and the ledger does not: how many observations that were."""
+    """Import the observations that only the day's report has, and return their number."""
     try:
         return import_report(context.ledger, context.output_dir, day)
     except UnsoundTrail as unsound:
         if context.ledger.observations(day):
-            return 0  # it is written anew from the ledger
+            return 0  # the report will be written again from the ledger
         raise UnsoundTrail(
-            f"{str(unsound).rstrip('.')}; it may be a live report, and a baseline is not written over it: "
-            "restore it or move it away."
+            f"{str(unsound).rstrip('.')}; a baseline does not replace it, because it may be a live report: restore it "
+            "or move it away."
         ) from None
 
 
@@ -130,41 +137,41 @@ def _reuse(context: Context, day: date, *, fresh: bool) -> ObserveResult:
     deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
     if deciding is None:
         raise DayRefused(
-            f"{day} has no evidence, and today's live database cannot say anything about it: "
-            "it stays MISSING (restore a database to that day for --restored, or import its report)."
+            f"{day} has no evidence and stays MISSING, because a live database only shows today: restore a database to "
+            "that day and use --restored, or import its report."
         )
-    return ObserveResult(deciding, fresh=fresh, note=f"{day} is past: its evidence is reused.")
+    return ObserveResult(deciding, fresh=fresh, note=f"{day} is a past day: its stored evidence is reused.")
 
 
-# What the ledger keeps of one attempt.
-_Concluded = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[CoverageEvent]]
+# What the ledger stores of one attempt.
+_Attempt = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[CoverageEvent]]
 
 
-def _undecided(context: Context, day: date, admission: Admission, reason: str) -> _Concluded:
-    admission.refuse_unproven(reason)
+def _undecided(context: Context, day: date, admission: Admission, reason: Reason) -> _Attempt:
+    admission.refuse_unproven(reason.sentence)
     compared = _settings_compared(admission.mapping)
     compared |= admission.databases()
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
-        reason=f"{reason}.", mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
+        reason=reason.with_full_stop(), mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
         entities={name: EntityTotals.unknown() for name in context.mapping.entities}, compared=compared,
     )
     return observation, (), (), ()
 
 
-def _conclude(context: Context, day: date, admission: Admission, found: Comparison) -> _Concluded:
+def _conclude(context: Context, day: date, admission: Admission, found: Comparison) -> _Attempt:
     coverage = check_coverage(context.ledger, found, admission.provenance, until=admission.as_of)
     verdict, reason = _verdict(context, day, found, coverage.reason)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
-        reason=f"{reason}.", mapping=context.mapping,
+        reason=reason, mapping=context.mapping,
         tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
         compared={
             **_settings_compared(admission.mapping),
             **found.databases,
             **found.how,
             "coverage": coverage.facts(),
-            "unsettled_keys": found.unsettled_keys,
+            "keys_in_flux": found.keys_in_flux,
             "tenants_declared": None if found.declared is None else len(found.declared),
             "values": found.values,
         },
@@ -172,35 +179,31 @@ def _conclude(context: Context, day: date, admission: Admission, found: Comparis
     return observation, found.tenant_rows, found.samples, coverage.events()
 
 
-def _verdict(context: Context, day: date, found: Comparison, coverage_lost: str) -> tuple[Verdict, str]:
-    drift = sum(row.drift for row in found.tenant_rows)
-    if drift:
-        counted = f"{drift} drifting keys in {found.tenants_with_drift} of {found.tenants_scanned} tenants"
-        return Verdict.FAIL, "; ".join(filter(None, (counted, coverage_lost)))
+def _verdict(
+    context: Context, day: date, found: Comparison, coverage_lost: Reason | None
+) -> tuple[Verdict, Reason]:
+    keys = sum(row.drift for row in found.tenant_rows)
+    if keys:
+        return Verdict.FAIL, reasons.drift(keys, found.tenants_with_drift, found.tenants_scanned, coverage_lost)
     if coverage_lost:
         return Verdict.INCONCLUSIVE, coverage_lost
-    if found.unsettled_keys:
-        return Verdict.INCONCLUSIVE, (
-            f"{found.unsettled_keys} keys differed at every read while both sides were being written: that is a lag or "
-            "a loss, run it again or raise scan.rechecks"
-        )
+    if found.keys_in_flux:
+        return Verdict.INCONCLUSIVE, reasons.keys_in_flux(found.keys_in_flux)
     if not found.tenants_scanned:
         evidence = context.ledger.evidence(day, context.mapping.gate.same_day)
-        seen = [d for d, known in evidence.items() if known.saw_a_tenant]
-        if seen:
-            return Verdict.INCONCLUSIVE, f"No tenant was found, though one was seen on {max(seen)}"
-    rows = sum((totals.source_rows or 0) + (totals.target_rows or 0) for totals in found.totals.values())
+        tenant_days = [d for d, known in evidence.items() if known.saw_a_tenant]
+        if tenant_days:
+            return Verdict.INCONCLUSIVE, reasons.no_tenant_found(max(tenant_days))
+    rows = sum(totals.rows or 0 for totals in found.totals.values())
     if found.tenants_scanned and not rows:
-        return Verdict.INCONCLUSIVE, (
-            f"Nothing was compared: none of {found.tenants_scanned} declared tenants has a row on either side; check "
-            "the tables and the where of the mapping (a cluster without tenants is stamped by --baseline)"
-        )
-    return Verdict.PASS, f"Zero drift in {found.tenants_scanned} tenants, {rows} rows compared"
+        return Verdict.INCONCLUSIVE, reasons.nothing_compared(found.tenants_scanned)
+    return Verdict.PASS, reasons.zero_drift(found.tenants_scanned, rows)
 
 
-def _observation(*, mapping: MappingConfig, compared: dict[str, Any], **fields: Any) -> Observation:
+def _observation(*, mapping: MappingConfig, compared: dict[str, Any], reason: Reason, **fields: Any) -> Observation:
     draft = Observation(
-        id="", mapping_digest=mapping.digest, orgrecon_version=__version__, compared=compared, **fields
+        id="", mapping_digest=mapping.digest, orgrecon_version=__version__, compared=compared, **reason.as_fields(),
+        **fields,
     )
     return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
 

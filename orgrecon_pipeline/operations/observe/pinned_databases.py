@@ -1,53 +1,53 @@
-"""Which databases the evidence is of, so that another one is never compared by mistake."""
+"""The pinned databases: those of the evidence so far, so that another database is never compared by mistake."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from orgrecon_pipeline.domain.day_decision import in_order
-from orgrecon_pipeline.domain.evidence import Observation, Provenance
-from orgrecon_pipeline.ledger.acknowledgements import Acknowledgement
+from orgrecon_pipeline.domain.evidence import Observation, Provenance, in_order
+from orgrecon_pipeline.ledger.read import Acknowledgement
 from orgrecon_pipeline.operations.context import UNSHARDED, Context
 
-#: What tells a database from every other one, by where it stands: ``source``, ``target``, or ``eu1.source``.
+#: The identity of each database by its label: ``source``, ``target``, or with shards ``eu1.source``.
 Pins = dict[str, dict[str, str]]
 
-_PINNED = ("system_identifier", "database")
+_PIN_KEYS = ("system_identifier", "database")
 
 
 def by_shard(databases: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the record says of the databases of all shards; of the only one without another level."""
+    """Return the record's description of the databases: nested by shard, or flat without shards."""
     if databases.keys() <= {UNSHARDED}:
         return databases.get(UNSHARDED, {})
     return {"shards": dict(sorted(databases.items()))}
 
 
 def pins_of(compared: dict[str, Any]) -> Pins:
-    """The databases that stand in a record, or in :func:`by_shard`."""
+    """Return the databases that a record, or :func:`by_shard`, describes."""
     shards = compared.get("shards")
-    placed = {"": compared} if not isinstance(shards, dict) else {f"{name}.": both for name, both in shards.items()}
+    pairs = {f"{name}.": pair for name, pair in shards.items()} if isinstance(shards, dict) else {"": compared}
     return {
-        f"{prefix}{side}": {key: str(found[key]) for key in _PINNED}
-        for prefix, both in placed.items() if isinstance(both, dict)
+        f"{prefix}{side}": {key: str(database[key]) for key in _PIN_KEYS}
+        for prefix, pair in pairs.items() if isinstance(pair, dict)
         for side in ("source", "target")
-        if isinstance(found := both.get(side), dict) and all(found.get(key) for key in _PINNED)
+        if isinstance(database := pair.get(side), dict) and all(database.get(key) for key in _PIN_KEYS)
     }
 
 
-def named(pin: dict[str, str]) -> str:
-    """A database, for people."""
+def describe_pin(pin: dict[str, str]) -> str:
+    """Return the text that names a database in a message."""
     return f"{pin['database']!a} on server {pin['system_identifier']}"
 
 
 def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
-    """The databases that live evidence has to come from; empty before the first decided live observation.
+    """Return the databases that live evidence must come from; empty before the first decided live observation.
 
-    With ``as_of`` those of that moment, where they are known: a day before a move is restored from the old database.
+    The pins are those of the latest decided live observation, which was checked against them itself. It also has the
+    shards that were added since the last acceptance, and it is in the trail, which has no acknowledgements.
 
-    Each decided observation was held against the pins, so the latest one has them too, and those of shards that were
-    added since the last acceptance: a ledger that was rebuilt from the trail, which holds no acknowledgements, pins
-    what was accepted last.
+    Args:
+        context: the context of the operation.
+        as_of: return the pins at this time instead; a day before a move is restored from the old database.
     """
     accepted = context.ledger.acknowledgements("source")
     if as_of is not None and accepted and as_of < accepted[-1].recorded_at:
@@ -56,33 +56,33 @@ def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
 
 
 def _latest(context: Context) -> Observation | None:
-    """The latest decided live observation of which it is known what it read."""
+    """Return the latest decided live observation that names its databases."""
     latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
     if latest is None or _pins_of(latest):
         return latest
-    # Of observations that decide no day a trail says not enough: the latest day that does then.
+    # An observation that was imported from a trail names its databases only if it decides its day.
     for day in reversed(context.ledger.days()):
-        for seen in reversed(context.ledger.observations(day)):
-            if seen.provenance is Provenance.LIVE and seen.verdict.decided and _pins_of(seen):
-                return seen
+        for observation in reversed(context.ledger.observations(day)):
+            if observation.provenance is Provenance.LIVE and observation.verdict.decided and _pins_of(observation):
+                return observation
     return None
 
 
 def _pinned_at(context: Context, moment: datetime, accepted: list[Acknowledgement]) -> Pins:
-    """The pins as they were before the latest move: accepted by then, and those of the observations around it."""
+    """Return the pins before the latest move: those accepted by ``moment`` and those of an observation around it."""
     around = (context.ledger.latest((Provenance.LIVE,), decided_only=True, until=moment),
               None if accepted else context.ledger.first((Provenance.LIVE,), decided_only=True))
-    return _merged(context, next((seen for seen in around if seen and _pins_of(seen)), None), accepted)
+    return _merged(context, next((nearby for nearby in around if nearby and _pins_of(nearby)), None), accepted)
 
 
-def _merged(context: Context, seen: Observation | None, accepted: list[Acknowledgement]) -> Pins:
-    """What an observation read and what was accepted last; where they differ, the later one's."""
-    observed = _pins_of(seen) if seen else {}
+def _merged(context: Context, observation: Observation | None, accepted: list[Acknowledgement]) -> Pins:
+    """Return the pins of an observation and of the last acceptance; the later one wins."""
+    observed = _pins_of(observation) if observation else {}
     if not accepted:
         return observed
-    # Against the observation that it was accepted for: the time of the acceptance itself is by another clock.
+    # The acceptance is dated by another clock: compare with the observation that it accepts.
     refused = context.ledger.observation(accepted[-1].observation_id)
-    if seen and refused and in_order([refused, seen])[-1] is seen:
+    if observation and refused and in_order([refused, observation])[-1] is observation:
         return {**_accepted(accepted[-1].details), **observed}
     return {**observed, **_accepted(accepted[-1].details)}
 
@@ -92,4 +92,4 @@ def _pins_of(observation: Observation) -> Pins:
 
 
 def _accepted(details: dict[str, Any]) -> Pins:
-    return {label: {key: str(pin[key]) for key in _PINNED} for label, pin in details["databases"].items()}
+    return {label: {key: str(pin[key]) for key in _PIN_KEYS} for label, pin in details["databases"].items()}

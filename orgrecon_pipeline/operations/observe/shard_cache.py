@@ -1,4 +1,4 @@
-"""What single shards were found to hold while others of the same attempt failed: kept for the next one of the day."""
+"""Cache of the shards that were decided while others failed, for the next attempt of the same day."""
 
 from __future__ import annotations
 
@@ -14,55 +14,57 @@ from orgrecon_pipeline.operations.observe.pinned_databases import by_shard, pinn
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.version import __version__
 
-# Settings under which another result would have been found, or another one shown.
-_DECISIVE = {
+# Settings that change what a comparison finds or shows.
+_RESULT_SETTINGS = {
     "scan": ("settle_seconds", "rechecks", "max_replica_lag_seconds", "heartbeat"),
     "report": ("breakdown_limit", "sample_keys", "sample_values"),
 }
 
 
-def store_decided_shards(context: Context, observation: Observation, decided: dict[str, Comparison], *, exact: bool) -> None:
-    """Keep what was found in some shards while others failed, for the next attempt of the day."""
+def store_decided_shards(
+    context: Context, observation: Observation, decided: dict[str, Comparison], *, exact: bool
+) -> None:
+    """Store the comparisons of the decided shards of an attempt in which other shards failed."""
     for name, comparison in sorted(decided.items()):
-        context.ledger.keep_shard(observation.id, name, exact, comparison.as_json_value())
+        context.ledger.append_shard_result(observation.id, name, exact, comparison.as_json_value())
 
 
 def cached_shards(
     context: Context, admission: Admission, exact: bool
 ) -> tuple[dict[str, Comparison], dict[str, str]]:
-    """What attempts of this day since the last complete one found in single shards, and which attempt it was."""
-    found: dict[str, Comparison] = {}
-    attempt: dict[str, str] = {}
+    """Return the shards decided since the last complete attempt of the day, and the observation that decided each."""
+    comparisons: dict[str, Comparison] = {}
+    decided_by: dict[str, str] = {}
     pinned = pinned_databases(context)
-    # Not by their moments: those are of several databases, whose clocks differ.
-    for seen in reversed(context.ledger.as_appended(admission.day)):
-        if seen.tenants_scanned is not None or not _alike(context, admission, seen):
+    # In the order of the ledger, because the times of the observations are from databases whose clocks differ.
+    for observation in reversed(context.ledger.observations_as_appended(admission.day)):
+        if observation.tenants_scanned is not None or not _same_settings(context, admission, observation):
             break
-        for name, value in context.ledger.shards(seen.id, exact).items():
+        for name, value in context.ledger.shard_results(observation.id, exact).items():
             comparison = Comparison.from_json_value(value)
             pins = pins_of(by_shard({name: comparison.databases}))
-            # Another database may have been accepted since.
-            if name not in found and all(pinned.get(label, pin) == pin for label, pin in pins.items()):
-                found[name], attempt[name] = comparison, seen.id
-    return found, attempt
+            # Another database may have been accepted since then.
+            if name not in comparisons and all(pinned.get(label, pin) == pin for label, pin in pins.items()):
+                comparisons[name], decided_by[name] = comparison, observation.id
+    return comparisons, decided_by
 
 
-def database_has_changed(context: Context, places: Endpoints, found: Comparison) -> bool:
-    """Whether other databases answer now than those that were compared. Where nobody does, what was found stands."""
+def database_has_changed(context: Context, endpoints: Endpoints, comparison: Comparison) -> bool:
+    """Return whether the endpoints now lead to other databases than those compared; False if they do not answer."""
     settings = context.mapping.scan.model_copy(update={"heartbeat": None})
     try:
-        now = current_identities(places, settings).as_json_value()
+        now = current_identities(endpoints, settings).as_json_value()
     except CannotDecide:
         return False
-    return pins_of(now) != pins_of(found.databases)
+    return pins_of(now) != pins_of(comparison.databases)
 
 
-def _alike(context: Context, admission: Admission, seen: Observation) -> bool:
-    """Whether an attempt was made under the rules of this one."""
+def _same_settings(context: Context, admission: Admission, observation: Observation) -> bool:
+    """Return whether an earlier attempt would find and show the same as this one."""
     now: dict[str, Any] = context.mapping.model_dump(by_alias=True, exclude_none=True)
-    return (seen.mapping_digest, seen.provenance, seen.orgrecon_version) == (
+    return (observation.mapping_digest, observation.provenance, observation.orgrecon_version) == (
         context.mapping.digest, admission.provenance, __version__
     ) and all(
-        seen.compared.get(part, {}).get(name) == now[part].get(name)
-        for part, names in _DECISIVE.items() for name in names
+        observation.compared.get(section, {}).get(name) == now[section].get(name)
+        for section, names in _RESULT_SETTINGS.items() for name in names
     )

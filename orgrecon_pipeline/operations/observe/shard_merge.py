@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.bounded_names import bounded_name
+from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.operations.observe.pinned_databases import by_shard
-
-_FIGURES = ("source_rows", "target_rows", *KINDS, "transient")
 
 
 def merge_shards(
@@ -37,7 +35,7 @@ def merge_shards(
     return Comparison(
         observed_at=min(part.observed_at for part in parts),
         databases=by_shard(databases),
-        totals={name: _sum_totals([part.totals[name] for part in parts]) for name in mapping.entities},
+        totals={name: EntityTotals.sum([part.totals[name] for part in parts]) for name in mapping.entities},
         present=TenantNames().union(*(part.present for part in parts)),
         declared=TenantNames().union(*declared) if declared else None,
         tenant_rows=_tenant_rows(comparisons, mapping.report.breakdown_limit),
@@ -46,7 +44,7 @@ def merge_shards(
             name: {column: sum(part.values[name][column] for part in parts) for column in parts[0].values[name]}
             for name in mapping.entities
         },
-        unsettled_keys=sum(part.unsettled_keys for part in parts),
+        keys_in_flux=sum(part.keys_in_flux for part in parts),
         how={
             **parts[0].how,
             "digest_method": " and ".join(sorted({part.how["digest_method"] for part in parts})),
@@ -79,10 +77,6 @@ def _shared_tenants(comparisons: dict[str, Comparison]) -> Iterator[tuple[str, s
         if shared is not None:
             yield shared, shard_of[shared], name
         shard_of.update(dict.fromkeys(part.present, name))
-
-
-def _sum_totals(parts: list[EntityTotals]) -> EntityTotals:
-    return EntityTotals(**{figure: sum(getattr(part, figure) or 0 for part in parts) for figure in _FIGURES})
 
 
 def _tenant_rows(comparisons: dict[str, Comparison], limit: int) -> tuple[TenantRow, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.progress import Throttle
 from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.errors import CannotDecide, OrgreconError
 from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.context import UNSHARDED, Context
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.shard_cache import cached_shards, database_has_changed
@@ -22,8 +23,9 @@ from orgrecon_pipeline.operations.observe.shard_merge import (
     shards_with_shared_tenants,
 )
 from orgrecon_pipeline.operations.redact import internal_error
+from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
+from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
-from orgrecon_pipeline.postgres.session import CANCEL_AGAIN_SECONDS, Deadline
 
 Progress = Callable[[str], None]
 Wait = Callable[[float], None] | None
@@ -36,8 +38,12 @@ _NAMED = 3
 class ShardsUndecided(CannotDecide):
     """Some shards could not be compared. ``decided`` has the comparisons of the other shards."""
 
-    def __init__(self, reason: str, decided: dict[str, Comparison]) -> None:
-        super().__init__(reason)
+    def __init__(self, failures: dict[str, Reason], decided: dict[str, Comparison]) -> None:
+        named = {name: failures[name] for name in sorted(failures)[:_NAMED]}
+        super().__init__(
+            _describe_failures(named, len(failures) - len(named)), ReasonCode.SHARDS_UNDECIDED,
+            failed=len(failures), shards={name: reason.as_parameters() for name, reason in named.items()},
+        )
         self.decided = decided
 
 
@@ -68,7 +74,7 @@ def compare_endpoints(
     comparisons, reused_from = _reusable_shards(context, endpoints, admission, exact)
     for name in comparisons:
         progress(f"shard {name}: reusing the comparison of observation {reused_from[name]}")
-    failures: dict[str, str] = {}
+    failures: dict[str, Reason] = {}
     remaining = [name for name in endpoints if name not in comparisons]
     while remaining:
         compared, failed = _ShardRunner(scan, compare_shard, progress).run(remaining)
@@ -79,9 +85,9 @@ def compare_endpoints(
             del comparisons[name], reused_from[name]
     refuse_shared_tenants(comparisons)
     if failures:
-        raise ShardsUndecided(_describe_failures(failures), {
+        raise ShardsUndecided(failures, {
             name: comparison for name, comparison in comparisons.items()
-            if name not in reused_from and not comparison.unsettled_keys
+            if name not in reused_from and not comparison.keys_in_flux
         })
     return merge_shards(admission.mapping, comparisons, reused_from, time.monotonic() - started)
 
@@ -99,12 +105,11 @@ def _reusable_shards(
     return comparisons, reused_from
 
 
-def _describe_failures(failures: dict[str, str]) -> str:
-    named = [f"shard {name}: {reason}" for name, reason in sorted(failures.items())[:_NAMED]]
-    more = len(failures) - _NAMED
-    if more > 0:
-        named.append(f"and {more} more {'shard' if more == 1 else 'shards'}")
-    return "; ".join(named)
+def _describe_failures(named: dict[str, Reason], more: int) -> str:
+    parts = [f"shard {name}: {reason.sentence}" for name, reason in named.items()]
+    if more:
+        parts.append(f"and {counted(more, 'more shard')}")
+    return "; ".join(parts)
 
 
 class _ShardRunner:
@@ -113,39 +118,33 @@ class _ShardRunner:
     def __init__(self, scan: ScanSettings, compare_shard: CompareShard, progress: Progress) -> None:
         self._scan, self._compare_shard, self._progress = scan, compare_shard, progress
         self._running: set[Deadline] = set()
-        self._stopped = False
         self._lock = threading.Lock()
         self._progress_lock = threading.Lock()
         self._throttled_progress = Throttle(self._report)
 
-    def run(self, names: Sequence[str]) -> tuple[dict[str, Comparison], dict[str, str]]:
+    def run(self, names: Sequence[str]) -> tuple[dict[str, Comparison], dict[str, Reason]]:
         """Return the comparisons by shard, and the reasons of the shards that failed."""
         comparisons: dict[str, Comparison] = {}
-        failures: dict[str, str] = {}
+        failures: dict[str, Reason] = {}
         with ThreadPoolExecutor(self._scan.shards_at_once, thread_name_prefix="shard") as pool:
             running: dict[Future[Comparison], str] = {}
-            try:
+            with cancelled_on_error(running.keys(), self._stop):
                 for name in names:
                     running[pool.submit(self._run_one, name)] = name
-                for done, future in enumerate(_as_completed(running), start=1):
+                for done, future in enumerate(as_completed(running.keys()), start=1):
                     name = running[future]
                     if failure := _failure(future):
                         failures[name] = failure
                     else:
                         comparisons[name] = future.result()
-                    outcome = failure or _size(comparisons[name])
+                    outcome = failure.sentence if failure else _size(comparisons[name])
                     self._report(f"shard {name}: {outcome}; {done} of {len(names)} shards done")
-            except BaseException:
-                self._stop(running)
-                raise
         return comparisons, failures
 
     def _run_one(self, name: str) -> Comparison:
         deadline = Deadline(self._scan.deadline_seconds)
         with self._lock:
             self._running.add(deadline)
-            if self._stopped:
-                deadline.stop()
         try:
             return self._compare_shard(name, lambda line: self._throttled_progress(f"shard {name}: {line}"), deadline)
         finally:
@@ -156,30 +155,15 @@ class _ShardRunner:
         with self._progress_lock:
             self._progress(line)
 
-    def _stop(self, running: Iterable[Future[Comparison]]) -> None:
-        for future in running:
-            future.cancel()
-        self._stopped = True
-        while True:
-            with self._lock:
-                deadlines = list(self._running)
-            for deadline in deadlines:
-                deadline.stop()
-            if not wait_for(running, timeout=CANCEL_AGAIN_SECONDS).not_done:
-                return
+    def _stop(self) -> None:
+        with self._lock:
+            deadlines = list(self._running)
+        for deadline in deadlines:
+            deadline.stop()
 
 
-def _as_completed(running: Iterable[Future[Comparison]]) -> Iterator[Future[Comparison]]:
-    # concurrent.futures.as_completed waits without a timeout, during which Python handles no signal that arrived in
-    # another thread.
-    pending = set(running)
-    while pending:
-        done, pending = wait_for(pending, timeout=CANCEL_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
-        yield from done
-
-
-def _failure(future: Future[Comparison]) -> str:
-    """Return why a shard could not be compared; empty if it was."""
+def _failure(future: Future[Comparison]) -> Reason | None:
+    """Return why a shard could not be compared, None if it was."""
     try:
         future.result()
     except CannotDecide as failure:
@@ -187,10 +171,10 @@ def _failure(future: Future[Comparison]) -> str:
     except OrgreconError:
         raise
     except Exception as error:  # a bug or no memory: the other shards can still be decided
-        return f"{internal_error(error)}: nothing was decided, report it"
-    return ""
+        return reasons.internal_error(internal_error(error))
+    return None
 
 
 def _size(comparison: Comparison) -> str:
-    rows = sum((totals.source_rows or 0) + (totals.target_rows or 0) for totals in comparison.totals.values())
-    return f"{len(comparison.present):,} tenants, {rows:,} rows"
+    rows = sum(totals.rows or 0 for totals in comparison.totals.values())
+    return f"{counted(len(comparison.present), 'tenant')}, {counted(rows, 'row')}"

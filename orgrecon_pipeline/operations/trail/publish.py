@@ -1,4 +1,4 @@
-"""From the ledger's evidence to the record of a day, and to its file."""
+"""Publishing of a day: build its record from the ledger, and write its report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
-from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.evidence import Observation, deciding_observation
 from orgrecon_pipeline.domain.gate import GateDecision, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
 from orgrecon_pipeline.domain.record import Record, build_record
@@ -26,53 +25,53 @@ from orgrecon_pipeline.report.write import write_report
 
 @dataclass(frozen=True)
 class Published:
-    """A record, and the file that holds it."""
+    """A record and the path of its report."""
 
     record: Record
     path: Path
 
     @property
     def markdown(self) -> str:
-        """The file's text, rendered anew: a long range of days is written without it."""
+        """The text of the report, rendered on demand, as a long range of days does not need it."""
         return render(self.record)
 
 
 def gate_as_of(ledger: Ledger, day: date) -> GateDecision:
-    """The gate as of a day, by the policy that its observations were made under.
+    """Return the gate decision as of a day, under the policy of its own observations.
 
     Raises:
-        DayRefused: when the day has no evidence.
+        DayRefused: if the day has no evidence.
     """
     observations = _observations(ledger, day)
-    return _judge(ledger, day, observations, _deciding(observations))
+    return _decide(ledger, day, observations, _deciding(observations))
 
 
 def record_of(ledger: Ledger, day: date) -> Record:
-    """The record of a day, from evidence alone: the same evidence gives the same record on any machine.
+    """Return the record of a day. It depends on the evidence only: the same evidence gives the same record.
 
     Raises:
-        DayRefused: when the day has no evidence.
+        DayRefused: if the day has no evidence.
     """
     observations = _observations(ledger, day)
-    decides = _deciding(observations)
-    shown = _settings(decides, "report", ReportSettings)
+    deciding = _deciding(observations)
+    shown = _settings(deciding, "report", ReportSettings)
     return build_record(
-        decides,
+        deciding,
         observations,
-        ledger.breakdown(decides.id, shown.breakdown_limit),
-        ledger.samples(decides.id),
-        _judge(ledger, day, observations, decides),
+        ledger.breakdown(deciding.id, shown.breakdown_limit),
+        ledger.samples(deciding.id),
+        _decide(ledger, day, observations, deciding),
     )
 
 
 def publish(context: Context, day: date) -> Published:
-    """Write the report of a day from the ledger, which first gets what only the report that is there knows.
+    """Write the report of a day from the ledger, after importing the observations that only an existing report has.
 
     Raises:
-        DayRefused: when the day has no evidence.
-        EvidenceNotStored: when the file cannot be written, or the ledger does not take what it lists.
+        DayRefused: if the day has no evidence.
+        EvidenceNotStored: if the ledger or the file cannot be written.
     """
-    with suppress(UnsoundTrail):  # nothing can be taken from it, and the ledger repairs it
+    with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
         import_report(context.ledger, context.output_dir, day)
     record = record_of(context.ledger, day)
     return Published(record, write_report(context.output_dir, record))
@@ -81,20 +80,19 @@ def publish(context: Context, day: date) -> Published:
 def _observations(ledger: Ledger, day: date) -> Sequence[Observation]:
     observations = ledger.observations(day)
     if not observations:
-        raise DayRefused(f"{day} has no evidence in the ledger: there is nothing to render.")
+        raise DayRefused(f"{day} has no evidence in the ledger: import its report, or name another day.")
     return observations
 
 
 def _deciding(observations: Sequence[Observation]) -> Observation:
-    # The policy of a day is what its observations were made under, not what the mapping says by now: rendering the
-    # day again in a year gives the same bytes.
-    decides = deciding_observation(observations, _same_day(observations))
-    assert decides is not None  # noqa: S101 - there is at least one observation
-    return decides
+    # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
+    deciding = deciding_observation(observations, _same_day(observations))
+    assert deciding is not None  # noqa: S101 - there is at least one observation
+    return deciding
 
 
-def _judge(ledger: Ledger, day: date, observations: Sequence[Observation], decides: Observation) -> GateDecision:
-    return decide_gate(day, ledger.evidence(day, _same_day(observations)), _settings(decides, "gate", GatePolicy))
+def _decide(ledger: Ledger, day: date, observations: Sequence[Observation], deciding: Observation) -> GateDecision:
+    return decide_gate(day, ledger.evidence(day, _same_day(observations)), _settings(deciding, "gate", GatePolicy))
 
 
 def _same_day(observations: Sequence[Observation]) -> Literal["latest", "worst"]:
@@ -105,7 +103,7 @@ _Settings = TypeVar("_Settings", GatePolicy, ReportSettings)
 
 
 def _settings(observation: Observation, name: str, kind: type[_Settings]) -> _Settings:
-    """The settings that an observation was made under; the defaults where it does not say."""
+    """Return the settings of an observation, or the defaults if it has none."""
     try:
         return kind.model_validate(observation.compared.get(name, {}))
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Where ledger and audit directory differ: days without their report, and reports without their evidence."""
+"""Differences between ledger and output directory: stale reports, and reports that were not imported."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.verify import report_files
 
-# A directory of years is taken over in portions: the first run imports everything that is sound anyway.
-_AT_ONCE = 14
+# Days per call. The first run imports all sound reports anyway.
+_MAX_UNIMPORTED = 14
 
 
 @dataclass(frozen=True)
 class StaleReport:
-    """A day, the digest of the record that it should have, and why it is owed."""
+    """A day to render: the digest that its record must have, and why its report is stale."""
 
     day: date
     digest: str
@@ -31,52 +31,55 @@ class StaleReport:
 
 @dataclass(frozen=True)
 class UnimportedReports:
-    """Reports of days that the ledger does not know, and what is wrong with those that cannot be taken over."""
+    """Reports of days that the ledger does not have, and why the unsound ones are refused."""
 
     sound: tuple[StaleReport, ...]
     refused: tuple[str, ...]
 
 
-def stale_reports(work: Context, days: Iterable[date], rendered: Collection[date]) -> Iterator[StaleReport]:
-    """The days of which the ledger has evidence that is not rendered, or not as it stands.
+def stale_reports(context: Context, days: Iterable[date], rendered: Collection[date]) -> Iterator[StaleReport]:
+    """Yield the days whose report in the output directory does not show the ledger's evidence.
 
     Args:
-        work: ledger and audit directory.
-        days: which to look at.
-        rendered: those that are known to have been rendered once.
+        context: the context of the operation.
+        days: the days to check.
+        rendered: the days that a run has rendered before.
     """
-    known = set(work.ledger.days())
+    known = set(context.ledger.days())
     for day in days:
         if day not in known:
             continue
-        due = record_of(work.ledger, day)
-        why = _why(work.output_dir / file_name(day), due) or ("" if day in rendered else "no run has rendered it")
+        due = record_of(context.ledger, day)
+        why = _why_stale(context.output_dir / file_name(day), due)
+        if not why and day not in rendered:
+            why = "no run has rendered it yet"
         if why:
             yield StaleReport(day, due.digest, why)
 
 
 def unimported_reports(ledger: Ledger, directory: str, today: date) -> UnimportedReports:
-    """The latest sound reports of past days of which the ledger holds no evidence."""
+    """Return the latest reports of past days for which the ledger has no evidence."""
     known = set(ledger.days())
     sound, refused = [], []
     unknown = [(day, path) for day, path in report_files(Path(directory)) if day < today and day not in known]
-    for day, path in unknown[-_AT_ONCE:]:
+    for day, path in unknown[-_MAX_UNIMPORTED:]:
         try:
-            sound.append(StaleReport(day, read_report(path).digest, "its report is new"))
+            sound.append(StaleReport(day, read_report(path).digest, "its report was not imported yet"))
         except UnsoundTrail as unsound:
             refused.append(str(unsound))
     return UnimportedReports(tuple(sound), tuple(refused))
 
 
-def _why(path: Path, due: Record) -> str:
+def _why_stale(path: Path, due: Record) -> str:
+    """Return why the report at ``path`` is stale; empty if it shows the record ``due``."""
     if not path.exists():
-        return "its report is not in the directory"
+        return "it has no report in the directory"
     try:
-        there = read_report(path)
+        report = read_report(path)
     except UnsoundTrail:
         return "its report is not sound"
-    if there.digest == due.digest:
+    if report.digest == due.digest:
         return ""
-    # What the file knows and the ledger does not is not overwritten: it has to be imported first.
-    news = {row.id for row in there.observations} - {row.id for row in due.observations}
-    return "" if news else "its evidence, or that of an earlier day, has changed"
+    # A report with observations that the ledger does not have must be imported before it is overwritten.
+    not_imported = {row.id for row in report.observations} - {row.id for row in due.observations}
+    return "" if not_imported else "its evidence, or the evidence of an earlier day, has changed"

@@ -1,7 +1,7 @@
-"""Bringing reports from one audit directory into another, as from the cluster's volume into the repository.
+"""Copying of verified reports between directories, such as from the cluster's volume into the repository.
 
-A report is never copied byte by byte: it is read, proved to be what its record renders to, and rendered again where
-it is to be. What is there already gives way only to a report that knows everything that it knows.
+Each report is read, verified, and rendered again in the target. A report in the target is only replaced by a report
+that contains all of its evidence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orgrecon_pipeline.report.write import check_writable, write_report
 
 
 class Action(str, Enum):
-    """What is done with one day's report."""
+    """What happens to one day's report."""
 
     COPY = "copied"
     NOTHING = "unchanged"
@@ -34,7 +34,7 @@ class Action(str, Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done with one day's report, and why, as the rest of a sentence about it."""
+    """What happens to one day's report, and why."""
 
     action: Action
     why: str = ""
@@ -42,12 +42,14 @@ class Decision:
 
 @dataclass
 class SyncResult:
-    """What a sync did.
+    """Result of a sync.
 
-    ``copied``, ``kept`` and ``unchanged`` are the days of the sound reports of the source; ``kept`` says why the
-    target's was the better one. ``conflicts`` names every file that was neither, with the reason: nothing that is
-    named there was changed. ``disagreements`` is what :mod:`orgrecon_pipeline.report.agreement` finds in the target
-    afterwards: reports that are each sound, and contradict one another.
+    Attributes:
+        copied: the records that were written to the target.
+        unchanged: the days whose reports are equal.
+        kept: why the target's report is the better one.
+        conflicts: the files that were refused, with the reason; none of them was changed.
+        disagreements: contradictions between sound reports of the target after the sync.
     """
 
     copied: dict[date, Record] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class SyncResult:
     disagreements: list[str] = field(default_factory=list)
 
     def as_json_value(self) -> dict[str, Any]:
-        """The result as JSON values."""
+        """Return the result as JSON values."""
         return {
             "copied": [day.isoformat() for day in self.copied],
             "unchanged": [day.isoformat() for day in self.unchanged],
@@ -67,7 +69,7 @@ class SyncResult:
         }
 
     def lines(self) -> Iterable[str]:
-        """The result for a person, without what is wrong."""
+        """Yield the lines to print, without conflicts and disagreements."""
         for day, record in self.copied.items():
             yield f"{day}: copied ({record.verdict.value}, {record.provenance.value})"
         for day, why in self.kept.items():
@@ -77,104 +79,105 @@ class SyncResult:
 
 
 def sync_trail(source: Path, target: Path, today: date, simulated_today: date | None = None) -> SyncResult:
-    """Take the reports of ``source`` over into ``target``, oldest first; running it again changes nothing.
+    """Copy the reports of ``source`` to ``target``, oldest first. Repeating a sync changes nothing.
 
     Args:
-        source: a directory of reports; nothing in it is changed.
-        target: the audit directory, created when it is missing.
-        today: a report of a later day is refused: it would hold the gate closed.
-        simulated_today: the same by an injected clock, which counts in a demo's directory only.
+        source: a directory of reports, which is only read.
+        target: the directory to copy to, created if it does not exist.
+        today: the current day; a report of a later day is refused, because it would close the gate.
+        simulated_today: the current day of an injected clock, for a simulated trail.
 
     Raises:
-        UsageError: when ``source`` holds no report, or is ``target``.
-        UnsoundTrail: when a directory cannot be listed.
-        ConfigurationError: when there is something to write, and ``target`` cannot be written to.
-        EvidenceNotStored: when a report cannot be written; what was written before it stays.
+        UsageError: if ``source`` contains no report, or is the same directory as ``target``.
+        UnsoundTrail: if a directory cannot be listed.
+        ConfigurationError: if there is a report to write and ``target`` is not writable.
+        EvidenceNotStored: if a report cannot be written; the reports written before it stay.
     """
-    theirs = _read(source, target)
-    ours = read_trail(target)
-    done = SyncResult(conflicts=list(theirs.findings))
-    simulated = _is_simulated(ours.records or theirs.records)
+    incoming = _read_source(source, target)
+    existing = read_trail(target)
+    result = SyncResult(conflicts=list(incoming.findings))
+    simulated = _is_simulated(existing.records or incoming.records)
     today = simulated_today if simulated and simulated_today else today
-    for day, record in sorted(theirs.records.items()):
+    for day, record in sorted(incoming.records.items()):
         path = shown(target / file_name(day))
-        if day in ours.files and day not in ours.records:
-            wrong = next(finding for finding in ours.findings if finding.startswith(f"{path} "))
-            done.conflicts.append(f"{wrong} It is not replaced: restore it from version control, or remove it.")
+        if day in existing.files and day not in existing.records:
+            finding = next(finding for finding in existing.findings if finding.startswith(f"{path} "))
+            result.conflicts.append(f"{finding} It is not replaced: restore it from version control, or remove it.")
             continue
-        decision = _admit(record, today, simulated=simulated) or decide(record, ours.records.get(day))
+        decision = _refuse_foreign(record, today, simulated=simulated) or _decide(record, existing.records.get(day))
         if decision.action is Action.REFUSE:
-            done.conflicts.append(f"{path}: {decision.why}.")
+            result.conflicts.append(f"{path}: {decision.why}.")
         elif decision.action is Action.KEEP:
-            done.kept[day] = decision.why
+            result.kept[day] = decision.why
         elif decision.action is Action.NOTHING:
-            done.unchanged.append(day)
+            result.unchanged.append(day)
         else:
-            if not done.copied:
+            if not result.copied:
                 check_writable(target)
             write_report(target, record)
-            done.copied[day] = record
-    records = {**ours.records, **done.copied}
-    done.disagreements = [
-        f"{shown(target / file_name(day))} {wrong}." for day, wrong in disagreements(records, {*ours.files, *records})
+            result.copied[day] = record
+    records = {**existing.records, **result.copied}
+    result.disagreements = [
+        f"{shown(target / file_name(day))} {finding}."
+        for day, finding in disagreements(records, {*existing.files, *records})
     ]
-    return done
+    return result
 
 
-def decide(theirs: Record, ours: Record | None) -> Decision:
-    """Whether ``theirs`` takes the place of ``ours``, of the same day. Both are sound."""
-    if ours is None:
-        return Decision(Action.COPY)
-    if theirs.digest == ours.digest and theirs.line() == ours.line():
-        return Decision(Action.NOTHING)
-    if not theirs.provenance.compared and ours.provenance.compared:
-        return Decision(Action.KEEP, f"a baseline never replaces a {ours.provenance.value} report")
-    if theirs.provenance.compared and not any(seen.provenance.compared for seen in ours.observations):
-        return Decision(Action.COPY)  # a comparison, however it ended, says more than a stamp
-    known, new = _observations(ours), _observations(theirs)
-    if known != new and known.items() <= new.items():
-        return Decision(Action.COPY)
-    if known != new and new.items() <= known.items():
-        return Decision(Action.KEEP, "it lists later observations too")
-    if known != new:
-        return _refused("each directory has a report of this day, and lists observations that the other one does not: "
-                        "find out what each of them was made from")
-    if _details(theirs) != _details(ours):
-        return _refused("each directory has a report of the same observations, and their figures differ: find out "
-                        "which of the two was touched")
-    return _by_window(theirs, ours)
-
-
-def _by_window(theirs: Record, ours: Record) -> Decision:
-    """The same evidence of the day itself, seen in the light of different days before it."""
-    lost, gained = _known_days(ours) - _known_days(theirs), _known_days(theirs) - _known_days(ours)
-    if not lost:
-        return Decision(Action.COPY)
-    if not gained:
-        return Decision(Action.KEEP, "it knows more of the days before it")
-    return _refused(f"each directory has a report of this day; this one knows of {min(lost)} and the other one of "
-                    f"{min(gained)}: import both directories into one ledger, and render the day from it")
-
-
-def _read(source: Path, target: Path) -> Trail:
+def _read_source(source: Path, target: Path) -> Trail:
     if not source.is_dir():
-        raise UsageError(f"{shown(source)} is not a directory: name the one that holds the reports to take over.")
+        raise UsageError(f"{shown(source)} is not a directory: name the directory of the reports to copy.")
     if target.exists() and os.path.samefile(source, target):
-        raise UsageError(f"{shown(source)} and {shown(target)} are the same directory: there is nothing to take over.")
-    theirs = read_trail(source)
-    if not theirs.files and not theirs.findings:
-        raise UsageError(f"{shown(source)} holds no report: check that they were copied out completely.")
-    return theirs
+        raise UsageError(f"{shown(source)} and {shown(target)} are the same directory: name two different ones.")
+    trail = read_trail(source)
+    if not trail.files and not trail.findings:
+        raise UsageError(f"{shown(source)} contains no report: check that the reports were copied there completely.")
+    return trail
 
 
-def _admit(record: Record, today: date, *, simulated: bool) -> Decision | None:
-    """Why a report does not belong into the target at all; None when it does."""
+def _refuse_foreign(record: Record, today: date, *, simulated: bool) -> Decision | None:
+    """Return the refusal of a report that does not belong in the target; None if it does."""
     if record.day > today:
-        return _refused(f"the report to take over is of the future: it is {today} in UTC by this machine's clock")
+        return _refused(f"the report to copy is of the future: this machine's clock shows {today} (UTC)")
     if (record.provenance is Provenance.SIMULATED) is not simulated:
-        which = "real, and this directory is a demo's" if simulated else "a demo's, and this directory is not"
-        return _refused(f"the report to take over is {which}: take it to a directory of its own")
+        difference = "real, but this trail is simulated" if simulated else "simulated, but this trail is not"
+        return _refused(f"the report to copy is {difference}: copy it to a separate directory")
     return None
+
+
+def _decide(incoming: Record, existing: Record | None) -> Decision:
+    """Decide whether ``incoming`` replaces ``existing``, a report of the same day. Both are sound."""
+    if existing is None:
+        return Decision(Action.COPY)
+    if incoming.digest == existing.digest and incoming.line() == existing.line():
+        return Decision(Action.NOTHING)
+    if not incoming.provenance.compared and existing.provenance.compared:
+        return Decision(Action.KEEP, f"a baseline never replaces a {existing.provenance.value} report")
+    if incoming.provenance.compared and not any(row.provenance.compared for row in existing.observations):
+        return Decision(Action.COPY)  # a comparison, even an INCONCLUSIVE one, replaces a baseline
+    old, new = _observations(existing), _observations(incoming)
+    if old == new:
+        if _details(incoming) != _details(existing):
+            return _refused("the reports in both directories list the same observations with different figures: find "
+                            "out which report was edited")
+        return _decide_by_window(incoming, existing)
+    if old.items() <= new.items():
+        return Decision(Action.COPY)
+    if new.items() <= old.items():
+        return Decision(Action.KEEP, "it also lists later observations")
+    return _refused("each report of this day lists observations that the other one does not have: find out "
+                    "which ledger each report comes from")
+
+
+def _decide_by_window(incoming: Record, existing: Record) -> Decision:
+    """Decide between reports with the same evidence of their day, by the earlier days that each of them knows."""
+    missing, added = _known_days(existing) - _known_days(incoming), _known_days(incoming) - _known_days(existing)
+    if not missing:
+        return Decision(Action.COPY)
+    if not added:
+        return Decision(Action.KEEP, "it knows more of the earlier days")
+    return _refused(f"only this report knows of {min(missing)}, and only the report to copy knows of {min(added)}: "
+                    "import both directories into one ledger, and render the day from it")
 
 
 def _refused(why: str) -> Decision:
@@ -182,18 +185,18 @@ def _refused(why: str) -> Decision:
 
 
 def _is_simulated(records: Mapping[date, Record]) -> bool:
-    """Whether a trail is a demo's: the first report says so."""
+    """Return whether a trail is simulated, which its first report determines."""
     return bool(records) and records[min(records)].provenance is Provenance.SIMULATED
 
 
 def _observations(record: Record) -> dict[str, ObservedRow]:
-    return {seen.id: seen.model_copy(update={"decides": False}) for seen in record.observations}
+    return {row.id: row.model_copy(update={"decides": False}) for row in record.observations}
 
 
 def _details(record: Record) -> tuple[Any, ...]:
-    """What a record holds of its deciding observation and of nothing else."""
-    decides = next(seen.id for seen in record.observations if seen.decides)
-    return decides, record.tenants, record.samples, record.compared
+    """Return what a record has only of its deciding observation."""
+    deciding = next(row.id for row in record.observations if row.decides)
+    return deciding, record.tenants, record.samples, record.compared
 
 
 def _known_days(record: Record) -> set[date]:

@@ -107,6 +107,6 @@ def test_the_default_rules_do_not_open_a_trail_of_stricter_ones(rule: str, asked
     under(tmp_path)
     told = answers(tmp_path)["trail"]
     assert not told.open
-    assert f"asks for gate.{rule}: {asked}, " in told.decision.reason
+    assert f"asks for gate.{rule}: {asked}, " in told.decision.reason.sentence
     under(tmp_path, **{rule: asked})
-    assert "asks for" not in answers(tmp_path)["trail"].decision.reason
+    assert "asks for" not in answers(tmp_path)["trail"].decision.reason.sentence

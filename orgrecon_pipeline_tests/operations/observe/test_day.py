@@ -153,7 +153,7 @@ def test_a_mapping_that_is_changed_inside_the_window(demo: Site) -> None:
         seen_on(demo, day)
     record = record_of(demo.ledger, days[-1])
     assert (record.verdict, record.streak_days, record.gate.state) == (Verdict.PASS, 5, GateState.CLOSED)
-    assert f"{days[3]} was compared under another mapping" in record.gate.reason
+    assert f"{days[3]} is compared under another mapping" in record.gate.reason
     # Impatience is no other mapping.
     demo.mapping = demo.mapping.model_copy(update={"scan": demo.mapping.scan.model_copy(update={"rechecks": 0})})
     seen_on(demo, days[-1] + timedelta(days=1))
@@ -213,7 +213,7 @@ def test_a_baseline_does_not_write_over_a_report_that_cannot_be_read(site: Site)
     broken = path.read_bytes()
     fresh = replace(site.context, ledger=open_ledger(f"sqlite:///{site.directory / 'new.db'}"))
     assert import_trail(fresh.ledger, fresh.output_dir, only_unknown=True).refused
-    with pytest.raises(UnsoundTrail, match="a baseline is not written over it"):
+    with pytest.raises(UnsoundTrail, match="a baseline does not replace it"):
         stamp_baseline(fresh, day)
     assert fresh.ledger.days() == []
     assert path.read_bytes() == broken
@@ -246,7 +246,7 @@ def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path)
     for back in range(7):
         stamp_baseline(at(real, morning(date(2026, 3, 8))), date(2026, 3, 8 - back))
     gate = current_gate(real.ledger.evidence(date.max, "latest"), GatePolicy(), morning(date(2026, 3, 8)))
-    assert gate.decision.state is GateState.OPEN, gate.decision.reason
+    assert gate.decision.state is GateState.OPEN, gate.decision.reason.sentence
     site.run(f"ALTER DATABASE {site.admin.info.dbname} RESET ALL",
              "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, "
              "public.org_unit_memberships")
@@ -256,7 +256,7 @@ def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path)
     other = open_ledger(f"sqlite:///{tmp_path / 'other.db'}")
     stamp_baseline(replace(real.context, ledger=other), date(2026, 3, 2))
     assert import_trail(other, seen_again.path.parent).refused == (
-        "2026-03-01.md is a demo's, and this ledger is not: import it into a ledger of its own.",)
+        "2026-03-01.md is simulated, but this ledger is not: import it into a separate ledger.",)
     assert other.days() == [date(2026, 3, 2)]
 
 

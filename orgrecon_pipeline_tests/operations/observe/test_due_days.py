@@ -29,7 +29,8 @@ def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
 def seen(verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, when: datetime | None = None,
          ) -> Observation:
     return Observation(
-        id="x", day=DAY, provenance=provenance, verdict=verdict, reason="", mapping_digest="d", orgrecon_version="1",
+        id="x", day=DAY, provenance=provenance, verdict=verdict, reason="", reason_code="unknown", reason_parameters={},
+        mapping_digest="d", orgrecon_version="1",
         observed_at=None if provenance is Provenance.BASELINE else when or at(8), tenants_scanned=0,
         tenants_with_drift=0, entities={"org_units": EntityTotals.zero()}, compared={},
     )
@@ -39,13 +40,13 @@ NONE = Attempts()
 
 
 @pytest.mark.parametrize(("now", "observations", "running", "reason"), [
-    (at(0), [], False, "not owed before"),
-    (at(8, 9), [], False, "not owed before"),
-    (at(12), [seen()], False, "is observed"),
-    (at(12), [seen(Verdict.FAIL)], False, "is observed"),
-    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "is observed"),
+    (at(0), [], False, "not due before"),
+    (at(8, 9), [], False, "not due before"),
+    (at(12), [seen()], False, "is already observed"),
+    (at(12), [seen(Verdict.FAIL)], False, "is already observed"),
+    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "is already observed"),
     (at(12), [], True, "under way"),
-    (at(23, 31), [], False, "given up"),
+    (at(23, 31), [], False, "not attempted after"),
 ])
 def test_today_is_not_owed(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
     owed = due_today(now, observations, running=running, tried=NONE)

@@ -332,7 +332,7 @@ def test_a_side_that_is_terminated_while_the_other_waits(apart: TwoSites, connec
 
 def test_what_only_one_database_can_do(apart: TwoSites) -> None:
     today = apart.context.clock.today()
-    with pytest.raises(ConfigurationError, match="--restored compares one database"):
+    with pytest.raises(ConfigurationError, match="--restored needs both sides in one database"):
         observe(apart.context, today, restored=True)
     ledger = f"sqlite:///{apart.directory / 'ledger.db'}"
     settings = read_settings({"ORGRECON_LEDGER_URL": ledger, **apart.context.environ})

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from orgrecon_pipeline.demo.faults import DriftingKey
-from orgrecon_pipeline.domain.evidence import KINDS, Observation, Verdict
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
@@ -33,7 +34,7 @@ class Count:
             return
         for name, totals in seen.entities.items():
             self.transient += totals.transient or 0
-            for kind in KINDS:
+            for kind in DriftKind:
                 found = getattr(totals, kind)
                 at_least, at_most = (
                     sum(d.entity == name and d.kind == kind for d in drifts) for drifts in (lost_before, perhaps_lost))

@@ -127,7 +127,7 @@ def _acknowledged_as_of_its_moment(recovery: Recovery, site: Site) -> None:
     excused = restored(site, day)
     assert "coverage lost" not in excused.reason
     assert excused.compared["coverage"]["acknowledged"] == [f"tenant {LOST}"]
-    assert LOST in set(site.ledger.known(CoverageSubject.TENANT)), "a restored day makes nothing depart that is there by now"
+    assert LOST in set(site.ledger.known_names(CoverageSubject.TENANT)), "a restored day makes nothing depart that is there by now"
 
 
 def _databases(system_identifier: str, database: str) -> dict[str, Any]:

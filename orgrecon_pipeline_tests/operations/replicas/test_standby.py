@@ -250,7 +250,7 @@ def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProc
 
 
 def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
-    with pytest.raises(DayRefused, match="goes on replaying"):
+    with pytest.raises(DayRefused, match="still replays WAL"):
         restored(pair.reader, datetime.now(timezone.utc).date())
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     replayed_at = pair.ask("SELECT pg_last_xact_replay_timestamp()")
@@ -267,7 +267,7 @@ def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
     assert found.observed_at == replayed_at
     assert found.compared["source"]["standby"]["replayed_at"][:10] == str(day)
     assert found.tenants_scanned == 4
-    assert "newcomer" in set(pair.site.ledger.known(CoverageSubject.TENANT))
+    assert "newcomer" in set(pair.site.ledger.known_names(CoverageSubject.TENANT))
     kept = pair.site.ledger.days()
 
     # From outside, through the command: the record says it, and shows the time.

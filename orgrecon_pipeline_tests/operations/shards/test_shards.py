@@ -217,7 +217,7 @@ def test_doctor_looks_at_every_shard(shards: Shards) -> None:
 
 
 def test_restored_is_of_one_database(shards: Shards) -> None:
-    with pytest.raises(ConfigurationError, match="--restored compares one database"):
+    with pytest.raises(ConfigurationError, match="--restored needs both sides in one database"):
         observe(shards.context, shards.context.clock.today(), restored=True)
 
 

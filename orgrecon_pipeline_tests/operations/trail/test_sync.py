@@ -102,7 +102,7 @@ def test_a_rerun_replaces_what_it_lists_and_an_older_copy_does_not(places: tuple
     assert contents(places[1]) == contents(places[0])
     write_all(places[0], older)
     done = kept_as_it_was(places)
-    assert done.kept == {DAY: "it lists later observations too"}
+    assert done.kept == {DAY: "it also lists later observations"}
     assert not done.conflicts
 
 
@@ -122,7 +122,7 @@ def test_other_figures_under_the_same_observation_are_a_conflict(places: tuple[P
     write(places[0], history.record(DAY, [row("acme", rows=3)]))
     write(places[1], history.record(DAY, [row("acme", rows=2)]))
     [conflict] = kept_as_it_was(places).conflicts
-    assert "which of the two was touched" in conflict
+    assert "which report was edited" in conflict
 
 
 def test_other_totals_under_the_id_of_the_same_observation_are_a_conflict(places: tuple[Path, Path]) -> None:
@@ -179,7 +179,7 @@ def test_the_future_and_the_demo_stay_out(places: tuple[Path, Path]) -> None:
     assert contents(places[1]) == before
     demo, future = done.conflicts
     assert str(YESTERDAY) in demo
-    assert "a demo's" in demo
+    assert "simulated" in demo
     assert str(DAY) in future
     assert "of the future" in future
 
@@ -262,7 +262,7 @@ def test_a_misspelt_report_is_named_and_other_files_are_left_alone(places: tuple
 
 def test_directories_that_cannot_be_meant_are_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
     source, target = places
-    with pytest.raises(UsageError, match="holds no report"):
+    with pytest.raises(UsageError, match="contains no report"):
         sync_trail(source, target, DAY)
     with pytest.raises(UsageError, match="is not a directory"):
         sync_trail(tmp_path / "nowhere", target, DAY)
