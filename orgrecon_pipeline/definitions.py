@@ -1,4 +1,4 @@
-"""The Dagster entry point."""
+"""Entry point that Dagster loads: the definitions for the environment of the process."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from orgrecon_pipeline.defs.build import build_definitions
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Built when Dagster asks for them, from the environment of the process that asks."""
+    """Build the definitions when Dagster asks for them."""
     return build_definitions(os.environ)

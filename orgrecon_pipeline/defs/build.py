@@ -1,4 +1,4 @@
-"""All definitions, from an environment."""
+"""Dagster definitions, built from an environment."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs import dev_demo
 from orgrecon_pipeline.defs.assets.day import day_assets
 from orgrecon_pipeline.defs.assets.gate import drift_gate
-from orgrecon_pipeline.defs.automation.day_sensors import day_sensors
+from orgrecon_pipeline.defs.assets.partitions import daily_partitions
+from orgrecon_pipeline.defs.automation.daily import day_sensors, every_utc_day
 from orgrecon_pipeline.defs.automation.gate_sensors import gate_sensors
-from orgrecon_pipeline.defs.automation.schedules import every_utc_day
 from orgrecon_pipeline.defs.jobs import day_job, gate_job
-from orgrecon_pipeline.defs.partitions import daily_partitions
 from orgrecon_pipeline.defs.render_job import render_days
 from orgrecon_pipeline.defs.resources import (
-    AuditDirectory,
     ClockResource,
     LedgerResource,
     NotifierResource,
+    OutputDirectoryResource,
     SourceResource,
 )
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
@@ -40,18 +39,21 @@ _SENSOR_SECONDS = 60
 
 
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
-    """Assets, checks, jobs, schedule, sensors and resources.
+    """Return assets, checks, jobs, schedule, sensors and resources.
 
     Args:
-        environ: the environment that decides; secrets in it are passed on by the variable's name only.
+        environ: environment variables. Those that contain secrets are passed to Dagster by name only.
 
     Raises:
-        UsageError: when a variable of ours cannot be understood.
+        UsageError: if a variable has an invalid value.
     """
     partitions = daily_partitions(environ)
     seconds = _sensor_seconds(environ)
+    assets = [*day_assets(partitions), drift_gate]
+    if dev_demo.dev_demo_enabled(environ):
+        assets = _marked_as_demo(assets)
     return dg.Definitions(
-        assets=_with_code_references(_marked(environ, [*day_assets(partitions), drift_gate])),
+        assets=_with_code_references(assets),
         jobs=[day_job(_deadline_seconds(environ)), gate_job(), render_days],
         schedules=[every_utc_day],
         sensors=[
@@ -60,25 +62,23 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
             *gate_sensors(every_seconds=seconds),
         ],
         resources=_resources(environ),
-        # For what is materialised without a job, by backfills above all: a process for each step would only cost time.
+        # For runs without a job, such as backfills: one process per step would only cost time.
         executor=dg.in_process_executor,
     )
 
 
-def _marked(environ: Mapping[str, str], assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.AssetsDefinition]:
-    """The assets, with a word about the demo where one stands in: what a person sees first must say so."""
-    if not dev_demo.demo_wanted(environ):
-        return assets
+def _marked_as_demo(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    # The description is the first text that the UI shows of an asset.
     return list(dg.map_asset_specs(
         lambda spec: spec.replace_attributes(
-            description=f"**DEMO DATA.** {dev_demo.LOUD}\n\n{spec.description or ''}",
+            description=f"**DEMO DATA.** {dev_demo.DEMO_NOTICE}\n\n{spec.description or ''}",
         ).merge_attributes(tags={"demo_data": ""}),
         assets,
     ))
 
 
 def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[Any]:
-    """The assets with a link to their code; the function is a beta of Dagster's, and says so on every call."""
+    # The function is in beta and warns on every call.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.with_source_code_references(assets)
@@ -90,32 +90,28 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
     def secret(variable: str) -> str | None:
         return dg.EnvVar(variable) if environ.get(variable) else None
 
-    clock = ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None)
-    notifier = NotifierResource(urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, ""))
-    if dev_demo.demo_wanted(environ):
-        place = dev_demo.DIRECTORY.absolute()
-        return {
-            "source": SourceResource(demo_directory=str(place)),
-            "ledger": LedgerResource(url=f"sqlite:///{place / 'ledger.db'}"),
-            "audit_directory": AuditDirectory(path=str(place / "reports")),
-            "clock": clock,
-            "notifier": notifier,
-        }
-    return {
-        "source": SourceResource(
+    if dev_demo.dev_demo_enabled(environ):
+        directory = dev_demo.DIRECTORY.absolute()
+        source = SourceResource(demo_directory=str(directory))
+        ledger_url, output_dir = f"sqlite:///{directory / 'ledger.db'}", directory / "reports"
+    else:
+        source = SourceResource(
             database_url=secret(SOURCE_VARIABLE),
             target_database_url=secret(TARGET_VARIABLE),
             mapping_file=settings.mapping_file,
-        ),
-        "ledger": LedgerResource(url=secret("ORGRECON_LEDGER_URL") or settings.ledger_url),
-        "audit_directory": AuditDirectory(path=str(settings.output_dir)),
-        "clock": clock,
-        "notifier": notifier,
+        )
+        ledger_url, output_dir = secret("ORGRECON_LEDGER_URL") or settings.ledger_url, settings.output_dir
+    return {
+        "source": source,
+        "ledger": LedgerResource(url=ledger_url),
+        "audit_directory": OutputDirectoryResource(path=str(output_dir)),
+        "clock": ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None),
+        "notifier": NotifierResource(urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, "")),
     }
 
 
 def _deadline_seconds(environ: Mapping[str, str]) -> float:
-    """The mapping's; a mapping that cannot be read is told by the runs, not by a code location that does not load."""
+    # An invalid mapping fails the runs, which name the problem. The code location must still load.
     try:
         return load_mapping(read_settings(environ).mapping_file, environ).scan.deadline_seconds
     except OrgreconError:

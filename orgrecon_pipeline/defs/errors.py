@@ -1,4 +1,4 @@
-"""Domain errors as failures that Dagster shows in one line, and that the command line can read back."""
+"""Conversion of errors into Dagster failures: a one-line description, and the exit code of the command line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.operations.redact import internal_error
 
 EXIT_CODE = "exit_code"
-_BUG = 3
+#: Exit code of an unexpected error.
+INTERNAL_ERROR_CODE = 3
 
 
 @contextmanager
 def user_facing_errors() -> Iterator[None]:
-    """Turn an error into a failure; ``from None``, as a chained cause lands in the event log.
+    """Convert errors inside the block into failures whose description is safe to store and show.
 
-    Of an error that nobody foresaw only its class and place are told: the event log is kept, and shown to many.
+    An unexpected error is described by its class and location only. Failures are raised ``from None``, because
+    Dagster writes a chained cause to the event log.
 
     Raises:
-        KeyboardInterrupt: for SIGINT and SIGTERM.
+        Failure: instead of an error.
+        KeyboardInterrupt: on SIGINT and SIGTERM.
     """
     try:
         with _interruptible():
@@ -36,14 +39,14 @@ def user_facing_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise dg.Failure(
-            description=f"{internal_error(error)}: report it.", metadata={EXIT_CODE: dg.IntMetadataValue(_BUG)},
-            allow_retries=False,
+            description=f"{internal_error(error)}: please report this bug.",
+            metadata={EXIT_CODE: dg.IntMetadataValue(INTERNAL_ERROR_CODE)}, allow_retries=False,
         ) from None
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    # Dagster raises an error of its own, for which psycopg does not cancel the statement: it would go on on the server.
+    # psycopg cancels a statement on the server for KeyboardInterrupt, but not for the exception that Dagster raises.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,18 +1,18 @@
-"""The check ``seven_day_zero_delta`` as the instance holds it: what it says, and saying it anew when evidence came."""
+"""The check ``seven_day_zero_delta`` in a Dagster instance: the answer it displays, and how it is refreshed."""
 
 from __future__ import annotations
 
 from datetime import date
 
 import dagster as dg
-from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
 from orgrecon_pipeline.defs.assets import metadata as describe
+from orgrecon_pipeline.defs.dagster_internals import (
+    evaluation_target,
+    is_evaluated,
+    is_planned,
+    latest_check_execution,
+)
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
@@ -20,79 +20,75 @@ from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 GATE_ASSET = "drift_gate"
 GATE_CHECK = "seven_day_zero_delta"
 
-_KEY = AssetKey(GATE_ASSET)
-_CHECK = AssetCheckKey(_KEY, GATE_CHECK)
-_EVALUATED = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED)
+_ASSET_KEY = dg.AssetKey(GATE_ASSET)
+_CHECK_KEY = dg.AssetCheckKey(_ASSET_KEY, GATE_CHECK)
 
 
-def gate_now(work: Context) -> GateAnswer:
-    """What the ledger says about the gate at this moment."""
-    policy = work.mapping.gate
-    days = work.ledger.evidence(date.max, policy.same_day)
-    return current_gate(days, policy, work.clock.judging(seen.provenance for seen in days.values()))
+def gate_now(context: Context) -> GateAnswer:
+    """Return the gate's answer according to the ledger at this moment."""
+    policy = context.mapping.gate
+    days = context.ledger.evidence(date.max, policy.same_day)
+    return current_gate(days, policy, context.clock.now_for(day.provenance for day in days.values()))
 
 
-def digest(answer: GateAnswer) -> str:
-    """What tells two answers apart."""
+def answer_digest(answer: GateAnswer) -> str:
+    """Return a digest that differs between different answers."""
     return sha256_of(answer.as_json_value())
 
 
-def told_digest(instance: dg.DagsterInstance) -> str:
-    """The digest of the answer that the check holds; empty when it holds none that Dagster shows.
+def displayed_digest(instance: dg.DagsterInstance) -> str:
+    """Return the digest of the answer that Dagster displays for the check; empty if it displays none.
 
-    Dagster shows the check of the run that was *created* last, and only on the latest materialisation: of two runs
-    that overtook one another it may show nothing at all.
+    Dagster displays the check execution that was *created* last, and only if it belongs to the latest
+    materialisation. If two runs overlap, it may therefore display no answer.
     """
-    record = _latest(instance)
-    if record is None or record.status not in _EVALUATED or record.event is None:
+    record = latest_check_execution(instance, _CHECK_KEY)
+    if record is None or not is_evaluated(record) or record.evaluation is None:
         return ""
-    latest = _materialised(instance)
-    target = record.evaluation.target_materialization_data if record.evaluation else None
+    latest = _latest_materialization(instance)
+    target = record.evaluation.target_materialization_data
     if latest is not None and latest.run_id != record.run_id and \
             (target is None or target.storage_id != latest.storage_id):
         return ""
-    answer = record.evaluation.metadata.get("answer") if record.evaluation else None
+    answer = record.evaluation.metadata.get("answer")
     return sha256_of(answer.value) if isinstance(answer, dg.JsonMetadataValue) else ""
 
 
-def latest_id(instance: dg.DagsterInstance) -> int:
-    """The number of the check's latest execution; 0 before the first."""
-    record = _latest(instance)
+def latest_execution_id(instance: dg.DagsterInstance) -> int:
+    """Return the storage id of the check's latest execution; 0 before the first."""
+    record = latest_check_execution(instance, _CHECK_KEY)
     return record.id if record else 0
 
 
-def about_to_be_decided(instance: dg.DagsterInstance) -> bool:
-    """Whether the check's latest execution is planned, by a run that is not finished."""
-    record = _latest(instance)
-    if record is None or record.status is not AssetCheckExecutionRecordStatus.PLANNED:
+def decision_is_planned(instance: dg.DagsterInstance) -> bool:
+    """Return whether an unfinished run has planned the check's latest execution."""
+    record = latest_check_execution(instance, _CHECK_KEY)
+    if record is None or not is_planned(record):
         return False
     run = instance.get_run_by_id(record.run_id)
     return run is not None and not run.is_finished
 
 
-def tell_check(instance: dg.DagsterInstance, work: Context) -> bool:
-    """Let the check say at once what the ledger says, where no run is about to; whether that was needed.
+def refresh_gate_check(instance: dg.DagsterInstance, context: Context) -> bool:
+    """Store the ledger's answer as the check's result, unless it is displayed already or a run will do so.
 
-    For evidence that comes without a run of ``drift_gate``: a check that is passed must not outlive it.
+    Call it after evidence changed without a run of ``drift_gate``, so that no outdated result stays displayed.
+
+    Returns:
+        Whether a result was stored.
     """
-    answer = gate_now(work)
-    if told_digest(instance) == digest(answer) or about_to_be_decided(instance):
+    answer = gate_now(context)
+    if displayed_digest(instance) == answer_digest(answer) or decision_is_planned(instance):
         return False
     metadata = describe.gate(answer)
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=_KEY, metadata=metadata))
-    latest = _materialised(instance)
-    target = latest and AssetCheckEvaluationTargetMaterializationData(
-        storage_id=latest.storage_id, run_id=latest.run_id, timestamp=latest.timestamp)
-    instance.report_runless_asset_event(AssetCheckEvaluation(
-        asset_key=_KEY, check_name=GATE_CHECK, passed=answer.open, metadata=metadata,
-        severity=dg.AssetCheckSeverity.ERROR, target_materialization_data=target,
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=_ASSET_KEY, metadata=metadata))
+    latest = _latest_materialization(instance)
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(
+        asset_key=_ASSET_KEY, check_name=GATE_CHECK, passed=answer.open, metadata=metadata,
+        severity=dg.AssetCheckSeverity.ERROR, target_materialization_data=latest and evaluation_target(latest),
     ))
     return True
 
 
-def _latest(instance: dg.DagsterInstance) -> AssetCheckExecutionRecord | None:
-    return instance.event_log_storage.get_latest_asset_check_execution_by_key([_CHECK]).get(_CHECK)
-
-
-def _materialised(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
-    return next(iter(instance.fetch_materializations(_KEY, limit=1).records), None)
+def _latest_materialization(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
+    return next(iter(instance.fetch_materializations(_ASSET_KEY, limit=1).records), None)

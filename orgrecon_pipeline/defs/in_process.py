@@ -1,4 +1,4 @@
-"""Running the job of a day in this process: what ``orgrecon report`` does."""
+"""In-process runs of the day job, as ``orgrecon report`` needs them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 import dagster as dg
 
 from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.defs.assets.partitions import START_VARIABLE, start_date
 from orgrecon_pipeline.defs.build import build_definitions
-from orgrecon_pipeline.defs.errors import EXIT_CODE
-from orgrecon_pipeline.defs.gate_check import tell_check
+from orgrecon_pipeline.defs.errors import EXIT_CODE, INTERNAL_ERROR_CODE
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
-from orgrecon_pipeline.defs.partitions import START_VARIABLE, start_date
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.operations.open_context import open_work
+from orgrecon_pipeline.operations.context import Context
 
-# Dagster would write every event to stderr; what a person needs is told by the command itself.
+# By default Dagster writes every event to stderr.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
-# In a step of ours, and in what Dagster does around it.
+# Raised in a step, and by Dagster between steps.
 _INTERRUPTS = {kind.__name__ for kind in (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)}
 
 
 @dataclass(frozen=True)
 class DayRun:
-    """A day that was materialised: the verdict of the observation that this run secured, the report, and a note."""
+    """Result of a run: verdict and reason of the observation, path of the report, and why nothing was compared."""
 
     verdict: Verdict
     reason: str
@@ -37,7 +37,7 @@ class DayRun:
 
 
 class RunFailed(OrgreconError):
-    """The run failed for a reason that is told in one line, with the exit code that belongs to it."""
+    """A failed run, with its one-line message and exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -47,18 +47,18 @@ class RunFailed(OrgreconError):
 def run_day(
     environ: Mapping[str, str], day: date, *, baseline: bool = False, exact: bool = False, restored: bool = False
 ) -> DayRun:
-    """Materialise a day: on the instance of ``DAGSTER_HOME`` where that is set, else on an ephemeral one.
+    """Materialise a day on the instance of ``DAGSTER_HOME``, or on an ephemeral instance if that is not set.
 
     Raises:
-        OrgreconError: with the exit code of whatever went wrong.
-        KeyboardInterrupt: when it was interrupted; a run in ``DAGSTER_HOME`` is marked as failed.
+        OrgreconError: if the run fails; ``exit_code`` is the exit code of the command.
+        KeyboardInterrupt: if the run is interrupted. A run in ``DAGSTER_HOME`` is marked as failed.
     """
     first = start_date(environ)
     if day < first:
-        raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to an earlier one.")
+        raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to {day} or earlier.")
     job = build_definitions(environ).resolve_job_def(JOB_NAME)
-    how = {"baseline": baseline, "exact": exact, "restored": restored}
-    config = {"ops": {"tenant_drift": {"config": how}}, **_QUIET}
+    day_config = {"baseline": baseline, "exact": exact, "restored": restored}
+    config = {"ops": {"tenant_drift": {"config": day_config}}, **_QUIET}
     with _instance(environ) as instance:
         try:
             result = job.execute_in_process(
@@ -67,26 +67,32 @@ def run_day(
         except dg.DagsterExecutionInterruptedError:  # before the first step
             raise KeyboardInterrupt from None
     if not result.success:
-        raise KeyboardInterrupt if _interrupted(result) else _failure(result)
-    secured = _metadata(result, "tenant_drift")
+        raise KeyboardInterrupt if _was_interrupted(result) else _failure(result)
+    observed = _metadata(result, "tenant_drift")
     return DayRun(
-        verdict=Verdict(secured["verdict"].value),
-        reason=str(secured["reason"].value),
+        verdict=Verdict(observed["verdict"].value),
+        reason=str(observed["reason"].value),
         path=Path(str(_metadata(result, "markdown_report")["path"].value)),
-        note=str(secured["note"].value) if "note" in secured else "",
+        note=str(observed["note"].value) if "note" in observed else "",
     )
 
 
-def tell_gate(environ: Mapping[str, str]) -> str:
-    """Let the gate's check in the instance of ``DAGSTER_HOME`` say what the ledger says, after evidence that came
-    without a run; one line when that failed, which the sensor ``gate_is_current`` makes up for."""
+def update_gate_check(environ: Mapping[str, str]) -> str:
+    """Refresh the gate's check in the instance of ``DAGSTER_HOME``, if that is set.
+
+    Call it after evidence changed outside of Dagster.
+
+    Returns:
+        A warning if that failed, else an empty string. The sensor ``gate_is_current`` makes up for a failure.
+    """
     if not environ.get("DAGSTER_HOME"):
         return ""
     try:
         with dg.DagsterInstance.get() as instance:
-            tell_check(instance, open_work(read_settings(environ)))
-    except Exception as error:  # the evidence is kept, whatever becomes of its signal
-        return f"the gate's check in DAGSTER_HOME was not told ({type(error).__name__}): it may say the old answer."
+            refresh_gate_check(instance, Context.from_settings(read_settings(environ)))
+    except Exception as error:  # the evidence is stored already: this must not fail the command
+        return (f"the gate's check in DAGSTER_HOME was not updated ({type(error).__name__}): until the sensor "
+                "gate_is_current runs, it may show the previous answer.")
     return ""
 
 
@@ -95,10 +101,10 @@ def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
         return dg.DagsterInstance.ephemeral()
     try:
         return dg.DagsterInstance.get()
-    except Exception as error:  # of Dagster, of its YAML, of its storage: their words may quote its settings
+    except Exception as error:  # not quoted: errors of Dagster, YAML and the storage may contain its settings
         raise ConfigurationError(
-            f"DAGSTER_HOME names no Dagster instance that can be used ({type(error).__name__}): make the directory, "
-            "correct its dagster.yaml and storage, or unset it."
+            f"the Dagster instance in DAGSTER_HOME cannot be used ({type(error).__name__}): create the directory, "
+            "correct its dagster.yaml and storage, or unset DAGSTER_HOME."
         ) from None
 
 
@@ -107,7 +113,7 @@ def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.
     return materialization.metadata
 
 
-def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     failures = [event.job_failure_data for event in result.all_events
                 if event.event_type is dg.DagsterEventType.RUN_FAILURE]
     return any(failure.error is not None and failure.error.cls_name in _INTERRUPTS for failure in failures)
@@ -121,5 +127,6 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
                 return RunFailed(failure.description or "the run failed.", int(str(failure.metadata[EXIT_CODE].value)))
             error = event.step_failure_data.error
             kind = (error.cause.cls_name if error and error.cause else error.cls_name if error else None) or "error"
-            return RunFailed(f"the step {event.step_key} failed ({kind}): run it again with --debug.", 3)
-    return RunFailed("the run failed before its first step: run it again with --debug.", 3)
+            return RunFailed(f"step {event.step_key} failed ({kind}): run the command again with --debug.",
+                             INTERNAL_ERROR_CODE)
+    return RunFailed("the run failed before its first step: run the command again with --debug.", INTERNAL_ERROR_CODE)

@@ -1,28 +1,34 @@
-"""The jobs: one materialises a day, one decides the gate again."""
+"""The jobs that materialise a day and decide the gate, and whether one of their runs is active."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Sequence
 
 import dagster as dg
 
-from orgrecon_pipeline.defs.automation.active_runs import MAX_RUNTIME_TAG
+from orgrecon_pipeline.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orgrecon_pipeline.defs.gate_check import GATE_ASSET
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 JOB_NAME = "reconcile_day"
 GATE_JOB_NAME = "decide_gate"
+PARTITION_TAG = "dagster/partition"
+MAX_RUNTIME_TAG = "dagster/max_runtime"
 
-_HOUR = 60 * 60
+_HOUR_SECONDS = 60 * 60
+_GATE_SECONDS = 600
+_DEFAULT_MAX_SECONDS = 3 * _HOUR_SECONDS
+_QUEUE_SECONDS = _HOUR_SECONDS
+_UNFINISHED = [dg.DagsterRunStatus[name] for name in (
+    "NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING", "SUSPENDED")]
 
 
 def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
-    """All assets of a day and the gate, in one process: the heavy work is in the databases.
+    """Return the job that materialises the assets of a day and then the gate, in one process.
 
-    A run that hangs holds its day for ever, and with it the queue. A comparison ends itself at its deadline
-    (``scan.deadline_seconds``), so that whatever takes twice as long, and an hour for all the rest, hangs.
+    Args:
+        deadline_seconds: the mapping's ``scan.deadline_seconds``, at which a comparison ends itself. Dagster stops a
+            run after twice that time plus an hour for everything else: it hangs, and would block its day.
     """
     return dg.define_asset_job(
         JOB_NAME,
@@ -30,17 +36,44 @@ def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
             "tenant_drift", "daily_summary", "rolling_window", "markdown_report", GATE_ASSET
         ),
         executor_def=dg.in_process_executor,
-        tags={MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR)},
-        description="Observe a UTC day (today), or render a past one again from its evidence; then decide the gate.",
+        tags={MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR_SECONDS)},
+        description="Compares today (UTC), or renders a past day again from its evidence; then decides the gate.",
     )
 
 
 def gate_job() -> UnresolvedAssetJobDefinition:
-    """The gate alone, from the evidence that is there."""
+    """Return the job that decides the gate from the evidence in the ledger."""
     return dg.define_asset_job(
         GATE_JOB_NAME,
         selection=dg.AssetSelection.assets(GATE_ASSET),
         executor_def=dg.in_process_executor,
-        tags={MAX_RUNTIME_TAG: "600"},
-        description="Decide the gate again, where the evidence changed without a run of a day.",
+        tags={MAX_RUNTIME_TAG: str(_GATE_SECONDS)},
+        description="Decides the gate again after the evidence changed without a run of a day.",
     )
+
+
+def is_running(
+    instance: dg.DagsterInstance, *, partition: str | None = None, jobs: Sequence[str] = ()
+) -> bool:
+    """Return whether a run is queued or running.
+
+    Args:
+        instance: the Dagster instance.
+        partition: count only runs of this partition.
+        jobs: count only runs of these jobs; empty for all jobs.
+    """
+    tags = {PARTITION_TAG: partition} if partition else {}
+    names: list[str | None] = [*jobs] or [None]
+    filters = [dg.RunsFilter(statuses=_UNFINISHED, tags=tags, job_name=name) for name in names]
+    return any(
+        not _is_abandoned(record)
+        for runs_filter in filters for record in instance.get_run_records(filters=runs_filter, limit=20)
+    )
+
+
+def _is_abandoned(record: dg.RunRecord) -> bool:
+    # Without run monitoring, a run whose process died stays unfinished for ever. It must not block later runs.
+    maximum = record.dagster_run.tags.get(MAX_RUNTIME_TAG, "")
+    seconds = int(maximum) if maximum.isascii() and maximum.isdigit() else _DEFAULT_MAX_SECONDS
+    # The machine's clock, not the injected one: Dagster stamps its runs with it.
+    return record.create_timestamp.timestamp() <= time.time() - seconds - _QUEUE_SECONDS

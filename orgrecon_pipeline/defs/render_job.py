@@ -1,17 +1,19 @@
-"""A long range of past days, rendered again in one run: a year takes seconds, where a run a day takes half an hour.
+"""The job ``render_days``, which renders a range of past days in one run: much faster than one run per day.
 
-No ``from __future__ import annotations`` here: Dagster finds config and resources by the annotations themselves.
+No ``from __future__ import annotations`` here: Dagster reads config and resource types from the annotations.
 """
 
 import dagster as dg
 
 from orgrecon_pipeline.defs.assets import metadata as describe
+from orgrecon_pipeline.defs.assets.partitions import list_days
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import tell_check
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
+from orgrecon_pipeline.defs.jobs import MAX_RUNTIME_TAG
 from orgrecon_pipeline.defs.resources import (
-    AuditDirectory,
     ClockResource,
     LedgerResource,
+    OutputDirectoryResource,
     SourceResource,
     open_context,
 )
@@ -21,57 +23,56 @@ from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 
 RENDER_JOB_NAME = "render_days"
-_NAMED = 20
-_EVERY = 50
+_PROGRESS_EVERY = 50  # reports
 
 
 class RangeConfig(dg.Config):
-    """The first and the last day, as YYYY-MM-DD; both are rendered."""
+    """The first and the last day to render, as YYYY-MM-DD."""
 
     first: str
     last: str
 
 
-@dg.op(description="Writes the reports of a range again, and records each as a materialisation of its own day.")
+@dg.op(description="Renders the reports of a range of days, and records a materialisation for each day.")
 def render_reports(
     context: dg.OpExecutionContext, config: RangeConfig, source: SourceResource, ledger: LedgerResource,
-    audit_directory: AuditDirectory, clock: ClockResource,
+    audit_directory: OutputDirectoryResource, clock: ClockResource,
 ) -> None:
-    """Render every day that has evidence; days without any are named when all others are done."""
+    """Render each day that has evidence; then fail with the list of days without evidence, if there are any."""
     with user_facing_errors():
-        work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-        imported = import_trail(work.ledger, work.output_dir, only_unknown=True, clock=work.clock)
-        for refused in imported.refused:
-            context.log.warning(f"not imported: {refused}")
+        operation = open_context(source, ledger, audit_directory, clock, warn=context.log.warning)
+        imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
+        for problem in imported.refused:
+            context.log.warning(f"not imported: {problem}")
         if imported.days:
-            tell_check(context.instance, work)
+            refresh_gate_check(context.instance, operation)
         first, last = parse_day(config.first), parse_day(config.last)
         if last < first:
-            raise UsageError(f"{last} is before {first}: write the earlier day first.")
+            raise UsageError(f"the last day {last} is before the first day {first}: swap them.")
         days = days_between(first, last)
-        known = set(work.ledger.days())
+        known = set(operation.ledger.days())
         for number, day in enumerate((day for day in days if day in known), start=1):
-            published = publish(work, day)
+            published = publish(operation, day)
             context.log_event(dg.AssetMaterialization(
                 asset_key="markdown_report", partition=day.isoformat(),
                 metadata=dict(describe.report(published, with_text=False)),
             ))
-            if number % _EVERY == 0:
-                context.log.info(f"{number} reports written, {day} was the last")
-        tell_check(context.instance, work)  # a report may have known what the ledger did not
-        holes = [day.isoformat() for day in days if day not in known]
-        if holes:
-            named = ", ".join(holes[:_NAMED]) + (f" and {len(holes) - _NAMED} more" if len(holes) > _NAMED else "")
+            if number % _PROGRESS_EVERY == 0:
+                context.log.info(f"{number} reports written, the last one for {day}")
+        # Publishing imports evidence that only the existing reports list.
+        refresh_gate_check(context.instance, operation)
+        missing = [day for day in days if day not in known]
+        if missing:
             raise DayRefused(
-                f"{len(days) - len(holes)} of {len(days)} days are rendered; the others have no evidence, and stay "
-                f"MISSING: {named}."
+                f"{len(days) - len(missing)} of {len(days)} days were rendered; the others have no evidence and stay "
+                f"MISSING: {list_days(missing)}."
             )
 
 
 @dg.job(
-    name=RENDER_JOB_NAME, executor_def=dg.in_process_executor, tags={"dagster/max_runtime": "3600"},
-    description="Render a range of past days again from the ledger, in one run. It observes nothing.",
+    name=RENDER_JOB_NAME, executor_def=dg.in_process_executor, tags={MAX_RUNTIME_TAG: "3600"},
+    description="Renders a range of past days again from the ledger, in one run. Compares no database.",
 )
 def render_days() -> None:
-    """One op."""
+    """Run the op ``render_reports``."""
     render_reports()

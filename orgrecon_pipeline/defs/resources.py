@@ -1,4 +1,4 @@
-"""What the assets work with, configured from the environment and swapped in tests."""
+"""Resources that the assets, jobs and sensors use, configured from the environment and replaced in tests."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import Field
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT_DIR
-from orgrecon_pipeline.defs.dev_demo import demo_mapping, stand_in
+from orgrecon_pipeline.defs.dev_demo import demo_mapping, start_demo
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.notify.dispatch import tell
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
-from orgrecon_pipeline.operations.clock import Clock, clock_of
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The databases that are compared, and the mapping that says how. Given as ``EnvVar``: the UI shows its name.
+    """Databases to compare, and the mapping file. Pass the URLs as ``EnvVar``, so that the UI shows only its name.
 
-    ``demo_directory`` stands for an embedded demo company, started when it is first needed.
+    If ``demo_directory`` is set, an embedded demo company in it is compared instead; it is started on first use.
     """
 
     database_url: str | None = Field(default=None, repr=False)
@@ -34,69 +34,82 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where the evidence is kept."""
+    """The ledger: the database that stores the evidence."""
 
     url: str = Field(default=DEFAULT_LEDGER_URL, repr=False)
 
     def open(self) -> Ledger:
-        """The ledger, created and migrated where need be."""
+        """Return the ledger; create or migrate its tables first if necessary."""
         return open_ledger(self.url)
 
 
-class AuditDirectory(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The directory of the committed audit trail."""
+class OutputDirectoryResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The output directory, which holds the trail of reports."""
 
     path: str = DEFAULT_OUTPUT_DIR
 
 
 class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The clock. ``simulated_now_file`` names a file with a moment (ISO 8601, UTC) that stands for now; it counts
-    only for databases that are marked as simulated."""
+    """The clock of this machine, or an injected one.
+
+    ``simulated_now_file`` names a file with an ISO 8601 UTC timestamp that is used as the current time. It affects
+    only databases that are marked as simulated.
+    """
 
     simulated_now_file: str | None = None
 
     def open(self) -> Clock:
-        """The clock itself."""
-        return clock_of(self.simulated_now_file)
+        """Return the clock."""
+        return read_clock({SIMULATED_NOW_VARIABLE: self.simulated_now_file or ""})
 
 
 class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Who is told. A channel that does not take a message is logged, and never fails what it was about."""
+    """Notification channels. A failed delivery is logged; it never fails the run."""
 
     urls: str = Field(default="", repr=False)
     report_base_url: str = ""
 
-    def tell(self, work: Context) -> list[str]:
-        """Tell every channel what changed since it was told last; returns one sanitised line for each that did not
-        take it, and is told again the next time.
+    def notify_changes(self, context: Context) -> list[str]:
+        """Notify each channel of the changes since its last notification.
+
+        Returns:
+            One sanitised line for each channel that failed; it is notified again next time.
 
         Raises:
-            OrgreconError: when the ledger cannot be read or written, or somebody else is telling for long.
+            OrgreconError: if the ledger cannot be read or written, or another process holds the notification lock.
         """
-        return tell(work, Notifier(self.urls), link_base=self.report_base_url)
+        return tell(context, Notifier(self.urls), link_base=self.report_base_url)
 
     def send(self, event: Event) -> list[str]:
-        """Tell every channel; returns one sanitised line for each that did not take it."""
+        """Send an event to every channel; return one sanitised line for each channel that failed."""
         return Notifier(self.urls).send([event])
 
 
 def open_context(
-    source: SourceResource, ledger: LedgerResource, audit_directory: AuditDirectory, clock: ClockResource,
-    say: Callable[[str], object] = lambda line: None,
+    source: SourceResource, ledger: LedgerResource, audit_directory: OutputDirectoryResource, clock: ClockResource,
+    warn: Callable[[str], object] = lambda line: None,
 ) -> Context:
-    """Everything an operation needs, opened. ``say`` is told, loudly, when a demo stands in for a database."""
-    named = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
-    held = ledger.open()
-    directory = Path(audit_directory.path)
+    """Return the context of an operation, with the mapping loaded and the ledger open.
+
+    Args:
+        source: databases and mapping.
+        ledger: the ledger.
+        audit_directory: the output directory.
+        clock: the clock.
+        warn: receives a warning if the demo company is compared.
+    """
+    urls = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
+    opened = ledger.open()
+    output_dir = Path(audit_directory.path)
     if source.demo_directory:
         mapping = demo_mapping()
-        named[SOURCE_VARIABLE] = stand_in(Path(source.demo_directory), mapping, held, directory, say)
+        urls[SOURCE_VARIABLE] = start_demo(Path(source.demo_directory), mapping, opened, output_dir, warn)
     else:
         mapping = load_mapping(source.mapping_file, {})
     return Context(
         mapping=mapping,
-        ledger=held,
-        output_dir=directory,
+        ledger=opened,
+        output_dir=output_dir,
         clock=clock.open(),
-        environ={**os.environ, **{name: url for name, url in named.items() if url}},
+        environ={**os.environ, **{variable: url for variable, url in urls.items() if url}},
     )

@@ -1,4 +1,4 @@
-"""A believable company with many tenants, written to both models alike: zero drift, until some is injected."""
+"""The demo company: its tables, and realistic rows that are the same in both models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ _EVERY_NTH_TENANT_IS_EMPTY = 10
 
 @dataclass(frozen=True)
 class Company:
-    """What was seeded: tenant ids in order (empty ones too), and live rows per side."""
+    """The seeded company: tenant ids in order, those without rows, and numbers of rows per side.
+
+    ``units`` and ``memberships`` count rows that are not soft-deleted.
+    """
 
     tenants: tuple[str, ...]
     empty_tenants: tuple[str, ...]
@@ -64,19 +67,26 @@ class _Unit:
 
 
 def create_schema(connection: Connection) -> None:
-    """Creates the tables of the default mapping."""
+    """Create the tables of the packaged default mapping."""
     connection.execute((files("orgrecon_pipeline.demo") / "sql/company.sql").read_bytes())
 
 
 def mark_simulated(connection: Connection) -> None:
-    """Marks the database as a demo: evidence from it is *simulated*, never *live*. New sessions see the mark."""
+    """Mark the database as a demo for new sessions: its evidence is then *simulated*, never *live*."""
     row = connection.execute("SELECT current_database()").fetchone()
     assert row is not None  # noqa: S101
     connection.execute(sql.SQL("ALTER DATABASE {} SET orgrecon.simulated = 'on'").format(sql.Identifier(row[0])))
 
 
+def create_company(connection: Connection) -> Company:
+    """Create the tables, mark the database as a demo, and seed it."""
+    create_schema(connection)
+    mark_simulated(connection)
+    return seed(connection)
+
+
 def tenant_names() -> Iterator[str]:
-    """Ids of tenants, without end and without repetition."""
+    """Yield distinct tenant ids without end."""
     names = [first + second for second, first in product(_SECOND, _FIRST)]
     yield from names
     for number, name in product(range(2, 1_000_000), names):
@@ -84,10 +94,16 @@ def tenant_names() -> Iterator[str]:
 
 
 def seed(connection: Connection, *, tenants: int = 40, users_per_tenant: int = 50, seed: int = 1) -> Company:
-    """Fills the empty tables of :func:`create_schema`, both sides alike, in one transaction.
+    """Fill the empty tables of :func:`create_schema` identically on both sides, in one transaction.
 
-    The same arguments give the same rows. Tenants have from half to one and a half times ``users_per_tenant``
-    users; every tenth tenant has no rows at all, and about one team in twenty is soft-deleted, with its members.
+    The same arguments give the same rows. Every tenth tenant has no rows. About one team in twenty is soft-deleted
+    together with its members.
+
+    Args:
+        connection: connection to the database.
+        tenants: number of tenants.
+        users_per_tenant: average number of users; tenants have from half to one and a half times as many.
+        seed: seed of the random generator.
     """
     rng = random.Random(seed)  # noqa: S311 (names of a demo)
     names = tenant_names()
@@ -107,7 +123,7 @@ def seed(connection: Connection, *, tenants: int = 40, users_per_tenant: int = 5
         _copy(connection, "org_unit_memberships", (
             (tenant, unit.unit_id, user, role)
             for tenant, units in plans for unit in units for user, role in unit.members))
-        # Without statistics, a plan for a young table can be a hundred times slower than it has to be.
+        # Without statistics on a new table, a query plan can be a hundred times slower than necessary.
         for table in _COLUMNS:
             connection.execute(sql.SQL("ANALYZE public.{}").format(sql.Identifier(table)))
     units = [unit for _, planned in plans for unit in planned]
@@ -136,7 +152,7 @@ def _plan(tenant: str, users_per_tenant: int, rng: random.Random) -> list[_Unit]
 
 
 def random_uuid(rng: random.Random) -> UUID:
-    """A version 4 UUID from that generator, so that the same seed gives the same id."""
+    """Return a version 4 UUID from the generator: the same seed gives the same UUID."""
     return UUID(int=rng.getrandbits(128), version=4)
 
 

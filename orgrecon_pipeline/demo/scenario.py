@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.demo.application import Application
-from orgrecon_pipeline.demo.company import Company, create_schema, mark_simulated, seed
+from orgrecon_pipeline.demo.company import Company, create_company
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.days import days_ending
@@ -115,9 +115,7 @@ def company_in_use(
     directory.environ["DATABASE_URL"] = dsn
     os.environ.update(directory.environ)  # Dagster resolves its variables from the process
     with psycopg.connect(dsn, autocommit=True) as connection:
-        create_schema(connection)
-        mark_simulated(connection)
-        company = seed(connection)
+        company = create_company(connection)
     say(f"seeded {len(company.tenants)} tenants, {company.units} units and {company.memberships} memberships "
         "identically in both models")
     undisturbed = company.tenants[_DRIFTING_TENANTS.stop:]

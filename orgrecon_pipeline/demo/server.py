@@ -23,8 +23,8 @@ import psycopg
 from psycopg import sql
 
 from orgrecon_pipeline.demo import postgres_wheel as wheel
-from orgrecon_pipeline.demo.file_lock import UserLock, exclusively
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.file_lock import FileLock
 
 _START_SECONDS = 60.0
 # Nothing here has to survive a power cut, and the disk's flushes are most of the time of a short test.
@@ -49,9 +49,9 @@ class EmbeddedServer:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"cannot make {self.data_dir}: {error.strerror}") from None
-        with exclusively(self.data_dir / "start.lock"):
-            self._users: UserLock | None = UserLock(self.data_dir / "users.lock")
-            self._users.take(exclusive=False)  # waits for a server that is just stopping
+        with FileLock(self.data_dir / "start.lock"):
+            self._users: FileLock | None = FileLock(self.data_dir / "users.lock")
+            self._users.acquire(exclusive=False)  # waits for a server that is just stopping
             try:
                 if not self._answers():
                     self._start()
@@ -89,11 +89,11 @@ class EmbeddedServer:
         if users is None:
             return
         users.release()
-        if users.take(exclusive=True, wait=False):
+        if users.acquire(wait=False):
             self._shut_down()
-        elif not users.take(exclusive=False, wait=False):
+        elif not users.acquire(exclusive=False, wait=False):
             # Neither free nor shared: the guard is stopping it. Returns when it has.
-            users.take(exclusive=False)
+            users.acquire(exclusive=False)
         users.close()
         if self._guard is not None and not self._cluster.joinpath("postmaster.pid").exists():
             self._guard.wait()

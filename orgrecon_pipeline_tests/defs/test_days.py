@@ -13,8 +13,8 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
-from orgrecon_pipeline.operations.open_context import open_work
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline_tests.support.defs.world import CHECK, QUIET, World, checks, failure
 
@@ -93,7 +93,7 @@ def test_a_past_day_is_rendered_again_to_the_same_bytes_or_refused(
     assert world.run(instance, DAY).success
     assert (world.reports / f"{DAY}.md").read_bytes() == before
     refused = world.run(instance, DAY + timedelta(days=1))
-    assert failure(refused).startswith("2026-03-11 has no evidence, and today's live database cannot say anything")
+    assert failure(refused).startswith("2026-03-11 has no evidence and stays MISSING")
     assert not (world.reports / "2026-03-11.md").exists()
     assert "2026-03-11" not in instance.get_materialized_partitions(REPORT)
     future = world.run(instance, DAY + timedelta(days=3))
@@ -172,7 +172,7 @@ def test_a_year_is_rendered_in_one_run_and_a_hole_spoils_nothing(
 ) -> None:
     world, year = bare_world, [DAY + timedelta(days=n) for n in range(365)]
     world.at(year[-1])
-    work = open_work(read_settings(world.environ))
+    work = Context.from_settings(read_settings(world.environ))
     for day in year:
         if day != year[100]:
             stamp_baseline(work, day)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.defs.build import build_definitions
-from orgrecon_pipeline.defs.dev_demo import LOUD, demo_wanted
+from orgrecon_pipeline.defs.dev_demo import DEMO_NOTICE, dev_demo_enabled
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline_tests.support.defs.processes import answers, eventually, free_port, graphql, process
@@ -19,11 +19,11 @@ DEV = {"DAGSTER_IS_DEV_CLI": "1"}
 
 
 def test_the_demo_is_for_dagster_dev_without_any_configuration() -> None:
-    assert demo_wanted(DEV)
-    assert not demo_wanted({})
+    assert dev_demo_enabled(DEV)
+    assert not dev_demo_enabled({})
     for name in ("DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_MAPPING", "ORGRECON_OUTPUT_DIR",
                  "ORGRECON_SIMULATED_NOW_FILE"):
-        assert not demo_wanted({**DEV, name: "x"})
+        assert not dev_demo_enabled({**DEV, name: "x"})
     source = (build_definitions({}).resources or {})["source"]
     assert source.demo_directory is None
 
@@ -32,7 +32,7 @@ def test_a_demo_says_so_on_every_page() -> None:
     for environ, said in ((DEV, True), ({}, False)):
         specs = list(build_definitions(environ).resolve_all_asset_specs())
         assert len(specs) == 5
-        assert {LOUD in str(spec.description) for spec in specs} == {said}
+        assert {DEMO_NOTICE in str(spec.description) for spec in specs} == {said}
         assert {bool(spec.kinds) and "demo_data" in spec.tags for spec in specs} == {said}
 
 
@@ -57,7 +57,7 @@ def test_dagster_dev_opens_in_a_clean_clone(tmp_path: Path, new_clone: Path) -> 
         assert [(entry["name"], entry["locationOrLoadError"]["__typename"])
                 for entry in loaded["workspaceOrError"]["locationEntries"]] == [("orgrecon", "RepositoryLocation")]
         eventually(lambda: all((reports / f"{day}.md").exists() for day in history), 240, log.read_text)
-        assert LOUD in log.read_text()
+        assert DEMO_NOTICE in log.read_text()
     assert {read_report(path).provenance.value for path in reports.glob("*.md")} == {"simulated"}
     ledger = open_ledger(f"sqlite:///{new_clone / '.orgrecon/dagster-dev/ledger.db'}")
     assert ledger.days()[:6] == history

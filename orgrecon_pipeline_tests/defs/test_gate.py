@@ -22,9 +22,9 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.operations.gate.dagster_client import judge_answer
+from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.gate.dagster_client import decide_from_response
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
-from orgrecon_pipeline.operations.open_context import open_work
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.defs.processes import webserver
 from orgrecon_pipeline_tests.support.defs.world import CHECK, QUIET, World, wrapped
@@ -39,6 +39,7 @@ def observation(number: int, day: date, verdict: Verdict, provenance: Provenance
     baseline = provenance is Provenance.BASELINE
     return Observation(
         id=f"{number:016x}", day=day, provenance=provenance, verdict=verdict, reason="because.",
+        reason_code="unknown", reason_parameters={},
         observed_at=None if baseline else datetime(day.year, day.month, day.day, 12, tzinfo=timezone.utc)
         + timedelta(minutes=number), mapping_digest=digest, orgrecon_version="1", tenants_with_drift=0,
         tenants_scanned=None if verdict is Verdict.INCONCLUSIVE else 0 if baseline else 3,
@@ -151,7 +152,7 @@ def check_says(instance: dg.DagsterInstance, world: World) -> Any:
             ]}
         execution = {"status": asyncio.run(record.resolve_status(loading)).value, "evaluation": evaluation}
     now = datetime.fromisoformat((world.directory / "now").read_text())
-    return judge_answer(wrapped(execution), default_mapping().gate, now)
+    return decide_from_response(wrapped(execution), default_mapping().gate, now)
 
 
 def cli(*arguments: str) -> int:
@@ -166,7 +167,7 @@ def test_an_import_is_told_to_the_instance_at_once(
     """Where ``DAGSTER_HOME`` is set, the check follows the command that changes the evidence."""
     world, days = bare_world, [FIRST + timedelta(days=n) for n in range(7)]
     world.at(days[-1])
-    work = open_work(read_settings(world.environ))
+    work = Context.from_settings(read_settings(world.environ))
     for day in days:
         stamp_baseline(work, day)
         publish(work, day)

@@ -152,8 +152,8 @@ def test_a_hostile_answer_opens_nothing(answer: Any) -> None:
     with answering(answer) as url:
         heard = ask_dagster(url, POLICY, NOW)
     assert not heard.open
-    assert heard.judgement.reason
-    assert "\n" not in heard.judgement.reason
+    assert heard.decision.reason.sentence
+    assert "\n" not in heard.decision.reason.sentence
 
 
 @pytest.mark.parametrize(("status", "headers"), [
@@ -177,7 +177,7 @@ def test_too_few_live_days_open_nothing() -> None:
 
 def test_an_answer_without_end_opens_nothing() -> None:
     with answering(b"[" + b" " * 2_000_000) as url:
-        assert "does not end" in ask_dagster(url, POLICY, NOW).judgement.reason
+        assert "does not end" in ask_dagster(url, POLICY, NOW).decision.reason.sentence
 
 
 def test_nobody_there_opens_nothing() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from orgrecon_pipeline_tests.support.defs.processes import graphql, webserver
 from orgrecon_pipeline_tests.support.defs.world import World
-from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, found_in
+from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, files_with_password
 
 # Each DSN fails in its own place, but for the last: the embedded server takes any password.
 FAILING = {
@@ -60,7 +60,7 @@ def test_no_part_of_a_password_is_left(bare_world: World, home: Path, dsn: str, 
     assert done.returncode or variable == "DATABASE_URL"
     assert (home / "history/runs.db").exists()
     assert "k4n4ry" not in done.stdout + done.stderr
-    assert not list(found_in(bare_world.directory))
+    assert not list(files_with_password(bare_world.directory))
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
         database.execute("CREATE TABLE t (x BLOB)")
         database.execute("INSERT INTO t VALUES (?)", (zlib.compress(PASSWORD.encode()),))
         database.commit()
-    assert list(found_in(tmp_path)) == [f"{tmp_path / 'a.db'}: t"]
+    assert list(files_with_password(tmp_path)) == [f"{tmp_path / 'a.db'}: t"]
     (tmp_path / "log").write_text(PASSWORD, encoding="utf-8")
-    assert len(list(found_in(tmp_path))) == 2
+    assert len(list(files_with_password(tmp_path))) == 2
 
 
 @pytest.mark.slow
@@ -94,4 +94,4 @@ def test_a_working_password_is_nowhere_either(world: World, home: Path) -> None:
     assert "k4n4ry" not in text
     assert '"DATABASE_URL"' in text  # the resource names its variable
     assert "SUCCESS" in text
-    assert not list(found_in(world.directory))
+    assert not list(files_with_password(world.directory))

@@ -9,15 +9,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from orgrecon_pipeline.defs.jobs import PARTITION_TAG
 
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs.automation.active_runs import PARTITION_TAG
-from orgrecon_pipeline.defs.gate_check import tell_check
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.resources import NotifierResource
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
-from orgrecon_pipeline.operations.open_context import open_work
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.defs.world import World
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, listening
@@ -85,7 +85,7 @@ def test_the_schedule_asks_for_its_own_day(world: World, daemon: Daemon) -> None
 
 def test_a_missed_tick_is_made_up_for_today_only(world: World, daemon: Daemon) -> None:
     world.at(DAY, 8, 5)
-    assert "not owed before" in daemon.evaluate("owed_days")[1]
+    assert "not due before" in daemon.evaluate("owed_days")[1]
     world.at(DAY, 9)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
@@ -95,7 +95,7 @@ def test_a_missed_tick_is_made_up_for_today_only(world: World, daemon: Daemon) -
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:2": "2026-03-10"}
     daemon.run(requests)
-    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is observed")
+    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is already observed")
     # Four days later, the three between have no evidence and get none.
     world.at(DAY + timedelta(days=4), 9)
     assert daemon.evaluate("owed_days")[0] == {"2026-03-14:1": "2026-03-14"}
@@ -119,12 +119,12 @@ def test_a_run_of_today_that_died_before_its_report_is_made_up_for_today(world: 
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
     daemon.run(requests)
-    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is observed")
+    assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is already observed")
     assert (world.reports / "2026-03-10.md").exists()
 
 
 def settled(world: World) -> Any:
-    return open_work(read_settings(world.environ))
+    return Context.from_settings(read_settings(world.environ))
 
 
 def test_evidence_made_elsewhere_is_rendered_and_nothing_is_invented(world: World, daemon: Daemon) -> None:
@@ -236,10 +236,10 @@ def test_evidence_that_comes_while_a_run_is_about_to_decide_is_left_to_it(world:
     run = daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     work = settled(world)
     observe(work, DAY)
-    assert not tell_check(daemon.instance, work)
+    assert not refresh_gate_check(daemon.instance, work)
     daemon.instance.report_run_failed(run)
-    assert tell_check(daemon.instance, work)
-    assert not tell_check(daemon.instance, work)
+    assert refresh_gate_check(daemon.instance, work)
+    assert not refresh_gate_check(daemon.instance, work)
     assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
 
 

@@ -1,8 +1,8 @@
-"""The assets of a day. Each reads its partition, calls one function, and describes the result.
+"""The partitioned assets of a day: evidence, summary, rolling window and report.
 
-A run has one day, or a range of days (the tags ``dagster/asset_partition_range_start`` and ``…_end``).
+A run materialises one day, or a range of days (tags ``dagster/asset_partition_range_start`` and ``…_end``).
 
-No ``from __future__ import annotations`` here: Dagster finds config and resources by the annotations themselves.
+No ``from __future__ import annotations`` here: Dagster reads config and resource types from the annotations.
 """
 
 import logging
@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from orgrecon_pipeline.defs.assets import metadata as describe
-from orgrecon_pipeline.defs.assets.partition_results import Done, days_of, finished, refuse_holes
+from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import tell_check
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.resources import (
-    AuditDirectory,
     ClockResource,
     LedgerResource,
+    OutputDirectoryResource,
     SourceResource,
     open_context,
 )
@@ -26,130 +27,133 @@ from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_trail
-from orgrecon_pipeline.operations.trail.publish import judge_day, publish
+from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish
 from orgrecon_pipeline.report.read import read_report
 
 GROUP = "org_v23_reconciliation"
 OWNERS = ["team:platform"]
-_WORST = 20  # tenants that are shown on a page of Dagster; the report has more
+_WORST_TENANTS = 20  # shown in the Dagster UI; the report lists more
 progress_log = logging.getLogger("orgrecon.progress")
 
 
 class DayConfig(dg.Config):
-    """How a day's evidence is secured: ``baseline`` stamps an empty cluster, ``exact`` compares every tenant by key,
-    ``restored`` a database that was restored to that day."""
+    """How the evidence of a day is obtained."""
 
-    baseline: bool = False
-    exact: bool = False
-    restored: bool = False
+    baseline: bool = Field(default=False, description="Stamp an empty-cluster PASS without a database.")
+    exact: bool = Field(default=False, description="Compare every tenant by key, even if its fingerprints are equal.")
+    restored: bool = Field(default=False, description="Compare a database that was restored to the day.")
 
 
 def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
-    """The four assets over the given partitions."""
+    """Return the four assets of a day, upstream first."""
     daily: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "partitions_def": partitions}
 
     @dg.asset(
         **daily, kinds={"postgres", "python"}, pool="observation",
         check_specs=[dg.AssetCheckSpec("observation_complete", asset="tenant_drift",
-                                       description="The day's comparison was completed: it is PASS or FAIL.")],
+                                       description="The comparison of the day is complete: it is PASS or FAIL.")],
     )
     def tenant_drift(
         context: dg.AssetExecutionContext, config: DayConfig, source: SourceResource, ledger: LedgerResource,
-        audit_directory: AuditDirectory, clock: ClockResource,
+        audit_directory: OutputDirectoryResource, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """Evidence of the day: both models compared in one snapshot, per tenant and entity, kept in the ledger.
+        """Evidence of the day in the ledger: both models, compared in one snapshot, per tenant and entity.
 
-        Today observes the live database. A past day reuses the evidence that the ledger holds, or fails.
+        Today compares the live database. A past day reuses the evidence in the ledger, or fails if there is none.
         """
 
-        def progress(line: str) -> None:
+        def report_progress(line: str) -> None:
             context.log.info(line)
             progress_log.info(line)
 
-        done = []
+        results = []
         with user_facing_errors():
-            work = open_context(source, ledger, audit_directory, clock, say=context.log.warning)
-            imported = import_trail(work.ledger, work.output_dir, only_unknown=True, clock=work.clock)
-            for refused in imported.refused:
-                progress(f"not imported: {refused}")
+            operation = open_context(source, ledger, audit_directory, clock, warn=context.log.warning)
+            imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
+            for problem in imported.refused:
+                report_progress(f"not imported: {problem}")
             if imported.days:
-                tell_check(context.instance, work)
-            days = days_of(context)
+                refresh_gate_check(context.instance, operation)
+            days = partition_days(context)
             if not config.baseline and not config.restored:
-                refuse_holes(work, days)
+                require_evidence(operation, days)
             for day in days:
                 if config.baseline:
-                    secured = stamp_baseline(work, day)
+                    observed = stamp_baseline(operation, day)
                 else:
-                    secured = observe(
-                        work, day, exact=config.exact, restored=config.restored, progress=progress)
-                if secured.fresh:
-                    tell_check(context.instance, work)
-                if secured.note:
-                    progress(secured.note)
-                seen = secured.observation
-                worst = work.ledger.breakdown(seen.id, _WORST)
-                done.append(Done(
-                    day, describe.observation(seen, worst, secured.note), seen.id, seen.verdict.decided,
-                    {"verdict": seen.verdict.value, "reason": seen.reason},
+                    observed = observe(
+                        operation, day, exact=config.exact, restored=config.restored, progress=report_progress)
+                if observed.fresh:
+                    refresh_gate_check(context.instance, operation)
+                if observed.note:
+                    report_progress(observed.note)
+                observation = observed.observation
+                worst = operation.ledger.breakdown(observation.id, _WORST_TENANTS)
+                results.append(DayResult(
+                    day, describe.observation(observation, worst, observed.note), observation.id,
+                    observation.verdict.decided,
+                    {"verdict": observation.verdict.value, "reason": observation.reason},
                 ))
-        return finished(context, "observation_complete", done)
+        return asset_result(context, "observation_complete", results)
 
     @dg.asset(
         **daily, deps=[tenant_drift], kinds={"pandas"},
         check_specs=[dg.AssetCheckSpec("zero_drift", asset="daily_summary",
-                                       description="The day's verdict is PASS: no key drifts in any tenant.")],
+                                       description="The verdict of the day is PASS: no key drifts in any tenant.")],
     )
     def daily_summary(
         context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: AuditDirectory, clock: ClockResource,
+        audit_directory: OutputDirectoryResource, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """The day in figures: drift by entity and kind, and the tenants that drift most."""
-        done = []
+        """Drift of the day by entity and kind, and the tenants with the most drift."""
+        results = []
         with user_facing_errors():
-            work = open_context(source, ledger, audit_directory, clock)
-            for day in days_of(context):
-                seen = describe.decided(work, day)
-                summary = summarise(seen, work.ledger.tenant_drift(seen.id))
-                done.append(Done(
-                    day, describe.summary(seen, summary), seen.id, seen.verdict is Verdict.PASS,
-                    {"verdict": seen.verdict.value, "reason": seen.reason, **summary.drift},
+            operation = open_context(source, ledger, audit_directory, clock)
+            for day in partition_days(context):
+                deciding = describe.deciding_observation(operation, day)
+                summary = summarise(deciding, operation.ledger.tenant_drift(deciding.id))
+                results.append(DayResult(
+                    day, describe.summary(deciding, summary), deciding.id, deciding.verdict is Verdict.PASS,
+                    {"verdict": deciding.verdict.value, "reason": deciding.reason, **summary.drift},
                 ))
-        return finished(context, "zero_drift", done)
+        return asset_result(context, "zero_drift", results)
 
     @dg.asset(**daily, deps=[daily_summary], kinds={"python"})
     def rolling_window(
         context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: AuditDirectory, clock: ClockResource,
+        audit_directory: OutputDirectoryResource, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """The last seven days as of this day: verdicts, drift, streak. Days without evidence are MISSING."""
+        """Verdicts, drift and streak of the seven days that end with this day. Days without evidence are MISSING."""
         with user_facing_errors():
-            work = open_context(source, ledger, audit_directory, clock)
-            done = [Done(day, describe.judgement(judge_day(work.ledger, day))) for day in days_of(context)]
-        return finished(context, None, done)
+            operation = open_context(source, ledger, audit_directory, clock)
+            results = [DayResult(day, describe.gate_decision(gate_as_of(operation.ledger, day)))
+                       for day in partition_days(context)]
+        return asset_result(context, None, results)
 
     @dg.asset(
         **daily, deps=[rolling_window], kinds={"markdown", "jinja"},
         check_specs=[dg.AssetCheckSpec("report_sound", asset="markdown_report",
-                                       description="The file, read back, is what its record renders to.")],
+                                       description="The file, read back, equals what its record renders to.")],
     )
     def markdown_report(
         context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: AuditDirectory, clock: ClockResource,
+        audit_directory: OutputDirectoryResource, clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """The day's report in the audit directory, one markdown file a day, overwritten by a rerun."""
-        done = []
+        """Report of the day in the output directory: one markdown file per day, overwritten by a rerun."""
+        results = []
         with user_facing_errors():
-            work = open_context(source, ledger, audit_directory, clock)
-            days = days_of(context)
+            operation = open_context(source, ledger, audit_directory, clock)
+            days = partition_days(context)
             for day in days:
-                published = publish(work, day)
-                read_back = read_report(published.path)
-                done.append(Done(
-                    day, describe.report(published, with_text=len(days) == 1), published.record.digest,
-                    read_back.digest == published.record.digest, {"digest": read_back.digest},
+                published = publish(operation, day)
+                digest = published.record.digest
+                read_back = read_report(published.path).digest
+                results.append(DayResult(
+                    day, describe.report(published, with_text=len(days) == 1), digest, read_back == digest,
+                    {"digest": read_back},
                 ))
-            tell_check(context.instance, work)  # a report may have known what the ledger did not
-        return finished(context, "report_sound", done)
+            # Publishing imports evidence that only the existing report lists.
+            refresh_gate_check(context.instance, operation)
+        return asset_result(context, "report_sound", results)
 
     return [tenant_drift, daily_summary, rolling_window, markdown_report]

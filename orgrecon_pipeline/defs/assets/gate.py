@@ -1,6 +1,6 @@
-"""The gate as an asset of its own, without partitions: a check on a partitioned asset would follow every backfill.
+"""The asset ``drift_gate``, without partitions: a check on a partitioned asset shows the day that ran last.
 
-No ``from __future__ import annotations`` here: Dagster finds resources by the annotations themselves.
+No ``from __future__ import annotations`` here: Dagster reads resource types from the annotations.
 """
 
 from datetime import timedelta
@@ -12,9 +12,9 @@ from orgrecon_pipeline.defs.assets.day import GROUP, OWNERS
 from orgrecon_pipeline.defs.errors import user_facing_errors
 from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, gate_now
 from orgrecon_pipeline.defs.resources import (
-    AuditDirectory,
     ClockResource,
     LedgerResource,
+    OutputDirectoryResource,
     SourceResource,
     open_context,
 )
@@ -22,21 +22,21 @@ from orgrecon_pipeline.defs.resources import (
 
 @dg.asset(
     name=GATE_ASSET, group_name=GROUP, owners=OWNERS, kinds={"python"}, deps=["markdown_report"],
-    # Without a run on the next day the UI says so: a check that passed once stays passed there.
+    # A check that passed stays passed in the UI. The policy makes the UI show that no run followed on the next day.
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=40), warn_window=timedelta(hours=26)
     ),
     check_specs=[dg.AssetCheckSpec(
         GATE_CHECK, asset=GATE_ASSET,
-        description="The signal of the gate: passed exactly when the Phase 2 read cutover may go ahead. "
-                    "It says nothing after valid_until.",
+        description="The signal of the gate: it passes if and only if the Phase 2 read cutover may go ahead. "
+                    "Ignore it after valid_until.",
     )],
 )
 def drift_gate(
     context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-    audit_directory: AuditDirectory, clock: ClockResource,
+    audit_directory: OutputDirectoryResource, clock: ClockResource,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """The 7-day zero-delta gate as of now, whatever day was materialised."""
+    """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
     with user_facing_errors():
         answer = gate_now(open_context(source, ledger, audit_directory, clock))
     metadata = describe.gate(answer)

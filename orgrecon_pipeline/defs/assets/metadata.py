@@ -1,4 +1,4 @@
-"""What a person wants to see of each asset in the Dagster UI."""
+"""Metadata that the Dagster UI shows for each asset."""
 
 from __future__ import annotations
 
@@ -20,65 +20,70 @@ from orgrecon_pipeline.operations.trail.publish import Published
 Metadata = Mapping[str, Any]
 
 
-def decided(work: Context, day: date) -> Observation:
-    """The observation that decides a day.
+def deciding_observation(context: Context, day: date) -> Observation:
+    """Return the deciding observation of a day.
 
     Raises:
-        DayRefused: for a MISSING day.
+        DayRefused: if the day is MISSING.
     """
-    observation = work.ledger.deciding(day, work.mapping.gate.same_day)
-    if observation is None:
-        raise DayRefused(f"{day} has no evidence in the ledger: materialise tenant_drift of that day first.")
-    return observation
+    deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
+    if deciding is None:
+        raise DayRefused(f"{day} has no evidence in the ledger: materialise tenant_drift for {day} first.")
+    return deciding
 
 
-def observation(seen: Observation, worst: Sequence[TenantRow], note: str) -> Metadata:
-    """Of ``tenant_drift``: the verdict, figures that plot over time, the tenants that drift most, and how it was
-    compared. ``worst`` has the most drift first, and may go on with tenants that have none."""
+def observation(observation: Observation, worst: Sequence[TenantRow], note: str) -> Metadata:
+    """Return the metadata of ``tenant_drift``.
+
+    Args:
+        observation: the observation of the day.
+        worst: rows of the tenants with the most drift, most drift first; rows without drift are left out.
+        note: why no database was compared, if so.
+    """
     figures = {
-        "tenants_scanned": seen.tenants_scanned,
-        "tenants_with_drift": seen.tenants_with_drift,
-        "rows_compared": seen.rows_compared,
-        "seconds": seen.compared.get("seconds"),
-        **seen.drift_by_kind(),
+        "tenants_scanned": observation.tenants_scanned,
+        "tenants_with_drift": observation.tenants_with_drift,
+        "rows_compared": observation.rows_compared,
+        "seconds": observation.compared.get("seconds"),
+        **observation.counts,
     }
     drifting = [row.model_dump() for row in worst if row.drift]
     return {
-        "verdict": seen.verdict.value,
-        "provenance": seen.provenance.value,
-        "reason": seen.reason,
+        "verdict": observation.verdict.value,
+        "provenance": observation.provenance.value,
+        "reason": observation.reason,
         **({"note": note} if note else {}),
-        **_known(figures),
+        **{name: figure for name, figure in figures.items() if figure is not None},
         **({"worst_tenants": _table(pd.DataFrame(drifting))} if drifting else {}),
-        "compared": dg.JsonMetadataValue(seen.compared),
+        "compared": dg.JsonMetadataValue(observation.compared),
     }
 
 
-def summary(seen: Observation, figures: DailySummary) -> Metadata:
-    """Of ``daily_summary``: the two tables, and drift by kind."""
+def summary(deciding: Observation, summary: DailySummary) -> Metadata:
+    """Return the metadata of ``daily_summary``: both tables, and the number of drifting keys by kind."""
     return {
-        "verdict": seen.verdict.value,
-        "by_entity": _table(figures.by_entity),
-        "worst_tenants": _table(figures.worst),
-        **figures.drift,
-        "drift": sum(figures.drift.values()),
+        "verdict": deciding.verdict.value,
+        "by_entity": _table(summary.by_entity),
+        "worst_tenants": _table(summary.worst),
+        **summary.drift,
+        "drift": sum(summary.drift.values()),
     }
 
 
-def judgement(judged: GateDecision) -> Metadata:
-    """Of ``rolling_window``: streak, gate as of the day, and the window as a table."""
+def gate_decision(decision: GateDecision) -> Metadata:
+    """Return the metadata of ``rolling_window``: streak, gate as of the day, and the window as a table."""
     return {
-        "streak_days": judged.streak_days,
-        "live_days": judged.live_days,
-        "gate_as_of_this_day": judged.state.value,
-        "reason": judged.reason,
-        "earliest_open_day": judged.earliest_open_day.isoformat(),
-        "window": _window(judged.window),
+        "streak_days": decision.streak_days,
+        "live_days": decision.live_days,
+        "gate_as_of_this_day": decision.state.value,
+        "reason": decision.reason.sentence,
+        "earliest_open_day": decision.earliest_open_day.isoformat(),
+        "window": _window(decision.window),
     }
 
 
 def report(published: Published, *, with_text: bool) -> Metadata:
-    """Of ``markdown_report``: where it is and, with its text, the report itself, rendered by the UI."""
+    """Return the metadata of ``markdown_report``; ``with_text`` includes the report itself."""
     return {
         **({"report": dg.MarkdownMetadataValue(published.markdown)} if with_text else {}),
         "path": dg.PathMetadataValue(str(published.path)),
@@ -88,19 +93,19 @@ def report(published: Published, *, with_text: bool) -> Metadata:
 
 
 def gate(answer: GateAnswer) -> Metadata:
-    """Of ``drift_gate`` and its check: the answer, and until when it holds."""
-    judged = answer.judgement
+    """Return the metadata of ``drift_gate`` and its check."""
+    decision = answer.decision
     return {
-        "state": judged.state.value,
+        "state": decision.state.value,
         "as_of": answer.as_of.isoformat(),
         "valid_until": answer.valid_until.isoformat(),
-        "streak_days": judged.streak_days,
-        "window_days": judged.window_days,
-        "live_days": judged.live_days,
-        "reason": judged.reason,
-        "earliest_open_day": judged.earliest_open_day.isoformat(),
-        "window": _window(judged.window),
-        "answer": dg.JsonMetadataValue(answer.as_json_value()),  # what orgrecon gate --dagster-url reads
+        "streak_days": decision.streak_days,
+        "window_days": decision.window_days,
+        "live_days": decision.live_days,
+        "reason": decision.reason.sentence,
+        "earliest_open_day": decision.earliest_open_day.isoformat(),
+        "window": _window(decision.window),
+        "answer": dg.JsonMetadataValue(answer.as_json_value()),  # read by orgrecon gate --dagster-url
     }
 
 
@@ -110,16 +115,17 @@ def _window(rows: tuple[WindowRow, ...]) -> dg.TableMetadataValue:
             "day": row.day.isoformat(),
             "verdict": row.verdict.value,
             "provenance": row.provenance.value if row.provenance else "",
-            "drift": None if None in row.drift.values() else sum(map(int, row.drift.values())),  # type: ignore[arg-type]
-            # The table is narrow, and the day is in it already.
-            "counts": "yes" if row.eligible else row.why_not.removeprefix(f"{row.day} is ").removeprefix(f"{row.day} "),
+            "drift": row.counts.total,
+            # The table is narrow, and its first column already names the day.
+            "counts": "yes" if row.eligible
+            else row.reason.sentence.removeprefix(f"{row.day} is ").removeprefix(f"{row.day} "),
         }
         for row in rows
     ]))
 
 
 def _table(frame: pd.DataFrame) -> dg.TableMetadataValue:
-    # Dagster refuses numpy's integers and dates: each cell becomes a plain value, a missing one a dash.
+    # Dagster refuses numpy integers and dates, so each cell becomes a plain value, and a missing value a dash.
     records = [
         dg.TableRecord({str(name): _cell(value) for name, value in row.items()})
         for row in frame.astype(object).to_dict(orient="records")
@@ -132,7 +138,3 @@ def _cell(value: Any) -> str | int | float | bool:
     if value is None or (isinstance(value, float) and value != value):
         return "–"
     return value if isinstance(value, (str, bool, int, float)) else str(value)
-
-
-def _known(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if value is not None}

@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
+from orgrecon_pipeline.defs.jobs import PARTITION_TAG
 
-from orgrecon_pipeline.defs.automation.active_runs import PARTITION_TAG
 from orgrecon_pipeline_tests.support.defs.processes import MODULE, eventually, process
 from orgrecon_pipeline_tests.support.defs.world import World
 

@@ -17,7 +17,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
-from orgrecon_pipeline.demo.drift import Fault, inject
+from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
