@@ -20,7 +20,7 @@ from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.cli.process import run, run_in_turn, start
-from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, found_in, with_password
+from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, files_with_password, with_password
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 PATIENT = "scan: {settle_seconds: 0, rechecks: 0, lock_timeout_seconds: 120}\n"
@@ -158,7 +158,7 @@ def test_a_run_that_is_interrupted_when_its_evidence_is_kept(
     day = today()
     late = interrupted_at("orgrecon_pipeline.operations.trail.publish.write_report", number)
     assert run(tmp_path, "report", "--baseline", "--date", day, program=late) == (
-        code, "", f"orgrecon: {how}: the evidence of {day} is kept, orgrecon render {day} writes its report.\n")
+        code, "", f"orgrecon: {how}: the evidence of {day} is stored: run orgrecon render {day} to write its report.\n")
     assert not list(tmp_path.rglob("*.md"))
     assert run(tmp_path, "render", day)[0] == 0
     assert run(tmp_path, "report", "--baseline", "--date", day, program=late) == (
@@ -194,7 +194,7 @@ def test_a_command_that_is_interrupted_whenever(
     ).replace("SIGNAL", number.name)
     judging = interrupted_at("orgrecon_pipeline.operations.gate.sources.answer_gate", number)
     for program in (loading, in_a_callback, judging):
-        assert run(tmp_path, "gate", program=program) == (code, "", f"orgrecon: {how}: nothing was decided.\n")
+        assert run(tmp_path, "gate", program=program, fresh=program is loading) == (code, "", f"orgrecon: {how}: nothing was decided.\n")
 
 
 # What stands around the command.
@@ -222,7 +222,7 @@ def test_what_stands_around_a_command_changes_no_exit_code(tmp_path: Path) -> No
 ])
 def test_a_pipe_that_nobody_reads_is_no_verdict(arguments: list[str], closed: str, tmp_path: Path) -> None:
     """Exit 1 would say FAIL or CLOSED."""
-    process = start(tmp_path, *arguments)
+    process = start(tmp_path, *arguments, fresh="report" not in arguments)
     streams = {"stdout": process.stdout, "stderr": process.stderr}
     streams.pop(closed).close()  # long before the process has loaded what it writes with
     [other] = streams.values()
@@ -345,15 +345,15 @@ def test_no_password_is_ever_told(company: str, connect: Connect, tmp_path: Path
         "a number that is none": (2, {"DATABASE_URL": f"{right}&connect_timeout={ENCODED}"}),
         "a setting that is none": (3, {"DATABASE_URL": f"{right}&options=-c%20work_mem%3D{ENCODED}"}),
         "no URL at all": (2, {"DATABASE_URL": f"host=x password='{PASSWORD}'"}),
-        "a killed session": (3, {"ended": "source.one_database.run_self_test"}),
+        "a killed session": (3, {"ended": "compare.one_database.run_self_test"}),
         "hidden rows": (3, {"DATABASE_URL": right.replace("postgres:", "canary_reader:")}),
-        "a bug in the comparison": (3, {"bug": "source.one_database.run_self_test"}),
-        "a bug in the report": (3, {"bug": "operations.publish.write_report"}),
-        "a bug in the command": (3, {"bug": "operations.report_day.check_writable"}),
+        "a bug in the comparison": (3, {"bug": "compare.one_database.run_self_test"}),
+        "a bug in the report": (3, {"bug": "operations.trail.publish.write_report"}),
+        "a bug in the command": (3, {"bug": "operations.report_request.check_writable"}),
         "a ledger that nobody serves": (2, {"ORGRECON_LEDGER_URL": nowhere}),
         "a ledger's URL that is none": (2, {"ORGRECON_LEDGER_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/l"}),
         "a ledger's parameter": (2, {"ORGRECON_LEDGER_URL": f"{right}&connect_timeout={ENCODED}"}),
-        "a bug in the ledger": (3, {"bug": "ledger.appending.append", "variable": "ORGRECON_LEDGER_URL",
+        "a bug in the ledger": (3, {"bug": "ledger.append.LedgerWriter.append", "variable": "ORGRECON_LEDGER_URL",
                                     "ORGRECON_LEDGER_URL": right}),
     }
     home = tmp_path / "dagster"
@@ -373,12 +373,12 @@ def test_no_password_is_ever_told(company: str, connect: Connect, tmp_path: Path
         assert seen["code"] == cases[name][0], (name, debugged, seen)
         assert ("Traceback" in seen["err"]) <= debugged, (name, seen)
     told_of_a_bug = told["a bug in the command", True]["err"]
-    for words in ("ValueError: …", "The above exception was the direct cause", "RuntimeError: '…'", "report_day.py"):
+    for words in ("ValueError: …", "The above exception was the direct cause", "RuntimeError: '…'", "report_request.py"):
         assert words in told_of_a_bug, "the chain of causes is there for a developer, what the environment hides is not"
     assert (home / "history" / "runs.db").exists()
     assert run(tmp_path, "metrics", "--textfile", str(tmp_path / "orgrecon.prom"))[0] == 0
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.suffix for path in kept} >= {".db", ".md", ".prom"}
     (tmp_path / "told").write_text(f"x{PASSWORD}x", encoding="utf-8")
-    assert list(found_in(tmp_path)) == [str(tmp_path / "told")], "it has to be found where it is"
+    assert list(files_with_password(tmp_path)) == [str(tmp_path / "told")], "it has to be found where it is"
     (tmp_path / "told").unlink()

@@ -1,4 +1,4 @@
-"""A password that is hard to escape, given to whatever is run, and looked for wherever it could have been left."""
+"""A password that is hard to escape. Tests put it into every URL and check that it appears in no output or file."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from urllib.parse import quote
 _BEGIN, _END = "k4n4ry1", "k4n4ry2"
 PASSWORD = f"{_BEGIN}p@ss:w/rd?%#'\"é{_END}"
 ENCODED = quote(PASSWORD, safe="")
-NEEDLES = (_BEGIN, _END, "p@ss:w", "p%40ss", "rd?%#", "rd%3F%25")
+_FRAGMENTS = (_BEGIN, _END, "p@ss:w", "p%40ss", "rd?%#", "rd%3F%25")
 _WITHOUT_PASSWORD = re.compile(r"^(postgres(?:ql)?(?:\+\w+)?://[^:/@?]+)@")
 
 
 def with_password(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment, with the password in every Postgres URL that has none."""
-    return {name: _WITHOUT_PASSWORD.sub(lambda found: f"{found[1]}:{ENCODED}@", value)
+    """Return the environment with the password added to every Postgres URL that has none."""
+    return {name: _WITHOUT_PASSWORD.sub(lambda match: f"{match[1]}:{ENCODED}@", value)
             for name, value in environ.items()}
 
 
-def told_in(*texts: str | bytes) -> list[str]:
-    """The pieces of the password that are in the texts."""
-    told = b"\n".join(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text for text in texts)
-    return [piece for piece in NEEDLES if piece.encode() in told]
+def password_fragments(*texts: str | bytes) -> list[str]:
+    """Return the fragments of the password that occur in the texts."""
+    content = b"\n".join(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text for text in texts)
+    return [fragment for fragment in _FRAGMENTS if fragment.encode() in content]
 
 
-def found_in(directory: Path) -> Iterator[str]:
-    """Every place below a directory that holds a part of the password: files, and whatever SQLite compressed."""
+def files_with_password(directory: Path) -> Iterator[str]:
+    """Yield every file below a directory that contains a fragment of the password, even in compressed SQLite cells."""
     for path in directory.rglob("*"):
         if not path.is_file():
             continue
         content = path.read_bytes()
-        if told_in(content):
+        if password_fragments(content):
             yield str(path)
         if content[:15] == b"SQLite format 3":
-            with contextlib.closing(sqlite3.connect(path)) as database:
-                for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    for row in database.execute(f'SELECT * FROM "{table}"'):
-                        for cell in row:
-                            if isinstance(cell, bytes):
-                                with contextlib.suppress(zlib.error):
-                                    if told_in(zlib.decompress(cell)):
-                                        yield f"{path}: {table}"
+            yield from (f"{path}: {table}" for table in _tables_with_password(path))
+
+
+def _tables_with_password(path: Path) -> Iterator[str]:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in database.execute(f'SELECT * FROM "{table}"'):
+                for cell in row:
+                    if isinstance(cell, bytes):
+                        with contextlib.suppress(zlib.error):
+                            if password_fragments(zlib.decompress(cell)):
+                                yield table

@@ -52,6 +52,7 @@ def once(case: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
-if __name__ == "__main__":
+def run_all() -> None:
+    """Run the cases of standard input, one JSON object a line, and answer each with a line."""
     for line in sys.stdin:
         sys.__stdout__.write(json.dumps(once(json.loads(line))) + "\n")  # type: ignore[union-attr]

@@ -1,0 +1,111 @@
+"""Python processes for tests, forked from a server that has already imported the program."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: What the console script ``orgrecon`` runs.
+ORGRECON = "from orgrecon_pipeline.__main__ import main; main()"
+_ROOT = Path(__file__).parents[2]
+# Beginnings of the variables that the interpreter itself reads when it starts.
+_INTERPRETER_VARIABLES = ("PYTHON", "LC_", "LANG", "LD_")
+
+
+def start_python(code: str, *arguments: str, fresh: bool = False, **options: Any) -> subprocess.Popen[str]:
+    """Start ``python -c code arguments`` with piped text streams.
+
+    Args:
+        fresh: Start a new interpreter instead of a fork. That also happens if the environment would change how the
+            interpreter starts.
+        options: Further arguments of :class:`subprocess.Popen`, such as ``cwd`` and ``env``.
+    """
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    popen = subprocess.Popen if fresh or _starts_differently(options.get("env")) else _ForkedPopen
+    return popen([sys.executable, "-c", code, *arguments], text=True, encoding="utf-8", **{**pipes, **options})
+
+
+def run_python(
+    code: str, *arguments: str, input: str | None = None, timeout: float = 120, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -c code arguments`` to its end; see :func:`start_python`."""
+    with start_python(code, *arguments, **options) as process:
+        try:
+            out, err = process.communicate(input, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _starts_differently(environ: Mapping[str, str] | None) -> bool:
+    def interpreters(variables: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in variables.items() if name.startswith(_INTERPRETER_VARIABLES)}
+
+    return environ is not None and interpreters(environ) != interpreters(os.environ)
+
+
+class _ForkedPopen(subprocess.Popen[str]):
+    """A process that the fork server starts and waits for; its command is ``[python, "-c", code, …]``."""
+
+    def _execute_child(self, *arguments: Any) -> None:
+        given = inspect.signature(super()._execute_child).bind(*arguments).arguments
+        _, _, code, *rest = given["args"]
+        pipes = [given[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
+        streams = [number if stream == -1 else stream for number, stream in enumerate((pipes[0], pipes[3], pipes[5]))]
+        environ = os.environ if given["env"] is None else given["env"]
+        request = {"code": code, "arguments": rest, "cwd": str(given["cwd"] or Path.cwd()), "env": dict(environ),
+                   "new_session": given["start_new_session"]}
+        self._exit, answers = socket.socketpair()
+        with answers:
+            message = json.dumps(request).encode() + b"\n"
+            sent = socket.send_fds(_server(), [message], [*streams, answers.fileno()])
+            _server().sendall(message[sent:])
+        self.pid = int(_line(self._exit))
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and select.select([self._exit], [], [], 0)[0]:
+            self._wait(None)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int | None:
+        if self.returncode is None:
+            if not select.select([self._exit], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            with self._exit:
+                self.returncode = os.waitstatus_to_exitcode(int(_line(self._exit)))
+        return self.returncode
+
+
+def _line(connection: socket.socket) -> str:
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = connection.recv(1)
+        assert piece, "the fork server has ended"
+        line += piece
+    return line.decode()
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """Start the fork server of this test process; it ends with the test process."""
+    ours, control = socket.socketpair()
+    clean = {name: value for name, value in os.environ.items()
+             if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_", "PG"))}
+    with control:
+        subprocess.Popen(
+            [sys.executable, "-m", "orgrecon_pipeline_tests.support.fork_server", str(control.fileno())], cwd=_ROOT,
+            env=clean, pass_fds=[control.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            start_new_session=True)
+    return ours
