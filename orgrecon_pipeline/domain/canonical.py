@@ -1,4 +1,4 @@
-"""Canonical JSON: one value, one sequence of bytes, safe inside an HTML comment."""
+"""One form for what is stored: canonical JSON, its digest, and names of bounded length."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import hashlib
 import json
 from typing import Any
 
-# Inside <!-- … --> none of these may stand; escaped, "-->" cannot occur either.
+#: Longest tenant name or key value that is stored in full, in characters.
+MAX_NAME = 200
+
+# The record stands in an HTML comment, where none of these characters is safe; escaped, "-->" cannot occur either.
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def canonical_json(value: Any) -> str:
-    """One line of JSON: sorted keys, no spaces, UTF-8, ``<``, ``>`` and ``&`` escaped.
+    """Return the value as one line of JSON: sorted keys, no spaces, UTF-8, ``<``, ``>`` and ``&`` escaped.
 
-    The line separators U+2028 and U+2029 are escaped too: some readers end a line there.
+    The line separators U+2028, U+2029 and U+0085 are escaped too, because some readers end a line there.
 
     Raises:
         ValueError: for NaN and infinities, which JSON does not have.
@@ -23,5 +26,13 @@ def canonical_json(value: Any) -> str:
 
 
 def sha256_of(value: Any) -> str:
-    """Lower-case hexadecimal SHA-256 of the canonical JSON of a value."""
+    """Return the SHA-256 of the canonical JSON of a value, in lower-case hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def bounded_name(name: str) -> str:
+    """Return the name, or for one longer than :data:`MAX_NAME` its beginning and the SHA-256 of the whole."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name[: MAX_NAME - 20]}…sha256:{digest[:12]}"

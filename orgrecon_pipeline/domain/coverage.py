@@ -32,4 +32,4 @@ class CoverageEvent(NamedTuple):
 
     subject: CoverageSubject
     name: str
-    happening: CoverageChange
+    change: CoverageChange

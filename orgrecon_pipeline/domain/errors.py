@@ -6,7 +6,9 @@ ledgers and reports, so it never holds a password, a DSN or a value of a compare
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 
 class OrgreconError(Exception):
@@ -33,7 +35,7 @@ class UnsoundTrail(OrgreconError):
     exit_code: ClassVar[int] = 1
 
 
-class EvidenceNotKept(OrgreconError):
+class EvidenceNotStored(OrgreconError):
     """The ledger or the report could not be written, so the day stays undecided."""
 
     exit_code: ClassVar[int] = 3
@@ -46,11 +48,12 @@ class AlreadyRunning(OrgreconError):
 
 
 class CannotDecide(Exception):
-    """A comparison that could not be decided; it becomes an INCONCLUSIVE observation.
+    """The comparison could not be completed: the observation becomes INCONCLUSIVE.
 
-    ``reason`` is one sanitised sentence.
+    ``reason`` has one sanitised sentence without its full stop; ``str(error)`` is that sentence.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, sentence: str, code: ReasonCode = ReasonCode.COMPARISON_FAILED, **parameters: Any) -> None:
+        """Make the error; the reason has the given parameters, and the sentence as ``detail``."""
+        super().__init__(sentence)
+        self.reason = Reason.word(code, sentence, detail=sentence, **parameters)

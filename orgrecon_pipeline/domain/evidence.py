@@ -1,19 +1,23 @@
-"""Evidence of one day: verdicts, provenances, counts of drift, and the observation that carries them."""
+"""Evidence about a day: observations, their verdicts, provenances and figures, and which observation decides."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timezone
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
-#: The four kinds of drift, in the order in which every table shows them.
-KINDS = ("missing", "unexpected", "mismatched", "duplicate")
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind, add_figures
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
+
+#: Which of several decided observations decides a day.
+SameDay = Literal["latest", "worst"]
 
 
 class Verdict(str, Enum):
-    """What an observation says, and so a day. A day without any observation is MISSING."""
+    """The result of an observation, and of the day that it decides. A day without any observation is MISSING."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -27,7 +31,7 @@ class Verdict(str, Enum):
 
 
 class Provenance(str, Enum):
-    """What stands behind an observation."""
+    """The kind of evidence that an observation rests on."""
 
     LIVE = "live"
     BASELINE = "baseline"
@@ -41,65 +45,104 @@ class Provenance(str, Enum):
 
     @property
     def real(self) -> bool:
-        """Whether a database that is in use, or was, was compared: neither a stamp nor a demo."""
+        """Whether a database of the company was compared, in use or restored."""
         return self in (Provenance.LIVE, Provenance.RESTORED)
 
 
 class Frozen(BaseModel):
-    """A value: immutable, and strict about its fields."""
+    """An immutable value that permits no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class EntityTotals(Frozen):
-    """One entity over all tenants, in rows (of each side) and keys (of each kind of drift).
+class Reasoned(Frozen):
+    """A value with a reason: the sentence that was shown, and the code and parameters that programs compare."""
 
-    Every figure is None when the comparison did not get far enough to know it.
+    reason: str
+    reason_code: ReasonCode
+    reason_parameters: dict[str, Any]
+
+    @property
+    def why(self) -> Reason:
+        """The reason as one value."""
+        return Reason(self.reason_code, self.reason_parameters, self.reason)
+
+
+class PerKind(Frozen):
+    """Base of the values that have one field per drift kind, named after the kind: JSON shows the figures flat."""
+
+    @property
+    def counts(self) -> Counts[Any]:
+        """The figures by kind."""
+        return Counts(vars(self))
+
+
+def _per_kind(name: str, figure: Any) -> Any:
+    fields: dict[str, Any] = {kind.value: (figure, Field(ge=0)) for kind in DriftKind}
+    return create_model(name, __base__=PerKind, **fields)
+
+
+_PerKnownKind = _per_kind("_PerKnownKind", int)
+#: Like :class:`PerKind`, for figures that can be unknown.
+PerUnknownKind = _per_kind("PerUnknownKind", int | None)
+
+#: The names of the figures of an entity or a tenant, in the order in which they are shown.
+FIGURES = ("source_rows", "target_rows", *(kind.value for kind in DriftKind), "transient")
+
+
+class EntityTotals(PerUnknownKind, PerKind):  # type: ignore[misc, valid-type]
+    """One entity over all tenants: rows of each side, keys of each drift kind, and transient keys.
+
+    Every figure is None if the comparison did not get far enough to know it.
     """
 
     source_rows: int | None = Field(ge=0)
     target_rows: int | None = Field(ge=0)
-    missing: int | None = Field(ge=0)
-    unexpected: int | None = Field(ge=0)
-    mismatched: int | None = Field(ge=0)
-    duplicate: int | None = Field(ge=0)
     transient: int | None = Field(ge=0)
 
     @classmethod
     def unknown(cls) -> EntityTotals:
-        """The totals of a comparison that could not be decided."""
-        return cls(source_rows=None, target_rows=None, transient=None, **dict.fromkeys(KINDS))
+        """Return the totals of a comparison that was not completed."""
+        return cls(**dict.fromkeys(FIGURES))
 
     @classmethod
     def zero(cls) -> EntityTotals:
-        """The totals of an empty cluster."""
-        return cls(source_rows=0, target_rows=0, transient=0, **dict.fromkeys(KINDS, 0))
+        """Return the totals of an empty cluster."""
+        return cls(**dict.fromkeys(FIGURES, 0))
+
+    @classmethod
+    def sum(cls, parts: Sequence[EntityTotals]) -> EntityTotals:
+        """Return the totals of all parts together; a figure that one of them does not know is unknown."""
+        return cls(**{name: add_figures(getattr(part, name) for part in parts) for name in FIGURES})
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of both sides."""
+        rows: int | None = add_figures((self.source_rows, self.target_rows))
+        return rows
 
 
-class TenantRow(Frozen):
-    """One tenant and entity of the per-tenant breakdown; figures as in :class:`EntityTotals`."""
+class TenantRow(_PerKnownKind, PerKind):  # type: ignore[misc, valid-type]
+    """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known."""
 
     tenant: str
     entity: str
     source_rows: int = Field(ge=0)
     target_rows: int = Field(ge=0)
-    missing: int = Field(ge=0)
-    unexpected: int = Field(ge=0)
-    mismatched: int = Field(ge=0)
-    duplicate: int = Field(ge=0)
     transient: int = Field(ge=0)
 
     @property
     def drift(self) -> int:
         """Drifting keys of all kinds."""
-        return self.missing + self.unexpected + self.mismatched + self.duplicate
+        total: int = self.counts.total
+        return total
 
 
 class Sample(Frozen):
     """One drifting key.
 
-    ``columns`` names the differing columns of a mismatched key; ``values`` holds ``[source, target]`` per
-    differing column as text, and only when the mapping asks for values.
+    ``columns`` names the differing columns of a mismatched key. ``values`` holds ``[source, target]`` per differing
+    column as text, but only if the mapping asks for values.
     """
 
     tenant: str
@@ -110,18 +153,17 @@ class Sample(Frozen):
     values: dict[str, tuple[str | None, str | None]] | None = None
 
 
-class Observation(Frozen):
+class Observation(Reasoned):
     """One complete attempt to compare a day, without its per-tenant rows and samples.
 
-    ``observed_at`` is the database's clock at the snapshot, None for a baseline, and the clock of the client
-    where no database could be asked. ``compared`` says how the comparison was made (JSON values only).
+    ``observed_at`` is the database's clock at the snapshot, None for a baseline, and the client's clock if no database
+    answered. ``compared`` says how the comparison was made (JSON values only).
     """
 
     id: str
     day: date
     provenance: Provenance
     verdict: Verdict
-    reason: str
     observed_at: datetime | None
     mapping_digest: str
     orgrecon_version: str
@@ -132,31 +174,71 @@ class Observation(Frozen):
 
     @field_validator("entities")
     @classmethod
-    def _in_order_of_name(cls, entities: dict[str, EntityTotals]) -> dict[str, EntityTotals]:
-        # The order decides that of a report's rows, and a record that was read back has only this one.
+    def _sort_by_name(cls, entities: dict[str, EntityTotals]) -> dict[str, EntityTotals]:
+        # A report shows entities in this order, and a record that was read back has only the order of its keys.
         return dict(sorted(entities.items()))
 
     @property
     def saw_a_tenant(self) -> bool:
-        """Whether a compared database is known to have held a tenant; a demo's says nothing of the company's."""
+        """Whether a compared database of the company (not a demo's) is known to have held a tenant."""
         return self.provenance.real and bool(self.tenants_scanned)
 
-    def drift_by_kind(self) -> dict[str, int | None]:
-        """Drifting keys per kind over all entities; None where the comparison could not tell."""
-        return {kind: _sum(getattr(totals, kind) for totals in self.entities.values()) for kind in KINDS}
+    @property
+    def counts(self) -> Counts[int | None]:
+        """Drifting keys per kind over all entities."""
+        return sum_counts(self.entities)
 
     @property
     def rows_compared(self) -> int | None:
         """Rows of both sides over all entities."""
-        return _sum(
-            rows for totals in self.entities.values() for rows in (totals.source_rows, totals.target_rows)
-        )
+        rows: int | None = add_figures(totals.rows for totals in self.entities.values())
+        return rows
 
 
-def _sum(figures: Any) -> int | None:
-    total = 0
-    for figure in figures:
-        if figure is None:
-            return None
-        total += figure
-    return total
+def sum_counts(entities: dict[str, EntityTotals]) -> Counts[int | None]:
+    """Return the drifting keys per kind over all entities."""
+    return Counts.sum(totals.counts for totals in entities.values())
+
+
+class Rankable(Protocol):
+    """The part of an observation that decides between several."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def observed_at(self) -> datetime | None: ...
+
+
+AnyObservation = TypeVar("AnyObservation", bound=Rankable)
+
+_BEFORE_EVERYTHING = datetime.min.replace(tzinfo=timezone.utc)
+
+# A comparison outranks a stamp, and a real company outranks the demo, regardless of their times.
+_RANK = {Provenance.BASELINE: 0, Provenance.SIMULATED: 1, Provenance.RESTORED: 2, Provenance.LIVE: 2}
+
+
+def in_order(observations: Iterable[AnyObservation]) -> list[AnyObservation]:
+    """Return the observations, oldest first, in the same order for every ledger they come from."""
+    return sorted(observations, key=lambda observation: (observation.observed_at or _BEFORE_EVERYTHING, observation.id))
+
+
+def deciding_observation(observations: Sequence[AnyObservation], same_day: SameDay) -> AnyObservation | None:
+    """Return the observation that decides a day, None for a day without any.
+
+    A decided observation outranks an INCONCLUSIVE one, so that a failed rerun hides nothing. Among the decided ones
+    the latest counts, or the worst if ``same_day`` asks for it. Of two with the same timestamp the worse one counts,
+    because their order is unknown.
+    """
+    if not observations:
+        return None
+    rank = max(_RANK[observation.provenance] for observation in observations)
+    candidates = [observation for observation in observations if _RANK[observation.provenance] == rank]
+    decided = [observation for observation in candidates if observation.verdict.decided]
+    if same_day == "worst":
+        decided = [observation for observation in decided if observation.verdict is Verdict.FAIL] or decided
+    return max(decided or candidates, key=lambda observation: (
+        observation.observed_at or _BEFORE_EVERYTHING, observation.verdict is Verdict.FAIL, observation.id))

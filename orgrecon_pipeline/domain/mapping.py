@@ -22,6 +22,9 @@ COMPARISON_VERSION = 2
 #: The logical column that every relation maps beside the key: whose row it is.
 TENANT_COLUMN = "tenant_id"
 
+#: The legacy side and the v2.3 side.
+SIDES = ("source", "target")
+
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -117,7 +120,7 @@ class Entity(_Strict):
         if both:
             raise ValueError(f"compare: {', '.join(both)} is in the key already: remove it from compare")
         needed = {TENANT_COLUMN, *self.key, *self.compare}
-        for side in ("source", "target"):
+        for side in SIDES:
             for relation in getattr(self, side):
                 missing = sorted(needed - relation.columns.keys())
                 if missing:

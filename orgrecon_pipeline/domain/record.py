@@ -1,7 +1,7 @@
-"""The record of a day, schema 1: what a report says, in a form that programs read.
+"""The record of a day, schema 1: the content of a report, in a form that programs read.
 
-A report is a pure function of its record, and the record a pure function of the evidence up to its day.
-Changing a field, or a byte of what is rendered from one, is a new schema.
+A report is a pure function of its record, and a record is a pure function of the evidence up to its day. A change to a
+field, or to a byte that is rendered from one, needs a new schema.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pydantic import Field
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
-    Frozen,
     Observation,
+    PerKind,
+    PerUnknownKind,
     Provenance,
+    Reasoned,
     Sample,
     TenantRow,
     Verdict,
@@ -28,14 +30,13 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 SCHEMA = 1
 
 
-class ObservedRow(Frozen):
-    """One observation of the day: enough of it to list it, and to put it back into a ledger."""
+class ObservedRow(Reasoned):
+    """One observation of the day: enough of it to list it, and to restore it in a ledger."""
 
     id: str
     verdict: Verdict
     provenance: Provenance
     observed_at: str | None
-    reason: str
     tenants_scanned: int | None
     tenants_with_drift: int | None
     entities: dict[str, EntityTotals]
@@ -44,35 +45,29 @@ class ObservedRow(Frozen):
     decides: bool
 
 
-class WindowDay(Frozen):
-    """One day of the rolling window; a MISSING day has no provenance and no counts."""
+class WindowDay(PerUnknownKind, PerKind, Reasoned):  # type: ignore[misc]
+    """One day of the rolling window. A MISSING day has no provenance and no counts."""
 
     day: date
     verdict: Verdict
     provenance: Provenance | None
-    missing: int | None
-    unexpected: int | None
-    mismatched: int | None
-    duplicate: int | None
     eligible: bool
 
 
-class GateRecord(Frozen):
+class GateRecord(Reasoned):
     """The gate as of the day."""
 
     state: GateState
-    reason: str
     earliest_open_day: date
 
 
-class Record(Frozen):
-    """The record. ``live_days`` are those of the counted days that compared a live database."""
+class Record(Reasoned):
+    """The record. ``live_days`` is the number of counted days on which a live database was compared."""
 
     schema_: Literal[1] = Field(alias="schema")
     day: date
     verdict: Verdict
     provenance: Provenance
-    reason: str
     tenants_scanned: int | None
     tenants_with_drift: int | None
     entities: dict[str, EntityTotals]
@@ -90,14 +85,14 @@ class Record(Frozen):
 
     @property
     def window_days(self) -> int:
-        """Clean days that the gate asks for: of the policy that the day was observed under, else the default."""
+        """Clean days that the gate needs, by the policy that the day was observed under or else the default."""
         policy = self.compared.get("gate")
         days = policy.get("window_days") if isinstance(policy, dict) else None
         return days if isinstance(days, int) and days > 0 else GatePolicy().window_days
 
     @property
     def counted(self) -> dict[Provenance, int]:
-        """How many of the counted days (the last ``window_days`` of the streak) have each provenance."""
+        """Number of counted days (the last ``window_days`` of the streak) per provenance."""
         counted = dict.fromkeys(Provenance, 0)
         length = min(self.streak_days, self.window_days, len(self.window))
         for row in self.window[len(self.window) - length:]:
@@ -106,15 +101,15 @@ class Record(Frozen):
         return counted
 
     def as_json_value(self) -> dict[str, Any]:
-        """The record as plain JSON values, under its public field names."""
+        """Return the record as plain JSON values, under its public field names."""
         return self.model_dump(mode="json", by_alias=True)
 
     def line(self) -> str:
-        """The record as one line of canonical JSON."""
+        """Return the record as one line of canonical JSON."""
         return canonical_json(self.as_json_value())
 
     def expected_digest(self) -> str:
-        """What ``digest`` must be: the SHA-256 of the canonical record without it."""
+        """Return the SHA-256 of the canonical record without ``digest``, which ``digest`` must equal."""
         value = self.as_json_value()
         del value["digest"]
         return sha256_of(value)
@@ -125,23 +120,23 @@ def build_record(
     observations: Sequence[Observation],
     tenants: Sequence[TenantRow],
     samples: Sequence[Sample],
-    judgement: GateDecision,
+    gate: GateDecision,
 ) -> Record:
-    """The record of a day.
+    """Return the record of a day.
 
     Args:
         deciding: the observation that decides the day.
-        observations: all of the day's, oldest first, ``deciding`` among them.
-        tenants: the breakdown's rows, in the order in which they are shown.
-        samples: the deciding observation's sample keys, in the order in which they are shown.
-        judgement: the gate as of the day.
+        observations: all observations of the day, oldest first, ``deciding`` among them.
+        tenants: the rows of the breakdown, in the order in which they are shown.
+        samples: the sample keys of the deciding observation, in the order in which they are shown.
+        gate: the gate as of the day.
     """
     value: dict[str, Any] = {
         "schema": SCHEMA,
         "day": deciding.day,
         "verdict": deciding.verdict,
         "provenance": deciding.provenance,
-        "reason": deciding.reason,
+        **deciding.why.as_fields(),
         "tenants_scanned": deciding.tenants_scanned,
         "tenants_with_drift": deciding.tenants_with_drift,
         "entities": deciding.entities,
@@ -149,22 +144,23 @@ def build_record(
         "samples": tuple(samples),
         "observations": tuple(
             ObservedRow(
-                id=seen.id, verdict=seen.verdict, provenance=seen.provenance,
-                observed_at=instant_text(seen.observed_at), reason=seen.reason,
-                tenants_scanned=seen.tenants_scanned, tenants_with_drift=seen.tenants_with_drift,
-                entities=seen.entities, mapping_digest=seen.mapping_digest,
-                orgrecon_version=seen.orgrecon_version, decides=seen.id == deciding.id,
+                id=observation.id, verdict=observation.verdict, provenance=observation.provenance,
+                observed_at=instant_text(observation.observed_at), **observation.why.as_fields(),
+                tenants_scanned=observation.tenants_scanned, tenants_with_drift=observation.tenants_with_drift,
+                entities=observation.entities, mapping_digest=observation.mapping_digest,
+                orgrecon_version=observation.orgrecon_version, decides=observation.id == deciding.id,
             )
-            for seen in observations
+            for observation in observations
         ),
         "window": tuple(
-            WindowDay(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible, **row.drift)
-            for row in judgement.window
+            WindowDay(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible,
+                      **row.counts, **row.reason.as_fields())
+            for row in gate.window
         ),
-        "streak_days": judgement.streak_days,
-        "live_days": judgement.live_days,
+        "streak_days": gate.streak_days,
+        "live_days": gate.live_days,
         "gate": GateRecord(
-            state=judgement.state, reason=judgement.reason, earliest_open_day=judgement.earliest_open_day
+            state=gate.state, earliest_open_day=gate.earliest_open_day, **gate.reason.as_fields()
         ),
         "mapping_digest": deciding.mapping_digest,
         "compared": deciding.compared,
@@ -176,14 +172,14 @@ def build_record(
 
 
 def instant_text(moment: datetime | None) -> str | None:
-    """A moment as ``2026-01-31T08:00:00.000000Z``; None stays None."""
+    """Return a moment as ``2026-01-31T08:00:00.000000Z``; None stays None."""
     if moment is None:
         return None
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """The inverse of :func:`instant_text`.
+    """Return the moment that :func:`instant_text` wrote.
 
     Raises:
         ValueError: for any other form.

@@ -11,13 +11,12 @@ from datetime import date, timedelta
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.evidence import KINDS, Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict, deciding_observation
 from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, WindowDay
-from orgrecon_pipeline.report.consistency import SameDay, observations_of
+from orgrecon_pipeline.report.consistency import observations_of
 
 _RENDER_AGAIN = "render this day again if an earlier report came later, else restore it from version control"
 
@@ -35,7 +34,7 @@ def evidence_of(record: Record, same_day: SameDay | None = None) -> DayEvidence:
         decides = next(one for one, row in zip(seen, record.observations, strict=True) if row.decides)
     return DayEvidence(
         day=record.day, verdict=decides.verdict, provenance=decides.provenance, mapping_digest=decides.mapping_digest,
-        saw_a_tenant=any(one.saw_a_tenant for one in seen), reason=decides.reason, drift=decides.drift_by_kind(),
+        saw_a_tenant=any(one.saw_a_tenant for one in seen), reason=decides.why, counts=decides.counts,
     )
 
 
@@ -132,7 +131,7 @@ class _Agreement:
             yield (f"gives {record.gate.earliest_open_day} as the earliest opening day, and the reports "
                    f"{judged.earliest_open_day}: {_RENDER_AGAIN}")
         # Why a day that has no report here did not count, only that report could tell.
-        elif record.gate.reason != judged.reason and not (judged.streak_days < judged.window_days and broken in claims):
+        elif record.gate.why != judged.reason and not (judged.streak_days < judged.window_days and broken in claims):
             yield f"gives another reason for the gate than the reports do: {_RENDER_AGAIN}"
 
 
@@ -152,13 +151,11 @@ def _stand_ins(
 
 
 def _same(row: WindowDay, evidence: DayEvidence) -> bool:
-    return (row.verdict, row.provenance) == (evidence.verdict, evidence.provenance) and all(
-        getattr(row, kind) == evidence.drift[kind] for kind in KINDS
-    )
+    return (row.verdict, row.provenance, row.counts) == (evidence.verdict, evidence.provenance, evidence.counts)
 
 
 def _words(verdict: Verdict, provenance: Provenance | None, day: WindowDay | DayEvidence) -> str:
     if provenance is None:
         return verdict.value
-    figures = [day.drift[kind] if isinstance(day, DayEvidence) else getattr(day, kind) for kind in KINDS]
-    return f"{verdict.value} ({provenance.value}, {'/'.join('?' if n is None else str(n) for n in figures)})"
+    figures = "/".join("?" if keys is None else str(keys) for keys in day.counts.values())
+    return f"{verdict.value} ({provenance.value}, {figures})"

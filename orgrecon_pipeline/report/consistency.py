@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
-from typing import Literal
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.record import Record, WindowDay, instant_text, parse_instant
-
-SameDay = Literal["latest", "worst"]
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import (
+    EntityTotals,
+    Observation,
+    Provenance,
+    SameDay,
+    Verdict,
+    deciding_observation,
+    sum_counts,
+)
+from orgrecon_pipeline.domain.record import Record, instant_text, parse_instant
 
 # What the record repeats of the observation that decides the day.
-_REPEATED = ("verdict", "provenance", "reason", "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest",
-             "orgrecon_version")
+_REPEATED = ("verdict", "provenance", "reason", "reason_code", "reason_parameters", "tenants_scanned",
+             "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version")
 
 
 def contradiction(record: Record) -> str | None:
@@ -32,19 +37,13 @@ def observations_of(record: Record) -> list[Observation]:
     """
     return [
         Observation(
-            id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, reason=row.reason,
+            id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
             observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
             orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
             tenants_with_drift=row.tenants_with_drift, entities=row.entities, compared={},
         )
         for row in record.observations
     ]
-
-
-def drift_of(entities: dict[str, EntityTotals]) -> dict[str, int | None]:
-    """Drifting keys per kind over all entities; None where one of them is not known."""
-    figures = {kind: [getattr(totals, kind) for totals in entities.values()] for kind in KINDS}
-    return {kind: None if None in counts else sum(counts) for kind, counts in figures.items()}
 
 
 def _contradictions(record: Record) -> Iterator[str]:
@@ -106,23 +105,19 @@ def _in_window(record: Record) -> Iterator[str]:
     if len(window) < record.window_days:
         yield "has a window that is too short"
     last = window[-1]
-    if (last.verdict, last.provenance, _figures(last)) != (
-        record.verdict, record.provenance, drift_of(record.entities)
+    if (last.verdict, last.provenance, last.counts) != (
+        record.verdict, record.provenance, sum_counts(record.entities)
     ):
         yield "says something else of its day in its window"
     for row in window:
         missing = row.verdict is Verdict.MISSING
-        if missing != (row.provenance is None) or (missing and set(_figures(row).values()) != {None}):
+        if missing != (row.provenance is None) or (missing and set(row.counts.values()) != {None}):
             yield f"has a window in which {row.day} is half missing"
         if row.eligible and row.verdict is not Verdict.PASS:
             yield f"counts {row.day} as clean, which is {row.verdict.value}"
-        if row.verdict is Verdict.PASS and any(_figures(row).values()):
+        if row.verdict is Verdict.PASS and any(row.counts.values()):
             yield f"has a window in which {row.day} is a PASS with drift"
 
 
-def _figures(row: WindowDay) -> dict[str, int | None]:
-    return {kind: getattr(row, kind) for kind in KINDS}
-
-
 def _clean(entities: dict[str, EntityTotals], tenants_with_drift: int | None) -> bool:
-    return tenants_with_drift == 0 and all(count == 0 for count in drift_of(entities).values())
+    return tenants_with_drift == 0 and sum_counts(entities) == Counts.zero()

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Provenance, Sample, Verdict
+from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
+from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Provenance, Sample, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.record import ObservedRow, Record, WindowDay, parse_instant
 from orgrecon_pipeline.report.comparison_facts import fact_rows
@@ -20,7 +21,7 @@ NOTHING = "–"
 
 # The packaged entities come in the order of the mission; others after them, by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
-_COUNTS = (*KINDS, "transient")
+_COUNTS = (*(kind.value for kind in DriftKind), "transient")
 
 _TITLES = {Provenance.LIVE: "", Provenance.BASELINE: " (baseline)", Provenance.RESTORED: " (restored)",
            Provenance.SIMULATED: " (SIMULATED)"}
@@ -33,14 +34,6 @@ _NOTES = {
 }
 
 _ALERTS = {Verdict.PASS: "", Verdict.FAIL: "CAUTION", Verdict.INCONCLUSIVE: "WARNING", Verdict.MISSING: "WARNING"}
-
-# A PASS that is not eligible has exactly one possible cause per provenance.
-_WHY_NOT = {
-    Provenance.LIVE: "compared under another mapping",
-    Provenance.RESTORED: "compared under another mapping",
-    Provenance.BASELINE: "only a baseline, though a tenant was seen",
-    Provenance.SIMULATED: "simulated, in a trail that is not",
-}
 
 # More would not be legible; the table above the picture shows every day.
 _MOST_DAYS_DRAWN = 31
@@ -252,31 +245,24 @@ def _value(text: str | None) -> str:
 
 
 def _window(record: Record) -> Table:
-    heading = ("Date (UTC)", "Gate status", *map(str.capitalize, KINDS), "Provenance", "Counts in streak", "Note")
+    heading = ("Date (UTC)", "Gate status", *(kind.heading for kind in DriftKind), "Provenance", "Counts in streak", "Note")
     begins = len(record.window) - record.streak_days
     return _table(heading, "llrrrrlll", [
         (
             row.day.isoformat(),
             row.verdict.value,
-            *(NOTHING if row.verdict is Verdict.MISSING else _figure(getattr(row, kind)) for kind in KINDS),
+            *(NOTHING if row.verdict is Verdict.MISSING else _figure(keys) for keys in row.counts.values()),
             row.provenance.value if row.provenance else NOTHING,
-            *_counts(row, in_streak=place >= begins),
+            "yes" if row.eligible and place >= begins else "no",
+            prose(row.reason) if row.reason else NOTHING,
         )
         for place, row in enumerate(record.window)
     ])
 
 
-def _counts(row: WindowDay, *, in_streak: bool) -> tuple[str, str]:
-    if row.eligible:
-        return ("yes", NOTHING) if in_streak else ("no", "clean, before the streak broke")
-    if row.verdict is Verdict.PASS and row.provenance is not None:
-        return "no", _WHY_NOT[row.provenance]
-    return "no", "no report" if row.verdict is Verdict.MISSING else NOTHING
-
-
 def _trend(window: Sequence[WindowDay]) -> Trend:
     # A day without figures is left out: a bar of height 0 would say that nothing drifted.
-    drawn = [(row.day, _total(getattr(row, kind) for kind in KINDS)) for row in window[-_MOST_DAYS_DRAWN:]]
+    drawn = [(row.day, row.counts.total) for row in window[-_MOST_DAYS_DRAWN:]]
     known = [(day, keys) for day, keys in drawn if keys is not None]
     unknown = [day.isoformat() for day, keys in drawn if keys is None]
     if not known:
@@ -297,7 +283,7 @@ def _observations(rows: Sequence[ObservedRow]) -> Noted:
         (
             _moment(seen.observed_at), seen.verdict.value, "**yes**" if seen.decides else "no", seen.provenance.value,
             _figure(seen.tenants_scanned), _figure(seen.tenants_with_drift),
-            _figure(_total(getattr(totals, kind) for totals in seen.entities.values() for kind in KINDS)),
+            _figure(sum_counts(seen.entities).total),
             prose(seen.reason), code(seen.id),
         )
         for seen in rows

@@ -7,7 +7,6 @@ directory, and no symbolic link in it is followed.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -16,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.file_lock import try_lock
 from orgrecon_pipeline.report.file_names import MAX_BYTES, file_name, shown
 from orgrecon_pipeline.report.render import render
 
@@ -35,14 +35,14 @@ def write_report(directory: Path, record: Record) -> Path:
 
     Raises:
         ConfigurationError: when the path cannot be a directory of reports.
-        EvidenceNotKept: when the file cannot be written.
+        EvidenceNotStored: when the file cannot be written.
     """
     name = file_name(record.day)
     path = directory / name
     with _told(directory, path), _opened(directory) as place:
         content = render(record).encode("utf-8")
         if len(content) > MAX_BYTES:
-            raise EvidenceNotKept(f"the report of {record.day} has more than {MAX_BYTES // 1024 // 1024} MiB: "
+            raise EvidenceNotStored(f"the report of {record.day} has more than {MAX_BYTES // 1024 // 1024} MiB: "
                                   "lower report.breakdown_limit and report.sample_keys in the mapping.")
         _remove_leftovers(place)
         if not _holds(place, path, content):
@@ -57,7 +57,7 @@ def check_writable(directory: Path) -> None:
 
     Raises:
         ConfigurationError: when the directory cannot be written to.
-        EvidenceNotKept: when the disk is full or failing.
+        EvidenceNotStored: when the disk is full or failing.
     """
     with _told(directory, directory, early=True), _opened(directory) as place:
         _remove_leftovers(place)
@@ -73,7 +73,7 @@ def _told(directory: Path, path: Path, *, early: bool = False) -> Iterator[None]
     except OrgreconError:
         raise
     except UnicodeEncodeError:
-        raise EvidenceNotKept(f"{shown(path)} was not written: a name in the report is no Unicode.") from None
+        raise EvidenceNotStored(f"{shown(path)} was not written: a name in the report is no Unicode.") from None
     except (OSError, ValueError) as failure:
         number = failure.errno if isinstance(failure, OSError) else errno.EINVAL
         why = os.strerror(number) if number else "unknown error"
@@ -82,14 +82,14 @@ def _told(directory: Path, path: Path, *, early: bool = False) -> Iterator[None]
                 f"{shown(directory)[:300]} cannot be the directory of the reports ({why}): name another."
             ) from None
         if number in _NO_SPACE:
-            raise EvidenceNotKept(
+            raise EvidenceNotStored(
                 f"{shown(path)} was not written ({why}): make room, then try again."
             ) from None
         if early:
             raise ConfigurationError(
                 f"{shown(directory)} cannot be written to ({why}): permit it, or name another directory."
             ) from None
-        raise EvidenceNotKept(
+        raise EvidenceNotStored(
             f"{shown(path)} was not written ({why}): permit writing to the directory, then try again."
         ) from None
 
@@ -125,9 +125,9 @@ def _holds(place: int, path: Path, content: bytes) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISLNK(found.st_mode):
-        raise EvidenceNotKept(f"{shown(path)} is a symbolic link: remove it, then try again.")
+        raise EvidenceNotStored(f"{shown(path)} is a symbolic link: remove it, then try again.")
     if not stat.S_ISREG(found.st_mode):
-        raise EvidenceNotKept(f"{shown(path)} is not a regular file: move it away, then try again.")
+        raise EvidenceNotStored(f"{shown(path)} is not a regular file: move it away, then try again.")
     if found.st_size != len(content):
         return False
     try:
@@ -166,7 +166,10 @@ def _new_temporary(place: int, name: str) -> tuple[str, int]:
     while True:
         temporary = f".{name}.{secrets.token_hex(8)}.tmp"
         descriptor = os.open(temporary, _CREATE, 0o644, dir_fd=place)
-        if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+        locked = True
+        with suppress(OSError):  # a file system without locks
+            locked = try_lock(descriptor)
+        if locked and os.fstat(descriptor).st_nlink:
             return temporary, descriptor
         os.close(descriptor)  # another run took it for a leftover, between its creation and its lock
 
@@ -179,18 +182,7 @@ def _remove_leftovers(place: int) -> None:
         with suppress(OSError):
             descriptor = os.open(name, _READ, dir_fd=place)
             try:
-                if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor):
+                if stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor):
                     os.unlink(name, dir_fd=place)
             finally:
                 os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool | None:
-    """Whether the file could be locked; None where the file system has no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True

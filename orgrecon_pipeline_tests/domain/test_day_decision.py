@@ -7,8 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict, deciding_observation
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 _MEANING = {

@@ -11,7 +11,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from orgrecon_pipeline.domain.evidence import KINDS, Provenance, Verdict
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 
@@ -90,7 +91,7 @@ def test_gate(text: str, policy: GatePolicy, state: str, streak: int, live: int,
     judged = decide_gate(TODAY, trail(text), policy)
     assert (judged.state, judged.streak_days, judged.live_days) == (GateState(state), streak, live)
     assert judged.earliest_open_day == TODAY + timedelta(days=opens_in)
-    assert reason in judged.reason
+    assert reason in judged.reason.sentence
     assert len(judged.window) == max(7, policy.window_days)
 
 
@@ -122,10 +123,10 @@ def test_a_policy_that_can_never_be_met_is_judged_all_the_same() -> None:
     """Validation refuses it, but a copy is not validated: it must neither open nor hang."""
     judged = decide_gate(TODAY, trail("P" * 7), CLEAN.model_copy(update={"min_live_days": 8}))
     assert judged.state is GateState.CLOSED
-    assert "only 7 of the 8 required live ones" in judged.reason
+    assert "only 7 of the 8 required live ones" in judged.reason.sentence
 
 
 def test_a_missing_day_has_neither_provenance_nor_counts() -> None:
     row = decide_gate(TODAY, trail("P.P"), CLEAN).window[-2]
     assert (row.verdict, row.provenance, row.eligible) == (Verdict.MISSING, None, False)
-    assert row.drift == dict.fromkeys(KINDS)
+    assert row.counts == Counts.unknown()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.read import read_report
@@ -19,6 +20,7 @@ from orgrecon_pipeline_tests.support.report.cases import (
     BASELINE_COMPARED,
     COMPARED,
     DAY,
+    MAPPING_DIGEST,
     History,
     clean_week,
     days_back,
@@ -122,7 +124,7 @@ def test_banner_of_a_closed_gate_gives_reason_and_earliest_day() -> None:
     assert "GATE CLOSED" in shown
     assert "GATE OPEN" not in shown
     assert "**Streak:** 0 of 7" in shown
-    assert "2026-11-23 is FAIL: 8 drifting keys in 2 of 12 tenants." in shown
+    assert "2026-11-23 is FAIL: 8 keys drift in 2 of 12 tenants." in shown
     assert "2026-11-30" in shown
 
 
@@ -145,9 +147,10 @@ def test_window_shows_missing_days_and_why_a_clean_day_does_not_count() -> None:
     by_day = {cells[0]: cells[1:] for cells in table[1:]}
     missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
     assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no", "no report"]
-    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no", "compared under another mapping"]
+    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no",
+                               f"compared under another mapping (epoch {sha256_of('an older mapping')[:12]}, now {MAPPING_DIGEST[:12]})"]
     assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes", "–"]
-    assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, before the streak broke"]
+    assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, but a later day broke the streak"]
 
 
 def test_trend_draws_no_day_without_figures() -> None:

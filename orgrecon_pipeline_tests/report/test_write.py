@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.write import check_writable, write_report
@@ -74,7 +74,7 @@ def test_a_link_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
     directory.mkdir()
     for target in (outside, tmp_path / "absent", Path(NAME)):
         (directory / NAME).symlink_to(target)
-        with pytest.raises(EvidenceNotKept, match=r"symbolic link") as caught:
+        with pytest.raises(EvidenceNotStored, match=r"symbolic link") as caught:
             write_report(directory, NEW)
         assert NAME in one_line(caught.value)
         assert os.readlink(directory / NAME) == str(target)
@@ -85,12 +85,12 @@ def test_a_link_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
 
 def test_something_else_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
-    with pytest.raises(EvidenceNotKept, match=r"not a regular file") as caught:
+    with pytest.raises(EvidenceNotStored, match=r"not a regular file") as caught:
         write_report(tmp_path, NEW)
     one_line(caught.value)
     (tmp_path / NAME).rmdir()
     os.mkfifo(tmp_path / NAME)
-    with pytest.raises(EvidenceNotKept, match=r"not a regular file"):
+    with pytest.raises(EvidenceNotStored, match=r"not a regular file"):
         write_report(tmp_path, NEW)
     assert os.listdir(tmp_path) == [NAME]
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_a_directory_is_said_in_one_line(kind: str, odd_paths: di
     with pytest.raises(ConfigurationError) as early:
         check_writable(odd_paths[kind])
     assert len(one_line(early.value)) < 600
-    with pytest.raises((ConfigurationError, EvidenceNotKept)) as late:
+    with pytest.raises((ConfigurationError, EvidenceNotStored)) as late:
         write_report(odd_paths[kind], NEW)
     assert len(one_line(late.value)) < 600
 
@@ -165,7 +165,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_report(tmp_path: Path) -> None:
         "tell(lambda: write_report(d, record))\n",
         tmp_path,
     )
-    assert [line.split(" ")[0] for line in said] == [*["EvidenceNotKept"] * 7, "done", "done"]
+    assert [line.split(" ")[0] for line in said] == [*["EvidenceNotStored"] * 7, "done", "done"]
     assert all("make room" in line for line in said[:7])
     assert (tmp_path / NAME).read_bytes() == NEW_BYTES
     assert os.listdir(tmp_path) == [NAME]
@@ -189,10 +189,10 @@ def test_a_full_disk_leaves_the_old_report(small_disk: Path) -> None:
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 4096)
-    with pytest.raises(EvidenceNotKept, match="make room") as caught:
+    with pytest.raises(EvidenceNotStored, match="make room") as caught:
         write_report(small_disk, NEW)
     one_line(caught.value)
-    with pytest.raises(EvidenceNotKept, match="make room"):
+    with pytest.raises(EvidenceNotStored, match="make room"):
         check_writable(small_disk)
     assert (small_disk / NAME).read_bytes() == OLD_BYTES
     assert sorted(os.listdir(small_disk)) == [NAME, "filler"]
@@ -210,7 +210,7 @@ def test_a_directory_without_permission() -> None:
         os.chmod(directory, 0o555)
         said = run("tell(lambda: check_writable(d)); tell(lambda: write_report(d, record))\n"
                    "tell(lambda: check_writable(d / 'deeper'))", directory, nobody=True)
-        assert [line.split(" ")[0] for line in said] == ["ConfigurationError", "EvidenceNotKept", "ConfigurationError"]
+        assert [line.split(" ")[0] for line in said] == ["ConfigurationError", "EvidenceNotStored", "ConfigurationError"]
         assert all("Permission denied" in line for line in said)
         assert (directory / NAME).read_bytes() == OLD_BYTES
 

@@ -6,11 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.domain.day_decision import deciding_observation, in_order
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import (
+    EntityTotals,
+    Observation,
+    Provenance,
+    Sample,
+    TenantRow,
+    Verdict,
+    deciding_observation,
+    in_order,
+)
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, build_record
 
 DAY = date(2026, 11, 23)
@@ -42,7 +53,8 @@ def totals(rows: int = 0, **drift: int) -> EntityTotals:
 
 
 def observation(
-    day: date = DAY, verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, *, reason: str = "",
+    day: date = DAY, verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, *,
+    reason: Reason | None = None,
     tenants: int | None = 12, drifting: int | None = 0, entities: Mapping[str, EntityTotals] | None = None,
     hour: int = 8, compared: Mapping[str, Any] = COMPARED, mapping_digest: str = MAPPING_DIGEST,
 ) -> Observation:
@@ -58,12 +70,17 @@ def observation(
             entities = {name: totals() for name in ENTITIES}
         else:
             entities = {"org_units": totals(24), "org_unit_memberships": totals(480)}
-    said = {Verdict.PASS: "Zero drift in 12 tenants, 1008 rows compared.",
-            Verdict.FAIL: "1 drifting keys in 1 of 12 tenants.",
-            Verdict.INCONCLUSIVE: "Permission denied for table public.teams: grant SELECT on it."}
+    if reason is None:
+        reason = reasons.baseline() if baseline else {
+            Verdict.PASS: reasons.zero_drift(12, 1008),
+            Verdict.FAIL: reasons.drift(1, 1, 12),
+            Verdict.INCONCLUSIVE: Reason.word(
+                ReasonCode.PERMISSION_DENIED, "org_units.source: the role lacks a permission; grant SELECT on public.teams.",
+                action="org_units.source"),
+        }[verdict]
     draft = Observation(
         id="", day=day, provenance=provenance, verdict=verdict,
-        reason=reason or ("Empty cluster: no database was compared." if baseline else said[verdict]),
+        **reason.as_fields(),
         observed_at=None if baseline else datetime(day.year, day.month, day.day, hour, 0, 3, 141592, timezone.utc),
         mapping_digest=mapping_digest, orgrecon_version="1.0.0",
         tenants_scanned=None if undecided else 0 if baseline else tenants,
@@ -97,8 +114,8 @@ class History:
             decides = deciding_observation(seen, policy.same_day)
             assert isinstance(decides, Observation)
             days[day] = DayEvidence(
-                day=day, verdict=decides.verdict, provenance=decides.provenance, reason=decides.reason,
-                mapping_digest=decides.mapping_digest, drift=decides.drift_by_kind(),
+                day=day, verdict=decides.verdict, provenance=decides.provenance, reason=decides.why,
+                mapping_digest=decides.mapping_digest, counts=decides.counts,
                 saw_a_tenant=any(one.saw_a_tenant for one in seen),
             )
         return days
@@ -116,7 +133,7 @@ def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> His
 
 def row(tenant: str, entity: str = "org_units", rows: int = 2, **drift: int) -> TenantRow:
     """A row of the breakdown; what is not named is zero."""
-    figures = {kind: drift.get(kind, 0) for kind in (*KINDS, "transient")}
+    figures = {**Counts.zero(), "transient": 0, **drift}
     return TenantRow(tenant=tenant, entity=entity, source_rows=rows, target_rows=rows, **figures)
 
 
@@ -147,7 +164,7 @@ def golden_cases() -> dict[str, Record]:
 def _failing_day() -> Record:
     history = clean_week()
     history.by_day[DAY] = [observation(
-        verdict=Verdict.FAIL, reason="8 drifting keys in 2 of 12 tenants.", drifting=2,
+        verdict=Verdict.FAIL, reason=reasons.drift(8, 2, 12), drifting=2,
         entities={"org_units": totals(24, missing=1, mismatched=1),
                   "org_unit_memberships": totals(480, unexpected=3, duplicate=3, transient=4)},
     )]
@@ -169,9 +186,8 @@ def _inconclusive_day() -> Record:
     history = clean_week()
     history.by_day[DAY] = [
         observation(verdict=Verdict.INCONCLUSIVE, hour=8),
-        observation(verdict=Verdict.INCONCLUSIVE, hour=9, reason=(
-            "Coverage lost: nothing is left on either side of tenant 'acme', tenant 'a|b <i>', which an earlier "
-            "observation saw; if that is intended, run orgrecon acknowledge.")),
+        observation(verdict=Verdict.INCONCLUSIVE, hour=9,
+                    reason=reasons.coverage_lost(["tenant 'acme'", "tenant 'a|b <i>'"], 2, None)),
     ]
     return history.record(DAY)
 
@@ -193,7 +209,7 @@ def hostile_record(names: Sequence[str]) -> Record:
     entities = {"org_units": totals(24, missing=len(names)), **{name: totals(1) for name in names[:4] if name}}
     history.by_day[DAY] = [
         observation(verdict=Verdict.FAIL, hour=7 + at, drifting=len(names), entities=entities, compared=compared,
-                    reason=f"Drift in tenant {name} and in {name!a}.")
+                    reason=Reason.word(ReasonCode.DRIFT, f"Drift in tenant {name} and in {name!a}.", tenant=name))
         for at, name in enumerate(names[:12])
     ]
     return history.record(

@@ -1,0 +1,280 @@
+"""Reasons: a code with parameters, which programs compare, and the sentence that people read.
+
+Records and ledgers store all three. Sentences may be reworded at any time, because nothing compares them. Codes and the
+names of parameters are a public format: add to them, but never rename or remove one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import Enum
+from typing import Any
+
+
+class ReasonCode(str, Enum):
+    """Why an observation has its verdict, why a day counts or not, or why the gate is open or closed."""
+
+    UNKNOWN = "unknown"
+
+    # A decided observation.
+    BASELINE = "baseline"
+    ZERO_DRIFT = "zero_drift"
+    DRIFT = "drift"
+
+    # A complete comparison that decides nothing.
+    COVERAGE_LOST = "coverage_lost"
+    KEYS_IN_FLUX = "keys_in_flux"
+    NO_TENANT_FOUND = "no_tenant_found"
+    NOTHING_COMPARED = "nothing_compared"
+
+    # A comparison that could not be completed.
+    COMPARISON_FAILED = "comparison_failed"
+    CANNOT_CONNECT = "cannot_connect"
+    CANNOT_READ = "cannot_read"
+    INTERNAL_ERROR = "internal_error"
+    INTERRUPTED = "interrupted"
+    NULL_KEY = "null_key"
+    PERMISSION_DENIED = "permission_denied"
+    REPLICA_LAG = "replica_lag"
+    ROW_LEVEL_SECURITY = "row_level_security"
+    SELF_TEST_FAILED = "self_test_failed"
+    SHARDS_UNDECIDED = "shards_undecided"
+    STALE_VIEW = "stale_view"
+    TABLE_CHANGED = "table_changed"
+    TIMEOUT = "timeout"
+    TYPE_MISMATCH = "type_mismatch"
+    UNACCOUNTED_DIFFERENCE = "unaccounted_difference"
+    UNLOCKED_TABLE = "unlocked_table"
+    UNSORTED_ROWS = "unsorted_rows"
+    WRONG_DATABASE = "wrong_database"
+
+    # A day of the window whose verdict is PASS or MISSING. Other days have the reason of their observation.
+    ELIGIBLE = "eligible"
+    ELIGIBLE_BEFORE_STREAK = "eligible_before_streak"
+    NO_REPORT = "no_report"
+    BASELINE_AFTER_TENANT = "baseline_after_tenant"
+    SIMULATED_IN_REAL_TRAIL = "simulated_in_real_trail"
+    OTHER_MAPPING = "other_mapping"
+
+    # The gate.
+    WINDOW_CLEAN = "window_clean"
+    STREAK_TOO_SHORT = "streak_too_short"
+    TOO_FEW_LIVE_DAYS = "too_few_live_days"
+    EVIDENCE_TOO_OLD = "evidence_too_old"
+    EVIDENCE_FROM_FUTURE = "evidence_from_future"
+    NO_EVIDENCE = "no_evidence"
+    UNSOUND_TRAIL = "unsound_trail"
+    OTHER_GATE_POLICY = "other_gate_policy"
+    DAGSTER_NOT_OPEN = "dagster_not_open"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something is as it is. ``parameters`` are JSON values.
+
+    Two reasons are equal if their codes and parameters are equal, whatever their sentences say.
+    """
+
+    code: ReasonCode
+    parameters: Mapping[str, Any]
+    sentence: str = field(compare=False)
+
+    @classmethod
+    def word(cls, code: ReasonCode, sentence: str, **parameters: Any) -> Reason:
+        """Return a new reason. Every sentence that the running program makes passes through here.
+
+        Stored reasons do not, so that a test can reword the whole program by replacing this one function.
+        """
+        return cls(code, parameters, sentence)
+
+    @classmethod
+    def stored(cls, code: str, parameters: Mapping[str, Any], sentence: str) -> Reason:
+        """Return a reason that was read from a record, a ledger or another program's answer.
+
+        Raises:
+            ValueError: if the code is unknown.
+        """
+        return cls(ReasonCode(code), parameters, sentence)
+
+    def with_full_stop(self) -> Reason:
+        """Return the reason with a sentence that ends with a full stop."""
+        return replace(self, sentence=f"{self.sentence}.")
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the three public fields, as every record and answer holds them."""
+        return {"reason": self.sentence, **self.as_parameters()}
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Return the code and the parameters, to be nested in the parameters of another reason."""
+        return {"reason_code": self.code.value, "reason_parameters": dict(self.parameters)}
+
+
+def unknown() -> Reason:
+    """Return the reason of a day about which only the verdict is known."""
+    return Reason.word(ReasonCode.UNKNOWN, "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in "1 key" and "38 keys"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+# --- Observations -----------------------------------------------------------------------------------------------------
+
+
+def baseline() -> Reason:
+    """Return the reason of a baseline's PASS."""
+    return Reason.word(ReasonCode.BASELINE, "Empty cluster: no database was compared.")
+
+
+def zero_drift(tenants: int, rows: int) -> Reason:
+    """Return the reason of a PASS; ``rows`` counts those of both sides."""
+    return Reason.word(
+        ReasonCode.ZERO_DRIFT, f"Zero drift in {counted(tenants, 'tenant')}, {counted(rows, 'row')} compared.",
+        tenants_scanned=tenants, rows_compared=rows,
+    )
+
+
+def drift(keys: int, tenants_with_drift: int, tenants: int, lost: Reason | None = None) -> Reason:
+    """Return the reason of a FAIL; ``lost`` says which coverage was lost besides."""
+    sentence = (f"{counted(keys, 'key')} {'drifts' if keys == 1 else 'drift'} in {tenants_with_drift} of "
+                f"{counted(tenants, 'tenant')}")
+    parameters = {"drifting_keys": keys, "tenants_with_drift": tenants_with_drift, "tenants_scanned": tenants}
+    if lost is None:
+        return Reason.word(ReasonCode.DRIFT, f"{sentence}.", **parameters)
+    return Reason.word(ReasonCode.DRIFT, f"{sentence}; {lost.sentence}", **parameters, also=lost.as_parameters())
+
+
+def coverage_lost(named: list[str], total: int, acknowledge_day: date | None) -> Reason:
+    """Return the reason for lost coverage.
+
+    Args:
+        named: the first few lost subjects, as in ``tenant 'acme'``.
+        total: the number of lost subjects.
+        acknowledge_day: the day to acknowledge the loss for, None for the latest.
+    """
+    more = f" and {total - len(named)} more" if total > len(named) else ""
+    option = f" --date {acknowledge_day}" if acknowledge_day else ""
+    return Reason.word(
+        ReasonCode.COVERAGE_LOST,
+        f"coverage lost: no row is left on either side of {', '.join(named)}{more}, which an earlier observation saw; "
+        f"if that is intended, run orgrecon acknowledge{option}.",
+        lost=named, lost_count=total,
+    )
+
+
+def keys_in_flux(keys: int) -> Reason:
+    """Return the reason for keys that differed at every read while both of their sides changed."""
+    return Reason.word(
+        ReasonCode.KEYS_IN_FLUX,
+        f"{counted(keys, 'key')} differed at every read while both sides were being written: that is either a lag or a "
+        "loss; run the report again or raise scan.rechecks.",
+        keys=keys,
+    )
+
+
+def no_tenant_found(last_day: date) -> Reason:
+    """Return the reason for a comparison without tenants, though one was seen on ``last_day``."""
+    return Reason.word(
+        ReasonCode.NO_TENANT_FOUND, f"No tenant was found, but one was seen on {last_day}.",
+        last_tenant_day=last_day.isoformat(),
+    )
+
+
+def nothing_compared(tenants: int) -> Reason:
+    """Return the reason for declared tenants of which none has a row."""
+    return Reason.word(
+        ReasonCode.NOTHING_COMPARED,
+        f"Nothing was compared: none of {counted(tenants, 'declared tenant')} has a row on either side; check the "
+        "tables and the where of the mapping (a cluster without tenants needs --baseline).",
+        tenants_declared=tenants,
+    )
+
+
+def internal_error(where: str) -> Reason:
+    """Return the reason for an unexpected error, without a full stop; ``where`` names its type and place."""
+    return Reason.word(
+        ReasonCode.INTERNAL_ERROR, f"{where}: nothing was decided; please report this bug", detail=where)
+
+
+# --- Days of the window, and the gate ---------------------------------------------------------------------------------
+
+
+def eligible() -> Reason:
+    """Return the reason of a day that counts in the streak."""
+    return Reason.word(ReasonCode.ELIGIBLE, "")
+
+
+def eligible_before_streak() -> Reason:
+    """Return the reason of a clean day that is older than the streak."""
+    return Reason.word(ReasonCode.ELIGIBLE_BEFORE_STREAK, "clean, but a later day broke the streak")
+
+
+def no_report() -> Reason:
+    """Return the reason of a MISSING day."""
+    return Reason.word(ReasonCode.NO_REPORT, "no report")
+
+
+def baseline_after_tenant(first_tenant_day: date) -> Reason:
+    """Return the reason why a baseline does not count."""
+    return Reason.word(
+        ReasonCode.BASELINE_AFTER_TENANT, f"only a baseline, though a tenant was seen on {first_tenant_day}",
+        first_tenant_day=first_tenant_day.isoformat(),
+    )
+
+
+def simulated_in_real_trail() -> Reason:
+    """Return the reason why a simulated day does not count."""
+    return Reason.word(ReasonCode.SIMULATED_IN_REAL_TRAIL, "simulated, in a trail that is not")
+
+
+def other_mapping(digest: str, current: str) -> Reason:
+    """Return the reason why a day of another epoch does not count."""
+    return Reason.word(
+        ReasonCode.OTHER_MAPPING, f"compared under another mapping (epoch {digest[:12]}, now {current[:12]})",
+        mapping_digest=digest, current_mapping_digest=current,
+    )
+
+
+def window_clean(window_days: int, provenances: Mapping[str, int]) -> Reason:
+    """Return the reason of an open gate; ``provenances`` counts the counted days by provenance."""
+    return Reason.word(
+        ReasonCode.WINDOW_CLEAN, f"{window_days} consecutive clean days ({_listed(provenances)})",
+        window_days=window_days, counted=dict(provenances),
+    )
+
+
+def streak_too_short(streak_days: int, window_days: int, day: date, verdict: str, why: Reason) -> Reason:
+    """Return the reason of a gate that waits for more clean days.
+
+    Args:
+        streak_days: the length of the streak.
+        window_days: the length that the gate needs.
+        day: the day before the streak, which does not count.
+        verdict: the verdict of that day.
+        why: the reason why that day does not count.
+    """
+    if verdict != "PASS":
+        broken = f"is {verdict}" + (f": {why.sentence}" if why.sentence else "")
+    else:
+        broken = f"{'was' if why.code is ReasonCode.OTHER_MAPPING else 'is'} {why.sentence}"
+    return Reason.word(
+        ReasonCode.STREAK_TOO_SHORT, f"{streak_days} of {window_days} clean days: {day} {broken}",
+        streak_days=streak_days, window_days=window_days, day=day.isoformat(), verdict=verdict, **why.as_parameters(),
+    )
+
+
+def too_few_live_days(window_days: int, live_days: int, min_live_days: int, provenances: Mapping[str, int]) -> Reason:
+    """Return the reason of a gate that waits for more live days."""
+    return Reason.word(
+        ReasonCode.TOO_FEW_LIVE_DAYS,
+        f"{window_days} clean days, but only {live_days} of the {min_live_days} required live ones "
+        f"({_listed(provenances)})",
+        window_days=window_days, live_days=live_days, min_live_days=min_live_days, counted=dict(provenances),
+    )
+
+
+def _listed(provenances: Mapping[str, int]) -> str:
+    return ", ".join(f"{days} {name}" for name, days in provenances.items() if days or name in ("live", "baseline"))
