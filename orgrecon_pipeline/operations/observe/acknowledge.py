@@ -32,7 +32,7 @@ def acknowledge_coverage(context: Context, reason: str, day: date | None = None)
     reason = _normalised_reason(reason)
     if day is not None:
         refuse_future(day, context.clock.today())
-    observations = _latest_complete(context) if day is None else _latest_restored(context, day)
+    observations = _latest_complete(context, day)
     of_day, options = ("", "") if day is None else (f" of a database restored to {day}", f" --restored --date {day}")
     if not observations:
         raise UsageError(f"there is no complete comparison{of_day} yet: run orgrecon report{options} first.")
@@ -74,13 +74,11 @@ def _latest(context: Context, *, completed_only: bool) -> Observation | None:
     return context.ledger.latest((Provenance.LIVE, Provenance.SIMULATED), completed_only=completed_only)
 
 
-def _latest_complete(context: Context) -> list[Observation]:
-    latest = _latest(context, completed_only=True)
-    return [latest] if latest else []
-
-
-def _latest_restored(context: Context, day: date) -> list[Observation]:
-    """Return the complete comparisons at the latest time of ``day`` to which a database was restored."""
+def _latest_complete(context: Context, day: date | None) -> list[Observation]:
+    """Return the latest complete comparison, or with a ``day`` all at the latest time to which one was restored."""
+    if day is None:
+        latest = _latest(context, completed_only=True)
+        return [latest] if latest else []
     complete = [observation for observation in context.ledger.observations(day)
                 if observation.provenance is Provenance.RESTORED and observation.tenants_scanned is not None]
     return [observation for observation in complete if observation.observed_at == complete[-1].observed_at]

@@ -58,38 +58,31 @@ def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
 def _latest(context: Context) -> Observation | None:
     """Return the latest decided live observation that names its databases."""
     latest = context.ledger.latest((Provenance.LIVE,), decided_only=True)
-    if latest is None or _pins_of(latest):
+    if latest is None or pins_of(latest.compared):
         return latest
     # An observation that was imported from a trail names its databases only if it decides its day.
-    for day in reversed(context.ledger.days()):
-        for observation in reversed(context.ledger.observations(day)):
-            if observation.provenance is Provenance.LIVE and observation.verdict.decided and _pins_of(observation):
-                return observation
-    return None
+    return next((
+        observation for day in reversed(context.ledger.days())
+        for observation in reversed(context.ledger.observations(day))
+        if observation.provenance is Provenance.LIVE and observation.verdict.decided and pins_of(observation.compared)
+    ), None)
 
 
 def _pinned_at(context: Context, moment: datetime, accepted: list[Acknowledgement]) -> Pins:
     """Return the pins before the latest move: those accepted by ``moment`` and those of an observation around it."""
     around = (context.ledger.latest((Provenance.LIVE,), decided_only=True, until=moment),
               None if accepted else context.ledger.first((Provenance.LIVE,), decided_only=True))
-    return _merged(context, next((nearby for nearby in around if nearby and _pins_of(nearby)), None), accepted)
+    return _merged(context, next((nearby for nearby in around if nearby and pins_of(nearby.compared)), None), accepted)
 
 
 def _merged(context: Context, observation: Observation | None, accepted: list[Acknowledgement]) -> Pins:
     """Return the pins of an observation and of the last acceptance; the later one wins."""
-    observed = _pins_of(observation) if observation else {}
+    observed = pins_of(observation.compared) if observation else {}
     if not accepted:
         return observed
     # The acceptance is dated by another clock: compare with the observation that it accepts.
+    pins: Pins = accepted[-1].details["databases"]
     refused = context.ledger.observation(accepted[-1].observation_id)
     if observation and refused and in_order([refused, observation])[-1] is observation:
-        return {**_accepted(accepted[-1].details), **observed}
-    return {**observed, **_accepted(accepted[-1].details)}
-
-
-def _pins_of(observation: Observation) -> Pins:
-    return pins_of(observation.compared)
-
-
-def _accepted(details: dict[str, Any]) -> Pins:
-    return {label: {key: str(pin[key]) for key in _PIN_KEYS} for label, pin in details["databases"].items()}
+        return {**pins, **observed}
+    return {**observed, **pins}
