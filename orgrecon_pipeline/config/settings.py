@@ -1,4 +1,4 @@
-"""What the environment says, read once at the edge and passed on as a value."""
+"""Settings from environment variables and options, read once and passed on as a value."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are. Fields that can hold a password are left out of the ``repr``.
+    """Settings of a command or a Dagster run. Fields that can hold a password are left out of the ``repr``.
 
-    ``mapping_file`` is None when the usual places are to be searched; ``databases`` maps names of environment
-    variables to DSNs (``DATABASE_URL``, ``ORGRECON_TARGET_DATABASE_URL``, and those that shards name).
+    Attributes:
+        mapping_file: the mapping file; None to search for it.
+        output_dir: the directory of the reports.
+        ledger_url: SQLAlchemy URL of the ledger.
+        environ: all environment variables, among them the DSNs of the compared databases.
     """
 
     mapping_file: str | None
@@ -24,17 +27,17 @@ class Settings:
     environ: Mapping[str, str] = field(repr=False)
 
     def as_environ(self) -> dict[str, str]:
-        """The environment with these settings in it: what a Dagster run in this process is built from."""
-        named = {"ORGRECON_OUTPUT_DIR": str(self.output_dir)}
+        """Return the environment with these settings in it, for a Dagster run in this process."""
+        overrides = {"ORGRECON_OUTPUT_DIR": str(self.output_dir)}
         if self.mapping_file:
-            named["ORGRECON_MAPPING"] = self.mapping_file
-        return {**self.environ, **named}
+            overrides["ORGRECON_MAPPING"] = self.mapping_file
+        return {**self.environ, **overrides}
 
 
 def read_settings(
     environ: Mapping[str, str], *, mapping_file: str | None = None, output_dir: str | None = None
 ) -> Settings:
-    """The settings of the environment, with what the command line says in front of it."""
+    """Return the settings of the environment. The arguments, which come from the command line, take precedence."""
     return Settings(
         mapping_file=mapping_file or environ.get("ORGRECON_MAPPING") or None,
         output_dir=Path(output_dir or environ.get("ORGRECON_OUTPUT_DIR") or DEFAULT_OUTPUT_DIR),

@@ -1,4 +1,4 @@
-"""The mapping file: strict, and every error one line with file, line, field and fix."""
+"""Finding, validating and hashing the mapping file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 DEFAULT = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")
 
 BROKEN = [
-    # what is replaced, by what, line, words of the message
+    # Text of the default mapping, its replacement, the line of the error, and a part of the message.
     ("key: [unit_id]", "key: []", 9, "entities.org_units.key: is empty: name at least one"),
     ("key: [unit_id] ", "key: unit_id ", 9, "entities.org_units.key: must be a list"),
     ("compare: [role]", "compare: [rolle]", 19, "source: columns lacks rolle: map it"),
@@ -47,29 +47,31 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("was", "becomes", "line", "words"), BROKEN)
-def test_errors_name_file_line_field_and_fix(was: str, becomes: str, line: int, words: str) -> None:
-    assert was in DEFAULT
-    with pytest.raises(ConfigurationError) as told:
-        parse_mapping(DEFAULT.replace(was, becomes, 1), "orgrecon.yaml")
-    message = str(told.value)
-    assert message.startswith(f"orgrecon.yaml:{line}: "), message
-    assert words in message
-    assert "\n" not in message
-    assert "?." not in message
-    assert "hunter2" not in message
+@pytest.mark.parametrize(("text", "replacement", "line", "message"), BROKEN)
+def test_invalid_mapping_error_names_file_line_field_and_fix(
+    text: str, replacement: str, line: int, message: str
+) -> None:
+    assert text in DEFAULT
+    with pytest.raises(ConfigurationError) as error:
+        parse_mapping(DEFAULT.replace(text, replacement, 1), "orgrecon.yaml")
+    actual = str(error.value)
+    assert actual.startswith(f"orgrecon.yaml:{line}: "), actual
+    assert message in actual
+    assert "\n" not in actual
+    assert "?." not in actual
+    assert "hunter2" not in actual
 
 
 @pytest.mark.parametrize("text", [
     "", "[]", "3", "version: 1", "&a [*a]", "a: &x {<<: *x}", "a: &x {b: *x}", "\x00", "{" * 300,
     "!!python/name:os.system x",
 ])
-def test_what_is_no_mapping_at_all(text: str) -> None:
+def test_text_that_is_not_a_mapping_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^m\.yaml:\d+: "):
         parse_mapping(text, "m.yaml")
 
 
-def test_order_and_comments_do_not_change_the_digest() -> None:
+def test_digest_ignores_order_comments_and_scan_and_gate_settings() -> None:
     digest = default_mapping().digest
     same = DEFAULT.replace("compare: [name, kind, parent_id]", "compare: [parent_id, name, kind]  # in any order")
     same = same.replace("key: [unit_id, user_id]", "key: [user_id, unit_id]")
@@ -81,18 +83,20 @@ def test_order_and_comments_do_not_change_the_digest() -> None:
     assert parse_mapping(same, "m").digest == digest
 
 
-@pytest.mark.parametrize(("was", "becomes"), [
+@pytest.mark.parametrize(("text", "replacement"), [
     ("where: deleted_at IS NULL", "where: deleted_at IS NOT NULL"),
     ("compare: [role]", "compare: []"),
     ("role: m.role", "role: lower(m.role)"),
     ("from: public.tenants", "from: public.customers"),
     ("shards:   []", "shards: [{name: eu, source_env: A, target_env: A}]"),
 ])
-def test_what_is_compared_changes_the_digest(was: str, becomes: str) -> None:
-    assert parse_mapping(DEFAULT.replace(was, becomes, 1), "m").digest != default_mapping().digest
+def test_digest_changes_with_what_is_compared(text: str, replacement: str) -> None:
+    assert parse_mapping(DEFAULT.replace(text, replacement, 1), "m").digest != default_mapping().digest
 
 
-def test_where_the_mapping_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mapping_is_taken_from_option_then_environment_then_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_mapping(None, {}) == default_mapping()
     for name, window in (("orgrecon.yaml", 8), ("by_environment.yaml", 9), ("by_option.yaml", 10)):
@@ -109,9 +113,9 @@ def test_where_the_mapping_is_looked_for(tmp_path: Path, monkeypatch: pytest.Mon
     lambda path: path.write_bytes(b"\xff\xfe"),
     lambda path: path.write_bytes(b" " * 2_000_000),
 ], ids=["absent", "directory", "not UTF-8", "huge"])
-def test_a_file_that_cannot_be_read(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_unreadable_mapping_file_is_refused(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "m.yaml"
     prepare(path)
-    with pytest.raises(ConfigurationError, match=r"^mapping .*m\.yaml: ") as told:
+    with pytest.raises(ConfigurationError, match=r"^mapping .*m\.yaml: ") as error:
         load_mapping(str(path), {})
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
