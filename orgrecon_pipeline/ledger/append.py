@@ -1,54 +1,118 @@
-"""Writing an observation: whole, once, and never again."""
+"""Statements that append to a ledger. Nothing that was appended is changed or removed later."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Table, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent
-from orgrecon_pipeline.domain.errors import EvidenceNotKept
-from orgrecon_pipeline.domain.evidence import Observation, Sample, TenantRow
+from orgrecon_pipeline.domain.errors import EvidenceNotStored
+from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.bulk_insert import insert_rows
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.validate import json_text, keepable
+from orgrecon_pipeline.ledger.validate import json_text, storable
+
+_CHUNK = 10_000  # rows
 
 
-def append(
-    store: Store, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
-    coverage: Iterable[CoverageEvent],
-) -> bool:
-    """See :meth:`orgrecon_pipeline.ledger.ledger.Ledger.append`."""
-    with store.writing() as connection:
-        number = _insert_observation(connection, observation)
-        if number is None:
-            return False
-        _insert(connection, tables.entity, (
-            {"observation": number, "ordinal": at, "name": keepable(name), **totals.model_dump()}
-            for at, (name, totals) in enumerate(observation.entities.items())
-        ))
-        insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows))
-        _insert(connection, tables.sample, (
-            {"observation": number, "ordinal": at, "tenant": keepable(sample.tenant),
-             "entity": keepable(sample.entity), "kind": keepable(sample.kind), "keys": json_text(sample.key),
-             "differing": json_text(sample.columns),
-             "shown": None if sample.values is None else json_text(sample.values)}
-            for at, sample in enumerate(samples)
-        ))
-        insert_rows(connection, tables.coverage, (
-            (number, at, event.subject.value, keepable(event.name), event.happening.value)
-            for at, event in enumerate(coverage)
-        ))
-    return True
+@dataclass(frozen=True)
+class Notified:
+    """A state that a notification channel knows.
+
+    ``channel`` is the key of the channel (no address), ``topic`` an ISO day or the gate, ``state`` a verdict or the
+    gate's state.
+    """
+
+    channel: str
+    topic: str
+    state: str
+    recorded_at: datetime
+
+
+class LedgerWriter(Store):
+    """The writing methods of a ledger. Each raises :class:`EvidenceNotStored` if the database refuses the write."""
+
+    def append(
+        self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
+        coverage: Iterable[CoverageEvent],
+    ) -> bool:
+        """Append an observation with everything that belongs to it, in one transaction.
+
+        Args:
+            observation: its ``id`` identifies it.
+            tenant_rows: at most one per tenant and entity of the observation; consumed once, as a stream.
+            samples: sample keys, in the order in which reports show them.
+            coverage: coverage events that the observation produced.
+
+        Returns:
+            False if the ledger already has an observation with this id; then nothing is changed.
+
+        Raises:
+            EvidenceNotStored: if the write fails, a text holds a NUL or half a surrogate pair, or a figure is above
+                2**53 - 1.
+        """
+        with self.writing() as connection:
+            number = _insert_observation(connection, observation)
+            if number is None:
+                return False
+            _insert_rows(connection, tables.entity, (
+                (number, ordinal, storable(name), *(getattr(totals, figure) for figure in FIGURES))
+                for ordinal, (name, totals) in enumerate(observation.entities.items())
+            ))
+            _insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows))
+            _insert_rows(connection, tables.sample, (
+                (number, ordinal, storable(sample.tenant), storable(sample.entity), storable(sample.kind),
+                 json_text(sample.key), json_text(sample.columns),
+                 None if sample.values is None else json_text(sample.values))
+                for ordinal, sample in enumerate(samples)
+            ))
+            _insert_rows(connection, tables.coverage, (
+                (number, ordinal, event.subject.value, storable(event.name), event.change.value)
+                for ordinal, event in enumerate(coverage)
+            ))
+        return True
+
+    def acknowledge(
+        self, kind: Literal["coverage", "source"], reason: str, observation_id: str | None, details: dict[str, Any],
+        recorded_at: datetime,
+    ) -> None:
+        """Record permanently that lost coverage or a changed source database is intended.
+
+        Args:
+            kind: what is accepted.
+            reason: the reason that a person gave.
+            observation_id: the observation that reported the loss or the change.
+            details: JSON values that say what exactly is accepted.
+            recorded_at: the current time, with a time zone.
+        """
+        with self.writing() as connection:
+            connection.execute(insert(tables.acknowledgement).values(
+                kind=kind, reason=storable(reason), observation_id=observation_id, details=json_text(details),
+                recorded_at=recorded_at))
+
+    def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
+        """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
+        with self.writing() as connection:
+            connection.execute(insert(tables.shard_result).values(
+                observation_id=observation_id, shard=storable(shard), exact=int(exact), result=json_text(result)))
+
+    def record_notified(self, notified: Iterable[Notified]) -> None:
+        """Record what notification channels know now, in one transaction."""
+        rows = [{**asdict(entry), "channel": storable(entry.channel)} for entry in notified]
+        if rows:
+            with self.writing() as connection:
+                connection.execute(insert(tables.notification), rows)
 
 
 def _insert_observation(connection: Connection, observation: Observation) -> int | None:
-    """The number of the new observation, or None when its id is there already."""
-    id_ = keepable(observation.id)
+    """Insert an observation and return its number, or None if its id is known."""
+    id_ = storable(observation.id)
     if connection.execute(select(tables.observation.c.number).where(tables.observation.c.id == id_)).first():
         return None
     try:
@@ -57,16 +121,18 @@ def _insert_observation(connection: Connection, observation: Observation) -> int
             day=observation.day,
             provenance=observation.provenance.value,
             verdict=observation.verdict.value,
-            reason=keepable(observation.reason),
+            reason=storable(observation.reason),
+            reason_code=observation.reason_code.value,
+            reason_parameters=json_text(observation.reason_parameters),
             observed_at=observation.observed_at,
-            mapping_digest=keepable(observation.mapping_digest),
-            orgrecon_version=keepable(observation.orgrecon_version),
+            mapping_digest=storable(observation.mapping_digest),
+            orgrecon_version=storable(observation.orgrecon_version),
             tenants_scanned=observation.tenants_scanned,
             tenants_with_drift=observation.tenants_with_drift,
             compared=json_text(observation.compared),
         )).inserted_primary_key
     except IntegrityError as error:
-        # Postgres: somebody else appended the same between the two statements.
+        # On Postgres, another process may append the same observation between the two statements.
         if getattr(error.orig, "sqlstate", None) == "23505":
             connection.get_transaction().rollback()  # type: ignore[union-attr]
             return None
@@ -76,25 +142,35 @@ def _insert_observation(connection: Connection, observation: Observation) -> int
 
 
 def _tenant_values(number: int, observation: Observation, rows: Iterable[TenantRow]) -> Iterator[Sequence[Any]]:
-    ordinals = {name: at for at, name in enumerate(observation.entities)}
+    ordinals = {name: ordinal for ordinal, name in enumerate(observation.entities)}
     for row in rows:
         ordinal = ordinals.get(row.entity)
         if ordinal is None:
-            raise EvidenceNotKept("the evidence was not kept: a tenant's row is of an entity that it does not list.")
-        yield (number, keepable(row.tenant), ordinal, row.source_rows, row.target_rows, row.missing, row.unexpected,
-               row.mismatched, row.duplicate, row.transient, row.drift)
+            raise EvidenceNotStored("the evidence was not stored: a tenant row names an entity that the observation "
+                                    "does not have.")
+        yield (number, storable(row.tenant), ordinal, *(getattr(row, figure) for figure in FIGURES), row.drift)
 
 
-_T = TypeVar("_T")
-
-
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    for chunk in chunks(rows, 1_000):
-        connection.execute(insert(table), chunk)
-
-
-def chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """The rows in lists of at most ``size``."""
+def _insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows, whose values are in the order of the table's columns, as a stream: with COPY on Postgres."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    if connection.dialect.name == "postgresql":
+        _copy(connection, f'COPY "{table.name}" ({names}) FROM STDIN', rows)
+        return
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" for _ in table.columns)})'  # noqa: S608
     iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+    while chunk := [tuple(row) for row in islice(iterator, _CHUNK)]:
+        connection.exec_driver_sql(statement, chunk)
+
+
+def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    import psycopg
+
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        # The same error that SQLAlchemy would raise; it does not show the rows.
+        raise DBAPIError.instance(statement, None, error, psycopg.Error, hide_parameters=True) from None

@@ -1,4 +1,4 @@
-"""Reading the history of coverage."""
+"""Queries on the coverage history of a ledger."""
 
 from __future__ import annotations
 
@@ -16,66 +16,77 @@ from orgrecon_pipeline.ledger.tables import coverage, observation
 _PAGE = 20_000  # events
 
 
-def known(store: Store, subject: CoverageSubject, *, simulated: bool, until: datetime | None = None) -> Iterator[str]:
-    """Names whose latest event but for losses is that they appeared, by what the observations made so far say.
+class CoverageReader(Store):
+    """The methods of a ledger that read coverage."""
 
-    With ``until`` only what was observed up to that moment counts.
-    Read in pages, each in a transaction of its own: whoever is slow to go through them, or stops, or appends in
-    between, holds nothing up. What is appended in between does not count.
-    """
-    rank = _ranks(store, simulated=simulated, until=until)
-    if not rank:
-        return
-    # Ordered by name alone, which the index gives: a page costs a page, and not a sort or a join of all that is left.
-    statement = select(
-        coverage.c.name, coverage.c.happening, coverage.c.observation, coverage.c.ordinal
-    ).where(coverage.c.subject == subject.value, coverage.c.happening != CoverageChange.LOST.value).order_by(coverage.c.name)
-    after, size = None, _PAGE
-    while True:
-        page = statement if after is None else statement.where(coverage.c.name > after)
-        with store.reading() as connection:
-            events = connection.execute(page.limit(size)).all()
-        full = len(events) == size
-        if full:
-            # The last name may have more events than fit: it is left to the next page.
-            last = events[-1].name
-            events = [event for event in events if event[0] != last]
-            if not events:
-                size *= 2
-                continue
-        latest = _latest(events, rank)
-        yield from (name for name, happening in latest.items() if happening == CoverageChange.APPEARED.value)
-        if not full:
+    def known_names(
+        self, subject: CoverageSubject, *, simulated: bool = False, until: datetime | None = None
+    ) -> Iterator[str]:
+        """Yield the names that appeared and have not departed since, in order of their UTF-8 bytes.
+
+        Events are ordered by the time of their observation, so a ledger that was rebuilt in another order gives the
+        same names. Names are read in pages, each in its own transaction, so a slow caller blocks nobody. Events that
+        are appended during the iteration are ignored.
+
+        Args:
+            subject: the kind of subject whose names are returned.
+            simulated: read the history of simulated observations instead of that of all others.
+            until: ignore observations made after this moment.
+        """
+        rank = self._ranks(simulated=simulated, until=until)
+        if not rank:
             return
-        after, size = events[-1].name, _PAGE
+        # Sorting by name alone lets the index deliver each page; a page costs neither a sort nor a join.
+        statement = select(
+            coverage.c.name, coverage.c.change, coverage.c.observation, coverage.c.ordinal
+        ).where(
+            coverage.c.subject == subject.value, coverage.c.change != CoverageChange.LOST.value
+        ).order_by(coverage.c.name)
+        after, size = None, _PAGE
+        while True:
+            page = statement if after is None else statement.where(coverage.c.name > after)
+            with self.reading() as connection:
+                events = connection.execute(page.limit(size)).all()
+            full = len(events) == size
+            if full:
+                # The last name may have more events on the next page, so leave it to that page.
+                last = events[-1].name
+                events = [event for event in events if event.name != last]
+                if not events:
+                    size *= 2
+                    continue
+            latest = _latest_changes(events, rank)
+            yield from (name for name, change in latest.items() if change == CoverageChange.APPEARED.value)
+            if not full:
+                return
+            after, size = events[-1].name, _PAGE
+
+    def lost_coverage(self, observation_id: str) -> list[CoverageEvent]:
+        """Return the coverage that an observation reported as lost, in the order in which it was appended."""
+        statement = select(coverage.c.subject, coverage.c.name).join(
+            observation, observation.c.number == coverage.c.observation
+        ).where(observation.c.id == observation_id, coverage.c.change == CoverageChange.LOST.value).order_by(
+            coverage.c.ordinal)
+        with self.reading() as connection:
+            return [CoverageEvent(CoverageSubject(row.subject), row.name, CoverageChange.LOST)
+                    for row in connection.execute(statement)]
+
+    def _ranks(self, *, simulated: bool, until: datetime | None) -> dict[int, int]:
+        """Return the position of each observation in the order of time, by observation number."""
+        is_simulated = observation.c.provenance == Provenance.SIMULATED.value
+        statement = select(observation.c.number).where(is_simulated if simulated else ~is_simulated).order_by(
+            observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.number)
+        if until is not None:
+            statement = statement.where(observation.c.observed_at <= until)
+        with self.reading() as connection:
+            return {number: rank for rank, number in enumerate(connection.execute(statement).scalars())}
 
 
-def _ranks(store: Store, *, simulated: bool, until: datetime | None) -> dict[int, int]:
-    """Of each observation, by its number: its place in the order in which they were made."""
-    of_the_demo = observation.c.provenance == Provenance.SIMULATED.value
-    statement = select(observation.c.number).where(of_the_demo if simulated else ~of_the_demo).order_by(
-        observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.number)
-    if until is not None:
-        statement = statement.where(observation.c.observed_at <= until)
-    with store.reading() as connection:
-        return {number: at for at, number in enumerate(connection.execute(statement).scalars())}
-
-
-def _latest(events: Iterable[Any], rank: dict[int, int]) -> dict[str, str]:
-    """What happened last to each name, names in the order of the events."""
+def _latest_changes(events: Iterable[Any], ranks: dict[int, int]) -> dict[str, str]:
+    """Return the latest change of each name, in the order of the events."""
     latest: dict[str, tuple[tuple[int, int], str]] = {}
-    for name, happening, number, ordinal in events:
-        at = rank.get(number)
-        if at is not None and (name not in latest or latest[name][0] < (at, ordinal)):
-            latest[name] = (at, ordinal), happening
-    return {name: happening for name, (_, happening) in latest.items()}
-
-
-def lost(store: Store, observation_id: str) -> list[CoverageEvent]:
-    """What an observation found lost."""
-    statement = select(coverage.c.subject, coverage.c.name).join(
-        observation, observation.c.number == coverage.c.observation
-    ).where(observation.c.id == observation_id, coverage.c.happening == CoverageChange.LOST.value).order_by(
-        coverage.c.ordinal)
-    with store.reading() as connection:
-        return [CoverageEvent(CoverageSubject(row.subject), row.name, CoverageChange.LOST) for row in connection.execute(statement)]
+    for name, change, number, ordinal in events:
+        rank = ranks.get(number)
+        if rank is not None and (name not in latest or latest[name][0] < (rank, ordinal)):
+            latest[name] = (rank, ordinal), change
+    return {name: change for name, (_, change) in latest.items()}

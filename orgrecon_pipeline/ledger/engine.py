@@ -1,25 +1,25 @@
-"""Connections to a ledger's database, and the settings that make its writes durable and its reads consistent."""
+"""Connections to a ledger's database, with the settings that make writes durable and reads consistent."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress
 from orgrecon_pipeline.ledger.errors import translate_errors
 
 _WAIT_SECONDS = 30
 
-# Of the transaction, not the session: behind a transaction pooler a session belongs to others as well. A role's
-# own settings must not decide how days and moments are written, nor whether a commit is durable.
+# Settings of the transaction, because behind a transaction pooler a session serves other clients too. A role's own
+# settings must not decide how days and timestamps are written, or whether a commit is durable.
 _POSTGRES_SETTINGS = (
     "SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
@@ -28,48 +28,52 @@ _POSTGRES_SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Store:
-    """A ledger's database. Connections are made for each use and closed after it: nothing lingers, and a server
-    that was restarted in between is no error."""
+    """A ledger's database. Each use opens a connection and closes it, so a server restart in between is harmless."""
 
     address: SqliteAddress | PostgresAddress
-    engine: Engine = field(repr=False)
+    engine: Engine
+
+    def __repr__(self) -> str:
+        return f"<{self.address}>"
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the ledger.
+        """Open a transaction that sees one consistent state of the ledger.
 
         Raises:
-            ConfigurationError: when the ledger cannot be read.
+            ConfigurationError: if the ledger cannot be read.
         """
         try:
-            with translate_errors(ConfigurationError, f"cannot read {self.address}"), self.engine.connect() as connection:
+            with (translate_errors(ConfigurationError, f"cannot read {self.address}"),
+                  self.engine.connect() as connection):
                 if isinstance(self.address, PostgresAddress):
                     connection = connection.execution_options(
                         isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 with connection.begin():
                     yield connection
         except ValueError:
-            # No day, no JSON, no verdict: the words of such an error quote the value.
+            # An invalid date, JSON text or verdict. The original message is dropped because it quotes the value.
             raise ConfigurationError(f"cannot read {self.address}: it holds values that orgrecon did not write: "
                                      "restore it, or rebuild it with orgrecon import.") from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is kept whole or not at all.
+        """Open a transaction that is committed at the end of the block, or rolled back on an error.
 
         Raises:
-            EvidenceNotKept: when the ledger cannot be written.
+            EvidenceNotStored: if the ledger cannot be written.
         """
-        with translate_errors(EvidenceNotKept, f"the evidence was not kept in {self.address}"), self.transaction() as connection:
+        with (translate_errors(EvidenceNotStored, f"the evidence was not stored in {self.address}"),
+              self.transaction() as connection):
             yield connection
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """The transaction of :meth:`writing`, with the database's own errors."""
+        """Open the transaction of :meth:`writing` without translating the database's errors."""
         with self.engine.connect() as connection:
-            # SQLite: the write lock is taken at the start, where waiting for it cannot end in a deadlock.
+            # SQLite takes the write lock when the transaction begins, where waiting cannot end in a deadlock.
             connection = connection.execution_options(orgrecon_immediate=True)
             if isinstance(self.address, PostgresAddress):
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
@@ -77,24 +81,24 @@ class Store:
                 yield connection
 
 
-def make_store(address: SqliteAddress | PostgresAddress, *, create: bool) -> Store:
-    """The store of an address; nothing is opened yet. ``create`` lets SQLite make the file."""
+def make_engine(address: SqliteAddress | PostgresAddress, *, create: bool) -> Engine:
+    """Return the engine of an address without connecting; ``create`` allows SQLite to create the file."""
     if isinstance(address, SqliteAddress):
-        return Store(address, _sqlite_engine(address, create=create))
-    return Store(address, _postgres_engine(address))
+        return _sqlite_engine(address, create=create)
+    return _postgres_engine(address)
 
 
 def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
-    # "rw" rather than "ro" for readers too: after a crash the first reader has to roll the half-written transaction
-    # back. SQLite falls back to reading where the file is write-protected, and never makes the file.
+    # Readers use "rw" too: after a crash, the first reader has to roll back the half-written transaction. SQLite
+    # falls back to reading if the file is write-protected, and never creates it.
     uri = f"file:{quote(str(address.path.absolute()))}?mode={'rwc' if create else 'rw'}"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            # A rollback journal and not WAL: one file that can be copied, on any file system. EXTRA is FULL, and
-            # makes the end of the journal durable too.
+            # A rollback journal instead of WAL: one file that can be copied, on any file system. EXTRA is FULL and
+            # also makes the removal of the journal durable.
             connection.execute("PRAGMA synchronous=EXTRA")
             connection.execute("PRAGMA foreign_keys=ON")
         except BaseException:
@@ -107,7 +111,7 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # The driver would begin late, and would not begin at all for DDL.
+        # The driver would begin a transaction late, and would not begin one for DDL.
         immediate = connection.get_execution_options().get("orgrecon_immediate")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -115,10 +119,11 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
 
 
 def _postgres_engine(address: PostgresAddress) -> Engine:
-    # The URL holds nothing that could be shown: all is in the parameters.
+    # All parameters are passed separately, so the URL holds nothing that an error or a log could show.
     defaults: dict[str, Any] = {"connect_timeout": "10", "tcp_user_timeout": "60000",
                                 "application_name": "orgrecon ledger"}
-    forced: dict[str, Any] = {"client_encoding": "utf8", "prepare_threshold": None}  # None: for poolers
+    # Poolers do not support prepared statements, hence prepare_threshold.
+    forced: dict[str, Any] = {"client_encoding": "utf8", "prepare_threshold": None}
     engine = create_engine(
         URL.create("postgresql+psycopg"), connect_args={**defaults, **address.parameters, **forced},
         poolclass=NullPool, hide_parameters=True, use_native_hstore=False)

@@ -1,124 +1,87 @@
-"""One run a day at a time, and one that tells people. A lock never outlives its process."""
+"""Locks of a ledger: one run per day, and one sender of notifications. A lock never outlives its process."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import date
-from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotKept
+from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotStored
+from orgrecon_pipeline.file_lock import temporary_file_lock
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.errors import translate_errors
 
-_ADVISORY_CLASS = 0x6F72_6763  # "orgc": the first half of the advisory lock's key; the day is the second
-_TELLING = 0  # no day has this number
+_ADVISORY_CLASS = 0x6F72_6763  # "orgc": the first half of the advisory lock's key; the day is the second half
+_NOTIFICATIONS = 0  # no day has this ordinal
 
 
-@contextlib.contextmanager
-def day_lock(store: Store, day: date) -> Iterator[None]:
-    """See :meth:`orgrecon_pipeline.ledger.ledger.Ledger.day_lock`."""
-    with _held(store, str(day), day.toordinal(), f"{day} is already being worked on by another run: "
-                                                 "wait for it to end."):
-        yield
+class LedgerLocks(Store):
+    """The locking methods of a ledger."""
 
+    def day_lock(self, day: date) -> AbstractContextManager[None]:
+        """Hold a day for one run. The lock ends with the process, however the process ends.
 
-@contextlib.contextmanager
-def notification_lock(store: Store) -> Iterator[None]:
-    """See :meth:`orgrecon_pipeline.ledger.ledger.Ledger.notification_lock`."""
-    with _held(store, "telling", _TELLING, "somebody else is telling the channels already."):
-        yield
+        Raises:
+            AlreadyRunning: on entering, without waiting, if another thread or process holds the day.
+            EvidenceNotStored: on entering, if the lock cannot be created.
+        """
+        return self._lock(str(day), day.toordinal(), f"another run is already working on {day}: wait until it ends.")
 
+    def notification_lock(self) -> AbstractContextManager[None]:
+        """Hold the notifications, from reading what the channels know to recording what was sent.
 
-@contextlib.contextmanager
-def _held(store: Store, name: str, number: int, busy: str) -> Iterator[None]:
-    """The lock ``name``, whose number in Postgres is ``number``; ``busy`` is what is said when it is taken."""
-    if isinstance(store.address, SqliteAddress):
-        held = _file_lock(store.address.path, name, busy)
-    else:
-        held = _transaction_lock(store, name, number, busy)
-    with held:
-        yield
+        Raises:
+            AlreadyRunning: on entering, without waiting, if another thread or process holds them.
+            EvidenceNotStored: on entering, if the lock cannot be created.
+        """
+        return self._lock("notifications", _NOTIFICATIONS, "another process is already sending notifications.")
 
+    def _lock(self, name: str, number: int, busy: str) -> AbstractContextManager[None]:
+        """Return the lock ``name``, in Postgres ``number``; ``busy`` is the message if it is taken."""
+        if isinstance(self.address, SqliteAddress):
+            return self._file_lock(self.address, name, busy)
+        return self._advisory_lock(name, number, busy)
 
-@contextlib.contextmanager
-def _file_lock(ledger: Path, name: str, busy: str) -> Iterator[None]:
-    ledger = ledger.resolve()  # one ledger is one lock, by whatever name it is called
-    path = ledger.with_name(f"{ledger.name}.{name}.lock")
-    try:
-        descriptor = _locked(path)
-    except OSError as error:
-        raise EvidenceNotKept(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
-    if descriptor is None:
-        raise AlreadyRunning(busy)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if _is_named(descriptor, path):
-                path.unlink()  # while it is held: who has just opened it will find that it has lost its name
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a forked child has it open as well
-        os.close(descriptor)
+    @contextlib.contextmanager
+    def _file_lock(self, address: SqliteAddress, name: str, busy: str) -> Iterator[None]:
+        ledger = address.path.resolve()  # a ledger has one lock, whichever of its names is used
+        with contextlib.ExitStack() as stack:
+            try:
+                locked = stack.enter_context(temporary_file_lock(ledger.with_name(f"{ledger.name}.{name}.lock")))
+            except OSError as error:
+                raise EvidenceNotStored(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
+            if not locked:
+                raise AlreadyRunning(busy)
+            yield
 
-
-def _locked(path: Path) -> int | None:
-    """The descriptor of the file, locked, or None when somebody else has it locked.
-
-    flock itself and no library: the lock must end with its process, and where the file system has no locks there
-    must be an error, and no file in their stead that outlives a crash.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_named(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its holder removed it after we had opened it: lock the one that has the name now
-
-
-def _is_named(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
-
-
-@contextlib.contextmanager
-def _transaction_lock(store: Store, name: str, number: int, busy: str) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        with translate_errors(EvidenceNotKept, f"cannot lock {name} in {store.address}"):
-            connection = store.engine.connect()
-            # Whatever became of the connection, what was done under the lock is done: the ledger bears two runs.
-            stack.push(lambda *_: _close(connection))
-            # Of a transaction: behind a transaction pooler a session outlives its client, and so would its lock.
-            # READ COMMITTED, and statements without parameters, keep no snapshot once they have ended: an hour of
-            # it holds up no vacuum. (A statement with parameters leaves its portal, and that its snapshot.)
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
-            connection.execute(text(
-                "SELECT set_config(name, '0', true) FROM pg_settings "
-                "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
-            taken = connection.execute(
-                text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")).scalar()
-        if not taken:
-            raise AlreadyRunning(busy)
-        yield
+    @contextlib.contextmanager
+    def _advisory_lock(self, name: str, number: int, busy: str) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
+                connection = self.engine.connect()
+                # Errors on release are ignored: the work under the lock is done, and the ledger tolerates two runs.
+                stack.push(lambda *_: _close(connection))
+                # A transaction's lock, because behind a transaction pooler a session outlives its client. Under READ
+                # COMMITTED, and without parameters (whose portal would keep one), no snapshot stays open that holds
+                # up vacuum.
+                connection = connection.execution_options(isolation_level="READ COMMITTED")
+                connection.execute(text(
+                    "SELECT set_config(name, '0', true) FROM pg_settings "
+                    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
+                locked = connection.execute(
+                    text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")).scalar()
+            if not locked:
+                raise AlreadyRunning(busy)
+            yield
 
 
 def _close(connection: Connection) -> None:
-    # The first ends the lock; the other two do what is left where the connection is broken.
+    # Rollback releases the lock. The other two steps clean up if the connection is broken.
     for step in (connection.rollback, connection.invalidate, connection.close):
         with contextlib.suppress(SQLAlchemyError):
             step()
-

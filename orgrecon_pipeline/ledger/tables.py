@@ -1,8 +1,7 @@
-"""The ledger's tables. All are append-only: triggers, made by the migrations, refuse every UPDATE and DELETE.
+"""Tables of the ledger. Triggers, which the migrations create, make all of them append-only.
 
-The names carry a prefix, for a ledger that shares its database with something else. What is a number, a day or a
-moment has the database's own type; JSON is kept as text, because JSONB rewrites numbers and a record must come out
-with the bytes that went in.
+Table names carry a prefix because a ledger may share its database with other applications. JSON is stored as text:
+JSONB rewrites numbers, and a record must keep its bytes.
 """
 
 from __future__ import annotations
@@ -30,17 +29,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from orgrecon_pipeline.domain.evidence import KINDS
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.evidence import FIGURES
 
-#: Figures are rows and keys; the bound is what every JSON reader holds exactly, and no sum of them overflows.
-MOST = 2**53 - 1
+#: The revision that this version reads and writes; a test compares it with the migrations.
+REVISION = "0001"
 
-#: The columns of an entity's or tenant's figures, in the order of the domain's values.
-FIGURES = ("source_rows", "target_rows", *KINDS, "transient")
+#: Not Alembic's default name, which Dagster's storage uses; both may share a database.
+VERSION_TABLE = "orgrecon_ledger_version"
+
+#: The largest figure. Every JSON parser reads it exactly, and sums of it do not overflow.
+MAX_FIGURE = 2**53 - 1
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment in UTC, exact to the microsecond; in SQLite, text that sorts as time does."""
+    """A UTC timestamp, exact to the microsecond; in SQLite, text that sorts by time."""
 
     impl = DateTime
     cache_ok = True
@@ -52,7 +55,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a naive datetime is no moment")
+            raise ValueError("the datetime has no time zone")
         value = value.astimezone(timezone.utc)
         return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
 
@@ -63,9 +66,9 @@ class Instant(TypeDecorator[datetime]):
         return moment.astimezone(timezone.utc)
 
 
-# Sorted by bytes on both databases: what SQLite does by itself, Postgres does in the collation "C".
+# Text sorted by bytes on both databases: SQLite's default, and the collation "C" of Postgres.
 _NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_KEY = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER numbers itself in SQLite
+_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
 
 metadata = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -77,10 +80,11 @@ metadata = MetaData(naming_convention={
 def _figures(*, nullable: bool) -> list[Any]:
     return [part for name in FIGURES for part in (
         Column(name, BigInteger, nullable=nullable),
-        CheckConstraint(f"{name} BETWEEN 0 AND {MOST}", name=name),
+        CheckConstraint(f"{name} BETWEEN 0 AND {MAX_FIGURE}", name=name),
     )]
 
 
+#: Observations. ``reason_parameters`` and ``compared`` are JSON.
 observation = Table(
     "orgrecon_observation", metadata,
     Column("number", _KEY, Identity(), primary_key=True),
@@ -89,6 +93,8 @@ observation = Table(
     Column("provenance", _NAME, nullable=False),
     Column("verdict", _NAME, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("reason_code", _NAME, nullable=False),
+    Column("reason_parameters", Text, nullable=False),
     Column("observed_at", Instant),
     Column("mapping_digest", Text, nullable=False),
     Column("orgrecon_version", Text, nullable=False),
@@ -98,11 +104,11 @@ observation = Table(
     UniqueConstraint("id"),
     CheckConstraint("provenance IN ('live', 'baseline', 'restored', 'simulated')", name="provenance"),
     CheckConstraint("verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')", name="verdict"),
-    CheckConstraint(f"tenants_scanned BETWEEN 0 AND {MOST}", name="tenants_scanned"),
-    CheckConstraint(f"tenants_with_drift BETWEEN 0 AND {MOST}", name="tenants_with_drift"),
+    CheckConstraint(f"tenants_scanned BETWEEN 0 AND {MAX_FIGURE}", name="tenants_scanned"),
+    CheckConstraint(f"tenants_with_drift BETWEEN 0 AND {MAX_FIGURE}", name="tenants_with_drift"),
 )
 
-#: An observation's entities; ``ordinal`` is their order. A figure is NULL where it is unknown.
+#: Entities of an observation, ordered by ``ordinal``. An unknown figure is NULL.
 entity = Table(
     "orgrecon_entity", metadata,
     Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
@@ -113,7 +119,7 @@ entity = Table(
     sqlite_with_rowid=False,
 )
 
-#: An observation's tenants: one row per tenant and entity (its ordinal). ``drift`` is the sum of the four kinds.
+#: One row per tenant and entity (its ordinal) of an observation. ``drift`` is the sum of all kinds of drift.
 tenant_row = Table(
     "orgrecon_tenant_row", metadata,
     Column("observation", BigInteger, primary_key=True),
@@ -121,12 +127,12 @@ tenant_row = Table(
     Column("entity", Integer, primary_key=True, autoincrement=False),
     *_figures(nullable=False),
     Column("drift", BigInteger, nullable=False),
-    CheckConstraint(f"drift = {' + '.join(KINDS)}", name="drift"),
+    CheckConstraint(f"drift = {' + '.join(kind.value for kind in DriftKind)}", name="drift"),
     ForeignKeyConstraint(["observation", "entity"], [entity.c.observation, entity.c.ordinal]),
     sqlite_with_rowid=False,
 )
 
-#: An observation's sample keys, in the order in which they are shown. The last three columns are JSON.
+#: Sample keys of an observation, in the order in which reports show them. The last three columns are JSON.
 sample = Table(
     "orgrecon_sample", metadata,
     Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
@@ -134,27 +140,27 @@ sample = Table(
     Column("tenant", _NAME, nullable=False),
     Column("entity", _NAME, nullable=False),
     Column("kind", _NAME, nullable=False),
-    Column("keys", Text, nullable=False),
-    Column("differing", Text, nullable=False),
-    Column("shown", Text),
+    Column("key", Text, nullable=False),
+    Column("differing_columns", Text, nullable=False),
+    Column("column_values", Text),
     sqlite_with_rowid=False,
 )
 
-#: What a comparison found out about coverage, see :mod:`orgrecon_pipeline.domain.coverage`.
+#: Coverage events of an observation; see :mod:`orgrecon_pipeline.domain.coverage`.
 coverage = Table(
     "orgrecon_coverage", metadata,
     Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("subject", _NAME, nullable=False),
     Column("name", _NAME, nullable=False),
-    Column("happening", _NAME, nullable=False),
+    Column("change", _NAME, nullable=False),
     CheckConstraint("subject IN ('tenant', 'entity', 'column')", name="subject"),
-    CheckConstraint("happening IN ('appeared', 'departed', 'lost')", name="happening"),
+    CheckConstraint("change IN ('appeared', 'departed', 'lost')", name="change"),
     Index(None, "subject", "name"),
     sqlite_with_rowid=False,
 )
 
-#: What people accepted, with their reason. ``details`` is JSON.
+#: What people accepted, and why. ``details`` is JSON.
 acknowledgement = Table(
     "orgrecon_acknowledgement", metadata,
     Column("number", _KEY, Identity(), primary_key=True),
@@ -166,9 +172,9 @@ acknowledgement = Table(
     CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
 )
 
-#: What notification channels were told; a channel stands as a digest of its address. The last row of a topic counts.
-told = Table(
-    "orgrecon_told", metadata,
+#: States that notification channels know; the last row of a topic counts. ``channel`` is a hash of its address.
+notification = Table(
+    "orgrecon_notification", metadata,
     Column("number", _KEY, Identity(), primary_key=True),
     Column("channel", _NAME, nullable=False),
     Column("topic", _NAME, nullable=False),
@@ -178,13 +184,13 @@ told = Table(
     Index(None, "channel", "topic"),
 )
 
-#: What an attempt found in single shards while others failed, for the next attempt of the day. ``found`` is JSON.
-shard = Table(
-    "orgrecon_shard", metadata,
+#: Results of the shards that succeeded in an incomplete attempt, for the next attempt of the day. ``result`` is JSON.
+shard_result = Table(
+    "orgrecon_shard_result", metadata,
     Column("observation_id", _NAME, ForeignKey(observation.c.id), primary_key=True),
     Column("shard", _NAME, primary_key=True),
     Column("exact", Integer, nullable=False),
-    Column("found", Text, nullable=False),
+    Column("result", Text, nullable=False),
     CheckConstraint("exact IN (0, 1)", name="exact"),
     sqlite_with_rowid=False,
 )

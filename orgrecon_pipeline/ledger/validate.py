@@ -1,49 +1,49 @@
-"""What can be kept as it is, on every database: no NUL, no half of a surrogate pair, no number that JSON has not."""
+"""Validation of text and JSON that both SQLite and Postgres must store unchanged."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from orgrecon_pipeline.domain.errors import EvidenceNotKept
+from orgrecon_pipeline.domain.errors import EvidenceNotStored
 
 
-def keepable(text: str) -> str:
-    """The text itself.
+def storable(text: str) -> str:
+    """Return the text unchanged.
 
     Raises:
-        EvidenceNotKept: when Postgres could not keep it.
+        EvidenceNotStored: if it holds a NUL or half a surrogate pair, which Postgres cannot store.
     """
-    if "\x00" in text or not (text.isascii() or _encodable(text)):
-        raise _unfit()
+    if "\x00" in text or not (text.isascii() or _is_unicode(text)):
+        raise _not_storable()
     return text
 
 
 def json_text(value: Any) -> str:
-    """JSON that reads back as the same value, keys in the same order.
+    """Return JSON that parses to the same value, with keys in the same order.
 
     Raises:
-        EvidenceNotKept: when it holds what cannot be kept.
+        EvidenceNotStored: if JSON or Postgres cannot represent the value.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError):
-        raise EvidenceNotKept("the evidence was not kept: it holds a value that JSON does not have.") from None
-    # In JSON a NUL is an escape, and so is the same six characters' second half after an escaped backslash.
-    if "\\u0000" in text and _holds_nul(value):
-        raise _unfit()
-    return keepable(text)
+        raise EvidenceNotStored("the evidence was not stored: JSON cannot represent a value in it.") from None
+    # json.dumps escapes a NUL; the same six characters also follow a backslash that is itself escaped.
+    if "\\u0000" in text and _has_nul(value):
+        raise _not_storable()
+    return storable(text)
 
 
-def _holds_nul(value: Any) -> bool:
+def _has_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, (list, tuple)) and any(_holds_nul(part) for part in value)
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, (list, tuple)) and any(_has_nul(part) for part in value)
 
 
-def _encodable(text: str) -> bool:
+def _is_unicode(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -51,6 +51,6 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _unfit() -> EvidenceNotKept:
-    return EvidenceNotKept("the evidence was not kept: a text in it holds a NUL or half a surrogate pair, which "
-                           "no database of Postgres holds; correct where it comes from.")
+def _not_storable() -> EvidenceNotStored:
+    return EvidenceNotStored("the evidence was not stored: a text in it holds a NUL or half a surrogate pair, which "
+                             "Postgres cannot store: correct the text at its source.")

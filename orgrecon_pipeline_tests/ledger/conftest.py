@@ -1,4 +1,4 @@
-"""A ledger on each of its two databases."""
+"""Fixtures for ledgers on SQLite and on Postgres."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline_tests.support.ledger.cases import Child
+from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -28,20 +28,20 @@ def ledger(ledger_url: str) -> Ledger:
 
 
 @pytest.fixture
-def both(tmp_path: Path, new_database: Callable[..., str]) -> tuple[Ledger, Ledger]:
-    """An empty ledger on SQLite, and one on Postgres."""
+def both_ledgers(tmp_path: Path, new_database: Callable[..., str]) -> tuple[Ledger, Ledger]:
+    """An empty ledger on SQLite, and an empty ledger on Postgres."""
     return open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), open_ledger(new_database())
 
 
 @pytest.fixture
-def child(ledger_url: str) -> Iterator[Callable[[str], Child]]:
-    """``child(code)`` starts a process beside this one; none outlives the test."""
-    started: list[Child] = []
+def start_child(ledger_url: str) -> Iterator[Callable[[str], ChildProcess]]:
+    """``start_child(code)`` starts a child process; none outlives the test."""
+    children: list[ChildProcess] = []
 
-    def start(code: str) -> Child:
-        started.append(Child(ledger_url, code))
-        return started[-1]
+    def start(code: str) -> ChildProcess:
+        children.append(ChildProcess(ledger_url, code))
+        return children[-1]
 
     yield start
-    for one in started:
-        one.kill()
+    for child in children:
+        child.kill()

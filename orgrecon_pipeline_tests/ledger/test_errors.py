@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotKept, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import engine as store
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -110,7 +110,7 @@ def _admits_without_password(url: str) -> bool:
 def test_a_password_opens_the_ledger_and_is_never_shown(guarded: str) -> None:
     ledger = open_ledger(guarded.replace("%s", ENCODED))
     assert ledger.append(*full()) is True
-    for shown in (repr(ledger), str(ledger), repr(vars(ledger)), repr(ledger._store.engine)):
+    for shown in (repr(ledger), str(ledger), repr(vars(ledger)), repr(ledger.engine)):
         assert PASSWORD not in shown
         assert ENCODED not in shown
     for wrong in (ENCODED + "x", quote("p@ss", safe=""), ""):
@@ -184,8 +184,8 @@ def test_a_write_protected_ledger_is_read_and_not_opened(protected: Path) -> Non
         assert ledger is not None
         assert ledger.observations(DAY) == [full()[0]]
         assert "read-only" in refusal(lambda: open_ledger(url), ConfigurationError)
-        assert "read-only" in refusal(lambda: opened.append(observation("a"), (), (), ()), EvidenceNotKept)
-        refusal(opened.day_lock(DAY).__enter__, EvidenceNotKept)
+        assert "read-only" in refusal(lambda: opened.append(observation("a"), (), (), ()), EvidenceNotStored)
+        refusal(opened.day_lock(DAY).__enter__, EvidenceNotStored)
 
     as_nobody(look)
 
@@ -213,7 +213,7 @@ def test_a_locked_ledger_is_waited_for_and_then_given_up(
             other.execute("BEGIN; LOCK TABLE orgrecon_observation IN ACCESS EXCLUSIVE MODE")
         assert "locked" in refusal(
             lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()),
-            EvidenceNotKept)
+            EvidenceNotStored)
         other.execute("ROLLBACK")
     assert holdings(ledger) == before
     assert ledger.append(observation("a"), (), (), ()) is True
@@ -227,10 +227,10 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     def full_disk(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA max_page_count = 60")  # SQLite's own words for a disk that takes no more
 
-    engine = ledger._store.engine
+    engine = ledger.engine
     event.listen(engine, "connect", full_disk)
     many = [tenant_row(f"tenant {number} " + "x" * 100) for number in range(5_000)]
-    assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), EvidenceNotKept)
+    assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), EvidenceNotStored)
     assert holdings(ledger) == before
     event.remove(engine, "connect", full_disk)
     assert ledger.append(observation("a"), many, (), ()) is True
@@ -244,12 +244,12 @@ def test_a_file_that_may_not_grow_keeps_what_was_there(tmp_path: Path) -> None:
     child = Child(url, (
         "import resource, signal\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import observation, tenant_row\n"
-        "from orgrecon_pipeline.domain.errors import EvidenceNotKept\n"
+        "from orgrecon_pipeline.domain.errors import EvidenceNotStored\n"
         "from orgrecon_pipeline.ledger.open import open_ledger\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
         "try: open_ledger(url).append(observation('a'), [tenant_row(str(n) * 30) for n in range(20_000)], (), ())\n"
-        "except EvidenceNotKept as error: say(error)\n"
+        "except EvidenceNotStored as error: say(error)\n"
     ))
     code, [line] = child.ends()
     assert code == 0
@@ -261,7 +261,7 @@ def test_a_file_that_is_taken_away_does_not_come_back_empty(tmp_path: Path) -> N
     path = tmp_path / "ledger.db"
     ledger = open_ledger(f"sqlite:///{path}")
     path.unlink()
-    refusal(lambda: ledger.append(*full()), EvidenceNotKept)
+    refusal(lambda: ledger.append(*full()), EvidenceNotStored)
     refusal(ledger.days, ConfigurationError)
     assert not path.exists()
 
@@ -274,7 +274,7 @@ def test_a_damaged_file_is_named_as_damaged(tmp_path: Path) -> None:
     content[8_192:] = b"\xff" * (len(content) - 8_192)
     path.write_bytes(content)
     assert "damaged" in refusal(lambda: ledger.breakdown("a", 5), ConfigurationError)
-    assert "damaged" in refusal(lambda: ledger.append(observation("b"), (), (), ()), EvidenceNotKept)
+    assert "damaged" in refusal(lambda: ledger.append(observation("b"), (), (), ()), EvidenceNotStored)
 
 
 @pytest.mark.parametrize(("column", "value"), [
@@ -305,7 +305,7 @@ def test_a_connection_that_is_cut_while_appending_leaves_nothing(empty_database:
             yield tenant_row(f"tenant {number}")
 
     for count, cut_at in ((1, 0), (20_000, 15_000)):
-        refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), EvidenceNotKept)  # type: ignore[arg-type]  # noqa: B023
+        refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), EvidenceNotStored)  # type: ignore[arg-type]  # noqa: B023
         assert holdings(ledger) == before
     assert ledger.append(observation("a"), [tenant_row("x")], (), ()) is True
 
@@ -324,7 +324,7 @@ def test_a_role_that_may_only_read_is_told_what_to_grant(
             ledger = open_existing(url.replace("postgres@", "looker@"))
             assert ledger is not None
             assert ledger.observations(DAY) == [full()[0]]
-            assert "grant" in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotKept)
+            assert "grant" in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotStored)
             assert "grant" in refusal(lambda: open_ledger(empty.replace("postgres@", "looker@")), ConfigurationError)
             assert open_existing(empty.replace("postgres@", "looker@")) is None
         finally:
@@ -347,6 +347,6 @@ def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
         with EmbeddedServer(Path(place)) as short_lived:
             ledger = open_ledger(short_lived.dsn())
             os.kill(short_lived.pid, signal.SIGQUIT)
-        refusal(lambda: ledger.append(*full()), EvidenceNotKept)
+        refusal(lambda: ledger.append(*full()), EvidenceNotStored)
         refusal(ledger.days, ConfigurationError)
-        refusal(ledger.day_lock(DAY).__enter__, EvidenceNotKept)
+        refusal(ledger.day_lock(DAY).__enter__, EvidenceNotStored)

@@ -1,4 +1,4 @@
-"""A ledger's tables: made once, whole, and never by two; left alone by those who only read."""
+"""The tables of a ledger are created once and as a whole; opening for reading changes nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger import migrate as migrating
-from orgrecon_pipeline.ledger import open as opening
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing, open_ledger
-from orgrecon_pipeline.ledger.revisions import HEAD, REVISIONS, VERSION_TABLE
-from orgrecon_pipeline.ledger.tables import metadata
-from orgrecon_pipeline_tests.support.ledger.cases import DAY, Child, full, holdings, observation, raised, raw
+from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE, metadata
+from orgrecon_pipeline_tests.support.ledger.cases import (
+    DAY,
+    ChildProcess,
+    contents,
+    full,
+    observation,
+    raised,
+    raw_connection,
+)
 
 
 def engine_of(url: str) -> sa.Engine:
@@ -33,39 +37,40 @@ def tables_in(url: str) -> set[str]:
         return set(sa.inspect(connection).get_table_names())
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(ledger: Ledger, ledger_url: str) -> None:
+def test_migrations_create_the_tables_that_the_code_uses(ledger: Ledger, ledger_url: str) -> None:
     with engine_of(ledger_url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, metadata) == []
         inspector = sa.inspect(connection)
         for table in metadata.sorted_tables:
-            # What the comparison does not look at.
+            # compare_metadata ignores check constraints and primary keys.
             checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
-            assert checks == {one.name for one in table.constraints if isinstance(one, sa.CheckConstraint)}
+            assert checks == {
+                constraint.name for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)}
             key = inspector.get_pk_constraint(table.name)["constrained_columns"]
             assert key == list(table.primary_key.columns.keys())
 
 
-def test_revisions_are_those_of_the_migrations() -> None:
+def test_revision_constant_is_the_head_of_the_migrations() -> None:
     config = Config()
     config.set_main_option("script_location", str(resources.files("orgrecon_pipeline.ledger") / "migrations"))
-    script = ScriptDirectory.from_config(config)
-    assert tuple(reversed([one.revision for one in script.walk_revisions()])) == REVISIONS
-    assert script.get_heads() == [HEAD]
+    assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
 
 
-def test_opening_again_changes_nothing(ledger: Ledger, ledger_url: str) -> None:
+def test_reopening_a_ledger_changes_nothing(ledger: Ledger, ledger_url: str) -> None:
     ledger.append(*full())
-    before = holdings(ledger)
-    assert holdings(open_ledger(ledger_url)) == before
-    again = open_existing(ledger_url)
-    assert again is not None
-    assert holdings(again) == before
+    before = contents(ledger)
+    assert contents(open_ledger(ledger_url)) == before
+    existing = open_existing(ledger_url)
+    assert existing is not None
+    assert contents(existing) == before
 
 
-def test_a_ledger_at_head_needs_neither_alembic_nor_pandas(ledger: Ledger, child: Callable[[str], Child]) -> None:
+def test_current_ledger_loads_neither_alembic_nor_pandas(
+    ledger: Ledger, start_child: Callable[[str], ChildProcess]
+) -> None:
     ledger.append(*full())
-    code, heavy = child(
+    code, loaded = start_child(
         "from datetime import date\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation\n"
         "from orgrecon_pipeline.ledger.open import open_existing, open_ledger\n"
@@ -74,53 +79,26 @@ def test_a_ledger_at_head_needs_neither_alembic_nor_pandas(ledger: Ledger, child
         "ledger.evidence(date.max, 'latest'); ledger.observations(DAY); ledger.breakdown('full', 10)\n"
         "with ledger.day_lock(DAY): pass\n"
         "for name in ('alembic', 'pandas', 'dagster'): print(name in sys.modules)\n"
-    ).ends()
-    assert (code, heavy) == (0, ["False"] * 3)
+    ).finish()
+    assert (code, loaded) == (0, ["False"] * 3)
 
 
 @pytest.mark.parametrize("revision", ["9999", "a\nb", "0" * 31])
-def test_a_ledger_of_another_version_is_refused(ledger: Ledger, ledger_url: str, revision: str) -> None:
+def test_ledger_of_another_revision_is_refused(ledger: Ledger, ledger_url: str, revision: str) -> None:
     ledger.append(*full())
-    with raw(ledger_url) as connection:
+    with raw_connection(ledger_url) as connection:
         connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
-    for open_one in (open_ledger, open_existing):
-        refusal = raised(lambda: open_one(ledger_url))  # noqa: B023 - called at once
-        assert isinstance(refusal, ConfigurationError)
-        assert "upgrade" in str(refusal)
-        assert "\n" not in str(refusal)
-    with raw(ledger_url) as connection:
-        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{HEAD}'")
-    assert holdings(open_ledger(ledger_url)) == holdings(ledger)
+    for function in (open_ledger, open_existing):
+        error = raised(lambda: function(ledger_url))  # noqa: B023 - called at once
+        assert isinstance(error, ConfigurationError)
+        assert "upgrade" in str(error)
+        assert "\n" not in str(error)
+    with raw_connection(ledger_url) as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{REVISION}'")
+    assert contents(open_ledger(ledger_url)) == contents(ledger)
 
 
-@pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_a_ledger_of_an_older_version_is_read_as_it_is_and_migrated_by_who_writes(
-    revision: str, ledger_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upgrade = migrating.command.upgrade
-    with monkeypatch.context() as then:
-        then.setattr(migrating.command, "upgrade", lambda config, _: upgrade(config, revision))
-        open_ledger(ledger_url).append(*full())
-    reader = open_existing(ledger_url)
-    assert reader is not None
-    assert (reader.evidence(DAY, "latest")[DAY].verdict, len(reader.observations(DAY))) == (Verdict.FAIL, 1)
-    with raw(ledger_url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(revision,)]
-    seen = reader.observations(DAY)
-    migrated = open_ledger(ledger_url)
-    assert (migrated.observations(DAY), migrated.last_notified()) == (seen, {})
-    with raw(ledger_url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(HEAD,)]
-
-
-def test_a_ledger_that_is_too_old_to_be_read_says_what_to_do(ledger: Ledger, ledger_url: str,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "READABLE", ())
-    with pytest.raises(ConfigurationError, match="run orgrecon report, which migrates it"):
-        open_existing(ledger_url)
-
-
-def test_reading_makes_nothing(ledger_url: str, tmp_path: Path) -> None:
+def test_opening_for_reading_creates_nothing(ledger_url: str, tmp_path: Path) -> None:
     assert open_existing(ledger_url) is None
     assert list(tmp_path.iterdir()) == []
     if ledger_url.startswith("sqlite"):
@@ -132,55 +110,59 @@ def test_reading_makes_nothing(ledger_url: str, tmp_path: Path) -> None:
     assert tables_in(ledger_url) == set()
 
 
-def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
+def test_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").touch()
     assert open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}").days() == []
 
 
-def test_other_tables_of_the_database_are_left_alone(ledger_url: str) -> None:
-    with raw(ledger_url) as connection:
-        # Dagster's storage, which may share the database.
+def test_other_tables_of_the_database_are_unchanged(ledger_url: str) -> None:
+    with raw_connection(ledger_url) as connection:
+        # Dagster's storage, which may share the database, uses Alembic's default table name.
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('5e139331e376')")
     open_ledger(ledger_url).append(observation("a"), (), (), ())
-    with raw(ledger_url) as connection:
+    with raw_connection(ledger_url) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("5e139331e376",)]
 
 
-def test_many_open_a_new_ledger_at_once(ledger_url: str, child: Callable[[str], Child]) -> None:
-    children = [child(
-        "from orgrecon_pipeline.ledger import migrate as migrating\n"
+def test_concurrent_processes_create_a_ledger_once(
+    ledger_url: str, start_child: Callable[[str], ChildProcess]
+) -> None:
+    children = [start_child(
+        "import alembic.command\n"
         "from orgrecon_pipeline.ledger.open import open_ledger\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import observation\n"
-        "say('ready'); hear()\n"
-        f"say(open_ledger(url).append(observation('{number}'), (), (), ()))\n"
+        "write_line('ready'); read_line()\n"
+        f"write_line(open_ledger(url).append(observation('{number}'), (), (), ()))\n"
     ) for number in range(3)]
-    for one in children:
-        assert one.says() == "ready"
-    for one in children:
-        one.tell()
-    assert [one.ends() for one in children] == [(0, ["True"])] * 3
-    assert [seen.id for seen in open_ledger(ledger_url).observations(DAY)] == ["0", "1", "2"]
-    with raw(ledger_url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(HEAD,)]
+    for child in children:
+        assert child.read_line() == "ready"
+    for child in children:
+        child.write_line()
+    assert [child.finish() for child in children] == [(0, ["True"])] * 3
+    assert [observation.id for observation in open_ledger(ledger_url).observations(DAY)] == ["0", "1", "2"]
+    with raw_connection(ledger_url) as connection:
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(REVISION,)]
 
 
-def test_a_process_killed_while_it_migrates_leaves_no_half(ledger_url: str, child: Callable[[str], Child]) -> None:
+def test_process_killed_during_migration_leaves_no_table(
+    ledger_url: str, start_child: Callable[[str], ChildProcess]
+) -> None:
     for statements in (1, 4, 12, 1_000):
-        killed = child(
+        killed = start_child(
             "import os, signal\n"
             "from sqlalchemy import Engine, event\n"
             "from orgrecon_pipeline.ledger.open import open_ledger\n"
-            "made = []\n"
+            "executed = []\n"
             "@event.listens_for(Engine, 'after_cursor_execute')\n"
             "def count(connection, cursor, statement, *_):\n"
             "    if statement.lstrip().startswith(('CREATE', 'INSERT', 'UPDATE')):\n"
-            "        made.append(statement)\n"
-            f"    if len(made) == {statements} or 'INSERT INTO {VERSION_TABLE}' in statement:\n"
+            "        executed.append(statement)\n"
+            f"    if len(executed) == {statements} or 'INSERT INTO {VERSION_TABLE}' in statement:\n"
             "        os.kill(os.getpid(), signal.SIGKILL)\n"
             "open_ledger(url)\n"
         )
-        assert killed.ends() == (-9, [])
+        assert killed.finish() == (-9, [])
         assert open_existing(ledger_url) is None
         assert tables_in(ledger_url) == set()
     assert open_ledger(ledger_url).append(*full()) is True

@@ -1,17 +1,16 @@
-"""Run by Alembic: migrates the connection that it is given, inside the caller's transaction."""
+"""Alembic environment: migrates the given connection, inside the caller's transaction."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from orgrecon_pipeline.ledger.revisions import VERSION_TABLE
-from orgrecon_pipeline.ledger.tables import metadata
+from orgrecon_pipeline.ledger.tables import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=VERSION_TABLE,
-    transactional_ddl=True,  # true of SQLite as well, since our engine begins its transactions itself
+    transactional_ddl=True,  # also on SQLite, because the engine begins transactions explicitly
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,10 +1,9 @@
-"""Observations for the ledger's tests, and what a whole ledger holds, for comparing before and after."""
+"""Observations for the tests of the ledger, and helpers that read everything a ledger holds."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
@@ -13,12 +12,22 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
+from orgrecon_pipeline.domain.evidence import (
+    FIGURES,
+    EntityTotals,
+    Observation,
+    Provenance,
+    Sample,
+    TenantRow,
+    Verdict,
+)
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline_tests.support.python_process import start_python
 
 DAY = date(2026, 11, 23)
 
-# What canonical JSON, SQLite and Postgres could each spell in their own way.
+# Values that canonical JSON, SQLite and Postgres might write differently.
 AWKWARD: dict[str, Any] = {
     "gate": {"window_days": 7, "same_day": "latest", "min_live_days": 0},
     "floats": [0.1, 1e-7, 1e22, 5.0, 123456789.12345679, -0.0, 2.5e-320],
@@ -29,15 +38,16 @@ AWKWARD: dict[str, Any] = {
 
 
 def totals(rows: int | None = 10, **figures: int | None) -> EntityTotals:
-    """An entity's totals; what is not named is zero, or unknown where the rows are."""
+    """Return the totals of an entity; other figures are zero, or unknown if ``rows`` is None."""
     base = EntityTotals.unknown() if rows is None else EntityTotals.zero()
     return base.model_copy(update={"source_rows": rows, "target_rows": rows, **figures})
 
 
 def observation(name: str, day: date = DAY, verdict: Verdict = Verdict.PASS, **changes: Any) -> Observation:
-    """A live observation of 08:00 whose id is ``name``, with ``changes``."""
+    """Return a live observation made at 08:00 with the id ``name`` and the given changes."""
     values: dict[str, Any] = {
         "id": name, "day": day, "provenance": Provenance.LIVE, "verdict": verdict, "reason": f"the reason of {name}",
+        "reason_code": ReasonCode.ZERO_DRIFT, "reason_parameters": {"tenants_scanned": 2, "rows_compared": 60},
         "observed_at": datetime(day.year, day.month, day.day, 8, tzinfo=timezone.utc), "mapping_digest": "d" * 64,
         "orgrecon_version": "1.0.0", "tenants_scanned": 2, "tenants_with_drift": 0,
         "entities": {"org_units": totals(), "org_unit_memberships": totals(20)}, "compared": {},
@@ -46,16 +56,16 @@ def observation(name: str, day: date = DAY, verdict: Verdict = Verdict.PASS, **c
 
 
 def tenant_row(tenant: str, entity: str = "org_units", **figures: int) -> TenantRow:
-    """A tenant's row; what is not named is zero, the rows ten."""
-    names = ("missing", "unexpected", "mismatched", "duplicate", "transient")
-    return TenantRow(tenant=tenant, entity=entity, **{"source_rows": 10, "target_rows": 10, **dict.fromkeys(names, 0),
-                                                      **figures})
+    """Return a tenant row with ten rows on each side; other figures are zero unless given."""
+    return TenantRow(tenant=tenant, entity=entity, **{
+        **dict.fromkeys(FIGURES, 0), "source_rows": 10, "target_rows": 10, **figures})
 
 
 def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantRow], list[Sample], list[CoverageEvent]]:
-    """An observation with something in every place, and every place awkward."""
-    observed = observation(
-        name, day, Verdict.FAIL, compared=AWKWARD, reason="3 drifting keys | <b> é 😀", tenants_with_drift=2,
+    """Return the arguments of ``append`` for an observation with difficult values in every field."""
+    fail = observation(
+        name, day, Verdict.FAIL, compared=AWKWARD, reason_code=ReasonCode.DRIFT, reason_parameters=AWKWARD,
+        reason="3 keys | <b> é 😀", tenants_with_drift=2,
         observed_at=datetime(day.year, day.month, day.day, 8, 0, 3, 1, tzinfo=timezone.utc),
         entities={"org_units": totals(30, missing=2, duplicate=1), "a_last": totals(2**53 - 1, mismatched=1)},
     )
@@ -74,77 +84,81 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
         CoverageEvent(CoverageSubject.ENTITY, "org_units", CoverageChange.APPEARED),
         CoverageEvent(CoverageSubject.COLUMN, "org_units.name", CoverageChange.LOST),
     ]
-    return observed, rows, samples, coverage
+    return fail, rows, samples, coverage
 
 
-def holdings(ledger: Ledger) -> dict[str, Any]:
-    """Everything that a ledger says, through its public methods."""
-    observations = [seen for day in ledger.days() for seen in ledger.observations(day)]
+def contents(ledger: Ledger) -> dict[str, Any]:
+    """Return everything that a ledger's public methods read, to compare it before and after an operation."""
+    observations = [observation for day in ledger.days() for observation in ledger.observations(day)]
+    ids = [observation.id for observation in observations]
     return {
         "observations": observations,
-        "tenants": {seen.id: ledger.breakdown(seen.id, 1_000_000) for seen in observations},
-        "samples": {seen.id: ledger.samples(seen.id) for seen in observations},
-        "lost": {seen.id: ledger.lost(seen.id) for seen in observations},
-        "known": {(s, sim): list(ledger.known(s, simulated=sim)) for s in CoverageSubject for sim in (False, True)},
-        "accepted": [seen for kind in ("coverage", "source") for seen in ledger.acknowledgements(kind)],
-        "counts": ledger.verdict_counts(),
-        "told": ledger.last_notified(),
+        "tenants": {id_: ledger.breakdown(id_, 1_000_000) for id_ in ids},
+        "samples": {id_: ledger.samples(id_) for id_ in ids},
+        "lost": {id_: ledger.lost_coverage(id_) for id_ in ids},
+        "known": {(subject, simulated): list(ledger.known_names(subject, simulated=simulated))
+                  for subject in CoverageSubject for simulated in (False, True)},
+        "acknowledged": [ledger.acknowledgements("coverage"), ledger.acknowledgements("source")],
+        "verdicts": ledger.verdict_counts(),
+        "notified": ledger.last_notified(),
     }
 
 
 def raised(action: Callable[[], object]) -> BaseException:
-    """The exception that an action raises, for tests that look at all of it."""
+    """Return the exception that an action raises."""
     try:
         action()
     except BaseException as error:
         return error
-    raise AssertionError("nothing was raised")
+    raise AssertionError("no exception was raised")
 
 
 @contextlib.contextmanager
-def raw(url: str) -> Iterator[Any]:
-    """A connection to a ledger's database that knows nothing of ledgers; every statement is committed at once."""
+def raw_connection(url: str) -> Iterator[Any]:
+    """Open an autocommit connection to a ledger's database that bypasses the ledger."""
     if url.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as plain:
-            yield plain
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as sqlite:
+            yield sqlite
     else:
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield connection
+        with psycopg.connect(url, autocommit=True) as postgres:
+            yield postgres
 
 
-class Child:
-    """A Python process that runs ``code`` with a ledger's URL in ``url``, and talks in lines."""
+class ChildProcess:
+    """A Python process that runs ``code``, with the ledger's URL in ``url``; it exchanges lines with the test.
 
-    def __init__(self, url: str, code: str) -> None:
+    In ``code``, ``write_line(line)`` sends a line to the test and ``read_line()`` waits for a line from the test.
+    """
+
+    def __init__(self, url: str, code: str, *, fresh: bool = False) -> None:
         preamble = (
             f"import sys; url = {url!r}\n"
-            "def say(line): print(line, flush=True)\n"
-            "def hear(): return sys.stdin.readline().strip()\n"
+            "def write_line(line): print(line, flush=True)\n"
+            "def read_line(): return sys.stdin.readline().strip()\n"
         )
-        self.process = subprocess.Popen([sys.executable, "-c", preamble + code], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = start_python(preamble + code, fresh=fresh)
 
-    def says(self) -> str:
-        """The next line that the process prints."""
+    def read_line(self) -> str:
+        """Return the next line that the process writes."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"the process ended: {self.process.communicate()[1]}")
         return line.strip()
 
-    def tell(self, line: str = "go") -> None:
-        """Give the process a line to hear."""
+    def write_line(self, line: str = "go") -> None:
+        """Send a line to the process."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def ends(self) -> tuple[int, list[str]]:
-        """The exit code, negative for a signal, and the lines that were left."""
+    def finish(self) -> tuple[int, list[str]]:
+        """Wait for the end; return the exit code (negative for a signal) and the remaining lines."""
         out, err = self.process.communicate(timeout=120)
         sys.stderr.write(err)
         return self.process.returncode, out.splitlines()
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.communicate()

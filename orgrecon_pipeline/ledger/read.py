@@ -1,0 +1,257 @@
+"""Queries that read a ledger, except the coverage history."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sqlalchemy import BigInteger, ColumnElement, Select, case, cast, func, select
+
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.evidence import (
+    FIGURES,
+    EntityTotals,
+    Observation,
+    Provenance,
+    SameDay,
+    Sample,
+    TenantRow,
+    Verdict,
+    deciding_observation,
+    in_order,
+)
+from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.reasons import Reason
+from orgrecon_pipeline.ledger import tables
+from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.tables import entity, observation, sample, tenant_row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Every column that the gate needs; `compared` is left out because it is long.
+_EVIDENCE = [observation.c[name] for name in (
+    "id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
+    "reason_parameters", "tenants_scanned")]
+
+# SUM ignores NULL, but a sum with an unknown figure is unknown. Postgres sums BIGINT to NUMERIC, hence the cast.
+_DRIFT = (
+    select(entity.c.observation.label("of"), *(
+        case((func.count(entity.c[kind]) == func.count(), cast(func.sum(entity.c[kind]), BigInteger))).label(kind)
+        for kind in (kind.value for kind in DriftKind)
+    )).group_by(entity.c.observation).subquery()
+)
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A person's statement that lost coverage or a changed source database is intended.
+
+    ``observation_id`` is the observation that reported it; ``details`` (JSON values) says what exactly was accepted.
+    """
+
+    kind: Literal["coverage", "source"]
+    reason: str
+    observation_id: str | None
+    details: dict[str, Any]
+    recorded_at: datetime
+
+
+class LedgerReader(Store):
+    """The reading methods of a ledger. Each raises :class:`ConfigurationError` if the database cannot be read."""
+
+    def observations(self, day: date) -> list[Observation]:
+        """Return all observations of a day, oldest first."""
+        return in_order(self.observations_as_appended(day))
+
+    def observations_as_appended(self, day: date) -> list[Observation]:
+        """Return all observations of a day in the order in which they were appended, whatever their timestamps."""
+        return self._load(observation.c.day == day)
+
+    def deciding(self, day: date, same_day: SameDay) -> Observation | None:
+        """Return the deciding observation of a day, or None if the day has no observation."""
+        return deciding_observation(self.observations_as_appended(day), same_day)
+
+    def observation(self, observation_id: str | None) -> Observation | None:
+        """Return the observation with this id, or None."""
+        return next(iter(self._load(observation.c.id == observation_id)), None)
+
+    def days(self) -> list[date]:
+        """Return the days that have an observation, earliest first."""
+        with self.reading() as connection:
+            return list(connection.execute(
+                select(observation.c.day).distinct().order_by(observation.c.day)).scalars())
+
+    def latest(
+        self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False,
+        until: datetime | None = None,
+    ) -> Observation | None:
+        """Return the most recent observation that matches, or None.
+
+        Args:
+            provenances: accept only these provenances.
+            decided_only: accept only PASS and FAIL.
+            completed_only: accept only comparisons that ran to the end, so that their figures are known.
+            until: accept only observations made up to this moment.
+        """
+        conditions = [observation.c.observed_at <= until] if until is not None else []
+        if completed_only:
+            conditions.append(observation.c.tenants_scanned.is_not(None))
+        return self._extreme(provenances, conditions, decided_only=decided_only, last=True)
+
+    def first(self, provenances: Collection[Provenance], *, decided_only: bool = False) -> Observation | None:
+        """Return the earliest observation that matches, or None; see :meth:`latest`."""
+        return self._extreme(provenances, [], decided_only=decided_only, last=False)
+
+    def verdict_counts(self) -> dict[Verdict, int]:
+        """Return the number of observations by verdict; verdicts without observations are absent."""
+        with self.reading() as connection:
+            rows = connection.execute(select(observation.c.verdict, func.count()).group_by(observation.c.verdict))
+            return {Verdict(verdict): count for verdict, count in rows}
+
+    def evidence(self, until: date, same_day: SameDay) -> dict[date, DayEvidence]:
+        """Return the evidence of each day up to and including ``until``, earliest day first."""
+        statement = select(*_EVIDENCE, _DRIFT).outerjoin_from(
+            observation, _DRIFT, _DRIFT.c.of == observation.c.number
+        ).where(observation.c.day <= until).order_by(observation.c.day)
+        by_day: dict[date, list[_Candidate]] = defaultdict(list)
+        with self.reading() as connection:
+            for row in connection.execute(statement):
+                by_day[row.day].append(
+                    _Candidate(row.id, Provenance(row.provenance), Verdict(row.verdict), row.observed_at, row))
+        return {day: _day_evidence(day, candidates, same_day) for day, candidates in by_day.items()}
+
+    def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
+        """Return the rows of at most ``limit`` tenants: most drift first, then by name.
+
+        Rows of one tenant are adjacent, in the order of the observation's entities.
+        """
+        drift = func.sum(tenant_row.c.drift)
+        listed = (
+            select(tenant_row.c.tenant, drift.label("drift"))
+            .join(observation, observation.c.number == tenant_row.c.observation)
+            .where(observation.c.id == observation_id)
+            .group_by(tenant_row.c.tenant).order_by(drift.desc(), tenant_row.c.tenant).limit(max(limit, 0)).subquery()
+        )
+        statement = _tenant_rows(observation_id).join(listed, listed.c.tenant == tenant_row.c.tenant).order_by(
+            listed.c.drift.desc(), tenant_row.c.tenant, tenant_row.c.entity)
+        with self.reading() as connection:
+            return [TenantRow(**row) for row in connection.execute(statement).mappings()]
+
+    def tenant_drift(self, observation_id: str) -> pd.DataFrame:
+        """Return every row stored for an observation, one per tenant and entity, ordered by both.
+
+        Columns: ``tenant`` and ``entity`` (text), ``source_rows`` and ``target_rows`` (rows), one column per kind of
+        drift and ``transient`` (keys). The figures are int64.
+        """
+        import pandas as pd
+
+        statement = _tenant_rows(observation_id).order_by(tenant_row.c.tenant, tenant_row.c.entity)
+        with self.reading() as connection:
+            rows = [tuple(row) for row in connection.execute(statement)]
+        types: dict[str, Any] = {"tenant": "object", "entity": "object", **dict.fromkeys(FIGURES, "int64")}
+        frame: pd.DataFrame = pd.DataFrame.from_records(rows, columns=list(types)).astype(types)
+        return frame
+
+    def samples(self, observation_id: str) -> list[Sample]:
+        """Return the sample keys of an observation, in the order in which they were appended."""
+        statement = select(sample).join(observation, observation.c.number == sample.c.observation).where(
+            observation.c.id == observation_id).order_by(sample.c.ordinal)
+        with self.reading() as connection:
+            return [Sample(
+                tenant=row.tenant, entity=row.entity, kind=row.kind, key=json.loads(row.key),
+                columns=tuple(json.loads(row.differing_columns)),
+                values=None if row.column_values is None else json.loads(row.column_values),
+            ) for row in connection.execute(statement)]
+
+    def acknowledgements(self, kind: Literal["coverage", "source"]) -> list[Acknowledgement]:
+        """Return all acknowledgements of a kind, in the order in which they were recorded."""
+        table = tables.acknowledgement
+        with self.reading() as connection:
+            rows = connection.execute(select(table).where(table.c.kind == kind).order_by(table.c.number))
+            return [Acknowledgement(kind, row.reason, row.observation_id, json.loads(row.details), row.recorded_at)
+                    for row in rows]
+
+    def shard_results(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
+        """Return the stored results of the shards that succeeded in an incomplete attempt, by shard."""
+        table = tables.shard_result
+        statement = select(table).where(table.c.observation_id == observation_id, table.c.exact == int(exact))
+        with self.reading() as connection:
+            return {row.shard: json.loads(row.result) for row in connection.execute(statement.order_by(table.c.shard))}
+
+    def last_notified(self) -> dict[tuple[str, str], str]:
+        """Return the last state that each notification channel knows, by channel and topic."""
+        table = tables.notification
+        latest = select(func.max(table.c.number)).group_by(table.c.channel, table.c.topic)
+        with self.reading() as connection:
+            rows = connection.execute(select(table).where(table.c.number.in_(latest)))
+            return {(row.channel, row.topic): row.state for row in rows}
+
+    def _extreme(
+        self, provenances: Collection[Provenance], conditions: list[ColumnElement[bool]], *, decided_only: bool,
+        last: bool,
+    ) -> Observation | None:
+        verdicts = [verdict.value for verdict in Verdict if verdict.decided or not decided_only]
+        # SQLite and Postgres sort NULL differently. A baseline has no timestamp and comes before everything else.
+        order: list[ColumnElement[Any]] = [
+            observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.id]
+        number = select(observation.c.number).where(
+            observation.c.provenance.in_([provenance.value for provenance in provenances]),
+            observation.c.verdict.in_(verdicts), *conditions,
+        ).order_by(*(column.desc() if last else column for column in order)).limit(1)
+        return next(iter(self._load(observation.c.number == number.scalar_subquery())), None)
+
+    def _load(self, condition: ColumnElement[bool]) -> list[Observation]:
+        totals: dict[int, dict[str, EntityTotals]] = defaultdict(dict)
+        with self.reading() as connection:
+            for row in connection.execute(
+                select(entity).join(observation, observation.c.number == entity.c.observation).where(condition)
+                .order_by(entity.c.observation, entity.c.ordinal)
+            ).mappings():
+                totals[row["observation"]][row["name"]] = EntityTotals(**{figure: row[figure] for figure in FIGURES})
+            rows = connection.execute(select(observation).where(condition).order_by(observation.c.number)).mappings()
+            return [Observation(**{
+                **{name: row[name] for name in Observation.model_fields if name != "entities"},
+                "entities": totals[row["number"]],
+                "reason_parameters": json.loads(row["reason_parameters"]),
+                "compared": json.loads(row["compared"]),
+            }) for row in rows]
+
+
+class _Candidate(NamedTuple):
+    """An observation as :func:`deciding_observation` ranks it, with its row."""
+
+    id: str
+    provenance: Provenance
+    verdict: Verdict
+    observed_at: datetime | None
+    row: Any
+
+
+def _day_evidence(day: date, candidates: list[_Candidate], same_day: SameDay) -> DayEvidence:
+    deciding = deciding_observation(candidates, same_day)
+    assert deciding is not None  # noqa: S101 - every day has at least one candidate
+    row = deciding.row
+    return DayEvidence(
+        day=day,
+        verdict=deciding.verdict,
+        provenance=deciding.provenance,
+        mapping_digest=row.mapping_digest,
+        saw_a_tenant=any(candidate.provenance.real and candidate.row.tenants_scanned for candidate in candidates),
+        reason=Reason.stored(row.reason_code, json.loads(row.reason_parameters), row.reason),
+        # An observation without entities has no drift.
+        counts=Counts.zero() if row.of is None else Counts(row._mapping),
+    )
+
+
+def _tenant_rows(observation_id: str) -> Select[Any]:
+    return (
+        select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES))
+        .join(observation, observation.c.number == tenant_row.c.observation)
+        .join(entity, (entity.c.observation == tenant_row.c.observation) & (entity.c.ordinal == tenant_row.c.entity))
+        .where(observation.c.id == observation_id)
+    )
