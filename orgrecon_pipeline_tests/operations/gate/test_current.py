@@ -54,7 +54,7 @@ def answers(place: Path, day: date | None = None, **environ: str) -> dict[Litera
             "trail": answer_gate(settings, trail=place / "reports", day=day, require_live=0)}
 
 
-def test_the_worst_of_a_day_decides_in_the_trail_too(tmp_path: Path) -> None:
+def test_gate_with_same_day_worst_is_the_same_from_ledger_and_trail(tmp_path: Path) -> None:
     """By the mapping in force, whatever the reports were made under."""
     failed = observation(WEEK[3], Verdict.FAIL, hour=1)
     work = kept(tmp_path, [failed, *(observation(day, hour=2) for day in WEEK)])
@@ -78,7 +78,7 @@ def injected(place: Path, day: date) -> str:
 
 @pytest.mark.parametrize(("provenance", "opened"), [
     (Provenance.LIVE, False), (Provenance.RESTORED, False), (Provenance.BASELINE, True), (Provenance.SIMULATED, True)])
-def test_an_injected_clock_does_not_make_old_evidence_fresh(
+def test_gate_with_injected_clock_keeps_old_real_evidence_closed(
     provenance: Provenance, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     days = [day - timedelta(days=30) for day in WEEK]
@@ -100,7 +100,7 @@ def test_an_injected_clock_does_not_make_old_evidence_fresh(
 
 @pytest.mark.parametrize(("rule", "asked"), [
     ("window_days", 14), ("min_live_days", 3), ("same_day", "worst")])
-def test_the_default_rules_do_not_open_a_trail_of_stricter_ones(rule: str, asked: int | str, tmp_path: Path) -> None:
+def test_gate_of_trail_with_stricter_policy_than_mapping_is_closed(rule: str, asked: int | str, tmp_path: Path) -> None:
     """A checkout without the mapping at hand: the newest report says what is asked for."""
     strict = {**COMPARED, "gate": {**COMPARED["gate"], rule: asked}}
     kept(tmp_path, [observation(day, compared=strict) for day in WEEK])

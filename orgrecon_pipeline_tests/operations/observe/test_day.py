@@ -58,14 +58,14 @@ def demo(site: Site) -> Site:
 # Clocks.
 
 @pytest.mark.parametrize("apart", [timedelta(days=1), timedelta(days=-1), timedelta(days=400)])
-def test_a_client_clock_on_another_day_than_the_database(site: Site, apart: timedelta) -> None:
+def test_client_clock_on_another_day_than_the_database_is_refused(site: Site, apart: timedelta) -> None:
     wrong = datetime.now(UTC) + apart
     with pytest.raises(DayRefused, match="but the database's clock shows"):
         observe(at(site, wrong), wrong.date())
     assert site.ledger.days() == []
 
 
-def test_a_client_clock_that_is_hours_off_on_the_same_day(site: Site) -> None:
+def test_client_clock_hours_off_on_the_same_day_uses_the_database_clock(site: Site) -> None:
     now = datetime.now(UTC)
     off = now.replace(hour=(now.hour + 11) % 24)
     found = observe(at(site, off), now.date()).observation
@@ -75,7 +75,7 @@ def test_a_client_clock_that_is_hours_off_on_the_same_day(site: Site) -> None:
 
 
 @pytest.mark.parametrize("when", ["examined", "fingerprints"])
-def test_midnight_in_the_middle_of_a_run(demo: Site, when: str) -> None:
+def test_run_across_midnight_belongs_to_the_day_of_its_snapshot(demo: Site, when: str) -> None:
     """It began before midnight, and is of the day on which it began."""
     moments = [datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)]
 
@@ -89,7 +89,7 @@ def test_midnight_in_the_middle_of_a_run(demo: Site, when: str) -> None:
     assert (found.day, found.observed_at, found.verdict) == (date(2026, 12, 31), moments[0], Verdict.PASS)
 
 
-def test_midnight_before_the_snapshot_of_a_live_database(site: Site) -> None:
+def test_midnight_before_the_snapshot_is_refused(site: Site) -> None:
     """The client began yesterday, and the database's snapshot is of today: nothing can be said of yesterday."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     last = yesterday.replace(hour=23, minute=59, second=59)
@@ -98,7 +98,7 @@ def test_midnight_before_the_snapshot_of_a_live_database(site: Site) -> None:
     assert site.ledger.days() == []
 
 
-def test_leap_day_and_year_end(demo: Site) -> None:
+def test_leap_day_and_year_end_count_as_consecutive_days(demo: Site) -> None:
     days = [date(2028, 2, 27) + timedelta(days=n) for n in range(4)] + [date(2028, 12, 31), date(2029, 1, 1)]
     assert date(2028, 2, 29) in days
     for day in days:
@@ -107,7 +107,7 @@ def test_leap_day_and_year_end(demo: Site) -> None:
     assert record_of(demo.ledger, date(2029, 1, 1)).streak_days == 2
 
 
-def test_a_past_day_is_never_observed_again(demo: Site) -> None:
+def test_past_day_is_reused_and_never_observed_again(demo: Site) -> None:
     day = date(2026, 3, 1)
     first = seen_on(demo, day)
     demo.run(A_LOSS)
@@ -123,7 +123,7 @@ def test_a_past_day_is_never_observed_again(demo: Site) -> None:
 # Reruns.
 
 @pytest.mark.parametrize(("same_day", "verdict"), [("latest", Verdict.PASS), ("worst", Verdict.FAIL)])
-def test_a_rerun_hides_nothing(site: Site, same_day: Any, verdict: Verdict) -> None:
+def test_reruns_are_all_listed_and_same_day_decides(site: Site, same_day: Any, verdict: Verdict) -> None:
     site.mapping = quick().model_copy(update={"gate": GatePolicy(same_day=same_day)})
     day = site.observe().day
     site.run(A_LOSS)
@@ -142,7 +142,7 @@ def test_a_rerun_hides_nothing(site: Site, same_day: Any, verdict: Verdict) -> N
     assert render(record_of(rebuilt, day)) == render(record)
 
 
-def test_a_mapping_that_is_changed_inside_the_window(demo: Site) -> None:
+def test_mapping_change_inside_the_window_restarts_the_streak(demo: Site) -> None:
     days = [date(2026, 5, n) for n in range(1, 10)]
     for day in days[:4]:
         seen_on(demo, day)
@@ -153,7 +153,7 @@ def test_a_mapping_that_is_changed_inside_the_window(demo: Site) -> None:
         seen_on(demo, day)
     record = record_of(demo.ledger, days[-1])
     assert (record.verdict, record.streak_days, record.gate.state) == (Verdict.PASS, 5, GateState.CLOSED)
-    assert f"{days[3]} is compared under another mapping" in record.gate.reason
+    assert f"{days[3]} was compared under another mapping" in record.gate.reason
     # Impatience is no other mapping.
     demo.mapping = demo.mapping.model_copy(update={"scan": demo.mapping.scan.model_copy(update={"rechecks": 0})})
     seen_on(demo, days[-1] + timedelta(days=1))
@@ -162,7 +162,7 @@ def test_a_mapping_that_is_changed_inside_the_window(demo: Site) -> None:
 
 # Baselines.
 
-def test_baselines_before_on_and_after_a_live_day(site: Site) -> None:
+def test_baselines_count_only_before_the_first_live_tenant(site: Site) -> None:
     today = datetime.now(UTC).date()
     for back in range(6, 0, -1):
         assert stamp_baseline(site.context, today - timedelta(days=back)).fresh
@@ -181,7 +181,7 @@ def test_baselines_before_on_and_after_a_live_day(site: Site) -> None:
         stamp_baseline(site.context, tomorrow)
 
 
-def test_min_live_days(site: Site) -> None:
+def test_min_live_days_closes_the_gate(site: Site) -> None:
     today = datetime.now(UTC).date()
     for back in range(6, 0, -1):
         stamp_baseline(site.context, today - timedelta(days=back))
@@ -194,7 +194,7 @@ def test_min_live_days(site: Site) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["PASS", "INCONCLUSIVE"])
-def test_a_baseline_finds_the_live_report_though_the_ledger_is_new(site: Site, lost: bool) -> None:
+def test_baseline_with_new_ledger_keeps_the_live_report(site: Site, lost: bool) -> None:
     day = site.observe().day
     if lost:  # INCONCLUSIVE alone is a live report too
         site = replace(site, ledger=open_ledger(f"sqlite:///{site.directory / 'other.db'}"), dsn="postgresql:///x?host=/n")
@@ -206,7 +206,7 @@ def test_a_baseline_finds_the_live_report_though_the_ledger_is_new(site: Site, l
     assert publish(fresh, day).path.read_text("utf-8") == before.markdown
 
 
-def test_a_baseline_does_not_write_over_a_report_that_cannot_be_read(site: Site) -> None:
+def test_baseline_over_unreadable_report_is_refused(site: Site) -> None:
     day = site.observe().day
     path = publish(site.context, day).path
     path.write_text(path.read_text("utf-8")[:-40], "utf-8")
@@ -236,7 +236,7 @@ FORGERIES: dict[str, Forge] = {
 }
 
 
-def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path) -> None:
+def test_simulated_evidence_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path) -> None:
     """It makes no tenant seen: neither for an empty cluster, nor for baselines; and it is not imported."""
     demo, real = replace(site), replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'real.db'}"))
     mark_simulated(site.admin)
@@ -261,7 +261,7 @@ def test_a_demo_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path)
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=[name.replace(" ", "_") for name in FORGERIES])
-def test_a_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forge: Forge) -> None:
+def test_import_of_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forge: Forge) -> None:
     """Anybody can compute a digest: what is imported crashes nothing, then or later."""
     day = site.observe().day
     value = record_of(site.ledger, day).as_json_value()
@@ -279,7 +279,7 @@ def test_a_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forg
     record_of(ledger, day)
 
 
-def test_a_directory_with_a_forged_report_gives_up_the_others(site: Site, tmp_path: Path) -> None:
+def test_import_with_a_forged_report_imports_the_other_reports(site: Site, tmp_path: Path) -> None:
     day = site.observe().day
     good = publish(site.context, day)
     stamp_baseline(site.context, day - timedelta(days=1))

@@ -48,7 +48,7 @@ NONE = Attempts()
     (at(12), [], True, "under way"),
     (at(23, 31), [], False, "not attempted after"),
 ])
-def test_today_is_not_owed(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
+def test_due_today_outside_its_conditions_returns_the_reason(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
     owed = due_today(now, observations, running=running, tried=NONE)
     assert isinstance(owed, NotDue)
     assert reason in owed.reason
@@ -56,7 +56,7 @@ def test_today_is_not_owed(now: datetime, observations: list[Observation], runni
 
 @pytest.mark.parametrize("now", [at(8, 10), at(12), at(23, 30)])
 @pytest.mark.parametrize("observations", [[], [seen(provenance=Provenance.BASELINE)]])
-def test_today_is_owed_until_late_also_where_only_a_baseline_is_known(
+def test_due_today_without_comparison_is_due_until_late(
     now: datetime, observations: list[Observation],
 ) -> None:
     assert due_today(now, observations, running=False, tried=NONE) == Attempts("2026-03-10", 1, now)
@@ -74,7 +74,7 @@ def attempts_of_a_day(step: timedelta) -> list[datetime]:
     return made
 
 
-def test_attempts_are_bounded_with_pauses_that_double() -> None:
+def test_attempts_of_a_day_are_bounded_and_pauses_double() -> None:
     made = attempts_of_a_day(timedelta(minutes=1))
     pauses = [int((b - a).total_seconds()) // 60 for a, b in pairwise(made)]
     assert made[0] == at(8, 10)
@@ -82,23 +82,23 @@ def test_attempts_are_bounded_with_pauses_that_double() -> None:
     assert made[-1] <= at(23, 30)
 
 
-def test_a_new_day_begins_anew() -> None:
+def test_due_today_on_a_new_day_starts_with_the_first_attempt() -> None:
     tired = Attempts("2026-03-09", 8, at(23, 0, DAY - timedelta(days=1)))
     assert due_today(at(9), [], running=False, tried=tired) == Attempts("2026-03-10", 1, at(9))
 
 
-def test_a_clock_that_was_set_back_stops_nothing() -> None:
+def test_due_today_after_the_clock_was_set_back_is_still_due() -> None:
     ahead = Attempts("2026-03-10", 2, at(20))
     assert due_today(at(9), [], running=False, tried=ahead) == Attempts("2026-03-10", 3, at(9))
 
 
 @pytest.mark.parametrize("cursor", [None, "", "x", "null", "[]", "{}", '{"subject": 1}', '{"subject":"a","made":"x",'
                                     '"last":"2026-01-01"}', '{"subject":"a","made":1,"last":"never"}'])
-def test_a_broken_cursor_is_no_cursor(cursor: str | None) -> None:
+def test_invalid_cursor_counts_as_no_attempts(cursor: str | None) -> None:
     assert Attempts.from_cursor(cursor) == NONE
 
 
-def test_a_cursor_comes_back() -> None:
+def test_cursor_round_trips() -> None:
     for attempts in (NONE, Attempts("2026-03-10", 3, at(9, 5))):
         kept = Attempts.from_cursor(attempts.as_cursor())
         assert (kept.made, kept.last) == (attempts.made, attempts.last) or attempts == NONE
@@ -114,7 +114,7 @@ def test_a_cursor_comes_back() -> None:
     (at(0, 1, DAY + timedelta(days=1)), [], False, False),
     (at(23, 59, DAY - timedelta(days=1)), [], False, False),
 ])
-def test_a_tick_is_for_its_own_day_or_for_none(
+def test_tick_observes_its_own_day_or_none(
     now: datetime, observations: list[Observation], running: bool, due: bool,
 ) -> None:
     owed = day_of_tick(at(8), now, observations, running=running)
@@ -137,7 +137,7 @@ THREE_HOURS = timedelta(hours=3)
     (at(11), [seen(), seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
     (at(23, 31), [seen(Verdict.FAIL)], False, None),
 ])
-def test_today_is_observed_again_while_it_is_no_pass(
+def test_reobservation_is_due_until_today_passes(
     now: datetime, observations: list[Observation], running: bool, key: str | None,
 ) -> None:
     due = reobservation_key(now, observations, every=THREE_HOURS, running=running)
@@ -145,16 +145,16 @@ def test_today_is_observed_again_while_it_is_no_pass(
 
 
 @pytest.mark.parametrize(("text", "hours"), [(None, None), ("", None), ("0", None), ("3", 3), ("0.5", 0.5), ("24", 24)])
-def test_hours_are_read(text: str | None, hours: float | None) -> None:
+def test_reobserve_hours_are_parsed(text: str | None, hours: float | None) -> None:
     assert reobserve_every(text) == (None if hours is None else timedelta(hours=hours))
 
 
 @pytest.mark.parametrize("text", ["-1", "25", "nan", "inf", "3h", "1e9", " "])
-def test_other_hours_are_refused(text: str) -> None:
+def test_invalid_reobserve_hours_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="ORGRECON_REOBSERVE_HOURS"):
         reobserve_every(text)
 
 
-def test_two_weeks_are_looked_back_at_and_never_today() -> None:
+def test_past_days_are_two_weeks_without_today() -> None:
     days = past_days(DAY)
     assert (len(days), days[0], days[-1]) == (14, date(2026, 2, 24), date(2026, 3, 9))

@@ -20,12 +20,12 @@ COMPLETE = {
     "compare/test_collation",
     *(f"operations/observe/test_{name}" for name in (
         "day", "interrupts", "rechecks", "source", "two_databases", "workload")),
-    *(f"operations/replicas/test_{name}" for name in ("heartbeat", "pooler", "recovery", "standby")),
-    *(f"operations/shards/test_{name}" for name in ("concurrent_shards", "shard_cache", "shards")),
+    *(f"operations/observe/replicas/test_{name}" for name in ("heartbeat", "pooler", "recovery", "standby")),
+    *(f"operations/observe/shards/test_{name}" for name in ("concurrent_shards", "shard_cache", "shards")),
 }
 CONTROLS = {
-    "operations/observe/test_source::test_a_view_of_the_whole_table_passes",
-    "operations/observe/test_rechecks::test_a_loss_that_is_quiet_is_read_once",
+    "operations/observe/test_source::test_view_of_the_whole_table_passes",
+    "operations/observe/test_rechecks::test_lost_write_without_further_writes_fails_after_one_round",
 }
 
 

@@ -131,7 +131,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
-def test_no_fault_passes(site: Site, case: Case) -> None:
+def test_fault_never_passes(site: Site, case: Case) -> None:
     before = site.observe()
     assert (before.verdict, before.reason[:10]) == (Verdict.PASS, "Zero drift"), before.reason
     case.happens(site)
@@ -153,7 +153,7 @@ REMOVE_ONE_TENANT = (
 )
 
 
-def test_lost_coverage_stays_lost_until_it_is_acknowledged(site: Site) -> None:
+def test_lost_coverage_is_inconclusive_until_acknowledged(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.run(*REMOVE_ONE_TENANT)
     assert site.observe().verdict is INCONCLUSIVE
@@ -165,7 +165,7 @@ def test_lost_coverage_stays_lost_until_it_is_acknowledged(site: Site) -> None:
     assert site.observe().compared["coverage"]["acknowledged"] == []
 
 
-def test_lost_coverage_outlives_the_ledger(site: Site, tmp_path: Path) -> None:
+def test_lost_coverage_survives_a_rebuilt_ledger(site: Site, tmp_path: Path) -> None:
     """Of a report that only names what is lost: the breakdown that had it ended before that tenant, or is gone."""
     shown = site.mapping.report.model_copy(update={"breakdown_limit": 1})
     site.mapping = site.mapping.model_copy(update={"tenants": None, "report": shown})
@@ -187,7 +187,7 @@ def test_lost_coverage_outlives_the_ledger(site: Site, tmp_path: Path) -> None:
     "TRUNCATE public.tenants", "UPDATE public.tenants SET id = 'id:' || id",
     "TRUNCATE public.tenants; INSERT INTO public.tenants VALUES ('')",
 ])
-def test_a_universe_that_knows_nobody_says_of_nobody_that_he_left(site: Site, universe: str) -> None:
+def test_unrelated_tenant_universe_does_not_mark_tenants_as_departed(site: Site, universe: str) -> None:
     site.observe()
     site.run(*REMOVE_ONE_TENANT, universe)
     after = site.observe()
@@ -195,7 +195,7 @@ def test_a_universe_that_knows_nobody_says_of_nobody_that_he_left(site: Site, un
     assert "nothing is left on either side of tenant" in after.reason
 
 
-def test_declared_tenants_of_whom_nobody_has_a_row(site: Site) -> None:
+def test_declared_tenants_without_rows_are_inconclusive(site: Site) -> None:
     """From the first observation on: nothing can be lost yet, and nothing is compared."""
     site.run(EMPTY_BOTH_MODELS)
     after = site.observe()
@@ -210,7 +210,7 @@ def test_declared_tenants_of_whom_nobody_has_a_row(site: Site) -> None:
     ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
     ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be read as"),
 ])
-def test_no_row_is_quoted_whatever_a_function_of_the_mapping_raises(site: Site, raised: str, words: str) -> None:
+def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised: str, words: str) -> None:
     site.run("CREATE FUNCTION public.raising(name text) RETURNS text LANGUAGE plpgsql AS "
              f"$$ BEGIN RAISE EXCEPTION 'secret of %', name {raised}; END $$")
     mapped('"name":"u.name"', '"name":"public.raising(u.name)"')(site)
@@ -223,7 +223,7 @@ def test_no_row_is_quoted_whatever_a_function_of_the_mapping_raises(site: Site, 
 @pytest.mark.parametrize(("body", "words"), [
     ("DELETE FROM public.teams", "would write, and here is only read"), ("COMMIT", "ends the transaction"),
 ])
-def test_a_mapping_that_does_more_than_read(site: Site, body: str, words: str) -> None:
+def test_mapping_with_side_effects_is_inconclusive(site: Site, body: str, words: str) -> None:
     site.run("CREATE FUNCTION public.doing(text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
              f"$$ BEGIN {body}; RETURN $1; END $$")
     mapped('"name":"u.name"', '"name":"public.doing(u.name)"')(site)
@@ -233,7 +233,7 @@ def test_a_mapping_that_does_more_than_read(site: Site, body: str, words: str) -
     assert site.admin.execute("SELECT count(*) > 0 FROM public.teams").fetchone() == (True,)
 
 
-def test_a_tenant_that_left_the_universe_too_is_no_alarm(site: Site) -> None:
+def test_tenant_that_also_left_the_universe_is_no_lost_coverage(site: Site) -> None:
     site.observe()
     site.run(*REMOVE_ONE_TENANT, "DELETE FROM public.tenants WHERE id = (SELECT t FROM public.gone)")
     after = site.observe()
@@ -253,7 +253,7 @@ def put_back(site: Site, *tables: str, where: str = "true") -> None:
     f"{ONE_TENANT}; DELETE FROM public.org_units WHERE tenant_id <> {ONE_TENANT}; "
     f"DELETE FROM public.tenants WHERE id <> {ONE_TENANT}",
 ], ids=["everything", "all_but_a_name_of_the_universe", "all_but_some_of_one_tenant"])
-def test_nobody_leaves_when_everything_is_emptied(site: Site, emptied: str) -> None:
+def test_emptied_universe_does_not_mark_tenants_as_departed(site: Site, emptied: str) -> None:
     """The universe is put back, and of the rows those of one tenant alone."""
     models = ("teams", "team_members", "org_units", "org_unit_memberships")
     site.observe()

@@ -47,7 +47,7 @@ def gatekeeper(site: Site, connect: Connect, company_database: str) -> psycopg.C
     ("pg_terminate_backend", "org_units: the connection was terminated by the server's administrator"),
     ("pg_cancel_backend", "org_units: the statement was cancelled"),
 ])
-def test_a_scan_that_is_ended_by_the_administrator(
+def test_scan_cancelled_by_the_administrator_is_inconclusive(
     site: Site, gatekeeper: psycopg.Connection[Any], call: str, words: str
 ) -> None:
     gated(site)
@@ -63,7 +63,7 @@ def test_a_scan_that_is_ended_by_the_administrator(
     ({"lock_timeout_seconds": 0.3}, "locked by somebody else for longer than lock_timeout_seconds"),
     ({"deadline_seconds": 2.0}, "did not end within deadline_seconds (2 s)"),
 ])
-def test_a_scan_that_takes_too_long(
+def test_scan_over_a_time_limit_is_inconclusive(
     site: Site, gatekeeper: psycopg.Connection[Any], scan: dict[str, float], words: str
 ) -> None:
     gated(site, **scan)
@@ -71,14 +71,14 @@ def test_a_scan_that_takes_too_long(
     until(lambda: not left_over(site.admin))
 
 
-def test_the_deadline_ends_a_wait_for_rechecks_too(site: Site) -> None:
+def test_deadline_during_the_wait_for_rechecks_is_inconclusive(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
     site.mapping = quick(deadline_seconds=1.5, settle_seconds=3600.0, rechecks=3)
     assert_nothing_decided(site, site.observe(), "deadline_seconds")
 
 
-def test_a_table_that_somebody_holds(site: Site, connect: Connect, company_database: str) -> None:
+def test_locked_table_is_inconclusive(site: Site, connect: Connect, company_database: str) -> None:
     assert site.observe().verdict is Verdict.PASS
     holder = connect(company_database)
     holder.autocommit = False
@@ -91,7 +91,7 @@ def test_a_table_that_somebody_holds(site: Site, connect: Connect, company_datab
     f"ALTER ROLE {READER} CONNECTION LIMIT 0",
     "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$",
 ])
-def test_no_connection_slot(site: Site, statement: str) -> None:
+def test_connection_limit_is_inconclusive(site: Site, statement: str) -> None:
     assert site.observe().verdict is Verdict.PASS
     try:
         site.run(statement)
@@ -101,7 +101,7 @@ def test_no_connection_slot(site: Site, statement: str) -> None:
     assert_nothing_decided(site, after, "cannot connect to the database of DATABASE_URL: the server has no free")
 
 
-def test_a_socket_that_is_not_there(site: Site) -> None:
+def test_missing_socket_is_inconclusive(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.dsn = "postgresql://somebody@/orgs?host=/nonexistent/place"
     assert_nothing_decided(site, site.observe(), "there is no such socket")
@@ -140,20 +140,20 @@ REPLACE_TABLE = (
     (("DROP TABLE public.org_units CASCADE",), "does not exist"),
     ((f"REVOKE SELECT ON public.teams FROM {READER}",), "permission is refused"),
 ])
-def test_what_changes_after_the_preflight(site: Site, statements: tuple[str, ...], words: str) -> None:
+def test_change_after_the_preflight_checks_is_inconclusive(site: Site, statements: tuple[str, ...], words: str) -> None:
     assert site.observe().verdict is Verdict.PASS
     after = site.observe(progress=when(EXAMINED, lambda: site.run(*statements)))
     assert_nothing_decided(site, after, words)
 
 
-def test_what_changes_before_a_recheck(site: Site) -> None:
+def test_table_replaced_before_a_recheck_is_inconclusive(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
     after = site.observe(wait=lambda seconds: site.run(*REPLACE_TABLE))
     assert_nothing_decided(site, after, "was replaced")
 
 
-def test_a_truncate_waits_for_the_scan(site: Site, connect: Connect, company_database: str) -> None:
+def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect, company_database: str) -> None:
     """Both sides are emptied while they are read: the snapshot holds, and nothing reads as empty."""
     before = site.observe()
     other = connect(company_database)
@@ -170,7 +170,7 @@ def test_a_truncate_waits_for_the_scan(site: Site, connect: Connect, company_dat
     assert after.entities == before.entities
 
 
-def test_a_truncate_that_is_under_way_is_waited_for(site: Site, connect: Connect, company_database: str) -> None:
+def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect, company_database: str) -> None:
     """Emptied and filled again in one transaction: a snapshot older than that would read nothing at all."""
     before = site.observe()
     other = connect(company_database)
@@ -216,7 +216,7 @@ def own_server() -> Iterator[EmbeddedServer]:
             server.stop()
 
 
-def test_a_server_that_stops_in_the_middle(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+def test_server_stopped_during_a_scan_is_inconclusive(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
     dsn = own_server.create_database("orgs")
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(template_sql)
@@ -230,7 +230,7 @@ def test_a_server_that_stops_in_the_middle(own_server: EmbeddedServer, tmp_path:
     assert "cannot connect to the database of DATABASE_URL: " in gone.reason
 
 
-def test_a_server_with_no_slot_left(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+def test_server_without_connection_slots_is_inconclusive(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
     dsn = own_server.create_database("orgs")
     with psycopg.connect(dsn, autocommit=True) as admin, ExitStack() as crowd:
         admin.execute(template_sql)
@@ -253,7 +253,7 @@ def _end(server: EmbeddedServer, how: signal.Signals) -> None:
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("secret of a row\nsecond line"), UnicodeDecodeError(
     "utf-8", b"secret", 0, 1, "secret")])
-def test_an_error_that_nobody_foresaw(site: Site, error: Exception) -> None:
+def test_unexpected_error_is_inconclusive_and_redacted(site: Site, error: Exception) -> None:
     assert site.observe().verdict is Verdict.PASS
 
     def fail(line: str) -> None:
@@ -266,7 +266,7 @@ def test_an_error_that_nobody_foresaw(site: Site, error: Exception) -> None:
     until(lambda: not left_over(site.admin))
 
 
-def test_ctrl_c_is_no_observation(site: Site) -> None:
+def test_ctrl_c_stores_no_observation(site: Site) -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
 

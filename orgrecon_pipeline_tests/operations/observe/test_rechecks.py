@@ -44,7 +44,7 @@ EVERY_TIME = (legacy("name = name || '+'"), v23("name = name || '+'"))
 
 
 @pytest.mark.parametrize("rechecks", [1, 3])
-def test_a_lost_write_is_not_hidden_by_a_later_write_of_another_column(site: Site, rechecks: int) -> None:
+def test_lost_write_followed_by_a_write_of_another_column_fails(site: Site, rechecks: int) -> None:
     site.mapping = quick(rechecks=rechecks)
     site.run(LOST)
     wait, waited = scripted(site, ANOTHER_COLUMN, ())
@@ -56,7 +56,7 @@ def test_a_lost_write_is_not_hidden_by_a_later_write_of_another_column(site: Sit
 
 
 @pytest.mark.parametrize("rechecks", [1, 2])
-def test_a_lost_write_is_not_hidden_by_writes_that_never_end(site: Site, rechecks: int) -> None:
+def test_lost_write_under_endless_writes_is_inconclusive(site: Site, rechecks: int) -> None:
     """Not to be told from a lag by any number of reads: so it is neither drift nor a PASS."""
     site.mapping = quick(rechecks=rechecks)
     site.run(LOST)
@@ -67,14 +67,14 @@ def test_a_lost_write_is_not_hidden_by_writes_that_never_end(site: Site, recheck
     assert transient(after) == 0
 
 
-def test_other_drift_counts_beside_a_key_that_never_settles(site: Site) -> None:
+def test_other_drift_beside_keys_in_flux_fails(site: Site) -> None:
     site.run(LOST, "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
     after = site.observe(wait=scripted(site, EVERY_TIME)[0])
     assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 0)
     assert after.entities["org_unit_memberships"].unexpected == 1
 
 
-def test_a_lag_on_a_key_that_is_written_again_and_again_is_no_drift(site: Site) -> None:
+def test_lag_on_a_repeatedly_written_key_is_transient(site: Site) -> None:
     site.mapping = quick(rechecks=2)
     site.run(legacy("name = '1'"))
     wait, waited = scripted(
@@ -100,7 +100,7 @@ def member(side: str, what: str) -> str:
 
 
 @pytest.mark.parametrize("compare", [True, False], ids=["with_a_role", "presence_only"])
-def test_a_membership_that_comes_and_goes_behind_a_lag_is_no_drift(site: Site, compare: bool) -> None:
+def test_membership_added_and_removed_behind_a_lag_is_transient(site: Site, compare: bool) -> None:
     if not compare:
         entity = site.mapping.entities["org_unit_memberships"].model_copy(update={"compare": ()})
         site.mapping = site.mapping.model_copy(update={
@@ -113,7 +113,7 @@ def test_a_membership_that_comes_and_goes_behind_a_lag_is_no_drift(site: Site, c
     assert (after.verdict, transient(after)) == (Verdict.PASS, 1), after.reason
 
 
-def test_a_loss_that_is_quiet_is_read_once(site: Site) -> None:
+def test_lost_write_without_further_writes_fails_after_one_round(site: Site) -> None:
     site.mapping = quick(rechecks=3)
     site.run(LOST)
     wait, waited = scripted(site, ())
@@ -122,7 +122,7 @@ def test_a_loss_that_is_quiet_is_read_once(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("emptied", "side"), [("teams", "source"), ("org_units", "target")])
-def test_drift_does_not_end_with_the_table_of_one_side(site: Site, emptied: str, side: str) -> None:
+def test_side_emptied_between_reads_is_inconclusive(site: Site, emptied: str, side: str) -> None:
     """Missing rows are no longer missing when the source has none either: of what drifts then nobody had a look."""
     kept = "org_units" if emptied == "teams" else "teams"
     site.run(f"DELETE FROM public.{kept} WHERE {ITS_UNIT if kept == 'org_units' else ONE}")

@@ -24,7 +24,7 @@ Connect = Callable[[str], psycopg.Connection[Any]]
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
 
 
-def test_another_database_of_the_same_server(
+def test_other_database_of_the_same_server_is_inconclusive_until_accepted(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     first = site.observe()
@@ -48,7 +48,7 @@ def test_another_database_of_the_same_server(
     assert site.observe().verdict is Verdict.INCONCLUSIVE
 
 
-def test_another_server_with_the_same_database_name(site: Site, template_sql: str, tmp_path: Path) -> None:
+def test_other_server_with_the_same_database_name_is_inconclusive(site: Site, template_sql: str, tmp_path: Path) -> None:
     first = site.observe()
     with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as other:
         dsn = other.create_database(first.compared["source"]["database"])
@@ -61,7 +61,7 @@ def test_another_server_with_the_same_database_name(site: Site, template_sql: st
         assert str(seen.compared["source"]["system_identifier"]) in refused.reason
 
 
-def test_the_pin_outlives_the_ledger(
+def test_pin_survives_a_rebuilt_ledger(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """Rebuilt from the trail, it pins what was accepted last, not what was there first."""
@@ -79,7 +79,7 @@ def test_the_pin_outlives_the_ledger(
     assert "run orgrecon accept-source" in rebuilt.observe().reason
 
 
-def test_a_later_observation_pins_more_than_an_acceptance(
+def test_later_observation_overrides_an_earlier_acceptance(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """It moved twice, and the second time was accepted by somebody with a ledger of his own, whose trail comes in."""
@@ -109,7 +109,7 @@ def test_a_later_observation_pins_more_than_an_acceptance(
     "transform_null_equals = on", "standard_conforming_strings = on", "array_nulls = off", "lc_messages = 'C'",
     "enable_hashagg = off", "work_mem = '64kB'", "default_transaction_deferrable = on", "xmloption = document",
 ])
-def test_no_setting_of_the_role_changes_what_is_seen(site: Site, setting: str) -> None:
+def test_role_settings_do_not_change_the_result(site: Site, setting: str) -> None:
     """A decoy stands in the way, a name is not Latin, and one key drifts: exactly that is seen, whatever is set."""
     site.run("CREATE SCHEMA decoy", f"GRANT USAGE ON SCHEMA decoy TO {READER}",
              *(f"CREATE TABLE decoy.{table} (LIKE public.{table})"
@@ -124,7 +124,7 @@ def test_no_setting_of_the_role_changes_what_is_seen(site: Site, setting: str) -
     assert (after.tenants_scanned, after.tenants_with_drift) == (12, 1)
 
 
-def test_text_that_is_no_utf8(server: EmbeddedServer, template_sql: str, tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_inconclusive(server: EmbeddedServer, template_sql: str, tmp_path: Path) -> None:
     """A database without an encoding holds any bytes; the server says so, and they are quoted nowhere."""
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute("CREATE DATABASE without_encoding TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
@@ -142,7 +142,7 @@ def test_text_that_is_no_utf8(server: EmbeddedServer, template_sql: str, tmp_pat
         server.drop_database("without_encoding")
 
 
-def test_a_role_that_becomes_another(site: Site) -> None:
+def test_role_switched_by_a_setting_is_inconclusive(site: Site) -> None:
     """``role`` set for a role makes its sessions somebody who may see less."""
     assert site.observe().verdict is Verdict.PASS
     site.run("DO $$ BEGIN CREATE ROLE orgrecon_blind; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
@@ -166,18 +166,18 @@ def through_views(site: Site, *sides: str, where: str = "true") -> None:
     site.mapping = type(site.mapping).model_validate_json(text)
 
 
-def test_a_view_of_the_whole_table_passes(site: Site) -> None:
+def test_view_of_the_whole_table_passes(site: Site) -> None:
     through_views(site, "teams", "org_units")
     site.run(f"REVOKE SELECT ON public.teams FROM {READER}")  # what is behind it is its owner's to read
     assert site.observe().verdict is Verdict.PASS
 
 
-def test_a_view_that_hides_rows_of_one_side(site: Site) -> None:
+def test_view_that_hides_rows_of_one_side_fails(site: Site) -> None:
     through_views(site, "teams", where="tenant_id > 'c'")
     assert site.observe().verdict is Verdict.FAIL
 
 
-def test_a_view_that_begins_to_hide_rows_of_both_sides(site: Site) -> None:
+def test_views_that_start_to_hide_rows_are_inconclusive(site: Site) -> None:
     through_views(site, "teams", "team_members", "org_units", "org_unit_memberships",
                   where="coalesce(current_setting('app.hide', true), '') = ''")
     assert site.observe().verdict is Verdict.PASS
@@ -188,7 +188,7 @@ def test_a_view_that_begins_to_hide_rows_of_both_sides(site: Site) -> None:
 
 
 @pytest.mark.parametrize("owner", [READER, "orgrecon_owner"])
-def test_row_level_security_behind_a_view(site: Site, owner: str) -> None:
+def test_row_level_security_behind_a_view_is_inconclusive(site: Site, owner: str) -> None:
     """The policy is that of the view's owner: nobody tells the reader, whose own rights it does not touch."""
     site.run("DO $$ BEGIN CREATE ROLE orgrecon_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
              "GRANT SELECT ON ALL TABLES IN SCHEMA public TO orgrecon_owner")
@@ -202,7 +202,7 @@ def test_row_level_security_behind_a_view(site: Site, owner: str) -> None:
     assert "row-level security" in after.reason
 
 
-def test_a_function_that_turns_row_level_security_on_again(site: Site) -> None:
+def test_function_that_enables_row_security_is_inconclusive(site: Site) -> None:
     site.run("CREATE FUNCTION public.its_name(text, bigint) RETURNS text LANGUAGE sql STABLE SET row_security = on AS "
              "$$ SELECT max(name) FROM public.teams WHERE tenant_id = $1 AND id = $2 $$")
     text = site.mapping.model_dump_json(by_alias=True)
@@ -213,7 +213,7 @@ def test_a_function_that_turns_row_level_security_on_again(site: Site) -> None:
     assert site.observe().verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_function_that_reads_a_table_that_nothing_else_reads(site: Site) -> None:
+def test_function_that_reads_an_unmapped_table_is_inconclusive(site: Site) -> None:
     site.run("CREATE TABLE public.names (LIKE public.teams)", "INSERT INTO public.names SELECT * FROM public.teams",
              f"GRANT SELECT ON public.names TO {READER}",
              "CREATE FUNCTION public.its_name(t text, b bigint) RETURNS text LANGUAGE plpgsql STABLE AS "

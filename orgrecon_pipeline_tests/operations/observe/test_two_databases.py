@@ -23,7 +23,7 @@ from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.observe import observe
-from orgrecon_pipeline.operations.repair import repair_sql
+from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.operations.moments import PATIENT, Background, left_over, scanning, until
@@ -61,7 +61,7 @@ DRIFT = {
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_two_databases_agree(apart: TwoSites, exact: bool) -> None:
+def test_equal_databases_pass(apart: TwoSites, exact: bool) -> None:
     apart.admin.execute("INSERT INTO public.tenants VALUES ('declared by the source alone')")
     after = apart.observe(exact=exact)
     assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 13), after.reason
@@ -73,7 +73,7 @@ def test_two_databases_agree(apart: TwoSites, exact: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", DRIFT)
-def test_drift_is_what_it_is_in_one_database(site: Site, apart: TwoSites, kind: str, tmp_path: Path) -> None:
+def test_drift_of_two_databases_equals_drift_of_one(site: Site, apart: TwoSites, kind: str, tmp_path: Path) -> None:
     found = []
     for each in (site, apart):
         each.mapping = with_samples()
@@ -88,7 +88,7 @@ def test_drift_is_what_it_is_in_one_database(site: Site, apart: TwoSites, kind: 
 
 
 @pytest.mark.parametrize(("settled", "verdict"), [(True, Verdict.PASS), (False, Verdict.FAIL)])
-def test_a_dual_write_between_the_two_snapshots(apart: TwoSites, connect: Connect, settled: bool,
+def test_dual_write_between_the_snapshots_is_transient(apart: TwoSites, connect: Connect, settled: bool,
                                                verdict: Verdict) -> None:
     """The source's snapshot is taken, the target's waits for a lock: the write is seen on one side alone."""
     apart.mapping = quick(**PATIENT)
@@ -112,7 +112,7 @@ def test_a_dual_write_between_the_two_snapshots(apart: TwoSites, connect: Connec
 
 
 @pytest.mark.parametrize("side", ["dsn", "target_dsn"])
-def test_a_side_that_does_not_answer(apart: TwoSites, side: str) -> None:
+def test_unreachable_side_is_named(apart: TwoSites, side: str) -> None:
     setattr(apart, side, "postgresql://somebody@/orgs?host=/nonexistent/place")
     after = apart.observe()
     assert after.verdict is Verdict.INCONCLUSIVE
@@ -133,7 +133,7 @@ def test_a_side_that_does_not_answer(apart: TwoSites, side: str) -> None:
                                                                     "numeric in org_units.target"),
     ((f"UPDATE public.org_units SET legacy_id = NULL WHERE {FIRST.format('org_units')}",), "NULL"),
 ])
-def test_a_fault_of_either_side(apart: TwoSites, statements: tuple[str, ...], words: str) -> None:
+def test_fault_of_either_side_is_inconclusive(apart: TwoSites, statements: tuple[str, ...], words: str) -> None:
     assert apart.observe().verdict is Verdict.PASS
     apart.run(*statements)
     after = apart.observe()
@@ -142,7 +142,7 @@ def test_a_fault_of_either_side(apart: TwoSites, statements: tuple[str, ...], wo
     assert apart.ledger.deciding(after.day, "latest") != after
 
 
-def test_a_tenant_that_both_databases_lost(apart: TwoSites) -> None:
+def test_tenant_lost_by_both_databases_is_inconclusive(apart: TwoSites) -> None:
     """Nothing differs any more, and that is no PASS."""
     apart.observe()
     (tenant,) = apart.admin.execute("SELECT min(tenant_id) FROM public.teams").fetchone() or ("",)
@@ -156,7 +156,7 @@ def test_a_tenant_that_both_databases_lost(apart: TwoSites) -> None:
 # Which databases.
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_another_database_than_the_pinned_one(
+def test_unpinned_database_is_inconclusive_until_accepted(
     apart: TwoSites, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path, side: str
 ) -> None:
     first = apart.observe()
@@ -174,7 +174,7 @@ def test_another_database_than_the_pinned_one(
     assert before.observe().reason.startswith(f"{side}: ")
 
 
-def test_from_one_database_to_two(site: Site, apart: TwoSites) -> None:
+def test_move_from_one_database_to_two_needs_acceptance(site: Site, apart: TwoSites) -> None:
     """The evidence so far is of a target in the source's own database."""
     apart.ledger = site.ledger
     assert site.observe().verdict is Verdict.PASS
@@ -183,7 +183,7 @@ def test_from_one_database_to_two(site: Site, apart: TwoSites) -> None:
     assert apart.observe().verdict is Verdict.PASS
 
 
-def test_one_database_by_two_urls(site: Site) -> None:
+def test_one_database_with_two_urls_has_the_same_result(site: Site) -> None:
     """Two snapshots of it, and the same findings: the pins are those of one database, too."""
     one = site.observe()
     assert one.verdict is Verdict.PASS
@@ -199,7 +199,7 @@ def test_one_database_by_two_urls(site: Site) -> None:
     assert site.ledger.samples(found.id) == site.ledger.samples(expected.id)
 
 
-def test_a_side_whose_clock_shows_another_day(apart: TwoSites) -> None:
+def test_side_with_a_clock_on_another_day_is_refused(apart: TwoSites) -> None:
     """The source follows a demo's clock, and the target does not."""
     mark_simulated(apart.admin)
     then = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
@@ -254,7 +254,7 @@ def found_alike(site: TwoSites, monkeypatch: pytest.MonkeyPatch, method: str) ->
     assert site.ledger.samples(chosen.id) == site.ledger.samples(forced.id)
 
 
-def test_postgresql_16_and_18(
+def test_postgresql_16_against_18_uses_the_native_digest(
     company_database: str, postgres_16: Callable[[str], str], connect: Connect, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +266,7 @@ def test_postgresql_16_and_18(
     assert versions == {"source": "16", "target": "18"}
 
 
-def test_latin1_and_utf8(
+def test_latin1_against_utf8_uses_the_portable_digest(
     company_database: str, postgres_16: Callable[[str], str], connect: Connect, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +297,7 @@ def raising(mapping: MappingConfig, table: str) -> MappingConfig:
     return type(mapping).model_validate_json(changed)
 
 
-def test_a_side_that_fails_while_the_other_streams(apart: TwoSites) -> None:
+def test_side_that_fails_while_the_other_streams_is_inconclusive(apart: TwoSites) -> None:
     """Nobody reads the other one's rows to their end: the connection is given back all the same."""
     apart.admin.execute("INSERT INTO public.team_members SELECT 'zz' || n, 1, gen_random_uuid(), 'member' "
                         "FROM generate_series(1, 5000) AS n")
@@ -309,7 +309,7 @@ def test_a_side_that_fails_while_the_other_streams(apart: TwoSites) -> None:
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_a_side_that_is_terminated_while_the_other_waits(apart: TwoSites, connect: Connect, side: str) -> None:
+def test_side_terminated_while_the_other_waits_is_inconclusive(apart: TwoSites, connect: Connect, side: str) -> None:
     """Both wait for a lock inside their statements; the end of one ends the other one, too."""
     text = apart.mapping.model_dump_json(by_alias=True)
     wait = "(SELECT pg_catalog.pg_advisory_xact_lock_shared(4711)) IS NOT NULL"
@@ -330,17 +330,17 @@ def test_a_side_that_is_terminated_while_the_other_waits(apart: TwoSites, connec
 
 # Around the comparison.
 
-def test_what_only_one_database_can_do(apart: TwoSites) -> None:
+def test_restored_and_repair_with_two_databases_are_refused(apart: TwoSites) -> None:
     today = apart.context.clock.today()
     with pytest.raises(ConfigurationError, match="--restored needs both sides in one database"):
         observe(apart.context, today, restored=True)
     ledger = f"sqlite:///{apart.directory / 'ledger.db'}"
     settings = read_settings({"ORGRECON_LEDGER_URL": ledger, **apart.context.environ})
-    with pytest.raises(ConfigurationError, match="repair-sql needs both sides in one database"):
-        repair_sql(settings, None)
+    with pytest.raises(ConfigurationError, match="repair-sql needs source and target in one database"):
+        plan_repair(settings, None)
 
 
-def test_doctor_looks_at_both(apart: TwoSites) -> None:
+def test_doctor_checks_both_databases(apart: TwoSites) -> None:
     found = {finding.topic: finding for finding in diagnose(apart.context).findings}
     assert diagnose(apart.context).ready
     for side, variable in (("source", SOURCE), ("target", TARGET)):
@@ -355,7 +355,7 @@ def test_doctor_looks_at_both(apart: TwoSites) -> None:
     assert problems == ["target: connection"]
 
 
-def test_the_report_names_both(apart: TwoSites) -> None:
+def test_report_names_both_databases(apart: TwoSites) -> None:
     after: Observation = apart.observe()
     published = publish(apart.context, after.day)
     for side, admin in (("source", apart.admin), ("target", apart.target_admin)):

@@ -81,7 +81,7 @@ LENGTHS = pytest.mark.parametrize("length", [
 
 
 @LENGTHS
-def test_one_transaction_for_both_sides_never_drifts(site: Site, length: int) -> None:
+def test_dual_write_in_one_transaction_never_drifts(site: Site, length: int) -> None:
     """As fast as it can, and nothing is ever read twice: the snapshot alone has to be consistent."""
     site.mapping = quick(settle_seconds=0.0, rechecks=0)
     count, _ = watch(site, DualWriterSettings(operations_per_second=None, workers=2), length)
@@ -92,7 +92,7 @@ def test_one_transaction_for_both_sides_never_drifts(site: Site, length: int) ->
 
 @LENGTHS
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
-def test_a_lag_is_transient_and_never_drift(site: Site, length: int, first: str) -> None:
+def test_dual_write_with_a_lag_is_transient(site: Site, length: int, first: str) -> None:
     site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=LAG, first=first)  # type: ignore[arg-type]
     count, _ = watch(site, settings, length)
@@ -103,7 +103,7 @@ def test_a_lag_is_transient_and_never_drift(site: Site, length: int, first: str)
 
 @LENGTHS
 @pytest.mark.parametrize("lag", [0.0, LAG])
-def test_a_loss_is_always_caught(site: Site, length: int, lag: float) -> None:
+def test_lost_writes_always_fail(site: Site, length: int, lag: float) -> None:
     """Losses that come while it is observed, in between, and before: each is drift from then on, and nothing else."""
     site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=lag, loss=0.0005)

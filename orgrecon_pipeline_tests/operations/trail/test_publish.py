@@ -46,7 +46,7 @@ def there(work: Context, day: date) -> Record:
     return read_report(work.output_dir / f"{day}.md")
 
 
-def test_a_baseline_finds_the_live_report_though_the_ledger_knows_the_day(work: Context, yesterday: date) -> None:
+def test_baseline_with_known_day_imports_and_keeps_the_live_report(work: Context, yesterday: date) -> None:
     for back in range(6, -1, -1):
         stamp_baseline(work, yesterday - timedelta(days=back - 1))
         publish(work, yesterday - timedelta(days=back - 1))
@@ -59,7 +59,7 @@ def test_a_baseline_finds_the_live_report_though_the_ledger_knows_the_day(work: 
         Verdict.FAIL, [Provenance.BASELINE, Provenance.LIVE])
 
 
-def test_a_day_is_reused_as_its_report_knows_it(work: Context, yesterday: date) -> None:
+def test_past_day_imports_its_report_before_reuse(work: Context, yesterday: date) -> None:
     work.ledger.append(observation(yesterday), (), (), ())
     brought(work, observation(yesterday), observation(yesterday, Verdict.FAIL, hour=9))
     reused = observe(work, yesterday)
@@ -67,7 +67,7 @@ def test_a_day_is_reused_as_its_report_knows_it(work: Context, yesterday: date) 
     assert not observe(work, yesterday).fresh
 
 
-def test_what_only_the_report_lists_is_kept_when_it_is_written_again(work: Context, yesterday: date) -> None:
+def test_publish_imports_observations_that_only_the_report_lists(work: Context, yesterday: date) -> None:
     work.ledger.append(observation(yesterday), (), (), ())
     more = brought(work, observation(yesterday), observation(yesterday, Verdict.FAIL, hour=9))
     assert publish(work, yesterday).record == more
@@ -79,7 +79,7 @@ def test_what_only_the_report_lists_is_kept_when_it_is_written_again(work: Conte
     assert verify_trail(work.output_dir).findings == ()
 
 
-def test_a_report_that_is_not_sound_gives_way_to_the_ledger(work: Context, yesterday: date) -> None:
+def test_publish_over_unsound_report_writes_the_ledger_evidence(work: Context, yesterday: date) -> None:
     work.ledger.append(observation(yesterday), (), (), ())
     path = publish(work, yesterday).path
     path.write_text(path.read_text("utf-8").replace("PASS", "FAIL"), "utf-8")
@@ -89,7 +89,7 @@ def test_a_report_that_is_not_sound_gives_way_to_the_ledger(work: Context, yeste
 
 @pytest.mark.parametrize(("provenance", "taken"), [
     (Provenance.LIVE, False), (Provenance.BASELINE, True), (Provenance.SIMULATED, True)])
-def test_a_report_of_the_future_is_not_imported(
+def test_import_of_report_from_the_future_is_refused(
     provenance: Provenance, taken: bool, work: Context, yesterday: date,
 ) -> None:
     """The ledger would keep it for ever, and the gate stay closed. An injected clock counts for no real evidence."""
@@ -103,7 +103,7 @@ def test_a_report_of_the_future_is_not_imported(
     assert told == ([] if taken else [True])
 
 
-def test_an_older_report_in_which_chance_decided_is_read_and_opens_nothing(work: Context, yesterday: date) -> None:
+def test_report_decided_by_the_better_of_equal_times_counts_as_fail(work: Context, yesterday: date) -> None:
     """Its day says so until it is rendered again; a ledger that is rebuilt from it says FAIL."""
     passed, failed = observation(yesterday), observation(yesterday, Verdict.FAIL)
     written = brought(work, passed, failed)

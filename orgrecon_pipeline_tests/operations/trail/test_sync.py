@@ -63,7 +63,7 @@ def kept_as_it_was(places: tuple[Path, Path]) -> SyncResult:
     return done
 
 
-def test_a_trail_is_copied_to_the_byte_and_once(places: tuple[Path, Path]) -> None:
+def test_sync_copies_identical_bytes_once(places: tuple[Path, Path]) -> None:
     write_all(places[0], clean_week())
     done = sync(places)
     assert (sorted(done.copied), done.conflicts, done.disagreements) == (days_back(*range(6, -1, -1)), [], [])
@@ -74,13 +74,13 @@ def test_a_trail_is_copied_to_the_byte_and_once(places: tuple[Path, Path]) -> No
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
-def test_bad_days_are_taken_home_like_any_other(places: tuple[Path, Path], verdict: Verdict) -> None:
+def test_sync_copies_failed_and_inconclusive_days(places: tuple[Path, Path], verdict: Verdict) -> None:
     write_all(places[0], History([observation(verdict=verdict)]))
     assert sync(places).copied[DAY].verdict is verdict
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
-def test_a_comparison_replaces_a_baseline_and_never_the_reverse(places: tuple[Path, Path], verdict: Verdict) -> None:
+def test_sync_replaces_a_baseline_by_a_comparison_never_the_reverse(places: tuple[Path, Path], verdict: Verdict) -> None:
     baseline, live = History([observation(provenance=Provenance.BASELINE)]), History([observation(verdict=verdict)])
     write_all(places[0], live)
     write_all(places[1], baseline)
@@ -93,7 +93,7 @@ def test_a_comparison_replaces_a_baseline_and_never_the_reverse(places: tuple[Pa
     assert not done.conflicts
 
 
-def test_a_rerun_replaces_what_it_lists_and_an_older_copy_does_not(places: tuple[Path, Path]) -> None:
+def test_sync_replaces_a_report_by_its_rerun_never_the_reverse(places: tuple[Path, Path]) -> None:
     older, newer = clean_week(), clean_week()
     newer.add(observation(verdict=Verdict.FAIL, hour=9))
     write_all(places[0], newer)
@@ -106,7 +106,7 @@ def test_a_rerun_replaces_what_it_lists_and_an_older_copy_does_not(places: tuple
     assert not done.conflicts
 
 
-def test_observations_that_only_one_of_them_knows_are_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_observations_is_a_conflict(places: tuple[Path, Path]) -> None:
     ours, theirs = clean_week(), clean_week()
     ours.add(observation(verdict=Verdict.FAIL, hour=9))
     theirs.add(observation(hour=10))
@@ -117,7 +117,7 @@ def test_observations_that_only_one_of_them_knows_are_a_conflict(places: tuple[P
     assert "observations that the other one does not" in conflict
 
 
-def test_other_figures_under_the_same_observation_are_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_figures_is_a_conflict(places: tuple[Path, Path]) -> None:
     history = clean_week()
     write(places[0], history.record(DAY, [row("acme", rows=3)]))
     write(places[1], history.record(DAY, [row("acme", rows=2)]))
@@ -125,7 +125,7 @@ def test_other_figures_under_the_same_observation_are_a_conflict(places: tuple[P
     assert "which report was edited" in conflict
 
 
-def test_other_totals_under_the_id_of_the_same_observation_are_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_totals_with_one_id_is_a_conflict(places: tuple[Path, Path]) -> None:
     honest = observation(verdict=Verdict.FAIL)
     forged = honest.model_copy(update={
         "verdict": Verdict.PASS, "tenants_with_drift": 0,
@@ -136,7 +136,7 @@ def test_other_totals_under_the_id_of_the_same_observation_are_a_conflict(places
     assert NAME in conflict
 
 
-def test_of_the_same_evidence_the_report_that_knows_more_days_wins(places: tuple[Path, Path]) -> None:
+def test_sync_prefers_the_report_that_knows_more_days(places: tuple[Path, Path]) -> None:
     much, little = clean_week(), History([observation()])
     write(places[0], much.record(DAY))
     write(places[1], little.record(DAY))
@@ -153,7 +153,7 @@ def test_of_the_same_evidence_the_report_that_knows_more_days_wins(places: tuple
     assert str(YESTERDAY) in conflict
 
 
-def test_a_trail_that_contradicts_itself_afterwards_is_told(places: tuple[Path, Path]) -> None:
+def test_sync_reports_disagreements_of_the_target(places: tuple[Path, Path]) -> None:
     write_all(places[0], History([observation()]))
     write_all(places[1], clean_week(Provenance.BASELINE))
     done = sync(places)
@@ -163,7 +163,7 @@ def test_a_trail_that_contradicts_itself_afterwards_is_told(places: tuple[Path, 
     assert list(verify_trail(places[1]).findings) == done.disagreements
 
 
-def test_an_injected_day_counts_for_a_demo_only(places: tuple[Path, Path]) -> None:
+def test_sync_with_injected_clock_accepts_only_simulated_reports(places: tuple[Path, Path]) -> None:
     """What is real is held against the real day, whatever the environment says."""
     write_all(places[0], clean_week(length=1))
     assert "of the future" in sync_trail(*places, YESTERDAY, DAY).conflicts[0]
@@ -171,7 +171,7 @@ def test_an_injected_day_counts_for_a_demo_only(places: tuple[Path, Path]) -> No
     assert list(sync_trail(*places, YESTERDAY, DAY).copied) == [DAY]
 
 
-def test_the_future_and_the_demo_stay_out(places: tuple[Path, Path]) -> None:
+def test_sync_refuses_future_and_simulated_reports(places: tuple[Path, Path]) -> None:
     write_all(places[0], History([observation(DAY), observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
     write_all(places[1], History([observation(days_back(3)[0])]))
     before = contents(places[1])
@@ -184,13 +184,13 @@ def test_the_future_and_the_demo_stay_out(places: tuple[Path, Path]) -> None:
     assert "of the future" in future
 
 
-def test_a_real_report_stays_out_of_the_demos_directory(places: tuple[Path, Path]) -> None:
+def test_sync_refuses_a_real_report_in_a_simulated_trail(places: tuple[Path, Path]) -> None:
     write_all(places[0], History([observation()]))
     write_all(places[1], History([observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
     assert len(kept_as_it_was(places).conflicts) == 1
 
 
-def test_a_demo_may_be_copied_to_a_place_of_its_own(places: tuple[Path, Path]) -> None:
+def test_sync_copies_a_simulated_trail_to_its_own_directory(places: tuple[Path, Path]) -> None:
     write_all(places[0], clean_week(Provenance.SIMULATED))
     assert len(sync(places).copied) == 7
 
@@ -225,7 +225,7 @@ HOSTILE: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("how", HOSTILE)
-def test_what_is_not_sound_stays_where_it_is(places: tuple[Path, Path], how: str) -> None:
+def test_sync_refuses_unsound_source_reports(places: tuple[Path, Path], how: str) -> None:
     write_all(places[0], clean_week(length=2))
     HOSTILE[how](places[0] / NAME)
     done = sync_trail(*places, DAY)
@@ -237,7 +237,7 @@ def test_what_is_not_sound_stays_where_it_is(places: tuple[Path, Path], how: str
 
 
 @pytest.mark.parametrize("how", [how for how in HOSTILE if how not in ("a pipe", "huge")])
-def test_what_is_not_sound_is_never_replaced_unseen(places: tuple[Path, Path], how: str) -> None:
+def test_sync_never_replaces_unsound_target_reports(places: tuple[Path, Path], how: str) -> None:
     write_all(places[0], clean_week(length=2))
     write_all(places[1], clean_week(length=2))
     HOSTILE[how](places[1] / NAME)
@@ -251,7 +251,7 @@ def test_what_is_not_sound_is_never_replaced_unseen(places: tuple[Path, Path], h
     assert not done.copied
 
 
-def test_a_misspelt_report_is_named_and_other_files_are_left_alone(places: tuple[Path, Path]) -> None:
+def test_sync_names_misspelt_reports_and_ignores_other_files(places: tuple[Path, Path]) -> None:
     write_all(places[0], clean_week(length=2))
     (places[0] / "README.md").write_text("hello")
     (places[0] / f"{DAY} (1).md").write_text("copy")
@@ -260,7 +260,7 @@ def test_a_misspelt_report_is_named_and_other_files_are_left_alone(places: tuple
     assert set(contents(places[1])) == {NAME, f"{YESTERDAY}.md"}
 
 
-def test_directories_that_cannot_be_meant_are_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
+def test_sync_refuses_unusable_directories(places: tuple[Path, Path], tmp_path: Path) -> None:
     source, target = places
     with pytest.raises(UsageError, match="contains no report"):
         sync_trail(source, target, DAY)
@@ -276,7 +276,7 @@ def test_directories_that_cannot_be_meant_are_refused(places: tuple[Path, Path],
     assert not target.exists()
 
 
-def test_a_full_disk_is_told_and_the_next_run_completes(places: tuple[Path, Path]) -> None:
+def test_sync_with_a_full_disk_is_completed_by_the_next_run(places: tuple[Path, Path]) -> None:
     write_all(places[0], clean_week())
     # A limit on the size of a file fails a write as a full disk does; the first byte of a report is too much.
     code = ("import resource, signal, sys\nfrom datetime import date\nfrom pathlib import Path\n"
@@ -301,7 +301,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now")}
 
 
-def test_a_run_that_is_killed_leaves_whole_reports_and_the_next_one_completes(
+def test_killed_sync_leaves_whole_reports_and_the_next_run_completes(
     places: tuple[Path, Path], environ: dict[str, str]
 ) -> None:
     days = [DAY - timedelta(days=back) for back in range(60)]
@@ -322,7 +322,7 @@ def test_a_run_that_is_killed_leaves_whole_reports_and_the_next_one_completes(
     assert contents(places[1]) == everything, "leftovers of the killed run are gone too"
 
 
-def test_the_command_line(places: tuple[Path, Path], environ: dict[str, str]) -> None:
+def test_sync_command_prints_and_exits(places: tuple[Path, Path], environ: dict[str, str]) -> None:
     write_all(places[0], clean_week(length=2))
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ from orgrecon_pipeline_tests.support.operations.shards import (
 # All of them.
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_shards_agree(shards: Shards, exact: bool) -> None:
+def test_equal_shards_pass(shards: Shards, exact: bool) -> None:
     after = shards.observe(exact=exact)
     assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 12), after.reason
     assert {name: facts["source"]["database"] for name, facts in after.compared["shards"].items()} == {
@@ -45,7 +45,7 @@ def test_shards_agree(shards: Shards, exact: bool) -> None:
     assert not any(left_over(admin) for admin in shards.admins.values())
 
 
-def test_drift_in_some_shards(shards: Shards) -> None:
+def test_drift_in_some_shards_fails(shards: Shards) -> None:
     lose(shards, "eu1")
     lose(shards, "us1", "team_members")
     after = shards.observe()
@@ -59,7 +59,7 @@ def test_drift_in_some_shards(shards: Shards) -> None:
     assert {row.tenant for row in rows} == {tenant for name in NAMES for tenant in shards.tenants(name)}
 
 
-def test_every_shard_may_declare_every_tenant(shards: Shards) -> None:
+def test_tenants_declared_by_every_shard_are_counted_once(shards: Shards) -> None:
     """As a reference table does: each tenant is scanned once, listed once, and with the rows that it has."""
     every = sorted(tenant for name in NAMES for tenant in shards.tenants(name))
     for admin in shards.admins.values():
@@ -72,7 +72,7 @@ def test_every_shard_may_declare_every_tenant(shards: Shards) -> None:
     assert sorted(listed) == sorted([("declared by all, at home nowhere", False), *((name, True) for name in every)])
 
 
-def test_a_tenant_in_two_shards(shards: Shards) -> None:
+def test_tenant_in_two_shards_is_refused(shards: Shards) -> None:
     [tenant, *_] = shards.tenants("eu1")
     shards.admins["us1"].execute(f"UPDATE public.teams SET tenant_id = '{tenant}' WHERE ctid = "
                                   "(SELECT min(ctid) FROM public.teams)")
@@ -81,7 +81,7 @@ def test_a_tenant_in_two_shards(shards: Shards) -> None:
     assert shards.ledger.days() == []
 
 
-def test_a_shard_may_have_two_databases(shards: Shards) -> None:
+def test_shard_with_two_databases_finds_drift(shards: Shards) -> None:
     """One side of a shard is elsewhere, and drifts: found there, and said so."""
     [one, two, three] = shards.mapping.shards
     shards.mapping = shards.mapping.model_copy(update={"shards": (one, two.model_copy(
@@ -94,7 +94,7 @@ def test_a_shard_may_have_two_databases(shards: Shards) -> None:
 
 # One of them loses something.
 
-def test_an_acknowledged_loss_in_a_shard(shards: Shards) -> None:
+def test_lost_tenant_of_a_shard_passes_once_acknowledged(shards: Shards) -> None:
     shards.observe()
     [tenant, *_] = shards.tenants("eu1")
     for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
@@ -110,7 +110,7 @@ def test_an_acknowledged_loss_in_a_shard(shards: Shards) -> None:
     "public.team_members WHERE tenant_id = '{tenant}'; DELETE FROM public.org_units WHERE tenant_id = '{tenant}'; "
     "DELETE FROM public.org_unit_memberships WHERE tenant_id = '{tenant}'",
 ], ids=["everything", "a_tenant_beside_a_universe_of_another_kind"])
-def test_nobody_leaves_by_the_universe_of_a_shard_that_knows_nobody(shards: Shards, emptied: str) -> None:
+def test_unrelated_universe_of_a_shard_does_not_mark_tenants_as_departed(shards: Shards, emptied: str) -> None:
     """Whatever the others declare."""
     shards.observe()
     [tenant, *_] = shards.tenants("eu1")
@@ -122,7 +122,7 @@ def test_nobody_leaves_by_the_universe_of_a_shard_that_knows_nobody(shards: Shar
         assert after.compared["coverage"]["left"] == []
 
 
-def test_a_tenant_that_left_the_universe_of_its_shard_is_no_alarm(shards: Shards) -> None:
+def test_tenant_that_left_the_universe_of_its_shard_is_no_lost_coverage(shards: Shards) -> None:
     shards.observe()
     [tenant, *_] = shards.tenants("eu1")
     shards.admins["eu1"].execute(f"DELETE FROM public.tenants WHERE id = '{tenant}'")
@@ -132,7 +132,7 @@ def test_a_tenant_that_left_the_universe_of_its_shard_is_no_alarm(shards: Shards
     assert (after.verdict, after.compared["coverage"]["left"]) == (Verdict.PASS, [tenant]), after.reason
 
 
-def test_an_entity_that_one_shard_lost(shards: Shards) -> None:
+def test_entity_lost_by_one_shard_is_inconclusive_until_acknowledged(shards: Shards) -> None:
     """The others still have rows of it, and its tenants have others."""
     shards.observe()
     shards.admins["eu1"].execute("TRUNCATE public.team_members, public.org_unit_memberships")
@@ -145,7 +145,7 @@ def test_an_entity_that_one_shard_lost(shards: Shards) -> None:
     assert shards.observe().verdict is Verdict.PASS
 
 
-def test_a_bug_in_one_shard_is_not_the_others(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_in_one_shard_keeps_the_others(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
     from orgrecon_pipeline.operations.observe import shards as module
 
     def fail(mapping: Any, places: Any, **how: Any) -> Any:
@@ -163,7 +163,7 @@ def test_a_bug_in_one_shard_is_not_the_others(shards: Shards, monkeypatch: pytes
     assert reused(shards.observe()) == {"ap1", "us1"}
 
 
-def test_a_shard_that_was_moved(shards: Shards, new_database: Callable[..., str], template: str, connect: Connect,
+def test_moved_shard_is_inconclusive_until_accepted(shards: Shards, new_database: Callable[..., str], template: str, connect: Connect,
                                 tmp_path: Path) -> None:
     """Refused by its label until it is accepted, and what the others held is not asked for again."""
     shards.observe()
@@ -179,7 +179,7 @@ def test_a_shard_that_was_moved(shards: Shards, new_database: Callable[..., str]
     assert shards.observe().verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_shard_that_was_added_after_a_move(
+def test_shard_added_after_a_move_is_pinned(
     shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """What was accepted for one shard does not leave those without a pin that came later."""
@@ -196,7 +196,7 @@ def test_a_shard_that_was_added_after_a_move(
     assert refused.reason.startswith("shard us1: us1.source: this is database "), refused.reason
 
 
-def test_a_shard_whose_clock_shows_another_day(shards: Shards) -> None:
+def test_shard_with_a_clock_on_another_day_is_refused(shards: Shards) -> None:
     """Nothing is written, and nobody waits for the others."""
     for name in ("ap1", "us1"):
         mark_simulated(shards.admins[name])
@@ -209,14 +209,14 @@ def test_a_shard_whose_clock_shows_another_day(shards: Shards) -> None:
 
 # Around the comparison.
 
-def test_doctor_looks_at_every_shard(shards: Shards) -> None:
+def test_doctor_checks_every_shard(shards: Shards) -> None:
     assert diagnose(shards.context).ready
     shards.admins["us1"].execute(NO_SELECT)
     problems = [f.topic for f in diagnose(shards.context).findings if f.level == "problem"]
     assert problems == ["shard us1: comparison"]
 
 
-def test_restored_is_of_one_database(shards: Shards) -> None:
+def test_restored_with_shards_is_refused(shards: Shards) -> None:
     with pytest.raises(ConfigurationError, match="--restored needs both sides in one database"):
         observe(shards.context, shards.context.clock.today(), restored=True)
 

@@ -97,7 +97,7 @@ def pair(template_sql: str, tmp_path: Path) -> Iterator[Pair]:
         pair.behind.close()
 
 
-def test_a_standby(pair: Pair) -> None:
+def test_standby_is_evidence_only_while_it_keeps_up(pair: Pair) -> None:
     # Fresh: a transaction was replayed a moment ago.
     fresh = pair.reader.observe()
     assert (fresh.verdict, fresh.provenance) == (Verdict.PASS, Provenance.LIVE), fresh.reason
@@ -146,7 +146,7 @@ def test_a_standby(pair: Pair) -> None:
     assert "this is a standby" in gone.reason
 
 
-def test_a_heartbeat_on_a_standby(pair: Pair) -> None:
+def test_heartbeat_alone_decides_the_lag_of_a_standby(pair: Pair) -> None:
     """It alone decides: an idle primary is no lag, a copy that is behind is one, whatever its upstream says."""
     beat = "UPDATE public.heartbeat SET updated_at = now()"
     pair.site.run("CREATE TABLE public.heartbeat AS SELECT now() AS updated_at",
@@ -178,7 +178,7 @@ def test_a_heartbeat_on_a_standby(pair: Pair) -> None:
     assert pair.reader.observe().verdict is Verdict.FAIL
 
 
-def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
+def test_standby_with_paused_replay_at_a_recheck_is_inconclusive(pair: Pair) -> None:
     """What it shows again is not what is there again: a difference that the primary has not had for long."""
     kept = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
     pair.site.run(kept, A_LOSS)
@@ -201,7 +201,7 @@ def test_a_standby_whose_replay_stalls_between_two_reads(pair: Pair) -> None:
     assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending: it is there again"
 
 
-def test_a_standby_that_is_cut_off_between_two_reads(pair: Pair) -> None:
+def test_standby_disconnected_before_a_recheck_is_inconclusive(pair: Pair) -> None:
     """All that it received is replayed, and what was written since then it never received."""
     pair.site.run("CREATE TABLE public.kept AS SELECT * FROM public.team_members", A_LOSS)
     pair.caught_up()
@@ -218,7 +218,7 @@ def test_a_standby_that_is_cut_off_between_two_reads(pair: Pair) -> None:
     assert "receives nothing any more" in after.reason
 
 
-def test_a_recovery_conflict_in_the_middle_of_a_scan(pair: Pair) -> None:
+def test_recovery_conflict_during_a_scan_is_inconclusive(pair: Pair) -> None:
     reader = pair.reader
     assert reader.observe().verdict is Verdict.PASS
     gated(reader)
@@ -249,7 +249,7 @@ def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProc
         capture_output=True, check=False)
 
 
-def test_a_restored_server(pair: Pair, tmp_path: Path) -> None:
+def test_restored_server_is_evidence_only_for_its_day(pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(DayRefused, match="still replays WAL"):
         restored(pair.reader, datetime.now(timezone.utc).date())
     pair.behind.execute("SELECT pg_wal_replay_pause()")

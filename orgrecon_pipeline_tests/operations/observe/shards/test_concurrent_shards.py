@@ -29,7 +29,7 @@ def held(shards: Shards, connect: Connect) -> Iterator[dict[str, psycopg.Connect
         keeper.close()
 
 
-def test_all_are_read_at_the_same_time(shards: Shards, connect: Connect) -> None:
+def test_shards_are_read_concurrently(shards: Shards, connect: Connect) -> None:
     """Each waits in the middle of its scan, and all of them do: none had to end before another began."""
     gated(shards)
     with held(shards, connect) as keepers:
@@ -40,7 +40,7 @@ def test_all_are_read_at_the_same_time(shards: Shards, connect: Connect) -> None
         assert running.result().verdict is Verdict.PASS
 
 
-def test_more_shards_than_may_be_read_at_once(shards: Shards, connect: Connect) -> None:
+def test_shards_at_once_limits_concurrency(shards: Shards, connect: Connect) -> None:
     gated(shards, shards_at_once=2)
     lines: list[str] = []
     with held(shards, connect) as keepers:
@@ -57,7 +57,7 @@ def test_more_shards_than_may_be_read_at_once(shards: Shards, connect: Connect) 
     assert "3 of 3 shards done" in lines[-1]
 
 
-def test_a_shard_that_hangs_until_its_deadline(shards: Shards, connect: Connect) -> None:
+def test_shard_over_its_deadline_is_inconclusive(shards: Shards, connect: Connect) -> None:
     gated(shards, deadline_seconds=3.0)
     keeper = connect(shards.admins["eu1"].info.dsn)
     keeper.execute("SELECT pg_advisory_lock(4711)")
@@ -68,7 +68,7 @@ def test_a_shard_that_hangs_until_its_deadline(shards: Shards, connect: Connect)
     assert reused(shards.observe()) == {"ap1", "us1"}
 
 
-def test_a_shard_without_a_connection_slot(shards: Shards) -> None:
+def test_shard_without_a_connection_slot_is_inconclusive(shards: Shards) -> None:
     """Every shard has its own; a role that may connect once is read by one connection."""
     shards.mapping = sharded(NAMES, workers=4)
     shards.run(f"ALTER ROLE {READER} CONNECTION LIMIT 0")
@@ -96,7 +96,7 @@ def interrupted(when: Callable[[], Any]) -> Iterator[None]:
     sender.join()
 
 
-def test_ctrl_c_stops_every_shard(shards: Shards, connect: Connect) -> None:
+def test_ctrl_c_cancels_every_shard(shards: Shards, connect: Connect) -> None:
     """It comes to the main thread alone, and the statements of all the others are cancelled."""
     gated(shards)
     before = threading.active_count()
@@ -108,7 +108,7 @@ def test_ctrl_c_stops_every_shard(shards: Shards, connect: Connect) -> None:
     assert shards.ledger.days() == []
 
 
-def test_ctrl_c_while_drift_settles(shards: Shards) -> None:
+def test_ctrl_c_during_the_wait_for_rechecks_stops(shards: Shards) -> None:
     for name in NAMES:
         lose(shards, name)
     shards.mapping = sharded(NAMES, settle_seconds=3600, rechecks=1)

@@ -78,7 +78,7 @@ def recovery(template_sql: str, tmp_path: Path) -> Iterator[Recovery]:
         yield Recovery(archive, backup, site, clean, drifted, stack)
 
 
-def test_a_point_in_time_recovery(recovery: Recovery) -> None:
+def test_point_in_time_recovery_is_evidence_for_its_day(recovery: Recovery) -> None:
     """The day as it was, a moment before it went wrong and a moment after; and promoted, which proves nothing."""
     day = recovery.clean.date()
     assert recovery.site.observe().verdict is Verdict.FAIL, "it is lost by now"

@@ -25,7 +25,7 @@ SWAPPED = "the connection led to another database or server in mid-run"
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_pooler_that_swaps_databases(
+def test_pooler_that_swaps_databases_is_inconclusive(
     site: Site, after: int, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """To one without drift: after the preflight, after the first read, and after the first read again."""
@@ -42,7 +42,7 @@ def test_a_pooler_that_swaps_databases(
         assert replace(site, dsn=pooled).observe().verdict is Verdict.FAIL, "a pooler that does not is none of it"
 
 
-def test_a_balancer_that_leads_other_connections_to_another_database(
+def test_balancer_with_different_databases_reads_only_the_first(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """The workers that would share the reading know no such snapshot there: nothing of it is taken for this one's."""
@@ -60,7 +60,7 @@ def test_a_balancer_that_leads_other_connections_to_another_database(
     assert "orgrecon accept-source" in elsewhere.reason
 
 
-def test_a_pooler_that_swaps_a_primary_for_its_standby(template_sql: str, tmp_path: Path) -> None:
+def test_pooler_that_swaps_primary_and_standby_is_inconclusive(template_sql: str, tmp_path: Path) -> None:
     """Both have one system identifier. The standby has not seen the loss: read there again, it would seem gone."""
     with (
         tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
@@ -81,7 +81,7 @@ def test_a_pooler_that_swaps_a_primary_for_its_standby(template_sql: str, tmp_pa
     assert SWAPPED in seen.reason
 
 
-def test_a_session_that_may_not_idle_while_drift_settles(site: Site) -> None:
+def test_session_ended_while_idle_reconnects(site: Site) -> None:
     """The role's ``idle_session_timeout`` ends it between two reads: it connects again, and nothing is lost."""
     site.run(f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET idle_session_timeout = '200ms'")
     site.mapping = quick(rechecks=3)
@@ -108,7 +108,7 @@ def test_a_session_that_may_not_idle_while_drift_settles(site: Site) -> None:
     assert "cannot connect to the database of DATABASE_URL" in seen.reason
 
 
-def test_a_role_whose_transactions_may_not_last(site: Site) -> None:
+def test_transaction_timeout_of_the_role_is_overridden(site: Site) -> None:
     """``transaction_timeout`` came with PostgreSQL 17; the comparison has its own ``deadline_seconds``."""
     if site.admin.info.server_version < 170_000:
         pytest.skip("this server has no transaction_timeout")
@@ -123,7 +123,7 @@ def test_a_role_whose_transactions_may_not_last(site: Site) -> None:
     assert site.observe(progress=last).verdict is Verdict.FAIL
 
 
-def test_what_is_no_postgres(site: Site) -> None:
+def test_server_that_is_not_postgresql_is_inconclusive(site: Site) -> None:
     """Something else listens there."""
     import socket
     import threading

@@ -21,7 +21,7 @@ def with_heartbeat(heartbeat: dict[str, str] | None = None, **scan: Any) -> Mapp
     return quick(heartbeat=Heartbeat.model_validate(named), **scan)
 
 
-def test_a_heartbeat_that_beats(site: Site) -> None:
+def test_fresh_heartbeat_passes(site: Site) -> None:
     """Of several rows the latest counts, the comparison is the same one, and the record shows the age."""
     site.run(*TABLE, "INSERT INTO public.heartbeat VALUES (now() - interval '1 day'), (NULL)", A_BEAT)
     before = site.observe()
@@ -53,7 +53,7 @@ def test_a_heartbeat_that_beats(site: Site) -> None:
     (f"REVOKE SELECT ON public.heartbeat FROM {READER}", None, "scan.heartbeat: permission is refused"),
     ("ALTER TABLE public.heartbeat ENABLE ROW LEVEL SECURITY", None, "row-level security"),
 ])
-def test_what_is_no_heartbeat(site: Site, statement: str, heartbeat: dict[str, str] | None, words: str) -> None:
+def test_old_or_invalid_heartbeat_is_inconclusive(site: Site, statement: str, heartbeat: dict[str, str] | None, words: str) -> None:
     site.run(*TABLE, statement)
     site.mapping = with_heartbeat(heartbeat)
     after = site.observe()
@@ -70,7 +70,7 @@ def test_what_is_no_heartbeat(site: Site, statement: str, heartbeat: dict[str, s
     (7200.0, None, "7200 s old"), (7200.0, 7200.0, "7200 s old"), (None, None, "nothing has been replayed"),
     (-7200.0, None, "7200 s later than its clock"),
 ])
-def test_a_primary_whose_clock_is_ahead_does_not_make_a_standby_fresh(
+def test_standby_lag_ignores_a_primary_clock_that_is_ahead(
     age: float | None, caught_up: float | None, words: str
 ) -> None:
     told = Standby(None, "0/1", "0/1", age, False, False, True, caught_up).lag(60.0)
@@ -78,7 +78,7 @@ def test_a_primary_whose_clock_is_ahead_does_not_make_a_standby_fresh(
     assert bool(told) is bool(words)
 
 
-def test_a_heartbeat_that_is_too_old_by_the_time_of_a_recheck(site: Site) -> None:
+def test_heartbeat_too_old_at_a_recheck_is_inconclusive(site: Site) -> None:
     """A copy that stands still shows a lag for ever."""
     site.run(*TABLE, A_BEAT, "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
     site.mapping = with_heartbeat()

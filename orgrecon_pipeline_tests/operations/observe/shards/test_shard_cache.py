@@ -43,7 +43,7 @@ def failing(shards: Shards, name: str, **how: Any) -> Observation:
 
 
 @pytest.mark.parametrize("kept_in", ["sqlite", "postgres"])
-def test_only_what_is_missing_is_compared_again(
+def test_decided_shards_are_reused_by_the_next_attempt(
     shards: Shards, kept_in: str, empty_database: str, server: EmbeddedServer, connect: Connect
 ) -> None:
     """Nobody can read the decided shard meanwhile; once the day is decided, all are compared again."""
@@ -82,7 +82,7 @@ def gone(shards: Shards, name: str, server: EmbeddedServer) -> Iterator[None]:
             admin.execute(f"ALTER DATABASE gone RENAME TO {database}")
 
 
-def test_several_fail_in_turn(shards: Shards) -> None:
+def test_decided_shards_accumulate_over_several_attempts(shards: Shards) -> None:
     """Each attempt adds what it found to what is known."""
     shards.admins["eu1"].execute(NO_SELECT)
     first = failing(shards, "us1")
@@ -97,7 +97,7 @@ def test_several_fail_in_turn(shards: Shards) -> None:
         "ap1": first.id, "eu1": None, "us1": second.id}
 
 
-def test_what_was_found_under_other_rules_is_compared_again(shards: Shards) -> None:
+def test_shards_decided_under_other_settings_are_compared_again(shards: Shards) -> None:
     failing(shards, "us1")
     failing(shards, "us1", exact=True)
     for change in ({"rechecks": 2}, {"settle_seconds": 0.01}):
@@ -113,19 +113,19 @@ def test_what_was_found_under_other_rules_is_compared_again(shards: Shards) -> N
     assert (after.verdict, reused(after)) == (Verdict.PASS, set())
 
 
-def test_other_limits_are_no_other_rules(shards: Shards) -> None:
+def test_shards_decided_under_other_limits_are_reused(shards: Shards) -> None:
     """Whoever gives the slow shard more time does not pay for the others again."""
     failing(shards, "us1")
     shards.mapping = sharded(NAMES, deadline_seconds=600, lock_timeout_seconds=2, workers=1)
     assert reused(shards.observe()) == {"ap1", "eu1"}
 
 
-def test_exact_and_not_exact_are_kept_apart(shards: Shards) -> None:
+def test_shards_decided_without_exact_are_not_reused_for_exact(shards: Shards) -> None:
     failing(shards, "us1")
     assert reused(shards.observe(exact=True)) == set()
 
 
-def test_a_tenant_that_moved_between_two_attempts(shards: Shards) -> None:
+def test_tenant_moved_between_attempts_compares_both_shards_again(shards: Shards) -> None:
     """It was found in eu1, and now it is in us1: both are asked again, and no shard is blamed."""
     failing(shards, "us1")
     [tenant, *_] = shards.tenants("eu1")
@@ -139,7 +139,7 @@ def test_a_tenant_that_moved_between_two_attempts(shards: Shards) -> None:
     assert (after.verdict, after.tenants_scanned, reused(after)) == (Verdict.PASS, 12, {"ap1"}), after.reason
 
 
-def test_a_complete_attempt_that_decides_nothing_is_not_kept(shards: Shards) -> None:
+def test_complete_inconclusive_attempt_is_not_reused(shards: Shards) -> None:
     """What a shard lost was put back: the rerun has to look there again."""
     shards.observe()
     [tenant, *_] = shards.tenants("eu1")
@@ -157,7 +157,7 @@ def test_a_complete_attempt_that_decides_nothing_is_not_kept(shards: Shards) -> 
     assert (after.verdict, reused(after)) == (Verdict.PASS, set()), after.reason
 
 
-def test_a_complete_attempt_by_a_clock_that_is_behind_is_not_kept(
+def test_complete_attempt_with_a_clock_behind_is_not_reused(
     shards: Shards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shard that failed at first is minutes behind the others: by its clock the rerun came before that attempt."""
@@ -171,7 +171,7 @@ def test_a_complete_attempt_by_a_clock_that_is_behind_is_not_kept(
     assert (after.verdict, reused(after)) == (Verdict.FAIL, set()), after.reason
 
 
-def test_what_was_kept_of_another_database_than_the_accepted_one(
+def test_shard_of_a_database_that_is_no_longer_accepted_is_not_reused(
     shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     shards.observe()
@@ -185,7 +185,7 @@ def test_what_was_kept_of_another_database_than_the_accepted_one(
     assert after.verdict is Verdict.PASS, after.reason
 
 
-def test_what_was_kept_of_a_database_that_was_named_by_mistake(
+def test_shard_of_another_database_is_not_reused(
     shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     """No day has pinned it yet: when the variable is put right, the right one is compared."""
@@ -199,7 +199,7 @@ def test_what_was_kept_of_a_database_that_was_named_by_mistake(
     assert (after.verdict, after.entities[MEMBERSHIPS].missing) == (Verdict.FAIL, 1), after.reason
 
 
-def test_the_report_names_every_shard(shards: Shards) -> None:
+def test_report_names_every_shard(shards: Shards) -> None:
     failing(shards, "us1")
     after = shards.observe()
     published = publish(shards.context, after.day)
