@@ -1,3 +1,3 @@
-"""The version of the program, as it stands in every record."""
+"""Version of the program, stored in every record."""
 
 __version__ = "0.1.0"

@@ -1,0 +1,58 @@
+"""The commands about the compared databases: ``doctor``, ``repair-sql``, ``acknowledge`` and ``accept-source``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orgrecon_pipeline.cli import terminal, text_views
+from orgrecon_pipeline.cli.options import Day, MappingFile, OutputFormat, Reason, open_context, settings_from
+from orgrecon_pipeline.cli.terminal import Format
+
+
+def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
+    """Check whether a comparison is possible: connection, role, tables, types, indexes. Exit code: 0 ready, 1 not."""
+    from orgrecon_pipeline.notify.notifier import Notifier
+    from orgrecon_pipeline.operations.doctor import diagnose
+
+    unknown = Notifier.from_environ(os.environ).unknown()
+    diagnosis = diagnose(open_context(mapping)).warned("notifications", unknown)
+    terminal.show(diagnosis, format, text=text_views.show_diagnosis)
+    return 0 if diagnosis.ready else 1
+
+
+def repair_sql(day: Day = None, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> None:
+    """Print guarded SQL that repairs the drift of a day's report (default: today's). Nothing is executed."""
+    from orgrecon_pipeline.operations.repair import plan_repair
+
+    plan = plan_repair(settings_from(mapping), day)
+    terminal.show(plan, format, text=lambda plan: sys.stdout.write(plan.script.sql))
+    if format is Format.JSON:
+        return
+    for entity, reason in plan.script.unsupported.items():
+        terminal.say(f"{entity}: no repair can be derived because {reason}; the SQL lists the drifting rows instead.")
+    for note in plan.notes:
+        terminal.say(note)
+
+
+def acknowledge(reason: Reason, day: Day = None, format: OutputFormat = Format.TEXT) -> None:
+    """Accept lost coverage: what the latest comparison (of --date, if restored) found gone was removed on purpose."""
+    from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
+
+    names = acknowledge_coverage(open_context(), reason, day)
+    terminal.show({"acknowledged": names}, format,
+                  text=lambda _: terminal.show_lines(f"acknowledged: {name}" for name in names))
+
+
+def accept_source(reason: Reason, format: OutputFormat = Format.TEXT) -> None:
+    """Accept a moved database: the one that the latest run refused to compare is the right one."""
+    from orgrecon_pipeline.operations.observe import acknowledge
+
+    databases = acknowledge.accept_source(open_context(), reason)
+    terminal.show(
+        {"accepted": next(iter(databases.values())), "databases": databases}, format,
+        text=lambda _: terminal.show_lines(
+            f"accepted: {label} is database {identity['database']} on server {identity['system_identifier']}"
+            for label, identity in databases.items()
+        ),
+    )

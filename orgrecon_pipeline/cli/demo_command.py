@@ -1,0 +1,46 @@
+"""The command ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orgrecon_pipeline.cli import terminal, text_views
+
+
+def demo(
+    clean: Annotated[bool, typer.Option(help="Inject no drift, so that the gate opens.")] = False,
+    ui: Annotated[bool, typer.Option(help="Serve the Dagster UI afterwards.")] = False,
+    directory: Annotated[Path | None, typer.Option(
+        help="Directory of the demo, by default ./.orgrecon/demo; emptied at each run.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,
+    metrics_port: Annotated[int, typer.Option(
+        min=0, max=65535, help="Port of the application's metrics; 0 chooses a free one.")] = 0,
+) -> None:
+    """Run an embedded Postgres, a company in use, six simulated days and today's run, and show the report."""
+    from orgrecon_pipeline.config.mapping_file import default_mapping
+    from orgrecon_pipeline.defs.in_process import run_day
+    from orgrecon_pipeline.demo.application import published_metrics
+    from orgrecon_pipeline.demo.scenario import company_in_use, prepare_directory, run_history, serve_ui
+    from orgrecon_pipeline.demo.server import EmbeddedServer
+    from orgrecon_pipeline.report.read import read_report
+
+    files = prepare_directory(directory, with_ui=ui)
+    textfile = files.path / "dualwrite.prom"
+    with (
+        EmbeddedServer(files.path / "postgres") as server,
+        published_metrics(list(default_mapping().entities), port=metrics_port, textfile=textfile) as (counters, url),
+        company_in_use(files, server, counters, terminal.say) as company,
+    ):
+        terminal.say(f"the application's metrics are at {url}, and in {textfile} afterwards")
+        today = run_history(files, company, run_day, terminal.say, clean=clean)
+        run = run_day(files.environ, today)
+        text_views.show_report(read_report(run.path), run.path)
+        terminal.show_lines([
+            f"all reports: {files.reports}", f"ledger: {files.path / 'ledger.db'}",
+            f"mapping: {files.path / 'orgrecon.yaml'}",
+        ])
+        if ui:
+            serve_ui(files, port, terminal.say)

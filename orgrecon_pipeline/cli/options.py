@@ -1,0 +1,38 @@
+"""Options that several commands share, and the settings that they lead to."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.config.settings import Settings, read_settings
+from orgrecon_pipeline.domain.days import parse_day
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.context import Context
+
+Day = Annotated[date | None, typer.Option("--date", parser=parse_day, metavar="YYYY-MM-DD", help="The UTC day.")]
+OutputDir = Annotated[Path | None, typer.Option(help="Directory of the reports, one file per day.")]
+MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="Readable text, or one JSON document on stdout.")]
+Reason = Annotated[str, typer.Option(help="Why this is intended. Stored permanently.")]
+DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the reports.")]
+
+
+def settings_from(mapping: Path | None = None, output_dir: Path | None = None) -> Settings:
+    """Return the settings of the environment, overridden by the given options."""
+    return read_settings(
+        os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None
+    )
+
+
+def open_context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:
+    """Open the ledger and everything else that an operation needs."""
+    from orgrecon_pipeline.operations.context import Context
+
+    return Context.from_settings(settings_from(mapping, output_dir))

@@ -1,0 +1,87 @@
+"""The commands ``report`` and ``render``, which write reports."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orgrecon_pipeline.cli import terminal, text_views
+from orgrecon_pipeline.cli.options import Day, MappingFile, OutputDir, OutputFormat, open_context, settings_from
+from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.domain.days import days_between, parse_day
+from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.evidence import Verdict
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.defs.in_process import DayRun
+    from orgrecon_pipeline.domain.record import Record
+
+_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+
+
+def report(
+    day: Day = None,
+    baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster. Needs no database.")] = False,
+    exact: Annotated[bool, typer.Option(help="Compare every tenant by key. Slower; ignores fingerprints.")] = False,
+    restored: Annotated[bool, typer.Option(help="The database was restored to --date, and is checked for it.")] = False,
+    output_dir: OutputDir = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> int:
+    """Compare one UTC day, store the evidence and write the report. Exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
+    settings = settings_from(mapping, output_dir)
+    # An invalid request is refused before anything slow is imported.
+    from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
+
+    day = validate_report_request(settings, day, baseline=baseline, restored=restored)
+    from orgrecon_pipeline.defs.in_process import run_day
+    from orgrecon_pipeline.notify.run_changes import told
+
+    with mention_stored_evidence(settings, day):
+        with told(settings, day, terminal.say), terminal.progress():
+            run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
+        record = _show_run(run, format)
+    if baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
+        return 0
+    # An INCONCLUSIVE rerun does not change the day, but must not exit as a success.
+    return max(_EXIT_CODES[run.verdict], _EXIT_CODES[record.verdict])
+
+
+def _show_run(run: DayRun, format: Format) -> Record:
+    """Print the report that a run wrote, and everything that needs attention in its directory."""
+    from orgrecon_pipeline.report.read import read_report
+    from orgrecon_pipeline.report.verify import read_trail
+
+    warnings = [run.note] if run.note else []
+    if run.verdict is Verdict.INCONCLUSIVE:
+        warnings.append(run.reason)
+    for warning in (*warnings, *read_trail(run.path.parent).findings):
+        terminal.say(warning)
+    record = read_report(run.path)
+    terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
+    return record
+
+
+def render(
+    first: Annotated[date, typer.Argument(metavar="D", parser=parse_day, help="First UTC day.")],
+    last: Annotated[date | None, typer.Argument(metavar="[D2]", parser=parse_day, help="Last UTC day.")] = None,
+    output_dir: OutputDir = None,
+    format: OutputFormat = Format.TEXT,
+) -> None:
+    """Write the reports of day D, or of D to D2, again from the ledger. Days without evidence stay MISSING."""
+    from orgrecon_pipeline.operations.trail.publish import publish
+    from orgrecon_pipeline.report.write import check_writable
+
+    last = last or first
+    if last < first:
+        raise UsageError(f"{last} is before {first}: give the earlier day first.")
+    context = open_context(output_dir=output_dir)
+    observed = set(context.ledger.days())
+    days = [day for day in days_between(first, last) if day in observed]
+    if not days:
+        raise UsageError(f"the ledger holds no evidence from {first} to {last}: check ORGRECON_LEDGER_URL.")
+    check_writable(context.output_dir)
+    paths = [str(publish(context, day).path) for day in days]
+    terminal.show({"written": paths}, format, text=lambda _: terminal.show_lines(paths))

@@ -1,0 +1,128 @@
+"""Results of the commands as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines, stdout
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.evidence import FIGURES, Verdict
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.domain.gate import WindowRow
+    from orgrecon_pipeline.domain.record import Record, WindowDay
+    from orgrecon_pipeline.operations.doctor import Diagnosis
+    from orgrecon_pipeline.operations.gate.current import GateAnswer
+    from orgrecon_pipeline.operations.trail.importer import ImportResult
+    from orgrecon_pipeline.report.verify import Verification
+
+_COLOURS = {
+    "PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING": "dim", "OPEN": "green", "CLOSED": "yellow",
+    "ok": "green", "warning": "yellow", "problem": "red",
+}
+_MAX_TENANTS = 10
+_KINDS = [kind.value for kind in DriftKind]
+
+
+def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> None:
+    """Print the result of a day.
+
+    Args:
+        record: the record of the day's report.
+        path: the file of the report.
+        attempt: the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
+    """
+    console = stdout()
+    title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
+    print_box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
+    if attempt and not attempt.decided and record.verdict.decided:
+        # The exit code follows this attempt, although the headline shows the day's verdict.
+        console.print(Text(f"this attempt: {attempt.value}; the day stays {record.verdict.value}, as decided before",
+                           style=_COLOURS[attempt.value]))
+    _print_entities(console, record)
+    if record.tenants_with_drift:
+        _print_drifting_tenants(console, record)
+    _print_window(console, record.window)
+    _print_banner(console, record.gate.state.value, record.streak_days, record.window_days, record.gate.reason,
+                  record.gate.earliest_open_day)
+    console.print(Text(f"report: {path}"))
+
+
+def show_gate(answer: GateAnswer) -> None:
+    """Print the gate's decision and its window."""
+    console = stdout()
+    decision = answer.decision
+    _print_window(console, decision.window)
+    _print_banner(console, decision.state.value, decision.streak_days, decision.window_days, decision.reason.sentence,
+                  decision.earliest_open_day)
+    console.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
+
+
+def show_verification(verification: Verification) -> None:
+    """Print the findings in a trail, its missing days, and whether it is sound."""
+    show_lines(verification.findings)
+    show_lines(f"missing: {day} has no report" for day in verification.holes)
+    state = "sound" if verification.sound else "NOT SOUND"
+    figures = f"{_counted(verification.reports, 'report')}, {_counted(len(verification.findings), 'finding')}"
+    show_lines([f"{state}: {figures}"])
+
+
+def show_import(imported: ImportResult) -> None:
+    """Print how much was imported into the ledger."""
+    show_lines([f"{_counted(imported.observations, 'observation')} of {_counted(len(imported.days), 'day')} imported"])
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print the findings of the preflight checks."""
+    table = Table("", "what", "finding", box=None, show_header=False)
+    for finding in diagnosis.findings:
+        table.add_row(Text(finding.level, _COLOURS[finding.level]), Text(finding.topic), Text(printable(finding.text)))
+    console = stdout()
+    console.print(table)
+    console.print(Text("ready" if diagnosis.ready else "NOT READY"))
+
+
+def _print_window(console: Console, days: Iterable[WindowDay | WindowRow]) -> None:
+    print_table(console, "Rolling window", ("day", "status", *_KINDS, "provenance", "counts"), [
+        (str(day.day), Text(day.verdict.value, style=_COLOURS[day.verdict.value]),
+         *("–" if count is None else str(count) for count in day.counts.values()),
+         day.provenance.value if day.provenance else "–", "yes" if day.eligible else "no")
+        for day in days
+    ])
+
+
+def _print_entities(console: Console, record: Record) -> None:
+    title = f"{_counted(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
+    print_table(console, title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
+        (name, *(_figure(getattr(totals, figure)) for figure in FIGURES))
+        for name, totals in record.entities.items()
+    ])
+
+
+def _print_drifting_tenants(console: Console, record: Record) -> None:
+    tenants = list(dict.fromkeys(row.tenant for row in record.tenants if row.drift))[:_MAX_TENANTS]
+    print_table(console, "Tenants with most drift", ("tenant", "entity", *_KINDS), [
+        (Text(printable(row.tenant)), row.entity, *map(str, row.counts.values()))
+        for row in record.tenants if row.drift and row.tenant in tenants
+    ])
+
+
+def _print_banner(console: Console, state: str, streak: int, window: int, reason: str, earliest: date) -> None:
+    text = Text(f"GATE {state}", style=f"bold {_COLOURS[state]}")
+    text.append(f"  streak {streak} of {window}\n{reason}\nearliest opening day: {earliest}", style="default")
+    print_box(console, text, _COLOURS[state])
+
+
+def _figure(value: int | None) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def _counted(count: int | None, noun: str) -> str:
+    return f"{_figure(count)} {noun}{'' if count == 1 else 's'}"
