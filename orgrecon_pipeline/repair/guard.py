@@ -1,51 +1,61 @@
-"""What is looked at before a batch writes: whether more would happen to the target than is written to it."""
+"""Blocks of SQL that abort a batch before it writes, if it could change more than the repair intends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.repair.sql_literals import array_literal, literal, template
-from orgrecon_pipeline.repair.target_shape import Lookup, Shape, unquoted
+from orgrecon_pipeline.repair.sql_fragments import array_literal, comma_separated, dollar_tag, literal, template
+from orgrecon_pipeline.repair.target_shape import Lookup, TargetShape, catalog_name
 
 
-def guard(
-    entity: str, shape: Shape, referring: Iterable[tuple[str, Lookup]], *, removes: bool, updated: Iterable[str],
-    written: Iterable[str],
+def target_check(
+    entity: str, shape: TargetShape, references: Iterable[tuple[str, Lookup]], *, removes: bool,
+    updated: Iterable[str], written: Iterable[str],
 ) -> str:
-    """A block that ends the batch when the target of an entity cannot be written safely.
+    """Return a block that aborts the batch if the target's table cannot be written, or a write has side effects.
 
     Args:
-        entity: its name.
-        shape: its target, turned round.
-        referring: the tables that look values up in its table, each with how.
+        entity: name of the entity.
+        shape: its target.
+        references: tables whose rows look up values in the target's table, with the lookup.
         removes: whether rows may be removed.
-        updated: the columns that may be written in rows that are there.
-        written: the columns that may be written in any row.
+        updated: columns that may be written in existing rows.
+        written: columns that may be written in any row.
     """
     known = [
-        f"({literal(table)}, {_names(own for _, own in lookup.pairs)}, {_names(theirs for theirs, _ in lookup.pairs)})"
-        for table, lookup in referring
+        f"({literal(table)}, {_names(base for _, base in lookup.join_columns)}, "
+        f"{_names(column for column, _ in lookup.join_columns)})"
+        for table, lookup in references
     ]
-    places = {
-        "entity": entity, "table": literal(shape.base.name), "deleted": literal(unquoted(shape.deleted or "")),
-        "deletes": _boolean(removes and not shape.deleted), "marks": _boolean(removes and bool(shape.deleted)),
-        "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])", "updated": _names(updated),
-        "written": _names(written),
+    fields = {
+        "entity": entity, "table": literal(shape.base.name),
+        "deleted": literal(catalog_name(shape.deletion_column or "")),
+        "deletes": _boolean(removes and not shape.deletion_column),
+        "marks": _boolean(removes and bool(shape.deletion_column)),
+        "known": comma_separated(known) or "(NULL::text, NULL::text[], NULL::text[])",
+        "updated": _names(updated), "written": _names(written),
     }
-    # A tag that no name in the block can hold, by being made from them.
-    return template("guard.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)
+    return template("check_target.sql").format(tag=dollar_tag(fields), **fields)
 
 
-def guard_texts(entity: str, views: Iterable[str], columns: Iterable[str]) -> str:
-    """A block that ends the batch where these columns of the views hold texts that are equal without being the same."""
-    places = {"entity": entity, "views": ", ".join(f"{literal(view)}::regclass" for view in views),
+def collation_check(entity: str, views: Iterable[str], columns: Iterable[str]) -> str:
+    """Return a block that aborts the batch if a column of the views compares different texts as equal."""
+    fields = {"entity": entity, "views": comma_separated(f"{literal(view)}::regclass" for view in views),
               "columns": _names(columns)}
-    return template("guard_texts.sql").format(tag=f"orgrecon_{sha256_of(places)[:12]}", **places)
+    return template("check_collations.sql").format(tag=dollar_tag(fields), **fields)
+
+
+def database_check(database: str, system_identifier: str) -> str:
+    """Return a block that aborts the batch in any other database than this one."""
+    name = f"{database} on server {system_identifier}"
+    return template("check_database.sql").format(
+        tag=dollar_tag(name), database=literal(database), system_identifier=literal(system_identifier),
+        name=literal(name),
+    )
 
 
 def _names(columns: Iterable[str]) -> str:
-    return f"{array_literal(map(unquoted, columns))}::text[]"
+    return f"{array_literal(map(catalog_name, columns))}::text[]"
 
 
 def _boolean(value: bool) -> str:

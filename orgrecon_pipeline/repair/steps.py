@@ -1,282 +1,256 @@
-"""The statements that heal one entity: set-based, each deciding by the source as it is when it runs."""
+"""Set-based SQL statements that repair one entity. Each compares source and target again when it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
-from orgrecon_pipeline.repair.guard import guard, guard_texts
-from orgrecon_pipeline.repair.sql_literals import template
-from orgrecon_pipeline.repair.target_shape import Lookup, Shape, UnsupportedMapping, unquoted
-
-_REVIVING = ("revive.sql",)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One statement. ``most`` is how many keys or rows it may change, ``unresolved`` counts those whose references lead
-    nowhere, and ``due`` all others; ``repeated`` runs it until nothing changes."""
-
-    what: str
-    statement: str
-    counted: str
-    most: int
-    unresolved: str
-    due: str
-    repeated: bool = False
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
+from orgrecon_pipeline.repair.guard import collation_check, target_check
+from orgrecon_pipeline.repair.sql_fragments import (
+    comma_separated,
+    dollar_tag,
+    output_column,
+    parenthesised,
+    quoted,
+    select,
+    select_side,
+    template,
+)
+from orgrecon_pipeline.repair.target_shape import Lookup, TargetShape, catalog_name
 
 
 @dataclass(frozen=True)
 class Written:
-    """Columns of the base table, and the places of a template that say what is written to them."""
+    """Columns of the base table that a statement writes, and the fields of its template that depend on them."""
 
     columns: tuple[str, ...]
-    places: dict[str, str]
-
-
-def select_of(relations: Iterable[Relation], columns: Sequence[str], tenants: str) -> str:
-    """One side's rows of the tenants that are in the array literal ``tenants``."""
-    return "\nUNION ALL\n".join(
-        _select(relation, [_named(relation, name) for name in columns], tenants,
-                relation.where)
-        for relation in relations
-    )
-
-
-def quoted(name: str) -> str:
-    """A logical name as an SQL identifier; the mapping allows none that would need escaping."""
-    return f'"{name}"'
+    fields: dict[str, str]
 
 
 class EntitySteps:
-    """Builds the steps for one entity and a batch of tenants."""
+    """The statements for one entity and one batch of tenants."""
 
     def __init__(
-        self, name: str, number: int, entity: Entity, shape: Shape, shapes: Mapping[str, Shape], tenants: str, *,
-        kept: bool = False,
+        self, name: str, number: int, entity: Entity, shapes: Mapping[str, TargetShape], tenants: str,
+        limits: Mapping[str, int], *, keeps_rows: bool,
     ) -> None:
         """
         Args:
-            name: the entity's.
-            number: another one for each entity.
+            name: name of the entity.
+            number: a number that is unique among the entities.
             entity: its mapping.
-            shape: its target, turned round.
-            shapes: those of all entities, for what refers to what.
-            tenants: the tenants as an SQL literal of an array.
-            kept: whether no row may be removed.
-
-        Raises:
-            UnsupportedMapping: when a lookup gives both a key and a compared column, or a column has one of the steps' names.
+            shapes: the targets of all entities, because rows of one may refer to rows of another.
+            tenants: array literal of the tenants.
+            limits: by kind of drift, how many keys or rows may change.
+            keeps_rows: whether no row may be removed.
         """
-        self.name, self.entity, self.shape, self.shapes, self.tenants = name, entity, shape, shapes, tenants
-        self._number = number
-        self._kept = kept
-        self._views = {side: f"orgrecon_{side}_{number}" for side in ("source", "target", "dead", "shared")}
-        # Which of the views are made: of a plain table no row comes twice.
-        self._made = ["source", "target", *["dead"] * bool(shape.deleted), *["shared"] * bool(shape.lookups)]
-        self.key = (TENANT_COLUMN, *entity.key)
-        self.columns = (*self.key, *entity.compare)
-        if any(column.startswith("orgrecon_") for column in self.columns):
-            raise UnsupportedMapping("a column of it is called orgrecon_…, as those of the repair itself are")
-        self._changing = [lookup for lookup in shape.lookups if any(n in entity.compare for n, _ in lookup.columns)]
-        if any(name in self.key for lookup in self._changing for name, _ in lookup.columns):
-            raise UnsupportedMapping("its target looks a key and a compared column up in the same table")
+        self._name, self._number, self._entity, self._tenants, self._limits = name, number, entity, tenants, limits
+        self._shape, self._shapes, self._keeps_rows = shapes[name], shapes, keeps_rows
+        self._views = {view: f"orgrecon_{view}_{number}"
+                       for view in ("source", "target", "deleted_rows", "joined_often")}
+        # Views that are created. A target without joins returns no row twice.
+        self._created = ["source", "target", *["deleted_rows"] * bool(self._shape.deletion_column),
+                         *["joined_often"] * bool(self._shape.lookups)]
+        self._key = (TENANT_COLUMN, *entity.key)
+        self._columns = (*self._key, *entity.compare)
+        self._compared_lookups = [lookup for lookup in self._shape.lookups
+                                  if any(logical in entity.compare for logical, _ in lookup.values)]
 
-    def views(self) -> str:
-        """What makes the views that the steps read."""
-        of_view = {
-            **self._views,
-            "entity": self.name,
-            "source_rows": select_of(self.entity.source, self.columns, self.tenants),
-            "target_rows": self._target(dead=False),
-            "dead_rows": self._target(dead=True) if "dead" in self._made else "",
-            "all_rows": self._all_rows(),
-        }
-        files = ["views.sql", *(f"repair_view_{view}.sql" for view in self._made[2:])]
-        made = "".join(template(file) for file in files).format(**of_view)
-        return made + guard_texts(self.name, (f"pg_temp.{self._views[side]}" for side in ("source", "target")),
-                                  self.columns)
-
-    def view_names(self) -> list[str]:
-        """The views to drop in the end."""
-        return [f"pg_temp.{self._views[side]}" for side in reversed(self._made)]
-
-    def guard(self, counts: Mapping[str, int]) -> str:
-        """What ends the batch when the target cannot be written safely."""
-        marker = [self.shape.deleted] if self.shape.deleted else []
-        updated = [*self._written(self._changing, self.entity.compare).columns, *marker]
-        return guard(
-            self.name, self.shape, self._referring(), removes=bool(self.removing(counts)),
-            updated=updated, written=[*self._written(self.shape.lookups, self.columns).columns, *marker],
+    def check_target(self) -> str:
+        """Return the block that aborts the batch if the target cannot be written safely."""
+        marker = [self._shape.deletion_column] if self._shape.deletion_column else []
+        return target_check(
+            self._name, self._shape, self._references(), removes=bool(self.removals()),
+            updated=[*self._written(self._compared_lookups, self._entity.compare).columns, *marker],
+            written=[*self._written(self._shape.lookups, self._columns).columns, *marker],
         )
 
-    def watching(self, file: str) -> str:
-        """What notes the source's rows, or holds them against what was noted."""
-        source = f"pg_temp.{self._views['source']}"
-        rows = template("source_rows.sql").format(source=source)
-        return template(file).format(entity=self.name, number=self._number, rows=rows)
+    def create_views(self) -> str:
+        """Return the statements that create the views of both sides and save a checksum of the source."""
+        files = ["view_sides.sql", *["view_deleted.sql"] * ("deleted_rows" in self._created),
+                 *["view_joined_often.sql"] * ("joined_often" in self._created)]
+        views = "".join(template(file) for file in files).format(
+            **self._views,
+            entity=self._name,
+            select_source=select_side(self._entity.source, self._columns, self._tenants),
+            select_target=self._select_target(deleted=False),
+            select_deleted=self._select_target(deleted=True) if self._shape.deletion_column else "",
+            select_all=self._select_all(),
+        )
+        compared_views = (f"pg_temp.{self._views[side]}" for side in ("source", "target"))
+        return views + collation_check(self._name, compared_views, self._columns) + self._checksum("save_checksum.sql")
 
-    def removing(self, counts: Mapping[str, int]) -> list[Step]:
-        """What is too much: unexpected keys, and copies that the source has not."""
-        remove = "remove_soft.sql" if self.shape.deleted else "remove_hard.sql"
-        steps: list[Step] = []
-        if self._kept:
-            return steps
-        if counts["unexpected"]:
-            steps.append(self._step("unexpected keys removed", ("doomed_unexpected.sql", remove),
-                                    counts["unexpected"], by_key=True))
-        if counts["duplicate"]:
-            steps.append(self._step("surplus copies removed", ("doomed_duplicate.sql", remove),
-                                    counts["duplicate"], by_key=False))
-        return steps
+    def view_names(self) -> list[str]:
+        """Return the views to drop at the end of the batch."""
+        return [f"pg_temp.{self._views[side]}" for side in reversed(self._created)]
 
-    def adding(self, counts: Mapping[str, int]) -> list[Step]:
-        """What is not there, or not right: rows that come back, new rows, other values."""
+    def compare_checksum(self) -> str:
+        """Return the block that aborts the batch if the source has changed since :meth:`create_views`."""
+        return self._checksum("compare_checksum.sql")
+
+    def removals(self) -> list[str]:
+        """Return the steps that remove unexpected keys and surplus copies."""
+        if self._keeps_rows:
+            return []
+        remove = "mark_deleted.sql" if self._shape.deletion_column else "delete.sql"
+        unexpected, copies = self._limits["unexpected"], self._limits["duplicate"]
+        return [
+            *([self._step("unexpected keys removed", ("select_unexpected.sql", remove), unexpected, by_key=True)]
+              if unexpected else []),
+            *([self._step("surplus copies removed", ("select_surplus_copies.sql", remove), copies, by_key=False)]
+              if copies else []),
+        ]
+
+    def additions(self) -> list[str]:
+        """Return the steps that undelete rows, add missing rows and correct values."""
         steps = []
-        missing, stale = counts["missing"], counts["mismatched"]
-        if missing and self.shape.deleted:
-            steps.append(self._step("deleted rows brought back", _REVIVING, missing, by_key=True))
-            stale += missing  # what comes back comes with its old values
+        missing, mismatched = self._limits["missing"], self._limits["mismatched"]
+        if missing and self._shape.deletion_column:
+            steps.append(self._step("deleted rows restored", ("undelete.sql",), missing, by_key=True))
+            mismatched += missing  # A restored row has its old values, which are corrected below.
         if missing:
-            places = self._written(self.shape.lookups, self.columns).places
-            # Parents before children: where rows look rows of their own table up, each round adds the next level.
-            levels = any(lookup.table.identity == self.shape.base.identity for lookup in self.shape.lookups)
-            steps.append(self._step("missing rows added", ("insert.sql",), missing, by_key=False,
-                                    repeated=levels, places=places))
-        if stale and self.entity.compare:
-            places = self._written(self._changing, self.entity.compare).places
-            steps.append(self._step("values corrected", ("update.sql",), stale, by_key=True, places=places))
+            # If rows look up rows of their own table, each round adds the next level, parents before children.
+            nested = any(lookup.table.identity == self._shape.base.identity for lookup in self._shape.lookups)
+            steps.append(self._step("missing rows added", ("insert.sql",), missing, by_key=False, repeat=nested,
+                                    written=self._written(self._shape.lookups, self._columns)))
+        if mismatched and self._entity.compare:
+            steps.append(self._step("values corrected", ("update.sql",), mismatched, by_key=True,
+                                    written=self._written(self._compared_lookups, self._entity.compare)))
         return steps
 
-    def _step(self, what: str, files: Sequence[str], most: int, *, by_key: bool, repeated: bool = False,
-              places: Mapping[str, str] | None = None) -> Step:
-        places = {
-            **(places or {}),
-            "table": self.shape.base.name,
-            "deleted": self.shape.deleted or "",
+    def _step(self, what: str, files: Sequence[str], limit: int, *, by_key: bool, repeat: bool = False,
+              written: Written | None = None) -> str:
+        """Return one step as a block.
+
+        Args:
+            what: what the step does, for its notice.
+            files: templates of the statement.
+            limit: how many keys or rows may change.
+            by_key: whether keys are counted, not rows.
+            repeat: whether to run the statement until it changes nothing.
+            written: what the statement writes; None if it only removes or restores rows.
+        """
+        fields = {
+            **(written.fields if written else {}),
+            "table": self._shape.base.name,
+            "deleted": self._shape.deletion_column or "",
             **{side: f"pg_temp.{view}" for side, view in self._views.items()},
             "tenant": quoted(TENANT_COLUMN),
-            "key": _list(quoted(name) for name in self.key),
-            "key_of_s": _list(f"s.{quoted(name)}" for name in self.key),
-            "key_of_t": _list(f"t.{quoted(name)}" for name in self.key),
-            "key_of_d": _list(f"d.{quoted(name)}" for name in self.key),
-            "columns": _list(quoted(name) for name in self.columns),
-            "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self.key),
-            "same_values": _all(
-                f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in self.entity.compare),
-            "own_key": _all(
-                f"h.{self.shape.own[name]} = d.{quoted(name)}" for name in self.key if name in self.shape.own),
+            "key": comma_separated(quoted(name) for name in self._key),
+            "key_of_s": comma_separated(f"s.{quoted(name)}" for name in self._key),
+            "key_of_t": comma_separated(f"t.{quoted(name)}" for name in self._key),
+            "key_of_d": comma_separated(f"d.{quoted(name)}" for name in self._key),
+            "columns": comma_separated(quoted(name) for name in self._columns),
+            "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self._key),
+            "same_values": _and_all(
+                f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in self._entity.compare),
+            "own_key": _and_all(f"h.{self._shape.base_columns[name]} = d.{quoted(name)}"
+                                for name in self._key if name in self._shape.base_columns),
         }
-        places["unshared"] = template("unshared.sql").rstrip("\n").format(**places) if self.shape.lookups else ""
-        statement = "".join(template(file) for file in files).format(**places)
-        counted = f"DISTINCT ROW({places['key']})::text" if by_key else "*"
-        unresolved, due = "0", "(SELECT count(*) FROM doomed)"
-        if files == _REVIVING:
-            due = "(SELECT count(*) FROM chosen)"
-        elif "resolved" in places:
-            unresolved = "(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)"
-            due = "(SELECT count(*) FROM wanted WHERE orgrecon_resolved)"
-        return Step(what, statement, counted, most, unresolved, due, repeated)
+        fields["joined_once"] = (
+            template("joined_once.sql").rstrip("\n").format(**fields) if self._shape.lookups else "")
+        statement = "".join(template(file) for file in files).format(**fields)
+        return template("step.sql").format(
+            entity=self._name, what=what, tag=dollar_tag(statement), statement=statement, limit=limit,
+            counted=f"DISTINCT ROW({fields['key']})::text" if by_key else "*",
+            unresolved="(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)" if written else "0",
+            eligible="(SELECT count(*) FROM wanted WHERE orgrecon_resolved)" if written
+            else "(SELECT count(*) FROM selected)",
+            once="false" if repeat else "true",
+        )
 
-    def _target(self, *, dead: bool) -> str:
-        """The target's rows with where each of them is, how often it is referred to, and whether what it refers to
-        lives. Rows without a key belong to nobody's comparison and are never touched."""
-        [relation] = self.entity.target
-        base, deleted = self.shape.base.alias, self.shape.deleted
-        living = [f"{lookup.table.alias}.{column} IS NULL" for lookup in self.shape.lookups
-                  if (column := self._marks_deleted(lookup))]
-        columns = [
+    def _checksum(self, file: str) -> str:
+        checksum = template("source_checksum.sql").format(source=f"pg_temp.{self._views['source']}")
+        return template(file).format(entity=self._name, number=self._number, checksum=checksum)
+
+    def _select_target(self, *, deleted: bool) -> str:
+        """Return a SELECT over the target's live or deleted rows that have a key.
+
+        It adds the physical address of each row, how many rows refer to it, and whether the rows that it refers to
+        are live.
+        """
+        [relation] = self._entity.target
+        base, deletion_column = self._shape.base.alias, self._shape.deletion_column
+        live = [f"{lookup.table.alias}.{column} IS NULL" for lookup in self._shape.lookups
+                if (column := self._deletion_column_of(lookup))]
+        output = [
             f"{base}.ctid AS orgrecon_row", f"{base}.tableoid AS orgrecon_part",
-            f"{self._references()} AS orgrecon_references", f"({' AND '.join(living) or 'true'}) AS orgrecon_living",
-            *([f"{base}.{deleted} AS orgrecon_deleted"] if deleted else []),
-            *(_named(relation, name) for name in self.columns),
+            f"{self._count_references()} AS orgrecon_references",
+            f"({' AND '.join(live) or 'true'}) AS orgrecon_live_references",
+            *([f"{base}.{deletion_column} AS orgrecon_deleted"] if deletion_column else []),
+            *(output_column(relation, name) for name in self._columns),
         ]
-        keys = [f"{_parenthesised(relation.columns[name])} IS NOT NULL" for name in self.key]
-        where = f"{base}.{deleted} IS NOT NULL" if dead else relation.where
-        return _select(relation, columns, self.tenants, where, *keys)
+        has_key = [f"{parenthesised(relation.columns[name])} IS NOT NULL" for name in self._key]
+        where = f"{base}.{deletion_column} IS NOT NULL" if deleted else relation.where
+        return select(relation, output, self._tenants, where, *has_key)
 
-    def _all_rows(self) -> str:
-        """Where each of the target's rows is, whether it lives and has a key or not."""
-        [relation] = self.entity.target
-        base = self.shape.base.alias
-        columns = [f"{base}.tableoid AS orgrecon_part", f"{base}.ctid AS orgrecon_row"]
-        return _select(relation, columns, self.tenants, None)
+    def _select_all(self) -> str:
+        """Return a SELECT of the physical address of every row of the target, live or not, with a key or not."""
+        [relation] = self._entity.target
+        base = self._shape.base.alias
+        output = [f"{base}.tableoid AS orgrecon_part", f"{base}.ctid AS orgrecon_row"]
+        return select(relation, output, self._tenants, None)
 
-    def _references(self) -> str:
-        """How many rows look a value up in a row of the base table."""
+    def _references(self) -> list[tuple[str, Lookup]]:
+        """Return the tables whose rows look up values in the base table, each with its lookup."""
+        return [(other.base.name, lookup) for other in self._shapes.values() for lookup in other.lookups
+                if lookup.table.identity == self._shape.base.identity]
+
+    def _count_references(self) -> str:
+        """Return an expression that counts the rows that look up values in a row of the base table."""
         counts = [
             f"(SELECT count(*) FROM {table} AS r WHERE "  # noqa: S608 - the mapping is trusted
-            + " AND ".join(f"r.{theirs} = {self.shape.base.alias}.{ours}" for ours, theirs in lookup.pairs) + ")"
-            for table, lookup in self._referring()
+            + " AND ".join(f"r.{referring} = {self._shape.base.alias}.{referenced}"
+                           for referenced, referring in lookup.join_columns) + ")"
+            for table, lookup in self._references()
         ]
         return " + ".join(counts) or "0"
 
-    def _referring(self) -> list[tuple[str, Lookup]]:
-        """The tables whose rows look values up in the base table, each with how."""
-        return [(other.base.name, lookup) for other in self.shapes.values() for lookup in other.lookups
-                if lookup.table.identity == self.shape.base.identity]
+    def _deletion_column_of(self, lookup: Lookup) -> str | None:
+        """Return the column that marks deleted rows of a joined table, if an entity has that table as its target."""
+        return next((shape.deletion_column for shape in self._shapes.values()
+                     if shape.base.identity == lookup.table.identity), None)
 
-    def _marks_deleted(self, lookup: Lookup) -> str | None:
-        """The column that marks deleted rows of the table in which something is looked up."""
-        return next((shape.deleted for shape in self.shapes.values() if shape.base.identity == lookup.table.identity),
-                    None)
-
-    def _written(self, lookups: Sequence[Lookup], logical: Sequence[str]) -> Written:
-        """What is written: columns of the base table, and values from the source."""
-        written = {self.shape.own[name]: f"s.{quoted(name)}" for name in logical if name in self.shape.own}
+    def _written(self, lookups: Sequence[Lookup], logical_columns: Sequence[str]) -> Written:
+        """Return how to write logical columns: the columns of the base table, and their values from the source."""
+        base_columns = self._shape.base_columns
+        values = {base_columns[name]: f"s.{quoted(name)}" for name in logical_columns if name in base_columns}
+        logical_names = {catalog_name(column): name for name, column in base_columns.items()}
         joins, resolved = [], []
         for number, lookup in enumerate(lookups):
             alias = f"l{number}"
-            fixed = {unquoted(mine): name for name, mine in self.shape.own.items()}
-            found = [(theirs, mine) for theirs, mine in lookup.pairs if unquoted(mine) not in fixed]
-            marker = self._marks_deleted(lookup)
+            results = [(column, base) for column, base in lookup.join_columns
+                       if catalog_name(base) not in logical_names]
+            deletion_column = self._deletion_column_of(lookup)
             joins.append(template("lookup.sql").format(
-                found=_list(f"l.orgrecon_found_{at}" for at in range(len(found))),
-                candidates=_list(f"(array_agg(l.{theirs}))[1] AS orgrecon_found_{at}"
-                                 for at, (theirs, _) in enumerate(found)),
+                results=comma_separated(f"l.orgrecon_result_{n}" for n in range(len(results))),
+                candidates=comma_separated(
+                    f"(array_agg(l.{column}))[1] AS orgrecon_result_{n}" for n, (column, _) in enumerate(results)),
                 table=lookup.table.name,
                 conditions=" AND ".join([
-                    *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.columns),
-                    *(f"l.{theirs} = s.{quoted(fixed[unquoted(mine)])}" for theirs, mine in lookup.pairs
-                      if unquoted(mine) in fixed),
+                    *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.values),
+                    *(f"l.{column} = s.{quoted(logical_names[catalog_name(base)])}"
+                      for column, base in lookup.join_columns if catalog_name(base) in logical_names),
                 ]),
-                # A living one comes before one that is marked as deleted.
-                living=f" GROUP BY l.{marker} IS NULL ORDER BY l.{marker} IS NULL DESC LIMIT 1" if marker else "",
+                live_first=f" GROUP BY l.{deletion_column} IS NULL ORDER BY l.{deletion_column} IS NULL DESC LIMIT 1"
+                if deletion_column else "",
                 alias=alias,
             ).rstrip("\n"))
-            written |= {mine: f"{alias}.orgrecon_found_{at}" for at, (_, mine) in enumerate(found)}
-            nothing = " AND ".join(f"s.{quoted(name)} IS NULL" for name, _ in lookup.columns)
-            resolved.append(f"({alias}.orgrecon_found_0 IS NOT NULL" + (f" OR ({nothing}))" if lookup.outer else ")"))
-        return Written(tuple(written), {
-            "written": _list(written),
-            "values": _list(f"{value} AS orgrecon_written_{at}" for at, value in enumerate(written.values())),
-            "written_values": _list(f"orgrecon_written_{at}" for at in range(len(written))),
-            "assignments": _list(f"{column} = d.orgrecon_written_{at}" for at, column in enumerate(written)),
+            values |= {base: f"{alias}.orgrecon_result_{n}" for n, (_, base) in enumerate(results)}
+            no_value = " AND ".join(f"s.{quoted(name)} IS NULL" for name, _ in lookup.values)
+            resolved.append(
+                f"({alias}.orgrecon_result_0 IS NOT NULL" + (f" OR ({no_value}))" if lookup.optional else ")"))
+        numbers = range(len(values))
+        return Written(tuple(values), {
+            "written": comma_separated(values),
+            "values": comma_separated(f"{value} AS orgrecon_written_{n}" for n, value in enumerate(values.values())),
+            "written_values": comma_separated(f"orgrecon_written_{n}" for n in numbers),
+            "assignments": comma_separated(f"{column} = d.orgrecon_written_{n}" for n, column in enumerate(values)),
             "lookups": "".join(joins),
             "resolved": " AND ".join(resolved) or "true",
         })
 
 
-def _select(relation: Relation, columns: Iterable[str], tenants: str, where: str | None, *more: str) -> str:
-    conditions = [_parenthesised(where)] if where else []
-    conditions += [f"{_parenthesised(relation.columns[TENANT_COLUMN])} = ANY ({tenants})", *more]
-    chosen, wanted = ",\n       ".join(columns), "\n  AND ".join(conditions)
-    return f"SELECT {chosen}\nFROM {relation.from_}\nWHERE {wanted}"
-
-
-def _named(relation: Relation, name: str) -> str:
-    return f"{_parenthesised(relation.columns[name])} AS {quoted(name)}"
-
-
-def _parenthesised(text: str) -> str:
-    # A comment at the end of a fragment must not swallow the parenthesis.
-    return f"({text}\n)" if "--" in text else f"({text})"
-
-
-def _list(items: Iterable[str]) -> str:
-    return ", ".join(items)
-
-
-def _all(conditions: Iterable[str]) -> str:
+def _and_all(conditions: Iterable[str]) -> str:
     return "".join(f"\n              AND {condition}" for condition in conditions)

@@ -1,9 +1,7 @@
-"""How the rows of a target come from tables, as far as that can be turned round: which column of which table a value
-would have to be written to.
+"""The target of an entity, inverted: the table and column to which each compared value would be written.
 
-A mapping is SQL, and SQL cannot be inverted in general. What is understood here is what mappings look like: one table
-with plain columns, and values that are looked up in other tables through equalities. Everything else is refused in
-one sentence, never guessed at.
+SQL cannot be inverted in general. Supported are targets of one table with plain columns, plus values that are looked
+up in other tables by equality. Any other target is rejected with a reason.
 """
 
 from __future__ import annotations
@@ -30,62 +28,137 @@ _IS_NULL = re.compile(rf"(?P<reference>(?:{_NAME}\.)?{_NAME})\s+IS\s+NULL", re.I
 
 
 class UnsupportedMapping(Exception):
-    """Why SQL that heals cannot be derived from a mapping, as one sentence's rest."""
+    """No repair can be derived from a mapping. The message is a clause that completes "because"."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it stands in a ``from``, and what it is called there."""
+    """A table in a ``from`` clause and its alias."""
 
     name: str
     alias: str
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What it is called in the catalog, however the mapping spells it."""
-        return tuple(unquoted(part) for part in re.findall(_NAME, self.name))
+        """Schema and name as the catalog stores them, however the mapping spells them."""
+        return tuple(catalog_name(part) for part in re.findall(_NAME, self.name))
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """A joined table. ``pairs`` are its columns and the base table's that are equal; ``columns`` the logical columns
-    that it gives, each with its column. An ``outer`` one may find nothing."""
+    """A joined table that yields values.
+
+    Attributes:
+        table: the joined table.
+        optional: whether it is an outer join, which may match no row.
+        join_columns: pairs of equal columns: one of the joined table, one of the base table.
+        values: the logical columns that it yields, each with its column.
+    """
 
     table: Table
-    outer: bool
-    pairs: tuple[tuple[str, str], ...]
-    columns: tuple[tuple[str, str], ...]
+    optional: bool
+    join_columns: tuple[tuple[str, str], ...]
+    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The target of an entity, turned round.
+class TargetShape:
+    """The target of an entity, inverted. Names are quoted where the mapping quotes them.
 
-    ``own`` maps logical columns to columns of the base table; ``deleted`` is the column that is NULL in living rows,
-    None where rows are really deleted. Names are quoted where the mapping quotes them.
+    Attributes:
+        base: the table whose rows are the target's rows.
+        base_columns: logical columns that are columns of the base table, each with its column.
+        lookups: the tables that yield all other logical columns.
+        deletion_column: the column that is NULL in live rows; None if rows are deleted physically.
     """
 
     base: Table
-    own: dict[str, str]
+    base_columns: dict[str, str]
     lookups: tuple[Lookup, ...]
-    deleted: str | None
+    deletion_column: str | None
 
     def tables(self) -> set[str]:
-        """Every table that is read."""
+        """Return the name of every table that the target reads."""
         return {self.base.name, *(lookup.table.name for lookup in self.lookups)}
 
 
-def tables_of(relations: Sequence[Relation], side: str) -> list[Table]:
-    """The tables that the relations of a side read.
+def shape_of(entity: Entity) -> TargetShape:
+    """Return the inverted target of an entity.
 
     Raises:
-        UnsupportedMapping: when one reads something else.
+        UnsupportedMapping: if the target cannot be inverted.
+    """
+    if len(entity.target) != 1:
+        raise UnsupportedMapping("its target reads several relations, so the table of a new row is unknown")
+    logical_columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+    if any(name.startswith("orgrecon_") for name in logical_columns):
+        raise UnsupportedMapping("the name of a column begins with orgrecon_…, which is reserved for the repair")
+    [relation] = entity.target
+    (base, _, _), *joins = _parse_from(relation.from_, "target")
+    base_columns, values = _assign_columns(relation, logical_columns, base, [table for table, _, _ in joins])
+    lookups = tuple(
+        Lookup(table, optional, tuple(_join_columns(condition, table, base)),
+               tuple(values[catalog_name(table.alias)]))
+        for table, optional, condition in joins
+    )
+    _check_lookups(entity, base_columns, lookups)
+    return TargetShape(base, base_columns, lookups, _deletion_column(relation.where, base, bool(joins)))
+
+
+def _assign_columns(
+    relation: Relation, logical_columns: Sequence[str], base: Table, joined: Sequence[Table]
+) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
+    """Return the logical columns of the base table, and by alias those of each joined table."""
+    aliases = {catalog_name(table.alias) for table in (base, *joined)}
+    if len(aliases) != len(joined) + 1:
+        raise UnsupportedMapping("its target uses one alias for two tables")
+    base_columns: dict[str, str] = {}
+    values: dict[str, list[tuple[str, str]]] = {alias: [] for alias in aliases}
+    for logical in logical_columns:
+        alias, column = _reference(relation.columns[logical], base, bool(joined), logical)
+        if catalog_name(alias) == catalog_name(base.alias):
+            base_columns[logical] = column
+        elif catalog_name(alias) in values:
+            values[catalog_name(alias)].append((logical, column))
+        else:
+            raise UnsupportedMapping(f"its target's {logical} comes from a table that is not joined")
+    if len({catalog_name(column) for column in base_columns.values()}) != len(base_columns):
+        raise UnsupportedMapping("its target maps two names to one column, which can hold only one value")
+    if TENANT_COLUMN not in base_columns:
+        raise UnsupportedMapping(f"its target's {TENANT_COLUMN} is not a column of its first table")
+    return base_columns, values
+
+
+def _check_lookups(entity: Entity, base_columns: dict[str, str], lookups: Sequence[Lookup]) -> None:
+    """Raise UnsupportedMapping unless each lookup determines its join columns in the base table."""
+    mapped = {catalog_name(column) for column in base_columns.values()}
+    for lookup in lookups:
+        table, joined = lookup.table.name, {catalog_name(base) for _, base in lookup.join_columns}
+        if not lookup.values or joined <= mapped:
+            raise UnsupportedMapping(f"its target joins {table} without looking up a value in it")
+        if catalog_name(base_columns[TENANT_COLUMN]) not in joined:
+            raise UnsupportedMapping(
+                f"its target looks up values in {table} without the tenant, so in rows of any tenant")
+        names = {logical for logical, _ in lookup.values}
+        if names.intersection(entity.compare) and not names <= set(entity.compare):
+            raise UnsupportedMapping(f"its target looks up a key column and a compared column in {table}")
+    assigned = [name for lookup in lookups for _, base in lookup.join_columns
+                if (name := catalog_name(base)) not in mapped]
+    if len(set(assigned)) != len(assigned):
+        raise UnsupportedMapping("its target looks up two values through the same column")
+
+
+def tables_of(relations: Sequence[Relation], side: str) -> list[Table]:
+    """Return the tables that the relations of a side read.
+
+    Raises:
+        UnsupportedMapping: if a relation reads anything else.
     """
     return [table for relation in relations for table, *_ in _parse_from(relation.from_, side)]
 
 
 def may_read(relations: Sequence[Relation], side: str, table: Table) -> bool:
-    """Whether the relations of a side read a table; of those that are not understood, whether they name it."""
+    """Return whether relations of a side read a table, or mention its name in SQL that cannot be parsed."""
     return any(_may_read(relation, side, table) for relation in relations)
 
 
@@ -96,74 +169,36 @@ def _may_read(relation: Relation, side: str, table: Table) -> bool:
             return True
     except UnsupportedMapping:
         fragments.append(relation.from_)
-    named = re.compile(rf"(?<![\w$]){re.escape(table.identity[-1])}(?![\w$])", re.IGNORECASE)
-    return any(named.search(text) for text in fragments)
+    name = re.compile(rf"(?<![\w$]){re.escape(table.identity[-1])}(?![\w$])", re.IGNORECASE)
+    return any(name.search(text) for text in fragments)
 
 
-def bases_of(entity: Entity) -> set[tuple[str, ...]]:
-    """The identities of the tables whose rows the rows of a target are, as far as they can be read."""
-    firsts = (_FIRST.match(relation.from_) for relation in entity.target)
-    return {_table(first).identity for first in firsts if first}
+def base_identities(entity: Entity) -> set[tuple[str, ...]]:
+    """Return the identity of each table that a target reads first, even if the target cannot be inverted."""
+    matches = (_FIRST.match(relation.from_) for relation in entity.target)
+    return {_table(match).identity for match in matches if match}
 
 
-def shape_of(entity: Entity) -> Shape:
-    """The target of an entity, turned round.
-
-    Raises:
-        UnsupportedMapping: when that is not possible.
-    """
-    if len(entity.target) != 1:
-        raise UnsupportedMapping("its target is made of several relations, and nobody can say which of them a row belongs to")
-    [relation] = entity.target
-    (base, _, _), *joins = _parse_from(relation.from_, "target")
-    aliases = {unquoted(base.alias), *(unquoted(table.alias) for table, _, _ in joins)}
-    if len(aliases) != len(joins) + 1:
-        raise UnsupportedMapping("its target names two tables alike")
-    own: dict[str, str] = {}
-    given: dict[str, list[tuple[str, str]]] = {alias: [] for alias in aliases}
-    for logical in (TENANT_COLUMN, *entity.key, *entity.compare):
-        alias, column = _reference(relation.columns[logical], base, bool(joins), logical)
-        if unquoted(alias) == unquoted(base.alias):
-            own[logical] = column
-        elif unquoted(alias) in given:
-            given[unquoted(alias)].append((logical, column))
-        else:
-            raise UnsupportedMapping(f"its target's {logical} is of a table that is not joined")
-    if len({unquoted(column) for column in own.values()}) != len(own):
-        raise UnsupportedMapping("its target maps two names to one column, which can hold only one value")
-    if TENANT_COLUMN not in own:
-        raise UnsupportedMapping("its target's tenant_id is not a column of its first table")
-    lookups = tuple(
-        Lookup(table, outer, tuple(_pairs(on, table, base)), tuple(given[unquoted(table.alias)]))
-        for table, outer, on in joins
-    )
-    fixed = {unquoted(mine) for mine in own.values()}
-    assigned = [found for lookup in lookups for _, mine in lookup.pairs if (found := unquoted(mine)) not in fixed]
-    for lookup in lookups:
-        if not lookup.columns or all(unquoted(mine) in fixed for _, mine in lookup.pairs):
-            raise UnsupportedMapping(f"its target joins {lookup.table.name} for something other than to look a value up")
-        if unquoted(own[TENANT_COLUMN]) not in {unquoted(mine) for _, mine in lookup.pairs}:
-            raise UnsupportedMapping(f"its target looks values up in {lookup.table.name} without the tenant, in anybody's rows")
-    if len(set(assigned)) != len(assigned):
-        raise UnsupportedMapping("its target looks two values up through the same column")
-    return Shape(base, own, lookups, _deleted(relation.where, base, bool(joins)))
+def catalog_name(name: str) -> str:
+    """Return a name as the catalog stores it: without quotes, or in lower case."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _parse_from(text: str, side: str) -> list[tuple[Table, bool, str]]:
-    """Base table first, then each joined one: the table, whether the join is an outer one, its condition."""
-    refused = UnsupportedMapping(f"its {side} reads from something other than tables joined by plain equalities")
+    """Return the base table, then each joined table: with whether its join is outer, and the join condition."""
+    unsupported = UnsupportedMapping(f"its {side} reads something other than tables joined by plain equalities")
     first = _FIRST.match(text)
     if first is None:
-        raise refused
-    found = [(_table(first), False, "")]
-    at = first.end()
-    while text[at:].strip():
-        join = _JOIN.match(text, at)
+        raise unsupported
+    tables = [(_table(first), False, "")]
+    position = first.end()
+    while text[position:].strip():
+        join = _JOIN.match(text, position)
         if join is None:
-            raise refused
-        found.append((_table(join), (join["kind"] or "").upper().startswith("LEFT"), join["on"]))
-        at = join.end()
-    return found
+            raise unsupported
+        tables.append((_table(join), (join["kind"] or "").upper().startswith("LEFT"), join["on"]))
+        position = join.end()
+    return tables
 
 
 def _table(match: re.Match[str]) -> Table:
@@ -171,35 +206,33 @@ def _table(match: re.Match[str]) -> Table:
 
 
 def _reference(text: str, base: Table, joined: bool, logical: str) -> tuple[str, str]:
+    """Return the alias and the column of a column reference; without joins the alias may be omitted."""
     reference = _REFERENCE.fullmatch(text.strip())
     if reference is None or (joined and reference["alias"] is None):
-        raise UnsupportedMapping(f"its target's {logical} is an expression, and no plain column that could be written")
+        raise UnsupportedMapping(f"its target's {logical} is an expression, not a plain column that could be written")
     return _folded(reference["alias"] or base.alias), _folded(reference["column"])
 
 
-def _pairs(on: str, table: Table, base: Table) -> Iterator[tuple[str, str]]:
-    for equality in _AND.split(on):
-        sides = [_REFERENCE.fullmatch(side.strip()) for side in equality.split("=")]
-        columns = {unquoted(side["alias"]): _folded(side["column"]) for side in sides if side}
-        if set(columns) != {unquoted(table.alias), unquoted(base.alias)}:
-            raise UnsupportedMapping(f"its target joins {table.name} by something other than columns of its first table")
-        yield columns[unquoted(table.alias)], columns[unquoted(base.alias)]
+def _join_columns(condition: str, table: Table, base: Table) -> Iterator[tuple[str, str]]:
+    for equality in _AND.split(condition):
+        references = [_REFERENCE.fullmatch(operand.strip()) for operand in equality.split("=")]
+        columns = {catalog_name(match["alias"]): _folded(match["column"]) for match in references if match}
+        if set(columns) != {catalog_name(table.alias), catalog_name(base.alias)}:
+            raise UnsupportedMapping(
+                f"its target joins {table.name} by something other than columns of its first table")
+        yield columns[catalog_name(table.alias)], columns[catalog_name(base.alias)]
 
 
-def _deleted(where: str | None, base: Table, joined: bool) -> str | None:
+def _deletion_column(where: str | None, base: Table, joined: bool) -> str | None:
     if where is None:
         return None
     condition = _IS_NULL.fullmatch(where.strip())
     if condition is not None:
         alias, column = _reference(condition["reference"], base, joined, "where")
-        if unquoted(alias) == unquoted(base.alias):
+        if catalog_name(alias) == catalog_name(base.alias):
             return column
-    raise UnsupportedMapping("its target's where is something other than '… IS NULL' of a column that marks deleted rows")
-
-
-def unquoted(name: str) -> str:
-    """A name as the catalog has it."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    raise UnsupportedMapping(
+        "its target's where is something other than '… IS NULL' of a column that marks deleted rows")
 
 
 def _folded(name: str) -> str:

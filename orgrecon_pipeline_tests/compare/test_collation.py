@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -11,9 +11,9 @@ import pytest
 from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
-from orgrecon_pipeline_tests.support.operations.real_server import real_server
-from orgrecon_pipeline_tests.support.operations.repair_pair import Pair, entity
-from orgrecon_pipeline_tests.support.operations.site import Site, site_of
+from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
+from orgrecon_pipeline_tests.support.operations.site import Site, make_site
+from orgrecon_pipeline_tests.support.repair.scenario import MakeTables, RepairScenario, entity, table_scenario
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
 ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
@@ -26,7 +26,7 @@ def with_icu(template_sql: str) -> Iterator[str]:
     """The DSN of a server with ICU; its template1 has the tables under a collation that ignores case and accents."""
     if not FOUND:
         pytest.skip("no PostgreSQL in /usr/lib/postgresql: the wheel's has no ICU, so no nondeterministic collation")
-    with real_server(FOUND[-1].parent) as server:
+    with postgres_server(FOUND[-1].parent) as server:
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")
         server.start()
@@ -52,7 +52,7 @@ def loose(with_icu: str, tmp_path: Path) -> Iterator[Site]:
         admin.execute("CREATE DATABASE orgs TEMPLATE template1")
     dsn = with_icu.replace("/postgres?", "/orgs?")
     with psycopg.connect(dsn, autocommit=True) as admin:
-        site = site_of(admin, dsn, tmp_path, tenants=4)
+        site = make_site(admin, dsn, tmp_path, tenants=4)
         [(equal,)] = admin.execute("SELECT 'Café' COLLATE public.loose = 'cafe'")
         assert equal, "the collation has to be as blind as it is meant to be"
         yield site
@@ -160,51 +160,51 @@ def test_tenants_that_the_collation_calls_equal_in_batches_of_their_own(
 
 
 @pytest.fixture
-def loose_pair(with_icu: str, tmp_path: Path) -> Iterator[Callable[[str], Pair]]:
-    """``loose_pair(ddl)``: tables that the test makes, under such collations as it likes."""
+def make_tables(with_icu: str, tmp_path: Path) -> Iterator[MakeTables]:
+    """``make_tables(ddl)`` creates tables on a server with ICU collations and returns a scenario over them."""
     with psycopg.connect(with_icu, autocommit=True) as maintenance:
-        maintenance.execute("DROP DATABASE IF EXISTS pair WITH (FORCE)")
-        maintenance.execute("CREATE DATABASE pair TEMPLATE template1")
-    dsn = with_icu.replace("/postgres?", "/pair?")
+        maintenance.execute("DROP DATABASE IF EXISTS tables WITH (FORCE)")
+        maintenance.execute("CREATE DATABASE tables TEMPLATE template1")
+    dsn = with_icu.replace("/postgres?", "/tables?")
     with psycopg.connect(dsn, autocommit=True) as admin:
 
-        def made(ddl: str) -> Pair:
+        def make(ddl: str) -> RepairScenario:
             admin.execute(ddl.encode())
-            return Pair(admin, dsn, tmp_path, {"e": entity()})
+            return table_scenario(admin, dsn, tmp_path, {"e": entity()})
 
-        yield made
+        yield make
 
 
-@pytest.mark.parametrize(("of_k", "of_v", "why"), [
-    ("text COLLATE loose", "text", "k is of the collation loose"),
-    ("text", "text COLLATE loose", "v is of the collation loose"),
-    ("text", "strange", "v is of the collation loose"),
-    ("citext", "text", "k is citext"),
-    ("text", "blind", "v is citext"),
+@pytest.mark.parametrize(("of_k", "of_v", "message"), [
+    ("text COLLATE loose", "text", "k has the collation loose"),
+    ("text", "text COLLATE loose", "v has the collation loose"),
+    ("text", "strange", "v has the collation loose"),
+    ("citext", "text", "k has the type citext"),
+    ("text", "blind", "v has the type citext"),
 ])
-def test_a_repair_does_not_take_equal_texts_for_the_same(
-    loose_pair: Callable[[str], Pair], of_k: str, of_v: str, why: str
+def test_repair_aborts_if_a_type_compares_different_texts_as_equal(
+    make_tables: MakeTables, of_k: str, of_v: str, message: str
 ) -> None:
-    of = loose_pair(f"""
+    tables = make_tables(f"""
         CREATE EXTENSION citext; CREATE DOMAIN strange AS text COLLATE loose; CREATE DOMAIN blind AS citext;
         CREATE TABLE s (tenant_id text, k {of_k}, v {of_v}); CREATE TABLE t (tenant_id text, k {of_k}, v {of_v});
         INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'x');
         INSERT INTO t VALUES ('a', 'A', 'x'), ('a', 'A', 'x'), ('a', 'a', 'x'), ('a', 'c', 'X')""")
-    before, sql = of.table("SELECT * FROM t"), of.healing().repair.sql
-    with pytest.raises(psycopg.errors.RaiseException, match=why):
-        of.apply(sql)
-    assert of.table("SELECT * FROM t") == before
+    before, sql = tables.query("SELECT * FROM t"), tables.repair_sql()
+    with pytest.raises(psycopg.errors.RaiseException, match=message):
+        tables.apply(sql)
+    assert tables.query("SELECT * FROM t") == before
 
 
-def test_a_source_that_is_cast_in_the_mapping_is_healed_from(loose_pair: Callable[[str], Pair]) -> None:
-    of = loose_pair("""
+def test_repair_works_if_the_mapping_casts_such_a_type(make_tables: MakeTables) -> None:
+    tables = make_tables("""
         CREATE TABLE s (tenant_id text, k text, v text COLLATE loose); CREATE TABLE t (LIKE s);
         INSERT INTO s VALUES ('a', 'A', 'x'), ('a', 'a', 'y'); INSERT INTO t VALUES ('a', 'b', 'x')""")
     columns = {"tenant_id": "tenant_id", "k": "k", "v": 'v COLLATE "C"'}
-    of.use(MappingConfig.model_validate({"version": 1, "entities": {"e": entity(
+    tables.use_mapping(MappingConfig.model_validate({"version": 1, "entities": {"e": entity(
         {"from": "public.s", "columns": columns}, {"from": "public.t", "columns": {**columns, "v": "v"}})}}))
-    with pytest.raises(psycopg.errors.RaiseException, match="v is of the collation loose"):
-        of.heal()
-    of.admin.execute("ALTER TABLE t ALTER v TYPE text COLLATE \"C\"")
-    of.heal()
-    assert of.table("SELECT * FROM t") == [("a", "A", "x"), ("a", "a", "y")]
+    with pytest.raises(psycopg.errors.RaiseException, match="v has the collation loose"):
+        tables.repair()
+    tables.admin.execute("ALTER TABLE t ALTER v TYPE text COLLATE \"C\"")
+    tables.repair()
+    assert tables.query("SELECT * FROM t") == [("a", "A", "x"), ("a", "a", "y")]

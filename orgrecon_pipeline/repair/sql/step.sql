@@ -3,25 +3,25 @@
 DO ${tag}$
 #variable_conflict use_column
 DECLARE
-    orgrecon_now bigint;
-    orgrecon_all bigint := 0;
+    orgrecon_changed bigint;
+    orgrecon_total bigint := 0;
     orgrecon_unresolved bigint;
-    orgrecon_due bigint;
+    orgrecon_unchanged bigint;
 BEGIN
     LOOP
-{statement}        SELECT count({counted}), {unresolved}, {due} - count(*)
-        INTO orgrecon_now, orgrecon_unresolved, orgrecon_due FROM changed;
-        orgrecon_all := orgrecon_all + orgrecon_now;
-        IF orgrecon_all > {most} THEN
-            RAISE EXCEPTION 'orgrecon: {entity}, {what}: % of them, and the observation counted {most}', orgrecon_all
-                USING HINT = 'The drift has grown since: run orgrecon report, then make a new repair.';
+{statement}        SELECT count({counted}), {unresolved}, {eligible} - count(*)
+        INTO orgrecon_changed, orgrecon_unresolved, orgrecon_unchanged FROM changed;
+        orgrecon_total := orgrecon_total + orgrecon_changed;
+        IF orgrecon_total > {limit} THEN
+            RAISE EXCEPTION 'orgrecon: {entity}, {what}: %, but the observation counted only {limit}', orgrecon_total
+                USING HINT = 'The drift has grown: run orgrecon report, then orgrecon repair-sql again.';
         END IF;
-        EXIT WHEN {once} OR orgrecon_now = 0;
+        EXIT WHEN {once} OR orgrecon_changed = 0;
     END LOOP;
     RAISE NOTICE 'orgrecon: {entity}, {what}: %', concat(
-        orgrecon_all,
-        ', ' || nullif(orgrecon_unresolved, 0) || ' cannot be resolved',
-        ', ' || nullif(orgrecon_due, 0) || ' left as they are'
+        orgrecon_total,
+        ', ' || nullif(orgrecon_unresolved, 0) || ' unresolved',
+        ', ' || nullif(orgrecon_unchanged, 0) || ' left unchanged'
     );
 END
 ${tag}$;

@@ -15,6 +15,6 @@
         ), changed AS (
             UPDATE {table} AS h SET {assignments}
             FROM wanted AS d
-            WHERE d.orgrecon_resolved AND h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{unshared}
+            WHERE d.orgrecon_resolved AND h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{joined_once}
             RETURNING {key_of_d}
         )

@@ -1,4 +1,4 @@
-CREATE TEMPORARY VIEW {shared} AS
+CREATE TEMPORARY VIEW {joined_often} AS
 SELECT orgrecon_part, orgrecon_row FROM (
-{all_rows}
+{select_all}
 ) AS r GROUP BY orgrecon_part, orgrecon_row HAVING count(*) > 1;

@@ -2,14 +2,14 @@
             SELECT {key} FROM {source} AS s
             WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key})
             GROUP BY {key} HAVING count(*) = 1
-        ), chosen AS (
-            -- The row that was marked as deleted last comes back, with what refers to it.
+        ), selected AS (
+            -- Restore the row that other rows refer to; otherwise the one that was deleted last.
             SELECT DISTINCT ON ({key_of_t}) t.*
-            FROM {dead} AS t JOIN wanted AS s ON {same_key}
+            FROM {deleted_rows} AS t JOIN wanted AS s ON {same_key}
             ORDER BY {key_of_t}, t.orgrecon_references DESC, t.orgrecon_deleted DESC, t.orgrecon_part, t.orgrecon_row
         ), changed AS (
             UPDATE {table} AS h SET {deleted} = NULL
-            FROM chosen AS d
-            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{unshared}
+            FROM selected AS d
+            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{joined_once}
             RETURNING {key_of_d}
         )

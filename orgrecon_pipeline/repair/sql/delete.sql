@@ -1,7 +1,7 @@
         , changed AS (
             DELETE FROM {table} AS h
-            USING doomed AS d
-            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{unshared}
+            USING selected AS d
+            WHERE h.ctid = d.orgrecon_row AND h.tableoid = d.orgrecon_part{own_key}{joined_once}
               AND d.orgrecon_references = 0
             RETURNING {key_of_d}
         )

@@ -1,0 +1,12 @@
+-- orgrecon repair of {day}: repairs the drift that observation {observation} found.
+-- Nothing has been executed. Review this file, then run: psql --set ON_ERROR_STOP=1 --file this.sql
+-- The role must own the target's tables, or have all privileges on them. LOCK TABLE … IN SHARE MODE also requires UPDATE,
+-- DELETE or TRUNCATE on the source's tables (from PostgreSQL 17 on, MAINTAIN is enough), although none of it is used.
+--
+-- The script makes the target equal to the source and never writes to the source. Each statement compares both sides
+-- again when it runs: rows that were repaired or written since are left alone, and a second run changes nothing.
+-- While a batch runs, writers of these tables wait, so that no newer write is overwritten. A batch is rolled back as a
+-- whole if it does not get its locks within {lock_timeout}, or if it would change more rows than the observation counted.
+-- Run it while the dual write has no lag: a second write that is still under way would be applied on top of the repair.
+-- Run `orgrecon report` afterwards to verify the result.
+{notes}

@@ -1,0 +1,5 @@
+DO $orgrecon$
+BEGIN
+    PERFORM set_config('orgrecon.checksum_{number}', ({checksum}), true);
+END
+$orgrecon$;

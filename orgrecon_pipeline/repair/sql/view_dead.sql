@@ -1,2 +1,0 @@
-CREATE TEMPORARY VIEW {dead} AS
-{dead_rows};

@@ -1,0 +1,2 @@
+CREATE TEMPORARY VIEW {deleted_rows} AS
+{select_deleted};
