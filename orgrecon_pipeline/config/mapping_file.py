@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -48,6 +49,7 @@ def load_mapping(explicit: str | None, environ: Mapping[str, str]) -> MappingCon
     return default_mapping()
 
 
+@functools.cache
 def default_mapping() -> MappingConfig:
     """Return the packaged default mapping."""
     text = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")
