@@ -1,4 +1,4 @@
-"""A simulated company, and an instance that is gone after the test."""
+"""Fixtures: a simulated company, and Dagster instances for it."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ def world(
     company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
-    """Six tenants without drift, marked as simulated, and nothing observed yet."""
+    """Six tenants without drift, marked as simulated, and an empty ledger."""
     admin = connect(company_database)
     seed(admin, tenants=6, users_per_tenant=6)
     mark_simulated(admin)
-    return laid_out(World(admin, environment(tmp_path, company_database), tmp_path), monkeypatch)
+    return prepared(World(admin, environment(tmp_path, company_database), tmp_path), monkeypatch)
 
 
 @pytest.fixture
 def bare_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A ledger and a clock, and no database that could be compared."""
-    return laid_out(World(None, environment(tmp_path, "postgresql://nobody@nowhere/none"), tmp_path), monkeypatch)
+    """An empty ledger and a clock, without a database to compare."""
+    return prepared(World(None, environment(tmp_path, "postgresql://nobody@nowhere/none"), tmp_path), monkeypatch)
 
 
-def laid_out(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    made.mapping()
-    for name, value in made.environ.items():
+def prepared(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    world.write_mapping()
+    for name, value in world.environ.items():
         if name.startswith(("ORGRECON_", "DATABASE_URL")):
             monkeypatch.setenv(name, value)  # Dagster resolves EnvVar from the process
-    return made
+    return world
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that stores nothing."""
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
 
@@ -54,16 +55,16 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``DAGSTER_HOME`` of an instance on SQLite."""
-    made = tmp_path / "home"
-    made.mkdir()
-    (made / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
-    monkeypatch.setenv("DAGSTER_HOME", str(made))
-    return made
+    directory = tmp_path / "home"
+    directory.mkdir()
+    (directory / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(directory))
+    return directory
 
 
 @pytest.fixture
 def host(world: World, new_database: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """The world of a company, and Dagster as it is deployed on a host, with eager sensors."""
+    """The company, and Dagster as deployed on a host, with sensors that run every two seconds."""
     shutil.copy(DEPLOYED, home / "dagster.yaml")
     first = datetime.now(timezone.utc).date() - timedelta(days=40)
     world.environ |= {
@@ -77,13 +78,13 @@ def host(world: World, new_database: Callable[..., str], home: Path, monkeypatch
 
 @pytest.fixture
 def new_clone() -> Iterator[Path]:
-    """A directory with what ``dagster dev`` needs of this repository, and nothing that was ever run in it.
+    """A directory with the files of this repository that ``dagster dev`` needs, and nothing else.
 
-    Not in pytest's own directory: only root itself may pass through that, and PostgreSQL does not run as root.
+    It is outside of pytest's directory, which PostgreSQL, running as another user than root, cannot enter.
     """
     root = Path(__file__).parents[2]
-    with tempfile.TemporaryDirectory(prefix="orgrecon-clone-", ignore_cleanup_errors=True) as place:
-        clone = Path(place)
+    with tempfile.TemporaryDirectory(prefix="orgrecon-clone-", ignore_cleanup_errors=True) as directory:
+        clone = Path(directory)
         for name in ("workspace.yaml", "pyproject.toml"):
             shutil.copy(root / name, clone / name)
         shutil.copytree(root / "orgrecon_pipeline", clone / "orgrecon_pipeline",

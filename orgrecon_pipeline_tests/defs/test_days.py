@@ -1,4 +1,4 @@
-"""Days through Dagster's job, on a real server: what is materialised, what is checked, and what is refused."""
+"""The day job on a real server: materialisations, checks, ranges of days, and refused days."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def verdict(world: World, day: date) -> Verdict:
     return read_report(world.reports / f"{day}.md").verdict
 
 
-def test_a_clean_day(world: World, instance: dg.DagsterInstance) -> None:
-    world.at(DAY)
-    result = world.run(instance, DAY)
+def test_day_job_without_drift_passes_every_check_but_the_gate(world: World, instance: dg.DagsterInstance) -> None:
+    world.set_clock(DAY)
+    result = world.run_day_job(instance, DAY)
     assert result.success
     assert checks(result) == {"observation_complete": True, "zero_drift": True, "report_sound": True,
                               "seven_day_zero_delta": False}
@@ -41,12 +41,12 @@ def test_a_clean_day(world: World, instance: dg.DagsterInstance) -> None:
     assert report.metadata["report"].value == (world.reports / f"{DAY}.md").read_text(encoding="utf-8")
 
 
-def test_a_day_that_drifts_is_failed_by_its_checks_and_reported_all_the_same(
+def test_day_job_with_drift_fails_the_zero_drift_check_and_still_writes_the_report(
     world: World, instance: dg.DagsterInstance,
 ) -> None:
-    world.at(DAY)
-    world.drift()
-    result = world.run(instance, DAY)
+    world.set_clock(DAY)
+    world.inject_drift()
+    result = world.run_day_job(instance, DAY)
     assert result.success
     assert checks(result) == {"observation_complete": True, "zero_drift": False, "report_sound": True,
                               "seven_day_zero_delta": False}
@@ -54,49 +54,49 @@ def test_a_day_that_drifts_is_failed_by_its_checks_and_reported_all_the_same(
     [summary] = result.asset_materializations_for_node("daily_summary")
     assert (summary.metadata["missing"].value, summary.metadata["drift"].value) == (1, 1)
     [drift] = result.asset_materializations_for_node("tenant_drift")
-    [worst] = drift.metadata["worst_tenants"].records  # not those whose names come first
+    [worst] = drift.metadata["worst_tenants"].records  # the tenant with drift, not the first by name
     assert worst.data["missing"] == 1
 
 
-def test_a_day_that_cannot_be_decided_is_reported_too(world: World, instance: dg.DagsterInstance) -> None:
-    world.at(DAY)
+def test_day_job_with_missing_table_writes_an_inconclusive_report(world: World, instance: dg.DagsterInstance) -> None:
+    world.set_clock(DAY)
     world.admin.execute("DROP TABLE public.team_members")
-    result = world.run(instance, DAY)
+    result = world.run_day_job(instance, DAY)
     assert result.success
     assert checks(result) == {"observation_complete": False, "zero_drift": False, "report_sound": True,
                               "seven_day_zero_delta": False}
     assert verdict(world, DAY) is Verdict.INCONCLUSIVE
 
 
-def test_a_baseline_needs_no_database(
+def test_baseline_without_database_url_is_reported(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.at(DAY)
+    world.set_clock(DAY)
     del world.environ["DATABASE_URL"]
     monkeypatch.delenv("DATABASE_URL")
-    result = world.run(instance, DAY, baseline=True)
+    result = world.run_day_job(instance, DAY, baseline=True)
     assert result.success
     assert read_report(world.reports / f"{DAY}.md").provenance.value == "baseline"
-    refused = world.run(instance, DAY)
+    refused = world.run_day_job(instance, DAY)
     assert "DATABASE_URL is not set" in failure(refused)
 
 
-def test_a_past_day_is_rendered_again_to_the_same_bytes_or_refused(
+def test_past_day_is_rendered_to_the_same_bytes_or_refused_without_evidence(
     world: World, instance: dg.DagsterInstance,
 ) -> None:
-    world.at(DAY)
-    world.run(instance, DAY)
+    world.set_clock(DAY)
+    world.run_day_job(instance, DAY)
     before = (world.reports / f"{DAY}.md").read_bytes()
     (world.reports / f"{DAY}.md").unlink()
-    world.drift()
-    world.at(DAY + timedelta(days=2))
-    assert world.run(instance, DAY).success
+    world.inject_drift()
+    world.set_clock(DAY + timedelta(days=2))
+    assert world.run_day_job(instance, DAY).success
     assert (world.reports / f"{DAY}.md").read_bytes() == before
-    refused = world.run(instance, DAY + timedelta(days=1))
+    refused = world.run_day_job(instance, DAY + timedelta(days=1))
     assert failure(refused).startswith("2026-03-11 has no evidence and stays MISSING")
     assert not (world.reports / "2026-03-11.md").exists()
     assert "2026-03-11" not in instance.get_materialized_partitions(REPORT)
-    future = world.run(instance, DAY + timedelta(days=3))
+    future = world.run_day_job(instance, DAY + timedelta(days=3))
     assert "is in the future" in failure(future)
 
 
@@ -107,71 +107,73 @@ def gate_status(instance: dg.DagsterInstance) -> tuple[str, bool]:
     return record.status.value, evaluation.passed
 
 
-def test_an_old_day_run_again_leaves_the_gate_as_it_was(world: World, instance: dg.DagsterInstance) -> None:
+def test_rerun_of_an_old_failed_day_leaves_the_gate_open(world: World, instance: dg.DagsterInstance) -> None:
     bad, *good = [DAY + timedelta(days=n) for n in range(8)]
-    world.drift()
-    world.at(bad)
-    world.run(instance, bad)
-    world.heal()
+    world.inject_drift()
+    world.set_clock(bad)
+    world.run_day_job(instance, bad)
+    world.heal_drift()
     for day in good:
-        world.at(day)
-        world.run(instance, day)
+        world.set_clock(day)
+        world.run_day_job(instance, day)
     assert gate_status(instance) == ("SUCCEEDED", True)
-    assert world.gate().open
-    again = world.run(instance, bad)
+    assert world.ask_gate().open
+    again = world.run_day_job(instance, bad)
     assert checks(again) == {"observation_complete": True, "zero_drift": False, "report_sound": True,
                              "seven_day_zero_delta": True}
     assert gate_status(instance) == ("SUCCEEDED", True)
 
 
-def in_range(world: World, instance: dg.DagsterInstance, first: date, last: date) -> dg.ExecuteInProcessResult:
-    """The job over a range as one run, as its tags launch it."""
+def run_range(world: World, instance: dg.DagsterInstance, first: date, last: date) -> dg.ExecuteInProcessResult:
+    """Run the job once for a range of days, as the tags of a single-run backfill do."""
     return world.definitions.resolve_job_def(JOB_NAME).execute_in_process(
         tags={"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)},
         instance=instance, raise_on_error=False,
     )
 
 
-def test_a_range_is_rendered_in_one_run_with_metadata_of_each_day(
+def test_range_of_days_in_one_run_has_metadata_for_each_day(
     world: World, instance: dg.DagsterInstance,
 ) -> None:
     days = [DAY + timedelta(days=n) for n in range(4)]
     for day in days:
-        world.at(day)
-        world.run(instance, day)
+        world.set_clock(day)
+        world.run_day_job(instance, day)
     before = {day: (world.reports / f"{day}.md").read_bytes() for day in days}
     for day in days:
         (world.reports / f"{day}.md").unlink()
-    world.at(days[-1] + timedelta(days=1))
+    world.set_clock(days[-1] + timedelta(days=1))
     with dg.DagsterInstance.ephemeral() as fresh:
-        result = in_range(world, fresh, days[0], days[-1])
+        result = run_range(world, fresh, days[0], days[-1])
         assert result.success
         assert {day: (world.reports / f"{day}.md").read_bytes() for day in days} == before
-        made = fresh.fetch_materializations(REPORT, limit=10).records
-        digests = {one.partition_key: one.asset_materialization.metadata["digest"].value for one in made}
+        records = fresh.fetch_materializations(REPORT, limit=10).records
+        digests = {record.partition_key: record.asset_materialization.metadata["digest"].value for record in records}
         assert digests == {str(day): read_report(world.reports / f"{day}.md").digest for day in days}
-        assert len(made) == 4
+        assert len(records) == 4
 
 
-def test_a_range_with_a_hole_is_refused_before_anything_is_done(world: World, instance: dg.DagsterInstance) -> None:
+def test_range_with_a_day_without_evidence_is_refused_and_materialises_nothing(
+    world: World, instance: dg.DagsterInstance,
+) -> None:
     for offset in (0, 2):
-        world.at(DAY + timedelta(days=offset))
-        world.run(instance, DAY + timedelta(days=offset))
+        world.set_clock(DAY + timedelta(days=offset))
+        world.run_day_job(instance, DAY + timedelta(days=offset))
     (world.reports / f"{DAY}.md").unlink()
     with dg.DagsterInstance.ephemeral() as fresh:
-        result = in_range(world, fresh, DAY, DAY + timedelta(days=2))
-        assert "1 of these 3 days have no evidence" in failure(result)
+        result = run_range(world, fresh, DAY, DAY + timedelta(days=2))
+        assert "1 of these 3 days has no evidence" in failure(result)
         assert "2026-03-11" in failure(result)
         assert not fresh.get_materialized_partitions(REPORT)
     assert not (world.reports / f"{DAY}.md").exists()
 
 
 @pytest.mark.slow
-def test_a_year_is_rendered_in_one_run_and_a_hole_spoils_nothing(
+def test_render_job_over_a_year_renders_every_day_with_evidence_and_lists_the_others(
     bare_world: World, instance: dg.DagsterInstance,
 ) -> None:
     world, year = bare_world, [DAY + timedelta(days=n) for n in range(365)]
-    world.at(year[-1])
+    world.set_clock(year[-1])
     work = Context.from_settings(read_settings(world.environ))
     for day in year:
         if day != year[100]:
@@ -183,37 +185,38 @@ def test_a_year_is_rendered_in_one_run_and_a_hole_spoils_nothing(
         return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
 
     assert render(year[0], year[99]).success
-    whole = render(year[0], year[-1])
-    assert failure(whole) == ("364 of 365 days are rendered; the others have no evidence, and stay MISSING: "
+    whole_year = render(year[0], year[-1])
+    assert failure(whole_year) == ("364 of 365 days were rendered; the others have no evidence and stay MISSING: "
                               f"{year[100]}.")
     assert len(list(world.reports.glob("*.md"))) == 364
     assert instance.get_materialized_partitions(REPORT) == {str(day) for day in year} - {str(year[100])}
-    one = instance.fetch_materializations(
+    record = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=REPORT, asset_partitions=[str(year[300])]), limit=1
     ).records[0]
-    assert one.asset_materialization is not None
-    assert one.asset_materialization.metadata["digest"].value == read_report(world.reports / f"{year[300]}.md").digest
-    assert "write the earlier day first" in failure(render(year[1], year[0]))
+    assert record.asset_materialization is not None
+    digest = read_report(world.reports / f"{year[300]}.md").digest
+    assert record.asset_materialization.metadata["digest"].value == digest
+    assert "is before the first day" in failure(render(year[1], year[0]))
 
 
-def test_two_runs_of_today_at_once_make_one_observation(
+def test_two_simultaneous_runs_of_today_make_one_observation(
     world: World, instance: dg.DagsterInstance, connect: Callable[..., object],
 ) -> None:
-    """The first run is held inside its comparison by a lock on a table; the second says that it is not the first."""
-    world.at(DAY)
-    world.mapping(lock_timeout_seconds=30)
+    """A table lock holds the first run in its comparison, so that the second run finds the day taken."""
+    world.set_clock(DAY)
+    world.write_mapping(lock_timeout_seconds=30)
     blocker = connect(world.environ["DATABASE_URL"])
     blocker.autocommit = False  # type: ignore[attr-defined]
     blocker.execute("LOCK TABLE public.team_members IN ACCESS EXCLUSIVE MODE")  # type: ignore[attr-defined]
     results: list[dg.ExecuteInProcessResult] = []
-    first = threading.Thread(target=lambda: results.append(world.run(instance, DAY)))
+    first = threading.Thread(target=lambda: results.append(world.run_day_job(instance, DAY)))
     first.start()
     try:
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         while not world.admin.execute(waiting).fetchone()[0]:  # type: ignore[index]
             assert first.is_alive()
         with dg.DagsterInstance.ephemeral() as other:
-            second = world.run(other, DAY)
+            second = world.run_day_job(other, DAY)
         assert "already being worked on by another run" in failure(second)
     finally:
         blocker.rollback()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""``dagster dev`` where nothing is configured: a demo that says so, and never anywhere else."""
+"""The demo company of ``dagster dev``: only without configuration, and always marked as a demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orgrecon_pipeline_tests.support.defs.processes import answers, eventually, 
 DEV = {"DAGSTER_IS_DEV_CLI": "1"}
 
 
-def test_the_demo_is_for_dagster_dev_without_any_configuration() -> None:
+def test_dev_demo_with_any_configuration_is_disabled() -> None:
     assert dev_demo_enabled(DEV)
     assert not dev_demo_enabled({})
     for name in ("DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_MAPPING", "ORGRECON_OUTPUT_DIR",
@@ -28,18 +28,17 @@ def test_the_demo_is_for_dagster_dev_without_any_configuration() -> None:
     assert source.demo_directory is None
 
 
-def test_a_demo_says_so_on_every_page() -> None:
-    for environ, said in ((DEV, True), ({}, False)):
+def test_dev_demo_marks_the_description_of_every_asset() -> None:
+    for environ, marked in ((DEV, True), ({}, False)):
         specs = list(build_definitions(environ).resolve_all_asset_specs())
         assert len(specs) == 5
-        assert {DEMO_NOTICE in str(spec.description) for spec in specs} == {said}
-        assert {bool(spec.kinds) and "demo_data" in spec.tags for spec in specs} == {said}
+        assert {DEMO_NOTICE in str(spec.description) for spec in specs} == {marked}
+        assert {bool(spec.kinds) and "demo_data" in spec.tags for spec in specs} == {marked}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_dagster_dev_opens_in_a_clean_clone(tmp_path: Path, new_clone: Path) -> None:
-    """Six days of history appear as reports by themselves, and today can be observed."""
+def test_dagster_dev_in_a_clean_clone_renders_six_days_of_history(tmp_path: Path, new_clone: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environ = {name: value for name, value in os.environ.items()
@@ -61,5 +60,6 @@ def test_dagster_dev_opens_in_a_clean_clone(tmp_path: Path, new_clone: Path) -> 
     assert {read_report(path).provenance.value for path in reports.glob("*.md")} == {"simulated"}
     ledger = open_ledger(f"sqlite:///{new_clone / '.orgrecon/dagster-dev/ledger.db'}")
     assert ledger.days()[:6] == history
-    made = {path.name for path in new_clone.iterdir() if not path.name.startswith((".tmp_dagster_home", ".orgrecon"))}
-    assert made == {"workspace.yaml", "pyproject.toml", "orgrecon_pipeline"}
+    created = {path.name for path in new_clone.iterdir()
+               if not path.name.startswith((".tmp_dagster_home", ".orgrecon"))}
+    assert created == {"workspace.yaml", "pyproject.toml", "orgrecon_pipeline"}

@@ -1,4 +1,4 @@
-"""Answers of a web server to `orgrecon gate --dagster-url`: only a sound one opens the gate."""
+"""Responses of a web server to ``orgrecon gate --dagster-url``: only a valid one opens the gate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orgrecon_pipeline_tests.support.defs.world import wrapped
 
 @contextmanager
 def answering(answer: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """A web server that says that, whatever it is asked."""
+    """Run a web server that always gives this response; yield its URL."""
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ def execution(answer: Any = None, **changes: Any) -> dict[str, Any]:
     return {"status": "SUCCEEDED", "evaluation": evaluation, **changes}
 
 
-def told(**changes: Any) -> dict[str, Any]:
+def attached(**changes: Any) -> dict[str, Any]:
     return wrapped(execution({**open_answer(), **changes}))
 
 
@@ -78,7 +78,7 @@ def window(**changes: Any) -> list[dict[str, Any]]:
     return [*rows, {**last, **changes}]
 
 
-def test_a_sound_answer_opens() -> None:
+def test_valid_open_answer_opens_the_gate() -> None:
     with answering(wrapped(execution())) as url:
         answer = ask_dagster(url, POLICY, NOW, require_live=7)
         assert answer.open
@@ -87,9 +87,9 @@ def test_a_sound_answer_opens() -> None:
         assert ask_dagster(url, POLICY, NOW + timedelta(days=1, hours=11, minutes=59)).open
 
 
-HOSTILE: dict[str, Any] = {
+INVALID: dict[str, Any] = {
     "nothing": b"",
-    "no JSON": b"<html>login</html>",
+    "not JSON": b"<html>login</html>",
     "null": b"null",
     "a list": b"[]",
     "a number": b"1",
@@ -120,53 +120,53 @@ HOSTILE: dict[str, Any] = {
     "no metadata": wrapped(execution(evaluation={**execution()["evaluation"], "metadataEntries": None})),
     "two answers": wrapped(execution(evaluation={
         **execution()["evaluation"], "metadataEntries": execution()["evaluation"]["metadataEntries"] * 2})),
-    "an answer that is no JSON": wrapped(execution("OPEN")),
-    "an answer with a field twice": wrapped(execution(json.dumps(open_answer())[:-1] + ', "state": "OPEN"}')),
+    "an answer that is not JSON": wrapped(execution("OPEN")),
+    "an answer with a duplicate field": wrapped(execution(json.dumps(open_answer())[:-1] + ', "state": "OPEN"}')),
     "an empty answer": wrapped(execution("{}")),
-    "closed, though it passed": told(state="CLOSED"),
-    "a state of its own": told(state="open"),
-    "stale": told(as_of="2026-03-08", valid_until="2026-03-10T00:00:00.000000Z"),
-    "stale, with a later end": told(as_of="2026-03-08", valid_until="2026-03-12T00:00:00.000000Z"),
-    "an end that never comes": told(valid_until="9999-01-01T00:00:00.000000Z"),
-    "of the future": told(as_of="2026-03-11", valid_until="2026-03-13T00:00:00.000000Z"),
-    "no day": told(as_of=None),
-    "a far day": told(as_of="9999-12-31"),
-    "a short streak": told(streak_days=6),
-    "a streak of text": told(streak_days="7"),
-    "a boolean streak": told(streak_days=True),
-    "a window of nothing": told(window_days=0),
-    "fewer days than asked for here": told(window_days=3),
+    "closed, though it passed": attached(state="CLOSED"),
+    "an unknown state": attached(state="open"),
+    "stale": attached(as_of="2026-03-08", valid_until="2026-03-10T00:00:00.000000Z"),
+    "stale, with a later end": attached(as_of="2026-03-08", valid_until="2026-03-12T00:00:00.000000Z"),
+    "an end far in the future": attached(valid_until="9999-01-01T00:00:00.000000Z"),
+    "of the future": attached(as_of="2026-03-11", valid_until="2026-03-13T00:00:00.000000Z"),
+    "no day": attached(as_of=None),
+    "a day far in the future": attached(as_of="9999-12-31"),
+    "a short streak": attached(streak_days=6),
+    "a streak of text": attached(streak_days="7"),
+    "a boolean streak": attached(streak_days=True),
+    "an empty window": attached(window_days=0),
+    "fewer days than asked for here": attached(window_days=3),
     "an infinite streak": wrapped(execution(json.dumps({**open_answer(), "streak_days": float("inf")}))),
-    "no rows": told(window=[]),
-    "rows of other days": told(window=window(day="2026-03-11")),
-    "a row that does not count": told(window=window(eligible=False)),
-    "a row that is no PASS": told(window=window(verdict="FAIL")),
-    "a row of no provenance": told(window=window(provenance=None)),
-    "live days that are not": told(live_days=7, window=window(provenance="baseline")),
-    "window is an object": told(window={"0": 1}),
+    "no rows": attached(window=[]),
+    "rows of other days": attached(window=window(day="2026-03-11")),
+    "a row that is not eligible": attached(window=window(eligible=False)),
+    "a row that is not PASS": attached(window=window(verdict="FAIL")),
+    "a row without provenance": attached(window=window(provenance=None)),
+    "live days contradicted by the rows": attached(live_days=7, window=window(provenance="baseline")),
+    "window is an object": attached(window={"0": 1}),
 }
 
 
-@pytest.mark.parametrize("answer", HOSTILE.values(), ids=[name.replace(" ", "_") for name in HOSTILE])
-def test_a_hostile_answer_opens_nothing(answer: Any) -> None:
+@pytest.mark.parametrize("answer", INVALID.values(), ids=[name.replace(" ", "_") for name in INVALID])
+def test_invalid_or_closed_response_keeps_the_gate_closed(answer: Any) -> None:
     with answering(answer) as url:
-        heard = ask_dagster(url, POLICY, NOW)
-    assert not heard.open
-    assert heard.decision.reason.sentence
-    assert "\n" not in heard.decision.reason.sentence
+        result = ask_dagster(url, POLICY, NOW)
+    assert not result.open
+    assert result.decision.reason.sentence
+    assert "\n" not in result.decision.reason.sentence
 
 
 @pytest.mark.parametrize(("status", "headers"), [
     (500, {}), (404, {}), (401, {}), (204, {}), (302, {"Location": "/elsewhere"}), (307, {"Location": "/elsewhere"}),
     (308, {"Location": "/elsewhere"}), (200, {"Content-Length": "999999"}), (200, {"Content-Encoding": "gzip"}),
 ])
-def test_http_that_is_no_plain_answer_opens_nothing(status: int, headers: dict[str, str]) -> None:
+def test_http_error_redirect_or_encoded_body_keeps_the_gate_closed(status: int, headers: dict[str, str]) -> None:
     body = wrapped(execution()) if "Content-Encoding" not in headers else b"\x1f\x8b"
     with answering(body, status=status, headers=headers) as url:
         assert not ask_dagster(url, POLICY, NOW).open
 
 
-def test_too_few_live_days_open_nothing() -> None:
+def test_too_few_live_days_keep_the_gate_closed() -> None:
     days = {day: DayEvidence(day, Verdict.PASS, Provenance.BASELINE, "d", False)
             for day in (NOW.date() - timedelta(days=n) for n in range(8))}
     with answering(wrapped(execution(current_gate(days, POLICY, NOW).as_json_value()))) as url:
@@ -175,12 +175,12 @@ def test_too_few_live_days_open_nothing() -> None:
         assert not ask_dagster(url, POLICY.model_copy(update={"min_live_days": 1}), NOW).open
 
 
-def test_an_answer_without_end_opens_nothing() -> None:
+def test_oversized_response_keeps_the_gate_closed() -> None:
     with answering(b"[" + b" " * 2_000_000) as url:
         assert "does not end" in ask_dagster(url, POLICY, NOW).decision.reason.sentence
 
 
-def test_nobody_there_opens_nothing() -> None:
+def test_unreachable_server_keeps_the_gate_closed() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         assert not ask_dagster(f"http://127.0.0.1:{free.getsockname()[1]}", POLICY, NOW).open
@@ -188,7 +188,7 @@ def test_nobody_there_opens_nothing() -> None:
 
 @pytest.mark.parametrize("url", ["", "localhost:3000", "file:///etc/passwd", "ftp://h", "http://", "http://h:port",
                                  "http://user:canary@h", "http://h?x=1", "http://h\n", "http://[::1"])
-def test_what_is_no_web_address_is_refused(url: str) -> None:
+def test_invalid_dagster_url_is_refused_without_quoting_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--dagster-url") as refused:
         ask_dagster(url, POLICY, NOW)
     assert "canary" not in str(refused.value)

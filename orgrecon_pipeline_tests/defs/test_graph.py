@@ -1,4 +1,4 @@
-"""The graph as committed: whatever a person sees of it in the UI changes only on purpose."""
+"""The definitions: their committed snapshot, code references, variables and job settings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orgrecon_pipeline_tests.support.defs import graph_text
 from orgrecon_pipeline_tests.support.defs.world import MAPPING
 
 
-def test_the_graph_is_as_committed() -> None:
-    """When it changed on purpose: python -m orgrecon_pipeline_tests.support.defs.graph_text, and review the difference."""
+def test_graph_equals_committed_snapshot() -> None:
+    """To update it, run python -m orgrecon_pipeline_tests.support.defs.graph_text and review the diff."""
     assert json.loads(graph_text.SNAPSHOT.read_text(encoding="utf-8")) == graph_text.graph()
 
 
-def test_every_asset_links_to_its_code() -> None:
+def test_code_reference_of_every_asset_points_to_its_decorator() -> None:
     for asset in build_definitions({}).assets or ():
         assert isinstance(asset, dg.AssetsDefinition)
         for key in asset.keys:
@@ -32,19 +32,19 @@ def test_every_asset_links_to_its_code() -> None:
     ("ORGRECON_START_DATE", "2026-1-1"), ("ORGRECON_REOBSERVE_HOURS", "soon"), ("ORGRECON_REOBSERVE_HOURS", "nan"),
     ("ORGRECON_REOBSERVE_HOURS", "0.001"), ("ORGRECON_SENSOR_SECONDS", "0"), ("ORGRECON_SENSOR_SECONDS", "٣"),
 ])
-def test_variables_that_make_no_sense_are_refused(variable: str, value: str) -> None:
+def test_variable_with_invalid_value_is_refused(variable: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"^{variable}\\b.*write"):
         build_definitions({variable: value})
 
 
-def test_the_start_date_decides_the_first_partition() -> None:
+def test_start_date_is_the_first_partition() -> None:
     definitions = build_definitions({"ORGRECON_START_DATE": "2026-11-01"})
     partitions = definitions.resolve_job_def("reconcile_day").partitions_def
     assert partitions is not None
     assert partitions.get_first_partition_key() == "2026-11-01"
 
 
-def test_a_run_may_take_as_long_as_the_mapping_lets_it_and_some_more(tmp_path: Path) -> None:
+def test_maximum_runtime_is_twice_the_deadline_plus_an_hour(tmp_path: Path) -> None:
     (tmp_path / "orgrecon.yaml").write_text(
         MAPPING.replace("deadline_seconds: 3600", "deadline_seconds: 7200"), encoding="utf-8")
     (tmp_path / "none.yaml").write_text("version: 2", encoding="utf-8")
@@ -53,13 +53,13 @@ def test_a_run_may_take_as_long_as_the_mapping_lets_it_and_some_more(tmp_path: P
         assert job.tags["dagster/max_runtime"] == str(seconds)
 
 
-def test_what_is_materialised_without_a_job_runs_in_one_process() -> None:
-    """A backfill's run would start a process for each asset."""
+def test_run_without_a_job_executes_in_one_process() -> None:
+    """Otherwise a backfill would start a process for each asset."""
     job = build_definitions({}).get_repository_def().get_implicit_global_asset_job_def()
     assert job.executor_def.name == "in_process"
 
 
-def test_no_secret_is_in_the_configuration_of_a_resource() -> None:
+def test_resource_configuration_contains_no_secret() -> None:
     environ = {"DATABASE_URL": "postgresql://u:canary@h/d", "ORGRECON_LEDGER_URL": "postgresql://u:canary@h/l",
                "ORGRECON_TARGET_DATABASE_URL": "postgresql://u:canary@h/t"}
     resources = build_definitions(environ).resources or {}

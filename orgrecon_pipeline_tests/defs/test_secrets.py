@@ -1,4 +1,4 @@
-"""A password that is hard to escape, in every way of failing: no part of it is found anywhere afterwards."""
+"""A password with special characters leaves no trace in files, output or GraphQL, whatever fails."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from orgrecon_pipeline_tests.support.defs.processes import graphql, webserver
 from orgrecon_pipeline_tests.support.defs.world import World
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, files_with_password
 
-# Each DSN fails in its own place, but for the last: the embedded server takes any password.
+# Each DSN fails in a different part of the program.
 FAILING = {
     "not encoded": f"postgresql://u:{PASSWORD}@127.0.0.1:1/d",
-    "no URL at all": f"host=h password={PASSWORD}",
+    "not a URL": f"host=h password={PASSWORD}",
     "another scheme": f"mysql://u:{ENCODED}@127.0.0.1/d",
     "refused": f"postgresql://u:{ENCODED}@127.0.0.1:1/d",
     "no such host": f"postgresql://u:{ENCODED}@{ENCODED[:7]}.invalid/d",
     "no such socket": f"postgresql://u:{ENCODED}@/d?host=/nowhere",
     "an unknown parameter": f"postgresql://u@127.0.0.1:1/d?pasword={ENCODED}",
     "in the query": f"postgresql://u@127.0.0.1:1/d?password={ENCODED}",
-    "a port that is none": f"postgresql://u@127.0.0.1:{ENCODED}/d",
+    "an invalid port": f"postgresql://u@127.0.0.1:{ENCODED}/d",
 }
 
 
-# Through Dagster without what the command line checks before, and with every traceback.
+# Runs the day job without the checks of the command line, and with full tracebacks.
 RUN = "import os, datetime as d\nfrom orgrecon_pipeline.defs.in_process import run_day\n" \
       "run_day(os.environ, d.datetime.now(d.timezone.utc).date())"
 
 
 def python(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the directory ``ORGRECON_CWD``."""
     return subprocess.run(
         [sys.executable, *arguments], env=environ, cwd=environ["ORGRECON_CWD"],
         capture_output=True, text=True, check=False, timeout=120,
     )
 
 
-def environ_of(world: World, home: Path, **changes: str) -> dict[str, str]:
-    work = world.directory / "work"
-    work.mkdir(exist_ok=True)
-    environ = {**world.environ, "DAGSTER_HOME": str(home), "ORGRECON_CWD": str(work), **changes}
+def environment_of(world: World, home: Path, **changes: str) -> dict[str, str]:
+    directory = world.directory / "work"
+    directory.mkdir(exist_ok=True)
+    environ = {**world.environ, "DAGSTER_HOME": str(home), "ORGRECON_CWD": str(directory), **changes}
     del environ["ORGRECON_SIMULATED_NOW_FILE"]
     return environ
 
@@ -53,9 +54,9 @@ def environ_of(world: World, home: Path, **changes: str) -> dict[str, str]:
 @pytest.mark.parametrize("dsn", FAILING.values(), ids=[name.replace(" ", "_") for name in FAILING])
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "ORGRECON_LEDGER_URL"])
 @pytest.mark.slow
-def test_no_part_of_a_password_is_left(bare_world: World, home: Path, dsn: str, variable: str) -> None:
-    """What the database's DSN cannot do is INCONCLUSIVE or a failed run; what the ledger's cannot, a failed run."""
-    done = python(environ_of(bare_world, home, **{variable: dsn}), "-c", RUN)
+def test_failing_dsn_leaves_no_part_of_the_password(bare_world: World, home: Path, dsn: str, variable: str) -> None:
+    """A bad ``DATABASE_URL`` makes the day INCONCLUSIVE or the run fail; a bad ledger URL makes the run fail."""
+    done = python(environment_of(bare_world, home, **{variable: dsn}), "-c", RUN)
     assert ("RunFailed" in done.stderr) is (done.returncode != 0)
     assert done.returncode or variable == "DATABASE_URL"
     assert (home / "history/runs.db").exists()
@@ -63,7 +64,7 @@ def test_no_part_of_a_password_is_left(bare_world: World, home: Path, dsn: str, 
     assert not list(files_with_password(bare_world.directory))
 
 
-def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
+def test_password_search_finds_compressed_and_plain_passwords(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database:
         database.execute("CREATE TABLE t (x BLOB)")
         database.execute("INSERT INTO t VALUES (?)", (zlib.compress(PASSWORD.encode()),))
@@ -74,24 +75,24 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_working_password_is_nowhere_either(world: World, home: Path) -> None:
-    """A day that passes, one whose comparison breaks, and what GraphQL says of resources and runs."""
+def test_working_dsn_leaves_no_part_of_the_password(world: World, home: Path) -> None:
+    """Covers a PASS, an INCONCLUSIVE day, and what GraphQL returns about resources and runs."""
     dsn = world.environ["DATABASE_URL"].replace("postgres@", f"postgres:{ENCODED}@")
-    environ = environ_of(world, home, DATABASE_URL=dsn)
+    environ = environment_of(world, home, DATABASE_URL=dsn)
     world.admin.execute("ALTER DATABASE {} RESET ALL".format(dsn.split("@/")[1].split("?")[0]))
     assert python(environ, "-m", "orgrecon_pipeline", "report").returncode == 0
     world.admin.execute("DROP TABLE public.team_members")
     broken = python(environ, "-m", "orgrecon_pipeline", "report")
     assert (broken.returncode, "k4n4ry" in broken.stdout + broken.stderr) == (3, False)
     with webserver(environ, home) as url:
-        told = graphql(url, """{
+        response = graphql(url, """{
           repositoriesOrError { ... on RepositoryConnection { nodes { name location { name }
             allTopLevelResourceDetails { name configuredValues { key value type } configFields { name } } } } }
           runsOrError { ... on Runs { results { runConfigYaml tags { key value } status
             eventConnection(afterCursor: null) { events { ... on MessageEvent { message } } } } } }
         }""")
-    text = json.dumps(told, ensure_ascii=False)
+    text = json.dumps(response, ensure_ascii=False)
     assert "k4n4ry" not in text
-    assert '"DATABASE_URL"' in text  # the resource names its variable
+    assert '"DATABASE_URL"' in text  # the resource contains the name of its variable
     assert "SUCCESS" in text
     assert not list(files_with_password(world.directory))

@@ -1,20 +1,18 @@
-"""Schedule and sensors under an injected clock, each evaluated as the daemon does."""
+"""Schedule and sensors under an injected clock, evaluated as the daemon evaluates them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
-from orgrecon_pipeline.defs.jobs import PARTITION_TAG
 
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.gate_check import refresh_gate_check
-from orgrecon_pipeline.defs.jobs import JOB_NAME
+from orgrecon_pipeline.defs.jobs import JOB_NAME, PARTITION_TAG
 from orgrecon_pipeline.defs.resources import NotifierResource
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
@@ -26,14 +24,14 @@ DAY = date(2026, 3, 10)
 
 
 class Daemon:
-    """Evaluates a sensor as the daemon would: with the cursor that it left."""
+    """Evaluates schedule and sensors as the daemon does, and keeps the cursors of the sensors."""
 
     def __init__(self, world: World, instance: dg.DagsterInstance) -> None:
         self.world, self.instance = world, instance
         self.cursors: dict[str, str | None] = {}
 
     def evaluate(self, name: str) -> tuple[dict[str, str], str]:
-        """The run keys and their partitions, and why there are none."""
+        """Evaluate a sensor; return the requested partitions by run key, and the reason if there are none."""
         repository = self.world.definitions.get_repository_def()
         with dg.build_sensor_context(
             instance=self.instance, cursor=self.cursors.get(name), repository_def=repository,
@@ -41,11 +39,10 @@ class Daemon:
         ) as context:
             data = repository.get_sensor_def(name).evaluate_tick(context)
         self.cursors[name] = data.cursor
-        requests = {str(one.run_key): str(one.partition_key) for one in data.run_requests or ()}
-        return requests, data.skip_message or ""
+        return requested(data.run_requests), data.skip_message or ""
 
     def tick(self, day: date) -> tuple[dict[str, str], str]:
-        """The schedule's tick of a day."""
+        """Evaluate the schedule's tick of a day; return the same as for a sensor."""
         repository = self.world.definitions.get_repository_def()
         moment = datetime(day.year, day.month, day.day, 8, tzinfo=timezone.utc)
         with dg.build_schedule_context(
@@ -53,69 +50,74 @@ class Daemon:
             resources=dict(self.world.definitions.resources or {}),
         ) as context:
             data = repository.get_schedule_def("every_utc_day").evaluate_tick(context)
-        return {str(one.run_key): str(one.partition_key) for one in data.run_requests or ()}, data.skip_message or ""
+        return requested(data.run_requests), data.skip_message or ""
 
     def run(self, requests: dict[str, str]) -> None:
-        """Do what was asked for."""
+        """Run the day job for each requested partition."""
         for partition in requests.values():
-            self.world.run(self.instance, date.fromisoformat(partition))
+            self.world.run_day_job(self.instance, date.fromisoformat(partition))
 
-    def started(self, partition: str) -> dg.DagsterRun:
-        """A run that is under way and never ends."""
+    def start_run(self, partition: str) -> dg.DagsterRun:
+        """Create a run that has started and never ends."""
         job = self.world.definitions.resolve_job_def(JOB_NAME)
         return self.instance.create_run_for_job(
             job, tags={PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED
         )
 
 
+def requested(requests: Sequence[dg.RunRequest] | None) -> dict[str, str]:
+    """Return the partitions of run requests by run key."""
+    return {str(request.run_key): str(request.partition_key) for request in requests or ()}
+
+
 @pytest.fixture
 def daemon(world: World, tmp_path: Path) -> Iterator[Daemon]:
-    # A schedule's context wants an instance that it could open again, which an ephemeral one is not.
+    # The context of a schedule needs an instance that can be opened again; an ephemeral one cannot.
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         yield Daemon(world, instance)
 
 
-def test_the_schedule_asks_for_its_own_day(world: World, daemon: Daemon) -> None:
-    world.at(DAY)
+def test_schedule_requests_the_day_of_its_tick(world: World, daemon: Daemon) -> None:
+    world.set_clock(DAY)
     assert daemon.tick(DAY)[0] == {"2026-03-10:schedule": "2026-03-10"}
-    assert "it is 2026-03-10 by now" in daemon.tick(DAY - timedelta(days=1))[1]
-    daemon.started("2026-03-10")
+    assert "today is 2026-03-10" in daemon.tick(DAY - timedelta(days=1))[1]
+    daemon.start_run("2026-03-10")
     assert "under way" in daemon.tick(DAY)[1]
 
 
-def test_a_missed_tick_is_made_up_for_today_only(world: World, daemon: Daemon) -> None:
-    world.at(DAY, 8, 5)
+def test_missed_tick_is_made_up_for_today_but_not_for_past_days(world: World, daemon: Daemon) -> None:
+    world.set_clock(DAY, 8, 5)
     assert "not due before" in daemon.evaluate("owed_days")[1]
-    world.at(DAY, 9)
+    world.set_clock(DAY, 9)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
-    world.at(DAY, 9, 4)
+    world.set_clock(DAY, 9, 4)
     assert "next attempt is at 2026-03-10 09:05" in daemon.evaluate("owed_days")[1]
-    world.at(DAY, 9, 5)
+    world.set_clock(DAY, 9, 5)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:2": "2026-03-10"}
     daemon.run(requests)
     assert daemon.evaluate("owed_days") == ({}, "2026-03-10 is already observed")
-    # Four days later, the three between have no evidence and get none.
-    world.at(DAY + timedelta(days=4), 9)
+    # Four days later, the three days in between stay without evidence.
+    world.set_clock(DAY + timedelta(days=4), 9)
     assert daemon.evaluate("owed_days")[0] == {"2026-03-14:1": "2026-03-14"}
 
 
-def test_a_running_run_of_today_is_waited_for(world: World, daemon: Daemon) -> None:
-    world.at(DAY, 9)
-    run = daemon.started("2026-03-10")
+def test_active_run_of_today_delays_another_request(world: World, daemon: Daemon) -> None:
+    world.set_clock(DAY, 9)
+    run = daemon.start_run("2026-03-10")
     assert "under way" in daemon.evaluate("owed_days")[1]
     daemon.instance.report_run_failed(run)
     assert daemon.evaluate("owed_days")[0] == {"2026-03-10:1": "2026-03-10"}
 
 
-def test_a_run_of_today_that_died_before_its_report_is_made_up_for_today(world: World, daemon: Daemon) -> None:
-    """Its evidence is kept; without another run there would be no report until tomorrow."""
-    world.at(DAY, 9)
-    observe(settled(world), DAY)
-    world.at(DAY, 9, 4)
+def test_run_that_died_before_its_report_is_repeated_on_the_same_day(world: World, daemon: Daemon) -> None:
+    """Its evidence is stored, but there would be no report until tomorrow."""
+    world.set_clock(DAY, 9)
+    observe(context_of(world), DAY)
+    world.set_clock(DAY, 9, 4)
     assert "its report may be under way" in daemon.evaluate("owed_days")[1]
-    world.at(DAY, 9, 5)
+    world.set_clock(DAY, 9, 5)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
     daemon.run(requests)
@@ -123,15 +125,15 @@ def test_a_run_of_today_that_died_before_its_report_is_made_up_for_today(world: 
     assert (world.reports / "2026-03-10.md").exists()
 
 
-def settled(world: World) -> Any:
+def context_of(world: World) -> Context:
     return Context.from_settings(read_settings(world.environ))
 
 
-def test_evidence_made_elsewhere_is_rendered_and_nothing_is_invented(world: World, daemon: Daemon) -> None:
+def test_stored_evidence_without_an_up_to_date_report_is_rendered(world: World, daemon: Daemon) -> None:
     for offset in (0, 2):
-        world.at(DAY + timedelta(days=offset))
-        observe(settled(world), DAY + timedelta(days=offset))
-    world.at(DAY + timedelta(days=3), 1)
+        world.set_clock(DAY + timedelta(days=offset))
+        observe(context_of(world), DAY + timedelta(days=offset))
+    world.set_clock(DAY + timedelta(days=3), 1)
     requests, _ = daemon.evaluate("owed_days")
     assert sorted(requests.values()) == ["2026-03-10", "2026-03-12"]
     daemon.run(requests)
@@ -140,7 +142,7 @@ def test_evidence_made_elsewhere_is_rendered_and_nothing_is_invented(world: Worl
     (world.reports / "2026-03-12.md").unlink()
     requests, _ = daemon.evaluate("owed_days")
     assert list(requests.values()) == ["2026-03-12"]
-    # What was asked for once is not asked for under another key while nothing changed.
+    # While nothing changes, the run key stays the same, so that Dagster ignores the request.
     assert daemon.evaluate("owed_days")[0] == requests
     before = (world.reports / "2026-03-10.md").read_bytes()
     (world.reports / "2026-03-10.md").write_text("rewritten", encoding="utf-8")
@@ -150,168 +152,168 @@ def test_evidence_made_elsewhere_is_rendered_and_nothing_is_invented(world: Worl
     assert daemon.evaluate("owed_days")[0] == {}
 
 
-def test_a_report_that_knows_more_than_the_ledger_is_not_overwritten(world: World, daemon: Daemon) -> None:
-    world.at(DAY)
-    observe(settled(world), DAY)
+def test_report_with_more_evidence_than_the_ledger_is_not_overwritten(world: World, daemon: Daemon) -> None:
+    world.set_clock(DAY)
+    observe(context_of(world), DAY)
     daemon.run({"": "2026-03-10"})
-    world.at(DAY + timedelta(days=1), 1)
+    world.set_clock(DAY + timedelta(days=1), 1)
     assert daemon.evaluate("owed_days")[0] == {}
-    more = (world.reports / "2026-03-10.md").read_bytes()
+    report = (world.reports / "2026-03-10.md").read_bytes()
     ledger = world.ledger
-    only = ledger.observations(DAY)[:1]
+    [first, *_] = ledger.observations(DAY)
     (world.directory / "ledger.db").unlink()
-    world.ledger.append(only[0], (), (), ())
+    world.ledger.append(first, (), (), ())
     assert daemon.evaluate("owed_days")[0] == {}
-    assert (world.reports / "2026-03-10.md").read_bytes() == more
+    assert (world.reports / "2026-03-10.md").read_bytes() == report
 
 
-def test_new_reports_are_taken_over(world: World, daemon: Daemon) -> None:
+def test_new_reports_are_imported_and_unsound_ones_named(world: World, daemon: Daemon) -> None:
     for offset in range(2):
-        world.at(DAY + timedelta(days=offset))
-        stamp_baseline(settled(world), DAY + timedelta(days=offset))
+        world.set_clock(DAY + timedelta(days=offset))
+        stamp_baseline(context_of(world), DAY + timedelta(days=offset))
         daemon.run({"": str(DAY + timedelta(days=offset))} if offset == 0 else {})
-    publish(settled(world), DAY + timedelta(days=1))
+    publish(context_of(world), DAY + timedelta(days=1))
     (world.directory / "ledger.db").unlink()  # the reports were committed elsewhere
     (world.reports / "2026-03-01.md").write_text("hand-written", encoding="utf-8")
-    world.at(DAY + timedelta(days=2), 1)
-    requests, said = daemon.evaluate("new_reports")
+    world.set_clock(DAY + timedelta(days=2), 1)
+    requests, _ = daemon.evaluate("new_reports")
     assert sorted(requests.values()) == ["2026-03-10", "2026-03-11"]
     daemon.run(requests)
     assert world.ledger.days() == [DAY, DAY + timedelta(days=1)]
-    requests, said = daemon.evaluate("new_reports")
+    requests, reason = daemon.evaluate("new_reports")
     assert requests == {}
-    assert "2026-03-01" in said
+    assert "2026-03-01" in reason
 
 
-def test_todays_fail_is_observed_again_only_where_that_is_wanted(world: World, daemon: Daemon) -> None:
-    world.drift()
-    world.at(DAY)
+def test_fail_of_today_is_observed_again_only_if_configured(world: World, daemon: Daemon) -> None:
+    world.inject_drift()
+    world.set_clock(DAY)
     daemon.run({"": "2026-03-10"})
-    world.at(DAY, 12)
+    world.set_clock(DAY, 12)
     assert "ORGRECON_REOBSERVE_HOURS is not set" in daemon.evaluate("reobserve_today")[1]
     world.environ["ORGRECON_REOBSERVE_HOURS"] = "3"
     del world.definitions
-    world.at(DAY, 10)
+    world.set_clock(DAY, 10)
     assert "due again at 2026-03-10 11:00" in daemon.evaluate("reobserve_today")[1]
-    world.heal()
-    world.at(DAY, 11)
+    world.heal_drift()
+    world.set_clock(DAY, 11)
     requests, _ = daemon.evaluate("reobserve_today")
     assert requests == {"2026-03-10:again:3": "2026-03-10"}
     daemon.run(requests)
-    world.at(DAY, 15)
+    world.set_clock(DAY, 15)
     assert "is PASS" in daemon.evaluate("reobserve_today")[1]
 
 
-def test_the_gate_is_decided_again_when_its_check_is_behind(world: World, daemon: Daemon) -> None:
-    world.at(DAY, 9)
-    first, _ = daemon.evaluate("gate_is_current")
-    assert len(first) == 1
-    assert world.decide(daemon.instance).success
-    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
-    observe(settled(world), DAY)  # from the command line, where Dagster does not see it
-    behind, _ = daemon.evaluate("gate_is_current")
-    assert len(behind) == 1
+def test_outdated_check_requests_a_gate_run(world: World, daemon: Daemon) -> None:
+    world.set_clock(DAY, 9)
+    requests, _ = daemon.evaluate("gate_is_current")
+    assert len(requests) == 1
+    assert world.run_gate_job(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check agrees with the ledger"
+    observe(context_of(world), DAY)  # as the command line does, without Dagster
+    requests, _ = daemon.evaluate("gate_is_current")
+    assert len(requests) == 1
     assert "next attempt" in daemon.evaluate("gate_is_current")[1]
-    world.decide(daemon.instance)
+    world.run_gate_job(daemon.instance)
     assert daemon.evaluate("gate_is_current")[0] == {}
-    # A day that is refused leaves the check without an answer: it gets one again.
-    world.run(daemon.instance, DAY - timedelta(days=3))
+    # A refused day leaves the check without an answer.
+    world.run_day_job(daemon.instance, DAY - timedelta(days=3))
     assert len(daemon.evaluate("gate_is_current")[0]) == 1
 
 
-def test_the_gate_is_decided_again_when_runs_overtook_one_another(world: World, daemon: Daemon) -> None:
-    """Dagster shows a check on the latest materialisation only: of another run than that, it shows nothing."""
-    world.at(DAY, 9)
-    assert world.decide(daemon.instance).success
-    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+def test_materialisation_without_check_requests_a_gate_run(world: World, daemon: Daemon) -> None:
+    """Dagster displays a check only if it belongs to the latest materialisation."""
+    world.set_clock(DAY, 9)
+    assert world.run_gate_job(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check agrees with the ledger"
     daemon.instance.report_runless_asset_event(dg.AssetMaterialization("drift_gate"))
     assert len(daemon.evaluate("gate_is_current")[0]) == 1
-    assert world.decide(daemon.instance).success
-    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+    assert world.run_gate_job(daemon.instance).success
+    assert daemon.evaluate("gate_is_current")[1] == "the check agrees with the ledger"
 
 
-def test_evidence_that_comes_while_a_run_is_about_to_decide_is_left_to_it(world: World, daemon: Daemon) -> None:
+def test_check_is_not_refreshed_while_a_run_will_decide_it(world: World, daemon: Daemon) -> None:
     job = world.definitions.resolve_job_def(JOB_NAME)
-    world.at(DAY, 9)
+    world.set_clock(DAY, 9)
     run = daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    work = settled(world)
-    observe(work, DAY)
-    assert not refresh_gate_check(daemon.instance, work)
+    context = context_of(world)
+    observe(context, DAY)
+    assert not refresh_gate_check(daemon.instance, context)
     daemon.instance.report_run_failed(run)
-    assert refresh_gate_check(daemon.instance, work)
-    assert not refresh_gate_check(daemon.instance, work)
-    assert daemon.evaluate("gate_is_current")[1] == "the check says what the ledger says"
+    assert refresh_gate_check(daemon.instance, context)
+    assert not refresh_gate_check(daemon.instance, context)
+    assert daemon.evaluate("gate_is_current")[1] == "the check agrees with the ledger"
 
 
-def test_a_long_run_does_not_hold_up_the_gate_that_another_run_decided(world: World, daemon: Daemon) -> None:
-    """Its check was planned before that of the other one: Dagster would show a gate that is open, for hours."""
+def test_long_run_does_not_delay_a_gate_run_after_a_later_decision(world: World, daemon: Daemon) -> None:
+    """Otherwise Dagster would display an outdated open gate until the long run ends."""
     job = world.definitions.resolve_job_def(JOB_NAME)
-    world.at(DAY, 9)
+    world.set_clock(DAY, 9)
     daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     daemon.run({"": "2026-03-10"})
-    world.drift()
-    world.at(DAY, 10)
-    observe(settled(world), DAY)  # from the command line, where Dagster does not see it
+    world.inject_drift()
+    world.set_clock(DAY, 10)
+    observe(context_of(world), DAY)  # as the command line does, without Dagster
     assert len(daemon.evaluate("gate_is_current")[0]) == 1
 
 
 @pytest.fixture
 def webhook(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    """The one channel of the world."""
+    """The only notification channel."""
     with listening() as server:
         world.environ["ORGRECON_NOTIFY_URLS"] = server.url()
         monkeypatch.setenv("ORGRECON_NOTIFY_URLS", server.url())
         yield server
 
 
-def test_changes_are_told_once_whoever_made_them(world: World, daemon: Daemon, webhook: Webhook) -> None:
-    """Days that only Dagster ran, and days of the command line, which tells by itself."""
+def test_each_change_is_notified_once_by_sensor_or_command_line(world: World, daemon: Daemon, webhook: Webhook) -> None:
+    """The days run in Dagster, except for the last rerun: the command line notifies by itself."""
     days = [DAY + timedelta(days=offset) for offset in range(7)]
     for day in days:
-        world.at(day)
+        world.set_clock(day)
         daemon.run({"": str(day)})
         daemon.evaluate("notify_of_changes")
     assert webhook.titles == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
-    world.drift()
-    world.at(days[-1], 9)
+    world.inject_drift()
+    world.set_clock(days[-1], 9)
     daemon.run({"": str(days[-1])})
     for _ in range(2):
         daemon.evaluate("notify_of_changes")
     assert webhook.titles[1:] == ["Org Model v2.3: 2026-03-16 is FAIL", "Org Model v2.3: GATE CLOSED as of 2026-03-16"]
-    world.at(days[-1], 10)
-    world.heal()
+    world.set_clock(days[-1], 10)
+    world.heal_drift()
     with pytest.raises(SystemExit):
         main(["report"])
-    told = len(webhook.titles)
+    sent = len(webhook.titles)
     assert webhook.titles[3:] == ["Org Model v2.3: GATE OPEN as of 2026-03-16"]
     daemon.evaluate("notify_of_changes")
-    assert len(webhook.titles) == told
+    assert len(webhook.titles) == sent
 
 
-def test_a_day_that_dagster_could_not_decide_is_told_and_owed_until_it_is_heard(
+def test_failed_notification_of_an_inconclusive_day_is_sent_again_once(
     world: World, daemon: Daemon, webhook: Webhook,
 ) -> None:
-    world.at(DAY)
+    world.set_clock(DAY)
     daemon.evaluate("notify_of_changes")
     world.admin.execute("DROP TABLE public.team_members")
     webhook.status = 500
-    assert world.run(daemon.instance, DAY).success
+    assert world.run_day_job(daemon.instance, DAY).success
     assert "not delivered to channel 1 (json)" in daemon.evaluate("notify_of_changes")[1]
     webhook.status = 200
     webhook.got.clear()
-    assert daemon.evaluate("notify_of_changes")[1] == "every channel knows what there is to know"
+    assert daemon.evaluate("notify_of_changes")[1] == "every channel is up to date"
     assert webhook.titles == ["Org Model v2.3: 2026-03-10 is INCONCLUSIVE"]
     daemon.evaluate("notify_of_changes")
     assert len(webhook.titles) == 1
 
 
-def test_a_failed_run_is_told_in_its_own_sentence(
+def test_failed_run_is_notified_with_its_failure_message(
     world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(NotifierResource, "send", lambda self, event: told.append(f"{event.title}: {event.text}") or [])
-    world.at(DAY + timedelta(days=1))
-    result = world.run(daemon.instance, DAY)
+    sent: list[str] = []
+    monkeypatch.setattr(NotifierResource, "send", lambda self, event: sent.append(f"{event.title}: {event.text}") or [])
+    world.set_clock(DAY + timedelta(days=1))
+    result = world.run_day_job(daemon.instance, DAY)
     run = daemon.instance.get_run_by_id(result.run_id)
     assert run is not None
     failed = next(event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE")
@@ -319,6 +321,6 @@ def test_a_failed_run_is_told_in_its_own_sentence(
         "run_failed", failed, daemon.instance, run, resources=dict(world.definitions.resources or {})
     ).for_run_failure()
     world.definitions.get_repository_def().get_sensor_def("run_failed")(context)
-    assert told == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence, and today's live "
+    assert sent == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence, and today's live "
                     "database cannot say anything about it: it stays MISSING (restore a database to that day for "
                     "--restored, or import its report)."]

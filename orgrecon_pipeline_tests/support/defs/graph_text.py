@@ -1,4 +1,4 @@
-"""The definitions as text that a person can review: run this file to write ``graph.json`` anew."""
+"""The Dagster definitions as reviewable JSON; run this module to write ``graph.json`` again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SNAPSHOT = Path(__file__).with_name("graph.json")
 
 
 def graph() -> dict[str, Any]:
-    """Everything that a person sees of the definitions in the UI, as JSON values."""
+    """Return what the UI shows of the definitions, as JSON values."""
     definitions = build_definitions({"DATABASE_URL": "postgresql://nobody@nowhere/none"})
     repository = definitions.get_repository_def()
-    nodes = repository.asset_graph
     return {
-        "assets": {node.key.to_user_string(): _asset(node) for node in sorted(nodes.asset_nodes, key=lambda n: n.key)},
+        "assets": {node.key.to_user_string(): _asset(node)
+                   for node in sorted(repository.asset_graph.asset_nodes, key=lambda node: node.key)},
         "jobs": {
             job.name: {
                 "assets": sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys),
@@ -28,16 +28,17 @@ def graph() -> dict[str, Any]:
             for job in sorted(repository.get_all_jobs(), key=lambda job: job.name) if not job.name.startswith("__")
         },
         "schedules": {
-            one.name: {"job": one.job_name, "cron": one.cron_schedule, "timezone": one.execution_timezone,
-                       "status": one.default_status.value, "description": one.description,
-                       "resources": sorted(one.required_resource_keys)}
-            for one in repository.schedule_defs
+            schedule.name: {"job": schedule.job_name, "cron": schedule.cron_schedule,
+                            "timezone": schedule.execution_timezone, "status": schedule.default_status.value,
+                            "description": schedule.description,
+                            "resources": sorted(schedule.required_resource_keys)}
+            for schedule in repository.schedule_defs
         },
         "sensors": {
-            one.name: {"jobs": [target.job_name for target in one.targets], "type": one.sensor_type.value,
-                       "seconds": one.minimum_interval_seconds, "status": one.default_status.value,
-                       "description": one.description, "resources": sorted(one.required_resource_keys)}
-            for one in sorted(repository.sensor_defs, key=lambda sensor: sensor.name)
+            sensor.name: {"jobs": [target.job_name for target in sensor.targets], "type": sensor.sensor_type.value,
+                          "seconds": sensor.minimum_interval_seconds, "status": sensor.default_status.value,
+                          "description": sensor.description, "resources": sorted(sensor.required_resource_keys)}
+            for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name)
         },
         "resources": sorted(repository.get_top_level_resources()),
     }
@@ -73,7 +74,7 @@ def _check(node: Any, key: dg.AssetCheckKey) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The snapshot's text."""
+    """Return the text of the snapshot."""
     return json.dumps(graph(), indent=2, ensure_ascii=False) + "\n"
 
 

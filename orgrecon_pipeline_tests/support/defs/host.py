@@ -1,4 +1,4 @@
-"""Dagster as it is deployed on a host: a real daemon on Postgres storage, and the processes below it."""
+"""Dagster as deployed on a host: a real daemon with Postgres storage, and its child processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
-from orgrecon_pipeline.defs.jobs import PARTITION_TAG
 
+from orgrecon_pipeline.defs.jobs import PARTITION_TAG
 from orgrecon_pipeline_tests.support.defs.processes import MODULE, eventually, process
 from orgrecon_pipeline_tests.support.defs.world import World
 
@@ -19,13 +19,13 @@ DEPLOYED = Path(__file__).parents[3] / "deploy/dagster/dagster.yaml"
 DAY_SECONDS = 150.0
 _UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.QUEUED,
                dg.DagsterRunStatus.NOT_STARTED]
-#: A comparison that waits for a table that somebody holds.
+#: Counts comparisons that wait for a table lock.
 WAITING = ("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
            "WHERE NOT granted AND a.application_name = 'orgrecon'")
 
 
 class Host:
-    """The daemon over a world, and the days as they pass."""
+    """A daemon for a world, and waiting for what it does."""
 
     def __init__(self, world: World, home: Path) -> None:
         self.world, self.home = world, home
@@ -33,70 +33,74 @@ class Host:
 
     @contextmanager
     def daemon(self, **more: str) -> Iterator[int]:
-        """The daemon until the end of the block; its process id. ``more`` are further variables of its environment."""
+        """Run the daemon until the block ends and yield its process id.
+
+        Args:
+            more: additional environment variables.
+        """
         command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *MODULE]
         with process(command, {**self.world.environ, **more}, self.home, self._log) as started:
             yield started.pid
 
     def log(self) -> str:
-        """The end of what the daemon said."""
+        """Return the end of the daemon's log."""
         return self._log.read_text(errors="replace")[-4000:]
 
     def observed(self, day: date) -> bool:
-        """Whether the day has evidence and report."""
+        """Return whether the day has evidence and a report."""
         return bool(self.world.ledger.observations(day)) and (self.world.reports / f"{day}.md").exists()
 
-    def passes(self, day: date, hour: int = 8, minute: int = 30) -> None:
-        """The day comes, and the daemon sees to it."""
-        self.world.at(day, hour, minute)
+    def pass_day(self, day: date, hour: int = 8, minute: int = 30) -> None:
+        """Set the clock to a day and wait until the daemon has observed it."""
+        self.world.set_clock(day, hour, minute)
         eventually(lambda: self.observed(day), DAY_SECONDS, lambda: f"{day}: {self.log()}")
-        self.quiet()
+        self.wait_until_idle()
 
-    def quiet(self) -> None:
-        """Nothing is queued or under way."""
+    def wait_until_idle(self) -> None:
+        """Wait until no run is queued or active."""
         eventually(lambda: not runs(statuses=_UNFINISHED), DAY_SECONDS, self.log)
 
-    def waiting(self) -> bool:
-        """Whether a comparison waits for a lock."""
+    def comparison_waits(self) -> bool:
+        """Return whether a comparison waits for a lock."""
         return bool(self.world.admin.execute(WAITING).fetchone()[0])
 
 
 def runs(
     day: date | None = None, statuses: list[dg.DagsterRunStatus] | None = None
 ) -> list[dg.DagsterRun]:
-    """The runs of the instance, or of a day, latest first."""
+    """Return the runs of the instance, latest first; of one day and with these statuses, if given."""
     tags = {PARTITION_TAG: str(day)} if day else {}
     with dg.DagsterInstance.get() as instance:
         return list(instance.get_runs(dg.RunsFilter(tags=tags, statuses=statuses)))
 
 
-def below(pid: int) -> dict[int, str]:
-    """The descendants of a process that a test started, with their command lines."""
-    everything = _commands()
-    wanted, found = {pid}, {}
+def descendants(pid: int) -> dict[int, str]:
+    """Return the command lines of all descendants of a process by process id."""
+    processes = _processes()
+    result: dict[int, str] = {}
     while True:
-        more = {one: command for one, (parent, command) in everything.items()
-                if parent in wanted and one not in found}
-        if not more:
-            return found
-        found |= more
-        wanted |= set(more)
+        children = {child: command for child, (parent, command) in processes.items()
+                    if (parent == pid or parent in result) and child not in result}
+        if not children:
+            return result
+        result |= children
 
 
-def _commands() -> dict[int, tuple[int, str]]:
-    found = {}
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
+def _processes() -> dict[int, tuple[int, str]]:
+    # Parent and command line by process id.
+    processes = {}
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
             try:
-                parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                found[int(place.name)] = parent, (place / "cmdline").read_text().replace("\0", " ")
-            except OSError:
+                parent = int((directory / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                processes[int(directory.name)] = parent, (directory / "cmdline").read_text().replace("\0", " ")
+            except OSError:  # it has ended
                 continue
-    return found
+    return processes
 
 
-def assert_never_twice_at_once() -> None:
-    """Of all runs of one day, none began before the one before it had ended."""
+def assert_no_overlapping_runs() -> None:
+    """Assert that no run of a day started before the previous run of that day ended."""
     with dg.DagsterInstance.get() as instance:
         spans: dict[str, list[tuple[float, float]]] = {}
         for record in instance.get_run_records():
@@ -104,6 +108,6 @@ def assert_never_twice_at_once() -> None:
             if partition and record.start_time:
                 spans.setdefault(partition, []).append((record.start_time, record.end_time or float("inf")))
     assert spans
-    for partition, held in spans.items():
-        held.sort()
-        assert all(a[1] <= b[0] for a, b in pairwise(held)), (partition, held)
+    for partition, of_partition in spans.items():
+        of_partition.sort()
+        assert all(earlier[1] <= later[0] for earlier, later in pairwise(of_partition)), (partition, of_partition)

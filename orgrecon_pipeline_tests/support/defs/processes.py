@@ -1,4 +1,4 @@
-"""Dagster's own processes, each started in a session of its own and ended with all that it started."""
+"""Dagster processes, each in its own session and stopped together with its children."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 
 def free_port() -> int:
+    """Return a TCP port that is free at the moment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -27,7 +28,7 @@ def free_port() -> int:
 
 @contextmanager
 def process(command: list[str], environ: Mapping[str, str], cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process until the end of the block, and everything of its session with it."""
+    """Run a process until the block ends; then stop it and its whole session."""
     with log.open("ab") as output, subprocess.Popen(
         command, env=dict(environ), stdout=output, stderr=output, cwd=cwd, start_new_session=True
     ) as started:
@@ -44,16 +45,17 @@ def process(command: list[str], environ: Mapping[str, str], cwd: Path, log: Path
                     continue
 
 
-def eventually(what: Callable[[], Any], seconds: float, why: Callable[[], object] = str) -> Any:
-    """The first true answer within that time."""
+def eventually(condition: Callable[[], Any], seconds: float, explain: Callable[[], object] = str) -> Any:
+    """Poll until the condition is true and return its value; fail with ``explain()`` after ``seconds``."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, why()
+    while not (value := condition()):
+        assert time.monotonic() < deadline, explain()
         time.sleep(0.2)
-    return found
+    return value
 
 
 def answers(url: str) -> bool:
+    """Return whether the web server at this URL answers."""
     try:
         urllib.request.urlopen(f"{url}/server_info", timeout=5).close()
     except OSError:
@@ -63,7 +65,7 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def webserver(environ: Mapping[str, str], home: Path) -> Iterator[str]:
-    """The web server on an instance; its address."""
+    """Run the web server on the instance in ``home`` and yield its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *MODULE]
@@ -74,7 +76,7 @@ def webserver(environ: Mapping[str, str], home: Path) -> Iterator[str]:
 
 
 def graphql(url: str, query: str, **variables: Any) -> Any:
-    """The data of a query."""
+    """Return the data of a GraphQL query."""
     request = urllib.request.Request(
         f"{url}/graphql", data=json.dumps({"query": query, "variables": variables}).encode(),
         headers={"Content-Type": "application/json"},

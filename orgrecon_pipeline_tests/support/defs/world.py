@@ -1,4 +1,4 @@
-"""A simulated company under an injected clock, and Dagster's definitions over it."""
+"""A simulated company under an injected clock, and the Dagster definitions for it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class World:
-    """One company, one ledger, one audit directory, one clock."""
+    """One company, ledger, output directory and clock; ``admin`` is a superuser connection to the company."""
 
-    admin: Any  # a connection as superuser
+    admin: Any
     environ: dict[str, str]
     directory: Path
 
@@ -51,17 +51,17 @@ class World:
         return build_definitions(self.environ)
 
     def at(self, day: date, hour: int = 8, minute: int = 0) -> datetime:
-        """Set the clock."""
+        """Set the injected clock and return its time."""
         moment = datetime.combine(day, time(hour, minute), timezone.utc)
         (self.directory / "now").write_text(moment.isoformat(), encoding="ascii")
         return moment
 
     def drift(self) -> None:
-        """One drifting key more."""
+        """Inject one more drifting key."""
         inject(self.admin, Fault.MISSING_MEMBERSHIP, count=1)
 
     def heal(self) -> None:
-        """No drift: the memberships that v2.3 lacks are written again."""
+        """Insert the memberships that are missing in v2.3."""
         self.admin.execute(
             "INSERT INTO public.org_unit_memberships (tenant_id, org_unit_id, user_id, role) "
             "SELECT m.tenant_id, u.id, m.user_id, m.role FROM public.team_members m "
@@ -72,35 +72,35 @@ class World:
         )
 
     def run(self, instance: dg.DagsterInstance, day: date, **config: bool) -> dg.ExecuteInProcessResult:
-        """The job of a day, in this process."""
+        """Run the job of a day in this process."""
         return self.definitions.resolve_job_def(JOB_NAME).execute_in_process(
             run_config={"ops": {"tenant_drift": {"config": config}}, **QUIET}, partition_key=day.isoformat(),
             instance=instance, raise_on_error=False,
         )
 
     def decide(self, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-        """The job of the gate alone."""
+        """Run the gate job in this process."""
         return self.definitions.resolve_job_def(GATE_JOB_NAME).execute_in_process(
             run_config=QUIET, instance=instance, raise_on_error=False
         )
 
     def gate(self) -> GateAnswer:
-        """What ``orgrecon gate`` says."""
+        """Return the answer of ``orgrecon gate``."""
         return answer_gate(read_settings(self.environ), trail=None, day=None, require_live=0)
 
     def mapping(self, **scan: float) -> None:
-        """Write the mapping file, impatient."""
+        """Write the mapping file with short waits, and the given values of ``scan``."""
         values = {"settle_seconds": 0, "rechecks": 1, "lock_timeout_seconds": 0.3, "statement_timeout_seconds": 20,
                   "deadline_seconds": 60, **scan}
         line = "scan:     {" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}\n"
-        lines = [line if was.startswith("scan:") else was for was in MAPPING.splitlines(keepends=True)]
+        lines = [line if default.startswith("scan:") else default for default in MAPPING.splitlines(keepends=True)]
         path = self.directory / "orgrecon.yaml"
         path.write_text("".join(lines), encoding="utf-8")
         load_mapping(str(path), {})
 
 
 def environment(directory: Path, dsn: str) -> dict[str, str]:
-    """The variables of a world; nothing of the caller's configuration gets in."""
+    """Return the variables of a world, without any orgrecon or Dagster variable of the caller."""
     return {
         **{name: value for name, value in os.environ.items()
            if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_"))},
@@ -113,21 +113,21 @@ def environment(directory: Path, dsn: str) -> dict[str, str]:
 
 
 def checks(result: dg.ExecuteInProcessResult) -> Mapping[str, bool]:
-    """Each check of a run, by name."""
-    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    """Return whether each check of a run passed, by name."""
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
-    """The sentence of the first failed step."""
+    """Return the description of the first failed step."""
     for event in result.all_events:
         if event.is_step_failure:
-            told = event.step_failure_data.user_failure_data
-            return str(told.description) if told else str(event.step_failure_data.error)
+            user_failure = event.step_failure_data.user_failure_data
+            return str(user_failure.description) if user_failure else str(event.step_failure_data.error)
     raise AssertionError("no step failed")
 
 
 def wrapped(execution: Any) -> dict[str, Any]:
-    """What GraphQL answers of the gate's check, whose last execution that is."""
+    """Return the GraphQL response about the gate's check with this latest execution."""
     return {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
         "__typename": "AssetChecks", "checks": [
             {"name": "another", "executionForLatestMaterialization": None},
