@@ -1,4 +1,4 @@
-"""What a ledger's database said, as one sentence without a secret or a value of a row."""
+"""Translation of a ledger database's errors into one-line messages without secrets or row values."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.postgres.errors import connection_meaning, sqlstate_meaning
 
-# SQLite has error codes in Python from 3.11 only; its words are the same in every version.
+# Words of SQLite's messages. Python provides SQLite's error codes only from version 3.11.
 _SQLITE = (
-    ("locked", "another process has it locked: let that end and try again"),
-    ("disk is full", "the disk is full: make room and try again"),
-    ("disk I/O error", "the disk reports an error: look whether it is full, or a quota used up"),
+    ("locked", "another process holds a lock on it: let it finish and try again"),
+    ("disk is full", "the disk is full: free some space and try again"),
+    ("disk I/O error", "the disk reports an error: check whether it is full or a quota is exhausted"),
     ("readonly", "it is read-only: make the file and its directory writable"),
     ("unable to open", "the file cannot be opened or created: check its path and the permissions"),
-    ("not a database", "the file is no SQLite database: name another file"),
+    ("not a database", "the file is not an SQLite database: name another file"),
     ("malformed", "the file is damaged: restore it, or rebuild it with orgrecon import"),
     ("append-only", "it is append-only"),
-    ("already exists", "it has tables without their revision: restore it, or rebuild it with orgrecon import"),
+    ("already exists", "it has tables but no revision: restore it, or rebuild it with orgrecon import"),
     ("no such", "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import"),
 )
 
@@ -44,7 +44,10 @@ _POSTGRES = {
 
 @contextlib.contextmanager
 def translate_errors(kind: type[OrgreconError], doing: str) -> Iterator[None]:
-    """Turns a database's errors into ``kind``; ``doing`` begins the sentence, as in ``cannot open the ledger x``."""
+    """Raise the database errors of a block as ``kind``.
+
+    ``doing`` is the beginning of the message, as in ``cannot open the ledger x``.
+    """
     try:
         yield
     except (SQLAlchemyError, UnicodeError, OverflowError) as error:

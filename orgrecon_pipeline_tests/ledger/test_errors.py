@@ -1,4 +1,4 @@
-"""What goes wrong with a ledger is said in one line that helps, and that holds no secret."""
+"""Every failure of a ledger gives one helpful line without secrets, and leaves the stored evidence unchanged."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from sqlalchemy import event
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.ledger import engine as store
+from orgrecon_pipeline.ledger import engine as engine_module
+from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
-    Child,
+    ChildProcess,
+    contents,
     full,
-    holdings,
     observation,
     raised,
-    raw,
+    raw_connection,
     tenant_row,
 )
 
-PASSWORD = "p@ss:w/rd?%#'\"é"  # a canary, with every character that a URL may trip over
+PASSWORD = "p@ss:w/rd?%#'\"é"  # the secret canary, with every character that is special in a URL
 ENCODED = quote(PASSWORD, safe="")
 
 
 def refusal(action: Callable[[], object], kind: type[OrgreconError]) -> str:
-    """The one line that an action fails with, after a search for the canary in all that a log could show."""
+    """Return the message of the error that an action raises, after checking that no log could show the canary."""
     error = raised(action)
     assert type(error) is kind, repr(error)
     text = str(error)
@@ -50,34 +51,36 @@ def refusal(action: Callable[[], object], kind: type[OrgreconError]) -> str:
 
 @pytest.mark.parametrize("url", [
     "", "ledger.db", "mysql://u:%s@h/d", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://host/ledger.db",
-    "sqlite:///ledger.db?mode=ro", "sqlite:///a\x00b", "sqlite:////tmp/\udcff.db", "sqlite:///two\nlines.db", "sqlite+aiosqlite:///ledger.db",
+    "sqlite:///ledger.db?mode=ro", "sqlite:///a\x00b", "sqlite:////tmp/\udcff.db", "sqlite:///two\nlines.db",
+    "sqlite+aiosqlite:///ledger.db",
     "postgresql://u:%s@h:port/d", "postgresql://u:%s@h/d?pasword=%s", "postgresql://u:p@ss@h/d",
     "postgresql://u:%%00@h/d", "postgresql://u:%s@[::1/d", "postgresql://u:%s@/d?host=%%2Ftmp&sslmode=banana",
     "postgresql://u:%s@127.0.0.1:99999/d", "postgresql:///d?service=%s",
 ])
-@pytest.mark.parametrize("open_one", [open_ledger, open_existing])
-def test_what_is_no_ledger_is_refused(
-    url: str, open_one: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("function", [open_ledger, open_existing])
+def test_invalid_ledger_url_is_refused(
+    url: str, function: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "ledger" in refusal(lambda: open_one(url.replace("%s", ENCODED).replace("%%", "%")), ConfigurationError)
+    text = refusal(lambda: function(url.replace("%s", ENCODED).replace("%%", "%")), ConfigurationError)
+    assert "ledger" in text.lower()
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("url", "said"), [
-    ("postgresql://u:%s@127.0.0.1:1/d", "nothing listens"),
-    ("postgresql+asyncpg://u:%s@127.0.0.1:1/d", "nothing listens"),
-    ("postgresql://u@127.0.0.1:1/d?password=%s", "nothing listens"),
-    ("postgres://u:%s@/d?host=/no/such/directory", "no such socket"),
+@pytest.mark.parametrize(("url", "message"), [
+    ("postgresql://u:%s@127.0.0.1:1/d", "no server is listening"),
+    ("postgresql+asyncpg://u:%s@127.0.0.1:1/d", "no server is listening"),
+    ("postgresql://u@127.0.0.1:1/d?password=%s", "no server is listening"),
+    ("postgres://u:%s@/d?host=/no/such/directory", "the socket does not exist"),
 ])
-def test_an_unreachable_server_is_named_without_its_url(url: str, said: str) -> None:
-    for open_one in (open_ledger, open_existing):
-        assert said in refusal(lambda: open_one(url.replace("%s", ENCODED)), ConfigurationError)  # noqa: B023
+def test_unreachable_server_is_reported_without_the_url(url: str, message: str) -> None:
+    for function in (open_ledger, open_existing):
+        assert message in refusal(lambda: function(url.replace("%s", ENCODED)), ConfigurationError)  # noqa: B023
 
 
 @pytest.fixture
 def guarded(server: EmbeddedServer, empty_database: str) -> Iterator[str]:
-    """The URL of a database whose role ``guarded`` must give the canary as its password."""
+    """The URL of a database whose role ``guarded`` has the canary as its password."""
     rules = server.data_dir / "cluster" / "pg_hba.conf"
     before = rules.read_text(encoding="utf-8")
     with psycopg.connect(empty_database, autocommit=True) as admin:
@@ -88,8 +91,8 @@ def guarded(server: EmbeddedServer, empty_database: str) -> Iterator[str]:
         rules.write_text(f"local all guarded scram-sha-256\n{before}", encoding="utf-8")
         admin.execute("SELECT pg_reload_conf()")
         try:
-            # The reload reaches the next connection only once the postmaster has seen it.
-            while _admits_without_password(empty_database):
+            # A new connection uses the new rules only after the postmaster has reloaded them.
+            while _connects_without_password(empty_database):
                 pass
             yield empty_database.replace("postgres@", "guarded:%s@")
         finally:
@@ -100,42 +103,42 @@ def guarded(server: EmbeddedServer, empty_database: str) -> Iterator[str]:
             admin.execute("DROP ROLE guarded")
 
 
-def _admits_without_password(url: str) -> bool:
+def _connects_without_password(url: str) -> bool:
     with contextlib.suppress(psycopg.OperationalError):
         psycopg.connect(url.replace("postgres@", "guarded@")).close()
         return True
     return False
 
 
-def test_a_password_opens_the_ledger_and_is_never_shown(guarded: str) -> None:
+def test_password_opens_the_ledger_and_is_never_shown(guarded: str) -> None:
     ledger = open_ledger(guarded.replace("%s", ENCODED))
     assert ledger.append(*full()) is True
     for shown in (repr(ledger), str(ledger), repr(vars(ledger)), repr(ledger.engine)):
         assert PASSWORD not in shown
         assert ENCODED not in shown
     for wrong in (ENCODED + "x", quote("p@ss", safe=""), ""):
-        for open_one in (open_ledger, open_existing):
-            text = refusal(lambda: open_one(guarded.replace("%s", wrong)), ConfigurationError)  # noqa: B023
+        for function in (open_ledger, open_existing):
+            text = refusal(lambda: function(guarded.replace("%s", wrong)), ConfigurationError)  # noqa: B023
             assert "password" in text
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but text\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
-def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"text instead of a database\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+def test_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
-    for open_one in (open_ledger, open_existing):
-        assert str(path) in refusal(lambda: open_one(f"sqlite:///{path}"), ConfigurationError)  # noqa: B023
+    for function in (open_ledger, open_existing):
+        assert str(path) in refusal(lambda: function(f"sqlite:///{path}"), ConfigurationError)  # noqa: B023
     assert path.read_bytes() == content
 
 
-def test_a_path_that_cannot_be_is_said_so(tmp_path: Path) -> None:
+def test_impossible_path_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "dangling.db").symlink_to(tmp_path / "no" / "such")
     for name in ("file/ledger.db", "dangling.db", "n" * 300, ""):
         assert "ledger" in refusal(lambda: open_ledger(f"sqlite:///{tmp_path}/{name}"), ConfigurationError)  # noqa: B023
 
 
-def test_odd_paths_are_ledgers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusual_path_becomes_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a b#c%20d/é'\".db", "./x/../y.db", "deep/er/and/deeper.db"):
         assert open_ledger(f"sqlite:///{name}").append(observation("a"), (), (), ()) is True
@@ -143,7 +146,7 @@ def test_odd_paths_are_ledgers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def as_nobody(action: Callable[[], object]) -> None:
-    """Runs an action in a process without root's rights, to which nothing is read-only; it must return."""
+    """Run an action, which must not raise, in a process without root's rights (root can write everything)."""
     child = os.fork()
     if not child:
         code = 1
@@ -163,23 +166,23 @@ def as_nobody(action: Callable[[], object]) -> None:
 
 @pytest.fixture
 def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A filled ledger that is write-protected, as is its directory."""
+    """A filled ledger in a directory; both are write-protected."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="orgrecon-ro-") as place:  # one that others may pass through to
-        path = Path(place) / "ledger.db"
+    with tempfile.TemporaryDirectory(prefix="orgrecon-ro-") as directory:  # other users can access it
+        path = Path(directory) / "ledger.db"
         open_ledger(f"sqlite:///{path}").append(*full())
         path.chmod(0o444)
-        Path(place).chmod(0o555)
+        Path(directory).chmod(0o555)
         yield path
-        Path(place).chmod(0o755)
+        Path(directory).chmod(0o755)
 
 
-def test_a_write_protected_ledger_is_read_and_not_opened(protected: Path) -> None:
+def test_write_protected_ledger_can_be_read_but_not_written(protected: Path) -> None:
     url = f"sqlite:///{protected}"
-    opened = Ledger(store.make_store(store.SqliteAddress(protected), create=False))
+    opened = Ledger(SqliteAddress(protected), engine_module.make_engine(SqliteAddress(protected), create=False))
 
-    def look() -> None:
+    def check() -> None:
         ledger = open_existing(url)
         assert ledger is not None
         assert ledger.observations(DAY) == [full()[0]]
@@ -187,10 +190,10 @@ def test_a_write_protected_ledger_is_read_and_not_opened(protected: Path) -> Non
         assert "read-only" in refusal(lambda: opened.append(observation("a"), (), (), ()), EvidenceNotStored)
         refusal(opened.day_lock(DAY).__enter__, EvidenceNotStored)
 
-    as_nobody(look)
+    as_nobody(check)
 
 
-def test_a_standby_is_read_and_not_opened(empty_database: str) -> None:
+def test_standby_can_be_read_but_not_written(empty_database: str) -> None:
     open_ledger(empty_database).append(*full())
     read_only = f"{empty_database}&options=-c%20default_transaction_read_only%3Don"
     ledger = open_existing(read_only)
@@ -199,49 +202,49 @@ def test_a_standby_is_read_and_not_opened(empty_database: str) -> None:
     assert "read-only" in refusal(lambda: open_ledger(read_only), ConfigurationError)
 
 
-def test_a_locked_ledger_is_waited_for_and_then_given_up(
+def test_append_to_a_locked_ledger_times_out(
     ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.append(*full())
-    before = holdings(ledger)
-    monkeypatch.setattr(store, "_WAIT_SECONDS", 0.2)
-    monkeypatch.setattr(store, "_POSTGRES_SETTINGS", store._POSTGRES_SETTINGS.replace("'30s'", "'200ms'"))
-    with raw(ledger_url) as other:
+    before = contents(ledger)
+    monkeypatch.setattr(engine_module, "_WAIT_SECONDS", 0.2)
+    settings = engine_module._POSTGRES_SETTINGS.replace("'30s'", "'200ms'")
+    monkeypatch.setattr(engine_module, "_POSTGRES_SETTINGS", settings)
+    with raw_connection(ledger_url) as other:
         if ledger_url.startswith("sqlite"):
             other.execute("BEGIN IMMEDIATE")
         else:
             other.execute("BEGIN; LOCK TABLE orgrecon_observation IN ACCESS EXCLUSIVE MODE")
-        assert "locked" in refusal(
-            lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()),
-            EvidenceNotStored)
+        assert "holds a lock" in refusal(
+            lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()), EvidenceNotStored)
         other.execute("ROLLBACK")
-    assert holdings(ledger) == before
+    assert contents(ledger) == before
     assert ledger.append(observation("a"), (), (), ()) is True
 
 
-def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+def test_full_disk_leaves_the_stored_evidence_unchanged(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.append(*full())
-    before = holdings(ledger)
+    before = contents(ledger)
 
     def full_disk(connection: sqlite3.Connection, record: object) -> None:
-        connection.execute("PRAGMA max_page_count = 60")  # SQLite's own words for a disk that takes no more
+        connection.execute("PRAGMA max_page_count = 60")  # gives SQLite's error for a full disk
 
     engine = ledger.engine
     event.listen(engine, "connect", full_disk)
     many = [tenant_row(f"tenant {number} " + "x" * 100) for number in range(5_000)]
     assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), EvidenceNotStored)
-    assert holdings(ledger) == before
+    assert contents(ledger) == before
     event.remove(engine, "connect", full_disk)
     assert ledger.append(observation("a"), many, (), ()) is True
 
 
-def test_a_file_that_may_not_grow_keeps_what_was_there(tmp_path: Path) -> None:
+def test_file_size_limit_leaves_the_stored_evidence_unchanged(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     ledger = open_ledger(url)
     ledger.append(*full())
-    before = holdings(ledger)
-    child = Child(url, (
+    before = contents(ledger)
+    child = ChildProcess(url, (
         "import resource, signal\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import observation, tenant_row\n"
         "from orgrecon_pipeline.domain.errors import EvidenceNotStored\n"
@@ -249,15 +252,15 @@ def test_a_file_that_may_not_grow_keeps_what_was_there(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
         "try: open_ledger(url).append(observation('a'), [tenant_row(str(n) * 30) for n in range(20_000)], (), ())\n"
-        "except EvidenceNotStored as error: say(error)\n"
+        "except EvidenceNotStored as error: write_line(error)\n"
     ))
-    code, [line] = child.ends()
+    code, [line] = child.finish()
     assert code == 0
     assert "the disk reports an error" in line
-    assert holdings(ledger) == before
+    assert contents(ledger) == before
 
 
-def test_a_file_that_is_taken_away_does_not_come_back_empty(tmp_path: Path) -> None:
+def test_deleted_ledger_file_is_not_created_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = open_ledger(f"sqlite:///{path}")
     path.unlink()
@@ -266,7 +269,7 @@ def test_a_file_that_is_taken_away_does_not_come_back_empty(tmp_path: Path) -> N
     assert not path.exists()
 
 
-def test_a_damaged_file_is_named_as_damaged(tmp_path: Path) -> None:
+def test_damaged_file_is_reported_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = open_ledger(f"sqlite:///{path}")
     ledger.append(observation("a"), [tenant_row(f"tenant {number}") for number in range(5_000)], (), ())
@@ -279,10 +282,10 @@ def test_a_damaged_file_is_named_as_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("column", "value"), [
     ("day", "garbage"), ("observed_at", "garbage"), ("compared", "{x"), ("compared", "[]"), ("tenants_scanned", "x")])
-def test_values_that_nobody_of_ours_wrote_are_refused(tmp_path: Path, column: str, value: str) -> None:
+def test_foreign_value_in_a_column_is_refused(tmp_path: Path, column: str, value: str) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.append(*full())
-    with raw(f"sqlite:///{tmp_path / 'ledger.db'}") as connection:
+    with raw_connection(f"sqlite:///{tmp_path / 'ledger.db'}") as connection:
         connection.execute("DROP TRIGGER orgrecon_observation_no_update")
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute(f"UPDATE orgrecon_observation SET {column} = '{value}'")
@@ -291,48 +294,48 @@ def test_values_that_nobody_of_ours_wrote_are_refused(tmp_path: Path, column: st
     assert value not in text
 
 
-def test_a_connection_that_is_cut_while_appending_leaves_nothing(empty_database: str) -> None:
+def test_connection_lost_during_append_leaves_nothing(empty_database: str) -> None:
     ledger = open_ledger(empty_database)
     ledger.append(*full())
-    before = holdings(ledger)
+    before = contents(ledger)
 
     def rows(count: int, cut_at: int) -> Iterator[object]:
         for number in range(count):
             if number == cut_at:
-                with raw(empty_database) as admin:
+                with raw_connection(empty_database) as admin:
                     admin.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
                                   "WHERE datname = current_database() AND pid <> pg_backend_pid()")
             yield tenant_row(f"tenant {number}")
 
     for count, cut_at in ((1, 0), (20_000, 15_000)):
         refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), EvidenceNotStored)  # type: ignore[arg-type]  # noqa: B023
-        assert holdings(ledger) == before
+        assert contents(ledger) == before
     assert ledger.append(observation("a"), [tenant_row("x")], (), ()) is True
 
 
-def test_a_role_that_may_only_read_is_told_what_to_grant(
+def test_read_only_role_can_read_and_learns_which_grant_is_missing(
     server: EmbeddedServer, new_database: Callable[..., str]
 ) -> None:
     url, empty = new_database(), new_database()
     open_ledger(url).append(*full())
-    with raw(url) as admin:
-        # Its own settings of how days and moments are written must not matter.
-        admin.execute("CREATE ROLE looker LOGIN; ALTER ROLE looker SET datestyle = 'SQL, DMY'; "
-                      "ALTER ROLE looker SET timezone = 'Asia/Kathmandu'; "
-                      "GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker")
+    with raw_connection(url) as admin:
+        # The role's own formats for dates and times must not matter.
+        admin.execute("CREATE ROLE reader LOGIN; ALTER ROLE reader SET datestyle = 'SQL, DMY'; "
+                      "ALTER ROLE reader SET timezone = 'Asia/Kathmandu'; "
+                      "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         try:
-            ledger = open_existing(url.replace("postgres@", "looker@"))
+            ledger = open_existing(url.replace("postgres@", "reader@"))
             assert ledger is not None
             assert ledger.observations(DAY) == [full()[0]]
             assert "grant" in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotStored)
-            assert "grant" in refusal(lambda: open_ledger(empty.replace("postgres@", "looker@")), ConfigurationError)
-            assert open_existing(empty.replace("postgres@", "looker@")) is None
+            assert "grant" in refusal(lambda: open_ledger(empty.replace("postgres@", "reader@")), ConfigurationError)
+            assert open_existing(empty.replace("postgres@", "reader@")) is None
         finally:
-            admin.execute("DROP OWNED BY looker; DROP ROLE looker")
+            admin.execute("DROP OWNED BY reader; DROP ROLE reader")
 
 
-def test_a_database_that_cannot_hold_every_name_is_refused(server: EmbeddedServer, empty_database: str) -> None:
-    with raw(empty_database) as admin:
+def test_database_that_is_not_utf8_is_refused(server: EmbeddedServer, empty_database: str) -> None:
+    with raw_connection(empty_database) as admin:
         admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
     try:
         assert "UTF8" in refusal(lambda: open_ledger(server.dsn("latin")), ConfigurationError)
@@ -340,11 +343,11 @@ def test_a_database_that_cannot_hold_every_name_is_refused(server: EmbeddedServe
         server.drop_database("latin")
 
 
-def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
+def test_stopped_server_is_reported(tmp_path: Path) -> None:
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place:
-        with EmbeddedServer(Path(place)) as short_lived:
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as directory:
+        with EmbeddedServer(Path(directory)) as short_lived:
             ledger = open_ledger(short_lived.dsn())
             os.kill(short_lived.pid, signal.SIGQUIT)
         refusal(lambda: ledger.append(*full()), EvidenceNotStored)
