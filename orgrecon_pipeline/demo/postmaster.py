@@ -1,14 +1,13 @@
-"""Runs one PostgreSQL server for as long as any process holds its lock; started as a script by ``server.py``.
+"""Script that runs a PostgreSQL server until no process holds its lock; started by ``server.py``.
 
-A server that a test or a demo starts must not outlive it, however that ends. A handler at exit does not see a
-SIGKILL; the kernel does: it releases the locks of a dead process. So every user of the server holds ``users.lock``
-shared, and this process waits for it exclusively, which it gets when the last user is gone.
+The server must not outlive the test or demo that started it, even after SIGKILL, which no exit handler sees. Every
+user of the server therefore holds ``users.lock`` shared, and the kernel releases the lock of a dead process. This
+script waits for an exclusive lock, which it obtains when the last user has gone.
 
     python postmaster.py LOCK_FILE DIRECTORY UID GID COMMAND…
 
-DIRECTORY is removed with the server; it may be empty.
-
-Standard library only: it runs isolated, before anything of ours is importable.
+DIRECTORY is removed after the server has stopped; it may be empty. The script runs isolated (``python -I``), so it
+uses only the standard library.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ import threading
 
 
 def main(lock_file: str, directory: str, uid: str, gid: str, *command: str) -> int:
-    """Runs the command as that user until the lock is free; returns its exit code."""
+    """Run the command as the given user until the lock is free; return its exit code."""
     identity = {"user": int(uid), "group": int(gid), "extra_groups": []} if os.geteuid() == 0 else {}
     lock = os.open(lock_file, os.O_RDWR)
     server = subprocess.Popen(command, **identity)  # type: ignore[call-overload]  # noqa: S603
 
     def stop_when_unused() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server.send_signal(signal.SIGINT)  # "fast": rolls back what is open, and loses nothing that is committed
+        server.send_signal(signal.SIGINT)  # fast shutdown: open transactions are rolled back
 
     threading.Thread(target=stop_when_unused, daemon=True).start()
-    # The lock is held until this process ends, so that nobody attaches to a server that is stopping.
+    # The lock is held until this process ends, so that no process attaches to a server that is stopping.
     code = int(server.wait())
     if directory:
         shutil.rmtree(directory, ignore_errors=True)

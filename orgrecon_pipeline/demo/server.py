@@ -1,7 +1,7 @@
-"""An embedded PostgreSQL, from a wheel: what the demo and the tests run on. Never a place for data to keep.
+"""Embedded PostgreSQL server for the demo and the tests. Durability is switched off: do not keep data in it.
 
-The wheel's binaries are run directly. Its own launcher would, as root, add a system user and make every directory
-above the data world-readable, would keep the server of a killed process running, and prints a warning at import.
+The binaries of a Python wheel are run directly. The wheel's own launcher would, as root, add a system user and make
+every parent directory of the data world-readable. It would also leave the server of a killed process running.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.file_lock import FileLock
 
 _START_SECONDS = 60.0
-# Nothing here has to survive a power cut, and the disk's flushes are most of the time of a short test.
+# The data need not survive a crash, and flushing to disk takes most of the time of a short test.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "listen_addresses": "",
              "timezone": "UTC", "log_timezone": "UTC"}
 
@@ -35,9 +35,14 @@ _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 class EmbeddedServer:
     """A running PostgreSQL on a Unix socket, as a context manager.
 
-    ``data_dir`` is created when it is not there and reused when it is. Several handles, in one or in many
-    processes, share the server of one directory; it stops when the last of them stops or dies.
-    Raises :class:`ConfigurationError` when the wheel is not installed or the server does not start.
+    Handles with the same directory share one server, also across processes. The server stops when its last handle is
+    stopped or the process of its last handle ends.
+
+    Args:
+        data_dir: directory of the server's files; created if it does not exist, reused if it does.
+
+    Raises:
+        ConfigurationError: if the wheel is not installed or the server does not start.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -48,10 +53,11 @@ class EmbeddedServer:
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"cannot make {self.data_dir}: {error.strerror}") from None
+            raise ConfigurationError(
+                f"cannot create {self.data_dir}: {error.strerror}; choose a writable directory.") from None
         with FileLock(self.data_dir / "start.lock"):
             self._users: FileLock | None = FileLock(self.data_dir / "users.lock")
-            self._users.acquire(exclusive=False)  # waits for a server that is just stopping
+            self._users.acquire(exclusive=False)  # waits while the server is stopping
             try:
                 if not self._answers():
                     self._start()
@@ -61,16 +67,21 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int:
-        """The process id of the postmaster, for tests that kill it."""
+        """Process id of the postmaster."""
         return int(self._postmaster_lines()[0])
 
     def dsn(self, database: str = "postgres") -> str:
-        """The connection URL of a database of this server, as its superuser."""
+        """Return the superuser's connection URL of a database."""
         socket_dir = self._postmaster_lines()[4]
         return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(socket_dir, safe='')}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Creates a database, optionally as a copy of another that nobody is connected to; returns its DSN."""
+        """Create a database and return its DSN.
+
+        Args:
+            name: name of the new database.
+            template: database to copy; it must have no connections.
+        """
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
@@ -79,12 +90,12 @@ class EmbeddedServer:
         return self.dsn(name)
 
     def drop_database(self, name: str) -> None:
-        """Drops a database, and with it every connection that is still open to it."""
+        """Drop a database, if it exists, and close its connections."""
         with self._maintenance() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
-        """Gives the handle back; the last one stops the server. The data directory stays."""
+        """Release the handle; the last one stops the server. The files stay."""
         users, self._users = self._users, None
         if users is None:
             return
@@ -92,7 +103,7 @@ class EmbeddedServer:
         if users.acquire(wait=False):
             self._shut_down()
         elif not users.acquire(exclusive=False, wait=False):
-            # Neither free nor shared: the guard is stopping it. Returns when it has.
+            # postmaster.py holds the lock exclusively and is stopping the server: wait until it is done.
             users.acquire(exclusive=False)
         users.close()
         if self._guard is not None and not self._cluster.joinpath("postmaster.pid").exists():
@@ -113,7 +124,7 @@ class EmbeddedServer:
         return (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
 
     def _answers(self) -> bool:
-        # A file of a server that was killed, or one that is half written, is no server.
+        # The file may be half written, or left by a server that was killed.
         with contextlib.suppress(OSError, IndexError, psycopg.OperationalError), self._maintenance():
             return True
         return False
@@ -129,7 +140,7 @@ class EmbeddedServer:
         command = [str(self._bin_dir / "postgres"), "-D", str(self._cluster), "-k", sockets]
         guard = Path(__file__).with_name("postmaster.py")
         with log.open("ab") as output:
-            # A session of its own: Ctrl-C at the demo is for the demo, which then stops the server itself.
+            # In its own session, so that Ctrl-C reaches only the demo, which then stops the server.
             self._guard = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", str(guard), str(self.data_dir / "users.lock"),
                  "" if sockets == str(self._cluster) else sockets, *map(str, identity), *command, *settings],
@@ -137,29 +148,29 @@ class EmbeddedServer:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._guard.poll() is not None or time.monotonic() > deadline:
-                raise ConfigurationError(f"the embedded PostgreSQL does not start: read {log}")
+                raise ConfigurationError(f"the embedded PostgreSQL does not start: see {log}.")
             time.sleep(0.01)
 
     def _initialise(self, identity: tuple[int, int], log: Path) -> None:
-        # Made beside its place: a cluster that initdb was killed in would look like a whole one.
-        making = self.data_dir / "cluster.new"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
-        drop: dict[str, Any] = {}
+        # In another directory first: if initdb is killed, its files must not look like a complete cluster.
+        new_cluster = self.data_dir / "cluster.new"
+        shutil.rmtree(new_cluster, ignore_errors=True)
+        new_cluster.mkdir(mode=0o700)
+        run_as: dict[str, Any] = {}
         if os.geteuid() == 0:
-            os.chown(making, *identity)
-            drop = {"user": identity[0], "group": identity[1], "extra_groups": []}
+            os.chown(new_cluster, *identity)
+            run_as = {"user": identity[0], "group": identity[1], "extra_groups": []}
         with log.open("ab") as output:
-            made = subprocess.run(  # noqa: S603
-                [str(self._bin_dir / "initdb"), "-D", str(making), "-U", "postgres", "--auth=trust",
+            initdb = subprocess.run(  # noqa: S603
+                [str(self._bin_dir / "initdb"), "-D", str(new_cluster), "-U", "postgres", "--auth=trust",
                  "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/", **drop)
-        if made.returncode:
-            raise ConfigurationError(f"the embedded PostgreSQL cannot make its files: read {log}")
-        making.rename(self._cluster)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/", **run_as)
+        if initdb.returncode:
+            raise ConfigurationError(f"the embedded PostgreSQL cannot create its files: see {log}.")
+        new_cluster.rename(self._cluster)
 
     def _socket_dir(self, identity: tuple[int, int]) -> str:
-        # Trust authentication: whoever reaches the socket is superuser, so its directory is its owner's alone.
+        # With trust authentication, every user who can reach the socket is superuser: its directory must be private.
         if wheel.fits_a_socket(self._cluster):
             return str(self._cluster)
         short = tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory())
@@ -171,7 +182,7 @@ class EmbeddedServer:
         try:
             pid = self.pid
         except (OSError, LookupError, ValueError):
-            return  # it is gone already
+            return  # the server has already stopped
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT)
         while (self._cluster / "postmaster.pid").exists() and _alive(pid):

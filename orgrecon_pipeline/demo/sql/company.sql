@@ -1,10 +1,9 @@
--- The demo company: a legacy model (teams) and Org Model v2.3 (org_units), written together by one application.
--- It fits the packaged default mapping. Compared columns have the same type on both sides; every index begins
--- with the tenant, because that is how both the application and the drill-down of a drifting tenant read.
+-- Tables of the demo company: a legacy model (teams) and Org Model v2.3 (org_units), written by one application.
+-- They match the packaged default mapping. Compared columns have the same type on both sides. Every index starts with
+-- the tenant, because the application and the drill-down read the rows of one tenant.
 --
--- org_units.legacy_id is deliberately not UNIQUE: v2.3 will outlive the legacy ids, and a dual writer that retries
--- a creation can then write one team twice, which is a kind of drift that has to be found. There are no foreign keys
--- for the same reason: a membership whose unit was never written has to be possible here, as it is out there.
+-- org_units.legacy_id is not UNIQUE, and there are no foreign keys: a retried creation can write a team twice, and a
+-- membership can exist without its unit. Both are drift that the comparison must find.
 
 CREATE TABLE public.tenants (
     id text PRIMARY KEY

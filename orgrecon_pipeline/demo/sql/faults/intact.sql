@@ -1,5 +1,5 @@
--- What every fault chooses from: keys that are on both sides once and equal, so that no fault is injected into
--- the traces of another, and what is returned is exactly what can be found.
+-- Common start of every fault: keys that exist once and equal on both sides. Choosing only among these keeps faults
+-- apart, so that the returned keys are exactly the new drift.
 WITH intact_units AS (
     SELECT t.tenant_id, t.id AS legacy_id, u.id AS unit_id
     FROM public.teams t
@@ -17,8 +17,8 @@ WITH intact_units AS (
     JOIN public.org_unit_memberships o
       ON o.tenant_id = i.tenant_id AND o.org_unit_id = i.unit_id AND o.user_id = m.user_id AND o.role = m.role
 ), shuffled_units AS (
-    SELECT *, hashtextextended(tenant_id || '/' || legacy_id, %(seed)s) AS place FROM intact_units
+    SELECT *, hashtextextended(tenant_id || '/' || legacy_id, %(seed)s) AS position FROM intact_units
 ), shuffled_memberships AS (
-    SELECT *, hashtextextended(tenant_id || '/' || legacy_id || '/' || user_id, %(seed)s) AS place
+    SELECT *, hashtextextended(tenant_id || '/' || legacy_id || '/' || user_id, %(seed)s) AS position
     FROM intact_memberships
 ),
