@@ -27,17 +27,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: Names the ``bin`` directory of another PostgreSQL, to run the tests on that version.
 OTHER_BINARIES = "ORGRECON_TEST_POSTGRES"
-# The server's files in memory: creating and dropping databases is mostly writing files.
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 2**30
 
 _numbers = itertools.count(1)
 
 
-def _directory_for_servers() -> str | None:
-    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
-        return str(_MEMORY)
-    return None
+def _put_temporary_files_in_memory() -> None:
+    """Let temporary files be in memory if there is enough; ledgers and databases spend most of their time on disks."""
+    if (
+        "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)
+        and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # tests write programs and run them
+        and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES
+    ):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+
+
+_put_temporary_files_in_memory()
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +52,7 @@ def server() -> Iterator[EmbeddedServer]:
     if other := os.environ.get(OTHER_BINARIES):
         wheel.binaries = lambda: Path(other)
     # pytest's own directory would not do: it keeps the files of recent sessions, and only its owner may enter it.
-    prefix = {"prefix": "orgrecon-pg-", "dir": _directory_for_servers()}
-    with tempfile.TemporaryDirectory(**prefix) as directory, EmbeddedServer(Path(directory)) as running:
+    with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as directory, EmbeddedServer(Path(directory)) as running:
         yield running
 
 
