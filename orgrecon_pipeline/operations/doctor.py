@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from psycopg import sql
 
-from orgrecon_pipeline.compare.engine import choose_digest, open_reader
-from orgrecon_pipeline.compare.lockable_tables import require_lockable
-from orgrecon_pipeline.compare.preflight import SIDES, Examined, examine, sizes
+from orgrecon_pipeline.compare.catalog import table_sizes
+from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
+from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
+from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.self_test import run_self_test
-from orgrecon_pipeline.compare.statements import EntityStatements, statements_of
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.operations.context import Context, read_endpoints
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
@@ -93,7 +93,7 @@ def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Itera
     try:
         reader = open_reader(mapping, endpoints, Deadline(mapping.scan.deadline_seconds))
         try:
-            reader.examine()
+            reader.run_preflight()
             with reader.snapshot():
                 reader.run_self_test(tenants=0)
         finally:
@@ -101,9 +101,9 @@ def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Itera
     except CannotDecide as failure:
         yield Finding("problem", "comparison", str(failure))
         return
-    hashing = "hash rows alike" if reader.digest.native else "hash rows differently (slower)"
+    hashing = "hash rows alike" if reader.row_hash.native else "hash rows differently (slower)"
     yield Finding("ok", "both databases",
-                  f"have the same column types and {hashing}: the {reader.digest.name} digest is used")
+                  f"have the same column types and {hashing}: the {reader.row_hash.name} digest is used")
     if not mapping.scan.rechecks:
         yield Finding("warning", "rechecks", "scan.rechecks is 0, but two databases have no common snapshot: a "
                                              "dual write between the snapshots would count as drift; set it to 1")
@@ -118,23 +118,23 @@ def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str
         return
     try:
         yield Finding("ok", "connection", f"the database of {endpoint.variable} accepts connections")
-        examined = examine(session, mapping, sides)
-        yield from _check_identity_and_role(session, mapping, examined)
-        require_lockable(session, examined)
+        preflight = run_preflight(session, mapping, sides)
+        yield from _check_identity_and_role(session, mapping, preflight)
+        require_lockable(session, preflight)
         yield Finding("ok", "row-level security", "hides no rows from this role")
-        for name, types in examined.types.items():
+        for name, types in preflight.types.items():
             columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
             where = "on both sides" if sides == SIDES else "wherever they are mapped"
             yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
-        yield from _check_speed(session, mapping, examined)
+        yield from _check_speed(session, mapping, preflight)
     except CannotDecide as failure:
         yield Finding("problem", "comparison", str(failure))
     finally:
         session.close()
 
 
-def _check_identity_and_role(session: Session, mapping: MappingConfig, examined: Examined) -> Iterator[Finding]:
-    identity = examined.identity
+def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:
+    identity = preflight.identity
     kind = "standby" if identity.in_recovery else "primary"
     yield Finding("ok", "identity", (
         f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
@@ -148,39 +148,39 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, examined:
         yield Finding("warning", "identity", "the database is marked as simulated: it never opens a real gate")
     with session.transaction():
         role = session.query(load_sql("compare/sql/role.sql"), "reading the role")[0]
-        sizes_by_oid = {row["oid"]: row for row in sizes(session, examined.tables)}
-    writable = sorted(table.name for table in examined.tables if sizes_by_oid[table.oid]["may_write"])
+        sizes_by_oid = {row["oid"]: row for row in table_sizes(session, preflight.tables)}
+    writable = sorted(table.name for table in preflight.tables if sizes_by_oid[table.oid]["may_write"])
     if role["superuser"] or writable:
         excess = "is a superuser" if role["superuser"] else f"may write to {', '.join(writable[:5])}"
         yield Finding("warning", "role", f"{role['role']} {excess}: use a role with only SELECT on the mapped tables")
     else:
         yield Finding("ok", "role", f"{role['role']} can only read")
-    for table in examined.tables:
+    for table in preflight.tables:
         if table.kind == "f":
             yield Finding("warning", "tables", f"{table.schema}.{table.name} is a foreign table, which is not part of "
                                                "the snapshot: map the table on its own server")
 
 
-def _check_speed(session: Session, mapping: MappingConfig, examined: Examined) -> Iterator[Finding]:
-    digest = choose_digest()
-    with session.transaction(examined.lockable):
+def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:
+    row_hash = new_row_hash()
+    with session.transaction(preflight.lockable):
         identify(session)
-        run_self_test(session, digest)
+        run_self_test(session, row_hash)
         yield Finding("ok", "self-test", "the comparison finds exactly the known drift")
-        rows_by_oid = {row["oid"]: row["estimated_rows"] for row in sizes(session, examined.tables)}
-        rows_by_name = {(table.schema, table.name): rows_by_oid[table.oid] for table in examined.tables}
-        for name, statements in statements_of(mapping, examined.types, digest).items():
-            for side in examined.sides:
+        rows_by_oid = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, preflight.tables)}
+        rows_by_name = {(table.schema, table.name): rows_by_oid[table.oid] for table in preflight.tables}
+        for name, statements in statements_by_entity(mapping, preflight.types, row_hash).items():
+            for side in preflight.sides:
                 scanned = sorted(_scanned_tables(session, statements, side, rows_by_name))
                 if scanned:
                     yield Finding("warning", f"indexes of {name}.{side}", (
                         f"each batch of drifting tenants scans {' and '.join(scanned)} sequentially: an index that "
                         f"starts with {_tenant_expression(mapping, name, side)} makes this faster"
                     ))
-    seconds = max(1, round(examined.estimated_rows / _ROWS_PER_SECOND[digest.name]))
-    rows = "1 row" if examined.estimated_rows == 1 else f"{examined.estimated_rows:,} rows"
+    seconds = max(1, round(preflight.estimated_rows / _ROWS_PER_SECOND[row_hash.name]))
+    rows = "1 row" if preflight.estimated_rows == 1 else f"{preflight.estimated_rows:,} rows"
     yield Finding("ok", "estimated time", (
-        f"about {seconds} s for about {rows} (by the server's statistics) with the {digest.name} digest, if the tables "
+        f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the tables "
         "are in memory"
     ))
 
@@ -194,10 +194,9 @@ def _tenant_expression(mapping: MappingConfig, name: str, side: str) -> str:
 def _scanned_tables(session: Session, statements: EntityStatements, side: str,
                     rows_by_name: dict[tuple[str, str], int]) -> set[str]:
     """Return the large tables that the planner scans sequentially to read one tenant."""
-    relations = getattr(statements.entity, side)
-    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statements.side(relations, of_tenants=True))
+    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statements.side(side, of_tenants=True))
     first = session.query(
-        sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(relations)),
+        sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(side)),
         statements.name,
     )
     parameters = {"tenants": [row["tenant"] for row in first]}

@@ -1,4 +1,4 @@
-"""A site for every test that asks for one."""
+"""Fixtures of the operations tests: a site, and a site with shards."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline_tests.support.operations.shards import NAMES, Connect, Shards, shards_of
-from orgrecon_pipeline_tests.support.operations.site import Site, site_of
+from orgrecon_pipeline_tests.support.operations.shards import NAMES, Connect, ShardedSite, make_shards
+from orgrecon_pipeline_tests.support.operations.site import Site, make_site
 from orgrecon_pipeline_tests.support.secret_canary import files_with_password, password_fragments
 
 
 @pytest.fixture(autouse=True)
-def _no_password_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happened: the observer's password is in no ledger, no report and no log."""
+def _no_password_leaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Check after each test that the password of the read-only role is in no ledger, report or log."""
     yield
     assert list(files_with_password(tmp_path)) == []
     assert password_fragments(caplog.text) == []
@@ -24,11 +24,11 @@ def _no_password_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> It
 
 @pytest.fixture
 def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
-    """Twelve tenants of few people, without drift."""
-    return site_of(connect(company_database), company_database, tmp_path)
+    """A site with twelve small tenants without drift."""
+    return make_site(connect(company_database), company_database, tmp_path)
 
 
 @pytest.fixture
-def shards(new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path) -> Shards:
-    """Three shards of four tenants each."""
-    return shards_of(NAMES, new_database, template, connect, tmp_path)
+def shards(new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path) -> ShardedSite:
+    """A site with three shards of four tenants each."""
+    return make_shards(NAMES, new_database, template, connect, tmp_path)

@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.verify import evidence_of, report_files
+from orgrecon_pipeline.report.verify import report_files
 
 #: The notification topic of the gate. The topic of a day is its ISO date.
 GATE_TOPIC = "gate"
@@ -69,5 +69,5 @@ def _only_in_trail(directory: Path, known: set[date], policy: GatePolicy) -> dic
     for day, path in report_files(directory):
         if day not in known:
             with suppress(UnsoundTrail):
-                evidence[day] = evidence_of(read_report(path), policy.same_day)
+                evidence[day] = read_report(path).to_evidence(policy.same_day)
     return evidence

@@ -17,7 +17,7 @@ from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.report.file_names import shown
-from orgrecon_pipeline.report.verify import evidence_of, report_files, verify_trail
+from orgrecon_pipeline.report.verify import report_files, verify_trail
 
 # Days for which the longest window stays within the calendar of datetime.date.
 _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
@@ -68,7 +68,7 @@ def _no_evidence(directory: Path, *, named: bool) -> Reason:
 def _evidence_of_trail(directory: Path, policy: GatePolicy) -> tuple[Mapping[date, DayEvidence], Reason | None]:
     verification = verify_trail(directory)
     # same_day of the current mapping decides each day, as from the ledger, and not that of the reports.
-    days = {day: evidence_of(record, policy.same_day) for day, record in verification.records.items()}
+    days = {day: record.to_evidence(policy.same_day) for day, record in verification.records.items()}
     if verification.sound:
         return days, _stricter_report(policy, verification.records[max(verification.records)])
     return days, Reason.word(

@@ -7,12 +7,11 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
-from orgrecon_pipeline.compare.preflight import SIDES
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context

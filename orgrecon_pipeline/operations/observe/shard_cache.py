@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgrecon_pipeline.compare.database_identities import current_identities
+from orgrecon_pipeline.compare.preflight import current_identities
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Observation

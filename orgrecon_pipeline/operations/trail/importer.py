@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, Cov
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
-from orgrecon_pipeline.domain.record import ObservedRow, Record, parse_instant
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.report.file_names import file_name, shown
@@ -97,14 +97,14 @@ def import_record(ledger: Ledger, record: Record) -> int:
             f"{file_name(record.day)} is simulated, but this ledger is not: import it into a separate ledger."
         )
     try:
-        observations = [(row, _observation(record, row)) for row in record.observations]
+        observations = record.to_observations()
         names = _names_in(record)
     except (ValueError, TypeError, AttributeError):
         raise UnsoundTrail(
             f"the record of {record.day} contains impossible values: restore its report from version control."
         ) from None
     added, known = 0, {observation.id for observation in ledger.observations(record.day)}
-    for row, observation in observations:
+    for row, observation in zip(record.observations, observations, strict=True):
         if row.id in known:
             continue
         rows = record.tenants if row.decides else ()
@@ -112,18 +112,6 @@ def import_record(ledger: Ledger, record: Record) -> int:
         coverage = _coverage_events(ledger, observation, names) if row.decides else ()
         added += ledger.append(observation, rows, samples, coverage)
     return added
-
-
-def _observation(record: Record, row: ObservedRow) -> Observation:
-    return Observation(
-        id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
-        observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
-        orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
-        tenants_with_drift=row.tenants_with_drift, entities=row.entities,
-        # The record has only the settings of the deciding observation. Rendering the day again needs these two.
-        compared=record.compared if row.decides else {k: record.compared[k] for k in ("gate", "report")
-                                                      if k in record.compared},
-    )
 
 
 def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:

@@ -17,8 +17,8 @@ from typing import Any
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import ObservedRow, Record
-from orgrecon_pipeline.report.agreement import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown
+from orgrecon_pipeline.report.trail_consistency import disagreements
 from orgrecon_pipeline.report.verify import Trail, read_trail
 from orgrecon_pipeline.report.write import check_writable, write_report
 
@@ -190,7 +190,8 @@ def _is_simulated(records: Mapping[date, Record]) -> bool:
 
 
 def _observations(record: Record) -> dict[str, ObservedRow]:
-    return {row.id: row.model_copy(update={"decides": False}) for row in record.observations}
+    """Return the observations by id, without what the day decides and without sentences, which are not compared."""
+    return {row.id: row.model_copy(update={"decides": False, "reason": ""}) for row in record.observations}
 
 
 def _details(record: Record) -> tuple[Any, ...]:

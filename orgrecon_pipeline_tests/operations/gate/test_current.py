@@ -1,4 +1,4 @@
-"""The gate from a ledger and from the trail of its reports: the same evidence gives the same answer."""
+"""The current gate from a ledger and from the trail of its reports: the same evidence gives the same answer."""
 
 from __future__ import annotations
 
@@ -29,51 +29,51 @@ TODAY = datetime.now(timezone.utc).date()
 WEEK = [TODAY - timedelta(days=back) for back in range(6, -1, -1)]
 
 
-def under(place: Path, **gate: Any) -> None:
-    """A mapping in force, with such a gate."""
+def write_mapping(directory: Path, **gate: Any) -> None:
+    """Write a mapping with this gate policy."""
     mapping = default_mapping()
     mapping = mapping.model_copy(update={"gate": mapping.gate.model_copy(update=gate)})
-    (place / "orgrecon.yaml").write_text(mapping.model_dump_json(by_alias=True), "utf-8")
+    (directory / "orgrecon.yaml").write_text(mapping.model_dump_json(by_alias=True), "utf-8")
 
 
-def kept(place: Path, observations: Sequence[Observation]) -> Context:
-    """A ledger of these observations, with a report of every day."""
-    work = Context(default_mapping(), open_ledger(f"sqlite:///{place / 'ledger.db'}"), place / "reports")
-    for seen in observations:
-        work.ledger.append(seen, (), (), ())
-    for day in work.ledger.days():
-        publish(work, day)
-    return work
+def store(directory: Path, observations: Sequence[Observation]) -> Context:
+    """Store observations in a ledger, and publish the report of every day."""
+    context = Context(default_mapping(), open_ledger(f"sqlite:///{directory / 'ledger.db'}"), directory / "reports")
+    for item in observations:
+        context.ledger.append(item, (), (), ())
+    for day in context.ledger.days():
+        publish(context, day)
+    return context
 
 
-def answers(place: Path, day: date | None = None, **environ: str) -> dict[Literal["ledger", "trail"], GateAnswer]:
-    """The gate from both places."""
-    settings = read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{place / 'ledger.db'}",
-                              "ORGRECON_MAPPING": str(place / "orgrecon.yaml"), **environ})
+def answers(directory: Path, day: date | None = None, **environ: str) -> dict[Literal["ledger", "trail"], GateAnswer]:
+    """Return the gate from the ledger and from the trail."""
+    settings = read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}",
+                              "ORGRECON_MAPPING": str(directory / "orgrecon.yaml"), **environ})
     return {"ledger": answer_gate(settings, trail=None, day=day, require_live=0),
-            "trail": answer_gate(settings, trail=place / "reports", day=day, require_live=0)}
+            "trail": answer_gate(settings, trail=directory / "reports", day=day, require_live=0)}
 
 
 def test_gate_with_same_day_worst_is_the_same_from_ledger_and_trail(tmp_path: Path) -> None:
-    """By the mapping in force, whatever the reports were made under."""
+    """The current mapping's policy applies, not that of the reports."""
     failed = observation(WEEK[3], Verdict.FAIL, hour=1)
-    work = kept(tmp_path, [failed, *(observation(day, hour=2) for day in WEEK)])
-    under(tmp_path, same_day="latest")
+    context = store(tmp_path, [failed, *(observation(day, hour=2) for day in WEEK)])
+    write_mapping(tmp_path, same_day="latest")
     assert [answer.open for answer in answers(tmp_path).values()] == [True, True]
-    under(tmp_path, same_day="worst")
-    told = answers(tmp_path)
-    assert not told["trail"].open
-    assert told["trail"].as_json_value() == told["ledger"].as_json_value()
-    policy = work.mapping.gate.model_copy(update={"same_day": "worst"})
+    write_mapping(tmp_path, same_day="worst")
+    gates = answers(tmp_path)
+    assert not gates["trail"].open
+    assert gates["trail"].as_json_value() == gates["ledger"].as_json_value()
+    policy = context.mapping.gate.model_copy(update={"same_day": "worst"})
     elsewhere = open_ledger(f"sqlite:///{tmp_path / 'new.db'}")
-    before = state_before_run(elsewhere, policy, work.clock.now(), work.output_dir)
+    before = state_before_run(elsewhere, policy, context.clock.now(), context.output_dir)
     assert before.days[WEEK[3]].verdict is Verdict.FAIL
 
 
-def injected(place: Path, day: date) -> str:
-    """A clock that stands at the noon of a day."""
-    (place / "now").write_text(f"{day}T12:00:00Z", "ascii")
-    return str(place / "now")
+def simulated_now_file(directory: Path, day: date) -> str:
+    """Write a file that sets the injected clock to noon of a day."""
+    (directory / "now").write_text(f"{day}T12:00:00Z", "ascii")
+    return str(directory / "now")
 
 
 @pytest.mark.parametrize(("provenance", "opened"), [
@@ -82,16 +82,16 @@ def test_gate_with_injected_clock_keeps_old_real_evidence_closed(
     provenance: Provenance, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     days = [day - timedelta(days=30) for day in WEEK]
-    work = kept(tmp_path, [observation(day, provenance=provenance) for day in days])
-    under(tmp_path)
-    now = injected(tmp_path, days[-1])
-    told = answers(tmp_path, ORGRECON_SIMULATED_NOW_FILE=now)
-    assert {place: answer.open for place, answer in told.items()} == {"ledger": opened, "trail": opened}
-    assert gate_now(replace(work, clock=read_clock({SIMULATED_NOW_VARIABLE: now}))).open is opened
+    context = store(tmp_path, [observation(day, provenance=provenance) for day in days])
+    write_mapping(tmp_path)
+    now = simulated_now_file(tmp_path, days[-1])
+    gates = answers(tmp_path, ORGRECON_SIMULATED_NOW_FILE=now)
+    assert {source: answer.open for source, answer in gates.items()} == {"ledger": opened, "trail": opened}
+    assert gate_now(replace(context, clock=read_clock({"ORGRECON_SIMULATED_NOW_FILE": now}))).open is opened
 
     def deployment(*_: Any, **__: Any) -> GateAnswer:
         moment = datetime(days[-1].year, days[-1].month, days[-1].day, 12, tzinfo=timezone.utc)
-        return current_gate(work.ledger.evidence(date.max, "latest"), GatePolicy(), moment)
+        return current_gate(context.ledger.evidence(date.max, "latest"), GatePolicy(), moment)
 
     monkeypatch.setattr(dagster_gate, "ask_dagster", deployment)
     settings = read_settings({"ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml"), "ORGRECON_SIMULATED_NOW_FILE": now})
@@ -101,12 +101,12 @@ def test_gate_with_injected_clock_keeps_old_real_evidence_closed(
 @pytest.mark.parametrize(("rule", "asked"), [
     ("window_days", 14), ("min_live_days", 3), ("same_day", "worst")])
 def test_gate_of_trail_with_stricter_policy_than_mapping_is_closed(rule: str, asked: int | str, tmp_path: Path) -> None:
-    """A checkout without the mapping at hand: the newest report says what is asked for."""
+    """A checkout may lack the mapping of the reports: the newest report states its policy."""
     strict = {**COMPARED, "gate": {**COMPARED["gate"], rule: asked}}
-    kept(tmp_path, [observation(day, compared=strict) for day in WEEK])
-    under(tmp_path)
-    told = answers(tmp_path)["trail"]
-    assert not told.open
-    assert f"asks for gate.{rule}: {asked}, " in told.decision.reason.sentence
-    under(tmp_path, **{rule: asked})
+    store(tmp_path, [observation(day, compared=strict) for day in WEEK])
+    write_mapping(tmp_path)
+    answer = answers(tmp_path)["trail"]
+    assert not answer.open
+    assert f"asks for gate.{rule}: {asked}, " in answer.decision.reason.sentence
+    write_mapping(tmp_path, **{rule: asked})
     assert "asks for" not in answers(tmp_path)["trail"].decision.reason.sentence

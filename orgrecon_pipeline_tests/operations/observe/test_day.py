@@ -1,4 +1,4 @@
-"""The day: whose clock says which it is, what a rerun changes, and what a baseline never does."""
+"""The day of an observation: clocks, reruns, baselines, and what a trail may contain."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_record, import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline_tests.support.operations.site import Site, quick
+from orgrecon_pipeline_tests.support.operations.site import Site, fast_mapping
 
 UTC = timezone.utc
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
-HEALED = "DELETE FROM public.org_unit_memberships m WHERE NOT EXISTS (SELECT FROM public.team_members t JOIN " \
-    "public.org_units u ON (u.tenant_id, u.legacy_id) = (t.tenant_id, t.team_id) WHERE u.id = m.org_unit_id AND " \
+REMOVE_UNEXPECTED = "DELETE FROM public.org_unit_memberships m WHERE NOT EXISTS (SELECT FROM public.team_members t " \
+    "JOIN public.org_units u ON (u.tenant_id, u.legacy_id) = (t.tenant_id, t.team_id) WHERE u.id = m.org_unit_id AND " \
     "t.user_id = m.user_id AND t.tenant_id = m.tenant_id)"
 
 
 def at(site: Site, moment: datetime | Clock) -> Context:
-    """The site, with an injected clock."""
+    """Return the context of the site with an injected clock."""
     clock = moment if isinstance(moment, Clock) else Clock.at(moment)
     return replace(site.context, clock=clock)
 
@@ -44,13 +44,13 @@ def morning(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
 
 
-def seen_on(site: Site, day: date) -> Observation:
+def observe_on(site: Site, day: date) -> Observation:
     return observe(at(site, morning(day)), day).observation
 
 
 @pytest.fixture
 def demo(site: Site) -> Site:
-    """A site that follows the injected clock."""
+    """A site whose database is marked as simulated, so that the injected clock applies."""
     mark_simulated(site.admin)
     return site
 
@@ -71,26 +71,26 @@ def test_client_clock_hours_off_on_the_same_day_uses_the_database_clock(site: Si
     found = observe(at(site, off), now.date()).observation
     assert found.provenance is Provenance.LIVE
     assert found.observed_at is not None
-    assert abs(found.observed_at - now) < timedelta(minutes=5), "the database's clock, not the client's"
+    assert abs(found.observed_at - now) < timedelta(minutes=5), "the time is from the database's clock"
 
 
 @pytest.mark.parametrize("when", ["examined", "fingerprints"])
 def test_run_across_midnight_belongs_to_the_day_of_its_snapshot(demo: Site, when: str) -> None:
-    """It began before midnight, and is of the day on which it began."""
+    """The observation belongs to the day of its snapshot, which was taken before midnight."""
     moments = [datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)]
 
-    def strike(line: str) -> None:
+    def pass_midnight(line: str) -> None:
         if when in line:
             moments.append(datetime(2027, 1, 1, 0, 0, 1, tzinfo=UTC))
 
     context = at(demo, Clock(lambda: moments[-1], injected=True))
-    found = observe(context, date(2026, 12, 31), progress=strike).observation
+    found = observe(context, date(2026, 12, 31), progress=pass_midnight).observation
     assert len(moments) == 2
     assert (found.day, found.observed_at, found.verdict) == (date(2026, 12, 31), moments[0], Verdict.PASS)
 
 
 def test_midnight_before_the_snapshot_is_refused(site: Site) -> None:
-    """The client began yesterday, and the database's snapshot is of today: nothing can be said of yesterday."""
+    """The client started yesterday, but the database's snapshot is of today."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     last = yesterday.replace(hour=23, minute=59, second=59)
     with pytest.raises(DayRefused, match="nothing was written"):
@@ -102,14 +102,14 @@ def test_leap_day_and_year_end_count_as_consecutive_days(demo: Site) -> None:
     days = [date(2028, 2, 27) + timedelta(days=n) for n in range(4)] + [date(2028, 12, 31), date(2029, 1, 1)]
     assert date(2028, 2, 29) in days
     for day in days:
-        assert seen_on(demo, day).day == day
+        assert observe_on(demo, day).day == day
     assert record_of(demo.ledger, date(2028, 3, 1)).streak_days == 4
     assert record_of(demo.ledger, date(2029, 1, 1)).streak_days == 2
 
 
 def test_past_day_is_reused_and_never_observed_again(demo: Site) -> None:
     day = date(2026, 3, 1)
-    first = seen_on(demo, day)
+    first = observe_on(demo, day)
     demo.run(A_LOSS)
     again = observe(at(demo, morning(day + timedelta(days=3))), day)
     assert (again.fresh, again.observation) == (False, first)
@@ -124,11 +124,11 @@ def test_past_day_is_reused_and_never_observed_again(demo: Site) -> None:
 
 @pytest.mark.parametrize(("same_day", "verdict"), [("latest", Verdict.PASS), ("worst", Verdict.FAIL)])
 def test_reruns_are_all_listed_and_same_day_decides(site: Site, same_day: Any, verdict: Verdict) -> None:
-    site.mapping = quick().model_copy(update={"gate": GatePolicy(same_day=same_day)})
+    site.mapping = fast_mapping().model_copy(update={"gate": GatePolicy(same_day=same_day)})
     day = site.observe().day
     site.run(A_LOSS)
     assert site.observe().verdict is Verdict.FAIL
-    site.run(HEALED)
+    site.run(REMOVE_UNEXPECTED)
     assert site.observe().verdict is Verdict.PASS
     site.run("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
     assert site.observe().verdict is Verdict.INCONCLUSIVE
@@ -136,7 +136,7 @@ def test_reruns_are_all_listed_and_same_day_decides(site: Site, same_day: Any, v
     assert record.verdict is verdict
     assert [row.verdict.value for row in record.observations] == ["PASS", "FAIL", "PASS", "INCONCLUSIVE"]
     assert sum(row.decides for row in record.observations) == 1
-    # A ledger that was rebuilt from the file says the same, to the byte.
+    # A ledger rebuilt from the report renders the same bytes.
     rebuilt = open_ledger(f"sqlite:///{site.directory / 'rebuilt.db'}")
     assert import_trail(rebuilt, site.context.output_dir).refused == ()
     assert render(record_of(rebuilt, day)) == render(record)
@@ -145,18 +145,18 @@ def test_reruns_are_all_listed_and_same_day_decides(site: Site, same_day: Any, v
 def test_mapping_change_inside_the_window_restarts_the_streak(demo: Site) -> None:
     days = [date(2026, 5, n) for n in range(1, 10)]
     for day in days[:4]:
-        seen_on(demo, day)
-    kept = demo.mapping
+        observe_on(demo, day)
+    original = demo.mapping
     text = demo.mapping.model_dump_json(by_alias=True).replace('"compare":["role"]', '"compare":[]')
-    demo.mapping = type(kept).model_validate_json(text)
+    demo.mapping = type(original).model_validate_json(text)
     for day in days[4:]:
-        seen_on(demo, day)
+        observe_on(demo, day)
     record = record_of(demo.ledger, days[-1])
     assert (record.verdict, record.streak_days, record.gate.state) == (Verdict.PASS, 5, GateState.CLOSED)
     assert f"{days[3]} was compared under another mapping" in record.gate.reason
-    # Impatience is no other mapping.
+    # Other scan settings do not change the mapping's epoch.
     demo.mapping = demo.mapping.model_copy(update={"scan": demo.mapping.scan.model_copy(update={"rechecks": 0})})
-    seen_on(demo, days[-1] + timedelta(days=1))
+    observe_on(demo, days[-1] + timedelta(days=1))
     assert record_of(demo.ledger, days[-1] + timedelta(days=1)).streak_days == 6
 
 
@@ -196,7 +196,7 @@ def test_min_live_days_closes_the_gate(site: Site) -> None:
 @pytest.mark.parametrize("lost", [False, True], ids=["PASS", "INCONCLUSIVE"])
 def test_baseline_with_new_ledger_keeps_the_live_report(site: Site, lost: bool) -> None:
     day = site.observe().day
-    if lost:  # INCONCLUSIVE alone is a live report too
+    if lost:  # a day with only an INCONCLUSIVE observation has a live report too
         site = replace(site, ledger=open_ledger(f"sqlite:///{site.directory / 'other.db'}"), dsn="postgresql:///x?host=/n")
         assert site.observe().verdict is Verdict.INCONCLUSIVE
     before = publish(site.context, day)
@@ -219,7 +219,7 @@ def test_baseline_over_unreadable_report_is_refused(site: Site) -> None:
     assert path.read_bytes() == broken
 
 
-# What a trail may hold.
+# Imported reports.
 
 Forge = Callable[[dict[str, Any]], Any]
 FORGERIES: dict[str, Forge] = {
@@ -227,7 +227,7 @@ FORGERIES: dict[str, Forge] = {
     "values of words": lambda r: r["compared"].update(values={"org_units": {"name": "many"}}),
     "values of lists": lambda r: r["compared"].update(values={"org_units": [1]}),
     "values of nothing": lambda r: r["compared"].update(values=None),
-    "a time that is none": lambda r: r["observations"][0].update(observed_at="yesterday"),
+    "an invalid time": lambda r: r["observations"][0].update(observed_at="yesterday"),
     "no time at all": lambda r: r["observations"][0].update(observed_at=None),
     "a source that is a word": lambda r: r["compared"].update(source="here"),
     "a policy that is a number": lambda r: r["compared"].update(gate=7),
@@ -237,12 +237,12 @@ FORGERIES: dict[str, Forge] = {
 
 
 def test_simulated_evidence_beside_real_evidence_changes_nothing(site: Site, tmp_path: Path) -> None:
-    """It makes no tenant seen: neither for an empty cluster, nor for baselines; and it is not imported."""
+    """It does not count as seeing a tenant, and it is not imported into a ledger with other evidence."""
     demo, real = replace(site), replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'real.db'}"))
     mark_simulated(site.admin)
-    seen_on(demo, date(2026, 3, 1))
+    observe_on(demo, date(2026, 3, 1))
     published = publish(demo.context, date(2026, 3, 1))
-    assert import_trail(real.ledger, published.path.parent).refused == ()  # nobody knows yet what it is to be
+    assert import_trail(real.ledger, published.path.parent).refused == ()  # an empty ledger accepts any evidence
     for back in range(7):
         stamp_baseline(at(real, morning(date(2026, 3, 8))), date(2026, 3, 8 - back))
     gate = current_gate(real.ledger.evidence(date.max, "latest"), GatePolicy(), morning(date(2026, 3, 8)))
@@ -252,17 +252,17 @@ def test_simulated_evidence_beside_real_evidence_changes_nothing(site: Site, tmp
              "public.org_unit_memberships")
     empty = real.observe()
     assert (empty.verdict, empty.provenance) == (Verdict.PASS, Provenance.LIVE), empty.reason
-    seen_again = publish(replace(demo.context, output_dir=tmp_path / "again"), date(2026, 3, 1))
+    republished = publish(replace(demo.context, output_dir=tmp_path / "again"), date(2026, 3, 1))
     other = open_ledger(f"sqlite:///{tmp_path / 'other.db'}")
     stamp_baseline(replace(real.context, ledger=other), date(2026, 3, 2))
-    assert import_trail(other, seen_again.path.parent).refused == (
+    assert import_trail(other, republished.path.parent).refused == (
         "2026-03-01.md is simulated, but this ledger is not: import it into a separate ledger.",)
     assert other.days() == [date(2026, 3, 2)]
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=[name.replace(" ", "_") for name in FORGERIES])
 def test_import_of_forged_record_is_refused_or_harmless(site: Site, tmp_path: Path, forge: Forge) -> None:
-    """Anybody can compute a digest: what is imported crashes nothing, then or later."""
+    """A valid digest proves nothing: importing a forged record must not break later operations."""
     day = site.observe().day
     value = record_of(site.ledger, day).as_json_value()
     forge(value)
@@ -273,7 +273,7 @@ def test_import_of_forged_record_is_refused_or_harmless(site: Site, tmp_path: Pa
     record = record.model_copy(update={"digest": record.expected_digest()})
     with suppress(UnsoundTrail, EvidenceNotStored):
         import_record(ledger, record)
-    assert len(ledger.days()) == ledger.verdict_counts().get(Verdict.PASS, 0), "all of it is kept, or nothing"
+    assert len(ledger.days()) == ledger.verdict_counts().get(Verdict.PASS, 0), "all or nothing is imported"
     forged = replace(site, ledger=ledger)
     assert forged.observe().verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
     record_of(ledger, day)

@@ -1,4 +1,4 @@
-"""What a day still owes, hour by hour, without any Dagster."""
+"""Rules for due days, tested without Dagster."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=timezone.utc)
 
 
-def seen(verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, when: datetime | None = None,
+def observation(verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, when: datetime | None = None,
          ) -> Observation:
     return Observation(
         id="x", day=DAY, provenance=provenance, verdict=verdict, reason="", reason_code="unknown", reason_parameters={},
@@ -42,20 +42,22 @@ NONE = Attempts()
 @pytest.mark.parametrize(("now", "observations", "running", "reason"), [
     (at(0), [], False, "not due before"),
     (at(8, 9), [], False, "not due before"),
-    (at(12), [seen()], False, "is already observed"),
-    (at(12), [seen(Verdict.FAIL)], False, "is already observed"),
-    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "is already observed"),
+    (at(12), [observation()], False, "is already observed"),
+    (at(12), [observation(Verdict.FAIL)], False, "is already observed"),
+    (at(12), [observation(Verdict.INCONCLUSIVE)], False, "is already observed"),
     (at(12), [], True, "under way"),
     (at(23, 31), [], False, "not attempted after"),
 ])
-def test_due_today_outside_its_conditions_returns_the_reason(now: datetime, observations: list[Observation], running: bool, reason: str) -> None:
-    owed = due_today(now, observations, running=running, tried=NONE)
-    assert isinstance(owed, NotDue)
-    assert reason in owed.reason
+def test_due_today_outside_its_conditions_returns_the_reason(
+    now: datetime, observations: list[Observation], running: bool, reason: str
+) -> None:
+    due = due_today(now, observations, running=running, tried=NONE)
+    assert isinstance(due, NotDue)
+    assert reason in due.reason
 
 
 @pytest.mark.parametrize("now", [at(8, 10), at(12), at(23, 30)])
-@pytest.mark.parametrize("observations", [[], [seen(provenance=Provenance.BASELINE)]])
+@pytest.mark.parametrize("observations", [[], [observation(provenance=Provenance.BASELINE)]])
 def test_due_today_without_comparison_is_due_until_late(
     now: datetime, observations: list[Observation],
 ) -> None:
@@ -63,12 +65,12 @@ def test_due_today_without_comparison_is_due_until_late(
 
 
 def attempts_of_a_day(step: timedelta) -> list[datetime]:
-    """When a sensor that looks that often tries a day whose runs all die."""
+    """Return the times at which a sensor with this interval starts a run, if every run dies."""
     tried, made, now = NONE, [], at(0)
     while now.date() == DAY:
-        owed = due_today(now, [], running=False, tried=Attempts.from_cursor(tried.as_cursor()))
-        if isinstance(owed, Attempts):
-            tried = owed
+        due = due_today(now, [], running=False, tried=Attempts.from_cursor(tried.as_cursor()))
+        if isinstance(due, Attempts):
+            tried = due
             made.append(now)
         now += step
     return made
@@ -83,8 +85,8 @@ def test_attempts_of_a_day_are_bounded_and_pauses_double() -> None:
 
 
 def test_due_today_on_a_new_day_starts_with_the_first_attempt() -> None:
-    tired = Attempts("2026-03-09", 8, at(23, 0, DAY - timedelta(days=1)))
-    assert due_today(at(9), [], running=False, tried=tired) == Attempts("2026-03-10", 1, at(9))
+    exhausted = Attempts("2026-03-09", 8, at(23, 0, DAY - timedelta(days=1)))
+    assert due_today(at(9), [], running=False, tried=exhausted) == Attempts("2026-03-10", 1, at(9))
 
 
 def test_due_today_after_the_clock_was_set_back_is_still_due() -> None:
@@ -100,16 +102,16 @@ def test_invalid_cursor_counts_as_no_attempts(cursor: str | None) -> None:
 
 def test_cursor_round_trips() -> None:
     for attempts in (NONE, Attempts("2026-03-10", 3, at(9, 5))):
-        kept = Attempts.from_cursor(attempts.as_cursor())
-        assert (kept.made, kept.last) == (attempts.made, attempts.last) or attempts == NONE
+        parsed = Attempts.from_cursor(attempts.as_cursor())
+        assert (parsed.made, parsed.last) == (attempts.made, attempts.last) or attempts == NONE
 
 
 @pytest.mark.parametrize(("now", "observations", "running", "due"), [
     (at(8), [], False, True),
     (at(8, 30), [], False, True),
-    (at(8, 1), [seen(when=at(6))], False, True),
-    (at(8, 1), [seen(provenance=Provenance.BASELINE)], False, True),
-    (at(8, 1), [seen(when=at(8, 0))], False, False),
+    (at(8, 1), [observation(when=at(6))], False, True),
+    (at(8, 1), [observation(provenance=Provenance.BASELINE)], False, True),
+    (at(8, 1), [observation(when=at(8, 0))], False, False),
     (at(8), [], True, False),
     (at(0, 1, DAY + timedelta(days=1)), [], False, False),
     (at(23, 59, DAY - timedelta(days=1)), [], False, False),
@@ -117,8 +119,8 @@ def test_cursor_round_trips() -> None:
 def test_tick_observes_its_own_day_or_none(
     now: datetime, observations: list[Observation], running: bool, due: bool,
 ) -> None:
-    owed = day_of_tick(at(8), now, observations, running=running)
-    assert owed == DAY if due else isinstance(owed, NotDue)
+    due = day_of_tick(at(8), now, observations, running=running)
+    assert due == DAY if due else isinstance(due, NotDue)
 
 
 THREE_HOURS = timedelta(hours=3)
@@ -126,16 +128,16 @@ THREE_HOURS = timedelta(hours=3)
 
 @pytest.mark.parametrize(("now", "observations", "running", "key"), [
     (at(12), [], False, None),
-    (at(12), [seen()], False, None),
-    (at(12), [seen(provenance=Provenance.BASELINE)], False, None),
-    (at(10, 59), [seen(Verdict.FAIL)], False, None),
-    (at(11), [seen(Verdict.FAIL)], False, "2026-03-10:again:3"),
-    (at(11), [seen(Verdict.FAIL)], True, None),
-    (at(11), [seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
-    (at(12), [seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:4"),
-    (at(11), [seen(Verdict.FAIL), seen()], False, None),
-    (at(11), [seen(), seen(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
-    (at(23, 31), [seen(Verdict.FAIL)], False, None),
+    (at(12), [observation()], False, None),
+    (at(12), [observation(provenance=Provenance.BASELINE)], False, None),
+    (at(10, 59), [observation(Verdict.FAIL)], False, None),
+    (at(11), [observation(Verdict.FAIL)], False, "2026-03-10:again:3"),
+    (at(11), [observation(Verdict.FAIL)], True, None),
+    (at(11), [observation(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
+    (at(12), [observation(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:4"),
+    (at(11), [observation(Verdict.FAIL), observation()], False, None),
+    (at(11), [observation(), observation(Verdict.INCONCLUSIVE)], False, "2026-03-10:again:3"),
+    (at(23, 31), [observation(Verdict.FAIL)], False, None),
 ])
 def test_reobservation_is_due_until_today_passes(
     now: datetime, observations: list[Observation], running: bool, key: str | None,

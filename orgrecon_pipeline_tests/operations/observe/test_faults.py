@@ -26,10 +26,10 @@ INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
 
 @dataclass(frozen=True)
 class Case:
-    """What happens, what must come of it, and words of the reason."""
+    """A fault, the verdict that it must have, and a part of the reason."""
 
     name: str
-    happens: Callable[[Site], Any]
+    inject: Callable[[Site], Any]
     verdict: Verdict
     reason: str
 
@@ -38,13 +38,13 @@ def sql(*statements: str) -> Callable[[Site], None]:
     return lambda site: site.run(*statements)
 
 
-def mapped(was: str, becomes: str) -> Callable[[Site], None]:
-    """The mapping is edited; the line must be there."""
+def edit_mapping(old: str, new: str) -> Callable[[Site], None]:
+    """Return a fault that replaces text in the mapping, which must contain it."""
 
     def edit(site: Site) -> None:
         text = site.mapping.model_dump_json(by_alias=True)
-        assert was in text
-        site.mapping = type(site.mapping).model_validate_json(text.replace(was, becomes))
+        assert old in text
+        site.mapping = type(site.mapping).model_validate_json(text.replace(old, new))
 
     return edit
 
@@ -54,7 +54,7 @@ EMPTY_BOTH_MODELS = "TRUNCATE public.teams, public.team_members, public.org_unit
 ONE_TENANT = "(SELECT min(tenant_id) FROM public.teams)"
 
 CASES = [
-    # Rows that are hidden.
+    # Hidden rows.
     Case("row-level security without a policy", sql(RLS), INCONCLUSIVE, "row-level security"),
     Case("row-level security on both sides", sql(RLS, "ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY"),
          INCONCLUSIVE, "row-level security"),
@@ -67,15 +67,15 @@ CASES = [
         f"ALTER TABLE public.org_units OWNER TO {READER}", RLS,
         "ALTER TABLE public.org_units FORCE ROW LEVEL SECURITY"),
         INCONCLUSIVE, "row-level security"),
-    # Tables that are not what they were.
+    # Changed tables and permissions.
     Case("permission denied on one table", sql(f"REVOKE SELECT ON public.org_unit_memberships FROM {READER}"),
-         INCONCLUSIVE, "permission is refused (permission denied for table org_unit_memberships)"),
+         INCONCLUSIVE, "the role lacks a permission (permission denied for table org_unit_memberships)"),
     Case("permission on the mapped columns alone", sql(
         f"REVOKE SELECT ON public.team_members FROM {READER}",
         f"GRANT SELECT (tenant_id, team_id, user_id, role) ON public.team_members TO {READER}"),
         INCONCLUSIVE, "public.team_members cannot be locked before the snapshot"),
     Case("permission denied on the universe", sql(f"REVOKE SELECT ON public.tenants FROM {READER}"),
-         INCONCLUSIVE, "tenants: permission is refused"),
+         INCONCLUSIVE, "tenants: the role lacks a permission"),
     Case("a table is missing", sql("DROP TABLE public.team_members"), INCONCLUSIVE,
          "org_unit_memberships.source: a table does not exist"),
     Case("a column was renamed", sql("ALTER TABLE public.org_units RENAME COLUMN name TO title"), INCONCLUSIVE,
@@ -87,11 +87,11 @@ CASES = [
     Case("a type without equality", sql("ALTER TABLE public.teams ALTER COLUMN name TYPE json USING to_json(name)",
                                         "ALTER TABLE public.org_units ALTER COLUMN name TYPE json USING to_json(name)"),
          INCONCLUSIVE, "cast the column in the mapping"),
-    Case("an unqualified table", mapped("public.teams", "teams"), INCONCLUSIVE, "the search_path is empty"),
-    Case("SQL that is none", mapped("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE, "not valid"),
-    Case("a value that cannot be cast", mapped("\"name\":\"name\"", "\"name\":\"name::int::text\""), INCONCLUSIVE,
-         "cannot be read as the type"),
-    # Coverage that is lost.
+    Case("an unqualified table", edit_mapping("public.teams", "teams"), INCONCLUSIVE, "the search_path is empty"),
+    Case("SQL that is none", edit_mapping("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE, "not valid"),
+    Case("a value that cannot be cast", edit_mapping("\"name\":\"name\"", "\"name\":\"name::int::text\""), INCONCLUSIVE,
+         "cannot be converted to the type"),
+    # Lost coverage.
     Case("both sides are emptied", sql(EMPTY_BOTH_MODELS), INCONCLUSIVE, "coverage lost"),
     Case("both sides and the universe are emptied", sql(EMPTY_BOTH_MODELS, "TRUNCATE public.tenants"), INCONCLUSIVE,
          "coverage lost: nothing is left on either side of entity"),
@@ -102,17 +102,17 @@ CASES = [
     Case("a column is NULL everywhere", sql("UPDATE public.teams SET parent_team_id = NULL",
                                             "UPDATE public.org_units SET parent_id = NULL"),
          INCONCLUSIVE, "column 'org_units.parent_id'"),
-    Case("a bad join empties a column of both sides", mapped(
+    Case("a bad join empties a column of both sides", edit_mapping(
         "\"parent_id\":\"parent_team_id\"", "\"parent_id\":\"NULL::bigint\""), FAIL, "drifting keys"),
-    # Keys that are none.
+    # Invalid keys.
     Case("a NULL key", sql("UPDATE public.org_units SET legacy_id = NULL WHERE deleted_at IS NULL AND id = "
                            "(SELECT min(id::text)::uuid FROM public.org_units WHERE deleted_at IS NULL)"),
-         INCONCLUSIVE, "org_units.target: 1 rows have no tenant or a NULL in the key"),
+         INCONCLUSIVE, "org_units.target: 1 row without a tenant or with a NULL in the key"),
     Case("a NULL tenant", sql("ALTER TABLE public.teams DROP CONSTRAINT teams_pkey",
                               "ALTER TABLE public.teams ALTER tenant_id DROP NOT NULL",
                               "INSERT INTO public.teams VALUES (NULL, 1, 'x', NULL, NULL)"),
-         INCONCLUSIVE, "org_units.source: 1 rows have no tenant"),
-    # Differences that a careless comparison does not see.
+         INCONCLUSIVE, "org_units.source: 1 row without a tenant"),
+    # Differences that are easy to miss.
     Case("one side is empty", sql("TRUNCATE public.org_units, public.org_unit_memberships"), FAIL, "drifting keys"),
     Case("a duplicate", sql("INSERT INTO public.org_units (tenant_id, legacy_id, kind, name, parent_id) SELECT "
                             "tenant_id, legacy_id, kind, name, parent_id FROM public.org_units "
@@ -134,14 +134,14 @@ CASES = [
 def test_fault_never_passes(site: Site, case: Case) -> None:
     before = site.observe()
     assert (before.verdict, before.reason[:10]) == (Verdict.PASS, "Zero drift"), before.reason
-    case.happens(site)
+    case.inject(site)
     after = site.observe()
     assert after.verdict is case.verdict, after.reason
     assert case.reason in after.reason, after.reason
     assert "\n" not in after.reason
     if case.name.startswith(("row-level security", "permission", "a table is missing")):
-        assert not diagnose(site.context).ready, "doctor tells before a run does"
-    if after.verdict is INCONCLUSIVE:  # it never displaces what was decided, and the day still shows it
+        assert not diagnose(site.context).ready, "doctor finds the problem too"
+    if after.verdict is INCONCLUSIVE:  # it never displaces the decided observation
         assert [seen.verdict for seen in site.ledger.observations(after.day)] == [Verdict.PASS, INCONCLUSIVE]
         assert site.ledger.deciding(after.day, "latest") == before
 
@@ -166,7 +166,7 @@ def test_lost_coverage_is_inconclusive_until_acknowledged(site: Site) -> None:
 
 
 def test_lost_coverage_survives_a_rebuilt_ledger(site: Site, tmp_path: Path) -> None:
-    """Of a report that only names what is lost: the breakdown that had it ended before that tenant, or is gone."""
+    """The imported report only names the lost tenant; its breakdown does not list it."""
     shown = site.mapping.report.model_copy(update={"breakdown_limit": 1})
     site.mapping = site.mapping.model_copy(update={"tenants": None, "report": shown})
     site.observe()
@@ -196,24 +196,24 @@ def test_unrelated_tenant_universe_does_not_mark_tenants_as_departed(site: Site,
 
 
 def test_declared_tenants_without_rows_are_inconclusive(site: Site) -> None:
-    """From the first observation on: nothing can be lost yet, and nothing is compared."""
+    """On the first observation nothing can be lost yet, but nothing was compared either."""
     site.run(EMPTY_BOTH_MODELS)
     after = site.observe()
     assert after.verdict is INCONCLUSIVE, after.reason
     assert after.reason.startswith("Nothing was compared: none of 12 declared tenants has a row on either side")
     site.run("TRUNCATE public.tenants")
     new = replace(site, ledger=open_ledger(f"sqlite:///{site.directory / 'new.db'}"))
-    assert new.observe().verdict is Verdict.PASS, "without a tenant there is nothing to cut over"
+    assert new.observe().verdict is Verdict.PASS, "an empty cluster passes"
 
 
 @pytest.mark.parametrize(("raised", "words"), [
     ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
-    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be read as"),
+    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be converted to"),
 ])
 def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised: str, words: str) -> None:
     site.run("CREATE FUNCTION public.raising(name text) RETURNS text LANGUAGE plpgsql AS "
              f"$$ BEGIN RAISE EXCEPTION 'secret of %', name {raised}; END $$")
-    mapped('"name":"u.name"', '"name":"public.raising(u.name)"')(site)
+    edit_mapping('"name":"u.name"', '"name":"public.raising(u.name)"')(site)
     after = site.observe()
     assert after.verdict is INCONCLUSIVE
     assert words in after.reason
@@ -226,7 +226,7 @@ def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised
 def test_mapping_with_side_effects_is_inconclusive(site: Site, body: str, words: str) -> None:
     site.run("CREATE FUNCTION public.doing(text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
              f"$$ BEGIN {body}; RETURN $1; END $$")
-    mapped('"name":"u.name"', '"name":"public.doing(u.name)"')(site)
+    edit_mapping('"name":"u.name"', '"name":"public.doing(u.name)"')(site)
     after = site.observe()
     assert after.verdict is INCONCLUSIVE
     assert words in after.reason, after.reason
@@ -241,7 +241,7 @@ def test_tenant_that_also_left_the_universe_is_no_lost_coverage(site: Site) -> N
 
 
 def put_back(site: Site, *tables: str, where: str = "true") -> None:
-    """Fill tables from what ``keep_`` tables hold."""
+    """Refill tables from their ``keep_`` copies."""
     for table in tables:
         site.run(f"INSERT INTO public.{table} SELECT * FROM public.keep_{table} WHERE {where}")
 
@@ -254,7 +254,7 @@ def put_back(site: Site, *tables: str, where: str = "true") -> None:
     f"DELETE FROM public.tenants WHERE id <> {ONE_TENANT}",
 ], ids=["everything", "all_but_a_name_of_the_universe", "all_but_some_of_one_tenant"])
 def test_emptied_universe_does_not_mark_tenants_as_departed(site: Site, emptied: str) -> None:
-    """The universe is put back, and of the rows those of one tenant alone."""
+    """The universe is restored, but only the rows of one tenant."""
     models = ("teams", "team_members", "org_units", "org_unit_memberships")
     site.observe()
     site.run(*(f"CREATE TABLE public.keep_{table} AS SELECT * FROM public.{table}" for table in ("tenants", *models)))

@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a comparison, on a real server: never PASS, one line, and nothing left behind."""
+"""Faults during a comparison: the verdict is INCONCLUSIVE with a one-line reason, and no session is left open."""
 
 from __future__ import annotations
 
@@ -15,66 +15,72 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
-from orgrecon_pipeline_tests.support.operations.moments import Background, gated, left_over, scanning, until
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick, site_of
+from orgrecon_pipeline_tests.support.operations.concurrency import (
+    BackgroundObservation,
+    blocked_backends,
+    hold_scans,
+    open_sessions,
+    wait_until,
+)
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping, make_site
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 
 
 def assert_nothing_decided(site: Site, after: Observation, words: str) -> None:
-    """The observation is INCONCLUSIVE and whole, the day is what it was, and the server is rid of us."""
+    """Check that the observation is INCONCLUSIVE and complete, and that the earlier PASS still decides the day."""
     assert after.verdict is Verdict.INCONCLUSIVE, after.reason
     assert words in after.reason, after.reason
     assert "\n" not in after.reason
     assert set(after.entities.values()) == {EntityTotals.unknown()}
-    before, kept = site.ledger.observations(after.day)
-    assert (before.verdict, kept) == (Verdict.PASS, after)
+    before, stored = site.ledger.observations(after.day)
+    assert (before.verdict, stored) == (Verdict.PASS, after)
     assert site.ledger.deciding(after.day, "latest") == before
     assert site.ledger.samples(after.id) == []
     assert site.ledger.breakdown(after.id, 100) == []
 
 
 @pytest.fixture
-def gatekeeper(site: Site, connect: Connect, company_database: str) -> psycopg.Connection[Any]:
-    """A day that was observed as PASS, and somebody who holds what the next scan waits for."""
+def lock_holder(site: Site, connect: Connect, company_database: str) -> psycopg.Connection[Any]:
+    """Observe a PASS, then return a session that holds the lock for which the next scan waits."""
     assert site.observe().verdict is Verdict.PASS
-    keeper = connect(company_database)
-    keeper.execute("SELECT pg_advisory_lock(4711)")
-    return keeper
+    holder = connect(company_database)
+    holder.execute("SELECT pg_advisory_lock(4711)")
+    return holder
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    ("pg_terminate_backend", "org_units: the connection was terminated by the server's administrator"),
+    ("pg_terminate_backend", "org_units: an administrator terminated the connection"),
     ("pg_cancel_backend", "org_units: the statement was cancelled"),
 ])
 def test_scan_cancelled_by_the_administrator_is_inconclusive(
-    site: Site, gatekeeper: psycopg.Connection[Any], call: str, words: str
+    site: Site, lock_holder: psycopg.Connection[Any], call: str, words: str
 ) -> None:
-    gated(site)
-    running = Background(site)
-    [pid] = until(lambda: scanning(site.admin))
+    hold_scans(site)
+    running = BackgroundObservation(site)
+    [pid] = wait_until(lambda: blocked_backends(site.admin))
     site.admin.execute(f"SELECT {call}(%s)", (pid,))
     assert_nothing_decided(site, running.result(), words)
-    until(lambda: not left_over(site.admin))
+    wait_until(lambda: not open_sessions(site.admin))
 
 
 @pytest.mark.parametrize(("scan", "words"), [
     ({"statement_timeout_seconds": 0.3}, "statement_timeout_seconds"),
-    ({"lock_timeout_seconds": 0.3}, "locked by somebody else for longer than lock_timeout_seconds"),
+    ({"lock_timeout_seconds": 0.3}, "another session held a lock on a table for longer than lock_timeout_seconds"),
     ({"deadline_seconds": 2.0}, "did not end within deadline_seconds (2 s)"),
 ])
 def test_scan_over_a_time_limit_is_inconclusive(
-    site: Site, gatekeeper: psycopg.Connection[Any], scan: dict[str, float], words: str
+    site: Site, lock_holder: psycopg.Connection[Any], scan: dict[str, float], words: str
 ) -> None:
-    gated(site, **scan)
+    hold_scans(site, **scan)
     assert_nothing_decided(site, site.observe(), words)
-    until(lambda: not left_over(site.admin))
+    wait_until(lambda: not open_sessions(site.admin))
 
 
 def test_deadline_during_the_wait_for_rechecks_is_inconclusive(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
-    site.mapping = quick(deadline_seconds=1.5, settle_seconds=3600.0, rechecks=3)
+    site.mapping = fast_mapping(deadline_seconds=1.5, settle_seconds=3600.0, rechecks=3)
     assert_nothing_decided(site, site.observe(), "deadline_seconds")
 
 
@@ -83,8 +89,8 @@ def test_locked_table_is_inconclusive(site: Site, connect: Connect, company_data
     holder = connect(company_database)
     holder.autocommit = False
     holder.execute("LOCK TABLE public.org_unit_memberships IN ACCESS EXCLUSIVE MODE")
-    assert_nothing_decided(site, site.observe(), "locked by somebody else for longer than lock_timeout_seconds")
-    until(lambda: not left_over(site.admin))
+    assert_nothing_decided(site, site.observe(), "another session held a lock on a table for longer than lock_timeout_seconds")
+    wait_until(lambda: not open_sessions(site.admin))
 
 
 @pytest.mark.parametrize("statement", [
@@ -104,13 +110,13 @@ def test_connection_limit_is_inconclusive(site: Site, statement: str) -> None:
 def test_missing_socket_is_inconclusive(site: Site) -> None:
     assert site.observe().verdict is Verdict.PASS
     site.dsn = "postgresql://somebody@/orgs?host=/nonexistent/place"
-    assert_nothing_decided(site, site.observe(), "there is no such socket")
+    assert_nothing_decided(site, site.observe(), "the socket does not exist")
 
 
-# Between preflight and the snapshot, and between the snapshot and the end.
+# Changes after the preflight checks.
 
 def when(words: str, act: Callable[[], Any]) -> Callable[[str], None]:
-    """A progress listener that acts once, when a line with those words comes."""
+    """Return a progress listener that calls ``act`` once, at the first line that contains ``words``."""
     pending = [act]
 
     def listen(line: str) -> None:
@@ -138,7 +144,7 @@ REPLACE_TABLE = (
       "ALTER TABLE public.org_unit_memberships ALTER COLUMN role TYPE pg_catalog.name"), "was altered"),
     (("ALTER TABLE public.org_units ENABLE ROW LEVEL SECURITY",), "row-level security"),
     (("DROP TABLE public.org_units CASCADE",), "does not exist"),
-    ((f"REVOKE SELECT ON public.teams FROM {READER}",), "permission is refused"),
+    ((f"REVOKE SELECT ON public.teams FROM {READER}",), "the role lacks a permission"),
 ])
 def test_change_after_the_preflight_checks_is_inconclusive(site: Site, statements: tuple[str, ...], words: str) -> None:
     assert site.observe().verdict is Verdict.PASS
@@ -154,14 +160,14 @@ def test_table_replaced_before_a_recheck_is_inconclusive(site: Site) -> None:
 
 
 def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect, company_database: str) -> None:
-    """Both sides are emptied while they are read: the snapshot holds, and nothing reads as empty."""
+    """A TRUNCATE during the scan must wait, so that no side reads as empty."""
     before = site.observe()
     other = connect(company_database)
-    waiting: list[Background] = []
+    waiting: list[InBackground] = []
 
     def truncate() -> None:
-        waiting.append(Run(lambda: other.execute("TRUNCATE public.teams, public.org_units")))  # type: ignore[arg-type]
-        until(lambda: blocked(site.admin))
+        waiting.append(InBackground(lambda: other.execute("TRUNCATE public.teams, public.org_units")))
+        wait_until(lambda: blocked(site.admin))
 
     after = site.observe(progress=when(SCANNING, truncate))
     assert waiting
@@ -171,11 +177,11 @@ def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect, compa
 
 
 def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect, company_database: str) -> None:
-    """Emptied and filled again in one transaction: a snapshot older than that would read nothing at all."""
+    """A snapshot from before the commit of a TRUNCATE and reload would read empty tables."""
     before = site.observe()
     other = connect(company_database)
-    site.mapping = quick(lock_timeout_seconds=60.0)
-    committing: list[Run] = []
+    site.mapping = fast_mapping(lock_timeout_seconds=60.0)
+    committing: list[InBackground] = []
 
     def reload_and_commit_when_waited_for() -> None:
         other.execute("BEGIN")
@@ -183,7 +189,8 @@ def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect
             other.execute(f"CREATE TEMPORARY TABLE kept_{table} AS SELECT * FROM public.{table}")
             other.execute(f"TRUNCATE public.{table}")
             other.execute(f"INSERT INTO public.{table} SELECT * FROM kept_{table}")
-        committing.append(Run(lambda: (until(lambda: scanning(site.admin)), other.execute("COMMIT"))))
+        committing.append(InBackground(
+            lambda: (wait_until(lambda: blocked_backends(site.admin)), other.execute("COMMIT"))))
 
     after = site.observe(progress=when(EXAMINED, reload_and_commit_when_waited_for))
     committing[0].result()
@@ -191,8 +198,8 @@ def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect
     assert after.entities == before.entities
 
 
-class Run(Background):
-    """Anything in a thread of its own."""
+class InBackground(BackgroundObservation):
+    """Any function in a background thread."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self.observe = lambda: act()
@@ -205,7 +212,7 @@ def blocked(admin: psycopg.Connection[Any]) -> bool:
         "AND datname = current_database()").fetchone() is not None
 
 
-# A server of its own, that may be ended.
+# A separate server that the test may stop.
 
 @pytest.fixture
 def own_server() -> Iterator[EmbeddedServer]:
@@ -216,29 +223,33 @@ def own_server() -> Iterator[EmbeddedServer]:
             server.stop()
 
 
-def test_server_stopped_during_a_scan_is_inconclusive(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+def test_server_stopped_during_a_scan_is_inconclusive(
+    own_server: EmbeddedServer, tmp_path: Path, template_sql: str
+) -> None:
     dsn = own_server.create_database("orgs")
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(template_sql)
-        site = site_of(admin, dsn, tmp_path)
+        site = make_site(admin, dsn, tmp_path)
         assert site.observe().verdict is Verdict.PASS
         after = site.observe(progress=when(SCANNING, lambda: _end(own_server, signal.SIGQUIT)))
     assert_nothing_decided(site, after, ": ")
     assert any(words in after.reason for words in ("crashed", "shutting down", "terminated", "connection was lost"))
-    gone = site.observe()  # and nobody is there now
+    gone = site.observe()  # with the server stopped
     assert gone.verdict is Verdict.INCONCLUSIVE
     assert "cannot connect to the database of DATABASE_URL: " in gone.reason
 
 
-def test_server_without_connection_slots_is_inconclusive(own_server: EmbeddedServer, tmp_path: Path, template_sql: str) -> None:
+def test_server_without_connection_slots_is_inconclusive(
+    own_server: EmbeddedServer, tmp_path: Path, template_sql: str
+) -> None:
     dsn = own_server.create_database("orgs")
     with psycopg.connect(dsn, autocommit=True) as admin, ExitStack() as crowd:
         admin.execute(template_sql)
-        site = site_of(admin, dsn, tmp_path)
+        site = make_site(admin, dsn, tmp_path)
         assert site.observe().verdict is Verdict.PASS
-        until(lambda: not left_over(admin))
+        wait_until(lambda: not open_sessions(admin))
         with suppress(psycopg.OperationalError):
-            while True:  # a role that is no superuser gets all but the reserved ones
+            while True:  # other roles than superusers cannot use the reserved slots
                 crowd.enter_context(psycopg.connect(site.dsn))
         assert_nothing_decided(site, site.observe(), "the server has no free connection slot")
 
@@ -246,10 +257,10 @@ def test_server_without_connection_slots_is_inconclusive(own_server: EmbeddedSer
 def _end(server: EmbeddedServer, how: signal.Signals) -> None:
     pid = server.pid
     os.kill(pid, how)
-    until(lambda: not Path(f"/proc/{pid}").exists() if Path("/proc").exists() else True)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() if Path("/proc").exists() else True)
 
 
-# What nobody foresaw.
+# Unexpected errors.
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("secret of a row\nsecond line"), UnicodeDecodeError(
     "utf-8", b"secret", 0, 1, "secret")])
@@ -263,7 +274,7 @@ def test_unexpected_error_is_inconclusive_and_redacted(site: Site, error: Except
     after = site.observe(progress=fail)
     assert_nothing_decided(site, after, f"internal error ({type(error).__name__} in ")
     assert "secret" not in after.model_dump_json()
-    until(lambda: not left_over(site.admin))
+    wait_until(lambda: not open_sessions(site.admin))
 
 
 def test_ctrl_c_stores_no_observation(site: Site) -> None:
@@ -274,4 +285,4 @@ def test_ctrl_c_stores_no_observation(site: Site) -> None:
     with pytest.raises(KeyboardInterrupt):
         site.observe(progress=interrupt)
     assert site.ledger.observations(before.day) == [before]
-    until(lambda: not left_over(site.admin))
+    wait_until(lambda: not open_sessions(site.admin))

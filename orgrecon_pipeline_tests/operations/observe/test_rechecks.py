@@ -1,4 +1,4 @@
-"""Rechecks: what is written while it is looked at is no drift, and what was lost never hides behind later writes."""
+"""Rechecks: writes during the comparison are transient, and later writes never hide a lost write."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline_tests.support.operations.site import Site, quick
+from orgrecon_pipeline_tests.support.operations.site import Site, fast_mapping
 
 ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
-       "ORDER BY tenant_id, id DESC LIMIT 1)")  # not the root: it has a parent
+       "ORDER BY tenant_id, id DESC LIMIT 1)")  # not the root unit: it must have a parent
 ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
 
 
@@ -23,7 +23,7 @@ def v23(change: str) -> str:
 
 
 def scripted(site: Site, *waits: Sequence[str]) -> tuple[Callable[[float], None], list[float]]:
-    """A wait that runs the next statements instead of waiting; the last ones again and again."""
+    """Return a ``wait`` that runs the next statements instead of waiting, and repeats the last ones."""
     waited: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -38,27 +38,27 @@ def transient(observation: Observation) -> int:
 
 
 LOST = legacy("name = 'lost on the other side'")
-# Both sides of the same key are written, in one transaction or not: nothing of the loss is healed by it.
+# Writing another column of the key on both sides does not repair the lost write.
 ANOTHER_COLUMN = (legacy("parent_team_id = NULL"), v23("parent_id = NULL"))
 EVERY_TIME = (legacy("name = name || '+'"), v23("name = name || '+'"))
 
 
 @pytest.mark.parametrize("rechecks", [1, 3])
 def test_lost_write_followed_by_a_write_of_another_column_fails(site: Site, rechecks: int) -> None:
-    site.mapping = quick(rechecks=rechecks)
+    site.mapping = fast_mapping(rechecks=rechecks)
     site.run(LOST)
     wait, waited = scripted(site, ANOTHER_COLUMN, ())
     after = site.observe(wait=wait)
     assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
-    assert len(waited) == 2 * rechecks, "it has to be watched for a second round"
+    assert len(waited) == 2 * rechecks, "the key needs a second round of rechecks"
     assert [(s.kind, s.columns) for s in site.ledger.samples(after.id)] == [("mismatched", ("name",))]
     assert transient(after) == 0
 
 
 @pytest.mark.parametrize("rechecks", [1, 2])
 def test_lost_write_under_endless_writes_is_inconclusive(site: Site, rechecks: int) -> None:
-    """Not to be told from a lag by any number of reads: so it is neither drift nor a PASS."""
-    site.mapping = quick(rechecks=rechecks)
+    """No number of reads distinguishes the loss from a lag, so it is neither FAIL nor PASS."""
+    site.mapping = fast_mapping(rechecks=rechecks)
     site.run(LOST)
     after = site.observe(wait=scripted(site, EVERY_TIME)[0])
     assert after.verdict is Verdict.INCONCLUSIVE
@@ -75,7 +75,7 @@ def test_other_drift_beside_keys_in_flux_fails(site: Site) -> None:
 
 
 def test_lag_on_a_repeatedly_written_key_is_transient(site: Site) -> None:
-    site.mapping = quick(rechecks=2)
+    site.mapping = fast_mapping(rechecks=2)
     site.run(legacy("name = '1'"))
     wait, waited = scripted(
         site, (v23("name = '1'"), legacy("name = '2'")), (v23("name = '2'"), legacy("name = '3'")), (v23("name = '3'"),)
@@ -89,7 +89,7 @@ ADD, REMOVE = "add", "remove"
 
 
 def member(side: str, what: str) -> str:
-    """One membership comes or goes on one side."""
+    """Return the statement that adds or removes one membership on one side."""
     unit = "SELECT tenant_id, id, legacy_id FROM public.org_units WHERE deleted_at IS NULL ORDER BY 1, 3 LIMIT 1"
     user = "'00000000-0000-4000-8000-000000000001'::uuid"
     if side == "legacy":
@@ -114,7 +114,7 @@ def test_membership_added_and_removed_behind_a_lag_is_transient(site: Site, comp
 
 
 def test_lost_write_without_further_writes_fails_after_one_round(site: Site) -> None:
-    site.mapping = quick(rechecks=3)
+    site.mapping = fast_mapping(rechecks=3)
     site.run(LOST)
     wait, waited = scripted(site, ())
     after = site.observe(wait=wait)
@@ -123,10 +123,10 @@ def test_lost_write_without_further_writes_fails_after_one_round(site: Site) -> 
 
 @pytest.mark.parametrize(("emptied", "side"), [("teams", "source"), ("org_units", "target")])
 def test_side_emptied_between_reads_is_inconclusive(site: Site, emptied: str, side: str) -> None:
-    """Missing rows are no longer missing when the source has none either: of what drifts then nobody had a look."""
+    """If the other side loses all rows too, the missing rows seem to be transient, but other rows drift now."""
     kept = "org_units" if emptied == "teams" else "teams"
     site.run(f"DELETE FROM public.{kept} WHERE {ITS_UNIT if kept == 'org_units' else ONE}")
     wait, _ = scripted(site, (f"TRUNCATE public.{emptied} CASCADE",))
     after = site.observe(wait=wait)
     assert after.verdict is Verdict.INCONCLUSIVE, after.reason
-    assert f"org_units: the {side} lost every row while it was compared" in after.reason
+    assert f"org_units: the {side} lost every row during the comparison" in after.reason

@@ -1,4 +1,4 @@
-"""Which database is read, and as what: the pin, and everything that could make a session see something else."""
+"""The source database: pinned databases, and settings, views and functions that change what a session reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, site_of
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
@@ -29,10 +29,10 @@ def test_other_database_of_the_same_server_is_inconclusive_until_accepted(
 ) -> None:
     first = site.observe()
     assert first.verdict is Verdict.PASS
-    with pytest.raises(UsageError, match="known database"):
+    with pytest.raises(UsageError, match="pinned database"):
         accept_source(site.context, "nothing has moved, really")
-    home, dsn = site.dsn, new_database(template)
-    site.dsn = site_of(connect(dsn), dsn, tmp_path).dsn
+    old_dsn, dsn = site.dsn, new_database(template)
+    site.dsn = make_site(connect(dsn), dsn, tmp_path).dsn
     refused = site.observe()
     assert refused.verdict is Verdict.INCONCLUSIVE
     known, other = first.compared["source"], refused.compared["source"]
@@ -44,17 +44,19 @@ def test_other_database_of_the_same_server_is_inconclusive_until_accepted(
         accept_source(site.context, "ok")
     assert accept_source(site.context, "moved to the new cluster")["source"]["database"] == other["database"]
     assert site.observe().verdict is Verdict.PASS
-    site.dsn = home  # the old one is the wrong one by now
+    site.dsn = old_dsn  # no longer the pinned database
     assert site.observe().verdict is Verdict.INCONCLUSIVE
 
 
-def test_other_server_with_the_same_database_name_is_inconclusive(site: Site, template_sql: str, tmp_path: Path) -> None:
+def test_other_server_with_the_same_database_name_is_inconclusive(
+    site: Site, template_sql: str, tmp_path: Path
+) -> None:
     first = site.observe()
     with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as other:
         dsn = other.create_database(first.compared["source"]["database"])
         with psycopg.connect(dsn, autocommit=True) as admin:
             admin.execute(template_sql)
-            site.dsn = site_of(admin, dsn, tmp_path).dsn
+            site.dsn = make_site(admin, dsn, tmp_path).dsn
             refused = site.observe()
     assert refused.verdict is Verdict.INCONCLUSIVE
     for seen in (first, refused):
@@ -64,10 +66,10 @@ def test_other_server_with_the_same_database_name_is_inconclusive(site: Site, te
 def test_pin_survives_a_rebuilt_ledger(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
-    """Rebuilt from the trail, it pins what was accepted last, not what was there first."""
+    """A ledger rebuilt from the trail pins the database that was accepted last."""
     assert site.observe().verdict is Verdict.PASS
-    home, dsn = site.dsn, new_database(template)
-    site.dsn = site_of(connect(dsn), dsn, tmp_path).dsn
+    old_dsn, dsn = site.dsn, new_database(template)
+    site.dsn = make_site(connect(dsn), dsn, tmp_path).dsn
     site.observe()
     accept_source(site.context, "moved to the new cluster")
     assert site.observe().verdict is Verdict.PASS
@@ -75,18 +77,18 @@ def test_pin_survives_a_rebuilt_ledger(
     rebuilt = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'rebuilt.db'}"))
     assert import_trail(rebuilt.ledger, rebuilt.context.output_dir).refused == ()
     assert rebuilt.observe().verdict is Verdict.PASS
-    rebuilt.dsn = home
+    rebuilt.dsn = old_dsn
     assert "run orgrecon accept-source" in rebuilt.observe().reason
 
 
 def test_later_observation_overrides_an_earlier_acceptance(
     site: Site, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
-    """It moved twice, and the second time was accepted by somebody with a ledger of his own, whose trail comes in."""
+    """The database moved twice, and the second move was accepted in another ledger whose trail is imported."""
     homes = [site.dsn]
     for place in ("first", "second"):
         dsn = new_database(template)
-        homes.append(site_of(connect(dsn), dsn, tmp_path).dsn)
+        homes.append(make_site(connect(dsn), dsn, tmp_path).dsn)
         keeper = site if place == "first" else replace(
             site, ledger=open_ledger(f"sqlite:///{tmp_path / 'another.db'}"))
         keeper.observe()
@@ -110,7 +112,7 @@ def test_later_observation_overrides_an_earlier_acceptance(
     "enable_hashagg = off", "work_mem = '64kB'", "default_transaction_deferrable = on", "xmloption = document",
 ])
 def test_role_settings_do_not_change_the_result(site: Site, setting: str) -> None:
-    """A decoy stands in the way, a name is not Latin, and one key drifts: exactly that is seen, whatever is set."""
+    """Despite a decoy schema and non-Latin names, exactly the one drifting key is found under every setting."""
     site.run("CREATE SCHEMA decoy", f"GRANT USAGE ON SCHEMA decoy TO {READER}",
              *(f"CREATE TABLE decoy.{table} (LIKE public.{table})"
                for table in ("tenants", "teams", "team_members", "org_units", "org_unit_memberships")),
@@ -125,13 +127,13 @@ def test_role_settings_do_not_change_the_result(site: Site, setting: str) -> Non
 
 
 def test_text_that_is_not_utf8_is_inconclusive(server: EmbeddedServer, template_sql: str, tmp_path: Path) -> None:
-    """A database without an encoding holds any bytes; the server says so, and they are quoted nowhere."""
+    """A SQL_ASCII database can contain any bytes; they must not appear in the reason."""
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute("CREATE DATABASE without_encoding TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
     try:
         with psycopg.connect(server.dsn("without_encoding"), autocommit=True, client_encoding="UTF8") as admin:
             admin.execute(template_sql)
-            site = site_of(admin, server.dsn("without_encoding"), tmp_path, tenants=2)
+            site = make_site(admin, server.dsn("without_encoding"), tmp_path, tenants=2)
             site.run("SET client_encoding = 'SQL_ASCII'",
                      "INSERT INTO public.teams VALUES (E'secret\\xff', 1, 'x', NULL, NULL)")
             after = site.observe()
@@ -143,17 +145,17 @@ def test_text_that_is_not_utf8_is_inconclusive(server: EmbeddedServer, template_
 
 
 def test_role_switched_by_a_setting_is_inconclusive(site: Site) -> None:
-    """``role`` set for a role makes its sessions somebody who may see less."""
+    """The setting ``role`` switches the sessions of a role to another role with fewer privileges."""
     assert site.observe().verdict is Verdict.PASS
     site.run("DO $$ BEGIN CREATE ROLE orgrecon_blind; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
              f"GRANT orgrecon_blind TO {READER}",
              f"ALTER ROLE {READER} IN DATABASE {site.admin.info.dbname} SET role = orgrecon_blind")
     after = site.observe()
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "permission is refused" in after.reason
+    assert "the role lacks a permission" in after.reason
 
 
-# Views between the mapping and the tables.
+# Views and functions.
 
 def through_views(site: Site, *sides: str, where: str = "true") -> None:
     text = site.mapping.model_dump_json(by_alias=True)
@@ -168,7 +170,7 @@ def through_views(site: Site, *sides: str, where: str = "true") -> None:
 
 def test_view_of_the_whole_table_passes(site: Site) -> None:
     through_views(site, "teams", "org_units")
-    site.run(f"REVOKE SELECT ON public.teams FROM {READER}")  # what is behind it is its owner's to read
+    site.run(f"REVOKE SELECT ON public.teams FROM {READER}")  # the view's owner reads the table
     assert site.observe().verdict is Verdict.PASS
 
 
@@ -189,7 +191,7 @@ def test_views_that_start_to_hide_rows_are_inconclusive(site: Site) -> None:
 
 @pytest.mark.parametrize("owner", [READER, "orgrecon_owner"])
 def test_row_level_security_behind_a_view_is_inconclusive(site: Site, owner: str) -> None:
-    """The policy is that of the view's owner: nobody tells the reader, whose own rights it does not touch."""
+    """Row-level security applies to the view's owner, so the reader's own privileges do not show it."""
     site.run("DO $$ BEGIN CREATE ROLE orgrecon_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
              "GRANT SELECT ON ALL TABLES IN SCHEMA public TO orgrecon_owner")
     through_views(site, "teams", "org_units")
@@ -223,4 +225,4 @@ def test_function_that_reads_an_unmapped_table_is_inconclusive(site: Site) -> No
         text.replace('"name":"u.name"', '"name":"public.its_name(u.tenant_id, u.legacy_id)"'))
     after = site.observe()
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "public.names is read by a function, and was not locked before the snapshot" in after.reason
+    assert "public.names is read by a function and was not locked before the snapshot" in after.reason

@@ -1,4 +1,4 @@
-"""Days observed while an application writes both models: 0 false FAIL, 0 missed losses. The numbers are printed."""
+"""Observations during a dual-write workload: no false FAIL and no missed loss. The tests print their counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from orgrecon_pipeline.demo.faults import DriftingKey
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
@@ -19,7 +19,7 @@ LAG = 0.1
 
 @dataclass
 class Count:
-    """What was seen of a number of observations."""
+    """Counts over several observations."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     transient: int = 0
@@ -27,10 +27,10 @@ class Count:
     missed: list[str] = field(default_factory=list)
 
     def see(self, seen: Observation, lost_before: frozenset[DriftingKey], perhaps_lost: frozenset[DriftingKey]) -> None:
-        """Hold an observation against what was lost for certain when it began, and at most when it had ended."""
+        """Compare an observation with the losses before it started, and with the possible losses when it ended."""
         self.verdicts[seen.verdict.value] += 1
         if seen.verdict is Verdict.INCONCLUSIVE:
-            self.false_fail.append(seen.reason)  # nothing went wrong here: the day could have been decided
+            self.false_fail.append(seen.reason)  # nothing prevents a decision here
             return
         for name, totals in seen.entities.items():
             self.transient += totals.transient or 0
@@ -48,14 +48,14 @@ class Count:
             (self.missed if lost_before else self.false_fail).append(seen.reason)
 
     def report(self, what: str) -> None:
-        """Say it, and hold it to nothing wrong."""
+        """Print the counts, and require that nothing was wrong."""
         print(f"{what}: {sum(self.verdicts.values())} observations {dict(self.verdicts)}, {self.transient} transient, "
               f"{len(self.false_fail)} false FAIL, {len(self.missed)} missed")
         assert self.false_fail == self.missed == []
 
 
 def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_every: int = 0) -> tuple[Count, int]:
-    """Observe while it is written, and once more when all is written; returns what was lost in all."""
+    """Observe during the workload and once after it. Return the counts and the number of lost keys."""
     count = Count()
     admin_dsn = site.dsn.replace(f"{READER}:{ENCODED}@", "postgres@")
     with DualWriter(admin_dsn, settings) as writer:
@@ -68,7 +68,7 @@ def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_e
             before, operations = writer.lost, sum(writer.operations.values())
             seen = site.observe()
             count.see(seen, before, writer.possibly_lost)
-            assert sum(writer.operations.values()) > operations, "it has to be writing while it is looked at"
+            assert sum(writer.operations.values()) > operations, "the workload must write during the observation"
     count.see(site.observe(), writer.lost, writer.lost)
     return count, len(writer.lost)
 
@@ -82,8 +82,8 @@ LENGTHS = pytest.mark.parametrize("length", [
 
 @LENGTHS
 def test_dual_write_in_one_transaction_never_drifts(site: Site, length: int) -> None:
-    """As fast as it can, and nothing is ever read twice: the snapshot alone has to be consistent."""
-    site.mapping = quick(settle_seconds=0.0, rechecks=0)
+    """Without rechecks and at full speed, only the consistency of the snapshot prevents drift."""
+    site.mapping = fast_mapping(settle_seconds=0.0, rechecks=0)
     count, _ = watch(site, DualWriterSettings(operations_per_second=None, workers=2), length)
     count.report("one transaction, no recheck")
     assert count.verdicts == {"PASS": length + 1}
@@ -93,7 +93,7 @@ def test_dual_write_in_one_transaction_never_drifts(site: Site, length: int) -> 
 @LENGTHS
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
 def test_dual_write_with_a_lag_is_transient(site: Site, length: int, first: str) -> None:
-    site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
+    site.mapping = fast_mapping(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=LAG, first=first)  # type: ignore[arg-type]
     count, _ = watch(site, settings, length)
     count.report(f"{first} first, the other {LAG} s later")
@@ -104,8 +104,8 @@ def test_dual_write_with_a_lag_is_transient(site: Site, length: int, first: str)
 @LENGTHS
 @pytest.mark.parametrize("lag", [0.0, LAG])
 def test_lost_writes_always_fail(site: Site, length: int, lag: float) -> None:
-    """Losses that come while it is observed, in between, and before: each is drift from then on, and nothing else."""
-    site.mapping = quick(settle_seconds=3 * LAG, rechecks=3)
+    """Every loss, before, between or during observations, is drift from then on, and nothing else is drift."""
+    site.mapping = fast_mapping(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=lag, loss=0.0005)
     count, lost = watch(site, settings, length, lose_every=2)
     count.report(f"losses with a lag of {lag} s, {lost} keys lost")

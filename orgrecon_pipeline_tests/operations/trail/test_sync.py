@@ -1,4 +1,4 @@
-"""Bringing reports home: only what is sound, never over something better, and the same however often it is done."""
+"""Sync of reports between directories: only sound reports, never over better ones, and repeatable."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ NAME = f"{DAY}.md"
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> tuple[Path, Path]:
-    """The cluster's volume, and the repository's directory, which is not there yet."""
+def directories(tmp_path: Path) -> tuple[Path, Path]:
+    """Return the cluster's volume and the repository's directory, which does not exist yet."""
     (tmp_path / "volume").mkdir()
     return tmp_path / "volume", tmp_path / "repo" / "reports"
 
@@ -47,136 +47,138 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()} if directory.exists() else {}
 
 
-def sync(places: tuple[Path, Path], today: Any = DAY) -> SyncResult:
-    before = contents(places[0])
-    done = sync_trail(*places, today)
-    assert contents(places[0]) == before, "the source is never touched"
+def sync(directories: tuple[Path, Path], today: Any = DAY) -> SyncResult:
+    before = contents(directories[0])
+    done = sync_trail(*directories, today)
+    assert contents(directories[0]) == before, "the source must not change"
     return done
 
 
-def kept_as_it_was(places: tuple[Path, Path]) -> SyncResult:
-    """Sync, and hold that the target did not change."""
-    before = contents(places[1])
-    done = sync(places)
-    assert contents(places[1]) == before
+def sync_without_change(directories: tuple[Path, Path]) -> SyncResult:
+    """Sync, and check that the target did not change."""
+    before = contents(directories[1])
+    done = sync(directories)
+    assert contents(directories[1]) == before
     assert not done.copied
     return done
 
 
-def test_sync_copies_identical_bytes_once(places: tuple[Path, Path]) -> None:
-    write_all(places[0], clean_week())
-    done = sync(places)
+def test_sync_copies_identical_bytes_once(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], clean_week())
+    done = sync(directories)
     assert (sorted(done.copied), done.conflicts, done.disagreements) == (days_back(*range(6, -1, -1)), [], [])
-    assert contents(places[1]) == contents(places[0])
-    assert verify_trail(places[1]).sound
-    again = kept_as_it_was(places)
+    assert contents(directories[1]) == contents(directories[0])
+    assert verify_trail(directories[1]).sound
+    again = sync_without_change(directories)
     assert (again.unchanged, again.kept, again.conflicts) == (days_back(*range(6, -1, -1)), {}, [])
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
-def test_sync_copies_failed_and_inconclusive_days(places: tuple[Path, Path], verdict: Verdict) -> None:
-    write_all(places[0], History([observation(verdict=verdict)]))
-    assert sync(places).copied[DAY].verdict is verdict
+def test_sync_copies_failed_and_inconclusive_days(directories: tuple[Path, Path], verdict: Verdict) -> None:
+    write_all(directories[0], History([observation(verdict=verdict)]))
+    assert sync(directories).copied[DAY].verdict is verdict
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
-def test_sync_replaces_a_baseline_by_a_comparison_never_the_reverse(places: tuple[Path, Path], verdict: Verdict) -> None:
+def test_sync_replaces_a_baseline_by_a_comparison_never_the_reverse(
+    directories: tuple[Path, Path], verdict: Verdict
+) -> None:
     baseline, live = History([observation(provenance=Provenance.BASELINE)]), History([observation(verdict=verdict)])
-    write_all(places[0], live)
-    write_all(places[1], baseline)
-    assert list(sync(places).copied) == [DAY]
-    assert contents(places[1]) == contents(places[0])
-    write_all(places[0], baseline)
-    done = kept_as_it_was(places)
+    write_all(directories[0], live)
+    write_all(directories[1], baseline)
+    assert list(sync(directories).copied) == [DAY]
+    assert contents(directories[1]) == contents(directories[0])
+    write_all(directories[0], baseline)
+    done = sync_without_change(directories)
     assert list(done.kept) == [DAY]
     assert "a baseline never replaces a live report" in done.kept[DAY]
     assert not done.conflicts
 
 
-def test_sync_replaces_a_report_by_its_rerun_never_the_reverse(places: tuple[Path, Path]) -> None:
+def test_sync_replaces_a_report_by_its_rerun_never_the_reverse(directories: tuple[Path, Path]) -> None:
     older, newer = clean_week(), clean_week()
     newer.add(observation(verdict=Verdict.FAIL, hour=9))
-    write_all(places[0], newer)
-    write_all(places[1], older)
-    assert sync(places).copied[DAY].verdict is Verdict.FAIL
-    assert contents(places[1]) == contents(places[0])
-    write_all(places[0], older)
-    done = kept_as_it_was(places)
+    write_all(directories[0], newer)
+    write_all(directories[1], older)
+    assert sync(directories).copied[DAY].verdict is Verdict.FAIL
+    assert contents(directories[1]) == contents(directories[0])
+    write_all(directories[0], older)
+    done = sync_without_change(directories)
     assert done.kept == {DAY: "it also lists later observations"}
     assert not done.conflicts
 
 
-def test_sync_of_different_observations_is_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_observations_is_a_conflict(directories: tuple[Path, Path]) -> None:
     ours, theirs = clean_week(), clean_week()
     ours.add(observation(verdict=Verdict.FAIL, hour=9))
     theirs.add(observation(hour=10))
-    write_all(places[0], theirs)
-    write_all(places[1], ours)
-    [conflict] = kept_as_it_was(places).conflicts
-    assert str(places[1] / NAME) in conflict
+    write_all(directories[0], theirs)
+    write_all(directories[1], ours)
+    [conflict] = sync_without_change(directories).conflicts
+    assert str(directories[1] / NAME) in conflict
     assert "observations that the other one does not" in conflict
 
 
-def test_sync_of_different_figures_is_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_figures_is_a_conflict(directories: tuple[Path, Path]) -> None:
     history = clean_week()
-    write(places[0], history.record(DAY, [row("acme", rows=3)]))
-    write(places[1], history.record(DAY, [row("acme", rows=2)]))
-    [conflict] = kept_as_it_was(places).conflicts
+    write(directories[0], history.record(DAY, [row("acme", rows=3)]))
+    write(directories[1], history.record(DAY, [row("acme", rows=2)]))
+    [conflict] = sync_without_change(directories).conflicts
     assert "which report was edited" in conflict
 
 
-def test_sync_of_different_totals_with_one_id_is_a_conflict(places: tuple[Path, Path]) -> None:
+def test_sync_of_different_totals_with_one_id_is_a_conflict(directories: tuple[Path, Path]) -> None:
     honest = observation(verdict=Verdict.FAIL)
     forged = honest.model_copy(update={
         "verdict": Verdict.PASS, "tenants_with_drift": 0,
         "entities": {name: EntityTotals.zero() for name in honest.entities}})
-    write_all(places[0], History([forged]))
-    write_all(places[1], History([honest]))
-    [conflict] = kept_as_it_was(places).conflicts
+    write_all(directories[0], History([forged]))
+    write_all(directories[1], History([honest]))
+    [conflict] = sync_without_change(directories).conflicts
     assert NAME in conflict
 
 
-def test_sync_prefers_the_report_that_knows_more_days(places: tuple[Path, Path]) -> None:
-    much, little = clean_week(), History([observation()])
-    write(places[0], much.record(DAY))
-    write(places[1], little.record(DAY))
-    assert list(sync(places).copied) == [DAY]
-    assert contents(places[1]) == contents(places[0])
-    write(places[0], little.record(DAY))
-    assert list(kept_as_it_was(places).kept) == [DAY]
+def test_sync_prefers_the_report_that_knows_more_days(directories: tuple[Path, Path]) -> None:
+    week, single = clean_week(), History([observation()])
+    write(directories[0], week.record(DAY))
+    write(directories[1], single.record(DAY))
+    assert list(sync(directories).copied) == [DAY]
+    assert contents(directories[1]) == contents(directories[0])
+    write(directories[0], single.record(DAY))
+    assert list(sync_without_change(directories).kept) == [DAY]
     with_yesterday, with_the_day_before = (
         History([observation(days_back(back)[0]), observation()]).record(DAY) for back in (1, 2))
-    write(places[0], with_yesterday)
-    write(places[1], with_the_day_before)
-    [conflict] = kept_as_it_was(places).conflicts
+    write(directories[0], with_yesterday)
+    write(directories[1], with_the_day_before)
+    [conflict] = sync_without_change(directories).conflicts
     assert str(days_back(2)[0]) in conflict
     assert str(YESTERDAY) in conflict
 
 
-def test_sync_reports_disagreements_of_the_target(places: tuple[Path, Path]) -> None:
-    write_all(places[0], History([observation()]))
-    write_all(places[1], clean_week(Provenance.BASELINE))
-    done = sync(places)
+def test_sync_reports_disagreements_of_the_target(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], History([observation()]))
+    write_all(directories[1], clean_week(Provenance.BASELINE))
+    done = sync(directories)
     assert list(done.copied) == [DAY]
     assert done.disagreements
     assert all(NAME in line for line in done.disagreements)
-    assert list(verify_trail(places[1]).findings) == done.disagreements
+    assert list(verify_trail(directories[1]).findings) == done.disagreements
 
 
-def test_sync_with_injected_clock_accepts_only_simulated_reports(places: tuple[Path, Path]) -> None:
-    """What is real is held against the real day, whatever the environment says."""
-    write_all(places[0], clean_week(length=1))
-    assert "of the future" in sync_trail(*places, YESTERDAY, DAY).conflicts[0]
-    write_all(places[0], clean_week(Provenance.SIMULATED, length=1))
-    assert list(sync_trail(*places, YESTERDAY, DAY).copied) == [DAY]
+def test_sync_with_injected_clock_accepts_only_simulated_reports(directories: tuple[Path, Path]) -> None:
+    """Real reports are compared with the real day."""
+    write_all(directories[0], clean_week(length=1))
+    assert "of the future" in sync_trail(*directories, YESTERDAY, DAY).conflicts[0]
+    write_all(directories[0], clean_week(Provenance.SIMULATED, length=1))
+    assert list(sync_trail(*directories, YESTERDAY, DAY).copied) == [DAY]
 
 
-def test_sync_refuses_future_and_simulated_reports(places: tuple[Path, Path]) -> None:
-    write_all(places[0], History([observation(DAY), observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
-    write_all(places[1], History([observation(days_back(3)[0])]))
-    before = contents(places[1])
-    done = sync(places, today=YESTERDAY)
-    assert contents(places[1]) == before
+def test_sync_refuses_future_and_simulated_reports(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], History([observation(DAY), observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
+    write_all(directories[1], History([observation(days_back(3)[0])]))
+    before = contents(directories[1])
+    done = sync(directories, today=YESTERDAY)
+    assert contents(directories[1]) == before
     demo, future = done.conflicts
     assert str(YESTERDAY) in demo
     assert "simulated" in demo
@@ -184,15 +186,15 @@ def test_sync_refuses_future_and_simulated_reports(places: tuple[Path, Path]) ->
     assert "of the future" in future
 
 
-def test_sync_refuses_a_real_report_in_a_simulated_trail(places: tuple[Path, Path]) -> None:
-    write_all(places[0], History([observation()]))
-    write_all(places[1], History([observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
-    assert len(kept_as_it_was(places).conflicts) == 1
+def test_sync_refuses_a_real_report_in_a_simulated_trail(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], History([observation()]))
+    write_all(directories[1], History([observation(YESTERDAY, provenance=Provenance.SIMULATED)]))
+    assert len(sync_without_change(directories).conflicts) == 1
 
 
-def test_sync_copies_a_simulated_trail_to_its_own_directory(places: tuple[Path, Path]) -> None:
-    write_all(places[0], clean_week(Provenance.SIMULATED))
-    assert len(sync(places).copied) == 7
+def test_sync_copies_a_simulated_trail_to_its_own_directory(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], clean_week(Provenance.SIMULATED))
+    assert len(sync(directories).copied) == 7
 
 
 def edited(path: Path) -> None:
@@ -225,25 +227,25 @@ HOSTILE: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("how", HOSTILE)
-def test_sync_refuses_unsound_source_reports(places: tuple[Path, Path], how: str) -> None:
-    write_all(places[0], clean_week(length=2))
-    HOSTILE[how](places[0] / NAME)
-    done = sync_trail(*places, DAY)
+def test_sync_refuses_unsound_source_reports(directories: tuple[Path, Path], how: str) -> None:
+    write_all(directories[0], clean_week(length=2))
+    HOSTILE[how](directories[0] / NAME)
+    done = sync_trail(*directories, DAY)
     assert list(done.copied) == [YESTERDAY]
     [conflict] = done.conflicts
-    assert conflict.startswith(str(places[0] / NAME))
+    assert conflict.startswith(str(directories[0] / NAME))
     assert "\n" not in conflict
-    assert set(contents(places[1])) == {f"{YESTERDAY}.md"}
+    assert set(contents(directories[1])) == {f"{YESTERDAY}.md"}
 
 
 @pytest.mark.parametrize("how", [how for how in HOSTILE if how not in ("a pipe", "huge")])
-def test_sync_never_replaces_unsound_target_reports(places: tuple[Path, Path], how: str) -> None:
-    write_all(places[0], clean_week(length=2))
-    write_all(places[1], clean_week(length=2))
-    HOSTILE[how](places[1] / NAME)
-    target = places[1] / NAME
+def test_sync_never_replaces_unsound_target_reports(directories: tuple[Path, Path], how: str) -> None:
+    write_all(directories[0], clean_week(length=2))
+    write_all(directories[1], clean_week(length=2))
+    HOSTILE[how](directories[1] / NAME)
+    target = directories[1] / NAME
     before = (target.is_symlink(), target.is_dir(), target.is_file() and target.read_bytes())
-    done = sync(places)
+    done = sync(directories)
     [conflict] = done.conflicts
     assert conflict.startswith(str(target))
     assert "not replaced" in conflict
@@ -251,17 +253,17 @@ def test_sync_never_replaces_unsound_target_reports(places: tuple[Path, Path], h
     assert not done.copied
 
 
-def test_sync_names_misspelt_reports_and_ignores_other_files(places: tuple[Path, Path]) -> None:
-    write_all(places[0], clean_week(length=2))
-    (places[0] / "README.md").write_text("hello")
-    (places[0] / f"{DAY} (1).md").write_text("copy")
-    [conflict] = sync(places).conflicts
+def test_sync_names_misspelt_reports_and_ignores_other_files(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], clean_week(length=2))
+    (directories[0] / "README.md").write_text("hello")
+    (directories[0] / f"{DAY} (1).md").write_text("copy")
+    [conflict] = sync(directories).conflicts
     assert f"{DAY} (1).md" in conflict
-    assert set(contents(places[1])) == {NAME, f"{YESTERDAY}.md"}
+    assert set(contents(directories[1])) == {NAME, f"{YESTERDAY}.md"}
 
 
-def test_sync_refuses_unusable_directories(places: tuple[Path, Path], tmp_path: Path) -> None:
-    source, target = places
+def test_sync_refuses_unusable_directories(directories: tuple[Path, Path], tmp_path: Path) -> None:
+    source, target = directories
     with pytest.raises(UsageError, match="contains no report"):
         sync_trail(source, target, DAY)
     with pytest.raises(UsageError, match="is not a directory"):
@@ -276,18 +278,19 @@ def test_sync_refuses_unusable_directories(places: tuple[Path, Path], tmp_path: 
     assert not target.exists()
 
 
-def test_sync_with_a_full_disk_is_completed_by_the_next_run(places: tuple[Path, Path]) -> None:
-    write_all(places[0], clean_week())
-    # A limit on the size of a file fails a write as a full disk does; the first byte of a report is too much.
+def test_sync_with_a_full_disk_is_completed_by_the_next_run(directories: tuple[Path, Path]) -> None:
+    write_all(directories[0], clean_week())
+    # Writing beyond a file-size limit fails like a full disk.
     code = ("import resource, signal, sys\nfrom datetime import date\nfrom pathlib import Path\n"
             "from orgrecon_pipeline.operations.trail.sync import sync_trail\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "sync_trail(Path(sys.argv[1]), Path(sys.argv[2]), date.fromisoformat(sys.argv[3]))\n")
-    ended = subprocess.run([sys.executable, "-c", code, *map(str, places), str(DAY)], capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, directories), str(DAY)], capture_output=True, text=True)
     assert EvidenceNotStored.__name__ in ended.stderr
-    assert contents(places[1]) == {}
-    assert len(sync(places).copied) == 7
+    assert contents(directories[1]) == {}
+    assert len(sync(directories).copied) == 7
 
 
 def orgrecon(*arguments: object) -> list[str]:
@@ -296,48 +299,48 @@ def orgrecon(*arguments: object) -> list[str]:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """An environment in which it is :data:`DAY`."""
+    """An environment with an injected clock on :data:`DAY`."""
     (tmp_path / "now").write_text(f"{DAY}T10:00:00+00:00")
     return {**os.environ, "ORGRECON_SIMULATED_NOW_FILE": str(tmp_path / "now")}
 
 
 def test_killed_sync_leaves_whole_reports_and_the_next_run_completes(
-    places: tuple[Path, Path], environ: dict[str, str]
+    directories: tuple[Path, Path], environ: dict[str, str]
 ) -> None:
     days = [DAY - timedelta(days=back) for back in range(60)]
-    write_all(places[0], History(observation(day) for day in days))
-    process = subprocess.Popen(orgrecon("sync", *places), env=environ, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not list(places[1].glob("*.md")) and process.poll() is None and time.monotonic() < until:
+    write_all(directories[0], History(observation(day) for day in days))
+    process = subprocess.Popen(orgrecon("sync", *directories), env=environ, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not list(directories[1].glob("*.md")) and process.poll() is None and time.monotonic() < end:
         pass
     process.kill()
     process.wait()
-    everything = contents(places[0])
-    arrived = {name: text for name, text in contents(places[1]).items() if not name.startswith(".")}
-    assert arrived, "it was killed before it began"
+    everything = contents(directories[0])
+    arrived = {name: text for name, text in contents(directories[1]).items() if not name.startswith(".")}
+    assert arrived, "the process was killed too early"
     assert arrived.items() <= everything.items()
-    done = sync(places)
+    done = sync(directories)
     assert not done.conflicts
     assert len(done.copied) == 60 - len(arrived)
-    assert contents(places[1]) == everything, "leftovers of the killed run are gone too"
+    assert contents(directories[1]) == everything, "the temporary files of the killed run are removed"
 
 
-def test_sync_command_prints_and_exits(places: tuple[Path, Path], environ: dict[str, str]) -> None:
-    write_all(places[0], clean_week(length=2))
+def test_sync_command_prints_and_exits(directories: tuple[Path, Path], environ: dict[str, str]) -> None:
+    write_all(directories[0], clean_week(length=2))
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(orgrecon("sync", *arguments), env=environ, capture_output=True, text=True)
 
-    first = run(*places)
+    first = run(*directories)
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.splitlines() == [
         f"{YESTERDAY}: copied (PASS, live)", f"{DAY}: copied (PASS, live)",
         "2 copied, 0 unchanged, 0 kept, 0 in conflict"]
-    edited(places[0] / NAME)
-    second = run(*places, "--format", "json")
+    edited(directories[0] / NAME)
+    second = run(*directories, "--format", "json")
     assert second.returncode == 1
     value = json.loads(second.stdout)
     assert (value["copied"], value["unchanged"], len(value["conflicts"])) == ([], [str(YESTERDAY)], 1)
     assert second.stderr == f"orgrecon: {value['conflicts'][0]}\n"
-    third = run(places[1].parent / "empty", places[1])
+    third = run(directories[1].parent / "empty", directories[1])
     assert (third.returncode, third.stdout, third.stderr.count("\n")) == (2, "", 1)

@@ -1,4 +1,4 @@
-"""A company that both models hold alike, a role that can only read it, a ledger, and a clock that is the server's."""
+"""Test site: a company database without drift, a read-only role, and a ledger."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.support.secret_canary import with_password
 
 READER = "orgrecon_reader"
-QUICK = {"settle_seconds": 0.0, "rechecks": 1, "lock_timeout_seconds": 0.3, "statement_timeout_seconds": 20.0}
+SHORT_TIMEOUTS = {"settle_seconds": 0.0, "rechecks": 1, "lock_timeout_seconds": 0.3, "statement_timeout_seconds": 20.0}
 
 
-def quick(**scan: Any) -> MappingConfig:
-    """The default mapping, impatient."""
+def fast_mapping(**scan: Any) -> MappingConfig:
+    """Return the default mapping with short timeouts."""
     mapping = default_mapping()
-    return mapping.model_copy(update={"scan": mapping.scan.model_copy(update={**QUICK, **scan})})
+    return mapping.model_copy(update={"scan": mapping.scan.model_copy(update={**SHORT_TIMEOUTS, **scan})})
 
 
 @dataclass
 class Site:
-    """One company, one ledger, one observer."""
+    """A company database with the DSN of a read-only role, a ledger and a mapping."""
 
     admin: psycopg.Connection[Any]
     dsn: str
     ledger: Ledger
     directory: Path
-    mapping: MappingConfig = field(default_factory=quick)
+    mapping: MappingConfig = field(default_factory=fast_mapping)
 
     def run(self, *statements: str) -> None:
-        """Run statements as superuser."""
+        """Run statements as a superuser."""
         for statement in statements:
             self.admin.execute(statement)
 
     @property
     def context(self) -> Context:
-        """What operations work on."""
+        """The context of an operation."""
         return Context(self.mapping, self.ledger, self.directory / "reports", environ={"DATABASE_URL": self.dsn})
 
     def observe(self, **how: Any) -> Observation:
-        """Observe today, by whatever day it is on both clocks."""
+        """Observe today."""
         context = self.context
         return observe(context, context.clock.today(), **how).observation
 
 
-def site_of(admin: psycopg.Connection[Any], dsn: str, place: Path, *, tenants: int = 12) -> Site:
-    """A company of few people without drift in a database that has the tables, and a role that can only read it."""
+def make_site(admin: psycopg.Connection[Any], dsn: str, directory: Path, *, tenants: int = 12) -> Site:
+    """Fill the tables of a database with a small company without drift, and grant SELECT to the read-only role."""
     seed(admin, tenants=tenants, users_per_tenant=8)
     admin.execute(
         f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
-    admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # the role is the cluster's, and outlives a test
+    admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # an earlier test may have granted it: roles are global
     admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-    reading = with_password({"": dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")})[""]
-    return Site(admin, reading, open_ledger(f"sqlite:///{place / 'ledger.db'}"), place)
+    reader_dsn = with_password({"": dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")})[""]
+    return Site(admin, reader_dsn, open_ledger(f"sqlite:///{directory / 'ledger.db'}"), directory)

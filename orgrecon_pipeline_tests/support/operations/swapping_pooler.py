@@ -1,4 +1,4 @@
-"""A connection pooler that is what no checker wants: it leads a client's later transactions to another server."""
+"""Faulty connection pooler that routes later transactions of a client to another server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _IDLE = b"I"
 
 @contextmanager
 def swapping_pooler(first: str, second: str, *, after: int) -> Iterator[str]:
-    """The DSN of a pooler before two databases, which swaps them after so many transactions of each client.
+    """Yield the DSN of a pooler that switches each client to the second database after ``after`` transactions.
 
-    With ``after=0`` each client stays where it is led: the first to the first, all others to the second.
+    With ``after=0`` the first client always uses the first database, and all other clients use the second.
     """
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         threading.Thread(target=_serve, args=(listening, first, second, after), daemon=True).start()
@@ -35,22 +35,22 @@ def _serve(listening: socket.socket, first: str, second: str, after: int) -> Non
 
 
 def _pool(client: socket.socket, first: str, second: str, after: int) -> None:
-    """One request and its answer at a time, as the client itself works."""
+    """Forward one request and its response at a time."""
     with suppress(OSError, EOFError), closing(client):
         _refuse_encryption(client)
         servers = [_logged_in(dsn) for dsn in (first, second)]
         client.sendall(servers[0][1])
         serving, transactions = servers[0][0], 0
         while True:
-            asked = b""
+            request = b""
             while True:
                 message = _message(client)
-                asked += message
-                if message[:1] in (b"Q", b"S", b"X"):  # a query, a sync, a good-bye
+                request += message
+                if message[:1] in (b"Q", b"S", b"X"):  # Query, Sync, Terminate
                     break
-            serving.sendall(asked)
+            serving.sendall(request)
             answer, status = _answer(serving)
-            if status == _IDLE and b"ROLLBACK" in asked:
+            if status == _IDLE and b"ROLLBACK" in request:
                 transactions += 1
                 if transactions == after:
                     serving = servers[1][0]
@@ -67,20 +67,20 @@ def _refuse_encryption(client: socket.socket) -> None:
 
 
 def _logged_in(dsn: str) -> tuple[socket.socket, bytes]:
-    """A connection to a server that trusts, and what it said until it was ready."""
+    """Connect to a server without authentication, and return its messages up to the first ReadyForQuery."""
     parts = urlsplit(dsn)
     server = socket.socket(socket.AF_UNIX)
     server.connect(str(Path(parse_qs(parts.query)["host"][0], ".s.PGSQL.5432")))
-    told = {"user": parts.username or "", "database": unquote(parts.path[1:]), "application_name": "orgrecon",
-            "client_encoding": "UTF8"}
+    parameters = {"user": parts.username or "", "database": unquote(parts.path[1:]), "application_name": "orgrecon",
+                  "client_encoding": "UTF8"}
     body = struct.pack("!I", 196608) + b"".join(
-        f"{name}\0{value}\0".encode() for name, value in told.items()) + b"\0"
+        f"{name}\0{value}\0".encode() for name, value in parameters.items()) + b"\0"
     server.sendall(struct.pack("!I", len(body) + 4) + body)
     return server, _answer(server)[0]
 
 
 def _answer(server: socket.socket) -> tuple[bytes, bytes]:
-    """All up to the next ReadyForQuery, and the state that it tells."""
+    """Return everything up to the next ReadyForQuery, and its transaction status."""
     answer = b""
     while True:
         message = _message(server)

@@ -1,4 +1,4 @@
-"""Standbys and restored servers, on a real standby: what is too old is no evidence, and a day has to be proven."""
+"""Standbys and restored servers: when they are evidence for a day."""
 
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline_tests.support.operations.moments import Background, gated, scanning, until
-from orgrecon_pipeline_tests.support.operations.real_server import RealServer, real_server
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, quick, site_of
+from orgrecon_pipeline_tests.support.operations.concurrency import (
+    BackgroundObservation,
+    blocked_backends,
+    hold_scans,
+    wait_until,
+)
+from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
+from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping, make_site
 
 MONITOR = "orgrecon_monitor"
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
@@ -38,25 +43,25 @@ A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM pu
 
 @dataclass
 class Pair:
-    """A primary, its standby, and an observer of each."""
+    """A primary and its standby, with a site for each."""
 
     primary: EmbeddedServer
-    standby: RealServer
+    standby: PostgresServer
     site: Site
     behind: psycopg.Connection[Any]
 
     @property
     def reader(self) -> Site:
-        """The observer of the standby."""
+        """A site that reads the standby."""
         return replace(self.site, dsn=self.standby.dsn("orgs", READER), admin=self.behind)
 
     @property
     def monitor(self) -> Site:
-        """An observer of the standby that may read pg_stat_wal_receiver."""
+        """A site that reads the standby as a role that may read pg_stat_wal_receiver."""
         return replace(self.site, dsn=self.standby.dsn("orgs", MONITOR), admin=self.behind)
 
     def restart(self) -> None:
-        """After it the standby has replayed no transaction."""
+        """Restart the standby, after which it has replayed no transaction."""
         self.site.run("CHECKPOINT")
         self.caught_up()
         self.behind.execute("CHECKPOINT")
@@ -69,7 +74,7 @@ class Pair:
     def caught_up(self, what: str = "replay") -> None:
         """Wait until the standby has replayed (or received) all that the primary has written."""
         [(lsn,)] = self.site.admin.execute("SELECT pg_current_wal_flush_lsn()")
-        until(lambda: self.ask(f"SELECT pg_last_wal_{what}_lsn() >= '{lsn}'::pg_lsn"))
+        wait_until(lambda: self.ask(f"SELECT pg_last_wal_{what}_lsn() >= '{lsn}'::pg_lsn"))
 
     def ask(self, query: str) -> Any:
         [(answer,)] = self.behind.execute(query)
@@ -81,10 +86,10 @@ def pair(template_sql: str, tmp_path: Path) -> Iterator[Pair]:
     with (
         tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
         psycopg.connect(primary.create_database("orgs"), autocommit=True) as admin,
-        real_server(wheel.binaries()) as standby,
+        postgres_server(wheel.binaries()) as standby,
     ):
         admin.execute(template_sql)
-        site = site_of(admin, primary.dsn("orgs"), tmp_path, tenants=4)
+        site = make_site(admin, primary.dsn("orgs"), tmp_path, tenants=4)
         admin.execute(f"CREATE ROLE {MONITOR} LOGIN IN ROLE {READER}, pg_read_all_stats")
         [socket] = parse_qs(urlsplit(primary.dsn()).query)["host"]
         standby.run("pg_basebackup", "-h", socket, "-U", "postgres", "-D", str(standby.data), "-R", "-X", "stream",
@@ -106,82 +111,82 @@ def test_standby_is_evidence_only_while_it_keeps_up(pair: Pair) -> None:
     assert 0 <= shown["replayed_age_seconds"] <= 60
     assert shown["replayed_at"].startswith(str(fresh.day)[:4])
     assert "standby" not in pair.site.observe().compared["source"]
-    # Old, and nobody says that the primary is idle.
-    pair.site.mapping = quick(max_replica_lag_seconds=0.001)
+    # Old, and the role cannot see whether the primary is idle.
+    pair.site.mapping = fast_mapping(max_replica_lag_seconds=0.001)
     old = pair.reader.observe()
     assert old.verdict is Verdict.INCONCLUSIVE
     assert "max_replica_lag_seconds (0.001 s)" in old.reason
     assert old.compared["source"]["standby"]["replay_lsn"]
-    pair.site.mapping = quick()
+    pair.site.mapping = fast_mapping()
 
-    # Idle: after a restart nothing has been replayed at all, but the primary says that there is nothing more.
+    # Idle: after a restart nothing was replayed, but the WAL receiver shows that nothing is pending.
     pair.restart()
-    until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
+    wait_until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
                            "WHERE status = 'streaming' UNION ALL SELECT false LIMIT 1"))
     blind = pair.reader.observe()
     assert blind.verdict is Verdict.INCONCLUSIVE
-    assert "nothing has been replayed" in blind.reason
+    assert "it has replayed no transaction" in blind.reason
     assert "pg_read_all_stats" in blind.reason
     idle = pair.monitor.observe()
     assert idle.verdict is Verdict.PASS, idle.reason
     assert idle.compared["source"]["standby"]["caught_up_seconds"] <= 60
 
-    # Behind: what was lost is received, and not replayed.
+    # Behind: the loss was received but not replayed.
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     pair.site.run(A_LOSS)
     pair.caught_up("receive")
-    until(lambda: pair.ask("SELECT latest_end_lsn > pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver"))
+    wait_until(lambda: pair.ask("SELECT latest_end_lsn > pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver"))
     assert pair.monitor.observe().verdict is Verdict.INCONCLUSIVE
     pair.behind.execute("SELECT pg_wal_replay_resume()")
     pair.caught_up()
     assert pair.monitor.observe().verdict is Verdict.FAIL
 
-    # Cut off: the primary is gone, and what it wrote last nobody knows.
+    # Disconnected: the standby cannot know what the stopped primary wrote last.
     pair.restart()
     pair.site.admin.close()
     pair.primary.stop()
-    until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'"))
+    wait_until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'"))
     gone = pair.monitor.observe()
     assert gone.verdict is Verdict.INCONCLUSIVE
     assert "this is a standby" in gone.reason
 
 
 def test_heartbeat_alone_decides_the_lag_of_a_standby(pair: Pair) -> None:
-    """It alone decides: an idle primary is no lag, a copy that is behind is one, whatever its upstream says."""
+    """With a heartbeat, an idle primary is not a lag, and an old heartbeat is, whatever the WAL receiver shows."""
     beat = "UPDATE public.heartbeat SET updated_at = now()"
     pair.site.run("CREATE TABLE public.heartbeat AS SELECT now() AS updated_at",
                   f"GRANT SELECT ON public.heartbeat TO {READER}")
     pair.caught_up()
-    mapping = quick()
+    mapping = fast_mapping()
     heartbeat = Heartbeat.model_validate({"from": "public.heartbeat", "at": "updated_at"})
     pair.site.mapping = mapping.model_copy(
         update={"scan": mapping.scan.model_copy(update={"heartbeat": heartbeat, "max_replica_lag_seconds": 20.0})})
     pair.restart()
     idle = pair.reader.observe()
     assert idle.verdict is Verdict.PASS, idle.reason
-    assert idle.compared["source"]["standby"]["replayed_at"] is None, "nothing but the heartbeat tells its age"
+    assert idle.compared["source"]["standby"]["replayed_at"] is None, "only the heartbeat shows its age"
 
     pair.site.run("UPDATE public.heartbeat SET updated_at = now() - interval '1 hour'")
     pair.caught_up()
-    until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
+    wait_until(lambda: pair.ask("SELECT latest_end_lsn <= pg_last_wal_replay_lsn() FROM pg_stat_wal_receiver "
                            "WHERE status = 'streaming' UNION ALL SELECT false LIMIT 1"))
-    for observer in (pair.reader, pair.monitor):  # to a standby of a cut-off standby all seems to be there too
-        old = observer.observe()
+    for site in (pair.reader, pair.monitor):  # a standby of a disconnected standby seems to be up to date too
+        old = site.observe()
         assert old.verdict is Verdict.INCONCLUSIVE
         assert "the heartbeat is 3600 s old, more than max_replica_lag_seconds (20 s)" in old.reason
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     pair.site.run(A_LOSS, beat)
     pair.caught_up("receive")
-    assert pair.reader.observe().verdict is Verdict.INCONCLUSIVE, "it is the snapshot's heartbeat that counts"
+    assert pair.reader.observe().verdict is Verdict.INCONCLUSIVE, "the heartbeat in the snapshot counts"
     pair.behind.execute("SELECT pg_wal_replay_resume()")
     pair.caught_up()
     assert pair.reader.observe().verdict is Verdict.FAIL
 
 
 def test_standby_with_paused_replay_at_a_recheck_is_inconclusive(pair: Pair) -> None:
-    """What it shows again is not what is there again: a difference that the primary has not had for long."""
-    kept = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
-    pair.site.run(kept, A_LOSS)
+    """A difference that the primary no longer has must not count as drift again."""
+    copy = "CREATE TABLE public.kept AS SELECT * FROM public.team_members"
+    pair.site.run(copy, A_LOSS)
     pair.caught_up()
 
     def stall_and_heal(seconds: float) -> None:
@@ -192,40 +197,40 @@ def test_standby_with_paused_replay_at_a_recheck_is_inconclusive(pair: Pair) -> 
 
     after = pair.reader.observe(wait=stall_and_heal)
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "has not replayed what it received" in after.reason
+    assert "has not replayed all that it received" in after.reason
     pair.behind.execute("SELECT pg_wal_replay_resume()")
     pair.caught_up()
     assert pair.reader.observe().verdict is Verdict.PASS
     pair.site.run(A_LOSS)
     pair.caught_up()
-    assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending: it is there again"
+    assert pair.reader.observe().verdict is Verdict.FAIL, "nothing is pending, so the drift is real"
 
 
 def test_standby_disconnected_before_a_recheck_is_inconclusive(pair: Pair) -> None:
-    """All that it received is replayed, and what was written since then it never received."""
+    """The standby has replayed everything that it received, but it does not receive new writes."""
     pair.site.run("CREATE TABLE public.kept AS SELECT * FROM public.team_members", A_LOSS)
     pair.caught_up()
 
     def cut_off_and_heal(seconds: float) -> None:
         pair.behind.execute("ALTER SYSTEM SET primary_conninfo = ''")
         pair.behind.execute("SELECT pg_reload_conf()")
-        until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver"))
+        wait_until(lambda: pair.ask("SELECT count(*) = 0 FROM pg_stat_wal_receiver"))
         pair.site.run("INSERT INTO public.team_members SELECT * FROM public.kept EXCEPT SELECT * FROM "
                       "public.team_members")
 
     after = pair.reader.observe(wait=cut_off_and_heal)
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "receives nothing any more" in after.reason
+    assert "no longer receives WAL" in after.reason
 
 
 def test_recovery_conflict_during_a_scan_is_inconclusive(pair: Pair) -> None:
     reader = pair.reader
     assert reader.observe().verdict is Verdict.PASS
-    gated(reader)
+    hold_scans(reader)
     keeper = psycopg.connect(pair.standby.dsn("orgs"), autocommit=True)
     keeper.execute("SELECT pg_advisory_lock(4711)")
-    running = Background(reader)
-    until(lambda: scanning(pair.behind))
+    running = BackgroundObservation(reader)
+    wait_until(lambda: blocked_backends(pair.behind))
     pair.site.run("TRUNCATE public.org_unit_memberships, public.team_members")
     after = running.result()
     assert after.verdict is Verdict.INCONCLUSIVE
@@ -239,12 +244,12 @@ def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
     return observe(context, day, restored=True).observation
 
 
-def report(site: Site, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, with a ledger of its own."""
+def report(site: Site, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``orgrecon report`` with a separate ledger."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
     return subprocess.run(
         [sys.executable, "-m", "orgrecon_pipeline", "report", "--output-dir", "trail", *arguments], text=True,
-        cwd=place,
+        cwd=directory,
         env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"},
         capture_output=True, check=False)
 
@@ -256,21 +261,21 @@ def test_restored_server_is_evidence_only_for_its_day(pair: Pair, tmp_path: Path
     replayed_at = pair.ask("SELECT pg_last_xact_replay_timestamp()")
     day = replayed_at.astimezone(timezone.utc).date()
     tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
-    # A tenant came after that moment, and was seen: it is not missed in the past.
+    # A tenant that was added and observed after the restored time must not count as lost.
     pair.site.run("INSERT INTO public.tenants VALUES ('newcomer')",
                   "INSERT INTO public.teams VALUES ('newcomer', 1, 'x', NULL, NULL)",
                   "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) VALUES ('newcomer', 1, 'team', 'x')")
     assert pair.site.observe().verdict is Verdict.PASS
 
-    found = restored(pair.reader, day, tomorrow)  # by then the day is past
+    found = restored(pair.reader, day, tomorrow)  # the day is past
     assert (found.verdict, found.provenance) == (Verdict.PASS, Provenance.RESTORED), found.reason
     assert found.observed_at == replayed_at
     assert found.compared["source"]["standby"]["replayed_at"][:10] == str(day)
     assert found.tenants_scanned == 4
     assert "newcomer" in set(pair.site.ledger.known_names(CoverageSubject.TENANT))
-    kept = pair.site.ledger.days()
+    days = pair.site.ledger.days()
 
-    # From outside, through the command: the record says it, and shows the time.
+    # The command line writes a report with the provenance and the restored time.
     done = report(pair.reader, tmp_path, "--restored", "--date", str(day))
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "trail").iterdir()
@@ -308,10 +313,10 @@ def test_restored_server_is_evidence_only_for_its_day(pair: Pair, tmp_path: Path
     pair.site.run("CREATE TABLE public.committed_again ()")
     pair.caught_up()
     assert pair.ask("SELECT pg_promote()")
-    assert pair.ask("SELECT pg_last_xact_replay_timestamp() IS NOT NULL"), "it still tells a time, after any write"
+    assert pair.ask("SELECT pg_last_xact_replay_timestamp() IS NOT NULL"), "the time remains after the promotion"
     with pytest.raises(DayRefused, match="open for writing"):
         restored(pair.reader, day)
-    assert pair.site.ledger.days() == kept
+    assert pair.site.ledger.days() == days
     assert len(pair.site.ledger.observations(day)) == 2
 
 

@@ -1,4 +1,4 @@
-"""What an attempt that failed elsewhere has found of the other shards: reused, as long as nothing speaks against it."""
+"""Reuse of the shards that an attempt decided while other shards failed, and when it is not allowed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from orgrecon_pipeline_tests.support.operations.shards import (
     NO_SELECT,
     SELECT,
     Connect,
-    Shards,
-    lose,
-    reused,
-    sharded,
-    shards_of,
+    ShardedSite,
+    delete_row,
+    make_shards,
+    reused_shards,
+    sharded_mapping,
 )
 
 
-def failing(shards: Shards, name: str, **how: Any) -> Observation:
-    """An attempt of which one shard fails, and is put right afterwards."""
+def observe_with_failing_shard(shards: ShardedSite, name: str, **how: Any) -> Observation:
+    """Observe while one shard fails, and repair the shard afterwards."""
     shards.admins[name].execute(NO_SELECT)
     after = shards.observe(**how)
     shards.admins[name].execute(SELECT)
@@ -44,34 +44,34 @@ def failing(shards: Shards, name: str, **how: Any) -> Observation:
 
 @pytest.mark.parametrize("kept_in", ["sqlite", "postgres"])
 def test_decided_shards_are_reused_by_the_next_attempt(
-    shards: Shards, kept_in: str, empty_database: str, server: EmbeddedServer, connect: Connect
+    shards: ShardedSite, kept_in: str, empty_database: str, server: EmbeddedServer, connect: Connect
 ) -> None:
-    """Nobody can read the decided shard meanwhile; once the day is decided, all are compared again."""
+    """The decided shard is not read; once the day is decided, the next attempt compares all shards."""
     if kept_in == "postgres":
         shards.ledger = open_ledger(empty_database)
-    lose(shards, "eu1")
-    first = failing(shards, "us1")
+    delete_row(shards, "eu1")
+    first = observe_with_failing_shard(shards, "us1")
     assert first.reason.startswith("shard us1: ")
-    assert "permission is refused" in first.reason
+    assert "the role lacks a permission" in first.reason
     assert set(first.compared["shards"]) <= set(NAMES)
     home = shards.admins["eu1"].info.dbname
-    with gone(shards, "eu1", server):
+    with renamed_database(shards, "eu1", server):
         again = shards.observe()
         assert (again.verdict, again.tenants_scanned) == (Verdict.FAIL, 12), again.reason
-        assert reused(again) == {"ap1", "eu1"}
+        assert reused_shards(again) == {"ap1", "eu1"}
         assert again.compared["shards"]["eu1"]["source"]["database"] == home
         assert again.compared["shards"]["eu1"]["reused_from"] == first.id
         assert [sample.tenant[:3] for sample in shards.ledger.samples(again.id)] == ["eu1"]
         refused = shards.observe()
         assert refused.verdict is Verdict.INCONCLUSIVE
         assert refused.reason.startswith("shard eu1: cannot connect to the database of EU1_URL")
-    assert reused(shards.observe()) == {"ap1", "us1"}
-    assert reused(shards.observe()) == set()
+    assert reused_shards(shards.observe()) == {"ap1", "us1"}
+    assert reused_shards(shards.observe()) == set()
 
 
 @contextmanager
-def gone(shards: Shards, name: str, server: EmbeddedServer) -> Iterator[None]:
-    """A shard's database has another name for a while."""
+def renamed_database(shards: ShardedSite, name: str, server: EmbeddedServer) -> Iterator[None]:
+    """Rename the database of a shard within the block."""
     database = shards.admins[name].info.dbname
     shards.admins[name].close()
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
@@ -82,10 +82,10 @@ def gone(shards: Shards, name: str, server: EmbeddedServer) -> Iterator[None]:
             admin.execute(f"ALTER DATABASE gone RENAME TO {database}")
 
 
-def test_decided_shards_accumulate_over_several_attempts(shards: Shards) -> None:
-    """Each attempt adds what it found to what is known."""
+def test_decided_shards_accumulate_over_several_attempts(shards: ShardedSite) -> None:
+    """Each attempt adds its decided shards to the cache."""
     shards.admins["eu1"].execute(NO_SELECT)
-    first = failing(shards, "us1")
+    first = observe_with_failing_shard(shards, "us1")
     assert first.reason.index("shard eu1: ") < first.reason.index("; shard us1: ")
     second = shards.observe()
     assert second.verdict is Verdict.INCONCLUSIVE
@@ -97,110 +97,110 @@ def test_decided_shards_accumulate_over_several_attempts(shards: Shards) -> None
         "ap1": first.id, "eu1": None, "us1": second.id}
 
 
-def test_shards_decided_under_other_settings_are_compared_again(shards: Shards) -> None:
-    failing(shards, "us1")
-    failing(shards, "us1", exact=True)
+def test_shards_decided_under_other_settings_are_compared_again(shards: ShardedSite) -> None:
+    observe_with_failing_shard(shards, "us1")
+    observe_with_failing_shard(shards, "us1", exact=True)
     for change in ({"rechecks": 2}, {"settle_seconds": 0.01}):
-        other = replace(shards, mapping=sharded(NAMES, **change))
-        assert reused(failing(other, "us1")) == set()
+        other = replace(shards, mapping=sharded_mapping(NAMES, **change))
+        assert reused_shards(observe_with_failing_shard(other, "us1")) == set()
     shown = shards.mapping.report.model_copy(update={"sample_values": True})
     other = replace(shards, mapping=shards.mapping.model_copy(update={"report": shown}))
-    assert reused(failing(other, "us1")) == set()
+    assert reused_shards(observe_with_failing_shard(other, "us1")) == set()
     without = shards.mapping.model_copy(update={"tenants": None})
     assert without.digest != shards.mapping.digest
     other = replace(shards, mapping=without)
     after = other.observe()
-    assert (after.verdict, reused(after)) == (Verdict.PASS, set())
+    assert (after.verdict, reused_shards(after)) == (Verdict.PASS, set())
 
 
-def test_shards_decided_under_other_limits_are_reused(shards: Shards) -> None:
-    """Whoever gives the slow shard more time does not pay for the others again."""
-    failing(shards, "us1")
-    shards.mapping = sharded(NAMES, deadline_seconds=600, lock_timeout_seconds=2, workers=1)
-    assert reused(shards.observe()) == {"ap1", "eu1"}
+def test_shards_decided_under_other_limits_are_reused(shards: ShardedSite) -> None:
+    """With more time for the slow shard, the other shards are not compared again."""
+    observe_with_failing_shard(shards, "us1")
+    shards.mapping = sharded_mapping(NAMES, deadline_seconds=600, lock_timeout_seconds=2, workers=1)
+    assert reused_shards(shards.observe()) == {"ap1", "eu1"}
 
 
-def test_shards_decided_without_exact_are_not_reused_for_exact(shards: Shards) -> None:
-    failing(shards, "us1")
-    assert reused(shards.observe(exact=True)) == set()
+def test_shards_decided_without_exact_are_not_reused_for_exact(shards: ShardedSite) -> None:
+    observe_with_failing_shard(shards, "us1")
+    assert reused_shards(shards.observe(exact=True)) == set()
 
 
-def test_tenant_moved_between_attempts_compares_both_shards_again(shards: Shards) -> None:
-    """It was found in eu1, and now it is in us1: both are asked again, and no shard is blamed."""
-    failing(shards, "us1")
+def test_tenant_moved_between_attempts_compares_both_shards_again(shards: ShardedSite) -> None:
+    """The cached eu1 has the tenant, and us1 now has it too: eu1 is compared again before anything is refused."""
+    observe_with_failing_shard(shards, "us1")
     [tenant, *_] = shards.tenants("eu1")
     for table in ("teams", "team_members", "org_units", MEMBERSHIPS):
         rows = shards.admins["eu1"].execute(f"SELECT * FROM public.{table} WHERE tenant_id = %s", (tenant,)).fetchall()
-        places = ", ".join(["%s"] * len(rows[0]))
+        placeholders = ", ".join(["%s"] * len(rows[0]))
         with shards.admins["us1"].cursor() as cursor:
-            cursor.executemany(f"INSERT INTO public.{table} VALUES ({places})", rows)
+            cursor.executemany(f"INSERT INTO public.{table} VALUES ({placeholders})", rows)
         shards.admins["eu1"].execute(f"DELETE FROM public.{table} WHERE tenant_id = %s", (tenant,))
     after = shards.observe()
-    assert (after.verdict, after.tenants_scanned, reused(after)) == (Verdict.PASS, 12, {"ap1"}), after.reason
+    assert (after.verdict, after.tenants_scanned, reused_shards(after)) == (Verdict.PASS, 12, {"ap1"}), after.reason
 
 
-def test_complete_inconclusive_attempt_is_not_reused(shards: Shards) -> None:
-    """What a shard lost was put back: the rerun has to look there again."""
+def test_complete_inconclusive_attempt_is_not_reused(shards: ShardedSite) -> None:
+    """After the lost rows of a shard were restored, the next attempt compares the shard again."""
     shards.observe()
     [tenant, *_] = shards.tenants("eu1")
     kept = {table: shards.admins["eu1"].execute(
         f"DELETE FROM public.{table} WHERE tenant_id = %s RETURNING *", (tenant,)).fetchall()
         for table in ("teams", "team_members", "org_units", MEMBERSHIPS)}
-    failing(shards, "us1")
+    observe_with_failing_shard(shards, "us1")
     lost = shards.observe()
-    assert (lost.verdict, reused(lost)) == (Verdict.INCONCLUSIVE, {"ap1", "eu1"})
+    assert (lost.verdict, reused_shards(lost)) == (Verdict.INCONCLUSIVE, {"ap1", "eu1"})
     assert tenant in lost.reason
     for table, rows in kept.items():
         with shards.admins["eu1"].cursor() as cursor:
             cursor.executemany(f"INSERT INTO public.{table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
     after = shards.observe()
-    assert (after.verdict, reused(after)) == (Verdict.PASS, set()), after.reason
+    assert (after.verdict, reused_shards(after)) == (Verdict.PASS, set()), after.reason
 
 
 def test_complete_attempt_with_a_clock_behind_is_not_reused(
-    shards: Shards, monkeypatch: pytest.MonkeyPatch
+    shards: ShardedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The shard that failed at first is minutes behind the others: by its clock the rerun came before that attempt."""
-    failing(shards, "us1")
+    """The order of attempts is that of the ledger, not of the databases' clocks."""
+    observe_with_failing_shard(shards, "us1")
     real = LiveAdmission.observed_at.fget  # type: ignore[attr-defined]
     with monkeypatch.context() as patched:
         patched.setattr(LiveAdmission, "observed_at", property(lambda self: real(self) - timedelta(minutes=10)))
-        assert reused(shards.observe()) == {"ap1", "eu1"}
-    lose(shards, "ap1")
+        assert reused_shards(shards.observe()) == {"ap1", "eu1"}
+    delete_row(shards, "ap1")
     after = shards.observe()
-    assert (after.verdict, reused(after)) == (Verdict.FAIL, set()), after.reason
+    assert (after.verdict, reused_shards(after)) == (Verdict.FAIL, set()), after.reason
 
 
 def test_shard_of_a_database_that_is_no_longer_accepted_is_not_reused(
-    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+    shards: ShardedSite, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     shards.observe()
-    failing(shards, "us1")
-    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    observe_with_failing_shard(shards, "us1")
+    other = make_shards(("eu1",), new_database, template, connect, tmp_path)
     shards.dsns["eu1"] = other.dsns["eu1"]
-    failing(shards, "us1", exact=True)  # of which nothing is reused: it meets the new one
+    observe_with_failing_shard(shards, "us1", exact=True)  # reuses nothing, so it reads the new database
     accept_source(shards.context, "moved to the new cluster")
     after = shards.observe()
-    assert reused(after) == {"ap1"}
+    assert reused_shards(after) == {"ap1"}
     assert after.verdict is Verdict.PASS, after.reason
 
 
 def test_shard_of_another_database_is_not_reused(
-    shards: Shards, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
+    shards: ShardedSite, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
-    """No day has pinned it yet: when the variable is put right, the right one is compared."""
-    other = shards_of(("eu1",), new_database, template, connect, tmp_path)
+    """No observation has pinned a database yet: after the variable is corrected, the correct one is compared."""
+    other = make_shards(("eu1",), new_database, template, connect, tmp_path)
     home, shards.dsns["eu1"] = shards.dsns["eu1"], other.dsns["eu1"]
-    failing(shards, "us1")
+    observe_with_failing_shard(shards, "us1")
     shards.dsns["eu1"] = home
-    lose(shards, "eu1")
+    delete_row(shards, "eu1")
     after = shards.observe()
-    assert reused(after) == {"ap1"}
+    assert reused_shards(after) == {"ap1"}
     assert (after.verdict, after.entities[MEMBERSHIPS].missing) == (Verdict.FAIL, 1), after.reason
 
 
-def test_report_names_every_shard(shards: Shards) -> None:
-    failing(shards, "us1")
+def test_report_names_every_shard(shards: ShardedSite) -> None:
+    observe_with_failing_shard(shards, "us1")
     after = shards.observe()
     published = publish(shards.context, after.day)
     lines = published.markdown.splitlines()

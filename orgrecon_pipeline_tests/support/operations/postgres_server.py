@@ -1,4 +1,4 @@
-"""A PostgreSQL run from any binaries: standbys of the embedded server, and other builds than the wheel's."""
+"""PostgreSQL servers from any binaries: standbys of the embedded server, and other versions."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from urllib.parse import quote
 import psycopg
 
 from orgrecon_pipeline.demo import postgres_wheel as wheel
-from orgrecon_pipeline_tests.support.operations.moments import until
+from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "listen_addresses": "",
          "timezone": "UTC", "wal_retrieve_retry_interval": "100ms"}
 
 
-class RealServer:
-    """Files in a directory, and maybe a postmaster; its socket is in the same place."""
+class PostgresServer:
+    """A data directory and a postmaster, whose socket is in the parent directory."""
 
-    def __init__(self, binaries: Path, place: Path) -> None:
-        self.binaries, self.place, self.data = binaries, place, place / "data"
+    def __init__(self, binaries: Path, directory: Path) -> None:
+        self.binaries, self.directory, self.data = binaries, directory, directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, tool: str, *arguments: str) -> None:
-        """Run one of the build's tools, or of the system's, as the server's user."""
+        """Run a tool of the server's version, or else of the system, as the user of the server."""
         program = self.binaries / tool
         program = program if program.exists() else Path(shutil.which(tool) or tool)
         done = subprocess.run([str(program), *arguments], capture_output=True, cwd="/", **_as_server())
@@ -38,11 +38,11 @@ class RealServer:
 
     def start(self, **settings: str) -> None:
         options = [part for name, value in {**_FAST, **settings}.items() for part in ("-c", f"{name}={value}")]
-        with (self.place / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.place), *options],
+                [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options],
                 stdout=log, stderr=log, cwd="/", start_new_session=True, **_as_server())
-        until(self._answers)
+        wait_until(self._answers)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -50,28 +50,28 @@ class RealServer:
             self._process.wait(60)
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
-        return f"postgresql://{user}@/{database}?host={quote(str(self.place), safe='')}"
+        return f"postgresql://{user}@/{database}?host={quote(str(self.directory), safe='')}"
 
     def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, (self.place / "log").read_text()
+        assert self._process.poll() is None, (self.directory / "log").read_text()
         with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.dsn()):
             return True
         return False
 
 
 @contextlib.contextmanager
-def real_server(binaries: Path) -> Iterator[RealServer]:
-    """A place for a server, that stops and leaves nothing behind."""
-    place = Path(tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory()))
+def postgres_server(binaries: Path) -> Iterator[PostgresServer]:
+    """Yield a server in a temporary directory; stop and remove it afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory()))
     if os.geteuid() == 0:
-        os.chown(place, *wheel.identity(place / "none"))
-    server = RealServer(binaries, place)
+        os.chown(directory, *wheel.identity(directory / "none"))
+    server = PostgresServer(binaries, directory)
     try:
         yield server
     finally:
         server.stop()
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _as_server() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Moments in the middle of a comparison, made by locks and not by waiting."""
+"""Control over running comparisons with locks instead of waiting times."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ import psycopg
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline_tests.support.operations.site import Site
 
-# What a scan of org_units waits for while somebody holds it exclusively; preflight reads no row, and does not wait.
-GATE = "(SELECT pg_catalog.pg_advisory_xact_lock_shared(4711)) IS NOT NULL"
-PATIENT = {"lock_timeout_seconds": 60.0, "statement_timeout_seconds": 60.0}
+# A scan of org_units waits here while another session holds the lock. Preflight checks read no rows, so do not wait.
+WAIT_FOR_LOCK = "(SELECT pg_catalog.pg_advisory_xact_lock_shared(4711)) IS NOT NULL"
+LONG_TIMEOUTS = {"lock_timeout_seconds": 60.0, "statement_timeout_seconds": 60.0}
 _LONGEST = 60.0
 
 
-def gated(site: Site, **scan: Any) -> None:
-    """Let the scan of both sides of org_units wait for the advisory lock."""
+def hold_scans(site: Site, **scan: Any) -> None:
+    """Make the scans of both sides of org_units wait for the advisory lock."""
     text = site.mapping.model_dump_json(by_alias=True)
-    text = text.replace("deleted_at IS NULL\"", f"deleted_at IS NULL AND {GATE}\"")
+    text = text.replace("deleted_at IS NULL\"", f"deleted_at IS NULL AND {WAIT_FOR_LOCK}\"")
     mapping = type(site.mapping).model_validate_json(text)
     assert mapping.digest != site.mapping.digest
-    site.mapping = mapping.model_copy(update={"scan": mapping.scan.model_copy(update={**PATIENT, **scan})})
+    site.mapping = mapping.model_copy(update={"scan": mapping.scan.model_copy(update={**LONG_TIMEOUTS, **scan})})
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """The first true answer."""
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Return the first true result of ``condition``."""
     end = time.monotonic() + _LONGEST
     while not (answer := condition()):
-        assert time.monotonic() < end, "it never happened"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)
     return answer
 
 
-def scanning(admin: psycopg.Connection[Any]) -> list[int]:
-    """Backends of a comparison that wait for a lock in this database."""
+def blocked_backends(admin: psycopg.Connection[Any]) -> list[int]:
+    """Return the process ids of the comparison's backends that wait for a lock in this database."""
     return [pid for (pid,) in admin.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'orgrecon' AND datname = current_database() "
         "AND wait_event_type = 'Lock'")]
 
 
-def left_over(admin: psycopg.Connection[Any]) -> int:
-    """Sessions of a comparison that the server still has."""
+def open_sessions(admin: psycopg.Connection[Any]) -> int:
+    """Return the number of sessions of a comparison in this database."""
     row = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orgrecon' "
                         "AND datname = current_database()").fetchone()
     assert row
     return int(row[0])
 
 
-class Background:
-    """An observation in a thread of its own."""
+class BackgroundObservation:
+    """An observation in a background thread."""
 
     def __init__(self, site: Site, **how: Any) -> None:
         self._site, self._how = site, how
@@ -61,7 +61,7 @@ class Background:
         self._thread.start()
 
     def result(self) -> Observation:
-        """The observation, or what was raised."""
+        """Return the observation, or raise the exception that ended it."""
         self._thread.join(_LONGEST)
         assert self._answer, "the observation did not end"
         [answer] = self._answer
