@@ -1,4 +1,4 @@
-"""Both sides in one database: one snapshot, and every comparison made by the server."""
+"""Reader of one database that holds both sides: the server compares them in one snapshot."""
 
 from __future__ import annotations
 
@@ -9,167 +9,172 @@ from functools import partial
 
 from psycopg import sql
 
+from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.drilldown import drill_down, read_samples
-from orgrecon_pipeline.compare.keys.key_join import join_sides
+from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.lockable_tables import require_lockable
 from orgrecon_pipeline.compare.preflight import (
-    SIDES,
-    examine,
-    only_examined,
-    read_declared,
-    refuse_elsewhere,
-    unchanged,
+    require_lockable,
+    require_only_locked_tables,
+    require_same_database,
+    require_unchanged,
+    run_preflight,
 )
-from orgrecon_pipeline.compare.progress import RowCount
+from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.statements import EntityStatements, HashSum, statements_by_entity
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.row_hash import RowHash
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, refuse_null_keys, refuse_unfound
-from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, read_side, side_by_side, sums_for
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found, require_no_null_keys
+from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_hash_sum, compare_sides, scan_side
 from orgrecon_pipeline.compare.self_test import run_self_test
-from orgrecon_pipeline.compare.statements import EntityStatements, Sums, statements_of
 from orgrecon_pipeline.domain.evidence import Sample
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
-# Rows of both sides in one exact statement: what does not fit in its memory the server writes to temporary files.
+# Rows of both sides per statement. Larger statements need temporary files on the server.
 BATCH_ROWS = 20_000_000
-# Drifting keys in one statement that reads them again: they travel both ways.
+# Drifting keys per recheck. They are sent to the server and back.
 BATCH_KEYS = 1_000_000
+
+#: Entity of a task, and the task that finds its drift in some tenants.
+_DriftTask = tuple[str, Task[dict[str, TrackedKeys]]]
 
 
 class OneDatabase:
-    """See :class:`~orgrecon_pipeline.compare.reader.Reader`."""
+    """Implements :class:`~orgrecon_pipeline.compare.reader.Reader` for one database."""
 
-    def __init__(self, mapping: MappingConfig, connect: Callable[[], Session], digest: RowHash) -> None:
+    def __init__(self, mapping: MappingConfig, open_session: Callable[[], Session], row_hash: RowHash) -> None:
         """Connect.
 
         Raises:
-            CannotDecide: when that fails.
+            CannotDecide: if the connection fails.
         """
-        self.digest, self.rows = digest, RowCount()
-        self._mapping, self._session = mapping, connect()
-        self._crew = SnapshotPool(self._session, connect, mapping.scan.workers)
+        self.row_hash, self.rows = row_hash, RowCounter()
+        self._mapping, self._session = mapping, open_session()
+        self._pool = SnapshotPool(self._session, open_session, mapping.scan.workers)
 
     def close(self) -> None:
         self._session.close()
 
-    def examine(self) -> int:
-        self._examined = examine(self._session, self._mapping)
-        require_lockable(self._session, self._examined)
-        self._statements = statements_of(self._mapping, self._examined.types, self.digest)
-        self.rows.expected = self._examined.estimated_rows
-        return len(self._examined.tables)
+    def run_preflight(self) -> int:
+        self._preflight = run_preflight(self._session, self._mapping)
+        require_lockable(self._session, self._preflight)
+        self._statements = statements_by_entity(self._mapping, self._preflight.types, self.row_hash)
+        self.rows.expected = self._preflight.estimated_rows
+        return len(self._preflight.tables)
 
     @contextmanager
     def snapshot(self) -> Iterator[SnapshotPair]:
-        inspect = partial(only_examined, examined=self._examined)
-        with self._crew.transaction(self._examined.lockable, inspect) as identity:
-            refuse_elsewhere(identity, self._examined, "the connection")
+        inspect = partial(require_only_locked_tables, preflight=self._preflight)
+        with self._pool.transaction(self._preflight.lockable, inspect) as identity:
+            require_same_database(identity, self._preflight, "the connection")
             yield SnapshotPair(identity, identity)
 
     def run_self_test(self, tenants: int) -> None:
-        run_self_test(self._session, self.digest, sums_for(tenants))
+        run_self_test(self._session, self.row_hash, choose_hash_sum(tenants))
 
-    def unchanged(self) -> None:
-        unchanged(self._session, self._mapping, self._examined)
+    def require_unchanged(self) -> None:
+        require_unchanged(self._session, self._mapping, self._preflight)
 
-    def declared(self) -> TenantNames | None:
-        return read_declared(self._session, self._mapping.tenants)
+    def read_declared_tenants(self) -> TenantNames | None:
+        return read_declared_tenants(self._session, self._mapping.tenants)
 
-    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        read = partial(_add_side, sums=sums_for(tenants), largest=self._examined.largest, rows=self.rows)
-        prints: dict[str, Fingerprints] = {}
+    def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+        scan = partial(_scan_side, hash_sum=choose_hash_sum(tenants), largest_table=self._preflight.largest_table,
+                       rows=self.rows)
+        fingerprints: dict[str, Fingerprints] = {}
         tasks = []
         for name, statements in self._statements.items():
-            both = _BothSides(statements, partial(prints.__setitem__, name))
-            tasks += [partial(read, both=both, side=side) for side in SIDES]
-        self._crew.run(tasks)
+            pairing = _SidePairing(statements, partial(fingerprints.__setitem__, name))
+            tasks += [partial(scan, pairing=pairing, side=side) for side in SIDES]
+        self._pool.run(tasks)
         for name in self._statements:
-            refuse_null_keys(name, prints[name])
-        return prints
+            require_no_null_keys(name, fingerprints[name])
+        return fingerprints
 
-    def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        shares: list[tuple[str, Task[dict[str, TrackedKeys]]]] = []
+    def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        tasks: list[_DriftTask] = []
         for name, statements in self._statements.items():
-            tenants = prints[name].tenants if exact else prints[name].differing
-            read = partial(_by_key, statements=statements, prints=prints[name], exact=exact)
-            batches = _batches(((tenant, prints[name].rows_in(tenant)) for tenant in sorted(tenants)), BATCH_ROWS)
-            shares += [(name, partial(read, tenants=batch)) for batch in batches]
-        found = self._by_entity(shares)
+            of_entity = fingerprints[name]
+            tenants = of_entity.tenants if exact else of_entity.differing
+            find = partial(_find_drift, statements=statements, fingerprints=of_entity, exact=exact)
+            sizes = ((tenant, of_entity.rows_of(tenant).total) for tenant in sorted(tenants))
+            tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_ROWS)]
+        drift = self._run(tasks)
         for name, statements in self._statements.items():
-            refuse_unfound(name, prints[name], found[name], one_spelling=statements.one_spelling)
-        return found
+            require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
+        return drift
 
-    def read_again(self, watched: Drift) -> Drift:
-        shares: list[tuple[str, Task[dict[str, TrackedKeys]]]] = []
-        for name, seen in watched.items():
-            read = partial(drill_down, statements=self._statements[name], seen=seen)
-            batches = _batches(((tenant, len(drifting.keys)) for tenant, drifting in sorted(seen.items())), BATCH_KEYS)
-            shares += [(name, partial(read, tenants=batch)) for batch in batches]
-        return self._by_entity(shares)
+    def recheck(self, tracked: Drift) -> Drift:
+        tasks: list[_DriftTask] = []
+        for name, tenants in tracked.items():
+            find = partial(drill_down, statements=self._statements[name], tracked=tenants)
+            sizes = ((tenant, len(keys.keys)) for tenant, keys in sorted(tenants.items()))
+            tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
+        return self._run(tasks)
 
-    def _by_entity(self, shares: list[tuple[str, Task[dict[str, TrackedKeys]]]]) -> Drift:
-        found: Drift = {name: {} for name in self._statements}
-        for (name, _), drifting in zip(shares, self._crew.run([task for _, task in shares]), strict=True):
-            found[name] |= drifting
-        return found
+    def has_rows(self, name: str, side: str) -> bool:
+        return bool(self._session.query(self._statements[name].has_rows(side), name)[0]["has_rows"])
 
-    def any_row(self, name: str, side: str) -> bool:
-        return bool(self._session.query(self._statements[name].any_row(side), name)[0]["any_row"])
+    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+        return read_samples(self._session, self._statements[name], drift, limit, with_values=with_values)
 
-    def samples(self, name: str, drifting: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
-        return read_samples(self._session, self._statements[name], drifting, limit, with_values=with_values)
+    def _run(self, tasks: list[_DriftTask]) -> Drift:
+        drift: Drift = {name: {} for name in self._statements}
+        for (name, _), tenants in zip(tasks, self._pool.run([task for _, task in tasks]), strict=True):
+            drift[name] |= tenants
+        return drift
 
 
-class _BothSides:
-    """Where the sides of an entity meet: of a million tenants they are not held for longer than they have to."""
+class _SidePairing:
+    """Compares the sides of an entity as soon as both are scanned, to keep them in memory as briefly as possible."""
 
     def __init__(self, statements: EntityStatements, compared: Callable[[Fingerprints], None]) -> None:
         self.statements = statements
         self._compared = compared
-        self._lock, self._found = threading.Lock(), dict[str, SideFingerprints]()
+        self._lock, self._sides = threading.Lock(), dict[str, SideFingerprints]()
 
-    def add(self, side: str, found: SideFingerprints) -> None:
-        """Take one side, from whatever thread; the second one is compared with the first."""
+    def add(self, side: str, fingerprints: SideFingerprints) -> None:
+        """Add one side. Any thread may call this."""
         with self._lock:
-            self._found[side] = found
-            if len(self._found) < len(SIDES):
+            self._sides[side] = fingerprints
+            if len(self._sides) < len(SIDES):
                 return
-        source, target = (self._found.pop(each) for each in SIDES)
-        self._compared(side_by_side(self.statements.entity.compare, source, target))
+        source, target = (self._sides.pop(side) for side in SIDES)
+        self._compared(compare_sides(self.statements.entity.compare, source, target))
 
 
-def _add_side(
-    session: Session, both: _BothSides, side: str, sums: Sums, largest: sql.Identifier | None, rows: RowCount
+def _scan_side(
+    session: Session, pairing: _SidePairing, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None,
+    rows: RowCounter,
 ) -> None:
-    found = read_side(session, both.statements, side, sums, largest)
-    rows.add(found.rows_in_all)
-    both.add(side, found)
+    fingerprints = scan_side(session, pairing.statements, side, hash_sum, largest_table)
+    rows.add(fingerprints.total_rows)
+    pairing.add(side, fingerprints)
 
 
-def _by_key(
-    session: Session, statements: EntityStatements, tenants: list[str], prints: Fingerprints, *, exact: bool
+def _find_drift(
+    session: Session, statements: EntityStatements, tenants: list[str], fingerprints: Fingerprints, *, exact: bool
 ) -> dict[str, TrackedKeys]:
-    if exact or not statements.joinable:
+    if exact or not statements.consistent_key_hash:
         return drill_down(session, statements, tenants)
-    found, unproven = join_sides(session, statements, tenants, prints)
-    if unproven:
-        found |= drill_down(session, statements, unproven)
-    return found
+    drift, undecided = join_by_key(session, statements, tenants, fingerprints)
+    if undecided:
+        drift |= drill_down(session, statements, undecided)
+    return drift
 
 
-def _batches(tenants: Iterable[tuple[str, int]], most: int) -> Iterator[list[str]]:
-    """The tenants, each with its size, in batches of about that size at most."""
+def _batches(sizes: Iterable[tuple[str, int]], limit: int) -> Iterator[list[str]]:
+    """Yield tenants, given with their sizes, in batches that end as soon as their size reaches the limit."""
     batch: list[str] = []
-    together = 0
-    for tenant, size in tenants:
+    total = 0
+    for tenant, size in sizes:
         batch.append(tenant)
-        together += size
-        if together >= most:
+        total += size
+        if total >= limit:
             yield batch
-            batch, together = [], 0
+            batch, total = [], 0
     if batch:
         yield batch

@@ -1,4 +1,4 @@
-"""How far a comparison is, said now and then while a statement runs."""
+"""Progress of a comparison: a row counter, and messages at a limited rate."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds between two lines at least.
-EVERY_SECONDS = 3.0
+#: Minimum number of seconds between two messages.
+INTERVAL_SECONDS = 3.0
 
 
 class Throttle:
-    """Passes a line on unless one was passed on a moment ago. Threads may share it."""
+    """Passes a message on, unless another one was passed on less than ``interval`` seconds ago. Thread-safe."""
 
-    def __init__(self, say: Callable[[str], None], every: float = EVERY_SECONDS) -> None:
-        self._say, self._every = say, every
+    def __init__(self, report: Callable[[str], None], interval: float = INTERVAL_SECONDS) -> None:
+        self._report, self._interval = report, interval
         self._lock, self._last = threading.Lock(), float("-inf")
 
-    def __call__(self, line: str) -> None:
+    def __call__(self, message: str) -> None:
         with self._lock:
             now = time.monotonic()
-            if now - self._last < self._every:
+            if now - self._last < self._interval:
                 return
             self._last = now
-        self._say(line)
+        self._report(message)
 
 
 @contextmanager
-def pulse(say: Callable[[str], None], line: Callable[[], str], every: float = EVERY_SECONDS) -> Iterator[None]:
-    """Say ``line()`` every few seconds for as long as the block runs, with the time that it has taken."""
+def periodic_progress(
+    report: Callable[[str], None], message: Callable[[], str], interval: float = INTERVAL_SECONDS
+) -> Iterator[None]:
+    """Report ``message()`` and the elapsed time every ``interval`` seconds while the block runs."""
     ended = threading.Event()
     started = time.monotonic()
 
-    def beat() -> None:
-        while not ended.wait(every):
-            say(f"{line()}, {time.monotonic() - started:.0f} s")
+    def repeat() -> None:
+        while not ended.wait(interval):
+            report(f"{message()}, {time.monotonic() - started:.0f} s")
 
-    thread = threading.Thread(target=beat, daemon=True)
+    thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield
@@ -46,15 +48,15 @@ def pulse(say: Callable[[str], None], line: Callable[[], str], every: float = EV
         thread.join()
 
 
-class RowCount:
-    """Rows that were read, of about how many by the server's statistics."""
+class RowCounter:
+    """Number of rows that were read, and the number that is expected by the server's statistics. Thread-safe."""
 
     def __init__(self) -> None:
         self.expected = 0
         self._lock, self._rows = threading.Lock(), 0
 
     def add(self, rows: int) -> None:
-        """More were read, by whatever thread."""
+        """Count more rows."""
         with self._lock:
             self._rows += rows
 

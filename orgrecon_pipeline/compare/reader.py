@@ -1,4 +1,4 @@
-"""What a comparison asks of the databases, whether one holds both sides or each has its own."""
+"""Interface of the readers: the same operations on one database and on two."""
 
 from __future__ import annotations
 
@@ -6,50 +6,52 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.progress import RowCount
+from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.row_hash import RowHash
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 
 class Reader(Protocol):
-    """Reads both sides. All but :meth:`examine` and :meth:`close` need an open snapshot; every method raises
-    CannotDecide when it fails."""
+    """Reads both sides. Every method raises CannotDecide if it fails.
 
-    digest: RowHash
-    rows: RowCount
+    All methods except :meth:`run_preflight` and :meth:`close` need an open snapshot.
+    """
 
-    def examine(self) -> int:
-        """Hold the mapping against the databases; the number of tables that it reads."""
+    row_hash: RowHash
+    rows: RowCounter
+
+    def run_preflight(self) -> int:
+        """Run the preflight checks, and return the number of tables that the mapping reads."""
 
     def snapshot(self) -> AbstractContextManager[SnapshotPair]:
-        """Open a snapshot, of the same databases as before."""
+        """Open a snapshot of the databases that the preflight checks read."""
 
     def run_self_test(self, tenants: int) -> None:
-        """Compare a built-in pair whose drift is known, as :meth:`fingerprints` does where tenants are so many."""
+        """Run the self-test with the statements that are used for that many tenants."""
 
-    def unchanged(self) -> None:
-        """Make sure that every table is still what the examination found."""
+    def require_unchanged(self) -> None:
+        """Require that no table was altered or replaced since the preflight checks."""
 
-    def declared(self) -> TenantNames | None:
-        """The declared universe; None without one."""
+    def read_declared_tenants(self) -> TenantNames | None:
+        """Return the declared universe; None if the mapping has none."""
 
-    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        """Each entity over all tenants, of which there may be so many: how it is done best depends on it."""
+    def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+        """Return the fingerprints by entity. ``tenants`` is their approximate number, which affects the method."""
 
-    def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        """All drift, by key: of the tenants whose fingerprints differ, or of every one."""
+    def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        """Return all drifting keys of the tenants whose fingerprints differ; with ``exact``, of all tenants."""
 
-    def read_again(self, watched: Drift) -> Drift:
-        """What of the watched keys still drifts."""
+    def recheck(self, tracked: Drift) -> Drift:
+        """Return the tracked keys that still drift."""
 
-    def any_row(self, name: str, side: str) -> bool:
-        """Whether a side of an entity has any row."""
+    def has_rows(self, name: str, side: str) -> bool:
+        """Return whether one side of an entity has any row."""
 
-    def samples(self, name: str, drifting: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
-        """Up to ``limit`` keys of each kind."""
+    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+        """Return up to ``limit`` keys of each kind."""
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""

@@ -1,4 +1,4 @@
-"""What one complete comparison found."""
+"""Result of a comparison."""
 
 from __future__ import annotations
 
@@ -10,38 +10,46 @@ from heapq import merge
 from itertools import groupby, islice
 from typing import Any
 
-from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, count_keys
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
-from orgrecon_pipeline.domain.bounded_names import bounded_name
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.session import DatabaseIdentity
+from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 
-_CLEAN = TrackedKeys.first_seen(dict.fromkeys(KINDS, 0))
+_NO_KEYS = TrackedKeys.none()
 
 
 @dataclass(frozen=True)
 class SnapshotPair:
-    """Whose snapshots are compared: the same one twice where one database holds both sides."""
+    """Identities of the snapshots of both sides: the same object twice if one database holds both sides."""
 
     source: DatabaseIdentity
     target: DatabaseIdentity
 
     def as_json_value(self) -> dict[str, Any]:
-        """What the record says of both."""
+        """Return what the record stores."""
         return {"source": self.source.as_json_value(), "target": self.target.as_json_value()}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one complete comparison found.
+    """Result of one complete comparison.
 
-    ``observed_at`` is the source's clock at the snapshot, ``databases`` what the record says of whose snapshots were
-    compared. ``present`` are the tenants with a row on either side, ``declared`` those of the declared universe (None
-    without one). ``tenant_rows`` holds every drifting tenant and the first clean ones, one row per tenant and entity.
-    ``values`` counts, per compared column, the rows of both sides in which it is not NULL. ``unsettled_keys`` differed
-    at every read while both their sides were being written: neither drift nor transient. ``shards`` holds what was
-    found in each of several, and is empty for a single one.
+    Attributes:
+        observed_at: the source's clock at the snapshot.
+        databases: what the record stores about the databases.
+        totals: rows and drift by entity.
+        present: tenants with a row on either side.
+        declared: tenants of the declared universe; None if the mapping has none.
+        tenant_rows: every drifting tenant and the first clean ones, with one row per tenant and entity.
+        samples: the first drifting keys of each kind.
+        values: rows of both sides in which a compared column is not NULL, by entity and column.
+        keys_in_flux: keys that differed at every read while both of their sides changed. They are neither drift nor
+            transient.
+        how: what the record stores about the method.
+        shards: the comparisons of the shards; empty without shards.
     """
 
     observed_at: datetime
@@ -52,27 +60,27 @@ class Comparison:
     tenant_rows: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     values: dict[str, dict[str, int]]
-    unsettled_keys: int
+    keys_in_flux: int
     how: dict[str, Any]
     shards: dict[str, Comparison] = field(default_factory=dict)
 
     @property
     def tenants_scanned(self) -> int:
-        """The declared universe together with every tenant that has a row."""
+        """Number of tenants that are declared or have a row."""
         return len(self.present) + len(self.absent)
 
     @cached_property
     def absent(self) -> TenantNames:
-        """The tenants of the declared universe without a row on either side."""
+        """Declared tenants without a row on either side."""
         return TenantNames() if self.declared is None else self.declared.without(self.present)
 
     @property
     def tenants_with_drift(self) -> int:
-        """Tenants with at least one drifting key."""
+        """Number of tenants with at least one drifting key."""
         return len({row.tenant for row in self.tenant_rows if row.drift})
 
     def as_json_value(self) -> dict[str, Any]:
-        """All of it as JSON values; of one database."""
+        """Return the comparison, which must not have shards, as JSON values."""
         return {
             "observed_at": self.observed_at.isoformat(),
             "databases": self.databases,
@@ -82,13 +90,13 @@ class Comparison:
             "tenant_rows": [row.model_dump() for row in self.tenant_rows],
             "samples": [sample.model_dump(mode="json") for sample in self.samples],
             "values": self.values,
-            "unsettled_keys": self.unsettled_keys,
+            "keys_in_flux": self.keys_in_flux,
             "how": self.how,
         }
 
     @classmethod
     def from_json_value(cls, value: dict[str, Any]) -> Comparison:
-        """The comparison that :meth:`as_json_value` wrote."""
+        """Return the comparison that :meth:`as_json_value` converted."""
         return cls(**{
             **value,
             "observed_at": datetime.fromisoformat(value["observed_at"]),
@@ -102,49 +110,54 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ReadResults:
-    """What the reads of a comparison found: the first one, what of it is left, and what never settled."""
+    """Results of the reads of a comparison, as drift by entity and tenant.
 
-    prints: dict[str, Fingerprints]
+    Attributes:
+        fingerprints: by entity.
+        first: keys that drifted at the first read.
+        confirmed: keys that still drift after the rechecks.
+        in_flux: keys that still differ, but both of whose sides changed.
+    """
+
+    fingerprints: dict[str, Fingerprints]
     first: Drift
-    left: Drift
-    unsettled: Drift
+    confirmed: Drift
+    in_flux: Drift
 
     @cached_property
     def present(self) -> TenantNames:
-        """The tenants with a row on either side."""
-        first, *others = (prints.tenants for prints in self.prints.values())
+        """Tenants with a row on either side."""
+        first, *others = (fingerprints.tenants for fingerprints in self.fingerprints.values())
         return first.union(*others)
 
     @property
-    def unsettled_keys(self) -> int:
-        """How many keys never settled."""
-        return sum(len(d.keys) for found in self.unsettled.values() for d in found.values())
+    def keys_in_flux(self) -> int:
+        """Number of keys in flux."""
+        return sum(map(count_keys, self.in_flux.values()))
 
     def totals(self) -> dict[str, EntityTotals]:
-        """Rows and drift by entity, over all tenants."""
-        return {name: self._totals_of(name) for name in self.prints}
+        """Return rows and drift by entity."""
+        return {name: self._totals_of(name) for name in self.fingerprints}
 
     def tenant_rows(self, declared: TenantNames | None, limit: int) -> tuple[TenantRow, ...]:
-        """Every tenant that drifted at the first read, and the first ``limit`` others that are there or declared."""
-        seen = {tenant for found in self.first.values() for tenant in found}
-        others = (tenant for tenant, _ in groupby(merge(self.present, declared or ())) if tenant not in seen)
-        listed = [*sorted(seen), *islice(others, limit)]
-        return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.prints)
+        """Return the rows of all tenants that drifted at the first read, and of the first ``limit`` other tenants."""
+        drifting = {tenant for tenants in self.first.values() for tenant in tenants}
+        others = (tenant for tenant, _ in groupby(merge(self.present, declared or ())) if tenant not in drifting)
+        listed = [*sorted(drifting), *islice(others, limit)]
+        return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.fingerprints)
 
     def _totals_of(self, name: str) -> EntityTotals:
-        counts = {kind: sum(drifting.counts[kind] for drifting in self.left[name].values()) for kind in KINDS}
-        first, left, unsettled = (
-            sum(len(drifting.keys) for drifting in found[name].values())
-            for found in (self.first, self.left, self.unsettled))
-        rows = self.prints[name].rows
-        return EntityTotals(
-            source_rows=rows.source, target_rows=rows.target, transient=first - left - unsettled, **counts)
+        rows = self.fingerprints[name].rows
+        transient = (
+            count_keys(self.first[name]) - count_keys(self.confirmed[name]) - count_keys(self.in_flux[name]))
+        counts = Counts.sum(tracked.counts for tracked in self.confirmed[name].values())
+        return EntityTotals(source_rows=rows.source, target_rows=rows.target, transient=transient, **counts)
 
     def _tenant_row(self, tenant: str, name: str) -> TenantRow:
-        first, left, unsettled = (
-            found[name].get(tenant, _CLEAN) for found in (self.first, self.left, self.unsettled))
-        rows = self.prints[name].rows_of(tenant)
+        rows = self.fingerprints[name].rows_of(tenant)
+        first, confirmed, in_flux = (
+            drift[name].get(tenant, _NO_KEYS) for drift in (self.first, self.confirmed, self.in_flux))
         return TenantRow(
             tenant=bounded_name(tenant), entity=name, source_rows=rows.source, target_rows=rows.target,
-            transient=len(first.keys) - len(left.keys) - len(unsettled.keys), **left.counts,
+            transient=len(first.keys) - len(confirmed.keys) - len(in_flux.keys), **confirmed.counts,
         )

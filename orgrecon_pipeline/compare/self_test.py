@@ -1,25 +1,26 @@
-"""The checker proves its own eyes: known drift, found by the very same SQL on the very same server."""
+"""Self-test: compare built-in rows with known drift on the same server, and require exactly that result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
-from orgrecon_pipeline.compare.keys.key_join import join_sides
+from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
-from orgrecon_pipeline.compare.preflight import SIDES
-from orgrecon_pipeline.compare.row_hash import ColumnType, RowHash
+from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.statements import NUMERIC_SUM, EntityStatements, HashSum
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
-from orgrecon_pipeline.compare.scan.side_scan import read_side, side_by_side
-from orgrecon_pipeline.compare.statements import WHOLE, EntityStatements, Sums
+from orgrecon_pipeline.compare.scan.side_scan import compare_sides, scan_side
+from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 
-# tenant, key, value; one difference of each kind, one between NULL and a value, and one row without a key. Beside it a
-# tenant of unique keys: a join by key can tell of it, and has to; of the first one it has to leave the word to others.
+# Tenant, key and value. The tenant "drifting" has every kind of drift, a NULL against a value, and a duplicate key,
+# which the join by key must leave undecided. The tenant "unique" has unique keys, which it must decide.
 _SOURCE = """
     ('drifting', 'same', 'x'), ('drifting', 'missing', 'x'), ('drifting', 'mismatched', 'x'),
     ('drifting', 'duplicate', 'x'), ('drifting', 'duplicate', 'x'), ('drifting', 'null only', NULL),
@@ -31,62 +32,66 @@ _TARGET = """
     ('unique', 'same', 'x'), ('unique', 'unexpected', 'x'), ('unique', 'mismatched', 'x'),
     ('clean', 'null', NULL), ('clean', 'same', 'x'), ('null', NULL, 'x')"""
 _EXPECTED = {
-    "drifting": {"missing": 1, "unexpected": 1, "mismatched": 2, "duplicate": 1},
-    "unique": {"missing": 1, "unexpected": 1, "mismatched": 1, "duplicate": 0},
+    "drifting": Counts.of({"missing": 1, "unexpected": 1, "mismatched": 2, "duplicate": 1}),
+    "unique": Counts.of({"missing": 1, "unexpected": 1, "mismatched": 1}),
 }
 _TEXT = ColumnType("text", collatable=True, native_equality=True)
 
+#: Returns the drift by tenant of the given tenants.
+FindDrift = Callable[[EntityStatements, list[str]], dict[str, TrackedKeys]]
 
-_NOT_FOUND = "the self-test did not find exactly the drift that it planted: do not trust this server"
 
-
-def run_self_test(session: Session, digest: RowHash, sums: Sums = WHOLE) -> None:
-    """Compare the built-in pair in the open transaction, its digests added up as those of the comparison will be.
+def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMERIC_SUM) -> None:
+    """Run the self-test in the open transaction of one database, with the sums that the comparison will use.
 
     Raises:
-        CannotDecide: unless exactly the known differences are found.
+        CannotDecide: if the result is not exactly the known drift.
     """
-    statements = _statements(digest)
-    seen = side_by_side(
-        statements.entity.compare, *(read_side(session, statements, side, sums, largest=None) for side in SIDES))
-    grouped = drill_down(session, statements, seen.tenants)
-    joined, left = join_sides(session, statements, ["clean", *_EXPECTED], seen)
-    if (
-        not _as_planted(seen, grouped)
-        or {tenant: drifting.counts for tenant, drifting in joined.items()} != {"unique": _EXPECTED["unique"]}
-        or left != ["drifting"]
-    ):
-        raise CannotDecide(_NOT_FOUND)
+    statements = _statements(row_hash)
+    sides = (scan_side(session, statements, side, hash_sum, largest_table=None) for side in SIDES)
+    fingerprints = compare_sides(statements.entity.compare, *sides)
+    drift = drill_down(session, statements, fingerprints.tenants)
+    joined, undecided = join_by_key(session, statements, ["clean", *_EXPECTED], fingerprints)
+    _require(_is_expected(fingerprints, drift))
+    _require(_counts(joined) == {"unique": _EXPECTED["unique"]} and undecided == ["drifting"])
 
 
 def run_self_test_across(
-    fingerprint_of: Callable[[EntityStatements], Fingerprints],
-    ways: Sequence[Callable[[EntityStatements, list[str]], tuple[dict[str, TrackedKeys], Any]]],
-    digest: RowHash,
+    read_fingerprints: Callable[[EntityStatements], Fingerprints], methods: Sequence[FindDrift], row_hash: RowHash
 ) -> None:
-    """Compare the built-in pair in two databases, by what reads them for a comparison; keys in each of its ways.
+    """Run the self-test across two databases, with every method that the comparison may use to find drift by key.
 
     Raises:
-        CannotDecide: unless exactly the known differences are found.
+        CannotDecide: if a result is not exactly the known drift.
     """
-    statements = _statements(digest)
-    seen = fingerprint_of(statements)
-    with_keys = [tenant for tenant in seen.tenants if tenant != "null"]
-    if not all(_as_planted(seen, keys_of(statements, with_keys)[0]) for keys_of in ways):
-        raise CannotDecide(_NOT_FOUND)
+    statements = _statements(row_hash)
+    fingerprints = read_fingerprints(statements)
+    tenants = [tenant for tenant in fingerprints.tenants if tenant != "null"]
+    for find_drift in methods:
+        _require(_is_expected(fingerprints, find_drift(statements, tenants)))
 
 
-def _as_planted(seen: Fingerprints, found: dict[str, TrackedKeys]) -> bool:
+def _require(passed: bool) -> None:
+    if not passed:
+        raise CannotDecide("the self-test did not find exactly the known drift: do not trust this server",
+                           ReasonCode.SELF_TEST_FAILED)
+
+
+def _is_expected(fingerprints: Fingerprints, drift: dict[str, TrackedKeys]) -> bool:
     return (
-        set(seen.differing) == _EXPECTED.keys()
-        and seen.tenants == TenantNames.of([*_EXPECTED, "clean", "null"])
-        and seen.rows_of("clean") == SideRows(2, 2)
-        and seen.null_keys == SideRows(1, 1)
-        and {tenant: drifting.counts for tenant, drifting in found.items()} == _EXPECTED
+        set(fingerprints.differing) == _EXPECTED.keys()
+        and fingerprints.tenants == TenantNames.of([*_EXPECTED, "clean", "null"])
+        and fingerprints.rows_of("clean") == SideRows(2, 2)
+        and fingerprints.null_keys == SideRows(1, 1)
+        and _counts(drift) == _EXPECTED
     )
 
 
-def _statements(digest: RowHash) -> EntityStatements:
+def _counts(drift: dict[str, TrackedKeys]) -> dict[str, Counts[int]]:
+    return {tenant: tracked.counts for tenant, tracked in drift.items()}
+
+
+def _statements(row_hash: RowHash) -> EntityStatements:
     names = (TENANT_COLUMN, "key", "value")
     columns = {name: f"v.{name}" for name in names}
 
@@ -94,4 +99,4 @@ def _statements(digest: RowHash) -> EntityStatements:
         return Relation.model_validate({"from": f"(VALUES {rows}) AS v (tenant_id, key, value)", "columns": columns})
 
     entity = Entity(key=("key",), compare=("value",), source=(relation(_SOURCE),), target=(relation(_TARGET),))
-    return EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), digest)
+    return EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), row_hash)

@@ -1,262 +1,296 @@
-"""Each side in a database of its own: both read at the same time, their streams merged here in order.
+"""Reader of two databases that hold one side each: both are read concurrently, and their sorted streams are merged.
 
-The two have no common snapshot, so a dual write can be seen on one side alone: that is what the rechecks are for. The
-mapping's joins stay inside their database, and the declared universe is read from the source.
+Two databases have no common snapshot, so a dual write can be visible on one side only. The rechecks decide such keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
-from orgrecon_pipeline.compare.keys.merge_join import KeysApart, Row, fingerprints
-from orgrecon_pipeline.compare.keys.samples import sample_of
+from orgrecon_pipeline.compare.catalog import read_declared_tenants
+from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
+from orgrecon_pipeline.compare.keys.drilldown import make_sample
+from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, KeyStreams, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.lockable_tables import require_lockable
 from orgrecon_pipeline.compare.preflight import (
-    SIDES,
-    agree,
-    examine,
-    only_examined,
-    read_declared,
-    refuse_elsewhere,
-    unchanged,
+    require_lockable,
+    require_only_locked_tables,
+    require_same_database,
+    require_same_types,
+    require_unchanged,
+    run_preflight,
 )
-from orgrecon_pipeline.compare.progress import RowCount
+from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.statements import (
+    EntityStatements,
+    KeySelection,
+    hash_probe,
+    statements_by_entity,
+)
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.row_hash import RowHash
-from orgrecon_pipeline.compare.scan.buckets import Buckets, accounts_for, buckets_for
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, refuse_null_keys, refuse_unfound
-from orgrecon_pipeline.compare.scan.side_scan import PLANNING
+from orgrecon_pipeline.compare.scan.fingerprints import (
+    Fingerprints,
+    merge_fingerprints,
+    require_drift_found,
+    require_no_null_keys,
+)
+from orgrecon_pipeline.compare.scan.merge_join import Row
+from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.compare.self_test import run_self_test_across
-from orgrecon_pipeline.compare.statements import EntityStatements, Which, canary, statements_of
-from orgrecon_pipeline.domain.bounded_names import bounded_name
-from orgrecon_pipeline.domain.evidence import KINDS, Sample
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.evidence import Sample
+from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.int8_arrays import packed, together
-from orgrecon_pipeline.postgres.session import CANCEL_AGAIN_SECONDS, EVERY_ROW, MANY_TENANTS_ROOM, Session
+from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
+from orgrecon_pipeline.postgres.identity import identify
+from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 from orgrecon_pipeline.postgres.sql_files import Statement
 
-# More than one, of which the self-test's keys leave some without drift.
-_BUCKETS_TO_PROVE = 64
-# Of a stream, at once.
-_ROWS_HELD = 1_000
+# So many that some buckets hold no drifting key of the self-test.
+_SELF_TEST_BUCKETS = 64
+# Rows of a stream to fetch at a time.
+_CHUNK_ROWS = 1_000
 
 
 class TwoDatabases:
-    """See :class:`~orgrecon_pipeline.compare.reader.Reader`."""
+    """Implements :class:`~orgrecon_pipeline.compare.reader.Reader` for two databases."""
 
     def __init__(
-        self, mapping: MappingConfig, source: Callable[[], Session], target: Callable[[], Session], digest: RowHash
+        self, mapping: MappingConfig, open_source: Callable[[], Session], open_target: Callable[[], Session],
+        row_hash: RowHash,
     ) -> None:
-        """Connect to both.
+        """Connect to both databases.
 
         Raises:
-            CannotDecide: when that fails.
+            CannotDecide: if a connection fails.
         """
-        self.digest, self.rows = digest, RowCount()
+        self.row_hash, self.rows = row_hash, RowCounter()
         self._mapping = mapping
-        with ExitStack() as undo:
+        with ExitStack() as stack:
             self._sessions = {}
-            for side, connect in zip(SIDES, (source, target), strict=True):
-                self._sessions[side] = connect()
-                undo.callback(self._sessions[side].close)
-            undo.pop_all()
-        self._first: dict[str, dict[str, list[tuple[str, int]]]] = {}
+            for side, open_session in zip(SIDES, (open_source, open_target), strict=True):
+                self._sessions[side] = open_session()
+                stack.callback(self._sessions[side].close)
+            stack.pop_all()
+        self._first_keys: dict[str, FirstKeys] = {}
 
     def close(self) -> None:
         for session in self._sessions.values():
             session.close()
 
-    def examine(self) -> int:
-        self._examined = {side: examine(session, self._mapping, (side,)) for side, session in self._sessions.items()}
+    def run_preflight(self) -> int:
+        self._preflights = {
+            side: run_preflight(session, self._mapping, (side,)) for side, session in self._sessions.items()}
         for side, session in self._sessions.items():
-            require_lockable(session, self._examined[side])
-        agree(self._examined["source"], self._examined["target"])
-        if not self._hash_alike():
-            self.digest = RowHash(native=False, seed=self.digest.seed)
-        self.rows.expected = sum(examined.estimated_rows for examined in self._examined.values())
-        return sum(len(examined.tables) for examined in self._examined.values())
+            require_lockable(session, self._preflights[side])
+        require_same_types(self._preflights["source"], self._preflights["target"])
+        if not self._servers_hash_equally():
+            self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
+        self.rows.expected = sum(preflight.estimated_rows for preflight in self._preflights.values())
+        return sum(len(preflight.tables) for preflight in self._preflights.values())
 
     @contextmanager
     def snapshot(self) -> Iterator[SnapshotPair]:
         with ExitStack() as stack:
             identities = []
             for side, session in self._sessions.items():
-                stack.enter_context(session.transaction(self._examined[side].lockable))
-                identities.append(session.identify())
-                refuse_elsewhere(identities[-1], self._examined[side], f"the connection to the {side}")
+                stack.enter_context(session.transaction(self._preflights[side].lockable))
+                identities.append(identify(session))
+                require_same_database(identities[-1], self._preflights[side], f"the connection to the {side}")
             yield SnapshotPair(*identities)
 
     def run_self_test(self, tenants: int) -> None:
-        run_self_test_across(self._fingerprint, (self._keys, partial(self._keys, buckets=_BUCKETS_TO_PROVE)), self.digest)
+        def find_drift(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
+            return self._find_keys(statements, names, buckets=buckets)[0]
 
-    def unchanged(self) -> None:
+        methods = [partial(find_drift, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
+        run_self_test_across(self._scan, methods, self.row_hash)
+
+    def require_unchanged(self) -> None:
         for side, session in self._sessions.items():
-            unchanged(session, self._mapping, self._examined[side])
+            require_unchanged(session, self._mapping, self._preflights[side])
 
-    def declared(self) -> TenantNames | None:
-        return read_declared(self._sessions["source"], self._mapping.tenants)
+    def read_declared_tenants(self) -> TenantNames | None:
+        return read_declared_tenants(self._sessions["source"], self._mapping.tenants)
 
-    def fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        found = {}
+    def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+        fingerprints = {}
         for name, statements in self._statements.items():
-            found[name] = self._fingerprint(statements)
-            refuse_null_keys(name, found[name])
-        return found
+            fingerprints[name] = self._scan(statements)
+            require_no_null_keys(name, fingerprints[name])
+        return fingerprints
 
-    def first_read(self, prints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        found = {
-            name: self._read(name, prints[name].tenants) if exact else self._read_differing(name, prints[name])
+    def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        drift = {
+            name: self._read(name, fingerprints[name].tenants) if exact else self._read_differing(
+                name, fingerprints[name])
             for name in self._statements
         }
         for name, statements in self._statements.items():
-            refuse_unfound(name, prints[name], found[name], one_spelling=statements.one_spelling)
-        return found
+            require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
+        return drift
 
-    def read_again(self, watched: Drift) -> Drift:
-        return {name: self._read(name, tenants, seen=tenants) for name, tenants in watched.items()}
+    def recheck(self, tracked: Drift) -> Drift:
+        return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
 
-    def any_row(self, name: str, side: str) -> bool:
-        return bool(self._sessions[side].query(self._statements[name].any_row(side), name)[0]["any_row"])
+    def has_rows(self, name: str, side: str) -> bool:
+        return bool(self._sessions[side].query(self._statements[name].has_rows(side), name)[0]["has_rows"])
 
-    def samples(self, name: str, drifting: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
-        chosen = [(tenant, kind, key) for kind in KINDS for tenant, key in self._first[name][kind][:limit]]
+    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+        chosen = [(tenant, kind, key) for kind, keys in self._first_keys[name].items() for tenant, key in keys[:limit]]
         if not chosen:
             return []
-        wanted: dict[str, Any] = {
-            "tenants": sorted({tenant for tenant, _, _ in chosen}), "seen_keys": packed(key for _, _, key in chosen)}
-        statements = self._statements[name]
+        statements, tenants = self._statements[name], sorted({tenant for tenant, _, _ in chosen})
+        parameters = {"tracked_keys": int8_array(key for _, _, key in chosen)}
         keys: dict[int, list[str]] = {}
-        texts: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
+        values: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
         for side, session in self._sessions.items():
-            of_side = {**wanted, "tenants": session.expressible(wanted["tenants"])}
-            for row in session.query(statements.side_texts(side), name, of_side):
-                keys[row["key_digest"]] = row["key"]
-                texts[side].setdefault(row["key_digest"], []).append(row["texts"])
+            for row in session.query(statements.side_samples(side), name, {
+                    **parameters, "tenants": session.encoding.expressible(tenants)}):
+                keys[row["key_hash"]] = row["key"]
+                values[side].setdefault(row["key_hash"], []).append(row["values"])
         samples = []
         for tenant, kind, key in chosen:
-            values = {
-                column: (_copies(texts["source"], key, place), _copies(texts["target"], key, place))
-                for place, column in enumerate(statements.entity.compare)
+            columns = {
+                column: (_copies(values["source"], key, position), _copies(values["target"], key, position))
+                for position, column in enumerate(statements.entity.compare)
             }
-            differing = {column: both for column, both in values.items() if both[0] != both[1]}
-            samples.append(sample_of(statements, tenant, kind, keys[key], differing, with_values=with_values))
+            differing = {column: pair for column, pair in columns.items() if pair[0] != pair[1]}
+            samples.append(make_sample(statements, tenant, kind, keys[key], differing, with_values=with_values))
         return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
 
     @cached_property
     def _statements(self) -> dict[str, EntityStatements]:
-        return statements_of(self._mapping, self._examined["source"].types, self.digest)
+        return statements_by_entity(self._mapping, self._preflights["source"].types, self.row_hash)
 
-    def _hash_alike(self) -> bool:
+    def _servers_hash_equally(self) -> bool:
         answers = []
         for session in self._sessions.values():
             with session.transaction():
-                answers.append(session.query(canary(self.digest), "hashing a canary row"))
+                answers.append(session.query(hash_probe(self.row_hash), "hashing a fixed row"))
         return answers[0] == answers[1]
 
-    def _read_differing(self, name: str, prints: Fingerprints) -> dict[str, TrackedKeys]:
-        if buckets := buckets_for(prints):
-            found = self._read(name, prints.differing, buckets=buckets)
-            if accounts_for(found, prints):
-                return found
-        return self._read(name, prints.differing)
+    def _read_differing(self, name: str, fingerprints: Fingerprints) -> dict[str, TrackedKeys]:
+        if buckets := choose_bucket_count(fingerprints):
+            drift = self._read(name, fingerprints.differing, buckets=buckets)
+            if explains_fingerprints(drift, fingerprints):
+                return drift
+        return self._read(name, fingerprints.differing)
 
     def _read(
-        self, name: str, tenants: Iterable[str], *, seen: dict[str, TrackedKeys] | None = None, buckets: int = 0
+        self, name: str, tenants: Iterable[str], *, tracked: dict[str, TrackedKeys] | None = None, buckets: int = 0
     ) -> dict[str, TrackedKeys]:
         if not (tenants := sorted(tenants)):
-            self._first[name] = {kind: [] for kind in KINDS}
+            self._first_keys[name] = no_keys()
             return {}
-        found, self._first[name] = self._keys(
-            self._statements[name], tenants, seen=seen, buckets=buckets, limit=self._mapping.report.sample_keys)
-        return found
+        drift, self._first_keys[name] = self._find_keys(
+            self._statements[name], tenants, tracked=tracked, buckets=buckets, limit=self._mapping.report.sample_keys)
+        return drift
 
-    def _fingerprint(self, statements: EntityStatements) -> Fingerprints:
+    def _scan(self, statements: EntityStatements) -> Fingerprints:
         def statement(side: str) -> Statement:
-            return statements.side_fingerprint(side, self._examined[side].largest)
+            return statements.side_stream(side, self._preflights[side].largest_table)
 
-        with self._planned(PLANNING, MANY_TENANTS_ROOM), self._streams(statements.name, statement, {}) as both:
-            return fingerprints(*both, statements.entity.compare, self.rows.add)
+        with (
+            self._planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM),
+            self._streams(statements.name, statement, {}) as streams,
+        ):
+            return merge_fingerprints(*streams, statements.entity.compare, self.rows.add)
 
-    def _apart(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
+    def _find_differing_buckets(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
         def statement(side: str) -> Statement:
-            return statements.side_buckets(side, self._examined[side].largest)
+            return statements.side_buckets(side, self._preflights[side].largest_table)
 
-        wanted = {"tenants": tenants, "mask": count - 1}
-        with self._planned(PLANNING, MANY_TENANTS_ROOM), self._streams(statements.name, statement, wanted) as both:
-            return Buckets.apart(count, *both)
+        with (
+            self._planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM),
+            self._streams(statements.name, statement, {"tenants": tenants, "mask": count - 1}) as streams,
+        ):
+            return Buckets.differing(count, *streams)
 
-    def _keys(
-        self, statements: EntityStatements, tenants: list[str], *, seen: dict[str, TrackedKeys] | None = None,
+    def _find_keys(
+        self, statements: EntityStatements, tenants: list[str], *, tracked: dict[str, TrackedKeys] | None = None,
         buckets: int = 0, limit: int = 0,
-    ) -> tuple[dict[str, TrackedKeys], dict[str, list[tuple[str, int]]]]:
-        """Drift by tenant, and the first few keys of each kind; with ``buckets``, by way of so many."""
-        which, wanted = Which.EVERY, dict[str, Any](tenants=tenants)
-        if seen is not None:
-            which, wanted["seen_keys"] = Which.SEEN, together(drifting.keys for drifting in seen.values())
+    ) -> tuple[dict[str, TrackedKeys], FirstKeys]:
+        """Return the drift by tenant, and the first keys of each kind.
+
+        Args:
+            statements: of the entity.
+            tenants: the tenants to compare.
+            tracked: the keys to which the result is restricted; None for all keys.
+            buckets: the number of buckets to find out which keys must be read; 0 to read all keys.
+            limit: the number of first keys of each kind.
+        """
+        selection, parameters = KeySelection.ALL, dict[str, Any](tenants=tenants)
+        if tracked is not None:
+            selection = KeySelection.TRACKED
+            parameters["tracked_keys"] = concatenate(keys.keys for keys in tracked.values())
         elif buckets:
-            which, wanted = Which.IN_BUCKETS, wanted | self._apart(statements, tenants, buckets).parameters()
-        apart = KeysApart(seen, limit)
-        statement = partial(statements.side_keys, which=which)
-        with self._planned(EVERY_ROW if buckets else {}), self._streams(statements.name, statement, wanted) as both:
-            return apart.collect(*both), apart.first
+            selection = KeySelection.IN_BUCKETS
+            parameters |= self._find_differing_buckets(statements, tenants, buckets).parameters()
+        key_streams = KeyStreams(tracked, limit)
+        statement = partial(statements.side_keys, selection=selection)
+        with (
+            self._planner_settings(NO_NESTED_LOOPS if buckets else {}),
+            self._streams(statements.name, statement, parameters) as streams,
+        ):
+            return key_streams.find_drift(*streams), key_streams.first_keys
 
     @contextmanager
-    def _planned(self, settings: dict[str, str], room: str | None = None) -> Iterator[None]:
+    def _planner_settings(self, settings: dict[str, str], work_mem: str | None = None) -> Iterator[None]:
         with ExitStack() as stack:
             for session in self._sessions.values():
-                stack.enter_context(session.planned(settings, room))
+                stack.enter_context(session.planner_settings(settings, work_mem))
             yield
 
     @contextmanager
     def _streams(
         self, name: str, statement: Callable[[str], Statement], parameters: dict[str, Any]
     ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
-        """The rows of a statement of each side, which both databases work at together."""
+        """Yield the rows of each side's statement. Both databases run their statements concurrently."""
         streams = {
             side: session.stream(statement(side), f"{name}.{side}", {
-                **parameters, "tenants": session.expressible(parameters.get("tenants", ()))}, held=_ROWS_HELD)
+                **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
+                chunk=_CHUNK_ROWS)
             for side, session in self._sessions.items()
         }
         try:
-            begun = self._begun(streams)
-            source, target = (chain(begun[side], streams[side]) for side in SIDES)
+            first_rows = self._first_rows(streams)
+            source, target = (chain(first_rows[side], streams[side]) for side in SIDES)
             yield source, target
         finally:
-            # A stream that nobody reads to its end holds its connection, and whoever would roll back waits for it.
+            # A stream that is not read to its end occupies its connection, and a rollback would wait for it.
             for rows in streams.values():
-                with suppress(ValueError):  # a thread still waits for its first row, which the cancel will end
+                with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
                     rows.close()
         for side, session in self._sessions.items():
-            only_examined(session, self._examined[side])
+            require_only_locked_tables(session, self._preflights[side])
 
-    def _begun(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
-        """The first row of each stream, if there is one."""
+    def _first_rows(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
+        """Start all streams, and return the first row of each; an empty list if it has none."""
         with ThreadPoolExecutor(max_workers=len(SIDES)) as pool:
-            firsts = {side: pool.submit(next, rows, None) for side, rows in streams.items()}
-            try:
-                wait(firsts.values(), return_when=FIRST_EXCEPTION)
-                failed = next((each for each in firsts.values() if each.done() and each.exception()), None)
-                if failed is not None:
-                    failed.result()
-            except BaseException:
-                while wait(firsts.values(), timeout=CANCEL_AGAIN_SECONDS).not_done:
-                    for side, first in firsts.items():
-                        if not first.done():
-                            self._sessions[side].cancel()
-                raise
-            return {side: [row] if (row := first.result()) else [] for side, first in firsts.items()}
+            futures = {side: pool.submit(next, rows, None) for side, rows in streams.items()}
+
+            def cancel() -> None:
+                for side, future in futures.items():
+                    if not future.done():
+                        self._sessions[side].cancel()
+
+            with cancelled_on_error(futures.values(), cancel):
+                for future in as_completed(futures.values()):
+                    future.result()
+            return {side: [row] if (row := future.result()) else [] for side, future in futures.items()}
 
 
-def _copies(texts: dict[int, list[list[str | None]]], key: int, place: int) -> str | None:
-    """The values of one column in all copies of a key, as one text."""
-    values = [row[place] for row in texts.get(key, [])]
-    if values == [None]:
+def _copies(values: dict[int, list[list[str | None]]], key: int, position: int) -> str | None:
+    """Return the values of one column in all copies of a key, as one text."""
+    copies = [row[position] for row in values.get(key, [])]
+    if copies == [None]:
         return None
-    return bounded_name(" | ".join(sorted("NULL" if value is None else value for value in values)))
+    return bounded_name(" | ".join(sorted("NULL" if value is None else value for value in copies)))

@@ -1,8 +1,9 @@
-"""Where a database is. The one place that sees a DSN as text."""
+"""DSNs of databases and of the ledger: parsing, validation, and the pair of endpoints that is compared."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,27 +11,48 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.postgres.libpq_parameters import unfit_parameter
 
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
+
+_CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "channel_binding": ("disable", "prefer", "require"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "load_balance_hosts": ("disable", "random"),
+    "sslcertmode": ("disable", "allow", "require"),
+    "ssl_min_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+    "ssl_max_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+}
+_INTEGERS = ("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+             "tcp_user_timeout", "sslcompression", "sslsni")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Dsn:
-    """The parameters of a connection. Its ``repr`` shows none of them."""
+    """Parameters of a connection. The ``repr`` shows none of them."""
 
     parameters: dict[str, Any] = field(repr=False, hash=False)
 
+    @staticmethod
+    def is_postgres(text: str) -> bool:
+        """Return whether the text starts with a scheme that :meth:`parse` accepts."""
+        return _SCHEME.match(text.strip()) is not None
+
     @classmethod
     def parse(cls, text: str, variable: str) -> Dsn:
-        """Read a ``postgres://``, ``postgresql://`` or ``postgresql+driver://`` URL, sockets and services included.
+        """Parse a ``postgres://``, ``postgresql://`` or ``postgresql+driver://`` URL.
+
+        Unix sockets (``?host=/dir``), several hosts and ``service=`` are accepted, as libpq accepts them.
 
         Args:
             text: the DSN.
-            variable: the environment variable that it came from, for the error.
+            variable: the environment variable that holds it, for error messages.
 
         Raises:
-            ConfigurationError: without any part of the DSN in it.
+            ConfigurationError: if the DSN is not valid. The message contains no part of the DSN.
         """
         text = text.strip()
         scheme = _SCHEME.match(text)
@@ -39,26 +61,22 @@ class Dsn:
                 f"{variable} is not a Postgres URL: write postgresql://user:password@host:5432/database."
             )
         try:
-            # libpq's own parser: several hosts, ?host=/socket/dir and service= mean what they mean everywhere.
             parameters = conninfo_to_dict("postgresql://" + text[scheme.end():])
         except (ProgrammingError, UnicodeError, ValueError):
             raise ConfigurationError(
-                f"{variable} cannot be read as a Postgres URL: percent-encode special characters in user and "
-                "password (@ is %40, / is %2F, % is %25) and use only libpq's parameters after '?'."
+                f"{variable} cannot be parsed as a Postgres URL: percent-encode special characters in the user name "
+                "and password (@ is %40, / is %2F, % is %25) and use only libpq parameters after '?'."
             ) from None
         if "@" in str(parameters.get("host", "")):
-            raise ConfigurationError(f"{variable} holds more than one '@': write the ones in the password as %40.")
-        for port in str(parameters.get("port", "")).split(","):
-            if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-                raise ConfigurationError(f"{variable} has a port that is not a number from 1 to 65535: correct it.")
-        if unfit := unfit_parameter(parameters):
-            raise ConfigurationError(f"{variable}: {unfit}.")
+            raise ConfigurationError(f"{variable} contains more than one '@': write %40 for each '@' in the password.")
+        if problem := _invalid_parameter(parameters):
+            raise ConfigurationError(f"{variable}: {problem}.")
         return cls(parameters)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A database, and the environment variable that names it, for messages."""
+    """A database and the environment variable that names it."""
 
     dsn: Dsn
     variable: str
@@ -66,12 +84,26 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the two sides are."""
+    """The endpoints of the two sides."""
 
     source: Endpoint
     target: Endpoint
 
     @property
     def one_database(self) -> bool:
-        """Whether both are reached in the same way, and so by one connection and in one snapshot."""
+        """Whether both sides have the same DSN, so that one snapshot covers both."""
         return self.source.dsn.parameters == self.target.dsn.parameters
+
+
+def _invalid_parameter(parameters: Mapping[str, Any]) -> str:
+    """Return what is wrong with the first invalid parameter, without its value; empty if all are valid."""
+    for port in str(parameters.get("port", "")).split(","):
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            return "the port must be a number from 1 to 65535"
+    for name, value in parameters.items():
+        text = str(value)
+        if name in _INTEGERS and text and not _INTEGER.fullmatch(text):
+            return f"{name} must be an integer"
+        if text and text not in _CHOICES.get(name, (text,)):
+            return f"{name} must be one of {', '.join(_CHOICES[name])}"
+    return ""

@@ -1,4 +1,4 @@
-"""What Postgres said, as one sentence without a secret or a value of a row."""
+"""Error messages of Postgres and libpq, translated into one sentence without secrets or row values."""
 
 from __future__ import annotations
 
@@ -7,49 +7,48 @@ import re
 import psycopg
 
 from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.reasons import ReasonCode
 
-# SQLSTATE, or its class, and what it means for the comparison. The server's own words are added only for the
-# classes in _QUOTED: those name tables and columns of the mapping, others can quote rows.
-_MEANING = {
-    "57014": "the statement was cancelled or ran into statement_timeout_seconds",
-    "55P03": "a table was locked by somebody else for longer than lock_timeout_seconds",
-    "57P01": "the connection was terminated by the server's administrator",
-    "57P02": "the server crashed and is restarting",
-    "57P03": "the server is starting up or shutting down",
-    "57P05": "the session was idle for too long and was ended by the server",
-    "25P03": "the transaction was idle for too long and was ended by the server",
-    "0A000": "the mapping asks for something that this server cannot do, or not while it only reads",
-    "25006": "the mapping's SQL would write, and here is only read",
-    "2D000": "a function of the mapping ends the transaction, and with it the snapshot",
+# By SQLSTATE or its class.
+_MEANINGS = {
+    "0A000": "the statement uses a feature that this server does not support, or not in a read-only transaction",
+    "22021": "the data contains text that is not valid UTF-8",
+    "22P05": "the data contains text that cannot be converted to UTF-8",
+    "22": "a value cannot be converted to the type that the mapping requires",
+    "25006": "the SQL would write, but the transaction is read-only",
+    "25P03": "the transaction was idle for too long and the server ended it",
     "25P04": "the transaction ran longer than the server's transaction_timeout",
+    "28000": "the server refused the login",
+    "28P01": "the server rejected the user name or password",
+    "2D000": "a function in the mapping ends the transaction and with it the snapshot",
+    "3D000": "the database does not exist",
     "40001": "the standby cancelled the read because of a recovery conflict; raise max_standby_streaming_delay",
     "40P01": "the read was the victim of a deadlock",
+    "42501": "the role lacks a permission",
+    "42703": "a column does not exist",
+    "42883": "a function, an operator or the hash of a type does not exist; cast the column in the mapping",
+    "42P01": "a table does not exist; the search_path is empty, so write schema.table",
+    "42": "the SQL is not valid on this server",
     "53100": "the server's disk is full",
     "53200": "the server is out of memory",
     "53300": "the server has no free connection slot",
     "53400": "a configured limit of the server was exceeded",
-    "28000": "the server refused the login",
-    "28P01": "the server refused user or password",
-    "3D000": "the database does not exist",
-    "42501": "permission is refused",
-    "42883": "a function, operator or hash of a type does not exist; cast the column in the mapping",
-    "42P01": "a table does not exist; the search_path is empty, so write schema.table",
-    "42703": "a column does not exist",
-    "22021": "there is text that is not valid UTF-8",
-    "22P05": "there is text that UTF-8 cannot express",
-    "22": "a value cannot be read as the type that the mapping asks for",
-    "42": "the mapping's SQL is not valid here",
-    "08": "the connection was lost",
     "53": "the server is short of resources",
+    "55P03": "another session held a lock on a table for longer than lock_timeout_seconds",
+    "57014": "the statement was cancelled or exceeded statement_timeout_seconds",
+    "57P01": "an administrator terminated the connection",
+    "57P02": "the server crashed and is restarting",
+    "57P03": "the server is starting up or shutting down",
+    "57P05": "the session was idle for too long and the server ended it",
     "57": "the server ended the session",
-    "XX": "the server reports an internal error",
+    "08": "the connection was lost",
+    "XX": "the server reported an internal error",
 }
-_QUOTED = ("42", "3F")
-# Where the server itself refuses permission, in a function or not: it names the table.
-_REFUSING = ("aclcheck_error", "get_row_security_policies")
 
-# Of a session that was ended between two statements libpq has the server's last words, and no SQLSTATE: the one it had.
-_ENDED = (
+_CODES = {"42501": ReasonCode.PERMISSION_DENIED, "57014": ReasonCode.TIMEOUT}
+
+# A session that ended between two statements has the server's last message, but no SQLSTATE.
+_ENDED_SESSION = (
     ("conflict with recovery", "40001"),
     ("administrator command", "57P01"),
     ("crash of another server process", "57P02"),
@@ -58,60 +57,79 @@ _ENDED = (
     ("transaction timeout", "25P04"),
 )
 
-# Nor for a connection that was never made; its English words are all there is.
-_CONNECT = (
-    ("password authentication failed", "the server refused user or password"),
-    ("no password supplied", "the server wants a password and the DSN has none"),
+# libpq reports no SQLSTATE for a failed connection, so its English text decides. The first match counts.
+_CONNECTION = (
+    ("password authentication failed", "the server rejected the user name or password"),
+    ("no password supplied", "the server requires a password, but the URL contains none"),
     ("authentication failed", "the server refused the login"),
-    ("no pg_hba.conf entry", "the server's pg_hba.conf does not admit this client"),
+    ("no pg_hba.conf entry", "the server's pg_hba.conf does not allow this client"),
     ("too many clients", "the server has no free connection slot"),
     ("connection slots", "the server has no free connection slot"),
     ("too many connections", "the server has no free connection slot"),
     ("starting up", "the server is starting up"),
     ("shutting down", "the server is shutting down"),
-    ("recovery mode", "the server is in recovery and admits nobody yet"),
+    ("recovery mode", "the server is in recovery and accepts no connections yet"),
     ("resolve host", "the host name cannot be resolved"),
     ("translate host name", "the host name cannot be resolved"),
     ("Name or service not known", "the host name cannot be resolved"),
-    ("could not access file", "the server cannot load a library that the role or the database asks for"),
-    ("Connection refused", "nothing listens at that host and port"),
-    ("No such file or directory", "there is no such socket"),
-    ("unrecognized configuration parameter", "the server does not know a setting that the DSN or the role asks for"),
-    (" value: \"", "a parameter of the DSN has a value that is not allowed"),
-    ("invalid integer value", "a parameter of the DSN has a value that is not allowed"),
-    ("invalid value for parameter", "the server refuses the value of a setting that the DSN or the role asks for"),
-    ("invalid response", "what listens there is no PostgreSQL server"),
-    ("expected authentication request", "what listens there is no PostgreSQL server"),
+    ("could not access file", "the server cannot load a library that the role or the database requires"),
+    ("Connection refused", "no server is listening on that host and port"),
+    ("No such file or directory", "the socket does not exist"),
+    ("unrecognized configuration parameter", "the server does not know a setting that the URL or the role sets"),
+    (" value: \"", "a parameter of the URL has an invalid value"),
+    ("invalid integer value", "a parameter of the URL has an invalid value"),
+    ("invalid value for parameter", "the server rejects the value of a setting that the URL or the role sets"),
+    ("invalid response", "the program listening there is not a PostgreSQL server"),
+    ("expected authentication request", "the program listening there is not a PostgreSQL server"),
     ("timeout", "the server did not answer in time"),
-    ("SSL", "the TLS connection could not be made"),
+    ("SSL", "the TLS connection failed"),
     ("definition of service", "the service is not defined in pg_service.conf"),
     ("does not exist", "the database or role does not exist"),
     ("permission denied", "the login is not permitted"),
+    ("closed", "the connection was lost"),
+    ("lost", "the connection was lost"),
 )
+
+# Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
+_QUOTABLE = ("42", "3F")
+# Server functions that refuse permission. Their message names the table, even from within a user's function.
+_PERMISSION_CHECKS = ("aclcheck_error", "get_row_security_policies")
+
+
+def sqlstate_meaning(state: str) -> str:
+    """Return the meaning of an SQLSTATE."""
+    return _MEANINGS.get(state) or _MEANINGS.get(state[:2]) or f"the server reported SQLSTATE {state}"
+
+
+def connection_meaning(text: str) -> str | None:
+    """Return the meaning of libpq's message about a connection; None if it is unknown."""
+    return next((meaning for words, meaning in _CONNECTION if words in text), None)
 
 
 def cannot_connect(error: Exception, variable: str) -> CannotDecide:
-    """Why a connection could not be made."""
-    text = str(error)
-    for words, meaning in _CONNECT:
-        if words in text:
-            return CannotDecide(f"cannot connect to the database of {variable}: {meaning}")
-    return CannotDecide(f"cannot connect to the database of {variable}")
+    """Return the error to raise when the connection to the database of an environment variable fails."""
+    meaning = connection_meaning(str(error))
+    sentence = f"cannot connect to the database of {variable}" + (f": {meaning}" if meaning else "")
+    return CannotDecide(sentence, ReasonCode.CANNOT_CONNECT, variable=variable)
 
 
-def cannot_read(error: psycopg.Error, doing: str) -> CannotDecide:
-    """Why a statement failed; ``doing`` says what was being read, as in ``org_units.source``."""
-    state = error.sqlstate or next((state for words, state in _ENDED if words in str(error)), "")
-    meaning = _MEANING.get(state) or _MEANING.get(state[:2])
-    if meaning is None:
-        meaning = f"the server answered with SQLSTATE {state}" if state else "the connection was lost"
-    # What a function says of itself (it has a context) can quote rows, whatever the class of its error.
-    own_words = not error.diag.context or error.diag.source_function in _REFUSING
-    words = error.diag.message_primary if state[:2] in _QUOTED and own_words else None
-    quoted = f" ({_one_line(words)})" if words else ""
-    return CannotDecide(f"{doing}: {meaning}{quoted}")
+def cannot_read(error: psycopg.Error, action: str) -> CannotDecide:
+    """Return the error to raise when a statement fails.
+
+    Args:
+        error: psycopg's error.
+        action: what the statement reads or does, such as ``org_units.source``.
+    """
+    state = error.sqlstate or next((state for words, state in _ENDED_SESSION if words in str(error)), "")
+    meaning = sqlstate_meaning(state) if state else "the connection was lost"
+    # An error with a context was raised within a function, whose message can quote rows in any class.
+    quotable = state[:2] in _QUOTABLE and (
+        not error.diag.context or error.diag.source_function in _PERMISSION_CHECKS)
+    message = error.diag.message_primary if quotable else None
+    sentence = f"{action}: {meaning}" + (f" ({_without_literals(message)})" if message else "")
+    return CannotDecide(sentence, _CODES.get(state, ReasonCode.CANNOT_READ), action=action, sqlstate=state)
 
 
-def _one_line(text: str) -> str:
-    # String literals of the mapping's SQL may be quoted in a syntax error; what stands in '' is cut.
+def _without_literals(text: str) -> str:
+    # A syntax error can quote string literals from the mapping's SQL.
     return re.sub(r"'[^']*'", "'…'", " ".join(text.split()))[:300]

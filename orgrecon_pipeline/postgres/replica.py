@@ -1,4 +1,4 @@
-"""How far behind a copy is, and what a restored server proves of the time that it was restored to."""
+"""Replication lag: what a standby or a heartbeat shows about the age of the data that a snapshot reads."""
 
 from __future__ import annotations
 
@@ -7,46 +7,60 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
+
+_HEARTBEAT = "scan.heartbeat"
+_HEARTBEAT_TYPE = "timestamp with time zone"
 
 
 @dataclass(frozen=True)
 class HeartbeatRead:
-    """The heartbeat as the snapshot shows it: its age by this server's clock, None when there is none at all.
+    """Age of the heartbeat by this server's clock; None if the snapshot contains no heartbeat.
 
-    Where it is read it decides alone: it alone is right behind a standby that is itself cut off, and on a copy that
-    is no standby (logical replication).
+    A configured heartbeat decides alone. Only a heartbeat shows the lag of a standby whose own source is cut off, and
+    of a logical replica.
     """
 
     age_seconds: float | None
 
-    def lag(self, longest: float) -> str:
-        """Why what is read here may be more than ``longest`` seconds old; empty when it is not."""
+    def lag(self, limit: float) -> str:
+        """Return why the data may be more than ``limit`` seconds old; empty if it is not."""
         if self.age_seconds is None:
-            return "scan.heartbeat: the snapshot holds no heartbeat: let something write one every few seconds"
-        if self.age_seconds < -longest:
-            return ("scan.heartbeat: the heartbeat is later than this clock by more than max_replica_lag_seconds "
-                    f"({longest:g} s): set the clocks, or correct the row")
-        if self.age_seconds <= longest:
+            return f"{_HEARTBEAT}: the snapshot contains no heartbeat: write one every few seconds"
+        if self.age_seconds < -limit:
+            return (f"{_HEARTBEAT}: the heartbeat is ahead of this server's clock by more than "
+                    f"max_replica_lag_seconds ({limit:g} s): synchronise the clocks or correct the row")
+        if self.age_seconds <= limit:
             return ""
-        return (f"scan.heartbeat: the heartbeat is {self.age_seconds:.0f} s old, more than max_replica_lag_seconds "
-                f"({longest:g} s): this copy is behind, or nothing writes the heartbeat")
+        return (f"{_HEARTBEAT}: the heartbeat is {self.age_seconds:.0f} s old, more than max_replica_lag_seconds "
+                f"({limit:g} s): this copy lags behind, or the heartbeat is no longer written")
 
     def as_json_value(self) -> dict[str, Any]:
-        """What the record says of it."""
+        """Return what the record stores."""
         known = self.age_seconds is not None and isfinite(self.age_seconds)
         return {"age_seconds": round(self.age_seconds, 3) if known and self.age_seconds is not None else None}
 
 
 @dataclass(frozen=True)
 class Standby:
-    """A server in recovery, at the snapshot.
+    """State of a server in recovery, at the snapshot.
 
-    ``replayed_at`` is when the last replayed transaction was committed, by the primary's clock, and ``age_seconds`` how
-    long ago that is; None when none was replayed since the start. ``paused`` says that replay was told to stand still,
-    ``pending`` that more was received than was replayed, ``receiving`` that something is connected to receive from.
-    ``caught_up_seconds`` is how long ago the primary last said
-    that there is nothing more than what was replayed; None when it did not, or this role may not know.
+    Attributes:
+        replayed_at: commit time of the last replayed transaction, by the primary's clock; None if nothing was replayed
+            since the start.
+        replay_lsn: position up to which WAL was replayed.
+        receive_lsn: position up to which WAL was received.
+        age_seconds: how long ago ``replayed_at`` is.
+        paused: whether replay is paused.
+        pending: whether WAL was received that is not replayed yet.
+        receiving: whether a WAL receiver is running.
+        caught_up_seconds: how long ago the primary last confirmed that everything is replayed; None if it did not, or
+            if this role may not see it.
     """
 
     replayed_at: datetime | None
@@ -59,31 +73,31 @@ class Standby:
     caught_up_seconds: float | None
 
     def shows(self, moment: datetime) -> bool:
-        """Whether a write that was committed by that moment is seen: it was replayed, or what comes in is."""
+        """Return whether every write that was committed by that moment is replayed."""
         if self.replayed_at is not None and self.replayed_at >= moment:
             return True
         return self.receiving and not self.pending
 
-    def lag(self, longest: float) -> str:
-        """Why what is read here may be more than ``longest`` seconds old; empty when it is not.
+    def lag(self, limit: float) -> str:
+        """Return why the data may be more than ``limit`` seconds old; empty if it is not.
 
-        An idle primary is no lag: its last transaction may be old, if the primary says that it was the last one.
-        A transaction of the future proves nothing: by clocks that far apart an old one looks new.
+        If the primary is idle, its last transaction may be old, as long as the primary confirms that it was the last.
+        A transaction from the future proves nothing: with such clocks, an old transaction looks new.
         """
-        if any(known is not None and abs(known) <= longest for known in (self.age_seconds, self.caught_up_seconds)):
+        if any(known is not None and abs(known) <= limit for known in (self.age_seconds, self.caught_up_seconds)):
             return ""
         if self.age_seconds is not None and self.age_seconds < 0:
-            return (f"this is a standby and the last replayed transaction is {-self.age_seconds:.0f} s later than its "
-                    f"clock, more than max_replica_lag_seconds ({longest:g} s): set the clocks of both servers")
-        last = "nothing has been replayed" if self.age_seconds is None else (
-            f"the last replayed transaction is {self.age_seconds:.0f} s old")
+            return (f"this is a standby and its last replayed transaction is {-self.age_seconds:.0f} s ahead of its "
+                    f"clock, more than max_replica_lag_seconds ({limit:g} s): synchronise the clocks of both servers")
+        last = "it has replayed no transaction" if self.age_seconds is None else (
+            f"its last replayed transaction is {self.age_seconds:.0f} s old")
         return (
-            f"this is a standby and {last}, more than max_replica_lag_seconds ({longest:g} s): read the primary, or, "
-            "if that is only idle, name a scan.heartbeat in the mapping or grant this role pg_read_all_stats"
+            f"this is a standby and {last}, more than max_replica_lag_seconds ({limit:g} s): read the primary, or, if "
+            "the primary is only idle, set scan.heartbeat in the mapping or grant pg_read_all_stats to this role"
         )
 
     def as_json_value(self) -> dict[str, Any]:
-        """What the record says of it."""
+        """Return what the record stores."""
         return {
             "replayed_at": instant_text(self.replayed_at),
             "replay_lsn": self.replay_lsn,
@@ -91,3 +105,27 @@ class Standby:
             "replayed_age_seconds": None if self.age_seconds is None else round(self.age_seconds, 3),
             "caught_up_seconds": None if self.caught_up_seconds is None else round(self.caught_up_seconds, 3),
         }
+
+
+def read_standby(session: Session) -> Standby:
+    """Return the state of the standby in the open transaction.
+
+    Raises:
+        CannotDecide: if the query fails.
+    """
+    return Standby(**session.query(load_sql("postgres/sql/standby.sql"), "reading the replay position")[0])
+
+
+def read_heartbeat(session: Session, heartbeat: Heartbeat) -> HeartbeatRead:
+    """Return the latest heartbeat in the open transaction.
+
+    Raises:
+        CannotDecide: if the heartbeat cannot be read, or its column is not a timestamp with time zone.
+    """
+    statement = load_sql("postgres/sql/heartbeat.sql").format(
+        at=fragment(heartbeat.at), heartbeat=fragment(heartbeat.from_), where=where_clause(heartbeat.where))
+    [row] = session.query(statement, _HEARTBEAT)
+    if row["type"] != _HEARTBEAT_TYPE:
+        raise CannotDecide(f"{_HEARTBEAT}: at has the type {row['type']} and must be {_HEARTBEAT_TYPE}: "
+                           "convert it in the mapping, as in at AT TIME ZONE 'UTC'", ReasonCode.TYPE_MISMATCH)
+    return HeartbeatRead(row["age_seconds"])

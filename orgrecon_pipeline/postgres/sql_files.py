@@ -1,7 +1,8 @@
-"""SQL from this package's files, and from the mapping."""
+"""SQL from the files of this package, and fragments of SQL from the mapping."""
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import TypeAlias, cast
 
@@ -11,17 +12,18 @@ from typing_extensions import LiteralString
 Statement: TypeAlias = "sql.SQL | sql.Composed"
 
 
-def load_sql(package: str, name: str) -> sql.SQL:
-    """Return the statement in ``sql/<name>`` of a subpackage, such as ``compare``."""
-    text = resources.files(f"orgrecon_pipeline.{package}").joinpath("sql").joinpath(name).read_text(encoding="utf-8")
+@cache
+def load_sql(path: str) -> sql.SQL:
+    """Return the statement of a file, such as ``compare/sql/drift.sql``."""
+    text = resources.files("orgrecon_pipeline").joinpath(path).read_text(encoding="utf-8")
     return sql.SQL(cast("LiteralString", text))
 
 
 def fragment(text: str) -> sql.SQL:
-    """A piece of the mapping's SQL; its ``%`` are not placeholders."""
+    """Return a fragment of the mapping's SQL, in which ``%`` is not a placeholder. It ends its line."""
     return sql.SQL(cast("LiteralString", text.replace("%", "%%") + "\n"))
 
 
 def where_clause(condition: str | None) -> sql.Composable:
-    """The WHERE clause of a condition of the mapping, if it has one."""
+    """Return the WHERE clause of the mapping's condition; empty without one."""
     return sql.SQL("WHERE ({})").format(fragment(condition)) if condition else sql.SQL("")

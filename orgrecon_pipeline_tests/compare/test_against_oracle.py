@@ -20,9 +20,9 @@ from orgrecon_pipeline.compare import engine as comparing
 from orgrecon_pipeline.compare import one_database as scan
 from orgrecon_pipeline.compare import two_databases as merge
 from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.compare.row_hash import RowHash
-from orgrecon_pipeline.compare.statements import HALVES, WHOLE
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
@@ -102,10 +102,10 @@ def test_engine_agrees_with_the_oracle(
         monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
     else:
         monkeypatch.undo()
-    monkeypatch.setattr(scan, "sums_for", lambda tenants: HALVES if company["many_tenants"] else WHOLE)
+    monkeypatch.setattr(scan, "choose_hash_sum", lambda tenants: BIGINT_SUMS if company["many_tenants"] else NUMERIC_SUM)
     for most in ("BATCH_ROWS", "BATCH_KEYS"):
         monkeypatch.setattr(scan, most, company["batch"])
-    monkeypatch.setattr(merge, "buckets_for", lambda prints: company["buckets"])
+    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: company["buckets"])
     types = [company["tenant"], *company["types"]]
     columns = [f"c{place}" for place in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):

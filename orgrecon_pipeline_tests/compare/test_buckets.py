@@ -11,18 +11,19 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import two_databases as merge
 from orgrecon_pipeline.compare.engine import compare, open_reader
-from orgrecon_pipeline.compare.keys.tracked_keys import STATES, TrackedKeys
+from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
+from orgrecon_pipeline.compare.keys.tracked_keys import STATE_MODULUS, TrackedKeys
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.compare.scan.buckets import Buckets, accounts_for, buckets_for
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
-from orgrecon_pipeline.compare.scan.side_scan import PLANNING
+from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.compare.two_databases import TwoDatabases
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
-from orgrecon_pipeline.postgres.int8_arrays import packed
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_ROOM, Deadline, Session
+from orgrecon_pipeline.postgres.int8_arrays import int8_array
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
 
 COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}
@@ -35,7 +36,7 @@ MAPPING = MappingConfig.model_validate({
 def prints(differing: dict[str, SideRows], balances: dict[str, int] | None = None) -> Fingerprints:
     """Fingerprints of tenants that all differ."""
     none = SideRows(0, 0)
-    return Fingerprints(none, none, TenantNames.of(differing), packed(()), differing, {}, balances or {})
+    return Fingerprints(none, none, TenantNames.of(differing), int8_array(()), differing, {}, balances or {})
 
 
 @pytest.mark.parametrize(("tenants", "rows", "buckets"), [
@@ -51,47 +52,47 @@ def prints(differing: dict[str, SideRows], balances: dict[str, int] | None = Non
 ])
 def test_how_many_buckets(tenants: int, rows: int, buckets: int) -> None:
     differing = {f"t{number}": SideRows(rows, rows - 1) for number in range(tenants)}
-    assert buckets_for(prints(differing)) == buckets
+    assert choose_bucket_count(prints(differing)) == buckets
 
 
 def test_rows_count_on_whichever_side_they_are() -> None:
     many = {f"t{number}": SideRows(5, 4) for number in range(20)}
-    assert buckets_for(prints({**many, "t": SideRows(99_999, 100_000)})) == buckets_for(
+    assert choose_bucket_count(prints({**many, "t": SideRows(99_999, 100_000)})) == choose_bucket_count(
         prints({**many, "t": SideRows(100_000, 99_999)})) > 0
 
 
 def test_rows_that_a_whole_side_lacks_are_read_at_once() -> None:
     """Each of them drifts: there is no bucket to leave out."""
-    assert buckets_for(prints({"t": SideRows(1_000_000, 0)})) == 0
-    assert buckets_for(prints({"t": SideRows(0, 1_000_000)})) == 0
+    assert choose_bucket_count(prints({"t": SideRows(1_000_000, 0)})) == 0
+    assert choose_bucket_count(prints({"t": SideRows(0, 1_000_000)})) == 0
 
 
 @pytest.mark.parametrize("count", [1, 4, 64])
 def test_buckets_apart(count: int) -> None:
     source = [(bucket, 1, "7") for bucket in range(count)]
     target = [(bucket, 1, "8" if bucket == count - 1 else "7") for bucket in range(count)]
-    chosen = Buckets.apart(count, iter(source), iter(target)).chosen
+    chosen = Buckets.differing(count, iter(source), iter(target)).chosen
     bits = [chosen[bucket // 8] >> bucket % 8 & 1 for bucket in range(8 * len(chosen))]
     assert [place for place, bit in enumerate(bits) if bit] == [count - 1]
 
 
 def test_buckets_that_one_side_lacks_are_apart() -> None:
-    apart = Buckets.apart(8, iter([(1, 1, "7"), (2, 1, "7")]), iter([(2, 1, "7"), (5, 2, "7")]))
+    apart = Buckets.differing(8, iter([(1, 1, "7"), (2, 1, "7")]), iter([(2, 1, "7"), (5, 2, "7")]))
     assert apart.chosen == bytes([1 << 1 | 1 << 5])
 
 
 def drifting(source: int, target: int) -> TrackedKeys:
-    states = packed([source]), packed([target])
-    return TrackedKeys({}, packed([1]), *states, *states, packed([0]))
+    states = int8_array([source]), int8_array([target])
+    return TrackedKeys({}, int8_array([1]), *states, *states, int8_array([0]))
 
 
 def test_what_accounts_for_the_fingerprints() -> None:
     differing = {"t": SideRows(1, 1)}
-    assert accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 2}))
-    assert accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 2 - 3 * STATES}))
-    assert not accounts_for({"t": drifting(5, 3)}, prints(differing, {"t": 1}))
-    assert not accounts_for({}, prints(differing, {"t": 2}))
-    assert not accounts_for({}, prints(differing, {"t": 0})), "rows of another number have to be found too"
+    assert explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 2}))
+    assert explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 2 - 3 * STATE_MODULUS}))
+    assert not explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 1}))
+    assert not explains_fingerprints({}, prints(differing, {"t": 2}))
+    assert not explains_fingerprints({}, prints(differing, {"t": 0})), "rows of another number have to be found too"
 
 
 @pytest.fixture
@@ -139,12 +140,12 @@ def kinds(found: Comparison) -> dict[str, dict[str, int]]:
 
 
 def test_few_drifting_keys_of_many(apart: Any, streamed: list[int]) -> None:
-    places = apart(120_000, 3)
+    endpoints = apart(120_000, 3)
     apart.run(1, "DELETE FROM public.things WHERE k = 3")
     apart.run(0, "DELETE FROM public.things WHERE k = 4")
     apart.run(1, "UPDATE public.things SET v = NULL WHERE k = 8")
     apart.run(1, "INSERT INTO public.things SELECT * FROM public.things WHERE k = 11")
-    found = compare(MAPPING, places)
+    found = compare(MAPPING, endpoints)
     assert kinds(found) == {"tenant 0": {"missing": 1}, "tenant 1": {"unexpected": 1},
                             "tenant 2": {"mismatched": 1, "duplicate": 1}}
     assert {(s.kind, *s.key.values()) for s in found.samples} == {
@@ -157,16 +158,16 @@ def test_rows_that_belong_to_another_tenant_on_one_side(
     apart: Any, monkeypatch: pytest.MonkeyPatch, side: int
 ) -> None:
     """In one bucket what is missing here and unexpected there would make up for each other."""
-    places = apart(30, 3)
+    endpoints = apart(30, 3)
     apart.run(side, "UPDATE public.things SET t = 'tenant 2' WHERE k = 3")
-    monkeypatch.setattr(merge, "buckets_for", lambda prints: 1)
-    monkeypatch.setattr(merge, "accounts_for", lambda found, prints: True)
+    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: 1)
+    monkeypatch.setattr(merge, "explains_fingerprints", lambda found, prints: True)
     one, other = ("missing", "unexpected")[:: 1 if side else -1]
-    assert kinds(compare(MAPPING, places)) == {"tenant 0": {one: 1}, "tenant 2": {other: 1}}
+    assert kinds(compare(MAPPING, endpoints)) == {"tenant 0": {one: 1}, "tenant 2": {other: 1}}
 
 
 def test_buckets_that_hide_drift_are_not_believed(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = apart(30, 3)
+    endpoints = apart(30, 3)
     apart.run(1, "DELETE FROM public.things WHERE k IN (3, 6)")
     asked: list[Buckets] = []
 
@@ -176,33 +177,33 @@ def test_buckets_that_hide_drift_are_not_believed(apart: Any, monkeypatch: pytes
         return asked[-1]
 
     monkeypatch.setattr(merge, "run_self_test_across", lambda *given: None)
-    monkeypatch.setattr(merge, "buckets_for", lambda prints: 4)
-    monkeypatch.setattr(Buckets, "apart", without)
-    assert kinds(compare(MAPPING, places)) == {"tenant 0": {"missing": 2}}
+    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: 4)
+    monkeypatch.setattr(Buckets, "differing", without)
+    assert kinds(compare(MAPPING, endpoints)) == {"tenant 0": {"missing": 2}}
     assert asked
 
 
 def test_the_self_test_reads_buckets_too(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = apart(30, 3)
-    apart_in_truth = Buckets.apart
-    monkeypatch.setattr(Buckets, "apart", lambda *given: Buckets(apart_in_truth(*given).count, bytes(8)))
+    endpoints = apart(30, 3)
+    apart_in_truth = Buckets.differing
+    monkeypatch.setattr(Buckets, "differing", lambda *given: Buckets(apart_in_truth(*given).count, bytes(8)))
     with pytest.raises(CannotDecide, match="self-test"):
-        compare(MAPPING, places)
+        compare(MAPPING, endpoints)
 
 
 def test_the_planner_shares_out_the_scan_of_buckets(apart: Any) -> None:
     """Of an expression it knows no values, and would expect a group for every row, to be sorted in one process."""
-    places = apart(100_000, 100)
+    endpoints = apart(100_000, 100)
     for setting in ("parallel_setup_cost", "min_parallel_table_scan_size"):
-        apart.run(0, f"ALTER DATABASE {places.source.dsn.parameters['dbname']} SET {setting} = 0")
-    reader = open_reader(MAPPING, places, Deadline(60))
+        apart.run(0, f"ALTER DATABASE {endpoints.source.dsn.parameters['dbname']} SET {setting} = 0")
+    reader = open_reader(MAPPING, endpoints, Deadline(60))
     try:
         assert isinstance(reader, TwoDatabases)
-        reader.examine()
+        reader.run_preflight()
         with reader.snapshot():
             session, [statements] = reader._sessions["source"], reader._statements.values()
-            statement = statements.side_buckets("source", reader._examined["source"].largest)
-            with session.planned(PLANNING, MANY_TENANTS_ROOM):
+            statement = statements.side_buckets("source", reader._preflights["source"].largest_table)
+            with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining",
                     {"mask": 1023, "tenants": [f"tenant {number}" for number in range(100)]}))

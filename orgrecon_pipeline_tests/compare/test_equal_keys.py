@@ -10,7 +10,7 @@ import pytest
 
 from orgrecon_pipeline.compare import engine as comparing
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import one_database
 
@@ -41,4 +41,4 @@ def test_a_key_in_other_words_is_there_at_every_read(
                       "RETURNING *) INSERT INTO public.new SELECT * FROM gone")
 
     found = compare(mapping, one_database(empty_database), wait=turn_round)
-    assert (found.totals["things"].unexpected, found.totals["things"].transient, found.unsettled_keys) == (1, 0, 0)
+    assert (found.totals["things"].unexpected, found.totals["things"].transient, found.keys_in_flux) == (1, 0, 0)

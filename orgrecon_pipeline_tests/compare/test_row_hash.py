@@ -15,7 +15,7 @@ import pytest
 
 from orgrecon_pipeline.compare import engine as comparing
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
 

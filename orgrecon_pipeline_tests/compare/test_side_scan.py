@@ -11,11 +11,12 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import one_database as scan
 from orgrecon_pipeline.compare.engine import compare, open_reader
+from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.compare.scan.side_scan import PLANNING
-from orgrecon_pipeline.compare.statements import HALVES, WHOLE, Sums
+from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_ROOM, Deadline
+from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM
 from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -43,15 +44,15 @@ def drifting(found: Comparison) -> dict[str, tuple[int, int]]:
     return {row.tenant: (row.missing, row.unexpected) for row in found.tenant_rows if row.drift}
 
 
-@pytest.fixture(params=[WHOLE, HALVES], ids=["whole", "halves"])
-def sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sums:
-    monkeypatch.setattr(scan, "sums_for", lambda tenants: request.param)
+@pytest.fixture(params=[NUMERIC_SUM, BIGINT_SUMS], ids=["whole", "halves"])
+def sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> HashSum:
+    monkeypatch.setattr(scan, "choose_hash_sum", lambda tenants: request.param)
     return request.param
 
 
 @pytest.mark.parametrize("encoding", ["UTF8", "LATIN1", "WIN1252", "SQL_ASCII"])
-def test_sides_with_other_tenants_in_any_encoding(server: Any, connect: Connect, sums: Sums, encoding: str) -> None:
-    database = f"sides_{encoding.lower()}_{'halves' if sums is HALVES else 'whole'}"
+def test_sides_with_other_tenants_in_any_encoding(server: Any, connect: Connect, sums: HashSum, encoding: str) -> None:
+    database = f"sides_{encoding.lower()}_{'halves' if sums is BIGINT_SUMS else 'whole'}"
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE 'C'").format(
             sql.Identifier(database), sql.Literal(encoding)))
@@ -72,7 +73,7 @@ def test_sides_with_other_tenants_in_any_encoding(server: Any, connect: Connect,
 
 @pytest.mark.parametrize("tenant_type", ["bigint", "uuid", "numeric", "date"])
 def test_tenants_that_do_not_sort_like_their_names(
-    empty_database: str, connect: Connect, sums: Sums, tenant_type: str
+    empty_database: str, connect: Connect, sums: HashSum, tenant_type: str
 ) -> None:
     admin = connect(empty_database)
     tables(admin, tenant_type)
@@ -126,7 +127,7 @@ def test_a_universe_of_other_tenants(empty_database: str, connect: Connect) -> N
     assert list(compare(declared, one_database(empty_database)).declared or ["not read"]) == ["not read"]
 
 
-def test_values_longer_than_a_piece_come_whole(empty_database: str, connect: Connect, sums: Sums) -> None:
+def test_values_longer_than_a_piece_come_whole(empty_database: str, connect: Connect, sums: HashSum) -> None:
     """A million bytes of names, and as many of numbers: both travel in pieces."""
     admin = connect(empty_database)
     tables(admin)
@@ -157,11 +158,11 @@ def test_the_planner_is_not_taken_in_by_a_join(empty_database: str, connect: Con
     reader = open_reader(mapping("public.both", "public.both"), one_database(empty_database), Deadline(60))
     try:
         assert isinstance(reader, scan.OneDatabase)
-        reader.examine()
+        reader.run_preflight()
         with reader.snapshot():
             session, [statements] = reader._session, reader._statements.values()
-            statement = statements.side_packed("source", reader._examined.largest, WHOLE, by_code_point=True)
-            with session.planned(PLANNING, MANY_TENANTS_ROOM):
+            statement = statements.side_arrays("source", reader._preflight.largest_table, NUMERIC_SUM, sorts_as_utf8=True)
+            with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining"))
     finally:
@@ -196,5 +197,5 @@ def test_a_side_that_looks_again_as_it_did_was_seen_changed(
     given = mapping()
     given = given.model_copy(update={"scan": given.scan.model_copy(update={"rechecks": rechecks})})
     found = compare(given, two_databases(dsns[0], dsns[-1]), wait=wander)
-    assert found.unsettled_keys == 1
+    assert found.keys_in_flux == 1
     assert drifting(found) == {"a": (1, 0)}, "the other key was lost, whatever this one does"

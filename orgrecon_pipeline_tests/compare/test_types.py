@@ -211,8 +211,8 @@ def test_many_copies_of_a_key_are_not_joined_to_the_end(alone: Pair, monkeypatch
     for side, name in enumerate(("old", "new")):
         alone.run(side, f"INSERT INTO public.{name} SELECT 'a', 1, 'x' FROM generate_series(1, {4000 - side})")
     grouped = []
-    monkeypatch.setattr(joined, "_PATIENCE", 0.1)
-    monkeypatch.setattr(joined, "_ROWS_A_SECOND", 1e9)
+    monkeypatch.setattr(joined, "_MIN_SECONDS", 0.1)
+    monkeypatch.setattr(joined, "_ROWS_PER_SECOND", 1e9)
     monkeypatch.setattr(scan, "drill_down", lambda *given, **named: grouped.append(1) or drilldown.drill_down(
         *given, **named))
     assert alone.drift() == {"a": {"duplicate": 1}}
@@ -223,7 +223,7 @@ def test_drift_that_no_key_shows_is_not_passed_over(pair: Pair, monkeypatch: pyt
     """Whatever hides the rows of a tenant from the exact pass: fingerprints have seen them."""
     pair.tables("text", "text", "('a', 1, 'x')", "('b', 1, 'x')")
     pair.run(1, "UPDATE public.new SET v = 'y' WHERE t = 'b'")
-    monkeypatch.setattr("orgrecon_pipeline.compare.statements.EntityStatements._is_wanted",
+    monkeypatch.setattr("orgrecon_pipeline.compare.queries.statements.EntityStatements._is_wanted",
                         lambda self, tenant: sql.SQL("%(tenants)s::text[] IS NULL"))
     monkeypatch.setattr(scan, "run_self_test", lambda *given: None)
     monkeypatch.setattr("orgrecon_pipeline.compare.two_databases.run_self_test_across", lambda *given: None)

@@ -11,8 +11,9 @@ from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint
-from orgrecon_pipeline.postgres.session import Deadline, Session
+from orgrecon_pipeline.postgres.session import Session
 
 SLEEP = sql.SQL("SELECT pg_catalog.pg_sleep(%(seconds)s), 7 AS seven")
 TIMEOUT = sql.SQL("SELECT pg_catalog.current_setting('statement_timeout') AS found")

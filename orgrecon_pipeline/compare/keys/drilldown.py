@@ -1,108 +1,121 @@
-"""The exact pass: every drifting key of the tenants that differ, counted by kind."""
+"""Drill-down by key within one database: drifting keys by kind, and samples of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from orgrecon_pipeline.compare.keys.samples import Differing, sample_of
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
-from orgrecon_pipeline.compare.statements import EntityStatements
-from orgrecon_pipeline.domain.bounded_names import bounded_name
-from orgrecon_pipeline.domain.evidence import KINDS, Sample
-from orgrecon_pipeline.postgres.int8_arrays import together, unpack_int8
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
+from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.evidence import Sample
+from orgrecon_pipeline.postgres.int8_arrays import concatenate, decode_int8
 from orgrecon_pipeline.postgres.session import Session
+
+#: Values of source and target, by differing column.
+Differing = dict[str, tuple[str | None, str | None]]
+
+_ARRAYS = ("keys", "source_states", "target_states", "source_now", "target_now", "changed")
 
 
 def drill_down(
     session: Session,
     statements: EntityStatements,
     tenants: Iterable[str],
-    seen: dict[str, TrackedKeys] | None = None,
+    tracked: dict[str, TrackedKeys] | None = None,
 ) -> dict[str, TrackedKeys]:
-    """Drift of the given tenants by tenant; tenants without any are left out.
+    """Return the drift of the given tenants; tenants without drift are left out.
 
     Args:
         session: a session with an open transaction.
-        statements: the entity's.
-        tenants: which.
-        seen: what an earlier read found; when given, only those keys count.
+        statements: of the entity.
+        tenants: the tenants to compare.
+        tracked: the keys to which the result is restricted; None for all keys.
 
     Raises:
-        CannotDecide: when reading fails.
+        CannotDecide: if the statement fails.
     """
-    statement = statements.drift("drift_counts.sql", first_read=seen is None)
-    return {
-        row["tenant"]: TrackedKeys(
-            {kind: row[kind] or 0 for kind in KINDS},
-            *(unpack_int8(row[name]) for name in (
-                "keys", "source_states", "target_states", "sources_now", "targets_now", "changed")),
-        )
-        for row in session.query(statement, statements.name, parameters(tenants, seen))
-    }
+    statement = statements.drift("drift_counts.sql", first_read=tracked is None)
+    rows = session.query(statement, statements.name, _parameters(tenants, tracked))
+    return {row["tenant"]: TrackedKeys(Counts.of(row), *(decode_int8(row[name]) for name in _ARRAYS)) for row in rows}
 
 
 def read_samples(
-    session: Session, statements: EntityStatements, drifting: dict[str, TrackedKeys], limit: int, *, with_values: bool
+    session: Session, statements: EntityStatements, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
 ) -> list[Sample]:
-    """Up to ``limit`` keys of each kind, from the tenants that drift most, in the order of tenant and key.
+    """Return up to ``limit`` keys of each kind, from the tenants that drift most, ordered by tenant and key.
 
     Raises:
-        CannotDecide: when reading fails.
+        CannotDecide: if a statement fails.
     """
-    chosen = _enough(drifting, limit)
+    chosen = _most_drifting(drift, limit)
     if not chosen or not limit:
         return []
     statement = statements.drift("drift_samples.sql", first_read=False)
-    rows = session.query(statement, statements.name, {**parameters(chosen, chosen), "limit": limit})
-    differing = _differing(session, statements, sorted(chosen), [
-        row["key_digest"] for row in rows if row["kind"] == "mismatched"
-    ])
+    rows = session.query(statement, statements.name, {**_parameters(chosen, chosen), "limit": limit})
+    mismatched = [row["key_hash"] for row in rows if row["kind"] == DriftKind.MISMATCHED]
+    differing = _differing_columns(session, statements, sorted(chosen), mismatched)
     return [
-        sample_of(statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_digest"], {}),
-                  with_values=with_values)
+        make_sample(statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_hash"], {}),
+                    with_values=with_values)
         for row in rows
     ]
 
 
-def parameters(tenants: Iterable[str], seen: dict[str, TrackedKeys] | None) -> dict[str, Any]:
-    """The parameters of ``drift.sql`` for a batch of tenants."""
+def make_sample(
+    statements: EntityStatements, tenant: str, kind: str, key: Sequence[str], differing: Differing, *, with_values: bool
+) -> Sample:
+    """Return the sample of one key, given as text. ``differing`` is used for a mismatched key only."""
+    entity, mismatched = statements.entity, kind == DriftKind.MISMATCHED
+    values = differing if mismatched else {}
+    return Sample(
+        tenant=bounded_name(tenant), entity=statements.name, kind=kind,
+        key={name: bounded_name(text) for name, text in zip(entity.key, key, strict=True)},
+        # Each column alone can agree if only the combinations differ between several copies.
+        columns=tuple(sorted(values)) or (entity.compare if mismatched else ()),
+        values=values if with_values and values else None,
+    )
+
+
+def _parameters(tenants: Iterable[str], tracked: dict[str, TrackedKeys] | None) -> dict[str, Any]:
+    """Return the parameters of ``drift.sql``."""
     tenants = sorted(tenants)
-    earlier = [seen[tenant] for tenant in tenants if tenant in seen] if seen is not None else []
+    earlier = [tracked[tenant] for tenant in tenants if tenant in tracked] if tracked is not None else []
     return {
         "tenants": tenants,
-        "first_read": seen is None,
-        "seen_keys": together(drifting.keys for drifting in earlier),
-        "seen_source": together(drifting.source_states for drifting in earlier),
-        "seen_target": together(drifting.target_states for drifting in earlier),
-        "seen_changed": together(drifting.changed for drifting in earlier),
+        "first_read": tracked is None,
+        "tracked_keys": concatenate(tenant_keys.keys for tenant_keys in earlier),
+        "source_states": concatenate(tenant_keys.source_states for tenant_keys in earlier),
+        "target_states": concatenate(tenant_keys.target_states for tenant_keys in earlier),
+        "changed": concatenate(tenant_keys.changed for tenant_keys in earlier),
     }
 
 
-def _enough(drifting: dict[str, TrackedKeys], limit: int) -> dict[str, TrackedKeys]:
-    """The most drifting tenants that together have ``limit`` keys of every kind, as far as there are any."""
+def _most_drifting(drift: dict[str, TrackedKeys], limit: int) -> dict[str, TrackedKeys]:
+    """Return the most drifting tenants that together have ``limit`` keys of each kind, if there are so many."""
     chosen: dict[str, TrackedKeys] = {}
-    for kind in KINDS:
+    for kind in DriftKind:
         wanted = limit
-        for tenant in sorted(drifting, key=lambda t: (-drifting[t].counts[kind], t)):
-            if wanted <= 0 or not drifting[tenant].counts[kind]:
+        for tenant in sorted(drift, key=lambda t: (-drift[t].counts[kind], t)):
+            if wanted <= 0 or not drift[tenant].counts[kind]:
                 break
-            chosen[tenant] = drifting[tenant]
-            wanted -= drifting[tenant].counts[kind]
+            chosen[tenant] = drift[tenant]
+            wanted -= drift[tenant].counts[kind]
     return chosen
 
 
-def _differing(
+def _differing_columns(
     session: Session, statements: EntityStatements, tenants: list[str], keys: list[int]
 ) -> dict[int, Differing]:
-    """By key digest and column: the values of both sides of the columns that differ."""
-    found: dict[int, Differing] = {}
+    """Return the values of the differing columns by key hash."""
+    differing: dict[int, Differing] = {}
     if keys and statements.entity.compare:
-        wanted = {"tenants": tenants, "keys": keys}
-        for row in session.query(statements.differing_columns(), statements.name, wanted):
+        parameters = {"tenants": tenants, "keys": keys}
+        for row in session.query(statements.differing_columns(), statements.name, parameters):
             values = (_bounded(row["source_value"]), _bounded(row["target_value"]))
-            found.setdefault(row["key_digest"], {})[row["column_name"]] = values
-    return found
+            differing.setdefault(row["key_hash"], {})[row["column_name"]] = values
+    return differing
 
 
 def _bounded(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The drifting keys of a tenant, watched from one read to the next."""
+"""Drifting keys that are tracked from one read to the next."""
 
 from __future__ import annotations
 
@@ -6,99 +6,110 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.domain.evidence import KINDS
-from orgrecon_pipeline.postgres.int8_arrays import packed, unpack_int8
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.postgres.int8_arrays import concatenate, decode_int8, int8_array
 
-#: A state is folded to one of so many: it only has to change with the rows, and to fit a bigint.
-STATES = 2**62
+#: States are reduced modulo this number, so that they fit a bigint. They only have to change when the rows change.
+STATE_MODULUS = 2**62
 
 SOURCE_CHANGED, TARGET_CHANGED = 1, 2
-#: Both sides have changed since the key is watched.
+#: Both sides have changed since tracking began.
 IN_FLUX = SOURCE_CHANGED | TARGET_CHANGED
 
 
 @dataclass(frozen=True)
 class TrackedKeys:
-    """The drifting keys of one tenant.
+    """Drifting keys of one tenant, as arrays of 64-bit integers: a tenant can have lost millions of rows.
 
-    Counts by kind as of the latest read, of the keys that are not in flux; per key its digest, the state of each side
-    as it was when the key began to be watched and as it is now, and which sides have been seen changed in between: a
-    sum of :data:`SOURCE_CHANGED` and :data:`TARGET_CHANGED`, both of which make it one in flux. Eight bytes a number: a
-    tenant can have lost millions of rows.
+    Attributes:
+        counts: keys by kind as of the latest read, without those in flux.
+        keys: hashes of the keys.
+        source_states: sum of the row hashes of each key on the source when tracking began.
+        target_states: the same on the target.
+        source_now: the same on the source at the latest read.
+        target_now: the same on the target at the latest read.
+        changed: the sides of each key that were ever read changed since tracking began: a sum of
+            :data:`SOURCE_CHANGED` and :data:`TARGET_CHANGED`.
     """
 
-    counts: dict[str, int]
+    counts: Counts[int]
     keys: array[int] = field(repr=False)
     source_states: array[int] = field(repr=False)
     target_states: array[int] = field(repr=False)
-    sources_now: array[int] = field(repr=False)
-    targets_now: array[int] = field(repr=False)
+    source_now: array[int] = field(repr=False)
+    target_now: array[int] = field(repr=False)
     changed: array[int] = field(repr=False)
 
     @classmethod
-    def first_seen(
-        cls, counts: dict[str, int], packed_keys: bytes = b"", packed_sources: bytes = b"", packed_targets: bytes = b""
+    def start(
+        cls, counts: Counts[int], keys: array[int], source_states: array[int], target_states: array[int]
     ) -> TrackedKeys:
-        """Keys at the read that found them."""
-        keys, source_states, target_states = map(unpack_int8, (packed_keys, packed_sources, packed_targets))
-        return cls._watched(counts, keys, source_states, target_states)
+        """Start tracking keys."""
+        unchanged = int8_array([0]) * len(keys)
+        return cls(counts, keys, source_states, target_states, source_states, target_states, unchanged)
 
     @classmethod
-    def _watched(
-        cls, counts: dict[str, int], keys: array[int], source_states: array[int], target_states: array[int]
-    ) -> TrackedKeys:
-        return cls(counts, keys, source_states, target_states, source_states, target_states, _zeros(len(keys)))
+    def decode(cls, counts: Counts[int], *encoded: bytes) -> TrackedKeys:
+        """Start tracking keys, given the encoded arrays that :meth:`start` takes."""
+        return cls.start(counts, *map(decode_int8, encoded))
+
+    @classmethod
+    def none(cls) -> TrackedKeys:
+        """Return no keys."""
+        return cls.decode(Counts.zero(), b"", b"", b"")
 
     def states(self) -> dict[int, tuple[int, int, int]]:
-        """By key: the states of both sides as it began to be watched, and which have been seen changed since."""
-        watched = zip(self.source_states, self.target_states, self.changed, strict=True)
-        return dict(zip(self.keys, watched, strict=True))
+        """Return by key the state of both sides when tracking began, and which sides have changed since."""
+        tracked = zip(self.source_states, self.target_states, self.changed, strict=True)
+        return dict(zip(self.keys, tracked, strict=True))
 
-    def part(self, *, in_flux: bool) -> TrackedKeys | None:
-        """The keys that are in flux or those that are not, to be watched from their present state; None for none."""
-        chosen = [place for place, changed in enumerate(self.changed) if (changed == IN_FLUX) == in_flux]
-        if not chosen:
+    def select(self, *, in_flux: bool) -> TrackedKeys | None:
+        """Start tracking anew the keys that are in flux, or those that are not; None if there are none."""
+        positions = [position for position, changed in enumerate(self.changed) if (changed == IN_FLUX) == in_flux]
+        if not positions:
             return None
-        counts = dict.fromkeys(KINDS, 0) if in_flux else self.counts
-        watched = (self.keys, self.sources_now, self.targets_now)
-        return TrackedKeys._watched(counts, *(_taken(numbers, chosen) for numbers in watched))
+        arrays = (self.keys, self.source_now, self.target_now)
+        return TrackedKeys.start(
+            Counts.zero() if in_flux else self.counts, *(_pick(numbers, positions) for numbers in arrays))
 
-    def joined(self, other: TrackedKeys | None) -> TrackedKeys:
-        """These keys and other ones of the same tenant."""
+    def merged_with(self, other: TrackedKeys | None) -> TrackedKeys:
+        """Return these keys and other keys of the same tenant."""
         if other is None:
             return self
-        return TrackedKeys(
-            {kind: self.counts[kind] + other.counts[kind] for kind in KINDS}, self.keys + other.keys,
-            self.source_states + other.source_states, self.target_states + other.target_states,
-            self.sources_now + other.sources_now, self.targets_now + other.targets_now, self.changed + other.changed,
-        )
+        return TrackedKeys(Counts.sum([self.counts, other.counts]), *(
+            concatenate([mine, more]) for mine, more in zip(self._arrays(), other._arrays(), strict=True)))
+
+    def _arrays(self) -> tuple[array[int], ...]:
+        return (self.keys, self.source_states, self.target_states, self.source_now, self.target_now, self.changed)
 
 
 #: Drifting keys by entity and tenant.
 Drift = dict[str, dict[str, TrackedKeys]]
 
 
-def split(drift: Drift) -> tuple[Drift, Drift]:
-    """What still drifts as it did, and what is in flux."""
+def split_by_flux(drift: Drift) -> tuple[Drift, Drift]:
+    """Return the keys that are not in flux, and those that are."""
     parts = []
     for in_flux in (False, True):
-        chosen = {name: {t: d.part(in_flux=in_flux) for t, d in found.items()} for name, found in drift.items()}
-        parts.append({name: {t: d for t, d in found.items() if d is not None} for name, found in chosen.items()})
+        selected = {name: {t: keys.select(in_flux=in_flux) for t, keys in tenants.items()}
+                    for name, tenants in drift.items()}
+        parts.append({name: {t: keys for t, keys in tenants.items() if keys} for name, tenants in selected.items()})
     return parts[0], parts[1]
 
 
-def merged(one: Drift, other: Drift) -> Drift:
-    """The keys of both, which have none in common."""
-    return {
-        name: {t: other[name][t].joined(one[name].get(t)) if t in other[name] else one[name][t]
-               for t in one[name].keys() | other[name].keys()}
-        for name in one
-    }
+def merge_drift(first: Drift, second: Drift) -> Drift:
+    """Return the keys of both, which must not overlap."""
+    merged = {name: dict(tenants) for name, tenants in first.items()}
+    for name, tenants in second.items():
+        for tenant, keys in tenants.items():
+            merged[name][tenant] = keys.merged_with(merged[name].get(tenant))
+    return merged
 
 
-def _zeros(length: int) -> array[int]:
-    return packed([0]) * length
+def count_keys(tenants: dict[str, TrackedKeys]) -> int:
+    """Return the number of keys of all tenants."""
+    return sum(len(tracked.keys) for tracked in tenants.values())
 
 
-def _taken(numbers: Sequence[int], places: list[int]) -> array[int]:
-    return packed(numbers[place] for place in places)
+def _pick(numbers: Sequence[int], positions: list[int]) -> array[int]:
+    return int8_array(numbers[position] for position in positions)

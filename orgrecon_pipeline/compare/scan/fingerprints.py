@@ -1,31 +1,44 @@
-"""What the scan finds of an entity: which tenants differ, by row counts and fingerprints alone."""
+"""Fingerprints of an entity: row counts and hash sums by tenant, which show the tenants that differ."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.domain.bounded_names import bounded_name
+from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
+from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
 
 @dataclass(frozen=True)
 class SideRows:
-    """Rows of one tenant (or of all) on each side."""
+    """Number of rows on each side."""
 
     source: int
     target: int
 
+    @property
+    def total(self) -> int:
+        """Rows of both sides."""
+        return self.source + self.target
+
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """One entity over all tenants.
+    """Result of the scan of one entity.
 
-    ``tenants`` are those with a row on either side; ``differing`` those whose sides differ. ``source_rows`` holds the
-    rows of each tenant on the source, in the order of ``tenants``. ``null_keys`` counts rows without a tenant or a key.
-    ``values`` says of each compared column in how many rows of both sides it is not NULL; ``balances``, of those that
-    differ, the sum of the digests of the source's rows less that of the target's.
+    Attributes:
+        rows: rows of each side.
+        null_keys: rows of each side without a tenant or with a NULL in the key.
+        tenants: tenants with a row on either side.
+        source_rows: rows on the source, in the order of ``tenants``.
+        differing: tenants whose sides differ, with their rows.
+        values: rows of both sides in which a compared column is not NULL, by column.
+        balances: for each differing tenant, the sum of the source's row hashes minus that of the target's.
     """
 
     rows: SideRows
@@ -37,51 +50,94 @@ class Fingerprints:
     balances: dict[str, int] = field(repr=False)
 
     def rows_of(self, tenant: str) -> SideRows:
-        """Rows of both sides of a tenant."""
+        """Return the rows of a tenant on each side."""
         if tenant in self.differing:
             return self.differing[tenant]
-        place = self.tenants.place(tenant)
-        rows = 0 if place is None else self.source_rows[place]
+        position = self.tenants.place(tenant)
+        rows = 0 if position is None else self.source_rows[position]
         return SideRows(rows, rows)
 
-    def rows_in(self, tenant: str) -> int:
-        """Rows of both sides of a tenant together."""
-        of_tenant = self.rows_of(tenant)
-        return of_tenant.source + of_tenant.target
 
-    def balance(self, tenant: str) -> int:
-        """The balance of a tenant; 0 of one whose sides agree."""
-        return self.balances.get(tenant, 0)
-
-
-def refuse_unfound(name: str, prints: Fingerprints, found: Container[str], *, one_spelling: bool) -> None:
-    """Make sure that drift was found by key in every tenant of an entity whose sides differ.
-
-    Where equal values can be written in several ways fingerprints differ without any drift; numbers of rows never do.
+def merge_fingerprints(
+    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...],
+    count: Callable[[int], None] = lambda rows: None,
+) -> Fingerprints:
+    """Return the fingerprints of two streams of ``side_stream.sql``.
 
     Args:
-        name: the entity's.
-        prints: its fingerprints.
-        found: tenants with drift by key.
-        one_spelling: whether equal values of its columns are always written alike.
+        source: the stream of the source.
+        target: the stream of the target.
+        compared: the compared columns.
+        count: called with the number of rows of each tenant.
+    """
+    rows, null_keys = [0, 0], [0, 0]
+    values = [0] * len(compared)
+    source_rows = int8_array(())
+    differing: dict[str, SideRows] = {}
+    balances: dict[str, int] = {}
+
+    def with_tenant(stream: Iterator[Row], side: int) -> Iterator[Row]:
+        for row in stream:
+            if row[0] is None:  # rows without a tenant come last
+                rows[side] += row[1]
+                null_keys[side] += row[1]
+            else:
+                yield row
+
+    def tenants() -> Iterator[str]:
+        nonlocal values
+        for (tenant,), *pair in merge_join(with_tenant(source, 0), with_tenant(target, 1), 1):
+            counts = [row[1] if row else 0 for row in pair]
+            sums = [int(row[3]) if row else 0 for row in pair]
+            count(sum(counts))
+            for side, row in enumerate(pair):
+                if row is not None:
+                    rows[side] += row[1]
+                    null_keys[side] += row[2]
+                    values = [total + more for total, more in zip(values, row[4], strict=True)]
+            source_rows.append(counts[0])
+            if counts[0] != counts[1] or sums[0] != sums[1]:
+                differing[tenant] = SideRows(*counts)
+                balances[tenant] = sums[0] - sums[1]
+            yield tenant
+
+    names = TenantNames.ascending(tenants())
+    return Fingerprints(
+        rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=names, source_rows=source_rows,
+        differing=differing, values=dict(zip(compared, values, strict=True)), balances=balances,
+    )
+
+
+def require_no_null_keys(name: str, fingerprints: Fingerprints) -> None:
+    """Require that every row of an entity has a tenant and a key.
 
     Raises:
-        CannotDecide: when one was not.
+        CannotDecide: if a row has none.
     """
-    for tenant, rows in prints.differing.items():
-        if tenant not in found and (one_spelling or rows.source != rows.target):
+    for side in SIDES:
+        if rows := getattr(fingerprints.null_keys, side):
             raise CannotDecide(
-                f"{name}: the sides of tenant {bounded_name(tenant)} differ, and none of its keys was found that does; cast "
-                "tenant and key in the mapping to a plain type, as in (…)::text")
+                f"{name}.{side}: {counted(rows, 'row')} without a tenant or with a NULL in the key cannot be compared: "
+                "correct the data, or exclude it with a where in the mapping", ReasonCode.NULL_KEY)
 
 
-def refuse_null_keys(name: str, prints: Fingerprints) -> None:
-    """Make sure that every row of an entity can be compared.
+def require_drift_found(
+    name: str, fingerprints: Fingerprints, drifting: Container[str], *, consistent_hash: bool
+) -> None:
+    """Require that the comparison by key found drift in every tenant whose fingerprints differ.
+
+    Args:
+        name: the name of the entity.
+        fingerprints: of the entity.
+        drifting: tenants with drifting keys.
+        consistent_hash: whether equal rows always have the same hash. If not, fingerprints can differ without drift,
+            but numbers of rows cannot.
 
     Raises:
-        CannotDecide: when one cannot.
+        CannotDecide: if a tenant differs without drift.
     """
-    for side in ("source", "target"):
-        if without := getattr(prints.null_keys, side):
+    for tenant, rows in fingerprints.differing.items():
+        if tenant not in drifting and (consistent_hash or rows.source != rows.target):
             raise CannotDecide(
-                f"{name}.{side}: {without} rows have no tenant or a NULL in the key: they cannot be compared")
+                f"{name}: the sides of tenant {bounded_name(tenant)} differ, but the comparison by key found no drift: "
+                "cast tenant and key in the mapping to a plain type, as in (…)::text")

@@ -1,7 +1,7 @@
-"""The scan of one side where both are in one database: packed, and compared here with the other one.
+"""Scan of each side in one database, with the results as int8 arrays.
 
-Each side is a statement of its own, so that both can be read at the same time, and a million tenants are compared by
-comparing bytes.
+Each side is a statement of its own, so that two sessions can read them concurrently. The sides of a million tenants are
+then compared as bytes.
 """
 
 from __future__ import annotations
@@ -12,98 +12,106 @@ from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
-from orgrecon_pipeline.compare.keys.merge_join import Row, fingerprints
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
-from orgrecon_pipeline.compare.statements import HALVES, WHOLE, EntityStatements, Sums
+from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM, EntityStatements, HashSum
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows, merge_fingerprints
+from orgrecon_pipeline.compare.scan.merge_join import Row
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.int8_arrays import Int8Array
-from orgrecon_pipeline.postgres.session import EVERY_ROW, MANY_TENANTS_ROOM, Session
+from orgrecon_pipeline.postgres.int8_arrays import EncodedInt8Array
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 
-# From here on tenants are many, and what a group costs counts for more than what a row costs.
+# From this number of tenants on, the cost per group outweighs the cost per row.
 _MANY_TENANTS = 20_000
-#: Parallel workers share a side; the planner would rather give a whole part of a UNION ALL to each.
-PLANNING = {**EVERY_ROW, "enable_parallel_append": "off"}
+#: Planner settings for a scan. Without Parallel Append, all workers share each branch of a UNION ALL.
+SCAN_SETTINGS = {**NO_NESTED_LOOPS, "enable_parallel_append": "off"}
 
 
 @dataclass(frozen=True)
 class SideFingerprints:
-    """One side of an entity: its tenants, and for each in their order its rows and the two numbers of its fingerprint.
+    """Result of the scan of one side.
 
-    ``rows_in_all`` and ``null_keys`` are totals; ``values`` counts, per compared column, the rows in which it is not
-    NULL.
+    Attributes:
+        hash_sum: how the row hashes were summed.
+        tenants: tenants with a row.
+        rows: rows of each tenant, in the order of ``tenants``.
+        highs: first number of each fingerprint.
+        lows: second number of each fingerprint.
+        total_rows: rows of the side.
+        null_keys: rows without a tenant or with a NULL in the key.
+        values: rows in which a compared column is not NULL, by column.
     """
 
-    sums: Sums = field(repr=False)
+    hash_sum: HashSum = field(repr=False)
     tenants: TenantNames
-    rows: Int8Array = field(repr=False)
-    highs: Int8Array = field(repr=False)
-    lows: Int8Array = field(repr=False)
-    rows_in_all: int
+    rows: EncodedInt8Array = field(repr=False)
+    highs: EncodedInt8Array = field(repr=False)
+    lows: EncodedInt8Array = field(repr=False)
+    total_rows: int
     null_keys: int
     values: tuple[int, ...]
 
-    def figures(self) -> tuple[Int8Array, ...]:
-        """What tells whether two sides of the same tenants agree."""
+    def arrays(self) -> tuple[EncodedInt8Array, ...]:
+        """Return the arrays that are equal on both sides if the same tenants agree."""
         return self.rows, self.highs, self.lows
 
     def stream(self) -> Iterator[Row]:
-        """The same as rows of ``side_fingerprint.sql``, without what is known in all."""
-        for place, tenant in enumerate(self.tenants):
-            yield tenant, self.rows[place], 0, self.print_at(place), ()
+        """Yield rows like those of ``side_stream.sql``, without the totals."""
+        for position, tenant in enumerate(self.tenants):
+            yield tenant, self.rows[position], 0, self.fingerprint(position), ()
 
-    def print_at(self, place: int) -> int:
-        """The fingerprint of the tenant at a place."""
-        sums = self.sums
-        high, low, rows = self.highs[place], self.lows[place], self.rows[place]
-        return int(high * sums.base + low + rows * sums.shift)
-
-
-def sums_for(tenants: int) -> Sums:
-    """How digests are best added up where there are about so many tenants."""
-    return HALVES if tenants >= _MANY_TENANTS else WHOLE
+    def fingerprint(self, position: int) -> int:
+        """Return the sum of the row hashes of the tenant at a position."""
+        high, low, rows = self.highs[position], self.lows[position], self.rows[position]
+        return int(high * self.hash_sum.base + low + rows * self.hash_sum.offset)
 
 
-def read_side(
-    session: Session, statements: EntityStatements, side: str, sums: Sums, largest: sql.Identifier | None
+def choose_hash_sum(tenants: int) -> HashSum:
+    """Return the fastest way to sum the row hashes of that many tenants."""
+    return BIGINT_SUMS if tenants >= _MANY_TENANTS else NUMERIC_SUM
+
+
+def scan_side(
+    session: Session, statements: EntityStatements, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None
 ) -> SideFingerprints:
-    """Read one side once; ``largest`` is the largest table that may be read.
+    """Scan one side of an entity.
 
     Raises:
-        CannotDecide: when that fails.
+        CannotDecide: if the statement fails.
     """
-    with session.planned(PLANNING, MANY_TENANTS_ROOM):
-        statement = statements.side_packed(side, largest, sums, by_code_point=session.sorts_by_code_point)
+    with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
+        statement = statements.side_arrays(
+            side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):
-            rows_in_all, null_keys, values, part, piece = row  # the first three are the same in every row
+            total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
             parts[part] += piece or b""
     return SideFingerprints(
-        sums=sums, tenants=TenantNames(bytes(parts.pop("names"))), rows=Int8Array(parts["rows"]),
-        highs=Int8Array(parts["highs"]), lows=Int8Array(parts["lows"]), rows_in_all=rows_in_all,
+        hash_sum=hash_sum, tenants=TenantNames(bytes(parts.pop("names"))), rows=EncodedInt8Array(parts["rows"]),
+        highs=EncodedInt8Array(parts["highs"]), lows=EncodedInt8Array(parts["lows"]), total_rows=total_rows,
         null_keys=null_keys, values=tuple(count or 0 for count in values),
     )
 
 
-def side_by_side(compared: tuple[str, ...], source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
-    """Both sides of an entity with these compared columns."""
+def compare_sides(compared: tuple[str, ...], source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
+    """Return the fingerprints of an entity with these compared columns."""
     if source.tenants == target.tenants:
-        found = _of_the_same_tenants(source, target)
+        result = _compare_same_tenants(source, target)
     else:
-        found = fingerprints(source.stream(), target.stream(), ())
+        result = merge_fingerprints(source.stream(), target.stream(), ())
     return replace(
-        found, rows=SideRows(source.rows_in_all, target.rows_in_all),
+        result, rows=SideRows(source.total_rows, target.total_rows),
         null_keys=SideRows(source.null_keys, target.null_keys),
-        values={name: one + other for name, one, other in zip(compared, source.values, target.values, strict=True)},
+        values={name: sum(counts) for name, *counts in zip(compared, source.values, target.values, strict=True)},
     )
 
 
-def _of_the_same_tenants(source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
+def _compare_same_tenants(source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
     differing, balances = {}, {}
-    if source.figures() != target.figures():
-        pairs = zip(zip(*source.figures(), strict=True), zip(*target.figures(), strict=True), strict=True)
-        for place in (place for place, (one, other) in enumerate(pairs) if one != other):
-            tenant = source.tenants[place]
-            differing[tenant] = SideRows(source.rows[place], target.rows[place])
-            balances[tenant] = source.print_at(place) - target.print_at(place)
+    if source.arrays() != target.arrays():
+        numbers = zip(zip(*source.arrays(), strict=True), zip(*target.arrays(), strict=True), strict=True)
+        for position, (source_numbers, target_numbers) in enumerate(numbers):
+            if source_numbers != target_numbers:
+                tenant = source.tenants[position]
+                differing[tenant] = SideRows(source.rows[position], target.rows[position])
+                balances[tenant] = source.fingerprint(position) - target.fingerprint(position)
     return Fingerprints(
         SideRows(0, 0), SideRows(0, 0), source.tenants, source.rows, differing, values={}, balances=balances)

@@ -1,11 +1,11 @@
--- Whether compared columns differ, for the keys given. Their rows are few, and are looked for once for all columns.
+-- The compared columns that differ, for the given keys. Their few rows are materialised once for all columns.
 WITH rows_of_keys AS MATERIALIZED (
     SELECT *
     FROM (
-        SELECT r.*, {key_digest} AS key_digest, 1 AS on_source, 0 AS on_target FROM ({source}) AS r
+        SELECT r.*, {key_hash} AS key_hash, 1 AS on_source, 0 AS on_target FROM ({source}) AS r
         UNION ALL
-        SELECT r.*, {key_digest} AS key_digest, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
+        SELECT r.*, {key_hash} AS key_hash, 0 AS on_source, 1 AS on_target FROM ({target}) AS r
     ) AS both_sides
-    WHERE key_digest = ANY (%(keys)s::bigint[])
+    WHERE key_hash = ANY (%(keys)s::bigint[])
 )
 {columns}

@@ -1,12 +1,12 @@
--- Per tenant: keys of each kind that are not in flux, and all keys as digests with their states, for the recheck.
--- The numbers are packed: as an array each would take eight times the room on its way.
+-- Per tenant: the keys of each kind that are not in flux, and all drifting keys as int8 arrays in binary form. An array
+-- value would take eight times the bytes.
 SELECT tenant,
        (sum(missing) FILTER (WHERE changed < 3))::bigint AS missing,
        (sum(unexpected) FILTER (WHERE changed < 3))::bigint AS unexpected,
        (sum(mismatched) FILTER (WHERE changed < 3))::bigint AS mismatched,
        (sum(duplicate) FILTER (WHERE changed < 3))::bigint AS duplicate,
-       string_agg(int8send(key_digest), '') AS keys, string_agg(int8send(changed), '') AS changed,
+       string_agg(int8send(key_hash), '') AS keys, string_agg(int8send(changed), '') AS changed,
        string_agg(int8send(source_state), '') AS source_states, string_agg(int8send(target_state), '') AS target_states,
-       string_agg(int8send(source_now), '') AS sources_now, string_agg(int8send(target_now), '') AS targets_now
+       string_agg(int8send(source_now), '') AS source_now, string_agg(int8send(target_now), '') AS target_now
 FROM counted
 GROUP BY tenant

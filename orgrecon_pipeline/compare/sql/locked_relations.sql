@@ -1,5 +1,5 @@
--- Planning a statement locks every relation that it reads, views and what stands behind them included: so the locks
--- of this transaction are the list of what a mapping reads, without parsing any of its SQL.
+-- The relations that this transaction has read or planned to read. Planning locks every relation, including views and
+-- what is behind them, so the locks list what the mapping reads without parsing its SQL.
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
        pg_catalog.row_security_active(c.oid) AS row_security_active

@@ -1,12 +1,11 @@
--- One side for the tenants given, in buckets of keys: how many rows, and a fingerprint of them. Where the rows are many and
--- the drifting keys few, the buckets without any need not be read key by key. The tenant is in the digest as well: of a
--- row that is one tenant's here and another's there, the two differences must not make up for each other. Why nothing is
--- read from the largest table: side_sums.sql.
-SELECT bucket, count(*) AS n, sum(digest)::text AS print
+-- One side of the given tenants by bucket of keys: the number of rows and their fingerprint. Buckets that agree need
+-- not be read key by key. The hash includes the tenant: if a row belongs to another tenant on the other side, its two
+-- differences must not cancel out. For the second branch, see side_fingerprints.sql.
+SELECT bucket, count(*) AS row_count, sum(row_hash)::text AS fingerprint
 FROM (
-    SELECT {bucket} AS bucket, {digest} AS digest FROM ({side}) AS r
+    SELECT {bucket} AS bucket, {row_hash} AS row_hash FROM ({side}) AS r
     UNION ALL
     SELECT NULL::integer, NULL::bigint FROM {largest} WHERE pg_catalog.now() IS NULL
-) AS digested
+) AS hashed
 GROUP BY bucket
 ORDER BY bucket

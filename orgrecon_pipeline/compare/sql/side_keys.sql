@@ -1,12 +1,11 @@
--- The keys of one side for the tenants given, by their digests: how many copies, and the digests of their rows summed
--- as a set and as a multiset.
-SELECT tenant, key_digest, sum(copies)::bigint AS n, sum(row_digest)::text AS as_set,
-       sum(row_digest * copies)::text AS as_multiset
+-- The keys of one side of the given tenants, as hashes: copies, and the sums of the row hashes as set and as multiset.
+SELECT tenant, key_hash, sum(copies)::bigint AS copies, sum(row_hash)::text AS as_set,
+       sum(row_hash * copies)::text AS as_multiset
 FROM (
-    SELECT {tenant_text} AS tenant, {key_digest} AS key_digest, {row_digest}::numeric AS row_digest, count(*) AS copies
+    SELECT {tenant_text} AS tenant, {key_hash} AS key_hash, {row_hash}::numeric AS row_hash, count(*) AS copies
     FROM ({side}) AS r
-    {which}
+    {selection}
     GROUP BY 1, 2, 3
 ) AS variants
-GROUP BY tenant, key_digest
-ORDER BY pg_catalog.convert_to(tenant, 'UTF8'), key_digest
+GROUP BY tenant, key_hash
+ORDER BY pg_catalog.convert_to(tenant, 'UTF8'), key_hash

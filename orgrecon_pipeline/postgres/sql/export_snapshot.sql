@@ -1,2 +1,2 @@
--- For other sessions to join: it lasts as long as this transaction.
+-- Export the snapshot for other sessions. It is valid until this transaction ends.
 SELECT pg_catalog.pg_export_snapshot() AS snapshot

@@ -1,4 +1,4 @@
--- The first SELECT of a transaction: it fixes the snapshot, and says whose and when it is.
+-- First SELECT of a transaction: takes the snapshot, and returns its time and the identity of the database.
 SELECT pg_catalog.clock_timestamp() AS observed_at,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        pg_catalog.current_database() AS database,

@@ -1,4 +1,4 @@
--- How far a standby has come. What pg_stat_wal_receiver says is hidden from a role without pg_read_all_stats.
+-- Replay position of a standby. A role without pg_read_all_stats cannot see the columns of pg_stat_wal_receiver.
 SELECT pg_catalog.pg_last_xact_replay_timestamp() AS replayed_at,
        pg_catalog.pg_last_wal_replay_lsn()::text AS replay_lsn,
        pg_catalog.pg_last_wal_receive_lsn()::text AS receive_lsn,

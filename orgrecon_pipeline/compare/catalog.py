@@ -1,0 +1,185 @@
+"""Types, tables and declared tenants that a mapping refers to, read from the database's catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.row_hash import COMMA
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
+from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
+
+# The only types with different names that are considered equal: same values, same equality, same hash.
+_SYNONYMS = {"character varying": "text"}
+# The equality of this extension's type ignores case, so it is compared as text.
+_CITEXT = re.compile(r"(?:.*\.)?citext", re.DOTALL)
+
+# For each column, where it is mapped and the OID of its type there.
+_TypeOids = dict[str, list[tuple[str, int]]]
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """Relation that the mapping reads, directly or through a view."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    may_select: bool
+    row_security_active: bool
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Qualified, quoted name."""
+        return sql.Identifier(self.schema, self.name)
+
+
+def column_types(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> dict[str, dict[str, ColumnType]]:
+    """Return the type of each column, by entity and column. It is the same on all the given sides.
+
+    Raises:
+        CannotDecide: if a table, column or permission is missing, or the sides have different types.
+    """
+    oids = {name: _type_oids(session, name, entity, sides) for name, entity in mapping.entities.items()}
+    if mapping.tenants and "source" in sides:
+        _declared_tenant_type(session, mapping.tenants)
+    types = _types(session, {oid for columns in oids.values() for column in columns.values() for _, oid in column})
+    return {name: _common_types(name, columns, types) for name, columns in oids.items()}
+
+
+def require_same_type(entity: str, column: str, first: tuple[str, ColumnType], second: tuple[str, ColumnType]) -> None:
+    """Require that a column has the same type in two places, each given as its name and the type there.
+
+    Raises:
+        CannotDecide: if the types differ.
+    """
+    (where, kind), (other, other_kind) = first, second
+    if kind.name != other_kind.name:
+        raise CannotDecide(
+            f"{entity}.{column} is {kind.name} in {where} and {other_kind.name} in {other}: "
+            f"cast one of them in the mapping, as in (…)::{kind.name}", ReasonCode.TYPE_MISMATCH)
+
+
+def tables_read(session: Session) -> tuple[TableRead, ...]:
+    """Return every relation that the open transaction has read or planned to read.
+
+    Raises:
+        CannotDecide: if row-level security hides rows from this role, or a relation is a materialised view.
+    """
+    rows = session.query(load_sql("compare/sql/locked_relations.sql"), "listing the tables")
+    tables = tuple(TableRead(**row) for row in rows)
+    for table in tables:
+        if table.row_security_active:
+            raise CannotDecide(
+                f"row-level security is active on {table.schema}.{table.name} and would hide rows from this role: "
+                "let the role bypass it (ALTER ROLE … BYPASSRLS)", ReasonCode.ROW_LEVEL_SECURITY)
+        if table.kind == "m":
+            raise CannotDecide(
+                f"{table.schema}.{table.name} is a materialised view, which shows its last refresh instead of the "
+                "snapshot: map the tables behind it")
+    return tables
+
+
+def table_sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]:
+    """Return for each table the rows by the server's statistics, and whether this role may change them.
+
+    Raises:
+        CannotDecide: if the query fails.
+    """
+    oids = [table.oid for table in tables]
+    return session.query(load_sql("compare/sql/table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
+
+
+def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNames | None:
+    """Return the declared universe; None if the mapping has none.
+
+    Raises:
+        CannotDecide: if it contains NULL, or cannot be read.
+    """
+    if tenants is None:
+        return None
+    tenant_type = _declared_tenant_type(session, tenants)
+    statement = load_sql("compare/sql/declared_tenants.sql").format(
+        tenants=_declared_tenants(tenants, tenant_type.as_tenant.as_text(fragment(tenants.tenant))),
+        sort_key=sql.SQL("tenant" if session.encoding.sorts_as_utf8 else "name"))
+    names = bytearray()
+    with session.planner_settings({}, MANY_TENANTS_WORK_MEM):
+        for has_null, piece in session.stream(statement, "tenants"):
+            if has_null:
+                raise CannotDecide("tenants: the declared universe contains a NULL tenant: exclude it in the mapping",
+                                   ReasonCode.NULL_KEY)
+            names += piece or b""
+    return TenantNames(bytes(names))
+
+
+def _declared_tenant_type(session: Session, tenants: Tenants) -> ColumnType:
+    statement = sql.SQL("{} LIMIT 0").format(_declared_tenants(tenants, fragment(tenants.tenant)))
+    [(_, oid)] = session.describe(statement, "tenants")
+    tenant_type = _types(session, {oid})[oid]
+    _require_tenant_type("tenants.tenant", tenant_type)
+    return tenant_type
+
+
+def _declared_tenants(tenants: Tenants, tenant: sql.Composable) -> sql.Composed:
+    return sql.SQL("SELECT DISTINCT ({}) AS tenant FROM {} {}").format(
+        tenant, fragment(tenants.from_), where_clause(tenants.where))
+
+
+def _type_oids(session: Session, name: str, entity: Entity, sides: tuple[str, ...]) -> _TypeOids:
+    columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+    oids: _TypeOids = {column: [] for column in columns}
+    for side in sides:
+        for relation in getattr(entity, side):
+            where = f"{name}.{side}"
+            for column, oid in session.describe(_without_rows(relation, columns), where):
+                oids[column].append((where, oid))
+    return oids
+
+
+def _without_rows(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
+    # DISTINCT fails for a type without equality, such as json, which could not be compared either.
+    return sql.SQL("SELECT DISTINCT {} FROM {} {} LIMIT 0").format(
+        COMMA.join(
+            sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
+            for column in columns
+        ),
+        fragment(relation.from_),
+        where_clause(relation.where),
+    )
+
+
+def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
+    rows = session.query(load_sql("compare/sql/types.sql"), "reading the types", {"oids": sorted(oids)})
+    types = {}
+    for row in rows:
+        name = "text" if _CITEXT.fullmatch(row["name"]) else str(row["name"])
+        types[row["oid"]] = ColumnType(
+            _SYNONYMS.get(name, name), row["collatable"], row["native_equality"], row["composite"])
+    return types
+
+
+def _common_types(entity: str, columns: _TypeOids, types: dict[int, ColumnType]) -> dict[str, ColumnType]:
+    common = {}
+    for column, ((first_where, first_oid), *others) in columns.items():
+        common[column] = types[first_oid]
+        for where, oid in others:
+            require_same_type(entity, column, (first_where, types[first_oid]), (where, types[oid]))
+    _require_tenant_type(f"{entity}.{TENANT_COLUMN}", common[TENANT_COLUMN])
+    return common
+
+
+def _require_tenant_type(column: str, column_type: ColumnType) -> None:
+    if column_type.composite:
+        raise CannotDecide(
+            f"{column} is {column_type.name}, whose equal values can have different texts, so it cannot name a tenant: "
+            "cast it in the mapping, as in (…)::text", ReasonCode.TYPE_MISMATCH)

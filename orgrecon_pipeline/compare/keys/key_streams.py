@@ -1,0 +1,103 @@
+"""Drift by key between two databases, found in two sorted streams of key hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from orgrecon_pipeline.compare.keys.tracked_keys import (
+    IN_FLUX,
+    SOURCE_CHANGED,
+    STATE_MODULUS,
+    TARGET_CHANGED,
+    TrackedKeys,
+)
+from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.postgres.int8_arrays import int8_array
+
+#: Tenant and hash of the first keys of each kind, for samples.
+FirstKeys = dict[str, list[tuple[str, int]]]
+
+
+def no_keys() -> FirstKeys:
+    """Return an empty list for each kind."""
+    return {kind.value: [] for kind in DriftKind}
+
+
+@dataclass
+class KeyStreams:
+    """Finds drifting keys in two streams of ``side_keys.sql``, and keeps the first ``limit`` of each kind.
+
+    Only the ``tracked`` keys count, unless it is None.
+    """
+
+    tracked: dict[str, TrackedKeys] | None
+    limit: int
+    first_keys: FirstKeys = field(default_factory=no_keys)
+
+    def find_drift(self, source: Iterator[Row], target: Iterator[Row]) -> dict[str, TrackedKeys]:
+        """Return the drift by tenant."""
+        drift = {}
+        for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
+            collector = _TenantCollector(self._states_of(tenant))
+            for (_, key), source_row, target_row in keys:
+                for kind in collector.add(key, source_row, target_row):
+                    if len(self.first_keys[kind]) < self.limit:
+                        self.first_keys[kind].append((tenant, key))
+            if tracked := collector.result():
+                drift[tenant] = tracked
+        return drift
+
+    def _states_of(self, tenant: str) -> dict[int, tuple[int, int, int]] | None:
+        if self.tracked is None:
+            return None
+        # An equal tenant with another text, as in jsonb, is not tracked.
+        return self.tracked[tenant].states() if tenant in self.tracked else {}
+
+
+class _TenantCollector:
+    """Collects the drifting keys of one tenant."""
+
+    def __init__(self, states: dict[int, tuple[int, int, int]] | None) -> None:
+        self._states = states
+        self._counts = {kind.value: 0 for kind in DriftKind}
+        self._arrays = tuple(int8_array(()) for _ in range(6))
+
+    def add(self, key: int, source: Row | None, target: Row | None) -> Iterable[str]:
+        """Add a key if it drifts, and return the kinds for which it counts."""
+        if not (kinds := _kinds(source, target)):
+            return ()
+        now = tuple(int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target))
+        before = (*now, 0) if self._states is None else self._states.get(key)
+        if before is None:
+            return ()
+        *states, changed = before
+        for side, flag in enumerate((SOURCE_CHANGED, TARGET_CHANGED)):
+            changed |= flag if states[side] != now[side] else 0
+        for numbers, number in zip(self._arrays, (key, *states, *now, changed), strict=True):
+            numbers.append(number)
+        if changed == IN_FLUX:
+            return ()
+        for kind, count in kinds.items():
+            self._counts[kind] += count
+        return kinds
+
+    def result(self) -> TrackedKeys | None:
+        """Return the collected keys; None if there are none."""
+        return TrackedKeys(Counts.of(self._counts), *self._arrays) if self._arrays[0] else None
+
+
+def _kinds(source: Row | None, target: Row | None) -> dict[str, int]:
+    """Return the kinds of drift of one key, by the rules of docs/concepts.md."""
+    if source is None:
+        return {DriftKind.UNEXPECTED.value: 1}
+    if target is None:
+        return {DriftKind.MISSING.value: 1}
+    copies, as_set, as_multiset = source[2:]
+    target_copies, target_set, target_multiset = target[2:]
+    if copies == target_copies:
+        return {} if as_multiset == target_multiset else {DriftKind.MISMATCHED.value: 1}
+    mismatched = {} if as_set == target_set else {DriftKind.MISMATCHED.value: 1}
+    return {DriftKind.DUPLICATE.value: abs(copies - target_copies), **mismatched}

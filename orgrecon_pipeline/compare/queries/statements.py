@@ -1,0 +1,313 @@
+"""SQL statements of an entity, composed from its mapping.
+
+Expressions and FROM clauses are the user's own SQL and stay as they are. Names are quoted, and values are parameters.
+Each fragment of the mapping ends its line, so that a ``--`` comment in it ends too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import cast
+
+from psycopg import sql
+from typing_extensions import LiteralString
+
+from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation
+from orgrecon_pipeline.postgres.sql_files import fragment, load_sql
+
+
+@dataclass(frozen=True)
+class HashSum:
+    """How the row hashes of a tenant are summed, and the two bigints that transfer the sum.
+
+    The sum is ``high * base + low``, plus ``offset`` for each row.
+    """
+
+    aggregates: LiteralString
+    high: LiteralString
+    low: LiteralString
+    base: int
+    offset: int = 0
+
+
+#: One numeric sum.
+NUMERIC_SUM = HashSum(
+    "sum(row_hash) AS fingerprint",
+    "div(fingerprint, 4611686018427387904)::bigint", "mod(fingerprint, 4611686018427387904)::bigint", base=2**62)
+#: Sums of the upper and of the lower halves. A sum of integers is a bigint: slightly more work per row, but much less
+#: per group.
+BIGINT_SUMS = HashSum(
+    "sum((row_hash >> 32)::integer) AS high, sum(((row_hash & 4294967295) - 2147483648)::integer) AS low",
+    "high", "low", base=2**32, offset=2**31)
+
+_NO_TABLE = sql.SQL("(SELECT) AS nothing")
+
+
+class KeySelection(Enum):
+    """Keys that :meth:`EntityStatements.side_keys` reads of the given tenants."""
+
+    ALL = auto()
+    #: Those in some buckets: parameters ``mask`` and ``buckets``.
+    IN_BUCKETS = auto()
+    #: Those of parameter ``tracked_keys``.
+    TRACKED = auto()
+
+
+@dataclass(frozen=True)
+class EntityStatements:
+    """Builds the statements of one entity. Each public method returns the statement of the SQL file of that name.
+
+    A ``largest_table`` is the largest table that the role may read, see ``side_fingerprints.sql``.
+    """
+
+    name: str
+    entity: Entity
+    types: dict[str, ColumnType]
+    row_hash: RowHash
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Tenant, key and compared columns."""
+        return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
+
+    @property
+    def consistent_row_hash(self) -> bool:
+        """Whether equal rows always have the same hash."""
+        return all(self.types[name].consistent_hash for name in self.columns)
+
+    @property
+    def consistent_key_hash(self) -> bool:
+        """Whether equal keys always have the same hash, so that the sides can be joined by key."""
+        return all(self.types[name].consistent_hash for name in (TENANT_COLUMN, *self.entity.key))
+
+    def side_arrays(
+        self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum, *, sorts_as_utf8: bool
+    ) -> sql.Composed:
+        """Return the scan of one side with its result as arrays; for ``sorts_as_utf8`` see :class:`Encoding`."""
+        return load_sql("compare/sql/side_arrays.sql").format(
+            side=self._side_fingerprints(side, largest_table, hash_sum),
+            high=sql.SQL(hash_sum.high),
+            low=sql.SQL(hash_sum.low),
+            value_totals=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
+            tenant_text=self._tenant_text(),
+            sort_key=self._tenant_text() if sorts_as_utf8 else sql.SQL("name"),
+        )
+
+    def side_stream(self, side: str, largest_table: sql.Identifier | None) -> sql.Composed:
+        """Return the scan of one side with one result row per tenant."""
+        return load_sql("compare/sql/side_stream.sql").format(
+            side=self._side_fingerprints(side, largest_table, NUMERIC_SUM),
+            values=COMMA.join(self._value_counts),
+            tenant_text=self._tenant_text(),
+        )
+
+    def side_buckets(self, side: str, largest_table: sql.Identifier | None) -> sql.Composed:
+        """Return the scan of one side by bucket, for parameters ``tenants`` and ``mask``."""
+        return load_sql("compare/sql/side_buckets.sql").format(
+            side=self.side(side, of_tenants=True),
+            bucket=self._bucket(),
+            row_hash=self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)), self._typed(self.entity.compare)),
+            largest=largest_table or _NO_TABLE,
+        )
+
+    def side_keys(self, side: str, selection: KeySelection) -> sql.Composed:
+        """Return the keys of one side in ascending order, for parameter ``tenants`` and those of the selection."""
+        conditions = {
+            KeySelection.ALL: sql.SQL(""),
+            KeySelection.IN_BUCKETS: sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket()),
+            KeySelection.TRACKED: self._where_tracked(),
+        }
+        return load_sql("compare/sql/side_keys.sql").format(
+            side=self.side(side, of_tenants=True),
+            key_hash=self._key_hash(),
+            row_hash=self._row_hash(),
+            selection=conditions[selection],
+            tenant_text=self._tenant_text(),
+        )
+
+    def side_samples(self, side: str) -> sql.Composed:
+        """Return keys and values as text, for parameters ``tenants`` and ``tracked_keys``."""
+        return load_sql("compare/sql/side_samples.sql").format(
+            side=self.side(side, of_tenants=True),
+            key_hash=self._key_hash(),
+            key_texts=self._key_texts(),
+            value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
+        )
+
+    def key_join(self, *, all_tenants: bool) -> sql.Composed:
+        """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
+        keys = [(key,) for key in self._keys]
+        values = [(value,) for value in self._values]
+        return load_sql("compare/sql/key_join.sql").format(
+            source=self.side("source", of_tenants=not all_tenants),
+            target=self.side("target", of_tenants=not all_tenants),
+            either_key=_repeat(", coalesce(s.{0}, t.{0}) AS {0}", keys),
+            same_key=_repeat(" AND s.{0} = t.{0}", keys),
+            other_values=_repeat(" OR s.{0} IS DISTINCT FROM t.{0}", values),
+            source_hash=self._row_hash("s"),
+            target_hash=self._row_hash("t"),
+            tenant_text=self._tenant_text(),
+            key_hash=self._key_hash(),
+        )
+
+    def drift(self, final_select: str, *, first_read: bool = True) -> sql.Composed:
+        """Return ``drift.sql`` with a final SELECT from another file, for the parameters of that file.
+
+        Args:
+            final_select: the name of the file.
+            first_read: whether to read all keys, instead of only those of parameter ``tracked_keys``.
+        """
+        # Where equal keys can hash differently, untracked rows may belong to a tracked key: all rows are grouped.
+        only_tracked = not first_read and self.consistent_key_hash
+        common = load_sql("compare/sql/drift.sql").format(
+            source=self.side("source", of_tenants=True),
+            target=self.side("target", of_tenants=True),
+            only_tracked=self._where_tracked() if only_tracked else sql.SQL(""),
+            keys=COMMA.join(self._keys),
+            comma_values=_repeat(", {}", ((value,) for value in self._values)),
+            row_hash=sql.SQL("{}::numeric").format(self._row_hash()),
+            tenant_text=self._tenant_text(),
+            key_hash=self._key_hash(),
+        )
+        final = load_sql(f"compare/sql/{final_select}").format(key_texts=sql.SQL("ARRAY[{}]").format(self._key_texts()))
+        return sql.SQL("WITH {}\n{}").format(common, final)
+
+    def differing_columns(self) -> sql.Composed:
+        """Return the columns that differ, for parameters ``tenants`` and ``keys``. Needs compared columns."""
+        column = load_sql("compare/sql/differing_column.sql")
+        return load_sql("compare/sql/differing_columns.sql").format(
+            source=self.side("source", of_tenants=True),
+            target=self.side("target", of_tenants=True),
+            key_hash=self._key_hash(),
+            columns=sql.SQL("UNION ALL\n").join(
+                column.format(column=value, column_name=sql.Literal(name))
+                for name, value in zip(self.entity.compare, self._values, strict=True)),
+        )
+
+    def has_rows(self, side: str) -> sql.Composed:
+        """Return whether one side has a row, as column ``has_rows``."""
+        return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS has_rows").format(self.side(side))
+
+    def side(self, side: str, *, of_tenants: bool = False) -> sql.Composed:
+        """Return the rows of one side; with ``of_tenants``, only those of parameter ``tenants``."""
+        relations: tuple[Relation, ...] = getattr(self.entity, side)
+        return sql.SQL("\nUNION ALL\n").join(self._relation(relation, of_tenants) for relation in relations)
+
+    def _side_fingerprints(self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum) -> sql.Composed:
+        counted = list(zip(self._values, self._value_counts, strict=True))
+        return load_sql("compare/sql/side_fingerprints.sql").format(
+            side=self.side(side),
+            row_hash=self._row_hash(),
+            sums=sql.SQL(hash_sum.aggregates),
+            # IS NOT NULL would be false for a composite value that contains a NULL.
+            with_value=_repeat(", {} IS DISTINCT FROM NULL AS {}", counted),
+            without_value=_repeat(", false", ((),) * len(counted)),
+            count_values=_repeat(", count(*) FILTER (WHERE {1}) AS {1}", counted),
+            no_tenant=self._no_tenant(),
+            largest=largest_table or _NO_TABLE,
+        )
+
+    def _no_tenant(self) -> sql.Composed:
+        # Names only a built-in type: the role may lack USAGE on the schema of another type.
+        kind = self.types[TENANT_COLUMN]
+        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
+        return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
+
+    def _relation(self, relation: Relation, of_tenants: bool) -> sql.Composed:
+        conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []
+        if of_tenants:
+            conditions.append(self._is_wanted(relation.columns[TENANT_COLUMN]))
+        return sql.SQL("SELECT {} FROM {} {}").format(
+            COMMA.join(self._column(name, relation.columns[name]) for name in self.columns),
+            fragment(relation.from_),
+            sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
+        )
+
+    def _column(self, name: str, expression: str) -> sql.Composed:
+        # In collation "C", so that no collation hides a difference. In one type on both sides, so that the planner can
+        # scan the whole UNION ALL with parallel workers.
+        kind = self.types[name]
+        cast_to = sql.SQL("::text" if kind.compared_as_text else "")
+        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.compared_as_text or kind.collatable else "")
+        return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
+
+    def _is_wanted(self, tenant: str) -> sql.Composed:
+        # On the bare expression in its own type and collation, so that an index can be used. Tenants that such a
+        # collation considers equal are read too, and are filtered later.
+        kind = self.types[TENANT_COLUMN]
+        if kind.native_equality:
+            wanted = sql.SQL("({}) = ANY (%(tenants)s::{})")
+            return wanted.format(fragment(tenant), sql.SQL(cast("LiteralString", f"{kind.name}[]")))
+        return sql.SQL("({})::text = ANY (%(tenants)s::text[])").format(fragment(tenant))
+
+    def _where_tracked(self) -> sql.Composed:
+        return sql.SQL("WHERE {} = ANY (%(tracked_keys)s::bigint[])").format(self._key_hash())
+
+    @property
+    def _names(self) -> dict[str, sql.Identifier]:
+        """Aliases of the columns in statements. The mapping's own names could clash with names of the statements."""
+        mapped = {**_numbered("key", self.entity.key), **_numbered("value", self.entity.compare)}
+        return {TENANT_COLUMN: sql.Identifier(TENANT_COLUMN), **mapped}
+
+    @property
+    def _keys(self) -> list[sql.Identifier]:
+        return [self._names[name] for name in self.entity.key]
+
+    @property
+    def _values(self) -> list[sql.Identifier]:
+        return [self._names[name] for name in self.entity.compare]
+
+    @property
+    def _value_counts(self) -> list[sql.Identifier]:
+        """Aliases of the numbers of rows in which each compared column is not NULL."""
+        return [sql.Identifier(f"with_value_{position}") for position in range(len(self.entity.compare))]
+
+    def _key_texts(self) -> sql.Composed:
+        return COMMA.join(sql.SQL("{}::text").format(key) for key in self._keys)
+
+    def _tenant_text(self) -> sql.Composed:
+        return self.types[TENANT_COLUMN].as_text(sql.Identifier(TENANT_COLUMN))
+
+    def _row_hash(self, alias: str = "") -> sql.Composed:
+        return self.row_hash.of(self._typed(self.entity.key, alias), self._typed(self.entity.compare, alias))
+
+    def _key_hash(self) -> sql.Composed:
+        return self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)))
+
+    def _bucket(self) -> sql.Composed:
+        return sql.SQL("({} & %(mask)s)::integer").format(self._key_hash())
+
+    def _typed(self, names: Iterable[str], alias: str = "") -> list[Column]:
+        qualifier = sql.SQL(f"{alias}.") if alias else sql.SQL("")
+        return [(sql.Composed([qualifier, self._names[name]]), self.types[name]) for name in names]
+
+
+def statements_by_entity(
+    mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash
+) -> dict[str, EntityStatements]:
+    """Return the statements of each entity, given the types of its columns."""
+    return {
+        name: EntityStatements(
+            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash)
+        for name, entity in mapping.entities.items()
+    }
+
+
+def hash_probe(row_hash: RowHash) -> sql.Composed:
+    """Return the statement that hashes a fixed row, to find out whether two servers hash rows equally."""
+    kinds = ("text", "uuid", "smallint", "integer", "bigint", "boolean", "numeric", "text")
+    columns = [(sql.Identifier(name), ColumnType(kind, kind == "text", native_equality=True))
+               for name, kind in zip("abcdefgh", kinds, strict=True)]
+    return load_sql("compare/sql/hash_probe.sql").format(row_hash=row_hash.of(columns[:-1], columns[-1:]))
+
+
+def _numbered(prefix: str, names: Iterable[str]) -> dict[str, sql.Identifier]:
+    return {name: sql.Identifier(f"{prefix}_{position}") for position, name in enumerate(names)}
+
+
+def _repeat(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:
+    return sql.SQL("").join(sql.SQL(pattern).format(*row) for row in rows)

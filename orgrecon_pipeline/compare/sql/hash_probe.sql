@@ -1,0 +1,6 @@
+-- The hash of one row with a value of each hashed type, and the server's encoding. Two servers with equal answers hash
+-- rows equally.
+SELECT {row_hash} AS row_hash, pg_catalog.current_setting('server_encoding') AS encoding
+FROM (SELECT 'Canary'::text COLLATE pg_catalog."C" AS a, '5d4bd1c8-1a1f-4cf2-8f0e-6f4f0b1f7a01'::uuid AS b,
+             7::smallint AS c, -70000::integer AS d, -5000000000::bigint AS e, true AS f, 1.50::numeric AS g,
+             NULL::text AS h) AS probe

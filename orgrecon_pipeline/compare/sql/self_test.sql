@@ -1,4 +1,0 @@
--- One row of every kind of value that has a hash of its own, and the encoding in which its text was hashed.
-SELECT {digest} AS digest, pg_catalog.current_setting('server_encoding') AS encoding
-FROM (SELECT 'Canary'::text COLLATE pg_catalog."C" AS a, '5d4bd1c8-1a1f-4cf2-8f0e-6f4f0b1f7a01'::uuid AS b, 7::smallint AS c,
-             -70000::integer AS d, -5000000000::bigint AS e, true AS f, 1.50::numeric AS g, NULL::text AS h) AS canary

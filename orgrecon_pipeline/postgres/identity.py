@@ -1,0 +1,65 @@
+"""Identity of a database and of the snapshot that is read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orgrecon_pipeline.postgres.replica import HeartbeatRead, Standby, read_heartbeat, read_standby
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.sql_files import load_sql
+
+
+@dataclass(frozen=True)
+class DatabaseIdentity:
+    """Database of a snapshot. ``observed_at`` is the server's clock at the snapshot."""
+
+    observed_at: datetime
+    snapshot: str
+    database: str
+    server_version: str
+    server_version_num: int
+    system_identifier: str
+    started_at: str
+    in_recovery: bool
+    simulated: bool
+    standby: Standby | None = None
+    heartbeat: HeartbeatRead | None = None
+
+    @property
+    def instance(self) -> tuple[str, str, str]:
+        """System identifier, database name and start time. The start time tells a standby from its primary."""
+        return self.system_identifier, self.database, self.started_at
+
+    def lag(self, limit: float) -> str:
+        """Return why the data may be more than ``limit`` seconds old; empty if it is not."""
+        copy = self.heartbeat or self.standby
+        return copy.lag(limit) if copy else ""
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return what the record stores."""
+        return {
+            "database": self.database,
+            "system_identifier": self.system_identifier,
+            "server_version": self.server_version,
+            "in_recovery": self.in_recovery,
+            "snapshot": self.snapshot,
+            **({"standby": self.standby.as_json_value()} if self.standby else {}),
+            **({"heartbeat": self.heartbeat.as_json_value()} if self.heartbeat else {}),
+        }
+
+
+def identify(session: Session) -> DatabaseIdentity:
+    """Take the snapshot of the open transaction, and return the identity of its database.
+
+    Raises:
+        CannotDecide: if the identity, the replay position or the heartbeat cannot be read.
+    """
+    row = session.query(load_sql("postgres/sql/identity.sql"), "reading the server's identity")[0]
+    heartbeat = session.settings.heartbeat
+    return DatabaseIdentity(
+        **{**row, "simulated": row["simulated"] == "on"},
+        standby=read_standby(session) if row["in_recovery"] else None,
+        heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
+    )
