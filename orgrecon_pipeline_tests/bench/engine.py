@@ -1,7 +1,7 @@
-"""One comparison in a process of its own: ``python -m orgrecon_pipeline_tests.bench.engine SHAPE SOURCE [TARGET]``.
+"""One comparison in its own process: ``python -m orgrecon_pipeline_tests.bench.engine SHAPE SOURCE [TARGET]``.
 
-Prints seconds, the peak memory of the process in MB, and the number of tenants that drift. ``BENCH_EXACT=1`` compares
-every tenant by key.
+Prints the seconds, the peak memory of the process in MB, and the number of drifting tenants as JSON. With
+``BENCH_EXACT=1``, every tenant is compared by key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orgrecon_pipeline_tests.bench.company import mapping
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process took."""
+    """Seconds and peak memory of one process, and the number of drifting tenants."""
 
     seconds: float
     peak_mb: float
@@ -29,10 +29,10 @@ class Measured:
 
 
 def measure(shape: str, *dsns: str, exact: bool = False) -> Measured:
-    """Run one comparison in a process of its own.
+    """Run one comparison in its own process.
 
     Raises:
-        subprocess.CalledProcessError: when it fails.
+        subprocess.CalledProcessError: if it fails.
     """
     run = subprocess.run(
         [sys.executable, "-m", "orgrecon_pipeline_tests.bench.engine", shape, *dsns],
@@ -41,7 +41,7 @@ def measure(shape: str, *dsns: str, exact: bool = False) -> Measured:
 
 
 def _peak_mb() -> float:
-    """Of this process alone: getrusage's maximum outlives the exec, and is the parent's where that was larger."""
+    # Not from getrusage: its maximum survives exec, so it can be the parent's.
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -49,15 +49,16 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """Compare, and print what it took as JSON."""
+    """Compare, and print the measurement as JSON."""
     shape, source, *target = sys.argv[1:]
-    places = [Endpoint(Dsn.parse(dsn, "DSN"), "DSN") for dsn in (source, *target)]
+    endpoints = [Endpoint(Dsn.parse(dsn, "DSN"), "DSN") for dsn in (source, *target)]
     started = time.perf_counter()
-    found = compare(mapping(shape), Endpoints(places[0], places[-1]), exact=bool(os.environ.get("BENCH_EXACT")))
+    exact = bool(os.environ.get("BENCH_EXACT"))
+    comparison = compare(mapping(shape), Endpoints(endpoints[0], endpoints[-1]), exact=exact)
     print(json.dumps({
         "seconds": time.perf_counter() - started,
         "peak_mb": _peak_mb(),
-        "drifting": found.tenants_with_drift,
+        "drifting": comparison.tenants_with_drift,
     }))
 
 

@@ -1,7 +1,7 @@
-"""Shards on four servers at once: ``python -m orgrecon_pipeline_tests.bench.shards [MEMBERSHIPS]`` prints a table.
+"""Benchmark of shards on four servers: ``python -m orgrecon_pipeline_tests.bench.shards [MEMBERSHIPS]``.
 
-Once each shard mostly waits, as it does for its disk, its locks or the network: the wall time of four is that of one.
-Once each shard only computes: on one machine the four servers share its cores, and nobody can show more than that.
+In the first row each shard mostly waits, as for a disk, a lock or the network: four shards take as long as one. In the
+second row each shard only computes, so that on one machine the four servers share its cores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orgrecon_pipeline_tests.bench.company import SEED, Size, mapping
 _ROWS = 500_000
 _WAIT_SECONDS = 4.0
 _NAMES = ("one", "two", "three", "four")
-# Read once by the scan of a side: how long this shard waits before it begins.
+# The scan of a side evaluates this once: the shard waits for as long as the table says.
 _WAITING = "(SELECT pg_catalog.pg_sleep(seconds) FROM public.waits) IS NOT NULL"
 
 
@@ -34,18 +34,18 @@ def main() -> None:
     """Build four shards, measure, and print."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else _ROWS
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orgrecon-shards-")))
-        place.chmod(0o711)
-        dsns = {name: _shard(stack.enter_context(EmbeddedServer(place / name)), name, rows) for name in _NAMES}
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; {rows:,} memberships a side and shard, "
-              "seconds of the whole observation\n")
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orgrecon-shards-")))
+        directory.chmod(0o711)
+        dsns = {name: _shard(stack.enter_context(EmbeddedServer(directory / name)), name, rows) for name in _NAMES}
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; {rows:,} memberships per side and shard, "
+              "seconds per observation\n")
         print("| each shard | one alone | four at once | four, `shards_at_once: 1` | load after |")
         print("| --- | ---: | ---: | ---: | ---: |")
         for label, waits in ((f"waits {_WAIT_SECONDS:g} s, then computes", _WAIT_SECONDS), ("only computes", 0.0)):
             for dsn in dsns.values():
                 with psycopg.connect(dsn, autocommit=True) as admin:
                     admin.execute("UPDATE waits SET seconds = %s", (waits,))
-            taken = [_seconds(place, dsns, names, at_once)
+            taken = [_seconds(directory, dsns, names, at_once)
                      for names, at_once in ((_NAMES[:1], 4), (_NAMES, 4), (_NAMES, 1))]
             print(f"| {label} | {' | '.join(f'{seconds:.1f}' for seconds in taken)} | {os.getloadavg()[0]:.1f} |")
 
@@ -61,25 +61,26 @@ def _shard(server: EmbeddedServer, name: str, rows: int) -> str:
     return dsn
 
 
-def _seconds(place: Path, dsns: dict[str, str], names: tuple[str, ...], at_once: int) -> float:
+def _seconds(directory: Path, dsns: dict[str, str], names: tuple[str, ...], at_once: int) -> float:
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=place) as ledger:
+    with tempfile.TemporaryDirectory(dir=directory) as ledger:
         context = Context(
-            _sharded(names, at_once), open_ledger(f"sqlite:///{ledger}/ledger.db"), place / "reports",
+            _sharded(names, at_once), open_ledger(f"sqlite:///{ledger}/ledger.db"), directory / "reports",
             environ={f"{name.upper()}_URL": dsns[name] for name in names})
-        found = observe(context, context.clock.today()).observation
-    if not found.tenants_scanned or found.tenants_with_drift:
-        raise SystemExit(f"{found.verdict.value}: {found.reason}")
+        observation = observe(context, context.clock.today()).observation
+    if not observation.tenants_scanned or observation.tenants_with_drift:
+        raise SystemExit(f"{observation.verdict.value}: {observation.reason}")
     return time.perf_counter() - started
 
 
 def _sharded(names: tuple[str, ...], at_once: int) -> MappingConfig:
-    value = mapping("joined").model_dump(by_alias=True, mode="json")
-    source = next(iter(value["entities"].values()))["source"][0]
+    config = mapping("joined").model_dump(by_alias=True, mode="json")
+    source = next(iter(config["entities"].values()))["source"][0]
     source["where"] = " AND ".join(filter(None, (source["where"], _WAITING)))
     return MappingConfig.model_validate({
-        **value, "scan": {**value["scan"], "shards_at_once": at_once, "workers": 1},
-        "shards": [{"name": n, "source_env": f"{n.upper()}_URL", "target_env": f"{n.upper()}_URL"} for n in names]})
+        **config, "scan": {**config["scan"], "shards_at_once": at_once, "workers": 1},
+        "shards": [{"name": name, "source_env": f"{name.upper()}_URL", "target_env": f"{name.upper()}_URL"}
+                   for name in names]})
 
 
 if __name__ == "__main__":

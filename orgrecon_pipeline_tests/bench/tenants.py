@@ -1,7 +1,7 @@
-"""Many tenants of few rows beside few of many: ``python -m orgrecon_pipeline_tests.bench.tenants``.
+"""Benchmark of many small tenants against few large ones: ``python -m orgrecon_pipeline_tests.bench.tenants``.
 
-``BENCH_ROWS`` (default 10000000) memberships a side, in tenants of 1,000 rows and in tenants of 10; the median of
-``BENCH_ROUNDS`` (default 3) comparisons, each in a process of its own.
+Compares ``BENCH_ROWS`` (default 10000000) memberships per side, in tenants with 1,000 rows and in tenants with 10, and
+prints the median of ``BENCH_ROUNDS`` (default 3) comparisons, each in its own process.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ SHAPE = "flat"
 def main() -> None:
     """Print one table."""
     rows, rounds = int(os.environ.get("BENCH_ROWS", "10000000")), int(os.environ.get("BENCH_ROUNDS", "3"))
-    print("| tenants | rows of each | median s | ratio | peak MB |\n| ---: | ---: | ---: | ---: | ---: |")
-    few = None
-    with tempfile.TemporaryDirectory(prefix="orgrecon-bench-") as place, EmbeddedServer(Path(place)) as server:
+    print("| tenants | rows per tenant | median s | ratio | peak MB |\n| ---: | ---: | ---: | ---: | ---: |")
+    baseline = None
+    with tempfile.TemporaryDirectory(prefix="orgrecon-bench-") as directory, EmbeddedServer(Path(directory)) as server:
         for size in (Size(rows, tenant_rows) for tenant_rows in TENANT_ROWS):
             with company(server, size) as dsn:
                 measure(SHAPE, dsn)
                 measured = [measure(SHAPE, dsn) for _ in range(rounds)]
-            seconds = statistics.median(each.seconds for each in measured)
-            few = few or seconds
-            peak = max(each.peak_mb for each in measured)
-            print(f"| {size.tenants:,} | {size.tenant_rows:,} | {seconds:.2f} | {seconds / few:.1f} | {peak:.0f} |",
-                  flush=True)
+            seconds = statistics.median(result.seconds for result in measured)
+            baseline = baseline or seconds
+            peak = max(result.peak_mb for result in measured)
+            print(f"| {size.tenants:,} | {size.tenant_rows:,} | {seconds:.2f} | {seconds / baseline:.1f} | "
+                  f"{peak:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

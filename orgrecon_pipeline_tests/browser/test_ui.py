@@ -1,4 +1,4 @@
-"""The real UI in a real browser: graph, partitions, gate, report, plots, and a backfill to its end."""
+"""The Dagster UI in a real browser: gate, graph, partitions, report, plots, and a backfill."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline_tests.support.browser.stage import CHROMIUM, browser, served, story
-from orgrecon_pipeline_tests.support.browser.walk import small, walk
+from orgrecon_pipeline_tests.support.browser.stage import CHROMIUM, browser, company_history, served
+from orgrecon_pipeline_tests.support.browser.walk import take_picture, walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -19,15 +19,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
     (find_spec("playwright") is None or not Path(CHROMIUM).exists()) and not os.environ.get("CI"),
     reason="needs Debian's Chromium and Playwright",
 )
-def test_a_person_finds_everything(tmp_path: Path) -> None:
+def test_walk_through_the_ui_shows_every_page_and_completes_a_backfill(tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
-    # Not in pytest's own directory: only root itself may pass through it, and PostgreSQL does not run as root.
-    with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as place, story(Path(place)) as told, \
-            served(told) as url, browser(told.environ) as page:
+    # Not in pytest's directory: PostgreSQL, running as another user than root, cannot enter it.
+    with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as directory, \
+            company_history(Path(directory)) as stage, served(stage) as url, browser(stage.environ) as page:
         try:
-            walk(told, url, page, lambda page, name: small(page, pictures / f"{name}.png"))
+            walk(stage, url, page, lambda page, name: take_picture(page, pictures / f"{name}.png"))
         except BaseException:
-            small(page, pictures / "failed.png")
+            take_picture(page, pictures / "failed.png")
             raise
     sizes = {path.name: path.stat().st_size for path in pictures.glob("*.png")}
     assert len(sizes) == 9

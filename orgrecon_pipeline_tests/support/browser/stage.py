@@ -1,6 +1,6 @@
-"""A story told to Dagster on SQLite, with the real web server and daemon, and a browser that looks at it.
+"""Ten simulated days in Dagster on SQLite, with web server, daemon and browser.
 
-Ten days: a PASS, a FAIL, one on which nothing ran, six PASS, and today, which opens the gate.
+The days are PASS, FAIL, MISSING, six times PASS, and today, which opens the gate.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _DEFAULT = Path(__file__).parents[3] / "orgrecon_pipeline/config/default_mapping
 
 
 @dataclass
-class Story:
-    """Where it takes place. ``days`` are oldest first, and the last one is today."""
+class Stage:
+    """The directory, environment and database of the company. ``days`` are oldest first; the last one is today."""
 
     directory: Path
     environ: dict[str, str]
@@ -48,18 +48,19 @@ class Story:
         return self.directory / "reports"
 
     def run(self, *days: date) -> None:
-        """Materialise days as ``orgrecon report`` does, each at eight in the morning."""
+        """Materialise days as ``orgrecon report`` does, each at 08:00."""
         for day in days:
             moment = datetime.combine(day, time(8), timezone.utc)
             (self.directory / "now").write_text(moment.isoformat(), encoding="ascii")
             run_day(self.environ, day)
 
     def drift(self) -> None:
+        """Inject drift."""
         for fault, count in ((Fault.MISSING_MEMBERSHIP, 3), (Fault.RENAMED_UNIT, 2)):
             inject(self.admin, fault, count=count)
 
     def heal(self) -> None:
-        """Both models are written again, alike."""
+        """Write both models again, without drift."""
         self.admin.execute(
             "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, public.org_unit_memberships"
         )
@@ -67,8 +68,8 @@ class Story:
 
 
 @contextmanager
-def story(directory: Path) -> Iterator[Story]:
-    """The days until yesterday; today is still to come."""
+def company_history(directory: Path) -> Iterator[Stage]:
+    """Yield a company with history until yesterday."""
     today = datetime.now(timezone.utc).date()
     days = tuple(today - timedelta(days=back) for back in reversed(range(10)))
     lines = _DEFAULT.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -79,51 +80,51 @@ def story(directory: Path) -> Iterator[Story]:
     (directory / "home/dagster.yaml").write_text(INSTANCE, encoding="utf-8")
     with EmbeddedServer(directory / "postgres") as server:
         dsn = server.create_database("company")
-        kept = {name: value for name, value in os.environ.items()
+        inherited = {name: value for name, value in os.environ.items()
                 if not name.startswith(("ORGRECON_", "DAGSTER_", "DATABASE_URL"))}
-        ours = {
+        variables = {
             "DATABASE_URL": dsn, "ORGRECON_MAPPING": str(directory / "orgrecon.yaml"), "LANG": "en_US.UTF-8",
             "ORGRECON_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}", "DAGSTER_HOME": str(directory / "home"),
             "ORGRECON_OUTPUT_DIR": str(directory / "reports"), "ORGRECON_START_DATE": str(days[0]),
             "ORGRECON_SIMULATED_NOW_FILE": str(directory / "now"), "ORGRECON_SENSOR_SECONDS": "3600",
         }
         before = dict(os.environ)
-        os.environ.update(ours)  # Dagster resolves its variables from the process
+        os.environ.update(variables)  # Dagster resolves its variables from the process
         try:
             with psycopg.connect(dsn, autocommit=True) as admin:
                 create_schema(admin)
                 mark_simulated(admin)
                 seed(admin, tenants=20, users_per_tenant=20)
-                told = Story(directory, {**kept, **ours}, admin, days)
-                told.run(days[0])
-                told.drift()
-                told.run(days[1])
-                told.heal()
-                told.run(*days[3:-1])
-                yield told
+                stage = Stage(directory, {**inherited, **variables}, admin, days)
+                stage.run(days[0])
+                stage.drift()
+                stage.run(days[1])
+                stage.heal()
+                stage.run(*days[3:-1])
+                yield stage
         finally:
             os.environ.clear()
             os.environ.update(before)
 
 
 @contextmanager
-def served(told: Story) -> Iterator[str]:
-    """The web server's address."""
-    with webserver(told.environ, told.home) as url:
+def served(stage: Stage) -> Iterator[str]:
+    """Run the web server; yield its URL."""
+    with webserver(stage.environ, stage.home) as url:
         yield url
 
 
 @contextmanager
-def daemon(told: Story) -> Iterator[None]:
-    """The daemon, until the end of the block."""
+def daemon(stage: Stage) -> Iterator[None]:
+    """Run the daemon until the block ends."""
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *MODULE]
-    with process(command, told.environ, told.home, told.home / "daemon.log"):
+    with process(command, stage.environ, stage.home, stage.home / "daemon.log"):
         yield
 
 
 @contextmanager
 def browser(environ: Mapping[str, str]) -> Iterator[Page]:
-    """A page of Debian's Chromium. Without a locale it shows nothing at all."""
+    """Yield a page of Debian's Chromium. Without a locale the Dagster UI stays blank."""
     from playwright.sync_api import sync_playwright
 
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
-"""What a person does in the Dagster UI, step by step, each with what must be there to see.
+"""Walk through the Dagster UI, with assertions about what each page shows.
 
-``python -m orgrecon_pipeline_tests.support.browser.walk`` takes the walk alone and writes ``docs/images``.
+``python -m orgrecon_pipeline_tests.support.browser.walk`` writes the screenshots in ``docs/images``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orgrecon_pipeline_tests.support.browser.stage import Story, browser, daemon, served, story
+from orgrecon_pipeline_tests.support.browser.stage import Stage, browser, company_history, daemon, served
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql
 
 if TYPE_CHECKING:
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[3] / "docs/images"
 
-#: Keeps a picture of a page under a name.
+#: Takes a screenshot of a page, under a name.
 Shoot = Callable[["Page", str], None]
 
 
-def walk(told: Story, url: str, page: Page, shoot: Shoot) -> None:
-    """The gate fails, today is run, the gate passes; then a report, its day, and a backfill of two old days."""
+def walk(stage: Stage, url: str, page: Page, shoot: Shoot) -> None:
+    """See the gate fail, run today, see it pass; then look at graph, days and report, and backfill two old days."""
     from playwright.sync_api import expect
 
-    first, fail, missing, today = told.days[0], told.days[1], told.days[2], told.days[-1]
+    first, fail, missing, today = stage.days[0], stage.days[1], stage.days[2], stage.days[-1]
 
     page.goto(f"{url}/assets/drift_gate?view=checks")
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
     expect(page.get_by_text(f"6 of 7 clean days: {missing} is MISSING: it has no report")).to_be_visible()
     shoot(page, "gate-closed")
 
-    told.run(today)
+    stage.run(today)
     page.goto(f"{url}/assets/drift_gate?view=checks")
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text("7 consecutive clean days (0 live, 0 baseline, 7 simulated)")).to_be_visible()
     shoot(page, "gate-open")
 
-    page.set_viewport_size({"width": 2000, "height": 700})  # wide enough for the nodes' own words
+    page.set_viewport_size({"width": 2000, "height": 700})  # wide enough for the text of the nodes
     page.goto(f"{url}/asset-groups")
     for name in ("tenant_drift", "daily_summary", "rolling_window", "markdown_report", "drift_gate"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    page.wait_for_timeout(3_000)  # the graph glides into its place
+    page.wait_for_timeout(3_000)  # animation of the graph
     shoot(page, "asset-graph")
     page.set_viewport_size({"width": 1280, "height": 800})
 
@@ -60,40 +60,40 @@ def walk(told: Story, url: str, page: Page, shoot: Shoot) -> None:
     page.get_by_text("[Show Markdown]").click()
     expect(page.get_by_role("heading", name="Summary")).to_be_visible()
     expect(page.get_by_text("Missing org_unit_memberships rows")).to_be_visible()
-    page.wait_for_timeout(500)  # the dialog fades in
+    page.wait_for_timeout(500)  # animation of the dialog
     shoot(page, "report")
 
     page.goto(f"{url}/assets/tenant_drift?view=overview")
     page.get_by_role("button", name="Plots").or_(page.get_by_text("Plots", exact=True)).first.click()
     expect(page.locator("canvas").first).to_be_visible()
-    page.wait_for_timeout(1_500)  # the curves are drawn
+    page.wait_for_timeout(1_500)  # animation of the plots
     shoot(page, "plots")
 
     page.goto(f"{url}/automation")
     for name in ("every_utc_day", "owed_days", "gate_is_current"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    page.wait_for_timeout(3_000)  # each row asks for its own state
+    page.wait_for_timeout(3_000)  # each row loads its state
     shoot(page, "automation")
 
-    backfill(told, url, page, shoot, f"[{first}...{fail}]")
+    backfill(stage, url, page, shoot, f"[{first}...{fail}]")
 
 
-def backfill(told: Story, url: str, page: Page, shoot: Shoot, selection: str) -> None:
-    """Two old days are rendered again, launched by hand and watched to the end: to the same bytes."""
+def backfill(stage: Stage, url: str, page: Page, shoot: Shoot, selection: str) -> None:
+    """Launch a backfill of two old days in the UI; assert that it renders the same bytes."""
     from playwright.sync_api import expect
 
-    files = [told.reports / f"{day}.md" for day in told.days[:2]]
+    files = [stage.reports / f"{day}.md" for day in stage.days[:2]]
     before = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
-    with daemon(told):
+    with daemon(stage):
         eventually(lambda: healthy(url), 120)
         page.goto(f"{url}/assets/markdown_report?view=partitions")
         page.get_by_role("button", name="Materialize").first.click()
         dialog = page.get_by_role("dialog")
-        chosen = dialog.get_by_placeholder(re.compile("partitions")).or_(dialog.locator("input[type=text]")).first
-        chosen.fill(selection)
-        chosen.press("Enter")
+        field = dialog.get_by_placeholder(re.compile("partitions")).or_(dialog.locator("input[type=text]")).first
+        field.fill(selection)
+        field.press("Enter")
         expect(dialog.get_by_text("2 partitions")).to_be_visible()
         shoot(page, "backfill-launch")
         dialog.get_by_role("button", name="Launch").click()
@@ -105,22 +105,22 @@ def backfill(told: Story, url: str, page: Page, shoot: Shoot, selection: str) ->
 
 
 def healthy(url: str) -> bool:
-    """Whether the daemon that runs backfills has shown a sign of life."""
-    told = graphql(url, '{instance {daemonHealth {daemonStatus(daemonType: "BACKFILL") {healthy}}}}')
-    return bool(told["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
+    """Return whether the backfill daemon is healthy."""
+    response = graphql(url, '{instance {daemonHealth {daemonStatus(daemonType: "BACKFILL") {healthy}}}}')
+    return bool(response["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
 
 
-def small(page: Page, path: Path) -> None:
-    """A picture that a repository can bear."""
+def take_picture(page: Page, path: Path) -> None:
+    """Write a screenshot in CSS pixels, which keeps the file small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path, scale="css", animations="disabled")
 
 
 def main() -> None:
-    """Write the pictures of the documentation."""
-    with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as place, story(Path(place)) as told, \
-            served(told) as url, browser(told.environ) as page:
-        walk(told, url, page, lambda page, name: small(page, IMAGES / f"dagster-{name}.png"))
+    """Write the screenshots of the documentation."""
+    with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as directory, \
+            company_history(Path(directory)) as stage, served(stage) as url, browser(stage.environ) as page:
+        walk(stage, url, page, lambda page, name: take_picture(page, IMAGES / f"dagster-{name}.png"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two models compared the slow way: every row into Python, multisets per key. Knows nothing of the engine."""
+"""Independent oracle: reads every row of both models into Python and compares multisets per key."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ SIDES = {
 
 
 def rows_by_key(connection, query, width):
+    """Return the multiset of compared values by tenant and key; the key has ``width`` columns."""
     rows = defaultdict(Counter)
     for tenant, *rest in connection.execute(query):
         rows[tenant, tuple(rest[:width])][tuple(rest[width:])] += 1
@@ -34,8 +35,8 @@ def rows_by_key(connection, query, width):
 
 
 def differences(source_dsn, target_dsn=None):
-    """A set of ``DriftingKey``; of one database, as of one snapshot."""
-    found = set()
+    """Return the set of all drifting keys; one database is read in one snapshot."""
+    drifting = set()
     with psycopg.connect(source_dsn) as source, psycopg.connect(target_dsn or source_dsn) as other:
         source.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         target = other if target_dsn else source
@@ -50,8 +51,8 @@ def differences(source_dsn, target_dsn=None):
                 elif not copies:
                     kinds = ["unexpected"]
                 else:
-                    as_often = sum(copies.values()) == sum(others.values())
-                    kinds = [] if as_often else ["duplicate"]
-                    kinds += ["mismatched"] if as_often or set(copies) != set(others) else []
-                found |= {DriftingKey(entity, kind, tenant, key) for kind in kinds}
-    return found
+                    same_count = sum(copies.values()) == sum(others.values())
+                    kinds = [] if same_count else ["duplicate"]
+                    kinds += ["mismatched"] if same_count or set(copies) != set(others) else []
+                drifting |= {DriftingKey(entity, kind, tenant, key) for kind in kinds}
+    return drifting

@@ -1,6 +1,5 @@
--- The application's writes, one by one: what it does to the legacy model, and what it does to v2.3 for the same
--- reason. v2.3 is addressed through legacy_id, as an application does that does not keep a table of both ids.
--- Every statement changes one row, but those that delete a whole tenant.
+-- The writes of the application: for each change, one statement per model. v2.3 rows are addressed through legacy_id,
+-- as by an application without a table of both ids. Each statement changes one row, except those that delete a tenant.
 
 -- name: legacy.create_tenant
 INSERT INTO public.tenants (id) VALUES (%(tenant)s)
@@ -58,7 +57,7 @@ DELETE FROM public.teams WHERE tenant_id = %(tenant)s
 -- name: v2_3.delete_all_units
 DELETE FROM public.org_units WHERE tenant_id = %(tenant)s
 
--- What a writer reads before it begins.
+-- Queries that a worker executes when it starts.
 
 -- name: names_in_use
 SELECT id FROM public.tenants WHERE starts_with(id, %(prefix)s)

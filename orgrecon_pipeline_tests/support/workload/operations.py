@@ -1,7 +1,7 @@
-"""What the dual writer does next: an application's life, chosen at random from what its tenants look like now.
+"""Random operations of an application, chosen from the current state of its tenants.
 
-Pure: it keeps in memory what both sides should hold, and says what to write. What was lost is left alone for ever
-after, so that no later write heals it, and the keys that drift in the end are exactly those that were lost.
+The generator connects to no database: it keeps in memory what both sides should hold. Keys of a lost write are never
+written again, so that no later write heals them, and the keys that drift at the end are exactly the lost ones.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from uuid import UUID
 from orgrecon_pipeline.demo.company import ROLES, random_uuid
 from orgrecon_pipeline.demo.faults import DriftingKey
 
-#: Name of a statement of ``dual_write.sql`` without its side, and its parameters.
+#: Name of a statement in ``dual_write.sql``, without its side, and its parameters.
 Statement = tuple[str, dict[str, Any]]
 
 _UNITS, _MEMBERSHIPS = "org_units", "org_unit_memberships"
 _WORDS = ("Atlas", "Birch", "Comet", "Delta", "Ember", "Falcon", "Granite", "Harbor", "Indigo", "Juniper", "Kestrel")
-#: How often each operation is chosen; the creations outweigh the deletions until the limits below are reached.
+#: Relative frequency of each operation. Tenants grow until the limits below are reached.
 _WEIGHTS = {"add_member": 30, "remove_member": 20, "change_role": 15, "create_unit": 10, "rename_unit": 10,
             "move_unit": 5, "retire_unit": 4, "delete_unit": 3, "create_tenant": 2, "delete_tenant": 1}
 _MOST_UNITS, _USERS = 25, 40
@@ -30,9 +30,11 @@ _TRIES = 100
 
 @dataclass(frozen=True)
 class Operation:
-    """One change of the application. ``statements`` are for both sides, ``tenant_statements`` for the shared table.
+    """One change of the application.
 
-    ``lost`` is what drifts when only the legacy side is written, and ``settle`` tells the model the outcome.
+    ``statements`` are executed on both sides, ``tenant_statements`` on the shared table of tenants. ``lost`` holds the
+    keys that drift if only the legacy side is written. ``settle`` updates the state; its argument says whether the
+    second write was lost.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Operation:
 
     @property
     def entities(self) -> frozenset[str]:
-        """What it writes rows of, on each side."""
+        """The entities of which it writes rows on each side."""
         return frozenset(_UNITS if "unit" in name else _MEMBERSHIPS for name, _ in self.statements)
 
 
@@ -53,7 +55,7 @@ class _Unit:
     name: str
     parent: int | None
     members: dict[UUID, str] = field(default_factory=dict)
-    # Whose membership was lost: never touched again, and the unit has to stay, or its deletion would heal them.
+    # Users of lost memberships. They are never written again, and the unit stays: its deletion would heal them.
     lost_members: set[UUID] = field(default_factory=set)
     touched: float = float("-inf")
     touched_members: dict[UUID, float] = field(default_factory=dict)
@@ -65,18 +67,22 @@ class _Tenant:
     users: list[UUID]
     permanent: bool
     units: dict[int, _Unit] = field(default_factory=dict)
-    # Counts every row that names a parent, lost and soft-deleted ones too: without the parent they would change.
+    # Counts every row with a parent, including lost and soft-deleted rows: deleting the parent would change them.
     children: Counter[int | None] = field(default_factory=Counter)
     last_id: int = 0
-    archived: list[_Unit] = field(default_factory=list)  # soft-deleted units, whose memberships stay
+    archived: list[_Unit] = field(default_factory=list)  # soft-deleted units keep their memberships
 
 
-class Application:
-    """The tenants of one writer, of which it keeps up to ``tenants``.
+class OperationGenerator:
+    """Chooses the next operation for the tenants of one writer.
 
-    A unit or membership is left alone for ``cooldown_seconds`` after it was written, as people do; the deletion of
-    a unit takes its memberships along sooner, and that of a tenant everything. ``taken`` are ids that it must not
-    give to its tenants: those of an earlier run, whose rows may be left.
+    Args:
+        name: prefix of the ids of new tenants.
+        rng: the random generator.
+        tenants: maximum number of new tenants that exist at the same time.
+        cooldown_seconds: time for which a unit or membership is not written again. Deletions of units and tenants
+            ignore it for the rows below them.
+        taken: tenant ids that must not be used, because an earlier run may have left rows.
     """
 
     def __init__(self, name: str, rng: random.Random, *, tenants: int, cooldown_seconds: float = 0.0,
@@ -92,9 +98,12 @@ class Application:
 
     def adopt(self, tenant: str, units: Iterable[tuple[int, str, int | None, bool]],
               members: Iterable[tuple[int, UUID, str]]) -> None:
-        """Takes over a tenant that exists and is free of drift: units as (id, name, parent, live), then members.
+        """Take over an existing tenant without drift. It is never deleted, and does not count as a new tenant.
 
-        It is never deleted, and does not count as one of the writer's own.
+        Args:
+            tenant: the id.
+            units: (id, name, parent, whether it is live) of each unit.
+            members: (unit, user, role) of each membership.
         """
         adopted = _Tenant(tenant, self._new_users(), permanent=True)
         for number, name, parent, live in units:
@@ -109,12 +118,16 @@ class Application:
         self._tenants[tenant] = adopted
         self._limit += 1
 
-    def found(self) -> Operation:
-        """Creates a tenant that is never deleted, so that there always is one."""
+    def create_first_tenant(self) -> Operation:
+        """Return the creation of a tenant that is never deleted, so that there is always one."""
         return self._new_tenant(permanent=True)
 
     def next(self, now: float) -> Operation | None:
-        """The next operation, or None when everything was written a moment ago; ``now`` is monotonic, in seconds."""
+        """Return the next operation, or None if every candidate was written within the cooldown.
+
+        Args:
+            now: monotonic time in seconds.
+        """
         self._now = now
         for _ in range(_TRIES):
             (name,) = self._rng.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))
@@ -144,8 +157,8 @@ class Application:
             "create_tenant",
             (_create(tenant, root), *(_membership("add_member", tenant, root, user, role)
                                       for user, role in root.members.items())),
-            frozenset({_drift(tenant, root, "missing"),
-                       *(_drift(tenant, root, "missing", user) for user in root.members)}),
+            frozenset({_key(tenant, root, "missing"),
+                       *(_key(tenant, root, "missing", user) for user in root.members)}),
             settle, (("create_tenant", {"tenant": tenant.id}),))
 
     def _delete_tenant(self) -> Operation | None:
@@ -157,8 +170,8 @@ class Application:
             del self._tenants[tenant.id]
 
         where = {"tenant": tenant.id}
-        rows = {_drift(tenant, unit, "unexpected") for unit in tenant.units.values()}
-        rows |= {_drift(tenant, unit, "unexpected", user)
+        rows = {_key(tenant, unit, "unexpected") for unit in tenant.units.values()}
+        rows |= {_key(tenant, unit, "unexpected", user)
                  for unit in (*tenant.units.values(), *tenant.archived) for user in unit.members}
         return Operation("delete_tenant", (("delete_all_members", where), ("delete_all_units", where)),
                          frozenset(rows), settle, (("delete_tenant", where),))
@@ -175,11 +188,11 @@ class Application:
             if parent is not None:
                 tenant.children[parent] += 1
             if lost:
-                tenant.permanent = True  # its deletion would heal what is lost
+                tenant.permanent = True  # its deletion would heal the lost unit
             else:
                 tenant.units[unit.id] = unit
 
-        return Operation("create_unit", (_create(tenant, unit),), frozenset({_drift(tenant, unit, "missing")}), settle)
+        return Operation("create_unit", (_create(tenant, unit),), frozenset({_key(tenant, unit, "missing")}), settle)
 
     def _rename_unit(self) -> Operation | None:
         tenant, unit = self._pick_unit()
@@ -192,7 +205,7 @@ class Application:
 
     def _move_unit(self) -> Operation | None:
         tenant, unit = self._pick_unit()
-        # Only leaves move, and the root does not: no cycle can come about.
+        # Only leaves move, and never the root, so that no cycle arises.
         if tenant is None or unit is None or unit.parent is None or tenant.children[unit.id]:
             return None
         parent = self._rng.choice(list(tenant.units))
@@ -208,10 +221,10 @@ class Application:
             setattr(unit, column, value)
             unit.touched = self._now
             if lost:
-                _give_up(tenant, unit)
+                _abandon(tenant, unit)
 
         return Operation(name, ((name, {**_where(tenant, unit), column: value}),),
-                         frozenset({_drift(tenant, unit, "mismatched")}), settle)
+                         frozenset({_key(tenant, unit, "mismatched")}), settle)
 
     def _retire_unit(self) -> Operation | None:
         tenant, unit = self._pick_unit()
@@ -219,10 +232,10 @@ class Application:
             return None
 
         def settle(lost: bool) -> None:
-            _give_up(tenant, unit) if lost else tenant.archived.append(tenant.units.pop(unit.id))
+            _abandon(tenant, unit) if lost else tenant.archived.append(tenant.units.pop(unit.id))
 
         return Operation("retire_unit", (("retire_unit", _where(tenant, unit)),),
-                         frozenset({_drift(tenant, unit, "unexpected")}), settle)
+                         frozenset({_key(tenant, unit, "unexpected")}), settle)
 
     def _delete_unit(self) -> Operation | None:
         tenant, unit = self._pick_unit()
@@ -231,7 +244,7 @@ class Application:
 
         def settle(lost: bool) -> None:
             if lost:
-                _give_up(tenant, unit)
+                _abandon(tenant, unit)
             else:
                 del tenant.units[unit.id]
                 tenant.children[unit.parent] -= 1
@@ -240,15 +253,15 @@ class Application:
             "delete_unit",
             (*(_membership("remove_member", tenant, unit, user) for user in unit.members),
              ("delete_unit", _where(tenant, unit))),
-            frozenset({_drift(tenant, unit, "unexpected"),
-                       *(_drift(tenant, unit, "unexpected", user) for user in unit.members)}), settle)
+            frozenset({_key(tenant, unit, "unexpected"),
+                       *(_key(tenant, unit, "unexpected", user) for user in unit.members)}), settle)
 
     def _add_member(self) -> Operation | None:
-        tenant, unit = self._pick_unit(cool=False)
+        tenant, unit = self._pick_unit(settled=False)
         if tenant is None or unit is None:
             return None
         user = self._rng.choice(tenant.users)
-        if user in unit.members or user in unit.lost_members or self._is_warm(unit.touched_members.get(user)):
+        if user in unit.members or user in unit.lost_members or self._in_cooldown(unit.touched_members.get(user)):
             return None
         return self._change_member("add_member", tenant, unit, user, self._rng.choice(ROLES), "missing")
 
@@ -279,27 +292,27 @@ class Application:
                 unit.members[user] = role
 
         return Operation(name, (_membership(name, tenant, unit, user, role),),
-                         frozenset({_drift(tenant, unit, kind, user)}), settle)
+                         frozenset({_key(tenant, unit, kind, user)}), settle)
 
     def _pick_tenant(self) -> _Tenant | None:
         return self._rng.choice(list(self._tenants.values())) if self._tenants else None
 
-    def _pick_unit(self, *, cool: bool = True) -> tuple[_Tenant | None, _Unit | None]:
+    def _pick_unit(self, *, settled: bool = True) -> tuple[_Tenant | None, _Unit | None]:
         tenant = self._pick_tenant()
         if tenant is None or not tenant.units:
             return None, None
         unit = self._rng.choice(list(tenant.units.values()))
-        return (None, None) if cool and self._is_warm(unit.touched) else (tenant, unit)
+        return (None, None) if settled and self._in_cooldown(unit.touched) else (tenant, unit)
 
     def _pick_member(self) -> tuple[_Tenant | None, _Unit | None, UUID | None]:
-        tenant, unit = self._pick_unit(cool=False)
+        tenant, unit = self._pick_unit(settled=False)
         if tenant is None or unit is None or not unit.members:
             return None, None, None
         user = self._rng.choice(list(unit.members))
-        warm = self._is_warm(unit.touched_members.get(user))
-        return (None, None, None) if warm else (tenant, unit, user)
+        recent = self._in_cooldown(unit.touched_members.get(user))
+        return (None, None, None) if recent else (tenant, unit, user)
 
-    def _is_warm(self, touched: float | None) -> bool:
+    def _in_cooldown(self, touched: float | None) -> bool:
         return touched is not None and self._now - touched < self._cooldown
 
     def _new_name(self) -> str:
@@ -309,8 +322,8 @@ class Application:
         return [random_uuid(self._rng) for _ in range(_USERS)]
 
 
-def _give_up(tenant: _Tenant, unit: _Unit) -> None:
-    # The tenant's deletion would heal what is lost, so it stays.
+def _abandon(tenant: _Tenant, unit: _Unit) -> None:
+    # The tenant stays, because its deletion would heal the lost key.
     del tenant.units[unit.id]
     tenant.permanent = True
 
@@ -327,7 +340,7 @@ def _membership(name: str, tenant: _Tenant, unit: _Unit, user: UUID, role: str |
     return name, {**_where(tenant, unit), "user": user, "role": role}
 
 
-def _drift(tenant: _Tenant, unit: _Unit, kind: str, user: UUID | None = None) -> DriftingKey:
+def _key(tenant: _Tenant, unit: _Unit, kind: str, user: UUID | None = None) -> DriftingKey:
     if user is None:
         return DriftingKey(_UNITS, kind, tenant.id, (str(unit.id),))
     return DriftingKey(_MEMBERSHIPS, kind, tenant.id, (str(unit.id), str(user)))

@@ -1,4 +1,4 @@
-"""What the threads of a dual writer have done, and what they tell whoever counts it."""
+"""Shared record of the writes and losses of all threads of a dual writer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Side = Literal["legacy", "v2_3"]
 
 @dataclass(frozen=True)
 class Write:
-    """One change of the application: ``id`` is the same for both sides, ``entities`` are those that have rows in it."""
+    """One write; ``id`` is the same for both sides, ``entities`` names the entities of its rows."""
 
     id: str
     operation: str
@@ -24,17 +24,17 @@ class Write:
 
 
 class Observer(Protocol):
-    """Is told about every write, from the threads that write; the place where an application counts its metrics."""
+    """Receives every write, in the thread that writes; an application would count its metrics here."""
 
     def first_write(self, side: Side, write: Write) -> None:
-        """The first side was written and committed."""
+        """Called when the first side is committed."""
 
     def second_write(self, side: Side, write: Write, *, ok: bool) -> None:
-        """The second side was written too, or, when not ``ok``, given up."""
+        """Called when the second side is committed, or, if not ``ok``, abandoned."""
 
 
 class Tally:
-    """Shared by the threads of all workers; everything in it is safe to call from any of them."""
+    """Counts of writes and sets of lost keys; thread-safe."""
 
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
@@ -46,47 +46,47 @@ class Tally:
         self._failure: BaseException | None = None
 
     def lost(self) -> frozenset[DriftingKey]:
-        """What drifts for good."""
+        """Return the keys whose second write was lost."""
         with self._lock:
             return frozenset(self._lost)
 
     def possibly_lost(self) -> frozenset[DriftingKey]:
-        """What drifts for good, or is about to."""
+        """Return the lost keys and those that are being lost."""
         with self._lock:
             return frozenset(self._possibly_lost)
 
     def operations(self) -> Mapping[str, int]:
-        """First writes by the name of the operation."""
+        """Return the number of first writes by name of the operation."""
         with self._lock:
             return MappingProxyType(dict(self._operations))
 
     def lose_next(self, count: int) -> None:
-        """Asks for the loss of the next operations."""
+        """Request the loss of the next ``count`` operations."""
         with self._lock:
             self._to_lose += count
 
-    def is_to_be_lost(self) -> bool:
-        """Whether the operation at hand was asked to be lost."""
+    def take_requested_loss(self) -> bool:
+        """Return whether a loss is requested; if so, count it as done."""
         with self._lock:
             if not self._to_lose:
                 return False
             self._to_lose -= 1
             return True
 
-    def losing(self, drifts: Iterable[DriftingKey]) -> None:
-        """Comes before the first write of what will be lost."""
+    def announce_loss(self, keys: Iterable[DriftingKey]) -> None:
+        """Record keys that will be lost; called before their first write."""
         with self._lock:
-            self._possibly_lost.update(drifts)
+            self._possibly_lost.update(keys)
 
     def first_written(self, side: Side, write: Write) -> None:
-        """The first side is committed."""
+        """Record that the first side is committed."""
         with self._lock:
             self._operations[write.operation] += 1
         if self._observer is not None:
             self._observer.first_write(side, write)
 
     def second_written(self, side: Side, write: Write, lost: Iterable[DriftingKey]) -> None:
-        """The second side is committed, or given up with what drifts from now on."""
+        """Record that the second side is committed, or abandoned with the keys that drift from now on."""
         lost = frozenset(lost)
         with self._lock:
             self._lost |= lost
@@ -94,12 +94,12 @@ class Tally:
             self._observer.second_write(side, write, ok=not lost)
 
     def fail(self, error: BaseException) -> None:
-        """Keeps the first failure of a thread."""
+        """Store the first error of a thread."""
         with self._lock:
             self._failure = self._failure or error
 
     def raise_failure(self) -> None:
-        """Raises that failure, once, in the caller's thread."""
+        """Raise the stored error once, in the caller's thread."""
         with self._lock:
             failure, self._failure = self._failure, None
         if failure is not None:

@@ -1,4 +1,4 @@
-"""One worker of the dual writer: a thread that writes the first side, and with a lag one that writes the second."""
+"""Worker of the dual writer: a thread that writes the first side and, with a lag, one that writes the second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -16,26 +16,32 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.demo.faults import DriftingKey
-from orgrecon_pipeline_tests.support.workload.operations import Application, Operation, Statement
+from orgrecon_pipeline_tests.support.workload.operations import Operation, OperationGenerator, Statement
 from orgrecon_pipeline_tests.support.workload.tally import Side, Tally, Write
 
-_SEEN_FROM_THE_OTHER_SIDE = {"missing": "unexpected", "unexpected": "missing"}
-#: How long a writer pauses when everything it could write was written a moment ago, in seconds.
+_KIND_WITH_V23_FIRST = {"missing": "unexpected", "unexpected": "missing"}
+#: Pause in seconds if no operation is possible because of the cooldown.
 _PAUSE = 0.02
 
 
 @dataclass(frozen=True)
 class DualWriterSettings:
-    """How the application writes.
+    """How the application writes. The same seed and number of operations give the same writes per worker.
 
-    ``operations_per_second`` over all workers, None for as fast as it can; ``operations`` stops each worker after so
-    many. ``lag_seconds`` 0 writes both sides in one transaction, more writes the second side so much later on another
-    connection, in the same order. ``loss`` is the probability that the second write of an operation never happens, for
-    the operations named in ``losable``, or for all. ``first`` is the side that is written first. ``cooldown_seconds``
-    is how long a unit or membership is left alone after it was written: a key that changes again within the lag is
-    never seen settled. A worker keeps up to ``tenants`` tenants of its own; those to ``adopt``, which exist and are
-    free of drift, are divided among the workers. The same seed and number of operations write the same, but for the
-    order between workers.
+    Attributes:
+        operations_per_second: over all workers; None for no limit.
+        operations: number after which each worker stops; None for no limit.
+        lag_seconds: 0 writes both sides in one transaction. Otherwise the second side is written that much later, on
+            another connection and in the same order.
+        loss: probability that the second write of a losable operation never happens.
+        losable: names of the losable operations; empty for all.
+        first: the side that is written first.
+        cooldown_seconds: time for which a unit or membership is not written again. A key that changes again within
+            the lag would never be equal on both sides.
+        workers: number of workers, each with its own tenants.
+        tenants: maximum number of new tenants per worker.
+        adopt: existing tenants without drift, divided among the workers.
+        seed: seed of the random generators.
     """
 
     operations_per_second: float | None = 100.0
@@ -52,7 +58,7 @@ class DualWriterSettings:
 
 
 class Worker:
-    """One process of the application, with tenants that no other worker touches."""
+    """One process of the application, with tenants that no other worker writes."""
 
     def __init__(self, number: int, first_dsn: str, second_dsn: str, settings: DualWriterSettings,
                  tally: Tally) -> None:
@@ -64,7 +70,7 @@ class Worker:
         self._name = f"writer{settings.seed}-{number}"
         self._rng = random.Random(f"{settings.seed}/{number}")
         self._adopted = settings.adopt[number::settings.workers]
-        self._founded = threading.Event()
+        self._started = threading.Event()
         self._stopping = threading.Event()
         self._queue: queue.Queue[tuple[float, Operation, Write, frozenset[DriftingKey]] | None] = queue.Queue()
         self._numbers = itertools.count()
@@ -74,48 +80,48 @@ class Worker:
 
     @property
     def pending(self) -> int:
-        """Second writes that are still to come."""
+        """Number of second writes that are still pending."""
         return self._queue.unfinished_tasks
 
     def start(self) -> None:
-        """Returns when the first tenant is written, or the worker has failed."""
+        """Start; return when the first tenant is written or the worker has failed."""
         for thread in self._threads:
             thread.start()
-        self._founded.wait()
+        self._started.wait()
 
     def wait(self) -> None:
-        """Returns when the number of operations is done."""
+        """Wait until the number of operations is done."""
         self._threads[0].join()
 
     def ask_to_stop(self) -> None:
-        """No first write from now on, and no second one waits any longer."""
+        """Prevent further first writes, and execute pending second writes without waiting."""
         self._stopping.set()
 
     def join(self) -> None:
-        """Returns when nothing is pending."""
+        """Wait until no write is pending."""
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
 
-    def _guarded(self, work: Any) -> None:
+    def _guarded(self, target: Callable[[], None]) -> None:
         try:
-            work()
-        except BaseException as error:  # it is raised by stop(), in the thread of the caller
+            target()
+        except BaseException as error:  # stop() raises it in the thread of the caller
             self._tally.fail(error)
             self._stopping.set()
-            self._founded.set()
+            self._started.set()
 
     def _write_first(self) -> None:
         settings = self._settings
         interval = settings.workers / settings.operations_per_second if settings.operations_per_second else 0.0
         try:
             with psycopg.connect(self._dsns["first"], autocommit=True) as connection:
-                application = self._begin(connection)
-                self._write(connection, application.found(), lost=False)
-                self._founded.set()
+                generator = self._begin(connection)
+                self._write(connection, generator.create_first_tenant(), lost=False)
+                self._started.set()
                 due, written = time.monotonic(), 0
                 while not self._stopping.is_set() and written != settings.operations:
-                    operation = application.next(time.monotonic())
+                    operation = generator.next(time.monotonic())
                     if operation is None:
                         self._stopping.wait(_PAUSE)
                         continue
@@ -129,16 +135,16 @@ class Worker:
                 self._queue.put(None)
 
     def _decide_loss(self, operation: Operation) -> bool:
-        # Drawn in any case, so that lose_next() does not change which operations follow.
+        # Always drawn, so that lose_next() does not change the following operations.
         drawn = self._rng.random() < self._settings.loss
         if self._settings.losable and operation.name not in self._settings.losable:
             return False
-        return self._tally.is_to_be_lost() or drawn
+        return self._tally.take_requested_loss() or drawn
 
     def _write(self, connection: psycopg.Connection[Any], operation: Operation, *, lost: bool) -> None:
         settings = self._settings
-        drifts = self._as_seen(operation.lost) if lost else frozenset()
-        self._tally.losing(drifts)
+        lost_keys = self._lost_keys(operation) if lost else frozenset()
+        self._tally.announce_loss(lost_keys)
         with connection.transaction():
             _execute(connection, "legacy", operation.tenant_statements)
             _execute(connection, self._first, operation.statements)
@@ -149,44 +155,44 @@ class Worker:
         write = Write(f"{self._name}/{next(self._numbers)}", operation.name, operation.entities)
         self._tally.first_written(self._first, write)
         if settings.lag_seconds:
-            # A loss waits in the line too: before the writes ahead of it are done, its key may not drift yet.
-            self._queue.put((committed, operation, write, drifts))
+            # Losses are queued as well: until the earlier writes are done, their keys may not drift yet.
+            self._queue.put((committed, operation, write, lost_keys))
         else:
-            self._tally.second_written(self._second, write, drifts)
+            self._tally.second_written(self._second, write, lost_keys)
 
     def _write_second(self) -> None:
         with psycopg.connect(self._dsns["second"], autocommit=True) as connection:
             while (entry := self._queue.get()) is not None:
-                committed, operation, write, drifts = entry
+                committed, operation, write, lost_keys = entry
                 wait = committed + self._settings.lag_seconds - time.monotonic()
-                if wait > 0 and not drifts:
+                if wait > 0 and not lost_keys:
                     self._stopping.wait(wait)
-                if not drifts:
+                if not lost_keys:
                     with connection.transaction():
                         _execute(connection, self._second, operation.statements)
-                self._tally.second_written(self._second, write, drifts)
+                self._tally.second_written(self._second, write, lost_keys)
                 self._queue.task_done()
             self._queue.task_done()
 
-    def _as_seen(self, drifts: frozenset[DriftingKey]) -> frozenset[DriftingKey]:
+    def _lost_keys(self, operation: Operation) -> frozenset[DriftingKey]:
         if self._first == "legacy":
-            return drifts
+            return operation.lost
         return frozenset(
-            replace(drift, kind=_SEEN_FROM_THE_OTHER_SIDE.get(drift.kind, drift.kind)) for drift in drifts)
+            replace(key, kind=_KIND_WITH_V23_FIRST.get(key.kind, key.kind)) for key in operation.lost)
 
-    def _begin(self, connection: psycopg.Connection[Any]) -> Application:
+    def _begin(self, connection: psycopg.Connection[Any]) -> OperationGenerator:
         taken = self._names_in_use(connection)
         if self._dsns["second"] != self._dsns["first"]:
             with psycopg.connect(self._dsns["second"]) as other:
                 taken |= self._names_in_use(other)
-        application = Application(self._name, self._rng, tenants=self._settings.tenants, taken=taken,
-                                  cooldown_seconds=self._settings.cooldown_seconds)
+        generator = OperationGenerator(self._name, self._rng, tenants=self._settings.tenants, taken=taken,
+                                       cooldown_seconds=self._settings.cooldown_seconds)
         for tenant in self._adopted:
-            application.adopt(
+            generator.adopt(
                 tenant,
                 connection.execute(_statements()["tenant_units"], {"tenant": tenant}).fetchall(),
                 connection.execute(_statements()["tenant_members"], {"tenant": tenant}).fetchall())
-        return application
+        return generator
 
     def _names_in_use(self, connection: psycopg.Connection[Any]) -> set[str]:
         rows = connection.execute(_statements()["names_in_use"], {"prefix": f"{self._name}-"})
@@ -203,6 +209,6 @@ def _statements() -> Mapping[str, bytes]:
 def _execute(connection: psycopg.Connection[Any], side: Side, statements: tuple[Statement, ...]) -> None:
     for name, parameters in statements:
         cursor = connection.execute(_statements()[f"{side}.{name}"], parameters)
-        # A dual writer that misses its row without noticing is a fault, and none of those that are asked for.
+        # A write that silently misses its row would be drift that is not in ``lost``.
         if cursor.rowcount != 1 and not name.startswith("delete_all"):
             raise RuntimeError(f"{side}.{name} changed {cursor.rowcount} rows instead of one")

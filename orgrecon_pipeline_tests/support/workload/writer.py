@@ -1,4 +1,4 @@
-"""An application that writes both models, with the faults that a dual write can have: lag and loss."""
+"""Dual writer: an application that writes both models, optionally with a lag and with lost second writes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ __all__ = ["DualWriter", "DualWriterSettings", "Observer", "Side", "Write"]
 
 
 class DualWriter:
-    """Writes until it is stopped, in threads of its own; as a context manager it starts and stops itself.
+    """Writes in background threads until it is stopped; a context manager that starts and stops it.
 
-    ``target_dsn`` puts v2.3 into another database; both sides can then not be written in one transaction, so the
-    lag has to be more than 0. The table of tenants is on the legacy side, and written with whichever side is first.
+    Args:
+        dsn: database of both sides, or of the legacy side.
+        settings: how to write.
+        target_dsn: database of v2.3, if it is another one. There is then no common transaction, so ``lag_seconds``
+            must be positive and the legacy side, which holds the table of tenants, must be first.
+        observer: receives every write.
     """
 
     def __init__(self, dsn: str, settings: DualWriterSettings | None = None, *, target_dsn: str | None = None,
                  observer: Observer | None = None) -> None:
         self.settings = settings or DualWriterSettings()
         if target_dsn is not None and self.settings.first != "legacy":
-            raise ValueError("with two databases the legacy side, where the tenants are, has to be the first")
+            raise ValueError("with two databases the legacy side, which holds the tenants, must be first")
         if target_dsn is not None and not self.settings.lag_seconds:
-            raise ValueError("two databases have no transaction in common: set lag_seconds")
+            raise ValueError("two databases have no common transaction: set lag_seconds")
         first, second = (dsn, target_dsn or dsn)
         self._tally = Tally(observer)
         self._workers = [Worker(number, first, second, self.settings, self._tally)
@@ -33,40 +37,40 @@ class DualWriter:
 
     @property
     def lost(self) -> frozenset[DriftingKey]:
-        """What drifts for good, because its second write was lost: the first one is committed."""
+        """Keys that drift permanently: the first write is committed, the second one was lost."""
         return self._tally.lost()
 
     @property
     def possibly_lost(self) -> frozenset[DriftingKey]:
-        """As :attr:`lost`, with what is being lost at this moment: the first write may not be committed yet."""
+        """:attr:`lost`, and the keys that are being lost: their first write may not be committed yet."""
         return self._tally.possibly_lost()
 
     @property
     def operations(self) -> Mapping[str, int]:
-        """How many operations of each name had their first write, lost ones included."""
+        """Number of first writes by name of the operation, including lost ones."""
         return self._tally.operations()
 
     @property
     def pending(self) -> int:
-        """Second writes that are still to come."""
+        """Number of second writes that are still pending."""
         return sum(worker.pending for worker in self._workers)
 
     def lose_next(self, count: int = 1) -> None:
-        """The next ``count`` operations that are losable lose their second write, whatever the probability."""
+        """Lose the second write of the next ``count`` losable operations, whatever the probability."""
         self._tally.lose_next(count)
 
     def start(self) -> None:
-        """Starts to write; every worker's first tenant is there when it returns."""
+        """Start writing; return when every worker has created its first tenant."""
         for worker in self._workers:
             worker.start()
 
     def wait(self) -> None:
-        """Returns when every worker has done its number of ``operations``; second writes may be pending."""
+        """Wait until every worker has finished its ``operations``; second writes may be pending."""
         for worker in self._workers:
             worker.wait()
 
     def stop(self) -> None:
-        """Stops writing, and writes what is pending at once. Raises what a worker failed with, if one did."""
+        """Stop, execute pending second writes at once, and raise the error of a failed worker."""
         for worker in self._workers:
             worker.ask_to_stop()
         for worker in self._workers:
