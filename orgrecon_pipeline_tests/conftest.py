@@ -17,7 +17,9 @@ import pytest
 from psycopg import sql
 
 from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.ledger.open import open_ledger
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -81,6 +83,25 @@ def template(server: EmbeddedServer, maintenance: Connection, template_sql: str)
     return name
 
 
+@pytest.fixture(scope="session")
+def seeded_template(server: EmbeddedServer, maintenance: Connection, template: str) -> str:
+    """The name of a database like ``template`` with twelve small tenants, without drift. Never connect to it."""
+    name = "seeded_template"
+    _create_database(maintenance, name, template)
+    with psycopg.connect(server.dsn(name), autocommit=True) as connection:
+        seed(connection, tenants=12, users_per_tenant=8)
+    return name
+
+
+@pytest.fixture(scope="session")
+def ledger_template(server: EmbeddedServer, maintenance: Connection) -> str:
+    """The name of a database with an empty ledger. Never connect to it."""
+    name = "ledger_template"
+    _create_database(maintenance, name)
+    open_ledger(server.dsn(name))
+    return name
+
+
 def _create_database(maintenance: Connection, name: str, template: str = "template1") -> None:
     statement = "CREATE DATABASE {} TEMPLATE {}"
     if maintenance.info.server_version >= 150000:
@@ -113,6 +134,12 @@ def empty_database(new_database: Callable[..., str]) -> str:
 def company_database(new_database: Callable[..., str], template: str) -> str:
     """The DSN of a database with the tables of the default mapping, without rows."""
     return new_database(template)
+
+
+@pytest.fixture
+def seeded_database(new_database: Callable[..., str], seeded_template: str) -> str:
+    """The DSN of a database with the tables of the default mapping and twelve small tenants, without drift."""
+    return new_database(seeded_template)
 
 
 @pytest.fixture

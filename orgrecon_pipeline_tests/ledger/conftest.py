@@ -9,16 +9,21 @@ import pytest
 
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess
+from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess, new_sqlite_ledger
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a ledger that does not exist yet."""
+    """The URL of a ledger that does not exist yet, or of the fixture ``ledger`` if the test uses that too."""
+    # The ledger of most tests is a copy, because running the migrations takes longer than such a test.
+    copy = "ledger" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    url: str = request.getfixturevalue("empty_database")
-    return url
+        path = tmp_path / "ledger.db"
+        if copy:
+            new_sqlite_ledger(path)
+        return f"sqlite:///{path}"
+    new_database: Callable[..., str] = request.getfixturevalue("new_database")
+    return new_database(request.getfixturevalue("ledger_template")) if copy else new_database()
 
 
 @pytest.fixture
@@ -28,18 +33,18 @@ def ledger(ledger_url: str) -> Ledger:
 
 
 @pytest.fixture
-def both_ledgers(tmp_path: Path, new_database: Callable[..., str]) -> tuple[Ledger, Ledger]:
+def both_ledgers(tmp_path: Path, new_database: Callable[..., str], ledger_template: str) -> tuple[Ledger, Ledger]:
     """An empty ledger on SQLite, and an empty ledger on Postgres."""
-    return open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), open_ledger(new_database())
+    return new_sqlite_ledger(tmp_path / "ledger.db"), open_ledger(new_database(ledger_template))
 
 
 @pytest.fixture
-def start_child(ledger_url: str) -> Iterator[Callable[[str], ChildProcess]]:
-    """``start_child(code)`` starts a child process; none outlives the test."""
+def start_child(ledger_url: str) -> Iterator[Callable[..., ChildProcess]]:
+    """``start_child(code, fresh=False)`` starts a child process; none outlives the test."""
     children: list[ChildProcess] = []
 
-    def start(code: str) -> ChildProcess:
-        children.append(ChildProcess(ledger_url, code))
+    def start(code: str, *, fresh: bool = False) -> ChildProcess:
+        children.append(ChildProcess(ledger_url, code, fresh=fresh))
         return children[-1]
 
     yield start

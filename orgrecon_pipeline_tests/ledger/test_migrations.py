@@ -67,7 +67,7 @@ def test_reopening_a_ledger_changes_nothing(ledger: Ledger, ledger_url: str) -> 
 
 
 def test_current_ledger_loads_neither_alembic_nor_pandas(
-    ledger: Ledger, start_child: Callable[[str], ChildProcess]
+    ledger: Ledger, start_child: Callable[..., ChildProcess]
 ) -> None:
     ledger.append(*full())
     code, loaded = start_child(
@@ -78,7 +78,8 @@ def test_current_ledger_loads_neither_alembic_nor_pandas(
         "ledger = open_existing(url)\n"
         "ledger.evidence(date.max, 'latest'); ledger.observations(DAY); ledger.breakdown('full', 10)\n"
         "with ledger.day_lock(DAY): pass\n"
-        "for name in ('alembic', 'pandas', 'dagster'): print(name in sys.modules)\n"
+        "for name in ('alembic', 'pandas', 'dagster'): print(name in sys.modules)\n",
+        fresh=True,
     ).finish()
     assert (code, loaded) == (0, ["False"] * 3)
 

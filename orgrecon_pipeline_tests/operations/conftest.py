@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline_tests.support.operations.shards import NAMES, Connect, ShardedSite, make_shards
-from orgrecon_pipeline_tests.support.operations.site import Site, make_site
+from orgrecon_pipeline_tests.support.operations.site import Site, open_site
 from orgrecon_pipeline_tests.support.secret_canary import files_with_password, password_fragments
 
 
@@ -23,9 +23,9 @@ def _no_password_leaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iter
 
 
 @pytest.fixture
-def site(company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
+def site(seeded_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
     """A site with twelve small tenants without drift."""
-    return make_site(connect(company_database), company_database, tmp_path)
+    return open_site(connect(seeded_database), seeded_database, tmp_path)
 
 
 @pytest.fixture

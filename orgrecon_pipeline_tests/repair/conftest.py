@@ -21,9 +21,9 @@ Connect = Callable[[str], psycopg.Connection[Any]]
 
 
 @pytest.fixture
-def company(company_database: str, connect: Connect, tmp_path: Path) -> CompanyScenario:
+def company(seeded_database: str, connect: Connect, tmp_path: Path) -> CompanyScenario:
     """Twelve tenants without drift."""
-    return CompanyScenario(connect(company_database), company_database, tmp_path)
+    return CompanyScenario(connect(seeded_database), seeded_database, tmp_path)
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,6 +26,7 @@ from orgrecon_pipeline.domain.evidence import (
 )
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.python_process import start_python
 
 DAY = date(2026, 11, 23)
@@ -162,3 +166,17 @@ class ChildProcess:
         """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.communicate()
+
+
+def new_sqlite_ledger(path: Path) -> Ledger:
+    """Create an empty ledger at ``path`` as a copy, without running the migrations again."""
+    path.write_bytes(_empty_sqlite_ledger())
+    return open_ledger(f"sqlite:///{path}")
+
+
+@cache
+def _empty_sqlite_ledger() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "ledger.db")
+        open_ledger(f"sqlite:///{path}")
+        return path.read_bytes()

@@ -16,6 +16,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
+from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
 from orgrecon_pipeline_tests.support.secret_canary import with_password
 
 READER = "orgrecon_reader"
@@ -55,12 +56,19 @@ class Site:
 
 
 def make_site(admin: psycopg.Connection[Any], dsn: str, directory: Path, *, tenants: int = 12) -> Site:
-    """Fill the tables of a database with a small company without drift, and grant SELECT to the read-only role."""
+    """Fill the tables of a database with a small company without drift, and return a site over it."""
     seed(admin, tenants=tenants, users_per_tenant=8)
+    return open_site(admin, dsn, directory)
+
+
+def open_site(admin: psycopg.Connection[Any], dsn: str, directory: Path) -> Site:
+    """Return a site over a database; grant SELECT on its tables to the read-only role."""
     admin.execute(
         f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
     admin.execute(f"REVOKE pg_read_all_data FROM {READER}")  # an earlier test may have granted it: roles are global
     admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
     reader_dsn = with_password({"": dsn.replace("postgresql://postgres@", f"postgresql://{READER}@")})[""]
-    return Site(admin, reader_dsn, open_ledger(f"sqlite:///{directory / 'ledger.db'}"), directory)
+    path = directory / "ledger.db"
+    ledger = open_ledger(f"sqlite:///{path}") if path.exists() else new_sqlite_ledger(path)
+    return Site(admin, reader_dsn, ledger, directory)

@@ -10,14 +10,13 @@ import psycopg
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
-from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.operations.repair import RepairPlan, plan_repair
+from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
 
 COLUMNS = {name: name for name in ("tenant_id", "k", "v")}
 UNITS, MEMBERSHIPS = "org_units", "org_unit_memberships"
@@ -31,7 +30,7 @@ class RepairScenario:
         self.admin, self.dsn, self.directory = admin, dsn, directory
         self.mapping_file = directory / "orgrecon.yaml"
         self.use_mapping(mapping)
-        self.ledger = open_ledger(self.settings.ledger_url)
+        self.ledger = new_sqlite_ledger(directory / "ledger.db")
 
     def use_mapping(self, mapping: MappingConfig, **entities: dict[str, Any]) -> None:
         """Compare under this mapping, with parts of the relations of its entities replaced."""
@@ -85,7 +84,7 @@ class CompanyScenario(RepairScenario):
 
     def __init__(self, admin: psycopg.Connection[Any], dsn: str, directory: Path) -> None:
         super().__init__(admin, dsn, directory, default_mapping())
-        self.tenants = list(seed(admin, tenants=12, users_per_tenant=8).tenants)
+        self.tenants = [tenant for (tenant,) in admin.execute("SELECT id FROM public.tenants ORDER BY ctid")]
 
     def rows(self, table: str, where: str = "true") -> list[tuple[Any, ...]]:
         """Return rows with their transaction and physical address, which change if a row is written at all."""
