@@ -18,7 +18,7 @@ def exporter(
 ) -> None:
     """Serve Prometheus metrics (/metrics, /healthz). The ledger is read at every scrape."""
     from orgrecon_pipeline.metrics.exporter import make_exporter, serve
-    from orgrecon_pipeline.metrics.read_ledger import open_collector
+    from orgrecon_pipeline.metrics.collector import open_collector
 
     server = make_exporter(open_collector(settings_from(mapping)), host=host, port=port)
     terminal.say(f"metrics at http://{host}:{server.server_port}/metrics")
@@ -30,7 +30,7 @@ def metrics(
     mapping: MappingFile = None,
 ) -> None:
     """Write the current metrics to a file, atomically."""
-    from orgrecon_pipeline.metrics.read_ledger import open_collector
-    from orgrecon_pipeline.metrics.textfile import write_textfile
+    from orgrecon_pipeline.metrics.collector import open_collector
+    from orgrecon_pipeline.metrics.exporter import write_textfile
 
     write_textfile(textfile, open_collector(settings_from(mapping)))

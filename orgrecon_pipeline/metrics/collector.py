@@ -1,10 +1,8 @@
-"""The evidence as Prometheus metrics: names, labels and units are a public contract of alerts and dashboard.
+"""Prometheus metrics of the evidence. Names, labels and units are a public contract with alerts and dashboards.
 
-Days are counted as the daily reports that they are (``_reports``): a unit of time would have to be seconds.
-
-No tenant is ever a label: their number has no bound, and their names are nobody's business but the report's.
-Every label set is present from the first scrape on, so that an alert never waits for a series to appear. What is
-not known (before the first observation, after an INCONCLUSIVE one) is NaN and never 0.
+Streaks are counted in daily reports (``_reports``), because a unit of time would have to be seconds. No tenant is ever
+a label: their number has no bound, and their names are private. All series exist from the first scrape on, so an alert
+never waits for one to appear. An unknown figure is NaN, never 0.
 """
 
 from __future__ import annotations
@@ -18,10 +16,13 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.errors import OrgreconError
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Verdict
-from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline.domain.evidence import EntityTotals, Verdict
+from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
+from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.version import __version__
 
 Metric = GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily
@@ -33,10 +34,10 @@ _VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
 class EvidenceCollector(Collector):
-    """Reads the ledger at every scrape; one scrape at a time.
+    """Prometheus collector that reads the ledger at every scrape, one scrape at a time.
 
-    ``read`` returns the present state and raises when the ledger does not answer: the scrape is then answered
-    all the same, with ``orgrecon_ledger_up 0`` and a closed gate.
+    ``read`` returns the current state. If it raises, the scrape is answered with ``orgrecon_ledger_up 0``, a closed
+    gate and the last known figures.
     """
 
     def __init__(self, read: Callable[[], MetricsSnapshot], entities: Sequence[str], window_days: int) -> None:
@@ -44,122 +45,140 @@ class EvidenceCollector(Collector):
         self._entities = tuple(entities)
         self._lock = threading.Lock()
         self._last = MetricsSnapshot(ledger_up=False, window_days=window_days)
-        self._complained = False
+        self._logged_error = False
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment."""
-        return iter(families(self.current(), self._entities))
+        """Return the current metrics."""
+        return iter(metric_families(self.current(), self._entities))
 
     def current(self) -> MetricsSnapshot:
-        """The present state, or the last known one as :meth:`MetricsSnapshot.unreachable`."""
+        """Return the current state, or :meth:`MetricsSnapshot.unreachable` of the last state if the ledger fails."""
         with self._lock:
             try:
                 self._last = self._read()
-                self._complained = False
-            except Exception as error:  # whatever is wrong with the ledger, a scrape must say that it is down
-                self._complain(error)
+                self._logged_error = False
+            except Exception as error:  # any failure must appear in the scrape as a ledger that is down
+                self._log_once(error)
                 self._last = self._last.unreachable()
             return self._last
 
-    def _complain(self, error: Exception) -> None:
-        # Once, and not with every scrape. Only our own errors are known to hold no secret.
-        if not self._complained:
-            _log.error("%s", error if isinstance(error, OrgreconError) else f"the ledger: {type(error).__name__}")
-        self._complained = True
+    def _log_once(self, error: Exception) -> None:
+        # Only the message of an OrgreconError is known to contain no secret.
+        if not self._logged_error:
+            _log.error("%s", error if isinstance(error, OrgreconError) else
+                       f"cannot read the ledger: {type(error).__name__}")
+        self._logged_error = True
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not read the ledger."""
+        """Return nothing, so that registration does not read the ledger."""
         return []
 
 
-def registry_of(collector: EvidenceCollector) -> CollectorRegistry:
-    """A registry that holds the evidence and nothing else."""
+def open_collector(settings: Settings) -> EvidenceCollector:
+    """Return the collector for the ledger of the settings; a ledger that does not exist yet counts as down.
+
+    Raises:
+        ConfigurationError: if the mapping is invalid.
+    """
+    mapping = load_mapping(settings.mapping_file, settings.environ)
+    clock = read_clock(settings.environ)
+    return EvidenceCollector(
+        lambda: read_snapshot(settings.ledger_url, mapping.gate, clock.now()), tuple(mapping.entities),
+        mapping.gate.window_days,
+    )
+
+
+def make_registry(collector: EvidenceCollector) -> CollectorRegistry:
+    """Return a registry that contains only this collector."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return registry
 
 
-def families(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
-    """Every metric of a snapshot; ``entities`` are those of the mapping, in its order."""
-    info = InfoMetricFamily("orgrecon_build", "The version of orgrecon that answers.")
+def metric_families(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
+    """Return every metric of a snapshot, for the mapping's ``entities`` in their order."""
+    info = InfoMetricFamily("orgrecon_build", "The version of orgrecon that serves these metrics.")
     info.add_metric([], {"version": __version__})
     return [info, *_freshness(snapshot), *_gate(snapshot), *_latest_day(snapshot, entities)]
 
 
 def _freshness(snapshot: MetricsSnapshot) -> list[Metric]:
     observations = CounterMetricFamily(
-        "orgrecon_observations", "Observations that the ledger holds, by verdict.", labels=["verdict"]
-    )
+        "orgrecon_observations", "Observations in the ledger, by verdict.", labels=["verdict"])
     for verdict in _VERDICTS:
         observations.add_metric([verdict.value], snapshot.observations.get(verdict, 0))
     return [
-        _gauge("orgrecon_ledger_up", "1 while the ledger answers; at 0 all other figures are the last known ones.",
-               snapshot.ledger_up),
-        _gauge("orgrecon_last_completion_timestamp_seconds",
-               "When the latest observation was made, whatever its verdict; 0 for never.",
-               _instant(snapshot.last_completion)),
-        _gauge("orgrecon_last_success_timestamp_seconds", "When the latest PASS was observed; 0 for never.",
-               _instant(snapshot.last_success)),
+        GaugeMetricFamily(
+            "orgrecon_ledger_up", "1 while the ledger answers; at 0, all other figures are the last known ones.",
+            snapshot.ledger_up),
+        GaugeMetricFamily(
+            "orgrecon_last_completion_timestamp_seconds",
+            "Time of the latest observation with any verdict; 0 if there is none.",
+            _timestamp(snapshot.last_completion)),
+        GaugeMetricFamily(
+            "orgrecon_last_success_timestamp_seconds", "Time of the latest PASS; 0 if there is none.",
+            _timestamp(snapshot.last_success)),
         observations,
     ]
 
 
 def _gate(snapshot: MetricsSnapshot) -> list[Metric]:
     return [
-        _gauge("orgrecon_gate_open", "1 while the zero-delta gate is open, as of today or yesterday (UTC).",
-               snapshot.gate_open),
-        _gauge("orgrecon_streak_reports", "Consecutive clean days, as of today or yesterday (UTC).",
-               snapshot.streak_days),
-        _gauge("orgrecon_window_reports", "Consecutive clean days that the gate needs.", snapshot.window_days),
-        _gauge("orgrecon_live_reports", "Counted days that compared a live database.", snapshot.live_days),
+        GaugeMetricFamily(
+            "orgrecon_gate_open", "1 while the zero-delta gate is open, as of today or yesterday (UTC).",
+            snapshot.gate_open),
+        GaugeMetricFamily(
+            "orgrecon_streak_reports", "Consecutive clean days, as of today or yesterday (UTC).",
+            snapshot.streak_days),
+        GaugeMetricFamily(
+            "orgrecon_window_reports", "Consecutive clean days that the gate needs.", snapshot.window_days),
+        GaugeMetricFamily(
+            "orgrecon_live_reports", "Counted days on which a live database was compared.", snapshot.live_days),
     ]
 
 
 def _latest_day(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
     latest = snapshot.latest
     verdicts = GaugeMetricFamily(
-        "orgrecon_day_verdict", "1 for the verdict of the latest day, 0 for the others.", labels=["verdict"]
-    )
+        "orgrecon_day_verdict", "1 for the verdict of the latest day, 0 for the other verdicts.", labels=["verdict"])
     for verdict in _VERDICTS:
         verdicts.add_metric([verdict.value], latest is not None and latest.verdict is verdict)
     drift = GaugeMetricFamily(
-        "orgrecon_drift_rows", "Drifting keys of the latest day, by kind.", labels=["entity", "kind"]
-    )
+        "orgrecon_drift_rows", "Drifting keys of the latest day, by kind.", labels=["entity", "kind"])
     transient = GaugeMetricFamily(
-        "orgrecon_transient_rows", "Keys of the latest day that drifted and had healed when read again.",
-        labels=["entity"],
-    )
+        "orgrecon_transient_rows", "Keys of the latest day that differed, but not when they were read again.",
+        labels=["entity"])
     compared = GaugeMetricFamily(
-        "orgrecon_rows_compared", "Rows that the latest day compared, by side.", labels=["entity", "side"]
-    )
+        "orgrecon_rows_compared", "Rows compared on the latest day, by side.", labels=["entity", "side"])
     for entity in entities:
         totals = (latest.entities.get(entity) if latest else None) or EntityTotals.unknown()
-        for kind in KINDS:
-            drift.add_metric([entity, kind], _known(getattr(totals, kind)))
-        transient.add_metric([entity], _known(totals.transient))
+        for kind, keys in totals.counts.items():
+            drift.add_metric([entity, kind], _figure(keys))
+        transient.add_metric([entity], _figure(totals.transient))
         for side in _SIDES:
-            compared.add_metric([entity, side], _known(getattr(totals, f"{side}_rows")))
+            compared.add_metric([entity, side], _figure(getattr(totals, f"{side}_rows")))
     return [
-        _gauge("orgrecon_latest_day_timestamp_seconds", "Midnight (UTC) of the latest day with evidence; 0 for none.",
-               _instant(midnight(snapshot.latest_day)) if snapshot.latest_day else 0),
+        GaugeMetricFamily(
+            "orgrecon_latest_day_timestamp_seconds",
+            "Midnight (UTC) of the latest day with evidence; 0 if there is none.",
+            _timestamp(midnight(snapshot.latest_day) if snapshot.latest_day else None)),
         verdicts,
-        _gauge("orgrecon_tenants_scanned", "Tenants that the latest day compared.",
-               _known(latest.tenants_scanned if latest else None)),
-        _gauge("orgrecon_tenants_with_drift", "Tenants of the latest day with any drift.",
-               _known(latest.tenants_with_drift if latest else None)),
+        GaugeMetricFamily(
+            "orgrecon_tenants_scanned", "Tenants scanned on the latest day.",
+            _figure(latest.tenants_scanned if latest else None)),
+        GaugeMetricFamily(
+            "orgrecon_tenants_with_drift", "Tenants with drift on the latest day.",
+            _figure(latest.tenants_with_drift if latest else None)),
         drift, transient, compared,
-        _gauge("orgrecon_scan_duration_seconds", "How long the latest day's comparison took.",
-               _known(snapshot.scan_seconds)),
+        GaugeMetricFamily(
+            "orgrecon_scan_duration_seconds", "Duration of the comparison of the latest day.",
+            _figure(snapshot.scan_seconds)),
     ]
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _known(figure: float | None) -> float:
+def _figure(figure: float | None) -> float:
     return math.nan if figure is None else figure
 
 
-def _instant(moment: datetime | None) -> float:
+def _timestamp(moment: datetime | None) -> float:
     return 0.0 if moment is None else moment.timestamp()

@@ -1,7 +1,7 @@
-"""The dual writer's metrics, as ``docs/dualwrite-metrics.md`` defines them; a dual writer in Python may use this.
+"""Metrics of a dual writer, as ``docs/dualwrite-metrics.md`` defines them; dual writers in Python can use this module.
 
-:meth:`DualWriteMetrics.wrote` is called for each side as it commits or fails, the source first. A write whose second
-side failed stays pending until a repetition succeeds; one that is given up is :meth:`~DualWriteMetrics.gave_up`.
+Call :meth:`DualWriteMetrics.wrote` for each side as it commits or fails, the source first. A write whose second side
+failed stays pending until a retry succeeds or :meth:`DualWriteMetrics.gave_up` is called.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Side = Literal["source", "target"]
 
 SIDES: tuple[Side, ...] = ("source", "target")
 OUTCOMES = ("success", "failure")
-#: Seconds. 15 is settle_seconds × rechecks of the default mapping: past it a late write is drift.
+#: Seconds. 15 is settle_seconds × rechecks of the default mapping; a write that is later counts as drift.
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 
 
 class DualWriteMetrics:
-    """Counts and times the writes of one process; safe to share between threads."""
+    """Counts and durations of the writes of one process. Threads may share an instance."""
 
     def __init__(
         self, registry: CollectorRegistry, entities: Sequence[str], now: Callable[[], float] = time
@@ -35,16 +35,16 @@ class DualWriteMetrics:
             ["entity", "side", "outcome"], registry=registry,
         )
         self._lag = Histogram(
-            "dualwrite_lag_seconds", "From the commit on the source to the commit on the target.",
+            "dualwrite_lag_seconds", "Time from the commit on the source to the commit on the target.",
             ["entity"], buckets=LAG_BUCKETS, registry=registry,
         )
         self._last = Gauge(
-            "dualwrite_last_success_timestamp_seconds", "When a write of this side last succeeded; 0 for never.",
+            "dualwrite_last_success_timestamp_seconds", "Time of the last successful write of a side; 0 for never.",
             ["entity", "side"], registry=registry,
         )
         self._oldest = Gauge(
             "dualwrite_oldest_pending_timestamp_seconds",
-            "When the oldest write was committed on the source that the target has not got yet; 0 for none.",
+            "Time at which the oldest pending write was committed on the source; 0 if no write is pending.",
             ["entity"], registry=registry,
         )
         for entity in entities:
@@ -56,7 +56,7 @@ class DualWriteMetrics:
                     self._writes.labels(entity, side, outcome)
 
     def wrote(self, entity: str, side: Side, write: object, *, success: bool) -> None:
-        """One side of a write committed or failed. ``write`` is anything hashable that names the write."""
+        """Count one side of a write that committed or failed; ``write`` is any hashable value that identifies it."""
         now = self._now()
         self._writes.labels(entity, side, "success" if success else "failure").inc()
         if not success:
@@ -69,14 +69,14 @@ class DualWriteMetrics:
                 began = self._pending[entity].pop(write, None)
                 if began is not None:
                     self._lag.labels(entity).observe(max(0.0, now - began))
-            self._show_oldest(entity)
+            self._update_oldest(entity)
 
     def gave_up(self, entity: str, write: object) -> None:
-        """The second side of a write will not be tried again: it is no longer pending, it is drift."""
+        """Count a write as no longer pending because its second side will not be retried; it is drift now."""
         with self._lock:
             self._pending[entity].pop(write, None)
-            self._show_oldest(entity)
+            self._update_oldest(entity)
 
-    def _show_oldest(self, entity: str) -> None:
-        # Insertion order is the order of commits: the first is the oldest.
+    def _update_oldest(self, entity: str) -> None:
+        # A dict keeps the order of insertion, which is the order of commits.
         self._oldest.labels(entity).set(next(iter(self._pending[entity].values()), 0.0))

@@ -1,4 +1,4 @@
-"""What is published about the evidence, as one frozen value."""
+"""State of the evidence at one moment, read from the ledger, as the metrics publish it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.open import open_existing
+from orgrecon_pipeline.operations.gate.current import current_gate
+
+# A baseline compares nothing and a restored database belongs to another day, so neither shows that the daily run works.
+_DAILY = (Provenance.LIVE, Provenance.SIMULATED)
 
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """The state of the evidence at one moment.
+    """State of the evidence at one moment.
 
-    ``latest`` is the deciding observation of ``latest_day``, the latest day that has any. ``last_completion`` is
-    when the latest observation of any verdict was made, ``last_success`` the latest PASS; both None for never.
-    ``observations`` counts what the ledger holds, by verdict. ``scan_seconds`` is how long the latest comparison
-    took, None where none was made.
+    ``latest`` is the deciding observation of ``latest_day``, the latest day with an observation. ``last_completion`` is
+    the time of the latest daily observation with any verdict, ``last_success`` that of the latest PASS; None if there
+    is none. ``observations`` holds the number of stored observations by verdict. ``scan_seconds`` is the duration of
+    the latest comparison; None if the latest day was not compared.
     """
 
     ledger_up: bool
@@ -32,9 +40,48 @@ class MetricsSnapshot:
     observations: Mapping[Verdict, int] = field(default_factory=dict)
 
     def unreachable(self) -> MetricsSnapshot:
-        """What may still be said when the ledger does not answer: the last figures, but never an open gate.
+        """Return the snapshot to publish while the ledger does not answer: the same figures and a closed gate.
 
-        The figures are kept because an alert on drift that resolves itself, only because the ledger went away,
-        would be read as good news. Their age is seen in the timestamps.
+        Figures that disappeared would resolve an alert on drift, which would read as good news. The timestamps show
+        how old the figures are.
         """
         return replace(self, ledger_up=False, gate_open=False)
+
+
+def read_snapshot(ledger_url: str, policy: GatePolicy, now: datetime) -> MetricsSnapshot:
+    """Open the ledger and return the state of its evidence, with the gate as of today or yesterday (UTC).
+
+    Raises:
+        ConfigurationError: if there is no ledger (not yet, or no longer), or it cannot be read.
+    """
+    ledger = open_existing(ledger_url)
+    if ledger is None:
+        raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
+    return take_snapshot(ledger, policy, now)
+
+
+def take_snapshot(ledger: Ledger, policy: GatePolicy, now: datetime) -> MetricsSnapshot:
+    """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
+    days = ledger.evidence(date.max, policy.same_day)
+    gate = current_gate(days, policy, now)
+    latest_day = max(days, default=None)
+    latest = ledger.deciding(latest_day, policy.same_day) if latest_day else None
+    completed = ledger.latest(_DAILY)
+    passed_day = max((
+        day for day, evidence in days.items() if evidence.verdict is Verdict.PASS and evidence.provenance in _DAILY
+    ), default=None)
+    passed = ledger.deciding(passed_day, policy.same_day) if passed_day else None
+    seconds = latest.compared.get("seconds") if latest else None
+    return MetricsSnapshot(
+        ledger_up=True,
+        window_days=policy.window_days,
+        latest_day=latest_day,
+        latest=latest,
+        last_completion=completed.observed_at if completed else None,
+        last_success=passed.observed_at if passed else None,
+        scan_seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        streak_days=gate.decision.streak_days,
+        live_days=gate.decision.live_days,
+        gate_open=gate.open,
+        observations=ledger.verdict_counts(),
+    )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from orgrecon_pipeline.metrics.collector import families
+from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.dual_write import DualWriteMetrics
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
@@ -32,8 +32,8 @@ def published_metrics() -> set[str]:
     """Return the names of all series that orgrecon and a dual writer publish."""
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ENTITIES)
-    metric_families = [*families(MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES), *registry.collect()]
-    return {sample.name for family in metric_families for sample in family.samples}
+    families = [*metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES), *registry.collect()]
+    return {sample.name for family in families for sample in family.samples}
 
 
 def metrics_in(expression: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from orgrecon_pipeline.metrics.collector import families
+from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.dual_write import DualWriteMetrics
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
@@ -26,7 +26,7 @@ def published_labels() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ["org_units"])
     labels: dict[str, set[str]] = {}
-    for family in (*families(MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"]), *registry.collect()):
+    for family in (*metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"]), *registry.collect()):
         for sample in family.samples:
             labels.setdefault(sample.name, {"job", "namespace"}).update(sample.labels)
     return labels

@@ -1,4 +1,4 @@
-"""The dual writer's metrics: present from the start, and right about what is late, lost and pending."""
+"""The dual writer's metrics exist from the start and are correct for late, lost and pending writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-def made() -> tuple[DualWriteMetrics, CollectorRegistry, Clock]:
+def make_metrics() -> tuple[DualWriteMetrics, CollectorRegistry, Clock]:
     registry, clock = CollectorRegistry(), Clock()
     return DualWriteMetrics(registry, ["org_units"], now=clock), registry, clock
 
@@ -24,8 +24,8 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(name, {"entity": "org_units", **labels})
 
 
-def test_every_series_is_there_at_zero_before_the_first_write() -> None:
-    _, registry, _ = made()
+def test_series_are_zero_before_the_first_write() -> None:
+    _, registry, _ = make_metrics()
     for side in ("source", "target"):
         assert value(registry, "dualwrite_last_success_timestamp_seconds", side=side) == 0
         for outcome in ("success", "failure"):
@@ -34,8 +34,8 @@ def test_every_series_is_there_at_zero_before_the_first_write() -> None:
     assert value(registry, "dualwrite_oldest_pending_timestamp_seconds") == 0
 
 
-def test_a_late_second_write_is_pending_until_it_succeeds_and_then_has_a_lag() -> None:
-    metrics, registry, clock = made()
+def test_late_second_write_is_pending_until_it_succeeds_and_then_has_a_lag() -> None:
+    metrics, registry, clock = make_metrics()
     metrics.wrote("org_units", "source", 1, success=True)
     clock.now = 1004
     metrics.wrote("org_units", "source", 2, success=True)
@@ -54,8 +54,8 @@ def test_a_late_second_write_is_pending_until_it_succeeds_and_then_has_a_lag() -
     assert value(registry, "dualwrite_last_success_timestamp_seconds", side="target") == 1007
 
 
-def test_a_unit_written_again_while_it_is_pending_keeps_its_first_time() -> None:
-    metrics, registry, clock = made()
+def test_pending_write_that_is_repeated_keeps_its_first_time() -> None:
+    metrics, registry, clock = make_metrics()
     metrics.wrote("org_units", "source", 1, success=True)
     clock.now = 1050
     metrics.wrote("org_units", "source", 1, success=True)

@@ -1,4 +1,4 @@
-"""``orgrecon exporter`` and ``orgrecon metrics`` as the processes that are really started."""
+"""The commands ``orgrecon exporter`` and ``orgrecon metrics``, run as processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def home(tmp_path: Path) -> Path:
     ledger = open_ledger(f"sqlite:///{tmp_path / '.orgrecon' / 'ledger.db'}")
     totals = EntityTotals.zero().model_copy(update={"missing": 3})
     ledger.append(Observation(
-        id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=Verdict.FAIL, reason="3 drifting keys.",
+        id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=Verdict.FAIL, reason="3 keys drift.",
+        reason_code="unknown", reason_parameters={},
         observed_at=datetime(2026, 3, 2, 8, tzinfo=timezone.utc), mapping_digest="d", orgrecon_version="0",
         tenants_scanned=4, tenants_with_drift=1, compared={},
         entities={"org_units": totals, "org_unit_memberships": EntityTotals.zero()},
@@ -49,9 +50,9 @@ def exporter(home: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], s
     )
     try:
         assert process.stderr
-        found = re.fullmatch(r"orgrecon: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline())
-        assert found
-        yield process, found[1]
+        match = re.fullmatch(r"orgrecon: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline())
+        assert match
+        yield process, match[1]
     finally:
         process.kill()
         process.wait()
@@ -63,20 +64,20 @@ def fetch(url: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_the_ledger_until_it_is_told_to_end(home: Path, number: signal.Signals) -> None:
+def test_exporter_serves_the_ledger_until_a_signal_stops_it(home: Path, number: signal.Signals) -> None:
     with exporter(home) as (process, url):
-        served = fetch(f"{url}/metrics")
-        assert "orgrecon_ledger_up 1.0" in served
-        assert 'orgrecon_drift_rows{entity="org_units",kind="missing"} 3.0' in served
+        text = fetch(f"{url}/metrics")
+        assert "orgrecon_ledger_up 1.0" in text
+        assert 'orgrecon_drift_rows{entity="org_units",kind="missing"} 3.0' in text
         assert fetch(f"{url}/healthz") == "ok\n"
         process.send_signal(number)
         out, rest = process.communicate(timeout=20)
     assert (process.returncode, out, rest) == (0, "", "")
 
 
-def test_a_ledger_that_is_not_there_is_published_and_named_without_its_url(tmp_path: Path) -> None:
-    url_of_ledger = f"postgresql://user:{CANARY}@127.0.0.1:1/ledger"
-    with exporter(tmp_path, ORGRECON_LEDGER_URL=url_of_ledger) as (process, url):
+def test_exporter_without_a_ledger_publishes_it_as_down_and_hides_its_url(tmp_path: Path) -> None:
+    ledger_url = f"postgresql://user:{CANARY}@127.0.0.1:1/ledger"
+    with exporter(tmp_path, ORGRECON_LEDGER_URL=ledger_url) as (process, url):
         assert "orgrecon_ledger_up 0.0" in fetch(f"{url}/metrics")
         assert fetch(f"{url}/healthz") == "ok\n"
         process.terminate()
@@ -85,20 +86,20 @@ def test_a_ledger_that_is_not_there_is_published_and_named_without_its_url(tmp_p
     assert CANARY not in out + rest
 
 
-def test_a_port_that_is_taken_is_one_line_and_a_configuration_error(home: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        ended = subprocess.run([*ORGRECON, "exporter", "--host", "127.0.0.1", "--port", port], cwd=home,
+def test_exporter_with_a_port_in_use_exits_2_with_one_line(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
+        done = subprocess.run([*ORGRECON, "exporter", "--host", "127.0.0.1", "--port", port], cwd=home,
                                env=environ(home), capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert f"127.0.0.1:{port}" in ended.stderr
-    assert "choose another --port" in ended.stderr
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "choose another --port" in done.stderr
 
 
-def test_the_textfile_says_what_the_exporter_says(home: Path) -> None:
-    ended = subprocess.run([*ORGRECON, "metrics", "--textfile", "o.prom"], cwd=home, env=environ(home),
+def test_textfile_equals_the_answer_of_the_exporter(home: Path) -> None:
+    done = subprocess.run([*ORGRECON, "metrics", "--textfile", "o.prom"], cwd=home, env=environ(home),
                            capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with exporter(home) as (_, url):
         assert (home / "o.prom").read_text() == fetch(f"{url}/metrics")

@@ -1,4 +1,4 @@
-"""The published metrics: complete from the start, honest about what is not known, and never a green gate on silence."""
+"""Published metrics have all series from the start, NaN for unknown figures, and a closed gate without a ledger."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import KINDS, EntityTotals, Observation, Provenance, Verdict
-from orgrecon_pipeline.metrics.collector import EvidenceCollector, families
-from orgrecon_pipeline.metrics.exporter import make_exporter
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.metrics.collector import EvidenceCollector, metric_families
+from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
-from orgrecon_pipeline.metrics.textfile import write_textfile
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
 
 ENTITIES = ("org_units", "org_unit_memberships")
@@ -38,6 +38,7 @@ def observation(verdict: Verdict = Verdict.PASS, totals: EntityTotals | None = N
     )
     return Observation(
         id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=verdict, reason="", observed_at=EIGHT,
+        reason_code="unknown", reason_parameters={},
         mapping_digest="d", orgrecon_version="0", tenants_scanned=4, tenants_with_drift=1,
         entities=dict.fromkeys(ENTITIES, totals), compared={},
     )
@@ -81,7 +82,7 @@ def fetch(url: str) -> str:
         return str(answer.read().decode())
 
 
-def test_every_series_is_there_before_the_first_observation_and_the_same_ones_after_it(tmp_path: Path) -> None:
+def test_series_before_the_first_observation_are_the_same_as_after_it(tmp_path: Path) -> None:
     empty, full = tmp_path / "empty.prom", tmp_path / "full.prom"
     write_textfile(empty, EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES, 7))
     write_textfile(full, EvidenceCollector(snapshot, ENTITIES, 7))
@@ -92,65 +93,66 @@ def test_every_series_is_there_before_the_first_observation_and_the_same_ones_af
     assert get(before, "orgrecon_gate_open") == 0
 
 
-def test_figures_are_those_of_the_observation(tmp_path: Path) -> None:
+def test_published_figures_equal_those_of_the_observation(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
     write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
-    seen = series_of(file.read_text())
-    drift = [get(seen, "orgrecon_drift_rows", entity="org_unit_memberships", kind=kind) for kind in KINDS]
+    series = series_of(file.read_text())
+    drift = [get(series, "orgrecon_drift_rows", entity="org_unit_memberships", kind=kind) for kind in DriftKind]
     assert drift == [1, 0, 2, 0]
-    assert get(seen, "orgrecon_rows_compared", entity="org_units", side="source") == 10
-    assert get(seen, "orgrecon_rows_compared", entity="org_units", side="target") == 9
-    assert get(seen, "orgrecon_transient_rows", entity="org_units") == 3
-    assert get(seen, "orgrecon_tenants_scanned") == 4
-    assert get(seen, "orgrecon_tenants_with_drift") == 1
-    assert get(seen, "orgrecon_last_completion_timestamp_seconds") == EIGHT.timestamp()
-    assert get(seen, "orgrecon_latest_day_timestamp_seconds") == datetime(2026, 3, 2, tzinfo=timezone.utc).timestamp()
-    assert get(seen, "orgrecon_observations_total", verdict="PASS") == 8
-    assert get(seen, "orgrecon_observations_total", verdict="INCONCLUSIVE") == 0
-    assert get(seen, "orgrecon_scan_duration_seconds") == 1.5
-    gate = {name: get(seen, f"orgrecon_{name}") for name in ("streak_reports", "window_reports", "live_reports")}
+    assert get(series, "orgrecon_rows_compared", entity="org_units", side="source") == 10
+    assert get(series, "orgrecon_rows_compared", entity="org_units", side="target") == 9
+    assert get(series, "orgrecon_transient_rows", entity="org_units") == 3
+    assert get(series, "orgrecon_tenants_scanned") == 4
+    assert get(series, "orgrecon_tenants_with_drift") == 1
+    assert get(series, "orgrecon_last_completion_timestamp_seconds") == EIGHT.timestamp()
+    assert get(series, "orgrecon_latest_day_timestamp_seconds") == datetime(2026, 3, 2, tzinfo=timezone.utc).timestamp()
+    assert get(series, "orgrecon_observations_total", verdict="PASS") == 8
+    assert get(series, "orgrecon_observations_total", verdict="INCONCLUSIVE") == 0
+    assert get(series, "orgrecon_scan_duration_seconds") == 1.5
+    gate = {name: get(series, f"orgrecon_{name}") for name in ("streak_reports", "window_reports", "live_reports")}
     assert gate == {"streak_reports": 7, "window_reports": 7, "live_reports": 7}
-    assert get(seen, "orgrecon_gate_open") == 1
+    assert get(series, "orgrecon_gate_open") == 1
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
-def test_exactly_one_verdict_is_set(verdict: Verdict) -> None:
-    [verdicts] = [f for f in families(snapshot(verdict), ENTITIES) if f.name == "orgrecon_day_verdict"]
-    assert {s.labels["verdict"]: s.value for s in verdicts.samples if s.value} == {verdict.value: 1}
+def test_exactly_one_verdict_is_published_as_1(verdict: Verdict) -> None:
+    [verdicts] = [
+        family for family in metric_families(snapshot(verdict), ENTITIES) if family.name == "orgrecon_day_verdict"]
+    assert {sample.labels["verdict"]: sample.value for sample in verdicts.samples if sample.value} == {verdict.value: 1}
 
 
-def test_an_inconclusive_day_publishes_unknown_and_not_zero() -> None:
+def test_inconclusive_day_publishes_nan_instead_of_zero() -> None:
     latest = observation(Verdict.INCONCLUSIVE, EntityTotals.unknown())
     undecided = MetricsSnapshot(ledger_up=True, window_days=7, latest=latest)
-    [drift] = [f for f in families(undecided, ENTITIES) if f.name == "orgrecon_drift_rows"]
-    assert len(drift.samples) == len(ENTITIES) * len(KINDS)
-    assert all(math.isnan(s.value) for s in drift.samples)
+    [drift] = [family for family in metric_families(undecided, ENTITIES) if family.name == "orgrecon_drift_rows"]
+    assert len(drift.samples) == len(ENTITIES) * len(DriftKind)
+    assert all(math.isnan(sample.value) for sample in drift.samples)
 
 
-def test_an_unreachable_ledger_closes_the_gate_and_keeps_the_last_figures() -> None:
-    answers = [True]
+def test_unreachable_ledger_closes_the_gate_and_keeps_the_last_figures() -> None:
+    reachable = [True]
 
     def read() -> MetricsSnapshot:
-        if not answers[0]:
+        if not reachable[0]:
             raise RuntimeError("postgresql://user:secret@host/ledger is down")
         return snapshot()
 
     with serving(read) as url:
         up = series_of(fetch(f"{url}/metrics"))
-        answers[0] = False
+        reachable[0] = False
         text = fetch(f"{url}/metrics")
-        answers[0] = True
-        again = series_of(fetch(f"{url}/metrics"))
+        reachable[0] = True
+        recovered = series_of(fetch(f"{url}/metrics"))
     down = series_of(text)
     assert (get(up, "orgrecon_ledger_up"), get(up, "orgrecon_gate_open")) == (1, 1)
     assert (get(down, "orgrecon_ledger_up"), get(down, "orgrecon_gate_open")) == (0, 0)
     assert get(down, "orgrecon_drift_rows", entity="org_units", kind="mismatched") == 2
     assert down.keys() == up.keys()
     assert "secret" not in text
-    assert get(again, "orgrecon_gate_open") == 1
+    assert get(recovered, "orgrecon_gate_open") == 1
 
 
-def test_the_log_says_once_why_the_ledger_is_down_and_never_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_ledger_failure_is_logged_once_and_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     errors: list[Exception] = [
         RuntimeError("postgresql://user:secret@host"), RuntimeError("again"), ConfigurationError("the ledger is gone."),
     ]
@@ -165,10 +167,10 @@ def test_the_log_says_once_why_the_ledger_is_down_and_never_a_secret(caplog: pyt
     collector = EvidenceCollector(read, ENTITIES, 7)
     for _ in range(4):
         collector.current()
-    assert caplog.messages == ["the ledger: RuntimeError", "the ledger is gone."]
+    assert caplog.messages == ["cannot read the ledger: RuntimeError", "the ledger is gone."]
 
 
-def test_a_ledger_that_never_answered_has_every_series_and_a_closed_gate() -> None:
+def test_ledger_that_never_answered_is_published_as_down_with_a_closed_gate() -> None:
     def read() -> MetricsSnapshot:
         raise OSError("no ledger")
 
@@ -180,7 +182,7 @@ def test_a_ledger_that_never_answered_has_every_series_and_a_closed_gate() -> No
     assert get(down, "orgrecon_window_reports") == 7
 
 
-def test_unknown_paths_and_methods_are_refused() -> None:
+def test_unknown_path_and_method_are_refused() -> None:
     with serving(snapshot) as url:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{url}/")
@@ -188,7 +190,7 @@ def test_unknown_paths_and_methods_are_refused() -> None:
             urllib.request.urlopen(f"{url}/metrics", data=b"x", timeout=10)
 
 
-def test_a_scrape_that_hangs_does_not_hold_up_the_probe() -> None:
+def test_slow_scrape_does_not_block_the_probe() -> None:
     release = threading.Event()
 
     def read() -> MetricsSnapshot:
@@ -196,22 +198,22 @@ def test_a_scrape_that_hangs_does_not_hold_up_the_probe() -> None:
         return snapshot()
 
     with serving(read) as url:
-        hanging = threading.Thread(target=fetch, args=(f"{url}/metrics",))
-        hanging.start()
+        scrape = threading.Thread(target=fetch, args=(f"{url}/metrics",))
+        scrape.start()
         try:
             assert fetch(f"{url}/healthz") == "ok\n"
             assert not release.is_set()
         finally:
             release.set()
-            hanging.join()
+            scrape.join()
 
 
-def test_a_taken_port_is_one_clear_line() -> None:
+def test_port_in_use_suggests_another_port() -> None:
     with serving(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
         make_exporter(EvidenceCollector(snapshot, ENTITIES, 7), host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
 
 
-def test_sigterm_ends_the_exporter() -> None:
+def test_sigterm_stops_the_exporter() -> None:
     program = (
         "from orgrecon_pipeline.metrics.collector import EvidenceCollector\n"
         "from orgrecon_pipeline.metrics.exporter import make_exporter, serve\n"
@@ -224,13 +226,13 @@ def test_sigterm_ends_the_exporter() -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
-        assert "orgrecon_ledger_up 1.0" in _when_up(f"http://127.0.0.1:{port}/metrics")
+        assert "orgrecon_ledger_up 1.0" in _fetch_when_up(f"http://127.0.0.1:{port}/metrics")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 
 
-def _when_up(url: str) -> str:
-    # The port is bound before serve() installs its handlers: the first answer shows that the loop runs.
+def _fetch_when_up(url: str) -> str:
+    # The port is bound before serve() installs its signal handlers. The first answer shows that they are installed.
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -240,7 +242,7 @@ def _when_up(url: str) -> str:
                 raise
 
 
-def test_the_textfile_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_textfile_is_replaced_atomically(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
     write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
     before = file.read_bytes()
@@ -251,7 +253,7 @@ def test_the_textfile_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         write_textfile(tmp_path / "nowhere" / "orgrecon.prom", EvidenceCollector(snapshot, ENTITIES, 7))
 
 
-def test_promtool_finds_nothing_to_improve(tmp_path: Path) -> None:
+def test_promtool_accepts_the_metrics(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
     write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
     checked = subprocess.run(
