@@ -15,8 +15,8 @@ def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> i
     from orgrecon_pipeline.notify.notifier import Notifier
     from orgrecon_pipeline.operations.doctor import diagnose
 
-    unknown = Notifier.from_environ(os.environ).unknown()
-    diagnosis = diagnose(open_context(mapping)).warned("notifications", unknown)
+    invalid = Notifier.from_environ(os.environ).invalid_channels()
+    diagnosis = diagnose(open_context(mapping)).warned("notifications", invalid)
     terminal.show(diagnosis, format, text=text_views.show_diagnosis)
     return 0 if diagnosis.ready else 1
 

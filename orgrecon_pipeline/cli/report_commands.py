@@ -37,10 +37,10 @@ def report(
 
     day = validate_report_request(settings, day, baseline=baseline, restored=restored)
     from orgrecon_pipeline.defs.in_process import run_day
-    from orgrecon_pipeline.notify.run_changes import told
+    from orgrecon_pipeline.notify.dispatch import notify_of_run
 
     with mention_stored_evidence(settings, day):
-        with told(settings, day, terminal.say), terminal.progress():
+        with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
         record = _show_run(run, format)
     if baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines, stdout
+from orgrecon_pipeline.cli import terminal
+from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, Verdict
 
@@ -39,7 +40,7 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
         path: the file of the report.
         attempt: the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
     """
-    console = stdout()
+    console = terminal.stdout()
     title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
     print_box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
     if attempt and not attempt.decided and record.verdict.decided:
@@ -57,7 +58,7 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
 
 def show_gate(answer: GateAnswer) -> None:
     """Print the gate's decision and its window."""
-    console = stdout()
+    console = terminal.stdout()
     decision = answer.decision
     _print_window(console, decision.window)
     _print_banner(console, decision.state.value, decision.streak_days, decision.window_days, decision.reason.sentence,
@@ -84,7 +85,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     table = Table("", "what", "finding", box=None, show_header=False)
     for finding in diagnosis.findings:
         table.add_row(Text(finding.level, _COLOURS[finding.level]), Text(finding.topic), Text(printable(finding.text)))
-    console = stdout()
+    console = terminal.stdout()
     console.print(table)
     console.print(Text("ready" if diagnosis.ready else "NOT READY"))
 

@@ -1,4 +1,4 @@
-"""What a command says is wrong is what is wrong, and what it says to do helps."""
+"""Error messages: what is wrong, and a remedy that works."""
 
 from __future__ import annotations
 
@@ -8,100 +8,91 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.cli.app import main
-from orgrecon_pipeline.demo.story import DEFAULT_DIRECTORY
+from orgrecon_pipeline.demo.scenario import DEFAULT_DIRECTORY
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.cli.process import CommandResult
 
 DAY = date(2026, 3, 2)
-Notified = Callable[..., tuple[int, str]]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Notified:
-    """``told(*arguments)`` runs a command that fails, in a directory of its own: its exit code, and its one line."""
-    monkeypatch.chdir(tmp_path)
+def error(orgrecon: Command) -> Callable[..., str]:
+    """``error(*arguments)`` runs a command that must exit with 2, and returns its only line."""
 
-    def run(*arguments: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1, said
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, said
+    def run(*arguments: str) -> str:
+        result = orgrecon(*arguments)
+        assert (result.code, result.err.count("\n")) == (2, 1), result
+        return result.err
 
     return run
 
 
-def keep_a_day(place: Path) -> None:
-    """A ledger that holds one clean day."""
-    open_ledger(f"sqlite:///{place / '.orgrecon' / 'ledger.db'}").append(Observation(
+def store_clean_day(directory: Path) -> None:
+    """Create a ledger with one clean day."""
+    open_ledger(f"sqlite:///{directory / '.orgrecon' / 'ledger.db'}").append(Observation(
         id="a", day=DAY, provenance=Provenance.LIVE, verdict=Verdict.PASS, reason="Zero drift.",
+        reason_code="unknown", reason_parameters={},
         observed_at=datetime(2026, 3, 2, 8, tzinfo=timezone.utc), mapping_digest="d", orgrecon_version="0",
         tenants_scanned=4, tenants_with_drift=0, compared={},
         entities={"org_units": EntityTotals.zero(), "org_unit_memberships": EntityTotals.zero()},
     ), (), (), ())
 
 
-def test_a_directory_that_cannot_be_written_is_a_configuration_error_everywhere(told: Notified, tmp_path: Path) -> None:
-    keep_a_day(tmp_path)
-    with pytest.raises(SystemExit, match="0"):
-        main(["render", str(DAY), "--output-dir", "trail"])
+def test_output_directory_that_is_not_writable_is_a_configuration_error(
+    error: Callable[..., str], orgrecon: Command, tmp_path: Path
+) -> None:
+    store_clean_day(tmp_path)
+    assert orgrecon("render", str(DAY), "--output-dir", "trail").code == 0
     for command in (["render", str(DAY), "--output-dir", "/proc/orgrecon"], ["sync", "trail", "/proc/orgrecon"],
                     ["report", "--baseline", "--output-dir", "/proc/orgrecon"]):
-        code, said = told(*command)
-        assert code == 2, said
-        assert "/proc/orgrecon cannot be written to" in said
-        assert "permit it, or name another directory" in said
+        message = error(*command)
+        assert "/proc/orgrecon cannot be written to" in message
+        assert "grant the permission, or choose another directory" in message
 
 
-def test_a_demo_goes_where_there_is_nothing_but_an_earlier_one(told: Notified, tmp_path: Path) -> None:
+def test_demo_refuses_a_directory_with_other_files(error: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
-    for place in ("file", "file/demo", "/proc/orgrecon"):
-        code, said = told("demo", "--directory", place)
-        assert code == 2, said
-        assert "name another --directory" in said
+    for directory in ("file", "file/demo", "/proc/orgrecon"):
+        assert "choose another --directory" in error("demo", "--directory", directory)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thing").touch()
-    code, said = told("demo", "--directory", "full")
-    assert (code, "name an empty --directory" in said) == (2, True)
+    assert "choose an empty --directory" in error("demo", "--directory", "full")
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def test_the_help_of_the_demo_says_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["demo", "--help"])
-    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"by default ./{DEFAULT_DIRECTORY}; emptied at each run" in shown
+def test_demo_help_names_the_default_directory(orgrecon: Command) -> None:
+    result = orgrecon("demo", "--help")
+    assert result.code == 0
+    text = " ".join(result.out.replace("│", " ").split())
+    assert f"by default ./{DEFAULT_DIRECTORY}; emptied at each run" in text
 
 
-def test_acknowledge_without_a_comparison_says_that_there_is_none(told: Notified, tmp_path: Path) -> None:
-    assert "no complete comparison" in told("acknowledge", "--reason", "meant to be so")[1]
-    keep_a_day(tmp_path)
-    assert "covers all that was seen before" in told("acknowledge", "--reason", "meant to be so")[1]
-    for day, words in (("9000-01-01", "is in the future"), (str(DAY), f"of a database restored to {DAY} yet")):
-        code, said = told("acknowledge", "--reason", "meant to be so", "--date", day)
-        assert (code, words in said) == (2, True), said
+def test_acknowledge_without_a_matching_comparison_is_refused(error: Callable[..., str], tmp_path: Path) -> None:
+    command = ("acknowledge", "--reason", "meant to be so")
+    assert "no complete comparison" in error(*command)
+    store_clean_day(tmp_path)
+    assert "lost no coverage" in error(*command)
+    assert "is in the future" in error(*command, "--date", "9000-01-01")
+    assert f"of a database restored to {DAY} yet" in error(*command, "--date", str(DAY))
 
 
 @pytest.mark.parametrize("command", ["acknowledge", "accept-source"])
-def test_a_reason_that_is_none_is_told_first(told: Notified, command: str) -> None:
-    assert "--reason is too short" in told(command, "--reason", "   ")[1]
+def test_blank_reason_is_refused(error: Callable[..., str], command: str) -> None:
+    assert "--reason is too short" in error(command, "--reason", "   ")
 
 
 @pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])
-def test_a_host_that_is_not_here_is_told_from_a_port_that_is_taken(told: Notified, host: str) -> None:
-    code, said = told("exporter", "--host", host)
-    assert code == 2
-    assert "choose another --host" in said
+def test_exporter_on_a_foreign_host_names_the_host_option(error: Callable[..., str], host: str) -> None:
+    assert "choose another --host" in error("exporter", "--host", host)
 
 
-def test_nobody_is_sent_to_observe_a_past_day(told: Notified, tmp_path: Path) -> None:
-    assert "run orgrecon report first" in told("repair-sql")[1]
-    for prepare in (lambda: None, lambda: keep_a_day(tmp_path)):
-        prepare()
-        code, said = told("repair-sql", "--date", str(DAY))
-        assert code == 2
-        assert "run orgrecon report" not in said
-    assert "under another mapping: name that one with --mapping" in said
-    assert "is in the future" in told("repair-sql", "--date", "9000-01-01")[1]
+def test_repair_sql_of_a_past_day_does_not_suggest_a_new_report(error: Callable[..., str], tmp_path: Path) -> None:
+    assert "run orgrecon report first" in error("repair-sql")
+    assert "run orgrecon report" not in error("repair-sql", "--date", str(DAY))
+    store_clean_day(tmp_path)
+    message = error("repair-sql", "--date", str(DAY))
+    assert "run orgrecon report" not in message
+    assert "under another mapping: name that mapping with --mapping" in message
+    assert "is in the future" in error("repair-sql", "--date", "9000-01-01")

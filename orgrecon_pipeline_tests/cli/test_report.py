@@ -1,10 +1,8 @@
-"""``orgrecon report`` from outside: a company with known drift, against counters of its own over the raw tables."""
+"""``orgrecon report`` against figures that the tests count themselves in the raw tables."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import seed
-from orgrecon_pipeline.demo.drift import Fault, inject
-from orgrecon_pipeline_tests.support.cli.process import run as run_command
+from orgrecon_pipeline.demo.faults import Fault, inject
+from orgrecon_pipeline_tests.support.cli.mapping import write_mapping
+from orgrecon_pipeline_tests.support.cli.process import run
 
 KINDS = ("missing", "unexpected", "mismatched", "duplicate")
-IMPATIENT = "scan: {settle_seconds: 0, rechecks: 1}\n"
 OTHER_SCHEMA = """
 version: 1
 entities:
@@ -34,16 +31,11 @@ entities:
 scan: {settle_seconds: 0, rechecks: 0}
 report: {breakdown_limit: 2, sample_keys: 3, sample_values: true}
 """
+SHARD = [{"name": "eu", "source_env": "EU", "target_env": "EU"}]
 
 
-def orgrecon(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would."""
-    code, out, err = run_command(cwd, *arguments, **environ)
-    return subprocess.CompletedProcess(arguments, code, out, err)
-
-
-def counted(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], key: int) -> dict[str, dict[str, int]]:
-    """Drift by tenant; rows are tenant, then ``key`` columns of the key, then what is compared."""
+def count_drift(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], key: int) -> dict[str, dict[str, int]]:
+    """Return the drift by tenant. A row is the tenant, then ``key`` columns of the key, then the compared values."""
     sides: list[dict[tuple[Any, ...], Counter[tuple[Any, ...]]]] = []
     for rows in (source, target):
         side: dict[tuple[Any, ...], Counter[tuple[Any, ...]]] = defaultdict(Counter)
@@ -51,50 +43,45 @@ def counted(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], key: i
             side[row[: 1 + key]][row[1 + key:]] += 1
         sides.append(side)
     left, right = sides
-    found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
-    for where in {*left, *right}:
-        one, other, tenant = left.get(where), right.get(where), str(where[0])
-        if one is None or other is None:
-            found[tenant]["missing" if other is None else "unexpected"] += 1
-        elif one != other:
-            n, m = sum(one.values()), sum(other.values())
-            found[tenant]["duplicate"] += abs(n - m)
-            found[tenant]["mismatched"] += n == m or set(one) != set(other)
-    return dict(found)
+    drift: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
+    for tenant_and_key in {*left, *right}:
+        old, new, tenant = left.get(tenant_and_key), right.get(tenant_and_key), str(tenant_and_key[0])
+        if old is None or new is None:
+            drift[tenant]["missing" if new is None else "unexpected"] += 1
+        elif old != new:
+            n, m = sum(old.values()), sum(new.values())
+            drift[tenant]["duplicate"] += abs(n - m)
+            drift[tenant]["mismatched"] += n == m or set(old) != set(new)
+    return dict(drift)
 
 
-def rows_of(record: dict[str, Any], entity: str) -> dict[str, dict[str, int]]:
-    """The drifting tenants of a record."""
+def recorded_drift(record: dict[str, Any], entity: str) -> dict[str, dict[str, int]]:
+    """Return the drift by tenant in a record."""
     rows = {row["tenant"]: {kind: row[kind] for kind in KINDS} for row in record["tenants"] if row["entity"] == entity}
     return {tenant: counts for tenant, counts in rows.items() if any(counts.values())}
 
 
 def summary(markdown: str) -> dict[str, str]:
-    """The table under ``## Summary``."""
+    """Return the table of the section ``## Summary``."""
     section = markdown.split("## Summary")[1].split("\n## ")[0]
     cells = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     return {name.strip(): value.strip() for name, value, *_ in cells}
 
 
 @pytest.fixture
-def impatient(tmp_path: Path) -> Path:
-    path = tmp_path / "impatient.yaml"
-    text = "".join(
-        IMPATIENT if line.startswith("scan:") else line
-        for line in (Path(sys.modules[default_mapping.__module__].__file__ or "").parent / "default_mapping.yaml")
-        .read_text(encoding="utf-8").splitlines(keepends=True)
-    )
-    path.write_text(text, encoding="utf-8")
-    return path
+def mapping(tmp_path: Path) -> str:
+    """The default mapping with a short scan, in a file of the working directory."""
+    write_mapping(tmp_path / "quick.yaml", scan={"settle_seconds": 0, "rechecks": 1})
+    return "quick.yaml"
 
 
-def test_known_drift_with_the_packaged_mapping(
-    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+def test_report_of_known_drift_has_the_figures_of_the_raw_tables(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:
     admin = connect(company_database)
     seed(admin, tenants=15, users_per_tenant=10)
-    for place, fault in enumerate(Fault):
-        inject(admin, fault, count=1 + place % 3, seed=place)
+    for number, fault in enumerate(Fault):
+        inject(admin, fault, count=1 + number % 3, seed=number)
     sides = {
         "org_units": (1, [
             "SELECT tenant_id, id, name, 'team', parent_team_id FROM teams WHERE deleted_at IS NULL",
@@ -110,16 +97,16 @@ def test_known_drift_with_the_packaged_mapping(
     read = {
         name: (key, [admin.execute(query).fetchall() for query in queries]) for name, (key, queries) in sides.items()
     }
-    expected = {name: counted(source, target, key) for name, (key, (source, target)) in read.items()}
+    expected = {name: count_drift(source, target, key) for name, (key, (source, target)) in read.items()}
 
-    run = orgrecon(tmp_path, "report", "--output-dir", "trail", "--mapping", str(impatient), "--format", "json",
-                   DATABASE_URL=company_database)
-    assert run.returncode == 1, run.stderr
-    record = json.loads(run.stdout)
+    result = run(tmp_path, "report", "--output-dir", "trail", "--mapping", mapping, "--format", "json",
+                 DATABASE_URL=company_database)
+    assert result.code == 1, result.err
+    record = json.loads(result.out)
     assert record["verdict"] == "FAIL"
     assert record["provenance"] == "live"
     for name, (_, (source, target)) in read.items():
-        assert rows_of(record, name) == expected[name]
+        assert recorded_drift(record, name) == expected[name]
         totals = record["entities"][name]
         assert (totals["source_rows"], totals["target_rows"], totals["transient"]) == (len(source), len(target), 0)
         for kind in KINDS:
@@ -136,16 +123,16 @@ def test_known_drift_with_the_packaged_mapping(
         for kind in (*KINDS, "transient"):
             assert table[f"{kind.capitalize()} `{name}` rows"] == str(totals[kind])
 
-    verified = orgrecon(tmp_path, "verify", "trail")
-    assert verified.returncode == 0, verified.stdout
+    verified = run(tmp_path, "verify", "trail")
+    assert verified.code == 0, verified.out
     path = tmp_path / "trail" / f"{record['day']}.md"
     path.write_text(markdown.replace("**FAIL**", "**PASS**"), encoding="utf-8")
-    edited = orgrecon(tmp_path, "verify", "trail")
-    assert edited.returncode == 1
-    assert "was edited" in edited.stdout
+    edited = run(tmp_path, "verify", "trail")
+    assert edited.code == 1
+    assert "was edited" in edited.out
 
 
-def test_another_schema_with_lists_quotes_and_percent_signs(
+def test_report_of_another_schema_with_lists_quotes_and_percent_signs(
     empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path
 ) -> None:
     connect(empty_database).execute("""
@@ -160,108 +147,108 @@ def test_another_schema_with_lists_quotes_and_percent_signs(
         DELETE FROM new."Units" WHERE "Org" = 2 AND key = 's1';
     """)
     (tmp_path / "orgrecon.yaml").write_text(OTHER_SCHEMA, encoding="utf-8")
-    run = orgrecon(tmp_path, "report", "--format", "json", DATABASE_URL=empty_database)
-    assert run.returncode == 1, run.stderr
-    record = json.loads(run.stdout)
+    result = run(tmp_path, "report", "--format", "json", DATABASE_URL=empty_database)
+    assert result.code == 1, result.err
+    record = json.loads(result.out)
     none = dict.fromkeys(KINDS, 0)
-    assert rows_of(record, "groups") == {"2": {**none, "missing": 1}, "3": {**none, "mismatched": 1}}
+    assert recorded_drift(record, "groups") == {"2": {**none, "missing": 1}, "3": {**none, "mismatched": 1}}
     assert record["entities"]["groups"] == {
         "source_rows": 22, "target_rows": 22, "missing": 1, "unexpected": 0, "mismatched": 1, "duplicate": 1,
         "transient": 0,
     }
-    assert (record["tenants_scanned"], record["tenants_with_drift"]) == (4, 3)  # two of them shown, by the limit
+    # The breakdown is limited to two tenants, the figures are not.
+    assert (record["tenants_scanned"], record["tenants_with_drift"]) == (4, 3)
     mismatched = next(sample for sample in record["samples"] if sample["kind"] == "mismatched")
     assert mismatched == {"tenant": "3", "entity": "groups", "kind": "mismatched", "key": {"group_id": "t1"},
                           "columns": ["parent"], "values": {"parent": ["boss", None]}}
 
 
-def test_the_same_day_twice(
-    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+def test_rerun_adds_an_observation_that_decides(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:
     seed(connect(company_database), tenants=4, users_per_tenant=4)
-    arguments = ("report", "--mapping", str(impatient), "--format", "json")
-    first, second = (orgrecon(tmp_path, *arguments, DATABASE_URL=company_database) for _ in range(2))
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    record = json.loads(second.stdout)
-    assert [seen["verdict"] for seen in record["observations"]] == ["PASS", "PASS"]
-    assert [seen["decides"] for seen in record["observations"]] == [False, True]
+    arguments = ("report", "--mapping", mapping, "--format", "json")
+    first, second = (run(tmp_path, *arguments, DATABASE_URL=company_database) for _ in range(2))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    record = json.loads(second.out)
+    assert [observation["verdict"] for observation in record["observations"]] == ["PASS", "PASS"]
+    assert [observation["decides"] for observation in record["observations"]] == [False, True]
     [path] = (tmp_path / "docs/runbooks/org-v23-reconciliation-reports").glob("*.md")
     written = path.read_bytes()
-    assert orgrecon(tmp_path, "render", record["day"]).returncode == 0
+    assert run(tmp_path, "render", record["day"]).code == 0
     assert path.read_bytes() == written
-    gate = orgrecon(tmp_path, "gate", "--format", "json")
-    assert (gate.returncode, json.loads(gate.stdout)["streak_days"]) == (1, 1)
+    gate = run(tmp_path, "gate", "--format", "json")
+    assert (gate.code, json.loads(gate.out)["streak_days"]) == (1, 1)
 
 
-def test_a_baseline_is_the_same_bytes_and_replaces_nothing_live(
-    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+def test_baseline_is_reproducible_and_never_replaces_a_live_report(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:
     seed(connect(company_database), tenants=2, users_per_tenant=2)
     trail = tmp_path / "docs/runbooks/org-v23-reconciliation-reports"
-    assert orgrecon(tmp_path, "report", "--baseline").returncode == 0
+    assert run(tmp_path, "report", "--baseline").code == 0
     [path] = trail.glob("*.md")
     stamped = path.read_bytes()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    assert orgrecon(elsewhere, "report", "--baseline", "--output-dir", "trail").returncode == 0
+    assert run(elsewhere, "report", "--baseline", "--output-dir", "trail").code == 0
     assert (elsewhere / "trail" / path.name).read_bytes() == stamped
-    assert orgrecon(tmp_path, "report", "--baseline").returncode == 0
+    assert run(tmp_path, "report", "--baseline").code == 0
     assert path.read_bytes() == stamped
 
-    live = orgrecon(tmp_path, "report", "--mapping", str(impatient), DATABASE_URL=company_database)
-    assert live.returncode == 0, live.stderr
+    live = run(tmp_path, "report", "--mapping", mapping, DATABASE_URL=company_database)
+    assert live.code == 0, live.err
     written = path.read_bytes()
     assert written != stamped
-    again = orgrecon(tmp_path, "report", "--baseline")
-    assert (again.returncode, path.read_bytes()) == (0, written)
-    assert "a baseline never replaces it" in again.stderr
-    # A new ledger, as in CI: the report that lies there is all that is known, and it is enough.
-    fresh = orgrecon(tmp_path, "report", "--baseline", ORGRECON_LEDGER_URL="sqlite:///fresh/ledger.db")
-    assert (fresh.returncode, path.read_bytes()) == (0, written)
+    again = run(tmp_path, "report", "--baseline")
+    assert (again.code, path.read_bytes()) == (0, written)
+    assert "a baseline never replaces it" in again.err
+    # With a new ledger, as in CI, the existing report is enough to protect it.
+    fresh = run(tmp_path, "report", "--baseline", ORGRECON_LEDGER_URL="sqlite:///fresh/ledger.db")
+    assert (fresh.code, path.read_bytes()) == (0, written)
 
 
-@pytest.mark.parametrize(("environ", "mapping", "words"), [
-    ({"ORGRECON_TARGET_DATABASE_URL": "mysql://h/d"}, "", "ORGRECON_TARGET_DATABASE_URL is not a Postgres URL"),
-    ({}, "shards: [{name: eu, source_env: EU, target_env: EU}]", "EU is not set"),
+@pytest.mark.parametrize(("environ", "shards", "message"), [
+    ({"ORGRECON_TARGET_DATABASE_URL": "mysql://h/d"}, [], "ORGRECON_TARGET_DATABASE_URL is not a Postgres URL"),
+    ({}, SHARD, "EU is not set"),
     ({"EU": "postgresql://h/d", "ORGRECON_TARGET_DATABASE_URL": "postgresql://h/e"},
-     "shards: [{name: eu, source_env: EU, target_env: EU}]", "the mapping has shards that name their own databases"),
+     SHARD, "the mapping lists shards, which name their own databases"),
 ])
-def test_a_part_is_never_taken_for_the_whole(
-    company_database: str, tmp_path: Path, environ: dict[str, str], mapping: str, words: str
+def test_incomplete_database_variables_are_a_configuration_error(
+    company_database: str, tmp_path: Path, environ: dict[str, str], shards: list[dict[str, str]], message: str
 ) -> None:
-    text = (Path(sys.modules[default_mapping.__module__].__file__ or "").parent / "default_mapping.yaml").read_text()
-    (tmp_path / "orgrecon.yaml").write_text(text.replace("shards:   []", mapping), encoding="utf-8")
+    write_mapping(tmp_path / "orgrecon.yaml", shards=shards)
     for command in ("report", "doctor"):
-        run = orgrecon(tmp_path, command, **environ, DATABASE_URL=company_database)
-        assert (run.returncode, run.stdout) == (2, "")
-        assert words in run.stderr
-        assert run.stderr.count("\n") == 1
+        result = run(tmp_path, command, **environ, DATABASE_URL=company_database)
+        assert (result.code, result.out) == (2, "")
+        assert message in result.err
+        assert result.err.count("\n") == 1
 
 
-def test_a_baseline_over_a_failed_live_day_changes_nothing_and_exits_0(
-    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+def test_baseline_over_a_failed_live_day_exits_0(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:
     admin = connect(company_database)
     seed(admin, tenants=2, users_per_tenant=4)
     inject(admin, Fault.WRONG_ROLE)
-    live = orgrecon(tmp_path, "report", "--mapping", str(impatient), DATABASE_URL=company_database)
-    assert live.returncode == 1, live.stderr
-    assert orgrecon(tmp_path, "report", "--baseline").returncode == 0
+    live = run(tmp_path, "report", "--mapping", mapping, DATABASE_URL=company_database)
+    assert live.code == 1, live.err
+    assert run(tmp_path, "report", "--baseline").code == 0
 
 
-def test_an_undecided_rerun_exits_3_and_leaves_the_day_as_it_was(
-    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, impatient: Path
+def test_inconclusive_rerun_exits_3_and_leaves_the_day_unchanged(
+    company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:
     admin = connect(company_database)
     seed(admin, tenants=2, users_per_tenant=4)
-    arguments = ("report", "--mapping", str(impatient), "--format", "json")
-    assert orgrecon(tmp_path, *arguments, DATABASE_URL=company_database).returncode == 0
+    arguments = ("report", "--mapping", mapping, "--format", "json")
+    assert run(tmp_path, *arguments, DATABASE_URL=company_database).code == 0
     admin.execute("ALTER TABLE org_units RENAME TO renamed")
-    run = orgrecon(tmp_path, *arguments, DATABASE_URL=company_database)
-    record = json.loads(run.stdout)
-    assert (run.returncode, record["verdict"]) == (3, "PASS")
-    assert [seen["verdict"] for seen in record["observations"]] == ["PASS", "INCONCLUSIVE"]
-    assert "a table does not exist" in run.stderr
-    assert run.stderr.count("\n") == 1
-    shown = orgrecon(tmp_path, *arguments[:-2], DATABASE_URL=company_database).stdout
+    result = run(tmp_path, *arguments, DATABASE_URL=company_database)
+    record = json.loads(result.out)
+    assert (result.code, record["verdict"]) == (3, "PASS")
+    assert [observation["verdict"] for observation in record["observations"]] == ["PASS", "INCONCLUSIVE"]
+    assert "a table does not exist" in result.err
+    assert result.err.count("\n") == 1
+    shown = run(tmp_path, *arguments[:-2], DATABASE_URL=company_database).out
     assert "this attempt: INCONCLUSIVE; the day stays PASS" in shown

@@ -1,4 +1,4 @@
-"""What stands on a terminal of a usual width can be read there."""
+"""Tables on terminals of usual widths."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orgrecon_pipeline.cli import terminal
+from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, build_record
 from orgrecon_pipeline.operations.gate.current import GateAnswer
-from orgrecon_pipeline.operations.trail.importer import Imported
+from orgrecon_pipeline.operations.trail.importer import ImportResult
 from orgrecon_pipeline.report.verify import Verification
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
@@ -25,90 +25,90 @@ ENTITIES = ("org_units", "org_unit_memberships")
 HEADERS = ("source rows", "target rows", "missing", "unexpected", "mismatched", "duplicate", "transient")
 
 
+def use_console(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, width: int) -> None:
+    console = Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr(terminal, "stdout", lambda: console)
+
+
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal of 80 columns."""
     file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=True, color_system=None, highlight=False)
-    monkeypatch.setattr(terminal, "out", lambda: console)
+    use_console(monkeypatch, file, 80)
     return file
 
 
-def evidence(undecided: bool = False) -> dict[date, DayEvidence]:
+def evidence(first: Verdict = Verdict.PASS) -> dict[date, DayEvidence]:
+    """Return a week of simulated days, all PASS but for the first."""
     return {
-        day: DayEvidence(
-            day=day, provenance=Provenance.SIMULATED, reason="x", mapping_digest="m", saw_a_tenant=True,
-            verdict=Verdict.INCONCLUSIVE if undecided and day == DAYS[0] else Verdict.PASS,
-            drift=dict.fromkeys(("missing", "unexpected", "mismatched", "duplicate"), 0),
-        ) for day in DAYS
+        day: DayEvidence(day=day, provenance=Provenance.SIMULATED, mapping_digest="m", saw_a_tenant=True,
+                         verdict=first if day == DAYS[0] else Verdict.PASS)
+        for day in DAYS
     }
 
 
 def record(tenant: str = UUID) -> Record:
-    """A day on which a tenant drifts, of twelve with a million memberships."""
+    """Return the record of a day on which one of twelve tenants drifts, with figures of many digits."""
     totals = EntityTotals(source_rows=1_000_000, target_rows=1_000_001, missing=12_345, unexpected=12_345,
                           mismatched=12_345, duplicate=12_345, transient=12_345)
-    seen = Observation(
+    observation = Observation(
         id="a", day=DAYS[-1], provenance=Provenance.SIMULATED, verdict=Verdict.FAIL, reason="98760 drifting keys.",
+        reason_code="unknown", reason_parameters={},
         observed_at=NOW, mapping_digest="m", orgrecon_version="1", tenants_scanned=12, tenants_with_drift=1,
         entities=dict.fromkeys(ENTITIES, totals), compared={},
     )
     rows = [TenantRow(tenant=tenant, entity=entity, **totals.model_dump()) for entity in ENTITIES]
-    return build_record(seen, [seen], rows, [], decide_gate(DAYS[-1], evidence(), GatePolicy()))
+    return build_record(observation, [observation], rows, [], decide_gate(DAYS[-1], evidence(), GatePolicy()))
 
 
-def test_days_and_statuses_of_the_gate_stand_in_full(screen: io.StringIO) -> None:
-    judged = decide_gate(DAYS[-1], evidence(undecided=True), GatePolicy())
-    terminal.show_gate(GateAnswer(judged, DAYS[-1], NOW))
-    shown = screen.getvalue()
-    assert "…" not in shown
-    lines = [line.split() for line in shown.splitlines()]
+def test_gate_on_a_narrow_terminal_shows_days_and_statuses_in_full(screen: io.StringIO) -> None:
+    decision = decide_gate(DAYS[-1], evidence(first=Verdict.INCONCLUSIVE), GatePolicy())
+    text_views.show_gate(GateAnswer(decision, DAYS[-1], NOW))
+    text = screen.getvalue()
+    assert "…" not in text
+    beginnings = [line.split()[:2] for line in text.splitlines()]
     for day in DAYS:
-        status = "INCONCLUSIVE" if day == DAYS[0] else "PASS"
-        assert [str(day), status] in [line[:2] for line in lines]
-    assert max(map(len, shown.splitlines())) <= 80
+        assert [str(day), "INCONCLUSIVE" if day == DAYS[0] else "PASS"] in beginnings
+    assert max(map(len, text.splitlines())) <= 80
 
 
-def test_entities_and_tenants_of_a_report_stand_in_full(screen: io.StringIO) -> None:
-    terminal.show_report(record(), Path("reports/2026-11-23.md"))
-    shown = screen.getvalue()
-    assert "…" not in shown
-    firsts = [line.split()[0] for line in shown.splitlines() if line.split()]
+def test_report_on_a_narrow_terminal_shows_entities_and_tenants_in_full(screen: io.StringIO) -> None:
+    text_views.show_report(record(), Path("reports/2026-11-23.md"))
+    text = screen.getvalue()
+    assert "…" not in text
+    first_words = [line.split()[0] for line in text.splitlines() if line.split()]
     for name in (*ENTITIES, *map(str, DAYS)):
-        assert name in firsts
-    assert firsts.count(UUID) == len(ENTITIES)
-    assert max(map(len, shown.splitlines())) <= 80
+        assert name in first_words
+    assert first_words.count(UUID) == len(ENTITIES)
+    assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_tenant_with_a_long_name_is_folded(screen: io.StringIO) -> None:
-    terminal.show_report(record("q" * 200), Path("reports/2026-11-23.md"))
-    shown = screen.getvalue()
-    assert shown.count("q") == 200 * len(ENTITIES)
-    assert "…" not in shown
+def test_long_tenant_name_is_folded_not_cut(screen: io.StringIO) -> None:
+    text_views.show_report(record("q" * 200), Path("reports/2026-11-23.md"))
+    text = screen.getvalue()
+    assert text.count("q") == 200 * len(ENTITIES)
+    assert "…" not in text
 
 
-def test_a_wide_terminal_shows_each_header_in_one_piece(
-    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    console = Console(file=screen, width=120, force_terminal=True, color_system=None, highlight=False)
-    monkeypatch.setattr(terminal, "out", lambda: console)
-    terminal.show_report(record(), Path("reports/2026-11-23.md"))
-    heads = [line for line in screen.getvalue().splitlines() if line.split()[:1] == ["entity"]]
-    assert heads
-    assert all(name in heads[0] for name in HEADERS)
+def test_headers_on_a_wide_terminal_are_in_one_line(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_console(monkeypatch, screen, 120)
+    text_views.show_report(record(), Path("reports/2026-11-23.md"))
+    headers = [line for line in screen.getvalue().splitlines() if line.split()[:1] == ["entity"]]
+    assert headers
+    assert all(name in headers[0] for name in HEADERS)
 
 
-def test_one_thing_is_not_told_of_as_many(screen: io.StringIO) -> None:
-    terminal.show_verification(Verification({DAYS[0]: record()}, ("a.md is not sound.",)))
-    terminal.show_imported(Imported((DAYS[0],), 1, ()))
-    terminal.show_imported(Imported(tuple(DAYS), 0, ()))
+def test_counts_of_one_use_the_singular(screen: io.StringIO) -> None:
+    text_views.show_verification(Verification({DAYS[0]: record()}, ("a.md is not sound.",)))
+    text_views.show_import(ImportResult((DAYS[0],), 1, ()))
+    text_views.show_import(ImportResult(tuple(DAYS), 0, ()))
     assert screen.getvalue().splitlines()[1:] == [
         "NOT SOUND: 1 report, 1 finding", "1 observation of 1 day imported", "0 observations of 7 days imported"]
 
 
-@pytest.mark.parametrize(("attempt", "told"), [(None, False), (Verdict.FAIL, False), (Verdict.INCONCLUSIVE, True)])
-def test_an_attempt_that_decided_nothing_is_told_beside_the_day(
-    screen: io.StringIO, attempt: Verdict | None, told: bool
+@pytest.mark.parametrize(("attempt", "shown"), [(None, False), (Verdict.FAIL, False), (Verdict.INCONCLUSIVE, True)])
+def test_inconclusive_attempt_is_shown_beside_the_verdict_of_the_day(
+    screen: io.StringIO, attempt: Verdict | None, shown: bool
 ) -> None:
-    terminal.show_report(record(), Path("reports/2026-11-23.md"), attempt)
-    assert ("this attempt: INCONCLUSIVE; the day stays FAIL, as it was decided before" in screen.getvalue()) is told
+    text_views.show_report(record(), Path("reports/2026-11-23.md"), attempt)
+    assert ("this attempt: INCONCLUSIVE; the day stays FAIL, as decided before" in screen.getvalue()) is shown

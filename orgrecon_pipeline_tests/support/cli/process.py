@@ -1,6 +1,6 @@
-"""The command as a person runs it: a process of its own, with nothing in the environment but what is given.
+"""The command in a process of its own, in an environment that holds only what a test sets.
 
-Every Postgres URL is given a password, and no process ever tells it.
+A password is added to every Postgres URL, and must not appear in the output.
 """
 
 from __future__ import annotations
@@ -10,45 +10,59 @@ import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 from orgrecon_pipeline_tests.support.secret_canary import password_fragments, with_password
 
-_OURS = ("ORGRECON", "DAGSTER", "DATABASE", "PG")
-_RUN_IN_TURN = "from orgrecon_pipeline_tests.support.cli.in_turn import run_all; run_all()"
+_VARIABLES = ("ORGRECON", "DAGSTER", "DATABASE", "PG")
+_RUN_CASES = "from orgrecon_pipeline_tests.support.cli.cases import run_all; run_all()"
+
+
+class CommandResult(NamedTuple):
+    """Exit code, standard output and standard error of a command."""
+
+    code: Any
+    out: str
+    err: str
 
 
 def start(
-    place: Path, *arguments: str, program: str = "", fresh: bool = False, **environ: str
+    directory: Path, *arguments: str, program: str = "", fresh: bool = False, **environ: str
 ) -> subprocess.Popen[str]:
-    """Start the command in a directory; ``program`` is run before it, in its process.
+    """Start the command.
 
-    With ``fresh``, Python itself starts too; otherwise the process is forked with the modules loaded.
+    Args:
+        directory: its working directory.
+        arguments: its arguments.
+        program: Python code that runs before it in the same process.
+        fresh: start a new interpreter, instead of a fork that has the modules loaded.
+        environ: its environment variables.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return start_python(f"{program}\n{ORGRECON}", *arguments, fresh=fresh, cwd=place,
-                        env={**clean, **with_password(environ)}, stdin=subprocess.DEVNULL)
+    return start_python(f"{program}\n{ORGRECON}", *arguments, fresh=fresh, cwd=directory,
+                        env={**_clean_environ(), **with_password(environ)}, stdin=subprocess.DEVNULL)
 
 
-def run(
-    place: Path, *arguments: str, program: str = "", fresh: bool = False, **environ: str
-) -> tuple[int, str, str]:
-    """Run the command; return its exit code, standard output and standard error."""
-    process = start(place, *arguments, program=program, fresh=fresh, **environ)
+def run(directory: Path, *arguments: str, program: str = "", fresh: bool = False, **environ: str) -> CommandResult:
+    """Run the command to its end; see :func:`start`."""
+    process = start(directory, *arguments, program=program, fresh=fresh, **environ)
     out, err = process.communicate(timeout=120)
     assert password_fragments(out, err) == []
-    return process.returncode, out, err
+    return CommandResult(process.returncode, out, err)
 
 
-def run_in_turn(place: Path, cases: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Many runs in one process, as loading takes most of the time of one; see :mod:`cli_in_turn` for a case.
+def run_cases(directory: Path, cases: Iterable[dict[str, Any]]) -> list[CommandResult]:
+    """Run several commands in one process, because imports take most of the time of one.
 
-    Returns exit code (``code``), ``out`` and ``err`` of each.
+    A case has ``arguments`` and ``environ``. ``raises_in`` names a function that raises an unexpected error with the
+    value of the variable ``leaks`` in it; ``disconnects_in`` names a function that terminates the database sessions.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    asked = "".join(json.dumps({**case, "environ": with_password(case["environ"])}) + "\n" for case in cases)
-    done = run_python(_RUN_IN_TURN, input=asked, timeout=300, cwd=place, env=clean)
-    assert done.returncode == 0, done.stderr
-    assert password_fragments(done.stdout, done.stderr) == [], done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = "".join(json.dumps({**case, "environ": with_password(case["environ"])}) + "\n" for case in cases)
+    process = run_python(_RUN_CASES, input=lines, timeout=300, cwd=directory, env=_clean_environ())
+    assert process.returncode == 0, process.stderr
+    assert password_fragments(process.stdout, process.stderr) == [], process.stdout + process.stderr
+    return [CommandResult(**json.loads(line)) for line in process.stdout.splitlines()]
+
+
+def _clean_environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_VARIABLES)}

@@ -1,4 +1,4 @@
-"""A program: runs the command again and again in one process, each with what is to go wrong, for ``run_in_turn``."""
+"""Runs commands one after the other in one process, each with its own injected fault."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psycopg
 from orgrecon_pipeline.cli.app import main
 
 
-def a_bug(variable: str) -> Any:
-    """Fails as only a bug would: with the URL in its words, and in those of its cause."""
+def raise_with_secret(variable: str) -> Any:
+    """Return a function that raises an unexpected error with the value of a variable in its message and its cause."""
 
     def fail(*_: Any, **__: Any) -> None:
         try:
@@ -27,32 +27,33 @@ def a_bug(variable: str) -> Any:
     return fail
 
 
-def end_the_session(*_: Any, **__: Any) -> None:
-    """What an administrator does."""
+def disconnect(*_: Any, **__: Any) -> None:
+    """Terminate the program's database sessions, as an administrator could."""
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
                            "application_name = 'orgrecon' AND datname = current_database()")
 
 
-def once(case: dict[str, Any]) -> dict[str, Any]:
+def run_case(case: dict[str, Any]) -> dict[str, Any]:
+    """Run a command; see :func:`orgrecon_pipeline_tests.support.cli.process.run_cases`."""
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, case["environ"]), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
         contextlib.ExitStack() as stack,
     ):
-        if where := case.get("bug"):
-            stack.enter_context(mock.patch(f"orgrecon_pipeline.{where}", a_bug(case.get("variable", "DATABASE_URL"))))
-        if where := case.get("ended"):
-            stack.enter_context(mock.patch(f"orgrecon_pipeline.{where}", end_the_session))
+        for key, replacement in (("raises_in", raise_with_secret(case.get("leaks", "DATABASE_URL"))),
+                                 ("disconnects_in", disconnect)):
+            if key in case:
+                stack.enter_context(mock.patch(f"orgrecon_pipeline.{case[key]}", replacement))
         try:
             main(case["arguments"])
             code: Any = None
-        except SystemExit as ended:
-            code = ended.code
+        except SystemExit as error:
+            code = error.code
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
 def run_all() -> None:
-    """Run the cases of standard input, one JSON object a line, and answer each with a line."""
+    """Read one case per line from stdin, and write one result per line to stdout."""
     for line in sys.stdin:
-        sys.__stdout__.write(json.dumps(once(json.loads(line))) + "\n")  # type: ignore[union-attr]
+        sys.__stdout__.write(json.dumps(run_case(json.loads(line))) + "\n")  # type: ignore[union-attr]

@@ -1,0 +1,57 @@
+"""The surroundings of a command: encodings, a broken Dagster home, missing evidence, edited reports."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from orgrecon_pipeline_tests.support.cli.process import run, run_cases
+
+
+def test_terminal_with_another_encoding_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    for encoding in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}):
+        code, out, err = run(tmp_path, "gate", **encoding)
+        assert (code, err) == (1, ""), err
+        assert "\\u" in out
+
+
+def test_unusable_dagster_home_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("storage: {postgres: {postgres_url: 'k4n4ry1'", encoding="utf-8")
+    homes = ("nowhere", str(tmp_path / "nowhere"), str(tmp_path / "home"))
+    for result in run_cases(tmp_path, [
+        {"arguments": ["report", "--baseline", "--debug"], "environ": {"DAGSTER_HOME": home}} for home in homes
+    ]):
+        assert result.code == 2, result
+        assert "the Dagster instance in DAGSTER_HOME cannot be used" in result.err.splitlines()[-1]
+    (tmp_path / "home" / "dagster.yaml").unlink()
+
+
+def test_gate_without_evidence_names_the_missing_directory_or_ledger(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    cases: dict[str, tuple[list[str], dict[str, str]]] = {
+        "nowhere is not there: check --output-dir": (["--output-dir", "nowhere"], {}),
+        "empty holds no report: check --output-dir": (["--output-dir", "empty"], {}),
+        "there is no ledger, and nowhere is not there: run orgrecon report once, or check ORGRECON_LEDGER_URL": (
+            [], {"ORGRECON_OUTPUT_DIR": "nowhere", "ORGRECON_LEDGER_URL": "sqlite:///gone.db"}),
+    }
+    results = run_cases(tmp_path, [{"arguments": ["gate", "--format", "json", *arguments], "environ": environ}
+                                   for arguments, environ in cases.values()])
+    for reason, result in zip(cases, results, strict=True):
+        assert (result.code, json.loads(result.out)["reason"], result.err) == (1, reason, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_edited_report_is_named_by_runs_of_other_days_and_rewritten_by_its_own(tmp_path: Path) -> None:
+    days = [f"{datetime.now(timezone.utc) - timedelta(days=back):%F}" for back in (2, 1)]
+    first, second = [{"arguments": ["report", "--baseline", "--output-dir", "trail", "--date", day], "environ": {}}
+                     for day in days]
+    assert [result.err for result in run_cases(tmp_path, [first, second])] == ["", ""]
+    edited = tmp_path / "trail" / f"{days[0]}.md"
+    edited.write_text(edited.read_text("utf-8").replace("PASS", "FAIL"), "utf-8")
+    other, own = run_cases(tmp_path, [second, first])
+    assert other.code == 0
+    assert f"{edited.name} " in other.err
+    assert len(other.err.splitlines()) == 1
+    assert (own.code, own.err) == (0, "")
