@@ -1,9 +1,13 @@
-"""Collations that call different texts equal. The wheel's server has no ICU: where another is installed, it is run."""
+"""Differences between texts are found under collations that consider them equal.
+
+The embedded server has no ICU, so these tests need an installed PostgreSQL, and are skipped without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,10 +16,10 @@ from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
 from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
-from orgrecon_pipeline_tests.support.operations.site import Site, make_site
+from orgrecon_pipeline_tests.support.operations.site import Site, make_site, open_site
 from orgrecon_pipeline_tests.support.repair.scenario import MakeTables, RepairScenario, entity, table_scenario
 
-FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
 ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
        "ORDER BY tenant_id, id DESC LIMIT 1)")
 ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
@@ -23,10 +27,10 @@ ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
 
 @pytest.fixture(scope="module")
 def with_icu(template_sql: str) -> Iterator[str]:
-    """The DSN of a server with ICU; its template1 has the tables under a collation that ignores case and accents."""
-    if not FOUND:
-        pytest.skip("no PostgreSQL in /usr/lib/postgresql: the wheel's has no ICU, so no nondeterministic collation")
-    with postgres_server(FOUND[-1].parent) as server:
+    """The DSN of a server with ICU, whose template1 has the tables with a collation that ignores case and accents."""
+    if not INSTALLED:
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql, and the embedded server has no ICU")
+    with postgres_server(INSTALLED[-1].parent) as server:
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")
         server.start()
@@ -46,6 +50,12 @@ def with_icu(template_sql: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def site(seeded_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path) -> Site:
+    """A site with twelve small tenants without drift, on the embedded server."""
+    return open_site(connect(seeded_database), seeded_database, tmp_path)
+
+
+@pytest.fixture
 def loose(with_icu: str, tmp_path: Path) -> Iterator[Site]:
     with psycopg.connect(with_icu, autocommit=True) as admin:
         admin.execute("DROP DATABASE IF EXISTS orgs WITH (FORCE)")
@@ -54,14 +64,14 @@ def loose(with_icu: str, tmp_path: Path) -> Iterator[Site]:
     with psycopg.connect(dsn, autocommit=True) as admin:
         site = make_site(admin, dsn, tmp_path, tenants=4)
         [(equal,)] = admin.execute("SELECT 'Café' COLLATE public.loose = 'cafe'")
-        assert equal, "the collation has to be as blind as it is meant to be"
+        assert equal, "the collation must ignore case and accents"
         yield site
 
 
 @pytest.mark.parametrize(("source", "target"), [
     ("'Platform'", "'platform'"), ("U&'caf\\00E9'", "U&'cafe\\0301'"), ("'cafe'", "U&'caf\\00E9'"), ("'a'", "'ａ'"),
 ])
-def test_values_that_the_collation_calls_equal(loose: Site, source: str, target: str) -> None:
+def test_values_equal_under_the_collation_only_are_mismatched(loose: Site, source: str, target: str) -> None:
     assert loose.observe().verdict is Verdict.PASS
     loose.run(f"UPDATE public.teams SET name = {source} WHERE {ONE}",
               f"UPDATE public.org_units SET name = {target} WHERE {ITS_UNIT}")
@@ -76,13 +86,13 @@ def test_values_that_the_collation_calls_equal(loose: Site, source: str, target:
     ("name", {"mismatched": 1}), ("tenant_id", {"missing": 1, "unexpected": 1}),
 ])
 def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, int]) -> None:
-    """Its ``=`` does not see case. The server's package may have no extensions."""
+    """The ``=`` of citext ignores case. The installed server may lack the extension."""
     try:
         loose.run("CREATE EXTENSION citext WITH SCHEMA public")
     except psycopg.Error as error:
         pytest.skip(f"this PostgreSQL has no citext: {error}")
     tables = ("teams",) if column == "name" else ("teams", "team_members", "org_units", "org_unit_memberships")
-    for table in tables:  # beside it text stays text: they are no two types
+    for table in tables:  # other columns stay text, which is considered the same type
         loose.run(f"ALTER TABLE public.{table} ALTER {column} TYPE public.citext")
     before = loose.observe()
     assert before.verdict is Verdict.PASS, before.reason
@@ -94,40 +104,40 @@ def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, i
     assert {kind: n for kind, n in units.model_dump().items() if kind in kinds} == kinds, units
 
 
-@pytest.mark.parametrize("made", ["public.citext[]", "public.holder"])
-def test_what_is_made_of_citext_is_compared_as_text_too(loose: Site, made: str) -> None:
+@pytest.mark.parametrize("kind", ["public.citext[]", "public.holder"])
+def test_type_that_contains_citext_is_compared_as_text(loose: Site, kind: str) -> None:
     try:
-        loose.run("CREATE EXTENSION citext WITH SCHEMA public", "CREATE TYPE public.holder AS (held public.citext)")
+        loose.run("CREATE EXTENSION citext WITH SCHEMA public", "CREATE TYPE public.holder AS (content public.citext)")
     except psycopg.Error as error:
         pytest.skip(f"this PostgreSQL has no citext: {error}")
     lower = "lower(name)::public.citext"
-    value = f"ARRAY[{lower}]" if made.endswith("[]") else f"ROW({lower})::public.holder"
+    value = f"ARRAY[{lower}]" if kind.endswith("[]") else f"ROW({lower})::public.holder"
     for table in ("teams", "org_units"):
-        loose.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING {value}")
+        loose.run(f"ALTER TABLE public.{table} ALTER name TYPE {kind} USING {value}")
     before = loose.observe()
     assert before.verdict is Verdict.PASS, before.reason
-    loose.run(f"UPDATE public.org_units SET name = upper(name::text)::{made} WHERE {ITS_UNIT}")
+    loose.run(f"UPDATE public.org_units SET name = upper(name::text)::{kind} WHERE {ITS_UNIT}")
     after = loose.observe()
     assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
 
 
-@pytest.mark.parametrize(("made", "source", "target"), [
+@pytest.mark.parametrize(("kind", "source", "target"), [
     ("jsonb", '{"a": {"b": 1}, "c": 2}', '{"a": {"b": 1, "c": 2}}'), ("jsonb", "[[1], 2]", "[[1, 2]]"),
     ("integer[]", "{1,2,3,4}", "{{1,2},{3,4}}"), ("integer[]", "{1,2}", "[0:1]={1,2}"),
     ("text[]", "{a,NULL}", '{a,"NULL"}'),
 ])
-def test_values_that_a_hash_of_the_server_calls_equal(site: Site, made: str, source: str, target: str) -> None:
-    """PostgreSQL's hash of jsonb does not see where an object ends, nor that of an array its shape."""
+def test_values_with_equal_hashes_on_the_server_are_mismatched(site: Site, kind: str, source: str, target: str) -> None:
+    """PostgreSQL's hash of jsonb ignores where an object ends, and its hash of an array ignores the shape."""
     for table in ("teams", "org_units"):
-        site.run(f"ALTER TABLE public.{table} ALTER name TYPE {made} USING '{source}'::{made}")
+        site.run(f"ALTER TABLE public.{table} ALTER name TYPE {kind} USING '{source}'::{kind}")
     assert site.observe().verdict is Verdict.PASS
     site.run(f"UPDATE public.org_units SET name = '{target}' WHERE {ITS_UNIT}")
     after = site.observe()
     assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
 
 
-def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
-    """A row that v2.3 holds under the tenant in capitals is missing in one tenant and unexpected in another."""
+def test_tenants_equal_under_the_collation_only_are_different_tenants(loose: Site) -> None:
+    """A row whose tenant is in capitals in v2.3 is missing in one tenant and unexpected in the other."""
     before = loose.observe()
     loose.run("INSERT INTO public.teams SELECT tenant_id, 999, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
               "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT upper(tenant_id), 999, 'team', "
@@ -139,10 +149,10 @@ def test_tenants_that_the_collation_calls_equal(loose: Site) -> None:
     assert after.tenants_with_drift == 2
 
 
-def test_tenants_that_the_collation_calls_equal_in_batches_of_their_own(
+def test_tenants_equal_under_the_collation_only_are_counted_once_in_separate_batches(
     loose: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch finds the rows of the other one's tenant too, and must not tell of it."""
+    """Each batch also reads the rows of the other batch's tenant, and must not count them."""
     columns = {"tenant_id": "t", "k": "k", "v": "v"}
     loose.mapping = loose.mapping.model_copy(update={"tenants": None, "entities": {"things": Entity.model_validate({
         "key": ["k"], "compare": ["v"], "source": {"from": "public.old", "columns": columns},

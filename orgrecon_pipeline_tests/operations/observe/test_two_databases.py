@@ -105,7 +105,7 @@ def test_dual_write_between_the_snapshots_is_transient(two_databases: TwoDatabas
     holder.autocommit = False
 
     def hold(line: str) -> None:
-        if "examined" in line:
+        if "preflight checks passed" in line:
             holder.execute("LOCK TABLE public.org_units IN ACCESS EXCLUSIVE MODE")
 
     running = BackgroundObservation(two_databases, progress=hold)
@@ -256,7 +256,7 @@ def assert_digests_agree(site: TwoDatabases, monkeypatch: pytest.MonkeyPatch, me
     assert site.observe().verdict is Verdict.PASS
     site.run(*DRIFT.values())
     chosen = site.observe()
-    monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+    monkeypatch.setattr(comparing, "new_row_hash", lambda: RowHash(native=False, seed=7))
     forced = site.observe()
     assert forced.compared["digest_method"] == "portable"
     for after in (chosen, forced):
