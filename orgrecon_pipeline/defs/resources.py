@@ -14,7 +14,7 @@ from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, start_demo
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.notify.dispatch import tell
+from orgrecon_pipeline.notify.dispatch import send_pending
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
@@ -78,7 +78,7 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             OrgreconError: if the ledger cannot be read or written, or another process holds the notification lock.
         """
-        return tell(context, Notifier(self.urls), link_base=self.report_base_url)
+        return send_pending(context, Notifier(self.urls), link_base=self.report_base_url)
 
     def send(self, event: Event) -> list[str]:
         """Send an event to every channel; return one sanitised line for each channel that failed."""

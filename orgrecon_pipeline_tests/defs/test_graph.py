@@ -33,7 +33,7 @@ def test_code_reference_of_every_asset_points_to_its_decorator() -> None:
     ("ORGRECON_REOBSERVE_HOURS", "0.001"), ("ORGRECON_SENSOR_SECONDS", "0"), ("ORGRECON_SENSOR_SECONDS", "٣"),
 ])
 def test_variable_with_invalid_value_is_refused(variable: str, value: str) -> None:
-    with pytest.raises(UsageError, match=f"^{variable}\\b.*write"):
+    with pytest.raises(UsageError, match=f"^{variable}\\b.*(set it to|YYYY-MM-DD)"):
         build_definitions({variable: value})
 
 

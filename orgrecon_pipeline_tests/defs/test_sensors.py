@@ -18,7 +18,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.defs.world import World
-from orgrecon_pipeline_tests.support.notify.webhook import Webhook, listening
+from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
 
 DAY = date(2026, 3, 10)
 
@@ -92,7 +92,7 @@ def test_missed_tick_is_made_up_for_today_but_not_for_past_days(world: World, da
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
     world.set_clock(DAY, 9, 4)
-    assert "next attempt is at 2026-03-10 09:05" in daemon.evaluate("owed_days")[1]
+    assert "the next one is at 2026-03-10 09:05" in daemon.evaluate("owed_days")[1]
     world.set_clock(DAY, 9, 5)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:2": "2026-03-10"}
@@ -116,7 +116,7 @@ def test_run_that_died_before_its_report_is_repeated_on_the_same_day(world: Worl
     world.set_clock(DAY, 9)
     observe(context_of(world), DAY)
     world.set_clock(DAY, 9, 4)
-    assert "its report may be under way" in daemon.evaluate("owed_days")[1]
+    assert "its report may still be written" in daemon.evaluate("owed_days")[1]
     world.set_clock(DAY, 9, 5)
     requests, _ = daemon.evaluate("owed_days")
     assert requests == {"2026-03-10:1": "2026-03-10"}
@@ -213,7 +213,7 @@ def test_outdated_check_requests_a_gate_run(world: World, daemon: Daemon) -> Non
     observe(context_of(world), DAY)  # as the command line does, without Dagster
     requests, _ = daemon.evaluate("gate_is_current")
     assert len(requests) == 1
-    assert "next attempt" in daemon.evaluate("gate_is_current")[1]
+    assert "the next one is at" in daemon.evaluate("gate_is_current")[1]
     world.run_gate_job(daemon.instance)
     assert daemon.evaluate("gate_is_current")[0] == {}
     # A refused day leaves the check without an answer.
@@ -260,7 +260,7 @@ def test_long_run_does_not_delay_a_gate_run_after_a_later_decision(world: World,
 @pytest.fixture
 def webhook(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     """The only notification channel."""
-    with listening() as server:
+    with running_webhook() as server:
         world.environ["ORGRECON_NOTIFY_URLS"] = server.url()
         monkeypatch.setenv("ORGRECON_NOTIFY_URLS", server.url())
         yield server
@@ -300,7 +300,7 @@ def test_failed_notification_of_an_inconclusive_day_is_sent_again_once(
     assert world.run_day_job(daemon.instance, DAY).success
     assert "not delivered to channel 1 (json)" in daemon.evaluate("notify_of_changes")[1]
     webhook.status = 200
-    webhook.got.clear()
+    webhook.messages.clear()
     assert daemon.evaluate("notify_of_changes")[1] == "every channel is up to date"
     assert webhook.titles == ["Org Model v2.3: 2026-03-10 is INCONCLUSIVE"]
     daemon.evaluate("notify_of_changes")
@@ -321,6 +321,6 @@ def test_failed_run_is_notified_with_its_failure_message(
         "run_failed", failed, daemon.instance, run, resources=dict(world.definitions.resources or {})
     ).for_run_failure()
     world.definitions.get_repository_def().get_sensor_def("run_failed")(context)
-    assert sent == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence, and today's live "
-                    "database cannot say anything about it: it stays MISSING (restore a database to that day for "
-                    "--restored, or import its report)."]
+    assert sent == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence and stays "
+                    "MISSING, because a live database only shows today: restore a database to that day and use "
+                    "--restored, or import its report."]

@@ -50,17 +50,17 @@ class World:
     def definitions(self) -> dg.Definitions:
         return build_definitions(self.environ)
 
-    def at(self, day: date, hour: int = 8, minute: int = 0) -> datetime:
+    def set_clock(self, day: date, hour: int = 8, minute: int = 0) -> datetime:
         """Set the injected clock and return its time."""
         moment = datetime.combine(day, time(hour, minute), timezone.utc)
         (self.directory / "now").write_text(moment.isoformat(), encoding="ascii")
         return moment
 
-    def drift(self) -> None:
+    def inject_drift(self) -> None:
         """Inject one more drifting key."""
         inject(self.admin, Fault.MISSING_MEMBERSHIP, count=1)
 
-    def heal(self) -> None:
+    def heal_drift(self) -> None:
         """Insert the memberships that are missing in v2.3."""
         self.admin.execute(
             "INSERT INTO public.org_unit_memberships (tenant_id, org_unit_id, user_id, role) "
@@ -71,24 +71,24 @@ class World:
             "AND x.org_unit_id = u.id AND x.user_id = m.user_id)"
         )
 
-    def run(self, instance: dg.DagsterInstance, day: date, **config: bool) -> dg.ExecuteInProcessResult:
+    def run_day_job(self, instance: dg.DagsterInstance, day: date, **config: bool) -> dg.ExecuteInProcessResult:
         """Run the job of a day in this process."""
         return self.definitions.resolve_job_def(JOB_NAME).execute_in_process(
             run_config={"ops": {"tenant_drift": {"config": config}}, **QUIET}, partition_key=day.isoformat(),
             instance=instance, raise_on_error=False,
         )
 
-    def decide(self, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    def run_gate_job(self, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
         """Run the gate job in this process."""
         return self.definitions.resolve_job_def(GATE_JOB_NAME).execute_in_process(
             run_config=QUIET, instance=instance, raise_on_error=False
         )
 
-    def gate(self) -> GateAnswer:
+    def ask_gate(self) -> GateAnswer:
         """Return the answer of ``orgrecon gate``."""
         return answer_gate(read_settings(self.environ), trail=None, day=None, require_live=0)
 
-    def mapping(self, **scan: float) -> None:
+    def write_mapping(self, **scan: float) -> None:
         """Write the mapping file with short waits, and the given values of ``scan``."""
         values = {"settle_seconds": 0, "rechecks": 1, "lock_timeout_seconds": 0.3, "statement_timeout_seconds": 20,
                   "deadline_seconds": 60, **scan}
