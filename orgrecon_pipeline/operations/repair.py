@@ -65,7 +65,7 @@ def plan_repair(settings: Settings, day: date | None) -> RepairPlan:
     rows, notes = _drifting_rows(ledger, observation)
     if observation.verdict is Verdict.PASS:
         rows, notes = [], ["The observation found no drift, so the script changes nothing."]
-    in_flux = observation.compared.get("unsettled_keys")
+    in_flux = observation.compared.get("keys_in_flux")
     script = build_script(
         mapping, rows, day=day.isoformat(), observation=observation.id,
         in_flux=in_flux if isinstance(in_flux, int) else 0, notes=notes,
