@@ -1,127 +1,162 @@
-"""Telling every change once, whoever notices it: a run as it ends, or a sensor that passes by.
+"""Dispatch of notifications: each channel gets each change once, whichever process notices the change.
 
-What each channel was told last is a fact of the ledger, and what is to be told is the difference between that and how
-the evidence stands. A message that a channel did not take is owed to that channel, and to nobody else, until it does.
+The ledger stores what each channel knows; the difference from the current state is pending. See
+``docs/decisions/notifications.md``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import parse_day, utc_day
 from orgrecon_pipeline.domain.errors import AlreadyRunning
+from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.notifications import Notified
-from orgrecon_pipeline.notify.events import Event, at_first, changes, gate_event, verdict_event
+from orgrecon_pipeline.notify.events import Event, changes, gate_event, initial_state, verdict_event
 from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, CurrentState, current_state, state_before_run
 from orgrecon_pipeline.report.file_names import file_name
 
-#: What stands before a report's name in a message; without it the report's path is told.
+#: Names the URL that precedes the file name of a report in a message. Without it, the message shows the report's path.
 LINK_VARIABLE = "ORGRECON_REPORT_BASE_URL"
 
-# How long somebody else may be telling, in seconds: more than a notifier's patience.
-_OTHERS = 25.0
+# How long to wait for another process that is notifying, in seconds: longer than the timeout of a notifier.
+_LOCK_SECONDS = 25.0
 
 
-def remember(work: Context, notifier: Notifier, also: Collection[date] = ()) -> None:
-    """Before a run: what is known of no channel yet is taken for told as the evidence stands.
+@contextmanager
+def notify_of_run(settings: Settings, day: date, say: Callable[[str], None]) -> Iterator[None]:
+    """Send the changes that the block makes, and those that were pending before.
 
-    From here on a change is owed, even when this process is killed before it can tell it.
+    They are also sent if the block raises, because its evidence may be stored. A failure to notify becomes a line for
+    ``say``; it never reaches the caller.
+    """
+    notifier = Notifier.from_environ(settings.environ)
+    if not notifier:
+        yield
+        return
+    lines: set[str] = set()
+    with _collect_failures(lines):
+        record_current_state(Context.from_settings(settings), notifier, (day,))
+    try:
+        yield
+    finally:
+        with _collect_failures(lines):
+            link_base = settings.environ.get(LINK_VARIABLE, "")
+            for line in send_pending(Context.from_settings(settings), notifier, link_base=link_base, also=(day,)):
+                lines.add(f"{line} The next run sends it again.")
+        for line in sorted(lines):
+            say(line)
+
+
+@contextmanager
+def _collect_failures(lines: set[str]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a notification must not change the outcome of the run
+        lines.add(f"no notifications were sent: the ledger could not be read or written ({type(error).__name__}).")
+
+
+def record_current_state(context: Context, notifier: Notifier, also: Collection[date] = ()) -> None:
+    """Record, before a run, the current state of every topic that a channel does not know yet.
+
+    From then on a change is pending, even if this process is killed before it can send it.
 
     Args:
-        work: ledger, rules, clock and audit directory.
-        notifier: the channels; without any nothing is read or kept.
-        also: days that are looked at beside those of the last week.
+        context: the ledger, gate policy, clock and output directory.
+        notifier: the channels; without any, nothing is read or stored.
+        also: days to include besides those of the last week.
 
     Raises:
-        OrgreconError: when the evidence cannot be read, or what is known not be kept.
+        OrgreconError: if the ledger cannot be read or written.
     """
     if not notifier:
         return
-    now = work.clock.now()
-    states = {day.isoformat(): at_first(day.isoformat()) for day in also}
-    states |= state_before_run(work.ledger, work.mapping.gate, now, work.output_dir, also).states()
-    with _turn(work.ledger):
-        known = work.ledger.last_notified()
-        work.ledger.record_notified(
+    now = context.clock.now()
+    states = {day.isoformat(): initial_state(day.isoformat()) for day in also}
+    states |= state_before_run(context.ledger, context.mapping.gate, now, context.output_dir, also).states()
+    with _notification_lock(context.ledger):
+        known = context.ledger.last_notified()
+        context.ledger.record_notified(
             Notified(channel.key, topic, state, now) for channel in notifier.channels for topic, state in states.items()
             if (channel.key, topic) not in known)
 
 
-def tell(work: Context, notifier: Notifier, *, link_base: str = "", also: Collection[date] = ()) -> list[str]:
-    """Send each channel what changed since it was told last: a verdict of the last week that came to be FAIL or
-    INCONCLUSIVE, and the gate where it opened or closed.
+def send_pending(
+    context: Context, notifier: Notifier, *, link_base: str = "", also: Collection[date] = ()
+) -> list[str]:
+    """Send each channel its pending changes: days of the last week that became FAIL or INCONCLUSIVE, and the gate.
 
-    Of a channel of which nothing is known, days before yesterday are taken for told, and the gate for closed. It waits
-    for whoever else is telling, and for the channels: 45 seconds in all at most.
+    A channel that the ledger does not know is assumed to know all days before yesterday, and a closed gate. The call
+    takes at most 45 seconds: it waits for another process that is notifying, and for the channels.
 
     Args:
-        work: ledger, rules, clock and audit directory.
-        notifier: the channels; without any nothing is read.
-        link_base: what stands before a report's name.
-        also: days that are looked at beside those of the last week.
+        context: the ledger, gate policy, clock and output directory.
+        notifier: the channels; without any, nothing is read.
+        link_base: the URL that precedes the file name of a report.
+        also: days to include besides those of the last week.
 
     Returns:
-        One sanitised line for each channel that did not take everything: call it again, later.
+        One sanitised line for each channel that did not accept everything; the next call sends the rest again.
 
     Raises:
-        OrgreconError: when the evidence cannot be read, or what was told not be kept.
+        OrgreconError: if the ledger cannot be read or written.
     """
     if not notifier:
         return []
-    with _turn(work.ledger):
-        now = work.clock.now()
-        standing = current_state(work.ledger, work.mapping.gate, now, also)
-        states, known, keep = standing.states(), work.ledger.last_notified(), []
-        owed = {}
+    with _notification_lock(context.ledger):
+        now = context.clock.now()
+        current = current_state(context.ledger, context.mapping.gate, now, also)
+        states, last_notified = current.states(), context.ledger.last_notified()
+        pending, known = {}, []
         for channel in notifier.channels:
-            mine = {topic: state for (key, topic), state in known.items() if key == channel.key}
-            told = {**_long_told(states, utc_day(now)), **mine}
-            owed[channel], quiet = changes(told, states)
-            # What was known until now comes first: the news of a topic that a channel does not take stays owed.
-            first = {topic: told.get(topic, at_first(topic)) for topic in owed[channel] if topic not in mine}
-            keep += [Notified(channel.key, topic, state, now) for topic, state in (*first.items(), *quiet.items())]
-        work.ledger.record_notified(keep)
-        news = _news(work, standing, link_base)
-        taken, lines = notifier.send_each({
-            channel: [news[topic] for topic in sorted(topics)] for channel, topics in owed.items()})
-        work.ledger.record_notified(
-            Notified(channel.key, topic, state, now) for channel, topics in owed.items()
-            for topic, state in topics.items() if news[topic] in taken[channel])
+            stored = {topic: state for (key, topic), state in last_notified.items() if key == channel.key}
+            notified = {**_states_before_yesterday(states, utc_day(now)), **stored}
+            pending[channel], quiet = changes(notified, states)
+            # Store the previous state first, so that a change stays pending if the channel does not accept it.
+            previous = {topic: notified.get(topic, initial_state(topic))
+                        for topic in pending[channel] if topic not in stored}
+            known += [Notified(channel.key, topic, state, now) for topic, state in (*previous.items(), *quiet.items())]
+        context.ledger.record_notified(known)
+        events = _events(context, current, link_base)
+        accepted, lines = notifier.send_each({
+            channel: [events[topic] for topic in sorted(topics)] for channel, topics in pending.items()})
+        context.ledger.record_notified(
+            Notified(channel.key, topic, state, now) for channel, topics in pending.items()
+            for topic, state in topics.items() if events[topic] in accepted[channel])
         return lines
 
 
-def _long_told(states: Mapping[str, str], today: date) -> dict[str, str]:
-    """The states of days that nobody is told of any more who was never told of them."""
+def _states_before_yesterday(states: Mapping[str, str], today: date) -> dict[str, str]:
     yesterday = today - timedelta(days=1)
     return {topic: state for topic, state in states.items() if topic != GATE_TOPIC and parse_day(topic) < yesterday}
 
 
-def _news(work: Context, standing: CurrentState, link_base: str) -> dict[str, Event]:
-    """What there is to say of each topic, whether or not anybody has to hear it."""
+def _events(context: Context, current: CurrentState, link_base: str) -> dict[str, Event]:
+    """Return the event for each topic, pending or not."""
 
     def report(day: date) -> str:
         base = link_base.rstrip("/")
-        return f"Report: {base}/{file_name(day)}" if base else f"Report: {work.output_dir / file_name(day)}"
+        return f"Report: {base}/{file_name(day)}" if base else f"Report: {context.output_dir / file_name(day)}"
 
-    news = {
-        day.isoformat(): verdict_event(day, seen.verdict, seen.reason, report(day))
-        for day, seen in standing.days.items()
+    events = {
+        day.isoformat(): verdict_event(day, evidence.verdict, evidence.reason.sentence, report(day))
+        for day, evidence in current.days.items()
     }
-    if standing.gate:
-        news[GATE_TOPIC] = gate_event(standing.gate, report(standing.gate.day))
-    return news
+    if current.gate:
+        events[GATE_TOPIC] = gate_event(current.gate, report(current.gate.day))
+    return events
 
 
 @contextmanager
-def _turn(ledger: Ledger) -> Iterator[None]:
-    """One teller at a time: two that look at once would both find the same news."""
-    end = time.monotonic() + _OTHERS
+def _notification_lock(ledger: Ledger) -> Iterator[None]:
+    """Wait for the notification lock, so that two processes do not send the same change."""
+    end = time.monotonic() + _LOCK_SECONDS
     with ExitStack() as stack:
         while True:
             try:

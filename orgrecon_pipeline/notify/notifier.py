@@ -1,6 +1,6 @@
-"""Telling people through Apprise: Slack, Teams, mail, webhooks, and a hundred more.
+"""Sending of events through Apprise to Slack, Teams, mail, webhooks and many others.
 
-The addresses are secrets: many hold a token. No line that leaves here has more of one than its scheme.
+Channel URLs are secrets, because many contain a token. Messages show only their scheme.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.notify.events import Event
 
 if TYPE_CHECKING:
@@ -22,133 +23,129 @@ if TYPE_CHECKING:
 
 URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
 
-#: How long one run waits for all channels together, in seconds.
-PATIENCE = 20.0
+#: How long a run waits for all channels together, in seconds.
+TIMEOUT = 20.0
 
-# A comma may be part of an address; one that ends it is followed by the scheme of the next.
-_BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+# A URL can contain commas. A comma that separates two URLs is followed by the scheme of the second.
+_SEPARATOR = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")
 
-_NO_ADDRESS = "Apprise does not know such an address: correct it"
+_INVALID_URL = "Apprise does not support such a URL: correct it"
 
-# Apprise and what it sends with write addresses into their own logs.
-_TALKATIVE = ("apprise", "urllib3", "requests", "httpx")
+# Apprise and its HTTP libraries log URLs.
+_LOGGERS = ("apprise", "urllib3", "requests", "httpx")
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One address, and its place among them."""
+    """A channel URL with its position in the list."""
 
     number: int
     url: str = field(repr=False)
 
     @property
     def name(self) -> str:
-        """What a person may read of it."""
+        """The name that messages show, without the URL."""
         scheme = _SCHEME.match(self.url)
         return f"channel {self.number} ({scheme[1].lower() if scheme else 'no scheme'})"
 
     @cached_property
     def key(self) -> str:
-        """What a ledger may know of it: always the same, and as hard to turn back as a password that is kept well."""
+        """The name in the ledger: a slow, stable hash of the URL."""
         return hashlib.scrypt(self.url.encode(), salt=b"orgrecon channel", n=2**14, r=8, p=1, dklen=8).hex()
 
 
 class Notifier:
-    """Sends events to the channels of ``ORGRECON_NOTIFY_URLS``; without any it does nothing, and is false."""
+    """Sender of events to the channels of ``ORGRECON_NOTIFY_URLS``; false if there are none."""
 
-    def __init__(self, urls: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, urls: str, *, timeout: float = TIMEOUT) -> None:
         """
         Args:
-            urls: addresses as Apprise writes them, separated by white space or commas.
-            patience: seconds that one :meth:`send` waits for all channels together.
+            urls: Apprise URLs, separated by white space or commas.
+            timeout: how long one :meth:`send` waits for all channels together, in seconds.
         """
-        found = (part.strip(",") for part in _BETWEEN.split(urls.strip()))
-        self._channels = [Channel(number, url) for number, url in enumerate(filter(None, found), start=1)]
-        self._patience = patience
+        parts = (part.strip(",") for part in _SEPARATOR.split(urls.strip()))
+        self.channels = [Channel(number, url) for number, url in enumerate(filter(None, parts), start=1)]
+        self._timeout = timeout
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Notifier:
-        """The notifier of an environment."""
+        """Return the notifier for the variables of an environment."""
         return cls(environ.get(URLS_VARIABLE, ""))
 
     def __bool__(self) -> bool:
-        return bool(self._channels)
+        return bool(self.channels)
 
     def __repr__(self) -> str:
-        return f"<Notifier: {len(self._channels)} channels>"
+        return f"<Notifier: {counted(len(self.channels), 'channel')}>"
 
-    @property
-    def channels(self) -> Sequence[Channel]:
-        """Those that are told."""
-        return self._channels
-
-    def unknown(self) -> list[str]:
-        """One sanitised line for each address that nothing could ever be sent to; nothing is sent."""
-        _silence()
-        return [f"{channel.name} of {URLS_VARIABLE}: {_NO_ADDRESS}"
-                for channel in self._channels if not _is_known(channel.url)]
+    def invalid_channels(self) -> list[str]:
+        """Return one sanitised line for each channel URL that Apprise does not support. Nothing is sent."""
+        _silence_loggers()
+        return [f"{channel.name} of {URLS_VARIABLE}: {_INVALID_URL}"
+                for channel in self.channels if not _is_supported(channel.url)]
 
     def send(self, events: Sequence[Event]) -> list[str]:
         """Send every event to every channel; see :meth:`send_each`.
 
         Returns:
-            One sanitised line for each channel that did not take everything; empty when all is well.
+            One sanitised line for each channel that did not accept everything.
         """
-        return self.send_each(dict.fromkeys(self._channels, events))[1]
+        return self.send_each(dict.fromkeys(self.channels, events))[1]
 
     def send_each(self, events: Mapping[Channel, Sequence[Event]]) -> tuple[dict[Channel, list[Event]], list[str]]:
-        """Send events to the channels that they are for.
+        """Send each channel its own events.
 
-        It never raises for what a channel does, and never waits longer than its patience: what is not delivered by
-        then may still be, or not.
+        A failure of a channel never raises. Events that are not delivered within the timeout may still be delivered
+        later.
 
         Returns:
-            What each channel took, and one sanitised line for each that did not take everything.
+            The events that each channel accepted, and one sanitised line for each that did not accept everything.
         """
-        taken: dict[Channel, list[Event]] = {channel: [] for channel in events}
-        waiting = [channel for channel, own in events.items() if own]
+        accepted: dict[Channel, list[Event]] = {channel: [] for channel in events}
+        waiting = [channel for channel in events if events[channel]]
         if not waiting:
-            return taken, []
-        _silence()
+            return accepted, []
+        _silence_loggers()
         outcomes: dict[Channel, str] = {}
 
         def deliver(channel: Channel) -> None:
-            # One more catch: an address that makes Apprise itself fail must not print a traceback with it in.
+            # The traceback of an error inside Apprise would show the URL.
             try:
-                outcomes[channel] = _deliver(channel.url, events[channel], taken[channel])
-            except Exception as error:  # whatever a plugin does
-                outcomes[channel] = f"it failed ({type(error).__name__})"
+                outcomes[channel] = _deliver(channel.url, events[channel], accepted[channel])
+            except Exception as error:  # a plugin can raise anything
+                outcomes[channel] = f"sending failed ({type(error).__name__})"
 
-        # Daemons: a channel that never answers must not keep the process from ending.
+        # Daemon threads, so that a channel that never answers does not keep the process alive.
         threads = [threading.Thread(target=deliver, args=(channel,), daemon=True) for channel in waiting]
         for thread in threads:
             thread.start()
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
-        late = f"it did not answer within {self._patience:g} s"
-        return {channel: list(own) for channel, own in taken.items()}, [
+        late = f"it did not answer within {self._timeout:g} s"
+        # A copy, because a late channel may still accept events.
+        return {channel: list(delivered) for channel, delivered in accepted.items()}, [
             f"notification not delivered to {channel.name} of {URLS_VARIABLE}: {why}."
             for channel in waiting if (why := outcomes.get(channel, late))
         ]
 
 
-def _deliver(url: str, events: Sequence[Event], taken: list[Event]) -> str:
-    """Why a channel did not take everything; empty when it did. What it took is added to ``taken`` as it does."""
+def _deliver(url: str, events: Sequence[Event], accepted: list[Event]) -> str:
+    """Send events to a channel, add those that it accepts to ``accepted``, and return why it did not accept all."""
     from apprise import NotifyFormat, NotifyType
 
     apprise = _client()
     if not apprise.add(url):
-        return _NO_ADDRESS
+        return _INVALID_URL
     refused = 0
     for event in events:
         if apprise.notify(title=event.title, body=event.text, notify_type=NotifyType(event.severity),
                           body_format=NotifyFormat.TEXT):
-            taken.append(event)
+            accepted.append(event)
         else:
             refused += 1
-    return f"it was unreachable or refused {refused} of {len(events)} messages" if refused else ""
+    return f"it was unreachable or refused {refused} of {counted(len(events), 'message')}" if refused else ""
 
 
 def _client() -> Apprise:
@@ -157,13 +154,13 @@ def _client() -> Apprise:
     return Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Org Model v2.3 reconciliation", async_mode=False))
 
 
-def _is_known(url: str) -> bool:
+def _is_supported(url: str) -> bool:
     try:
         return bool(_client().add(url))
-    except Exception:  # whatever a plugin does
+    except Exception:  # a plugin can raise anything
         return False
 
 
-def _silence() -> None:
-    for name in _TALKATIVE:
+def _silence_loggers() -> None:
+    for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -145,7 +145,7 @@ def test_unusual_path_becomes_a_ledger(tmp_path: Path, monkeypatch: pytest.Monke
         assert Path(name).is_file()
 
 
-def as_nobody(action: Callable[[], object]) -> None:
+def as_unprivileged_user(action: Callable[[], object]) -> None:
     """Run an action, which must not raise, in a process without root's rights (root can write everything)."""
     child = os.fork()
     if not child:
@@ -190,7 +190,7 @@ def test_write_protected_ledger_can_be_read_but_not_written(protected: Path) -> 
         assert "read-only" in refusal(lambda: opened.append(observation("a"), (), (), ()), EvidenceNotStored)
         refusal(opened.day_lock(DAY).__enter__, EvidenceNotStored)
 
-    as_nobody(check)
+    as_unprivileged_user(check)
 
 
 def test_standby_can_be_read_but_not_written(empty_database: str) -> None:

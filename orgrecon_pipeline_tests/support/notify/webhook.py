@@ -1,4 +1,4 @@
-"""A local web server that takes what Apprise's ``json://`` sends, and answers as it is told."""
+"""A local web server that receives messages from Apprise's ``json://`` and answers with a chosen status."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from typing import Any
 
 
 class Webhook(ThreadingHTTPServer):
-    """``got`` holds the messages; ``status`` is what is answered, after ``release`` is set."""
+    """``messages`` holds the received messages. The answer is ``status``, sent once ``release`` is set."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.got: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self.status = 200
         self.release = threading.Event()
         self.release.set()
 
     def url(self, secret: str = "") -> str:
-        """The address, with a secret in user, password, path and query where one is given."""
+        """Return the URL, with the secret, if any, in its user, password, path and query."""
         login = f"{secret}u:{secret}p@" if secret else ""
         return f"json://{login}127.0.0.1:{self.server_port}/hook/{secret}?+X-Token={secret}x"
 
     @property
     def titles(self) -> list[str]:
-        return [message["title"] for message in self.got]
+        """The titles of the received messages."""
+        return [message["title"] for message in self.messages]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))
+        self.server.messages.append(json.loads(body))
         self.server.release.wait(60)
         self.send_response(self.server.status)
         self.end_headers()
@@ -47,7 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening() -> Iterator[Webhook]:
+def running_webhook() -> Iterator[Webhook]:
+    """Run a webhook for the length of the block."""
     with Webhook() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
