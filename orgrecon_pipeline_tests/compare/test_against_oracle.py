@@ -1,4 +1,4 @@
-"""The engine against an independent oracle, on random companies of every column type that matters."""
+"""The engine agrees with an independent oracle on random companies with many column types."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from orgrecon_pipeline.compare import engine as comparing
-from orgrecon_pipeline.compare import one_database as scan
-from orgrecon_pipeline.compare import two_databases as merge
+from orgrecon_pipeline.compare import engine, one_database, two_databases
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
-from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
+from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.compare.oracle import KINDS, drift
 
-# Few different values, so that rows meet; among them pairs that are equal but do not look it, and the reverse.
+# Few values, so that keys match. Some are equal but have different texts; others look alike but differ.
 _TEXTS = ["a", "A", "é", "e\u0301", "", " ", "NULL", "a,b", '("x")', "o'x\\n", "%s {} ;--", "ß"]
 _VALUES: dict[str, list[Any]] = {
     "text": _TEXTS,
@@ -48,7 +46,7 @@ _VALUES: dict[str, list[Any]] = {
 
 @st.composite
 def companies(draw: st.DrawFn) -> dict[str, Any]:
-    """Types of two key columns and two compared columns, and the rows of both sides."""
+    """Draw the types of two key columns and two compared columns, and the rows of both sides."""
     types = draw(st.lists(st.sampled_from(sorted(_VALUES)), min_size=4, max_size=4))
     tenant_type = draw(st.sampled_from(["text", "uuid", "bigint", "numeric"]))
 
@@ -72,20 +70,21 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scratch:
-    """Databases in which the sides are made."""
+    """Databases in which a test creates the sides."""
 
     source: psycopg.Connection[Any]
     target: psycopg.Connection[Any]
-    places: Endpoints
+    endpoints: Endpoints
 
 
 @pytest.fixture(scope="module")
 def scratches(server: Any) -> Any:
     dsns = [server.create_database(name) for name in ("oracle", "oracle_too")]
     with ExitStack() as stack:
-        one, other = (
+        first, second = (
             stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None)) for dsn in dsns)
-        yield {"one": Scratch(one, one, one_database(dsns[0])), "two": Scratch(one, other, two_databases(*dsns))}
+        yield {"one": Scratch(first, first, endpoints.one_database(dsns[0])),
+               "two": Scratch(first, second, endpoints.two_databases(*dsns))}
 
 
 @pytest.mark.parametrize("databases", ["one", "two"])
@@ -99,15 +98,16 @@ def test_engine_agrees_with_the_oracle(
 ) -> None:
     scratch = scratches[databases]
     if portable:
-        monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+        monkeypatch.setattr(engine, "new_row_hash", lambda: RowHash(native=False, seed=7))
     else:
         monkeypatch.undo()
-    monkeypatch.setattr(scan, "choose_hash_sum", lambda tenants: BIGINT_SUMS if company["many_tenants"] else NUMERIC_SUM)
-    for most in ("BATCH_ROWS", "BATCH_KEYS"):
-        monkeypatch.setattr(scan, most, company["batch"])
-    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: company["buckets"])
+    hash_sum = BIGINT_SUMS if company["many_tenants"] else NUMERIC_SUM
+    monkeypatch.setattr(one_database, "choose_hash_sum", lambda tenants: hash_sum)
+    for limit in ("BATCH_ROWS", "BATCH_KEYS"):
+        monkeypatch.setattr(one_database, limit, company["batch"])
+    monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: company["buckets"])
     types = [company["tenant"], *company["types"]]
-    columns = [f"c{place}" for place in range(5)]
+    columns = [f"c{position}" for position in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):
         name = sql.Identifier(table)
         spec = sql.SQL(", ").join(
@@ -117,34 +117,33 @@ def test_engine_agrees_with_the_oracle(
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(name, spec))
         rows = company["source" if table == "old rows" else "target"]
         for row in rows:
-            holders = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types)
-            connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(name, holders), row)
-    found = compare(_mapping(company), scratch.places, exact=exact)
+            placeholders = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types)
+            connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(name, placeholders), row)
+    comparison = compare(_mapping(company), scratch.endpoints, exact=exact)
 
     expected = drift(_rows(scratch.source, "old rows", company), _rows(scratch.target, "new", company))
-    assert _drift(found) == expected
-    totals = found.totals["thing"]
+    assert _drift(comparison) == expected
+    totals = comparison.totals["thing"]
     assert (totals.source_rows, totals.target_rows) == (len(company["source"]), len(company["target"]))
     assert {k: getattr(totals, k) for k in KINDS} == {k: sum(c[k] for c in expected.values()) for k in KINDS}
-    assert found.tenants_with_drift == len(expected)
-    assert found.tenants_scanned == len({row.tenant for row in found.tenant_rows})
-    assert {(s.tenant, s.kind) for s in found.samples} == {
+    assert comparison.tenants_with_drift == len(expected)
+    assert comparison.tenants_scanned == len({row.tenant for row in comparison.tenant_rows})
+    assert {(s.tenant, s.kind) for s in comparison.samples} == {
         (tenant, kind) for tenant, counts in expected.items() for kind in KINDS if counts[kind]
     }
 
 
 def _rows(connection: psycopg.Connection[Any], table: str, company: dict[str, Any]) -> list[Any]:
-    """The rows as Postgres has them, each value as a token that is equal when Postgres' values are."""
-
+    """Return the rows as Postgres stores them. Values are equal in Python if they are equal in Postgres."""
     kinds = [company["tenant"], *company["types"]]
     used = 3 + company["compare"]
-    # A JSON null is a value and SQL's NULL is none: read as text, Python can tell them apart.
+    # As text, because Python would read JSON's null and SQL's NULL as the same value.
     columns = sql.SQL(", ").join(
-        sql.SQL("{}::text" if kind == "jsonb" else "{}").format(sql.Identifier(f"c{place}"))
-        for place, kind in enumerate(kinds)
+        sql.SQL("{}::text" if kind == "jsonb" else "{}").format(sql.Identifier(f"c{position}"))
+        for position, kind in enumerate(kinds)
     )
-    read = connection.execute(sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table))).fetchall()
-    rows = [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in read]
+    stored = connection.execute(sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table))).fetchall()
+    rows = [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in stored]
     return [(_tenant(row[0]), row[1:3], row[3:used]) for row in rows]
 
 
@@ -152,8 +151,8 @@ def _tenant(value: Any) -> str:
     return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
 
 
-def _drift(found: Comparison) -> dict[str, dict[str, int]]:
-    by_tenant = {row.tenant: {kind: getattr(row, kind) for kind in KINDS} for row in found.tenant_rows}
+def _drift(comparison: Comparison) -> dict[str, dict[str, int]]:
+    by_tenant = {row.tenant: {kind: getattr(row, kind) for kind in KINDS} for row in comparison.tenant_rows}
     return {tenant: counts for tenant, counts in by_tenant.items() if any(counts.values())}
 
 

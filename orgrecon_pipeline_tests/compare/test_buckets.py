@@ -1,4 +1,4 @@
-"""Two databases with many rows and few drifting keys: only buckets of keys that differ are streamed."""
+"""Between two databases with many rows and few drifting keys, only buckets of keys that differ are read by key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orgrecon_pipeline.compare import two_databases as merge
+from orgrecon_pipeline.compare import two_databases
 from orgrecon_pipeline.compare.engine import compare, open_reader
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.tracked_keys import STATE_MODULUS, TrackedKeys
@@ -24,7 +24,7 @@ from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
-from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
+from orgrecon_pipeline_tests.support.compare import endpoints
 
 COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}
 MAPPING = MappingConfig.model_validate({
@@ -33,71 +33,70 @@ MAPPING = MappingConfig.model_validate({
                             "target": {"from": "public.things", "columns": COLUMNS}}}})
 
 
-def prints(differing: dict[str, SideRows], balances: dict[str, int] | None = None) -> Fingerprints:
-    """Fingerprints of tenants that all differ."""
+def fingerprints(differing: dict[str, SideRows], balances: dict[str, int] | None = None) -> Fingerprints:
+    """Return fingerprints of tenants that all differ."""
     none = SideRows(0, 0)
     return Fingerprints(none, none, TenantNames.of(differing), int8_array(()), differing, {}, balances or {})
 
 
 @pytest.mark.parametrize(("tenants", "rows", "buckets"), [
     (0, 0, 0),
-    (1, 99_999, 0),         # streamed at once
+    (1, 99_999, 0),         # few rows: all keys are read
     (1, 100_000, 256),
     (1, 10_000_000, 2_048),
     (500, 2_000, 16_384),
     (5_000, 2_000, 131_072),
-    (5_000, 2_000_000, 262_144),    # no more than that
-    (70_000, 20_000, 0),    # and then few of them would be without drift
-    (10_000, 10, 0),        # nearly every bucket would hold a drifting key
+    (5_000, 2_000_000, 262_144),    # the maximum
+    (70_000, 20_000, 0),    # the maximum, with a drifting key in most of them
+    (10_000, 10, 0),        # a drifting key in nearly every bucket
 ])
-def test_how_many_buckets(tenants: int, rows: int, buckets: int) -> None:
+def test_bucket_count_depends_on_rows_and_drifting_tenants(tenants: int, rows: int, buckets: int) -> None:
     differing = {f"t{number}": SideRows(rows, rows - 1) for number in range(tenants)}
-    assert choose_bucket_count(prints(differing)) == buckets
+    assert choose_bucket_count(fingerprints(differing)) == buckets
 
 
-def test_rows_count_on_whichever_side_they_are() -> None:
+def test_bucket_count_does_not_depend_on_the_side_with_more_rows() -> None:
     many = {f"t{number}": SideRows(5, 4) for number in range(20)}
-    assert choose_bucket_count(prints({**many, "t": SideRows(99_999, 100_000)})) == choose_bucket_count(
-        prints({**many, "t": SideRows(100_000, 99_999)})) > 0
+    assert choose_bucket_count(fingerprints({**many, "t": SideRows(99_999, 100_000)})) == choose_bucket_count(
+        fingerprints({**many, "t": SideRows(100_000, 99_999)})) > 0
 
 
-def test_rows_that_a_whole_side_lacks_are_read_at_once() -> None:
-    """Each of them drifts: there is no bucket to leave out."""
-    assert choose_bucket_count(prints({"t": SideRows(1_000_000, 0)})) == 0
-    assert choose_bucket_count(prints({"t": SideRows(0, 1_000_000)})) == 0
+def test_bucket_count_is_zero_if_one_side_is_empty() -> None:
+    assert choose_bucket_count(fingerprints({"t": SideRows(1_000_000, 0)})) == 0
+    assert choose_bucket_count(fingerprints({"t": SideRows(0, 1_000_000)})) == 0
 
 
 @pytest.mark.parametrize("count", [1, 4, 64])
-def test_buckets_apart(count: int) -> None:
+def test_bucket_with_another_fingerprint_differs(count: int) -> None:
     source = [(bucket, 1, "7") for bucket in range(count)]
     target = [(bucket, 1, "8" if bucket == count - 1 else "7") for bucket in range(count)]
     chosen = Buckets.differing(count, iter(source), iter(target)).chosen
     bits = [chosen[bucket // 8] >> bucket % 8 & 1 for bucket in range(8 * len(chosen))]
-    assert [place for place, bit in enumerate(bits) if bit] == [count - 1]
+    assert [bucket for bucket, bit in enumerate(bits) if bit] == [count - 1]
 
 
-def test_buckets_that_one_side_lacks_are_apart() -> None:
-    apart = Buckets.differing(8, iter([(1, 1, "7"), (2, 1, "7")]), iter([(2, 1, "7"), (5, 2, "7")]))
-    assert apart.chosen == bytes([1 << 1 | 1 << 5])
+def test_bucket_without_rows_on_one_side_differs() -> None:
+    differing = Buckets.differing(8, iter([(1, 1, "7"), (2, 1, "7")]), iter([(2, 1, "7"), (5, 2, "7")]))
+    assert differing.chosen == bytes([1 << 1 | 1 << 5])
 
 
-def drifting(source: int, target: int) -> TrackedKeys:
+def one_key(source: int, target: int) -> TrackedKeys:
     states = int8_array([source]), int8_array([target])
     return TrackedKeys({}, int8_array([1]), *states, *states, int8_array([0]))
 
 
-def test_what_accounts_for_the_fingerprints() -> None:
+def test_drift_explains_fingerprints_if_its_states_add_up_to_the_balance() -> None:
     differing = {"t": SideRows(1, 1)}
-    assert explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 2}))
-    assert explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 2 - 3 * STATE_MODULUS}))
-    assert not explains_fingerprints({"t": drifting(5, 3)}, prints(differing, {"t": 1}))
-    assert not explains_fingerprints({}, prints(differing, {"t": 2}))
-    assert not explains_fingerprints({}, prints(differing, {"t": 0})), "rows of another number have to be found too"
+    assert explains_fingerprints({"t": one_key(5, 3)}, fingerprints(differing, {"t": 2}))
+    assert explains_fingerprints({"t": one_key(5, 3)}, fingerprints(differing, {"t": 2 - 3 * STATE_MODULUS}))
+    assert not explains_fingerprints({"t": one_key(5, 3)}, fingerprints(differing, {"t": 1}))
+    assert not explains_fingerprints({}, fingerprints(differing, {"t": 2}))
+    assert not explains_fingerprints({}, fingerprints(differing, {"t": 0})), "a differing tenant must drift"
 
 
 @pytest.fixture
 def apart(new_database: Callable[..., str]) -> Iterator[Callable[..., Endpoints]]:
-    """``apart(rows, tenants)``: the same rows in two databases. ``run(side, statement)`` changes one."""
+    """``apart(rows, tenants)`` creates the same rows in two databases; ``apart.run(side, statement)`` changes one."""
     dsns = [new_database(), new_database()]
     connections = [psycopg.connect(dsn, autocommit=True) for dsn in dsns]
 
@@ -107,7 +106,7 @@ def apart(new_database: Callable[..., str]) -> Iterator[Callable[..., Endpoints]
             admin.execute("INSERT INTO public.things SELECT 'tenant ' || i %% %s, i, 'x' FROM generate_series(1, %s) i",
                           (tenants, rows))
             admin.execute("ANALYZE public.things")
-        return two_databases(*dsns)
+        return endpoints.two_databases(*dsns)
 
     build.run = lambda side, statement: connections[side].execute(statement)  # type: ignore[attr-defined]
     yield build
@@ -117,86 +116,86 @@ def apart(new_database: Callable[..., str]) -> Iterator[Callable[..., Endpoints]
 
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each stream had."""
+    """The number of rows of each stream."""
     counts: list[int] = []
     stream = Session.stream
 
     def counted(*given: Any, **named: Any) -> Iterator[Any]:
         counts.append(0)
-        place = len(counts) - 1
+        position = len(counts) - 1
         for row in stream(*given, **named):
-            counts[place] += 1
+            counts[position] += 1
             yield row
 
     monkeypatch.setattr(Session, "stream", counted)
     return counts
 
 
-def kinds(found: Comparison) -> dict[str, dict[str, int]]:
-    """Of each tenant with drift, the kinds that it has."""
+def kinds(comparison: Comparison) -> dict[str, dict[str, int]]:
+    """Return the number of keys of each kind, by tenant with drift."""
     return {row.tenant: {kind: number for kind in ("missing", "unexpected", "mismatched", "duplicate")
                          if (number := getattr(row, kind))}
-            for row in found.tenant_rows if row.drift}
+            for row in comparison.tenant_rows if row.drift}
 
 
-def test_few_drifting_keys_of_many(apart: Any, streamed: list[int]) -> None:
-    endpoints = apart(120_000, 3)
+def test_few_drifting_keys_among_many_are_found_without_reading_most_rows(apart: Any, streamed: list[int]) -> None:
+    databases = apart(120_000, 3)
     apart.run(1, "DELETE FROM public.things WHERE k = 3")
     apart.run(0, "DELETE FROM public.things WHERE k = 4")
     apart.run(1, "UPDATE public.things SET v = NULL WHERE k = 8")
     apart.run(1, "INSERT INTO public.things SELECT * FROM public.things WHERE k = 11")
-    found = compare(MAPPING, endpoints)
-    assert kinds(found) == {"tenant 0": {"missing": 1}, "tenant 1": {"unexpected": 1},
+    comparison = compare(MAPPING, databases)
+    assert kinds(comparison) == {"tenant 0": {"missing": 1}, "tenant 1": {"unexpected": 1},
                             "tenant 2": {"mismatched": 1, "duplicate": 1}}
-    assert {(s.kind, *s.key.values()) for s in found.samples} == {
+    assert {(s.kind, *s.key.values()) for s in comparison.samples} == {
         ("missing", "3"), ("unexpected", "4"), ("mismatched", "8"), ("duplicate", "11")}
     assert max(streamed) < 2_000
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_rows_that_belong_to_another_tenant_on_one_side(
+def test_row_with_another_tenant_on_one_side_is_found(
     apart: Any, monkeypatch: pytest.MonkeyPatch, side: int
 ) -> None:
-    """In one bucket what is missing here and unexpected there would make up for each other."""
-    endpoints = apart(30, 3)
+    """The differences of the two tenants are in the same bucket, and must not cancel out."""
+    databases = apart(30, 3)
     apart.run(side, "UPDATE public.things SET t = 'tenant 2' WHERE k = 3")
-    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: 1)
-    monkeypatch.setattr(merge, "explains_fingerprints", lambda found, prints: True)
-    one, other = ("missing", "unexpected")[:: 1 if side else -1]
-    assert kinds(compare(MAPPING, endpoints)) == {"tenant 0": {one: 1}, "tenant 2": {other: 1}}
+    monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: 1)
+    monkeypatch.setattr(two_databases, "explains_fingerprints", lambda drift, fingerprints: True)
+    first, second = ("missing", "unexpected")[:: 1 if side else -1]
+    assert kinds(compare(MAPPING, databases)) == {"tenant 0": {first: 1}, "tenant 2": {second: 1}}
 
 
-def test_buckets_that_hide_drift_are_not_believed(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoints = apart(30, 3)
+def test_buckets_that_hide_drift_are_read_again_without_buckets(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    databases = apart(30, 3)
     apart.run(1, "DELETE FROM public.things WHERE k IN (3, 6)")
-    asked: list[Buckets] = []
+    calls: list[Buckets] = []
 
-    def without(_: Buckets, *streams: Iterator[Any]) -> Buckets:
+    def no_buckets(_: Buckets, *streams: Iterator[Any]) -> Buckets:
         assert all(list(stream) for stream in streams)
-        asked.append(Buckets(4, bytes(1)))
-        return asked[-1]
+        calls.append(Buckets(4, bytes(1)))
+        return calls[-1]
 
-    monkeypatch.setattr(merge, "run_self_test_across", lambda *given: None)
-    monkeypatch.setattr(merge, "choose_bucket_count", lambda prints: 4)
-    monkeypatch.setattr(Buckets, "differing", without)
-    assert kinds(compare(MAPPING, endpoints)) == {"tenant 0": {"missing": 2}}
-    assert asked
+    monkeypatch.setattr(two_databases, "run_self_test_across", lambda *given: None)
+    monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: 4)
+    monkeypatch.setattr(Buckets, "differing", no_buckets)
+    assert kinds(compare(MAPPING, databases)) == {"tenant 0": {"missing": 2}}
+    assert calls
 
 
-def test_the_self_test_reads_buckets_too(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoints = apart(30, 3)
-    apart_in_truth = Buckets.differing
-    monkeypatch.setattr(Buckets, "differing", lambda *given: Buckets(apart_in_truth(*given).count, bytes(8)))
+def test_self_test_covers_buckets(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    databases = apart(30, 3)
+    original = Buckets.differing
+    monkeypatch.setattr(Buckets, "differing", lambda *given: Buckets(original(*given).count, bytes(8)))
     with pytest.raises(CannotDecide, match="self-test"):
-        compare(MAPPING, endpoints)
+        compare(MAPPING, databases)
 
 
-def test_the_planner_shares_out_the_scan_of_buckets(apart: Any) -> None:
-    """Of an expression it knows no values, and would expect a group for every row, to be sorted in one process."""
-    endpoints = apart(100_000, 100)
+def test_planner_scans_buckets_in_parallel(apart: Any) -> None:
+    """Without statistics of the bucket expression, it would expect one group per row, and sort in one process."""
+    databases = apart(100_000, 100)
     for setting in ("parallel_setup_cost", "min_parallel_table_scan_size"):
-        apart.run(0, f"ALTER DATABASE {endpoints.source.dsn.parameters['dbname']} SET {setting} = 0")
-    reader = open_reader(MAPPING, endpoints, Deadline(60))
+        apart.run(0, f"ALTER DATABASE {databases.source.dsn.parameters['dbname']} SET {setting} = 0")
+    reader = open_reader(MAPPING, databases, Deadline(60))
     try:
         assert isinstance(reader, TwoDatabases)
         reader.run_preflight()

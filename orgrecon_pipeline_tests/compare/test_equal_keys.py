@@ -1,4 +1,4 @@
-"""Keys that are equal and written differently: the same key at every read, by either digest."""
+"""Keys that are equal but have different texts are the same key at every read, with either row hash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.mapping import MappingConfig
@@ -20,11 +20,11 @@ from orgrecon_pipeline_tests.support.compare.endpoints import one_database
     ("double precision", "0", "'-0'"), ("numeric", "1.0", "1.00"), ("interval", "'1 day'", "'24 hours'"),
     ("jsonb", "'1.0'", "'1.00'"),
 ])
-def test_a_key_in_other_words_is_there_at_every_read(
+def test_equal_keys_with_different_texts_are_one_key_at_every_read(
     empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch,
     native: bool, kind: str, one: str, other: str,
 ) -> None:
-    monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=native, seed=7))
+    monkeypatch.setattr(engine, "new_row_hash", lambda: RowHash(native=native, seed=7))
     admin = connect(empty_database)
     for side in ("old", "new"):
         admin.execute(f"CREATE TABLE public.{side} (t text, k {kind})")
@@ -35,10 +35,11 @@ def test_a_key_in_other_words_is_there_at_every_read(
         "entities": {"things": {"key": ["k"], "source": {"from": "public.old", "columns": columns},
                                 "target": {"from": "public.new", "columns": columns}}}})
 
-    def turn_round(seconds: float) -> None:
-        """The same rows, in the other order."""
-        admin.execute("WITH gone AS (DELETE FROM public.new WHERE ctid = (SELECT min(ctid) FROM public.new) "
-                      "RETURNING *) INSERT INTO public.new SELECT * FROM gone")
+    def reverse_rows(seconds: float) -> None:
+        """Store the same two rows in reverse order."""
+        admin.execute("WITH deleted AS (DELETE FROM public.new WHERE ctid = (SELECT min(ctid) FROM public.new) "
+                      "RETURNING *) INSERT INTO public.new SELECT * FROM deleted")
 
-    found = compare(mapping, one_database(empty_database), wait=turn_round)
-    assert (found.totals["things"].unexpected, found.totals["things"].transient, found.keys_in_flux) == (1, 0, 0)
+    comparison = compare(mapping, one_database(empty_database), wait=reverse_rows)
+    things = comparison.totals["things"]
+    assert (things.unexpected, things.transient, comparison.keys_in_flux) == (1, 0, 0)

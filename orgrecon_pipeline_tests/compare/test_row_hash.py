@@ -1,8 +1,8 @@
-"""Differences that a weaker digest does not see.
+"""The row hash detects differences that weaker hashes miss.
 
-PostgreSQL's own hashes are made for joins, where a collision costs time: of a bigint they fold the halves together,
-of a numeric they leave out the sign, of an array its shape, and a record's is a weighted sum over its columns, so that
-a sum over rows does not see which value stood beside which key.
+PostgreSQL's own hashes are made for joins, where a collision costs only time. They fold the two halves of a bigint,
+and ignore the sign of a numeric and the shape of an array. The hash of a record is a weighted sum over its columns, so
+a sum over rows does not show which value belongs to which key.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
 
-#: Every case is planted in that many tenants: what is seen by chance is not seen in all.
+#: Tenants with the difference. A hash that detects it only by chance does not detect it in all of them.
 TENANTS = 40
 
 # Types of key, a and b; the rows of source and of target.
@@ -51,18 +51,18 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["one database", "two databases"])
+@pytest.mark.parametrize("two", [False, True], ids=["one database", "two databases"])
 @pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
 @pytest.mark.parametrize("case", CASES)
-def test_a_difference_is_seen_in_every_tenant(
+def test_row_hash_detects_the_difference_in_every_tenant(
     new_database: Callable[[], str], connect: Callable[[str], psycopg.Connection[Any]],
-    monkeypatch: pytest.MonkeyPatch, case: str, native: bool, apart: bool,
+    monkeypatch: pytest.MonkeyPatch, case: str, native: bool, two: bool,
 ) -> None:
     if not native:
-        monkeypatch.setattr(comparing, "choose_digest", lambda: RowHash(native=False, seed=7))
+        monkeypatch.setattr(engine, "new_row_hash", lambda: RowHash(native=False, seed=7))
     (key, a, b), *sides = CASES[case]
     source = new_database()
-    target = new_database() if apart else source
+    target = new_database() if two else source
     for table, dsn, rows in zip(("old", "new"), (source, target), sides, strict=True):
         admin = connect(dsn)
         admin.execute(f"CREATE TABLE public.{table} (t text, k {key}, a {a}, b {b})")
@@ -77,6 +77,6 @@ def test_a_difference_is_seen_in_every_tenant(
                                 "source": {"from": "public.old", "columns": columns},
                                 "target": {"from": "public.new", "columns": columns}}}})
 
-    found = compare(mapping, two_databases(source, target))
+    comparison = compare(mapping, two_databases(source, target))
 
-    assert found.tenants_with_drift == TENANTS
+    assert comparison.tenants_with_drift == TENANTS

@@ -1,4 +1,4 @@
-"""Tenants, keys and values of types that are not what they seem, and settings that show them otherwise."""
+"""Tenants, keys and values of many types are compared correctly, whatever the settings of the server and the role."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orgrecon_pipeline.compare import one_database as scan
+from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.compare.keys import drilldown
-from orgrecon_pipeline.compare.keys import key_join as joined
+from orgrecon_pipeline.compare.keys import drilldown, key_join
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
+from orgrecon_pipeline_tests.support.compare import endpoints
 
 KINDS = ("missing", "unexpected", "mismatched", "duplicate")
 
@@ -34,7 +33,7 @@ def mapping(key: str = "k", value: str = "v", **top: Any) -> MappingConfig:
 
 @dataclass
 class Pair:
-    """Tables ``old`` and ``new``, in one database or in two."""
+    """Tables ``old`` and ``new`` in one database or in two."""
 
     dsns: tuple[str, str]
     admins: tuple[psycopg.Connection[Any], psycopg.Connection[Any]]
@@ -45,7 +44,7 @@ class Pair:
             admin.execute(statement)
 
     def tables(self, tenant: str = "text", value: str = "text", *values: str) -> None:
-        """Rows of the same values on both sides."""
+        """Create both tables with the same rows."""
         for admin, name in zip(self.admins, ("old", "new"), strict=True):
             admin.execute(f"CREATE TABLE public.{name} (t {tenant}, k bigint, v {value})")
             for row in values:
@@ -55,12 +54,12 @@ class Pair:
         self.admins[side].execute(statement)
 
     def compare(self, exact: bool = False, options: str = "") -> Comparison:
-        one, other = (f"{dsn}&options={options}" if options else dsn for dsn in self.dsns)
-        return compare(self.mapping, two_databases(one, other) if one != other else one_database(one), exact=exact)
+        source, target = (f"{dsn}&options={options}" if options else dsn for dsn in self.dsns)
+        return compare(self.mapping, endpoints.two_databases(source, target), exact=exact)
 
-    def drift(self, **given: Any) -> dict[str, dict[str, int]]:
+    def drift(self, **arguments: Any) -> dict[str, dict[str, int]]:
         return {row.tenant: {kind: number for kind in KINDS if (number := getattr(row, kind))}
-                for row in self.compare(**given).tenant_rows if row.drift}
+                for row in self.compare(**arguments).tenant_rows if row.drift}
 
 
 @pytest.fixture(params=["one", "two"])
@@ -104,20 +103,20 @@ def apart(new_database: Callable[..., str], connect: Any) -> Pair:
     ("bytea", ["\\x00ff", "\\x0100"]),
     ("public.kind", ["alpha", "beta"]),
 ])
-def test_drift_of_tenants_of_any_type(pair: Pair, kind: str, names: list[str], exact: bool) -> None:
-    """A whole tenant that is missing, one whose row is, and one with another value."""
+def test_drift_in_tenants_of_any_type_is_found(pair: Pair, kind: str, names: list[str], exact: bool) -> None:
+    """The rows of one tenant are missing, and a row of another tenant has another value."""
     pair.both("CREATE TYPE public.kind AS ENUM ('alpha', 'beta')")
     pair.tables(kind, "text", *(f"('{name}', {k}, 'x')" for name in names for k in (1, 2)))
     first, *others = names
     pair.run(1, f"DELETE FROM public.new WHERE t = '{first}'")
     pair.run(1, f"UPDATE public.new SET v = 'y' WHERE t = '{others[0]}' AND k = 2")
-    found = pair.drift(exact=exact)
-    assert sorted(map(str, found.values())) == sorted(map(str, [{"missing": 2}, {"mismatched": 1}]))
+    drift = pair.drift(exact=exact)
+    assert sorted(map(str, drift.values())) == sorted(map(str, [{"missing": 2}, {"mismatched": 1}]))
 
 
-@pytest.mark.parametrize("kind", ["int[]", "jsonb", "int4range", "public.made"])
-def test_a_tenant_of_several_spellings_is_refused(alone: Pair, kind: str) -> None:
-    alone.both("CREATE TYPE public.made AS (a numeric)")
+@pytest.mark.parametrize("kind", ["int[]", "jsonb", "int4range", "public.pair"])
+def test_tenant_type_whose_equal_values_have_several_texts_is_refused(alone: Pair, kind: str) -> None:
+    alone.both("CREATE TYPE public.pair AS (a numeric)")
     alone.tables(kind)
     with pytest.raises(CannotDecide, match=re.escape("things.tenant_id is ") + ".*cast it in the mapping"):
         alone.compare()
@@ -127,8 +126,8 @@ def test_a_tenant_of_several_spellings_is_refused(alone: Pair, kind: str) -> Non
     ("numeric(10,2)", ["1.25", "2.50", "3.00"]), ("double precision", ["-0", "1"]),
     ("interval", ["'24 hours'", "'30 days'"]), ("char(8)", ["'a'", "'b'"]),
 ])
-def test_declared_tenants_have_the_names_of_compared_ones(pair: Pair, kind: str, values: list[str]) -> None:
-    """Under two names a tenant would be known twice, and be gone from one side of it without having been lost."""
+def test_declared_tenants_get_the_same_names_as_compared_tenants(pair: Pair, kind: str, values: list[str]) -> None:
+    """Under two names, one tenant would count as two."""
     pair.tables(kind, "text", *(f"({value}, 1, 'x')" for value in values))
     pair.run(0, "CREATE TABLE public.tenants AS SELECT t AS id FROM public.old")
     pair.mapping = mapping(tenants={"from": "public.tenants", "tenant": "id"})
@@ -138,8 +137,8 @@ def test_declared_tenants_have_the_names_of_compared_ones(pair: Pair, kind: str,
 
 
 @pytest.mark.parametrize("name", ["\u00e9", "\u00c3\u00a9"])
-def test_names_do_not_depend_on_who_writes_them(server: Any, connect: Any, name: str) -> None:
-    """A parallel worker's client speaks the database's own encoding."""
+def test_tenant_names_from_parallel_workers_are_the_same(server: Any, connect: Any, name: str) -> None:
+    """The client encoding of a parallel worker is that of the database."""
     database = f"workers_{len(name)}"
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
@@ -155,14 +154,14 @@ def test_names_do_not_depend_on_who_writes_them(server: Any, connect: Any, name:
     assert list(found.present) == list(found.declared or ()) == [name]
 
 
-def test_names_of_types_do_not_depend_on_the_role(pair: Pair) -> None:
+def test_quote_all_identifiers_of_the_role_does_not_change_type_names(pair: Pair) -> None:
     pair.tables("varchar(9)", "text", "('a', 1, 'x')")
     pair.run(1, "ALTER TABLE public.new ALTER t TYPE text")
     pair.run(1, "UPDATE public.new SET v = 'y'")
     assert pair.drift(options="-cquote_all_identifiers%3Don") == {"a": {"mismatched": 1}}
 
 
-def test_types_of_a_schema_that_the_role_may_not_use(alone: Pair) -> None:
+def test_type_in_a_schema_without_usage_for_the_role_is_compared(alone: Pair) -> None:
     alone.both("""
         CREATE SCHEMA kinds;
         CREATE TYPE kinds."odd %s {} \"\"kind" AS ENUM ('x', 'y');
@@ -176,7 +175,7 @@ def test_types_of_a_schema_that_the_role_may_not_use(alone: Pair) -> None:
     assert alone.drift() == {"x": {"mismatched": 1}}
 
 
-def test_a_label_that_only_one_database_knows(split: Pair) -> None:
+def test_tenant_with_an_enum_label_of_one_database_only_is_missing(split: Pair) -> None:
     split.run(0, "CREATE TYPE public.kind AS ENUM ('a', 'b', 'c')")
     split.run(1, "CREATE TYPE public.kind AS ENUM ('a', 'b')")
     split.tables("public.kind", "text", "('a', 1, 'x')")
@@ -185,58 +184,61 @@ def test_a_label_that_only_one_database_knows(split: Pair) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "tenant", "n", "m", "kind", "copies", "key_digest", "digest", "on_source", "place", "name", "print", "key_0",
-    "bucket", "value_0", "with_value_0", "source_state", "in_flux", "missing", "high", "rows", "select",
+    "tenant", "row_count", "source_copies", "kind", "copies", "key_hash", "row_hash", "on_source", "number_in_kind",
+    "name", "fingerprint", "key_0", "bucket", "value_0", "with_value_0", "source_state", "changed", "missing", "high",
+    "rows", "select",
 ])
-def test_columns_that_are_called_like_the_statements_own(pair: Pair, name: str) -> None:
+def test_mapped_column_with_a_name_used_in_the_statements_is_compared(pair: Pair, name: str) -> None:
     pair.tables("text", "text", "('a', 1, 'x')", "('a', 2, 'x')", "('b', 1, 'x')")
     pair.run(1, "UPDATE public.new SET v = 'y' WHERE k = 2")
     pair.run(1, "DELETE FROM public.new WHERE t = 'b'")
-    for given in (mapping(key=name), mapping(value=name)):
-        pair.mapping = given
+    for renamed in (mapping(key=name), mapping(value=name)):
+        pair.mapping = renamed
         assert pair.drift() == {"a": {"mismatched": 1}, "b": {"missing": 1}}
-        [entity] = given.entities.values()
+        [entity] = renamed.entities.values()
         assert {(*s.key, s.columns) for s in pair.compare().samples} == {
             (*entity.key, entity.compare), (*entity.key, ())}
 
 
-def test_composite_values_are_counted_though_a_part_is_null(alone: Pair) -> None:
-    alone.both("CREATE TYPE public.made AS (a int, b int)")
-    alone.tables("text", "public.made", "('a', 1, '(1,)')", "('a', 2, NULL)")
+def test_composite_value_with_a_null_field_counts_as_a_value(alone: Pair) -> None:
+    alone.both("CREATE TYPE public.pair AS (a int, b int)")
+    alone.tables("text", "public.pair", "('a', 1, '(1,)')", "('a', 2, NULL)")
     assert alone.compare().values == {"things": {"v": 2}}
 
 
-def test_many_copies_of_a_key_are_not_joined_to_the_end(alone: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_join_of_many_copies_of_a_key_is_given_up(alone: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     alone.tables("text", "text")
     for side, name in enumerate(("old", "new")):
         alone.run(side, f"INSERT INTO public.{name} SELECT 'a', 1, 'x' FROM generate_series(1, {4000 - side})")
-    grouped = []
-    monkeypatch.setattr(joined, "_MIN_SECONDS", 0.1)
-    monkeypatch.setattr(joined, "_ROWS_PER_SECOND", 1e9)
-    monkeypatch.setattr(scan, "drill_down", lambda *given, **named: grouped.append(1) or drilldown.drill_down(
-        *given, **named))
+    calls = []
+    monkeypatch.setattr(key_join, "_MIN_SECONDS", 0.1)
+    monkeypatch.setattr(key_join, "_ROWS_PER_SECOND", 1e9)
+    monkeypatch.setattr(one_database, "drill_down", lambda *arguments, **options: (
+        calls.append(1) or drilldown.drill_down(*arguments, **options)))
     assert alone.drift() == {"a": {"duplicate": 1}}
-    assert len(grouped) == 2, "once instead of the join, and once for the recheck"
+    assert len(calls) == 2, "once instead of the join, and once for the recheck"
 
 
-def test_drift_that_no_key_shows_is_not_passed_over(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever hides the rows of a tenant from the exact pass: fingerprints have seen them."""
+def test_differing_tenant_without_drifting_keys_is_not_decided(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drill-down reads no rows of the tenant, but its fingerprints differ."""
     pair.tables("text", "text", "('a', 1, 'x')", "('b', 1, 'x')")
     pair.run(1, "UPDATE public.new SET v = 'y' WHERE t = 'b'")
     monkeypatch.setattr("orgrecon_pipeline.compare.queries.statements.EntityStatements._is_wanted",
                         lambda self, tenant: sql.SQL("%(tenants)s::text[] IS NULL"))
-    monkeypatch.setattr(scan, "run_self_test", lambda *given: None)
-    monkeypatch.setattr("orgrecon_pipeline.compare.two_databases.run_self_test_across", lambda *given: None)
+    monkeypatch.setattr(one_database, "run_self_test", lambda *arguments: None)
+    monkeypatch.setattr("orgrecon_pipeline.compare.two_databases.run_self_test_across", lambda *arguments: None)
     with pytest.raises(CannotDecide, match="the sides of tenant b differ"):
         pair.compare(exact=True)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN9", "WIN1252", "KOI8R"])
-def test_a_name_that_one_database_has_no_characters_for(server: Any, connect: Any, split: Pair, encoding: str) -> None:
+def test_tenant_that_one_database_cannot_encode_is_missing(
+    server: Any, connect: Any, split: Pair, encoding: str
+) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE lacking_{encoding} TEMPLATE template0 ENCODING {encoding} LOCALE 'C'")
-    lacking = server.dsn(f"lacking_{encoding}".lower())
-    pair = Pair((split.dsns[0], lacking), (split.admins[0], connect(lacking)))
+        admin.execute(f"CREATE DATABASE limited_{encoding} TEMPLATE template0 ENCODING {encoding} LOCALE 'C'")
+    limited = server.dsn(f"limited_{encoding}".lower())
+    pair = Pair((split.dsns[0], limited), (split.admins[0], connect(limited)))
     pair.tables("text", "text", "('a', 1, 'x')")
     pair.run(0, "INSERT INTO public.old VALUES ('\u4f60', 1, 'x'), ('z', 1, 'x')")
     assert pair.drift() == {"\u4f60": {"missing": 1}, "z": {"missing": 1}}

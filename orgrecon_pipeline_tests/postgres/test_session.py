@@ -1,4 +1,4 @@
-"""One transaction and what befalls it: a statement that is given up, a session that is ended in between."""
+"""Transactions of a session: statements with a time limit, and connections that the server ends in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint
 from orgrecon_pipeline.postgres.session import Session
 
 SLEEP = sql.SQL("SELECT pg_catalog.pg_sleep(%(seconds)s), 7 AS seven")
-TIMEOUT = sql.SQL("SELECT pg_catalog.current_setting('statement_timeout') AS found")
+TIMEOUT = sql.SQL("SELECT pg_catalog.current_setting('statement_timeout') AS timeout")
 
 
 @pytest.fixture
@@ -26,16 +26,16 @@ def session(empty_database: str) -> Iterator[Session]:
     opened.close()
 
 
-def test_a_statement_that_is_given_up_leaves_the_transaction_as_it_was(session: Session) -> None:
+def test_query_within_after_its_time_limit_leaves_the_transaction_usable(session: Session) -> None:
     with session.transaction():
         before = session.query(TIMEOUT, "asking")
         assert session.query_within(0.05, SLEEP, "sleeping", {"seconds": 30}) is None
         assert session.query(TIMEOUT, "asking") == before
-        # Inside of a savepoint the server would refuse.
+        # Fails in a savepoint.
         assert session.query(sql.SQL("SELECT pg_catalog.pg_export_snapshot() AS snapshot"), "exporting")
 
 
-def test_a_statement_that_ends_in_time(session: Session) -> None:
+def test_query_within_its_time_limit_returns_the_rows(session: Session) -> None:
     with session.transaction():
         before = session.query(TIMEOUT, "asking")
         [row] = session.query_within(30, SLEEP, "sleeping", {"seconds": 0}) or []
@@ -43,17 +43,17 @@ def test_a_statement_that_ends_in_time(session: Session) -> None:
         assert session.query(TIMEOUT, "asking") == before
 
 
-def test_a_statement_that_fails_in_time_is_not_taken_for_a_slow_one(session: Session) -> None:
+def test_query_within_that_fails_raises(session: Session) -> None:
     with session.transaction(), pytest.raises(CannotDecide, match="sleeping: a column does not exist"):
         session.query_within(30, sql.SQL("SELECT nothing"), "sleeping")
 
 
-@pytest.mark.parametrize(("how", "words"), [
-    ("SELECT pg_terminate_backend({pid})", "terminated by the server's administrator"),
+@pytest.mark.parametrize(("how", "message"), [
+    ("SELECT pg_terminate_backend({pid})", "an administrator terminated the connection"),
     ("idle_in_transaction_session_timeout", "idle for too long"),
 ])
-def test_a_session_that_is_ended_between_two_statements(
-    session: Session, connect: Callable[[str], psycopg.Connection[Any]], empty_database: str, how: str, words: str
+def test_query_after_the_server_ended_the_session_says_why(
+    session: Session, connect: Callable[[str], psycopg.Connection[Any]], empty_database: str, how: str, message: str
 ) -> None:
     admin = connect(empty_database)
     with session.transaction():
@@ -64,5 +64,5 @@ def test_a_session_that_is_ended_between_two_statements(
             session.execute(sql.SQL("SET LOCAL {} = '10ms'").format(sql.Identifier(how)), "setting")
         while admin.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s", (row["pid"],)).fetchone():
             pass
-        with pytest.raises(CannotDecide, match=words):
+        with pytest.raises(CannotDecide, match=message):
             session.query(TIMEOUT, "asking")

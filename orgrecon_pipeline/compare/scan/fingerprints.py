@@ -53,7 +53,7 @@ class Fingerprints:
         """Return the rows of a tenant on each side."""
         if tenant in self.differing:
             return self.differing[tenant]
-        position = self.tenants.place(tenant)
+        position = self.tenants.position(tenant)
         rows = 0 if position is None else self.source_rows[position]
         return SideRows(rows, rows)
 

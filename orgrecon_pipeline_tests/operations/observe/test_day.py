@@ -74,7 +74,7 @@ def test_client_clock_hours_off_on_the_same_day_uses_the_database_clock(site: Si
     assert abs(found.observed_at - now) < timedelta(minutes=5), "the time is from the database's clock"
 
 
-@pytest.mark.parametrize("when", ["examined", "fingerprints"])
+@pytest.mark.parametrize("when", ["preflight", "fingerprints"])
 def test_run_across_midnight_belongs_to_the_day_of_its_snapshot(demo: Site, when: str) -> None:
     """The observation belongs to the day of its snapshot, which was taken before midnight."""
     moments = [datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)]

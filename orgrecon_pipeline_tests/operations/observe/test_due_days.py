@@ -119,8 +119,8 @@ def test_cursor_round_trips() -> None:
 def test_tick_observes_its_own_day_or_none(
     now: datetime, observations: list[Observation], running: bool, due: bool,
 ) -> None:
-    due = day_of_tick(at(8), now, observations, running=running)
-    assert due == DAY if due else isinstance(due, NotDue)
+    day = day_of_tick(at(8), now, observations, running=running)
+    assert day == DAY if due else isinstance(day, NotDue)
 
 
 THREE_HOURS = timedelta(hours=3)

@@ -94,16 +94,16 @@ CASES = [
     # Lost coverage.
     Case("both sides are emptied", sql(EMPTY_BOTH_MODELS), INCONCLUSIVE, "coverage lost"),
     Case("both sides and the universe are emptied", sql(EMPTY_BOTH_MODELS, "TRUNCATE public.tenants"), INCONCLUSIVE,
-         "coverage lost: nothing is left on either side of entity"),
+         "coverage lost: no row is left on either side of entity"),
     Case("one entity is emptied on both sides", sql("TRUNCATE public.team_members, public.org_unit_memberships"),
          INCONCLUSIVE, "entity 'org_unit_memberships'"),
     Case("a tenant is gone from both sides", lambda site: site.run(*REMOVE_ONE_TENANT), INCONCLUSIVE,
-         "nothing is left on either side of tenant"),
+         "no row is left on either side of tenant"),
     Case("a column is NULL everywhere", sql("UPDATE public.teams SET parent_team_id = NULL",
                                             "UPDATE public.org_units SET parent_id = NULL"),
          INCONCLUSIVE, "column 'org_units.parent_id'"),
     Case("a bad join empties a column of both sides", edit_mapping(
-        "\"parent_id\":\"parent_team_id\"", "\"parent_id\":\"NULL::bigint\""), FAIL, "drifting keys"),
+        "\"parent_id\":\"parent_team_id\"", "\"parent_id\":\"NULL::bigint\""), FAIL, "keys drift"),
     # Invalid keys.
     Case("a NULL key", sql("UPDATE public.org_units SET legacy_id = NULL WHERE deleted_at IS NULL AND id = "
                            "(SELECT min(id::text)::uuid FROM public.org_units WHERE deleted_at IS NULL)"),
@@ -113,20 +113,20 @@ CASES = [
                               "INSERT INTO public.teams VALUES (NULL, 1, 'x', NULL, NULL)"),
          INCONCLUSIVE, "org_units.source: 1 row without a tenant"),
     # Differences that are easy to miss.
-    Case("one side is empty", sql("TRUNCATE public.org_units, public.org_unit_memberships"), FAIL, "drifting keys"),
+    Case("one side is empty", sql("TRUNCATE public.org_units, public.org_unit_memberships"), FAIL, "keys drift"),
     Case("a duplicate", sql("INSERT INTO public.org_units (tenant_id, legacy_id, kind, name, parent_id) SELECT "
                             "tenant_id, legacy_id, kind, name, parent_id FROM public.org_units "
-                            "WHERE deleted_at IS NULL LIMIT 1"), FAIL, "1 drifting keys in 1 of"),
+                            "WHERE deleted_at IS NULL LIMIT 1"), FAIL, "1 key drifts in 1 of"),
     Case("a NULL against a value", sql(
         "UPDATE public.org_units SET parent_id = NULL WHERE id = (SELECT min(id::text)::uuid FROM public.org_units "
-        "WHERE deleted_at IS NULL AND parent_id IS NOT NULL)"), FAIL, "1 drifting keys"),
+        "WHERE deleted_at IS NULL AND parent_id IS NOT NULL)"), FAIL, "1 key drifts"),
     Case("composed against decomposed letters", sql(
         f"UPDATE public.teams SET name = U&'caf\\00E9' WHERE (tenant_id, id) = (SELECT {ONE_TENANT}, min(id) FROM "
         f"public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)",
         f"UPDATE public.org_units SET name = U&'cafe\\0301' WHERE (tenant_id, legacy_id) = (SELECT {ONE_TENANT}, "
-        f"min(id) FROM public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)"), FAIL, "1 drifting keys"),
+        f"min(id) FROM public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)"), FAIL, "1 key drifts"),
     Case("a revoked membership lives on", sql("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM "
-                                              "public.team_members)"), FAIL, "1 drifting keys"),
+                                              "public.team_members)"), FAIL, "1 key drifts"),
 ]
 
 
@@ -192,7 +192,7 @@ def test_unrelated_tenant_universe_does_not_mark_tenants_as_departed(site: Site,
     site.run(*REMOVE_ONE_TENANT, universe)
     after = site.observe()
     assert after.verdict is INCONCLUSIVE
-    assert "nothing is left on either side of tenant" in after.reason
+    assert "no row is left on either side of tenant" in after.reason
 
 
 def test_declared_tenants_without_rows_are_inconclusive(site: Site) -> None:
@@ -221,7 +221,7 @@ def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised
 
 
 @pytest.mark.parametrize(("body", "words"), [
-    ("DELETE FROM public.teams", "would write, and here is only read"), ("COMMIT", "ends the transaction"),
+    ("DELETE FROM public.teams", "would write, but the transaction is read-only"), ("COMMIT", "ends the transaction"),
 ])
 def test_mapping_with_side_effects_is_inconclusive(site: Site, body: str, words: str) -> None:
     site.run("CREATE FUNCTION public.doing(text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "

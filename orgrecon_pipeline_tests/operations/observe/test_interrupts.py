@@ -126,7 +126,7 @@ def when(words: str, act: Callable[[], Any]) -> Callable[[str], None]:
     return listen
 
 
-EXAMINED, SCANNING = "examined", "fingerprints"
+PREFLIGHT_DONE, SCANNING = "preflight checks passed", "fingerprints"
 
 REPLACE_TABLE = (
     "CREATE TABLE public.again (LIKE public.org_units INCLUDING ALL)",
@@ -148,7 +148,7 @@ REPLACE_TABLE = (
 ])
 def test_change_after_the_preflight_checks_is_inconclusive(site: Site, statements: tuple[str, ...], words: str) -> None:
     assert site.observe().verdict is Verdict.PASS
-    after = site.observe(progress=when(EXAMINED, lambda: site.run(*statements)))
+    after = site.observe(progress=when(PREFLIGHT_DONE, lambda: site.run(*statements)))
     assert_nothing_decided(site, after, words)
 
 
@@ -192,7 +192,7 @@ def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect
         committing.append(InBackground(
             lambda: (wait_until(lambda: blocked_backends(site.admin)), other.execute("COMMIT"))))
 
-    after = site.observe(progress=when(EXAMINED, reload_and_commit_when_waited_for))
+    after = site.observe(progress=when(PREFLIGHT_DONE, reload_and_commit_when_waited_for))
     committing[0].result()
     assert after.verdict is Verdict.PASS
     assert after.entities == before.entities

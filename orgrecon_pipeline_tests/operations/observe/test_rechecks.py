@@ -62,7 +62,7 @@ def test_lost_write_under_endless_writes_is_inconclusive(site: Site, rechecks: i
     site.run(LOST)
     after = site.observe(wait=scripted(site, EVERY_TIME)[0])
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "1 keys differed at every read while both sides were being written" in after.reason
+    assert "1 key differed at every read while both sides were being written" in after.reason
     assert after.compared["keys_in_flux"] == 1
     assert transient(after) == 0
 

@@ -1,4 +1,4 @@
-"""Where the databases of a test are."""
+"""Endpoints of test databases."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 
 
 def one_database(dsn: str) -> Endpoints:
-    """Both sides in one database."""
+    """Return endpoints with both sides in one database."""
     return two_databases(dsn, dsn)
 
 
 def two_databases(source: str, target: str) -> Endpoints:
-    """Each side in its own."""
-    return Endpoints(Endpoint(Dsn.parse(source, "DATABASE_URL"), "DATABASE_URL"),
-                  Endpoint(Dsn.parse(target, "ORGRECON_TARGET_DATABASE_URL"), "ORGRECON_TARGET_DATABASE_URL"))
+    """Return endpoints with one database per side."""
+    return Endpoints(*(Endpoint(Dsn.parse(dsn, variable), variable) for dsn, variable in (
+        (source, "DATABASE_URL"), (target, "ORGRECON_TARGET_DATABASE_URL"))))

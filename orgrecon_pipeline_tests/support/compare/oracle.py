@@ -1,4 +1,4 @@
-"""What drift is, said a second time: plain Python counters over plain lists, from the words of the contract alone."""
+"""Independent oracle: the definition of drift in docs/concepts.md, as plain Python over lists of rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Row = tuple[str, Hashable, Hashable]  # tenant, key, compared values
 
 
 def drift(source: Iterable[Row], target: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Counts by tenant and kind; only tenants that drift."""
-    left: dict[tuple[str, Hashable], Counter[Hashable]] = defaultdict(Counter)
-    right: dict[tuple[str, Hashable], Counter[Hashable]] = defaultdict(Counter)
-    for side, rows in ((left, source), (right, target)):
+    """Return the drifting keys by tenant and kind; tenants without drift are left out."""
+    source_copies: dict[tuple[str, Hashable], Counter[Hashable]] = defaultdict(Counter)
+    target_copies: dict[tuple[str, Hashable], Counter[Hashable]] = defaultdict(Counter)
+    for copies, rows in ((source_copies, source), (target_copies, target)):
         for tenant, key, values in rows:
-            side[tenant, key][values] += 1
-    found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
-    for tenant, key in left.keys() | right.keys():
-        one, other = left.get((tenant, key)), right.get((tenant, key))
-        if other is None:
-            found[tenant]["missing"] += 1
-        elif one is None:
-            found[tenant]["unexpected"] += 1
-        elif one != other:
-            n, m = sum(one.values()), sum(other.values())
-            found[tenant]["duplicate"] += abs(n - m)
-            if n == m or set(one) != set(other):
-                found[tenant]["mismatched"] += 1
-    return {tenant: counts for tenant, counts in found.items() if any(counts.values())}
+            copies[tenant, key][values] += 1
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
+    for tenant, key in source_copies.keys() | target_copies.keys():
+        on_source, on_target = source_copies.get((tenant, key)), target_copies.get((tenant, key))
+        if on_target is None:
+            counts[tenant]["missing"] += 1
+        elif on_source is None:
+            counts[tenant]["unexpected"] += 1
+        elif on_source != on_target:
+            n, m = sum(on_source.values()), sum(on_target.values())
+            counts[tenant]["duplicate"] += abs(n - m)
+            if n == m or set(on_source) != set(on_target):
+                counts[tenant]["mismatched"] += 1
+    return {tenant: of_tenant for tenant, of_tenant in counts.items() if any(of_tenant.values())}

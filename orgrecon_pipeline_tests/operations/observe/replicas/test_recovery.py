@@ -119,7 +119,7 @@ def _check_acknowledgement_of_the_restored_day(recovery: Recovery, site: Site) -
     site = replace(site, mapping=without_universe)
     for _ in range(2):
         gone = restored(site, day)
-        assert f"coverage lost: nothing is left on either side of tenant '{LOST}'" in gone.reason
+        assert f"coverage lost: no row is left on either side of tenant '{LOST}'" in gone.reason
         assert f"run orgrecon acknowledge --date {day}" in gone.reason
         assert gone.compared["coverage"]["lost_count"] == 1
     with pytest.raises(UsageError, match="no complete comparison of a database restored to"):

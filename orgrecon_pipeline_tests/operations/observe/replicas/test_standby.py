@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from orgrecon_pipeline_tests.support.operations.concurrency import (
 )
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping, make_site
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python
 
 MONITOR = "orgrecon_monitor"
 A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"
@@ -247,11 +247,9 @@ def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
 def report(site: Site, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``orgrecon report`` with a separate ledger."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
-    return subprocess.run(
-        [sys.executable, "-m", "orgrecon_pipeline", "report", "--output-dir", "trail", *arguments], text=True,
-        cwd=directory,
-        env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"},
-        capture_output=True, check=False)
+    return run_python(
+        ORGRECON, "report", "--output-dir", "trail", *arguments, cwd=directory,
+        env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"})
 
 
 def test_restored_server_is_evidence_only_for_its_day(pair: Pair, tmp_path: Path) -> None:
