@@ -1,4 +1,4 @@
-"""Coverage: what earlier live observations have seen, and must not vanish silently."""
+"""Coverage: what earlier live observations found, which must not vanish unnoticed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class CoverageSubject(str, Enum):
-    """What can vanish: every row of a tenant, every row of an entity, every value of a compared column."""
+    """What can vanish: all rows of a tenant, all rows of an entity, or all values of a compared column."""
 
     TENANT = "tenant"
     ENTITY = "entity"
@@ -15,11 +15,11 @@ class CoverageSubject(str, Enum):
 
 
 class CoverageChange(str, Enum):
-    """What a live observation found out about a subject.
+    """What an observation found out about a subject.
 
-    *appeared*: seen, and not known before. *departed*: gone for a good reason (the tenant left the declared
-    universe too, or its loss was acknowledged); no longer known. *lost*: known, and gone without a reason; it
-    stays known, so that the next observation finds it lost again until that is acknowledged.
+    *appeared*: present, and not known before. *departed*: gone for a known reason (the tenant also left the declared
+    universe, or the loss was acknowledged), and no longer known. *lost*: known, but gone without a reason. A lost
+    subject stays known, so the next observation reports it lost again until somebody acknowledges it.
     """
 
     APPEARED = "appeared"
@@ -28,7 +28,7 @@ class CoverageChange(str, Enum):
 
 
 class CoverageEvent(NamedTuple):
-    """One line of the append-only coverage history; a column's name is ``entity.column``."""
+    """One entry of the append-only coverage history. The name of a column is ``entity.column``."""
 
     subject: CoverageSubject
     name: str

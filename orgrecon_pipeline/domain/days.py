@@ -1,7 +1,4 @@
-"""UTC days: the only calendar of the project.
-
-A *day* is a ``datetime.date`` that is always meant in UTC.
-"""
+"""UTC days. A *day* is a ``datetime.date`` that always means a date in UTC."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ from datetime import date, datetime, timedelta, timezone
 
 from orgrecon_pipeline.domain.errors import UsageError
 
-# [0-9] and not \d, fullmatch and not $: "٢٠٢٦-٠١-٠١" and a trailing newline are not days.
+# \d would accept other digits ("٢٠٢٦-٠١-٠١"), and $ a trailing newline.
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_day(text: str) -> date:
-    """Read ``YYYY-MM-DD`` and nothing else.
+    """Return the day that ``YYYY-MM-DD`` names.
 
     Raises:
-        UsageError: for every other form, and for dates that no calendar has.
+        UsageError: for every other form, and for dates that do not exist.
     """
     if _DAY.fullmatch(text):
         try:
@@ -29,10 +26,10 @@ def parse_day(text: str) -> date:
 
 
 def utc_day(moment: datetime) -> date:
-    """The UTC day on which an aware moment falls.
+    """Return the UTC day of an aware datetime.
 
     Raises:
-        ValueError: for a naive moment, whose day nobody can tell.
+        ValueError: for a naive datetime, whose UTC day is unknown.
     """
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no UTC day")
@@ -40,15 +37,15 @@ def utc_day(moment: datetime) -> date:
 
 
 def midnight(day: date) -> datetime:
-    """The first moment of a UTC day."""
+    """Return the first moment of a UTC day."""
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
 
 
 def days_ending(last: date, length: int) -> tuple[date, ...]:
-    """The ``length`` consecutive days of which ``last`` is the last, oldest first."""
+    """Return the ``length`` consecutive days that end with ``last``, oldest first."""
     return tuple(last - timedelta(days=back) for back in reversed(range(length)))
 
 
 def days_between(first: date, last: date) -> tuple[date, ...]:
-    """Every day from ``first`` to ``last``, both included; empty when ``last`` is earlier."""
+    """Return every day from ``first`` to ``last``, inclusive; none if ``last`` is earlier."""
     return days_ending(last, (last - first).days + 1)

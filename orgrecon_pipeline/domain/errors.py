@@ -1,7 +1,7 @@
-"""What can go wrong, as one sanitised line each.
+"""Errors whose message is one sanitised line: it says what is wrong and what to do.
 
-The message of an :class:`OrgreconError` says what is wrong and what to do. It is shown to people and kept in
-ledgers and reports, so it never holds a password, a DSN or a value of a compared row.
+Users see these messages, and ledgers and reports store them. So they never contain a password, a DSN or a value of a
+compared row.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 
 class OrgreconError(Exception):
-    """Base of every error that a user is told about in one line."""
+    """Base of all errors that are shown to users as one line."""
 
     exit_code: ClassVar[int] = 2
 
 
 class UsageError(OrgreconError):
-    """The command line asks for something that does not exist."""
+    """The command line asks for something impossible."""
 
 
 class ConfigurationError(OrgreconError):
@@ -26,7 +26,7 @@ class ConfigurationError(OrgreconError):
 
 
 class DayRefused(OrgreconError):
-    """The day cannot be materialised: it is in the future, or past and without evidence."""
+    """The day cannot be materialised: it is in the future, or it is past and has no evidence."""
 
 
 class UnsoundTrail(OrgreconError):
@@ -42,7 +42,7 @@ class EvidenceNotStored(OrgreconError):
 
 
 class AlreadyRunning(OrgreconError):
-    """Another run holds the day."""
+    """Another run holds the lock of the day."""
 
     exit_code: ClassVar[int] = 4
 

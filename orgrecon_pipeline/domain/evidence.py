@@ -65,7 +65,7 @@ class Reasoned(Frozen):
     @property
     def why(self) -> Reason:
         """The reason as one value."""
-        return Reason(self.reason_code, self.reason_parameters, self.reason)
+        return Reason.stored(self.reason_code, self.reason_parameters, self.reason)
 
 
 class PerKind(Frozen):
@@ -147,7 +147,7 @@ class Sample(Frozen):
 
     tenant: str
     entity: str
-    kind: str
+    kind: DriftKind
     key: dict[str, str]
     columns: tuple[str, ...] = ()
     values: dict[str, tuple[str | None, str | None]] | None = None

@@ -1,8 +1,7 @@
 """The mapping: which relations are compared, by which keys and columns, and under which rules.
 
-Only the shape is checked here; reading the file (and naming the line of an error) is the work of
-:mod:`orgrecon_pipeline.config.mapping_file`, and holding it against a live database that of
-:mod:`orgrecon_pipeline.compare.preflight`.
+This module validates only the shape. :mod:`orgrecon_pipeline.config.mapping_file` reads the file and names the line of
+an error, and :mod:`orgrecon_pipeline.compare.preflight` validates the mapping against a live database.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 
-#: Raised with every change of the comparison that could change a verdict: it is part of the epoch.
+#: Increase this with every change of the comparison that can change a verdict. It is part of the epoch.
 COMPARISON_VERSION = 2
 
-#: The logical column that every relation maps beside the key: whose row it is.
+#: The logical column that every relation maps besides the key: the tenant that owns the row.
 TENANT_COLUMN = "tenant_id"
 
 #: The legacy side and the v2.3 side.
@@ -31,7 +30,7 @@ _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def _identifier(text: str) -> str:
     if not _IDENTIFIER.fullmatch(text):
-        raise ValueError(f"{text[:80]!a} is not an identifier: use lower-case letters, digits and _, at most 63")
+        raise ValueError(f"{text[:80]!a} is not an identifier: use at most 63 lower-case letters, digits and _")
     return text
 
 
@@ -40,21 +39,21 @@ def _sql(text: str) -> str:
     if not text:
         raise ValueError("is empty: write an SQL expression")
     if "\x00" in text:
-        raise ValueError("holds a NUL character: remove it")
+        raise ValueError("contains a NUL character: remove it")
     return text
 
 
 def _environment_variable(text: str) -> str:
-    # A DSN written here would land in the digest, in logs and in version control.
+    # A DSN written here would end up in the digest, in logs and in version control.
     if not _ENVIRONMENT_VARIABLE.fullmatch(text):
-        raise ValueError("is not the name of an environment variable: write the name, and keep the DSN in it")
+        raise ValueError("is not the name of an environment variable: write its name, and put the DSN into it")
     return text
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"names {', '.join(repeated)} twice: keep one")
+        raise ValueError(f"names {', '.join(repeated)} twice: remove one")
     return names
 
 
@@ -70,19 +69,19 @@ class _Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fields_are_known(cls, value: Any) -> Any:
-        # pydantic would only say that the field is not permitted; a typing error wants to know the right name.
+        # pydantic would only say that the field is not permitted, not which name was probably meant.
         if isinstance(value, dict):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for name in value:
                 if name not in known:
                     guess = get_close_matches(str(name), known, n=1)
-                    fix = f"did you mean {guess[0]}?" if guess else f"known here are {', '.join(known)}"
-                    raise PydanticCustomError("unknown_field", "is not a field: {fix}", {"at": [name], "fix": fix})
+                    fix = f"did you mean {guess[0]}?" if guess else f"the fields here are {', '.join(known)}"
+                    raise PydanticCustomError("unknown_field", "is an unknown field: {fix}", {"at": [name], "fix": fix})
         return value
 
 
 class Relation(_Strict):
-    """One table, view or join, and how its columns are called in the comparison."""
+    """One table, view or join, with the logical names of its columns."""
 
     from_: Sql = Field(alias="from")
     columns: dict[Identifier, Sql]
@@ -105,7 +104,7 @@ Relations = Annotated[tuple[Relation, ...], BeforeValidator(_relations), Field(m
 
 
 class Entity(_Strict):
-    """One thing that is compared: its key within a tenant, its compared columns, and its two sides."""
+    """One kind of row that is compared: its key within a tenant, its compared columns, and its two sides."""
 
     key: Annotated[Names, Field(min_length=1)]
     compare: Names = ()
@@ -115,24 +114,24 @@ class Entity(_Strict):
     @model_validator(mode="after")
     def _columns_are_mapped(self) -> Entity:
         if TENANT_COLUMN in self.key:
-            raise ValueError(f"key: {TENANT_COLUMN} is part of every key already: remove it")
-        both = sorted(set(self.key) & set(self.compare))
-        if both:
-            raise ValueError(f"compare: {', '.join(both)} is in the key already: remove it from compare")
+            raise ValueError(f"key: {TENANT_COLUMN} is part of every key: remove it")
+        shared = sorted(set(self.key) & set(self.compare))
+        if shared:
+            raise ValueError(f"compare: {', '.join(shared)} is already in the key: remove it from compare")
         needed = {TENANT_COLUMN, *self.key, *self.compare}
         for side in SIDES:
             for relation in getattr(self, side):
                 missing = sorted(needed - relation.columns.keys())
                 if missing:
-                    raise ValueError(f"{side}: columns lacks {', '.join(missing)}: map it to a column or expression")
+                    raise ValueError(f"{side}: columns lacks {', '.join(missing)}: map it to a column or an expression")
         return self
 
 
 class GatePolicy(_Strict):
-    """When the gate opens.
+    """The conditions under which the gate opens.
 
-    ``window_days`` consecutive clean days are needed, of which ``min_live_days`` compared a live database;
-    ``same_day`` says which of several observations decides a day.
+    It needs ``window_days`` consecutive clean days, and on at least ``min_live_days`` of them a live database must have
+    been compared. ``same_day`` says which of several observations decides a day.
     """
 
     window_days: Annotated[int, Field(ge=1, le=366)] = 7
@@ -142,7 +141,7 @@ class GatePolicy(_Strict):
     @model_validator(mode="after")
     def _reachable(self) -> GatePolicy:
         if self.min_live_days > self.window_days:
-            raise ValueError("min_live_days is more than window_days: the gate could never open")
+            raise ValueError("min_live_days is greater than window_days: the gate could never open")
         return self
 
 
@@ -152,7 +151,7 @@ PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
 
 class Heartbeat(_Strict):
-    """Where something writes the time every few seconds; ``at`` is a ``timestamptz``, of several the latest counts."""
+    """A table that a job updates every few seconds. ``at`` is a ``timestamptz``; the latest of several rows counts."""
 
     from_: Sql = Field(alias="from")
     at: Sql
@@ -162,7 +161,7 @@ class Heartbeat(_Strict):
 class ScanSettings(_Strict):
     """How the databases are read. Times are in seconds.
 
-    Without a ``heartbeat`` a standby is judged by what it has replayed; with one, by the heartbeat alone.
+    The lag of a standby is measured by its ``heartbeat`` alone if there is one, else by what it has replayed.
     """
 
     settle_seconds: Seconds = 5.0
@@ -177,7 +176,7 @@ class ScanSettings(_Strict):
 
 
 class ReportSettings(_Strict):
-    """How much of an observation is shown: tenants in the breakdown, sample keys per entity and kind."""
+    """How much a report shows: tenants in the breakdown, sample keys per entity and kind, and values of samples."""
 
     breakdown_limit: Annotated[int, Field(ge=1, le=2_000)] = 200
     sample_keys: Annotated[int, Field(ge=0, le=100)] = 10
@@ -185,19 +184,19 @@ class ReportSettings(_Strict):
 
 
 class Shard(_Strict):
-    """One database of many; the two fields name environment variables that hold the DSNs."""
+    """One of several databases. The two fields name environment variables that hold the DSNs."""
 
     name: Identifier
     source_env: Annotated[str, AfterValidator(_environment_variable)]
     target_env: Annotated[str, AfterValidator(_environment_variable)]
 
 
-def _own_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
+def _unique_shard_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
     names = [shard.name for shard in shards]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise PydanticCustomError("repeated_shard", "{name} is the name of another shard: give each its own",
-                                      {"at": [place, "name"], "name": name})
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise PydanticCustomError("repeated_shard", "{name} is also the name of another shard: rename one of them",
+                                      {"at": [position, "name"], "name": name})
     return shards
 
 
@@ -211,15 +210,15 @@ class MappingConfig(_Strict):
     scan: ScanSettings = ScanSettings()
     report: ReportSettings = ReportSettings()
     shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-                      AfterValidator(_own_names)] = ()
+                      AfterValidator(_unique_shard_names)] = ()
 
     @property
     def digest(self) -> str:
-        """The epoch: SHA-256 of what is compared and of the code that compares it.
+        """The epoch: SHA-256 of what is compared and of the version of the comparison.
 
-        Order and spelling that cannot change a result (of keys, of columns, of the relations of a side) do not
-        change it, nor do the settings of gate, scan and report: those say how evidence is gathered, shown and
-        counted, not what it is evidence of.
+        The order of keys, of columns and of a side's relations does not change it, because it cannot change a result.
+        Nor do the settings of gate, scan and report: they change how evidence is gathered, shown and counted, but not
+        what it is evidence of.
         """
         return sha256_of({
             "comparison": COMPARISON_VERSION,

@@ -20,11 +20,13 @@ from orgrecon_pipeline.domain.evidence import (
     PerUnknownKind,
     Provenance,
     Reasoned,
+    SameDay,
     Sample,
     TenantRow,
     Verdict,
+    deciding_observation,
 )
-from orgrecon_pipeline.domain.gate import GateDecision, GateState
+from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
 
 SCHEMA = 1
@@ -99,6 +101,37 @@ class Record(Reasoned):
             if row.provenance is not None:
                 counted[row.provenance] += 1
         return counted
+
+    def to_observations(self) -> list[Observation]:
+        """Return the listed observations as a ledger holds them, as far as the record knows them.
+
+        Raises:
+            ValueError: if a time or another value is impossible.
+        """
+        # The settings are known for the deciding observation only. Rendering the day again needs these two.
+        settings = {name: self.compared[name] for name in ("gate", "report") if name in self.compared}
+        return [
+            Observation(
+                id=row.id, day=self.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
+                observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
+                orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
+                tenants_with_drift=row.tenants_with_drift, entities=row.entities,
+                compared=self.compared if row.decides else settings,
+            )
+            for row in self.observations
+        ]
+
+    def to_evidence(self, same_day: SameDay | None = None) -> DayEvidence:
+        """Return the evidence of the day for the gate; ``same_day`` overrides the rule that decided the day."""
+        observations = self.to_observations()
+        deciding = deciding_observation(observations, same_day) if same_day else None
+        if deciding is None:
+            deciding = next(o for o, row in zip(observations, self.observations, strict=True) if row.decides)
+        return DayEvidence(
+            day=self.day, verdict=deciding.verdict, provenance=deciding.provenance,
+            mapping_digest=deciding.mapping_digest, counts=deciding.counts, reason=deciding.why,
+            saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
+        )
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the record as plain JSON values, under its public field names."""

@@ -1,4 +1,4 @@
-"""A sorted set of names that takes little more room than their letters: there can be a million tenants."""
+"""A compact sorted set of tenant names, for up to a million tenants."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _END = b"\0"
 
 @dataclass(frozen=True, repr=False)
 class TenantNames:
-    """Different names in the order of their code points, which is that of their bytes in UTF-8.
+    """A set of names, sorted by code point (which is also the order of their bytes in UTF-8).
 
-    ``packed`` holds them in UTF-8, each ended by a NUL, which no text of PostgreSQL contains. Sets that are equal have
-    equal bytes, and so are compared, united and subtracted in no time.
+    ``packed`` holds the names in UTF-8. Each ends with a NUL, which no text of PostgreSQL contains. Equal sets have
+    equal bytes, so that comparing two of them is fast.
     """
 
     packed: bytes = b""
 
     @classmethod
     def of(cls, names: Iterable[str]) -> TenantNames:
-        """The set of any names, in any order."""
+        """Return the set of the names, which can be in any order and repeat."""
         return cls.ascending(sorted(set(names)))
 
     @classmethod
     def ascending(cls, names: Iterable[str]) -> TenantNames:
-        """The set of names that come sorted and once each; none of them is held."""
+        """Return the set of names that are already sorted and unique. They are consumed as a stream."""
         packed = bytearray()
         for name in names:
             packed += name.encode("utf-8", "surrogatepass") + _END
@@ -47,34 +47,34 @@ class TenantNames:
             yield self.packed[start:end].decode("utf-8", "surrogatepass")
             start = end + 1
 
-    def __getitem__(self, place: int) -> str:
-        if not 0 <= place < len(self._ends):
-            raise IndexError(place)
-        start = self._ends[place - 1] + 1 if place else 0
-        return self.packed[start : self._ends[place]].decode("utf-8", "surrogatepass")
+    def __getitem__(self, position: int) -> str:
+        if not 0 <= position < len(self._ends):
+            raise IndexError(position)
+        start = self._ends[position - 1] + 1 if position else 0
+        return self.packed[start : self._ends[position]].decode("utf-8", "surrogatepass")
 
     def __contains__(self, name: str) -> bool:
-        return self.place(name) is not None
+        return self.position(name) is not None
 
     def __repr__(self) -> str:
         return f"TenantNames({len(self)})"
 
     @property
     def longest(self) -> int:
-        """Bytes of the longest name."""
+        """Length of the longest name in bytes."""
         return max(map(sub, self._ends, chain((-1,), self._ends)), default=1) - 1
 
     @cached_property
     def _ends(self) -> array[int]:
-        return array("q", (found.start() for found in finditer(_END, self.packed)))
+        return array("q", (match.start() for match in finditer(_END, self.packed)))
 
-    def place(self, name: str) -> int | None:
-        """How many names come before this one; None when it is not there."""
-        place = bisect_left(self, name)
-        return place if place < len(self) and self[place] == name else None
+    def position(self, name: str) -> int | None:
+        """Return the number of names before this one, None if it is not in the set."""
+        position = bisect_left(self, name)
+        return position if position < len(self) and self[position] == name else None
 
     def union(self, *others: TenantNames) -> TenantNames:
-        """The names of all."""
+        """Return the names of this set and of all others."""
         different = [other for other in others if other and other != self]
         if not different:
             return self
@@ -83,16 +83,16 @@ class TenantNames:
         return TenantNames.ascending(name for name, _ in groupby(merge(self, *different)))
 
     def without(self, other: TenantNames) -> TenantNames:
-        """Those of these names that the other set does not have."""
+        """Return the names that the other set does not have."""
         if self == other:
             return TenantNames()
         return TenantNames.ascending(self._without(other))
 
     def _without(self, other: TenantNames) -> Iterator[str]:
-        theirs = iter(other)
-        their = next(theirs, None)
+        excluded = iter(other)
+        next_excluded = next(excluded, None)
         for name in self:
-            while their is not None and their < name:
-                their = next(theirs, None)
-            if name != their:
+            while next_excluded is not None and next_excluded < name:
+                next_excluded = next(excluded, None)
+            if name != next_excluded:
                 yield name

@@ -67,7 +67,7 @@ class LedgerWriter(Store):
             ))
             _insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows))
             _insert_rows(connection, tables.sample, (
-                (number, ordinal, storable(sample.tenant), storable(sample.entity), storable(sample.kind),
+                (number, ordinal, storable(sample.tenant), storable(sample.entity), sample.kind.value,
                  json_text(sample.key), json_text(sample.columns),
                  None if sample.values is None else json_text(sample.values))
                 for ordinal, sample in enumerate(samples)

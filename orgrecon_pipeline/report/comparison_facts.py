@@ -1,4 +1,4 @@
-"""How a comparison was made, as rows of path and value: new facts of the record appear by themselves."""
+"""The facts about a comparison as table rows of path and value. New facts of a record appear without a change here."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _SHARDS = "shards"
 
 
 def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """One row per value, sorted by path (``scan.settle_seconds``); both cells are finished Markdown."""
-    rows = [(path, _shown(value)) for path, value in _leaves((), {k: v for k, v in facts.items() if k != _SHARDS})]
+    """Return one row per value, sorted by path (such as ``scan.settle_seconds``); the cells are finished Markdown."""
+    rows = [(path, _cell(value)) for path, value in _leaves((), {k: v for k, v in facts.items() if k != _SHARDS})]
     rows += _shard_rows(facts.get(_SHARDS, {}))
     return [(code(".".join(path)), cell) for path, cell in sorted(rows)]
 
 
 def _shard_rows(shards: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Of each shard a row, and one for each of its databases: there can be a thousand."""
+    """Yield only one row per shard and one per database of it, because there can be a thousand shards."""
     if not isinstance(shards, Mapping):
-        yield (_SHARDS,), _shown(shards)
+        yield (_SHARDS,), _cell(shards)
         return
     for name, shard in shards.items():
         of_shard = shard if isinstance(shard, Mapping) else {"": shard}
@@ -32,13 +32,13 @@ def _shard_rows(shards: Any) -> Iterator[tuple[tuple[str, ...], str]]:
                          for key, value in databases.items() if key != "target"}
         of_databases = (((_SHARDS, name, key), value) for key, value in databases.items())
         for path, facts in (((_SHARDS, name), own), *of_databases):
-            leaves = sorted((".".join(leaf), _shown(value)) for leaf, value in _leaves((), facts))
+            leaves = sorted((".".join(leaf), _cell(value)) for leaf, value in _leaves((), facts))
             if leaves:
                 yield path, ", ".join(f"{code(leaf)} {value}" for leaf, value in leaves)
 
 
 def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every scalar, and every list of scalars, with the keys that lead to it."""
+    """Yield every scalar and every list of scalars, with the keys that lead to it."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _leaves((*path, str(name)), inner)
@@ -49,13 +49,13 @@ def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...]
         yield path, value
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
         return code(value)
     if isinstance(value, (list, tuple, Mapping)):
-        return ", ".join(_shown(item) for item in value) or "none"
+        return ", ".join(_cell(item) for item in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return json.dumps(value)

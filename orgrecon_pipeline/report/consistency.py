@@ -1,98 +1,81 @@
-"""Whether a record agrees with itself: what its digest cannot tell, as anybody can compute a digest."""
+"""Consistency of a record with itself. A digest proves nothing here, because anybody can compute one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
+from typing import get_args
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
-    Observation,
     Provenance,
     SameDay,
     Verdict,
     deciding_observation,
     sum_counts,
 )
-from orgrecon_pipeline.domain.record import Record, instant_text, parse_instant
+from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 
-# What the record repeats of the observation that decides the day.
+# Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("verdict", "provenance", "reason", "reason_code", "reason_parameters", "tenants_scanned",
              "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version")
 
+_ELIGIBLE = (ReasonCode.ELIGIBLE, ReasonCode.ELIGIBLE_BEFORE_STREAK)
+
 
 def contradiction(record: Record) -> str | None:
-    """The first thing in which a record contradicts itself, as the rest of a sentence about it; None for none."""
+    """Return the first contradiction within a record, as the predicate of a sentence about it; None if it has none."""
     return next(_contradictions(record), None)
-
-
-def observations_of(record: Record) -> list[Observation]:
-    """The observations that a record lists, as far as it tells of them.
-
-    Raises:
-        ValueError: when a time is none.
-    """
-    return [
-        Observation(
-            id=row.id, day=record.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
-            observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
-            orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
-            tenants_with_drift=row.tenants_with_drift, entities=row.entities, compared={},
-        )
-        for row in record.observations
-    ]
 
 
 def _contradictions(record: Record) -> Iterator[str]:
     yield from _in_observations(record)
-    if record.verdict is Verdict.PASS and not _clean(record.entities, record.tenants_with_drift):
-        yield "is a PASS with drift, or with figures that are not known"
-    if any(row.drift for row in record.tenants) and record.verdict is Verdict.PASS:
-        yield "is a PASS with a tenant that drifts"
+    if record.verdict is Verdict.PASS and not _is_clean(record.entities, record.tenants_with_drift):
+        yield "is a PASS with drift or with unknown figures"
+    if record.verdict is Verdict.PASS and any(row.drift for row in record.tenants):
+        yield "is a PASS with a drifting tenant"
     yield from _in_window(record)
-    if record.live_days != record.counted[Provenance.LIVE]:
-        yield "says another number of live days than its window shows"
+    yield from _in_gate(record)
     values = record.compared.get("values", {})
     if not isinstance(values, dict) or not all(
         isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()
     ):
-        yield "has compared.values that are not counts per entity and column"
+        yield "has a compared.values that does not hold a count per entity and column"
 
 
 def _in_observations(record: Record) -> Iterator[str]:
-    for seen in record.observations:
+    for row in record.observations:
         try:
-            moment = parse_instant(seen.observed_at)
+            moment = parse_instant(row.observed_at)
         except ValueError:
-            yield "has an observation whose time is no UTC time"
+            yield "has an observation whose time is not a UTC time"
             return
-        if (moment is not None) is not seen.provenance.compared:
+        if (moment is not None) is not row.provenance.compared:
             yield "has a baseline with a time, or a comparison without one"
-        # Of a restored database it is the moment that it was restored to.
+        # The time of a restored database is the moment to which it was restored.
         elif moment is not None and utc_day(moment) != record.day:
             yield "has an observation of another day"
-        if seen.verdict is Verdict.MISSING:
+        if row.verdict is Verdict.MISSING:
             yield "has an observation without a verdict"
-        if seen.verdict is Verdict.PASS and not _clean(seen.entities, seen.tenants_with_drift):
-            yield "has an observation that is a PASS with drift"
-    decides = [seen for seen in record.observations if seen.decides]
-    if len(decides) != 1:
-        yield "has not exactly one observation that decides the day"
+        if row.verdict is Verdict.PASS and not _is_clean(row.entities, row.tenants_with_drift):
+            yield "has an observation that is a PASS with drift or with unknown figures"
+    deciding = [row for row in record.observations if row.decides]
+    if len(deciding) != 1:
+        yield f"has {len(deciding)} observations that decide the day, not 1"
         return
     for name in _REPEATED:
-        if getattr(record, name) != getattr(decides[0], name):
+        if getattr(record, name) != getattr(deciding[0], name):
             yield f"has another {name} than the observation that decides the day"
-    if len({seen.id for seen in record.observations}) != len(record.observations):
+    if len({row.id for row in record.observations}) != len(record.observations):
         yield "lists an observation twice"
-    rules: tuple[SameDay, ...] = ("latest", "worst")
-    by_rule = [one for rule in rules if (one := deciding_observation(observations_of(record), rule))]
-    moments = {instant_text(one.observed_at) for one in by_rule if one.verdict.decided and decides[0].verdict.decided}
-    # An older orgrecon let chance decide between two of one moment: such a report is read, and its trail disagrees.
-    if decides[0].id not in {one.id for one in by_rule} and decides[0].observed_at not in moments:
-        yield "is decided by another observation than the rules say"
+    observations = record.to_observations()
+    by_rules = {o.id for rule in get_args(SameDay) if (o := deciding_observation(observations, rule))}
+    if deciding[0].id not in by_rules:
+        yield "is decided by an observation that no rule for several observations of a day selects"
 
 
 def _in_window(record: Record) -> Iterator[str]:
@@ -105,19 +88,41 @@ def _in_window(record: Record) -> Iterator[str]:
     if len(window) < record.window_days:
         yield "has a window that is too short"
     last = window[-1]
-    if (last.verdict, last.provenance, last.counts) != (
-        record.verdict, record.provenance, sum_counts(record.entities)
-    ):
-        yield "says something else of its day in its window"
+    if (last.verdict, last.provenance, last.counts) != (record.verdict, record.provenance, sum_counts(record.entities)):
+        yield "has a window with other figures for its day"
+    if record.verdict is not Verdict.PASS and last.why != record.why:
+        yield "has a window with another reason for its day"
+    if record.live_days != record.counted[Provenance.LIVE]:
+        yield "has another number of live days than its window shows"
     for row in window:
-        missing = row.verdict is Verdict.MISSING
-        if missing != (row.provenance is None) or (missing and set(row.counts.values()) != {None}):
-            yield f"has a window in which {row.day} is half missing"
-        if row.eligible and row.verdict is not Verdict.PASS:
-            yield f"counts {row.day} as clean, which is {row.verdict.value}"
-        if row.verdict is Verdict.PASS and any(row.counts.values()):
-            yield f"has a window in which {row.day} is a PASS with drift"
+        yield from _in_row(row)
 
 
-def _clean(entities: dict[str, EntityTotals], tenants_with_drift: int | None) -> bool:
+def _in_row(row: WindowDay) -> Iterator[str]:
+    missing = row.verdict is Verdict.MISSING
+    if missing != (row.provenance is None) or (missing and row.counts != Counts.unknown()):
+        yield f"has a window in which {row.day} is only partly MISSING"
+    if row.eligible and row.verdict is not Verdict.PASS:
+        yield f"counts {row.day} as clean, although it is {row.verdict.value}"
+    if row.verdict is Verdict.PASS and any(row.counts.values()):
+        yield f"has a window in which {row.day} is a PASS with drift"
+    if row.eligible != (row.reason_code in _ELIGIBLE) or missing != (row.reason_code is ReasonCode.NO_REPORT):
+        yield f"has a window with an impossible reason for {row.day}: {row.reason_code.value}"
+
+
+def _in_gate(record: Record) -> Iterator[str]:
+    gate = record.gate
+    if gate.reason_code is ReasonCode.STREAK_TOO_SHORT:
+        day = gate.reason_parameters.get("day")
+        nested = {"verdict": gate.reason_parameters.get("verdict"),
+                  "reason_code": gate.reason_parameters.get("reason_code"),
+                  "reason_parameters": gate.reason_parameters.get("reason_parameters")}
+        if not any(
+            row.day.isoformat() == day and {"verdict": row.verdict.value, **row.why.as_parameters()} == nested
+            for row in record.window
+        ):
+            yield "has a reason for the gate that contradicts its window"
+
+
+def _is_clean(entities: dict[str, EntityTotals], tenants_with_drift: int | None) -> bool:
     return tenants_with_drift == 0 and sum_counts(entities) == Counts.zero()

@@ -1,4 +1,4 @@
-"""How reports are named, and how a path is shown to a person."""
+"""File names of reports, and paths as messages show them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from orgrecon_pipeline.report.markdown import visible
 
 SUFFIX = ".md"
 
-#: Far more than a report of the largest permitted breakdown.
+#: Largest size of a report in bytes, far above that of the largest permitted breakdown.
 MAX_BYTES = 16 * 1024 * 1024
 
-# A year, month and day in some other spelling, or a copy: "2026-1-1.md", "20260101.MD", "2026-01-01 (1).md".
+# A day in another spelling, or a copy: "2026-1-1.md", "20260101.MD", "2026-01-01 (1).md".
 _LIKE_A_DAY = re.compile(
     r"\s*\d{4}[-_. ]?\d{1,2}[-_. ]?\d{1,2}[^a-z]*(?:copy[^a-z]*)?\.(?:md|markdown)\s*", re.IGNORECASE
 )
 
 
 def file_name(day: date) -> str:
-    """The name of a day's report."""
+    """Return the file name of a day's report."""
     return f"{day.isoformat()}{SUFFIX}"
 
 
 def day_of(name: str) -> date | None:
-    """The day of a report's file name; None for every other name."""
+    """Return the day of a report's file name, None for every other name."""
     if not name.endswith(SUFFIX):
         return None
     try:
@@ -37,10 +37,10 @@ def day_of(name: str) -> date | None:
 
 
 def looks_like_a_report(name: str) -> bool:
-    """Whether a name that is no report's was probably meant to be one."""
+    """Return whether a file was probably meant to be a report, although it is not named like one."""
     return day_of(name) is None and bool(_LIKE_A_DAY.fullmatch(name))
 
 
 def shown(path: Path) -> str:
-    """A path in one line of a message."""
+    """Return a path as one line of a message can show it."""
     return visible(str(path))

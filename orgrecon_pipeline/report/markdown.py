@@ -1,21 +1,21 @@
-"""Text that comes from elsewhere, as GitHub Flavored Markdown that shows it and does nothing else.
+"""Foreign text as GitHub Flavored Markdown that shows it, without any effect of its own.
 
-Code spans are the only place where neither the Markdown parser nor what GitHub runs after it (mentions, issue and
-commit references, emoji shortcodes, bare URLs, mathematics) touches a text. So a name always is a code span, and of a
-sentence every word that could be anything but a word. Both forms hold no line break and no pipe, and so fit into a
-table cell, a quote and a paragraph alike.
+Only a code span protects text from both the Markdown parser and GitHub's own processing (mentions, references to
+issues and commits, emoji shortcodes, bare URLs, mathematics). So a name always becomes a code span, and so does every
+word of a sentence that is not plainly a word. Neither form contains a line break or a pipe, so both fit into table
+cells, quotes and paragraphs.
 
-Which characters are shown as escapes is a fixed list rather than :mod:`unicodedata`: that differs between versions of
-Python, and the same record must give the same bytes on every one.
+The characters to escape are a fixed list, because :mod:`unicodedata` differs between versions of Python and the same
+record must give the same bytes on each of them.
 """
 
 from __future__ import annotations
 
 import re
 
-# Controls, bidirectional controls, invisible or blank-looking characters, surrogates and noncharacters: what could
-# reorder, hide or imitate. Emoji's variation selector (U+FE0F) and private use are left alone.
-_UNSEEN = re.compile(
+# Characters that can reorder, hide or imitate text: controls, bidirectional controls, invisible or blank characters,
+# surrogates and noncharacters. The emoji variation selector (U+FE0F) and private-use characters stay as they are.
+_INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u070f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
     "\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -23,31 +23,30 @@ _UNSEEN = re.compile(
     + "]"
 )
 
-# What cannot stand in a code span of a table cell: it ends the span or the cell. Shown beside the span.
+# Characters that would end a code span or a table cell. They are shown between code spans.
 _BETWEEN = re.compile("([`|]+)")
 _ENTITIES = str.maketrans({"`": "&#96;", "|": "&#124;"})
 
-# Words that are words to every renderer: letters with inner hyphens or apostrophes, and figures, dates and times.
+# What every renderer takes for a plain word: letters with inner hyphens or apostrophes, numbers, dates and times.
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
 _WORD = re.compile(
     rf"(?:[{_LETTERS}]+(?:[-'’][{_LETTERS}]+)*|[0-9]{{1,15}}(?:[.:-][0-9]{{1,15}})*%?|[–—…=/-]?)[)\"'”’.,;:!?…]*"
 )
-# What stands around a word and is no part of it. Taken off by index: a pattern would look at a long run of these again
-# from each of its characters.
+# Punctuation around a word. It is removed by index, because a pattern needs quadratic time for a long run of it.
 _BEFORE, _AFTER = "(\"'“‘", ")\"'”’.,;:!?…"
-# A commit of the repository would become a link, and so would a host name that begins like one.
+# GitHub turns these into links: commit ids, and host names that start with www.
 _LINKED = re.compile(r"\W*(?:[0-9a-f]{7,64}|www)\W*", re.IGNORECASE | re.ASCII)
-# At the beginning of a line these start a list, a heading's underline or a rule.
+# At the start of a line these begin a list, the underline of a heading, or a rule.
 _BLOCK_START = re.compile(r"[0-9]{1,9}[.)]|[-–—=+]+")
 
 
 def visible(text: str) -> str:
-    """The text with every character that cannot be seen as ``\\u202e`` (or ``\\U000e0001``)."""
-    return _UNSEEN.sub(_escape, text)
+    """Return the text with every invisible character written as ``\\u202e`` or ``\\U000e0001``."""
+    return _INVISIBLE.sub(_escape, text)
 
 
 def code(text: str) -> str:
-    """A name or a value: the text itself, as code."""
+    """Return a name or a value as code spans."""
     text = visible(text)
     if not text:
         return "(empty)"
@@ -56,7 +55,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A sentence: its words as they are, everything else in it as code."""
+    """Return a sentence with its plain words unchanged and everything else as code spans."""
     words = [word for word in visible(text).split(" ") if word]
     return " ".join(_word(word, first=not at) for at, word in enumerate(words)) or "(empty)"
 
@@ -67,7 +66,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _span(part: str) -> str:
-    # The parser takes one space off each end when both have one, and the span is not all spaces.
+    # The parser removes one space from both ends if both have one and the span is not all spaces.
     padded = part.startswith(" ") and part.endswith(" ") and part.strip(" ")
     return f"` {part} `" if padded else f"`{part}`"
 

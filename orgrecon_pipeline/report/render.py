@@ -1,4 +1,4 @@
-"""From a record to its page, and nothing else: the same record gives the same bytes on any machine at any time."""
+"""Rendering of a record to its page: the same record gives the same bytes on any machine at any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.view import view_of
 
-#: The last line of every report begins with this.
+#: Start and end of the last line of every report, which holds the record.
 RECORD_PREFIX = "<!-- orgrecon-record: "
 RECORD_SUFFIX = " -->"
 
@@ -18,7 +18,7 @@ _TEMPLATE = "report_v1.md.j2"
 
 
 def render(record: Record) -> str:
-    """The whole text of a report, ending with its record and a newline."""
+    """Return the whole text of a report, which ends with its record and a newline."""
     return _template().render(page=view_of(record), record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX)
 
 
@@ -26,7 +26,7 @@ def render(record: Record) -> str:
 def _template() -> Template:
     text = (files("orgrecon_pipeline.report") / "templates" / _TEMPLATE).read_text(encoding="utf-8")
     environment = Environment(
-        # HTML escaping has no business in Markdown: the view holds finished Markdown only.
+        # The view holds finished Markdown, in which HTML escapes would be wrong.
         autoescape=False,  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         newline_sequence="\n",

@@ -1,4 +1,4 @@
-"""The trail as a whole: whether every report is sound, and whether the reports agree with one another."""
+"""Reading and verification of a whole trail."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.agreement import disagreements, evidence_of
 from orgrecon_pipeline.report.file_names import day_of, file_name, looks_like_a_report, shown
 from orgrecon_pipeline.report.read import read_report
-
-__all__ = ["Trail", "Verification", "evidence_of", "read_trail", "report_files", "verify_trail"]
+from orgrecon_pipeline.report.trail_consistency import disagreements
 
 
 @dataclass(frozen=True)
 class Trail:
-    """The reports of a directory, each by itself: ``files`` are all that are named like one, ``records`` those that
-    are sound, and ``findings`` says of every other file what is wrong with it."""
+    """The reports of a directory, each read by itself.
+
+    ``files`` are all files that are named like reports, ``records`` the sound ones. ``findings`` says what is wrong
+    with each of the others.
+    """
 
     files: Mapping[date, Path]
     records: Mapping[date, Record]
@@ -30,7 +31,7 @@ class Trail:
 
     @property
     def holes(self) -> tuple[date, ...]:
-        """Days between the first and the last report that have none."""
+        """Days without a report between the first and the last report."""
         if not self.files:
             return ()
         return tuple(day for day in days_between(min(self.files), max(self.files)) if day not in self.files)
@@ -38,11 +39,11 @@ class Trail:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a look at a trail found.
+    """The result of verifying a trail.
 
-    ``findings`` make it unsound: each names a file and says in one line what is wrong. ``holes`` are days between the
-    first and the last report that have none: no finding of their own, as a MISSING day cannot be made up for. A
-    report that was taken away is a finding, as the reports after it still show its day.
+    ``findings`` make the trail unsound. Each is one line that names a file and says what is wrong with it. ``holes``
+    are days without a report between the first and the last report. A hole is no finding, because a MISSING day cannot
+    be repaired. A report that was removed is a finding, because later reports still show its day.
     """
 
     records: Mapping[date, Record]
@@ -51,16 +52,16 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether there are reports, and nothing is wrong with them."""
+        """Whether there are reports and no findings."""
         return bool(self.records) and not self.findings
 
     @property
     def reports(self) -> int:
-        """How many sound reports there are."""
+        """Number of sound reports."""
         return len(self.records)
 
     def as_json_value(self) -> dict[str, Any]:
-        """The result as JSON values."""
+        """Return the result as JSON values."""
         return {
             "sound": self.sound,
             "reports": self.reports,
@@ -70,10 +71,10 @@ class Verification:
 
 
 def report_files(directory: Path) -> list[tuple[date, Path]]:
-    """The reports of a directory by their names, oldest first; an absent directory has none.
+    """Return the files of a directory that are named like reports, oldest first; none if there is no directory.
 
     Raises:
-        UnsoundTrail: when the directory cannot be listed.
+        UnsoundTrail: if the directory cannot be listed.
     """
     named = ((day_of(name), directory / name) for name in _names(directory))
     return sorted((day, path) for day, path in named if day is not None)
@@ -83,7 +84,7 @@ def read_trail(directory: Path) -> Trail:
     """Read every report of a directory, each by itself.
 
     Raises:
-        UnsoundTrail: when the directory cannot be listed.
+        UnsoundTrail: if the directory cannot be listed.
     """
     findings = [
         f"{shown(directory / name)} looks like a report, but is not named YYYY-MM-DD.md: rename or remove it."
@@ -99,7 +100,7 @@ def read_trail(directory: Path) -> Trail:
 
 
 def verify_trail(directory: Path) -> Verification:
-    """Read every report of a directory, and hold each against the others. It never raises for what it finds."""
+    """Read every report of a directory and check it against the others. Problems become findings, not errors."""
     try:
         trail = read_trail(directory)
     except UnsoundTrail as unsound:
@@ -107,8 +108,8 @@ def verify_trail(directory: Path) -> Verification:
     findings = [*trail.findings]
     if not trail.files:
         findings.append(f"{shown(directory)} holds no report: there is nothing to verify.")
-    for day, wrong in disagreements(trail.records, trail.files):
-        findings.append(f"{shown(directory / file_name(day))} {wrong}.")
+    for day, finding in disagreements(trail.records, trail.files):
+        findings.append(f"{shown(directory / file_name(day))} {finding}.")
     return Verification(trail.records, tuple(findings), trail.holes)
 
 
@@ -118,5 +119,5 @@ def _names(directory: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as failure:
-        why = os.strerror(failure.errno) if isinstance(failure, OSError) and failure.errno else "no valid path"
+        why = os.strerror(failure.errno) if isinstance(failure, OSError) and failure.errno else "not a valid path"
         raise UnsoundTrail(f"{shown(directory)[:300]} cannot be read as a directory of reports ({why}).") from None

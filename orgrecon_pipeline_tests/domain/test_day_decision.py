@@ -1,4 +1,4 @@
-"""Which observation decides a day: one character each, oldest first, as in the gate's table of cases."""
+"""The deciding observation of a day: one character per observation, oldest first, as in the gate's table of cases."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MEANING = {
 
 
 @dataclass(frozen=True)
-class Seen:
+class Item:
     id: str
     provenance: Provenance
     verdict: Verdict
     observed_at: datetime | None
 
 
-def observations(text: str) -> list[Seen]:
+def observations(text: str) -> list[Item]:
     return [
-        Seen(str(place), *_MEANING[letter], None if letter == "b" else _NOON + timedelta(minutes=place))
-        for place, letter in enumerate(text)
+        Item(str(number), *_MEANING[letter], None if letter == "b" else _NOON + timedelta(minutes=number))
+        for number, letter in enumerate(text)
     ]
 
 
@@ -37,7 +37,7 @@ def observations(text: str) -> list[Seen]:
     ("PF", 1, 1),
     ("FP", 1, 0),
     ("PP", 1, 1),
-    ("PI", 0, 0),      # a rerun that failed hides nothing
+    ("PI", 0, 0),      # a failed rerun hides nothing
     ("FI", 0, 0),
     ("IP", 1, 1),
     ("II", 1, 1),
@@ -46,29 +46,29 @@ def observations(text: str) -> list[Seen]:
     ("bP", 1, 1),
     ("Pb", 0, 0),      # a baseline never replaces a live report
     ("Fb", 0, 0),
-    ("bI", 1, 1),      # the database was there and could not be compared: a stamp does not outrank that
+    ("bI", 1, 1),      # a comparison outranks a baseline, even if it failed
     ("Ib", 0, 0),
-    ("Ps", 0, 0),      # nor does the demo
+    ("Ps", 0, 0),      # a simulated observation never replaces a live one
     ("Is", 0, 0),
     ("Pr", 1, 1),
     ("b", 0, 0),
 ])
-def test_which_decides(text: str, latest: int, worst: int) -> None:
-    seen = observations(text)
-    assert deciding_observation(seen, "latest") is seen[latest]
-    assert deciding_observation(seen, "worst") is seen[worst]
-    assert deciding_observation(list(reversed(seen)), "latest") is seen[latest]
+def test_deciding_observation_follows_the_same_day_rule(text: str, latest: int, worst: int) -> None:
+    items = observations(text)
+    assert deciding_observation(items, "latest") is items[latest]
+    assert deciding_observation(items, "worst") is items[worst]
+    assert deciding_observation(list(reversed(items)), "latest") is items[latest]
 
 
-def test_a_day_without_observations_is_decided_by_none() -> None:
+def test_day_without_observations_has_no_deciding_observation() -> None:
     assert deciding_observation([], "latest") is None
 
 
 @pytest.mark.parametrize("text", ["PF", "FP", "FPI", "PPF"])
-def test_of_one_moment_the_worse_decides(text: str) -> None:
-    """Whatever their ids are, which are hashes."""
-    seen = [replace(one, observed_at=_NOON) for one in observations(text)]
-    for given in (seen, seen[::-1]):
-        decides = deciding_observation(given, "latest")
-        assert decides is not None
-        assert decides.verdict is Verdict.FAIL
+def test_same_timestamp_is_decided_by_the_worse_verdict(text: str) -> None:
+    """Ids are hashes, so their order must not matter."""
+    items = [replace(item, observed_at=_NOON) for item in observations(text)]
+    for given in (items, items[::-1]):
+        deciding = deciding_observation(given, "latest")
+        assert deciding is not None
+        assert deciding.verdict is Verdict.FAIL

@@ -1,6 +1,6 @@
-"""Streak, live days, earliest opening day and reason, as one table of cases that a founder can read.
+"""The gate: streak, live days, earliest opening day and reason, as one table of cases that a founder can read.
 
-A trail is written as one character a day, oldest first, ending with the day asked about:
+A trail is one character per day, oldest first, and ends with the day asked about:
 ``P`` live PASS · ``F`` live FAIL · ``I`` live INCONCLUSIVE · ``b`` baseline PASS · ``r`` restored PASS ·
 ``s`` simulated PASS · ``m`` live PASS under another mapping · ``e`` live PASS of an empty cluster · ``.`` MISSING.
 """
@@ -15,10 +15,11 @@ from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import ReasonCode
 
-TODAY = date(2026, 3, 1)  # the day after 28 February: months end where they end
+TODAY = date(2026, 3, 1)  # the day after 28 February
 
-_KINDS_OF_DAY = {
+_DAYS = {
     "P": (Verdict.PASS, Provenance.LIVE, "epoch", True),
     "F": (Verdict.FAIL, Provenance.LIVE, "epoch", True),
     "I": (Verdict.INCONCLUSIVE, Provenance.LIVE, "epoch", False),
@@ -35,7 +36,7 @@ def trail(text: str) -> dict[date, DayEvidence]:
     for back, letter in enumerate(reversed(text)):
         if letter != ".":
             day = TODAY - timedelta(days=back)
-            verdict, provenance, digest, saw = _KINDS_OF_DAY[letter]
+            verdict, provenance, digest, saw = _DAYS[letter]
             days[day] = DayEvidence(day, verdict, provenance, digest, saw)
     return days
 
@@ -45,7 +46,7 @@ LIVE_3 = GatePolicy(min_live_days=3)
 LIVE_7 = GatePolicy(min_live_days=7)
 
 CASES = [
-    # trail, policy, state, streak, live, opens in (days), a piece of the reason
+    # trail, policy, state, streak, live days, days until it opens, part of the reason
     ("PPPPPPP", CLEAN, OPEN, 7, 7, 0, "7 consecutive clean days (7 live, 0 baseline)"),
     ("PPPPPPPPPP", CLEAN, OPEN, 10, 7, 0, "7 consecutive"),
     ("PPPPPP", CLEAN, CLOSED, 6, 6, 1, "2026-02-23 is MISSING"),
@@ -58,7 +59,7 @@ CASES = [
     ("FPPPPPPP", CLEAN, OPEN, 7, 7, 0, "7 consecutive"),
     ("PFPPPPPP", CLEAN, CLOSED, 6, 6, 1, "2026-02-23 is FAIL"),
     ("PPPIPPP", CLEAN, CLOSED, 3, 3, 4, "2026-02-26 is INCONCLUSIVE"),
-    # Baselines fill the days before the first tenant, and none after.
+    # Baselines count before the first tenant, but not after.
     ("bbbbbbb", CLEAN, OPEN, 7, 0, 0, "7 baseline"),
     ("bbbbbbb", LIVE_3, CLOSED, 7, 0, 3, "only 0 of the 3 required live ones"),
     ("bbbPPPP", CLEAN, OPEN, 7, 4, 0, "4 live, 3 baseline"),
@@ -68,10 +69,10 @@ CASES = [
     ("PPPPPPb", CLEAN, CLOSED, 0, 0, 7, "2026-03-01 is only a baseline"),
     ("eebeeeb", CLEAN, OPEN, 7, 5, 0, "5 live, 2 baseline"),
     ("Fbbbbbbb", CLEAN, CLOSED, 0, 0, 7, "though a tenant was seen"),
-    # Restored days count, but are no live days.
+    # Restored days count, but not as live days.
     ("PPPrPPP", CLEAN, OPEN, 7, 6, 0, "6 live, 0 baseline, 1 restored"),
     ("PPPrPPP", LIVE_7, CLOSED, 7, 6, 4, "only 6 of the 7 required live ones"),
-    # Simulated days count only among themselves.
+    # Simulated days count only in a simulated trail.
     ("sssssss", CLEAN, OPEN, 7, 0, 0, "7 simulated"),
     ("ssssssP", CLEAN, CLOSED, 1, 1, 6, "is simulated, in a trail that is not"),
     ("Psssssss", CLEAN, CLOSED, 0, 0, 7, "is simulated, in a trail that is not"),
@@ -87,26 +88,28 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "policy", "state", "streak", "live", "opens_in", "reason"), CASES)
-def test_gate(text: str, policy: GatePolicy, state: str, streak: int, live: int, opens_in: int, reason: str) -> None:
-    judged = decide_gate(TODAY, trail(text), policy)
-    assert (judged.state, judged.streak_days, judged.live_days) == (GateState(state), streak, live)
-    assert judged.earliest_open_day == TODAY + timedelta(days=opens_in)
-    assert reason in judged.reason.sentence
-    assert len(judged.window) == max(7, policy.window_days)
+def test_gate_of_a_trail_follows_the_table(
+    text: str, policy: GatePolicy, state: str, streak: int, live: int, opens_in: int, reason: str
+) -> None:
+    decision = decide_gate(TODAY, trail(text), policy)
+    assert (decision.state, decision.streak_days, decision.live_days) == (GateState(state), streak, live)
+    assert decision.earliest_open_day == TODAY + timedelta(days=opens_in)
+    assert reason in decision.reason.sentence
+    assert len(decision.window) == max(7, policy.window_days)
 
 
-@pytest.mark.parametrize("letter", sorted(_KINDS_OF_DAY))
-def test_later_evidence_never_changes_what_was_said_of_a_day(letter: str) -> None:
+@pytest.mark.parametrize("letter", sorted(_DAYS))
+def test_later_evidence_does_not_change_an_earlier_decision(letter: str) -> None:
     days = trail("bPPFPPP" + letter)
     until = TODAY - timedelta(days=1)
-    before = {day: seen for day, seen in days.items() if day <= until}
+    before = {day: evidence for day, evidence in days.items() if day <= until}
     assert decide_gate(until, days, CLEAN) == decide_gate(until, before, CLEAN)
 
 
-def test_the_earliest_opening_day_is_the_day_on_which_it_opens() -> None:
-    """Append live PASS days to every case: the gate opens on exactly the day that was promised."""
+def test_gate_opens_on_the_promised_earliest_day() -> None:
+    """Append live PASS days to every case: the gate opens exactly on the earliest opening day."""
     for text, policy, *_ in CASES:
-        if "s" in text:  # a simulated trail goes on with simulated days
+        if "s" in text:  # live days do not continue a simulated trail
             continue
         promised = decide_gate(TODAY, trail(text), policy).earliest_open_day
         days = trail(text)
@@ -119,14 +122,33 @@ def test_the_earliest_opening_day_is_the_day_on_which_it_opens() -> None:
 
 
 @pytest.mark.timeout(10)
-def test_a_policy_that_can_never_be_met_is_judged_all_the_same() -> None:
-    """Validation refuses it, but a copy is not validated: it must neither open nor hang."""
-    judged = decide_gate(TODAY, trail("P" * 7), CLEAN.model_copy(update={"min_live_days": 8}))
-    assert judged.state is GateState.CLOSED
-    assert "only 7 of the 8 required live ones" in judged.reason.sentence
+def test_policy_that_can_never_be_met_keeps_the_gate_closed() -> None:
+    """Validation refuses such a policy, but a copy is not validated: the gate must neither open nor hang."""
+    decision = decide_gate(TODAY, trail("P" * 7), CLEAN.model_copy(update={"min_live_days": 8}))
+    assert decision.state is GateState.CLOSED
+    assert "only 7 of the 8 required live ones" in decision.reason.sentence
 
 
-def test_a_missing_day_has_neither_provenance_nor_counts() -> None:
+def test_missing_day_in_the_window_has_no_provenance_and_no_counts() -> None:
     row = decide_gate(TODAY, trail("P.P"), CLEAN).window[-2]
     assert (row.verdict, row.provenance, row.eligible) == (Verdict.MISSING, None, False)
     assert row.counts == Counts.unknown()
+    assert row.reason.code is ReasonCode.NO_REPORT
+
+
+def test_window_gives_a_reason_for_every_day() -> None:
+    decision = decide_gate(TODAY, trail("Pmb.FPP"), CLEAN)
+    assert [row.reason.code.value for row in decision.window] == [
+        "eligible_before_streak", "other_mapping", "baseline_after_tenant", "no_report", "unknown", "eligible",
+        "eligible",
+    ]
+    assert [row.eligible for row in decision.window] == [True, False, False, False, False, True, True]
+
+
+def test_reason_of_a_short_streak_has_the_reason_of_the_day_that_broke_it() -> None:
+    decision = decide_gate(TODAY, trail("PPPPmPP"), CLEAN)
+    assert decision.reason.code is ReasonCode.STREAK_TOO_SHORT
+    assert decision.reason.parameters == {
+        "streak_days": 2, "window_days": 7, "day": "2026-02-27", "verdict": "PASS", "reason_code": "other_mapping",
+        "reason_parameters": {"mapping_digest": "other", "current_mapping_digest": "epoch"},
+    }

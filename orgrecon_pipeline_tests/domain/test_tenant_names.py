@@ -1,4 +1,4 @@
-"""Packed names against Python's own sets."""
+"""TenantNames compared with Python's own sets."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
-# Of one, two, three and four bytes in UTF-8; the last two sort the other way round in UTF-16.
+# Characters of one to four bytes in UTF-8. The last two sort in the opposite order in UTF-16.
 SETS = st.frozensets(st.text(alphabet="aé€\uffee\U0001f600", max_size=4), max_size=8)
 
 
 @given(SETS)
-def test_names_are_a_sorted_set(names: frozenset[str]) -> None:
+def test_tenant_names_are_a_sorted_set(names: frozenset[str]) -> None:
     packed = TenantNames.of([*names, *names])
     assert list(packed) == sorted(names)
     assert len(packed) == len(names)
-    assert [packed[place] for place in range(len(packed))] == sorted(names)
+    assert [packed[position] for position in range(len(packed))] == sorted(names)
     assert packed == TenantNames.ascending(sorted(names))
 
 
 @given(SETS, st.text(alphabet="aé€", max_size=4))
-def test_a_name_is_found_where_it_stands(names: frozenset[str], name: str) -> None:
+def test_position_of_a_name_is_its_index_in_sorted_order(names: frozenset[str], name: str) -> None:
     packed = TenantNames.of(names)
     assert (name in packed) == (name in names)
-    assert packed.place(name) == (sorted(names).index(name) if name in names else None)
+    assert packed.position(name) == (sorted(names).index(name) if name in names else None)
 
 
 @given(SETS, SETS, SETS)
-def test_sets_are_united_and_subtracted(one: frozenset[str], other: frozenset[str], third: frozenset[str]) -> None:
-    assert TenantNames.of(one).union(TenantNames.of(other), TenantNames.of(third)) == TenantNames.of(one | other | third)
-    assert TenantNames.of(one).without(TenantNames.of(other)) == TenantNames.of(one - other)
+def test_union_and_without_equal_set_operations(a: frozenset[str], b: frozenset[str], c: frozenset[str]) -> None:
+    assert TenantNames.of(a).union(TenantNames.of(b), TenantNames.of(c)) == TenantNames.of(a | b | c)
+    assert TenantNames.of(a).without(TenantNames.of(b)) == TenantNames.of(a - b)
 
 
-def test_there_is_nothing_before_the_first_or_behind_the_last() -> None:
+def test_index_outside_the_set_raises_index_error() -> None:
     names = TenantNames.of(["a", "b"])
-    for place in (-1, 2):
+    for position in (-1, 2):
         with pytest.raises(IndexError):
-            names[place]
+            names[position]

@@ -1,4 +1,4 @@
-"""Names are data: GitHub's own renderer shows them as they are, and does nothing else with them."""
+"""Hostile names: GitHub's own renderer shows them unchanged, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orgrecon_pipeline_tests.support.report.gfm import page
 ALLOWED = {"h1", "h2", "blockquote", "p", "strong", "em", "ul", "li", "table", "thead", "tbody", "tr", "th", "td",
            "code", "pre"}
 
-# What GitHub turns into something after rendering, unless it stands in code.
+# Text that GitHub processes after rendering, unless it is in code.
 ACTIVE = re.compile(
     r"@\w|#[0-9]|(?i:\bgh-[0-9])|:[A-Za-z0-9_+-]+:|\$\S|://|(?i:www\.)"
     r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,40}\b"
@@ -32,34 +32,34 @@ names = st.lists(pieces, max_size=8).map("".join)
 
 
 def cell(markdown: str) -> tuple[str, set[str], str]:
-    """The text of the middle one of three cells, the elements in it, and its text outside of code."""
+    """Render text as the middle one of three cells; return its text, its elements, and its text outside of code."""
     shown = page(f"| a | b | c |\n| --- | --- | --- |\n| 1 | {markdown} | 3 |\n| x | y | z |\n\nafter\n")
     assert [len(cells) for cells in shown.tables[0]] == [3, 3, 3]
     assert [shown.tables[0][1][0], shown.tables[0][1][2], *shown.tables[0][2]] == ["1", "3", "x", "y", "z"]
     return shown.tables[0][1][1], set(shown.tags) - {"table", "thead", "tbody", "tr", "th", "td", "p"}, shown.plain
 
 
-def everywhere(test: object) -> object:
+def with_hostile_names(test: object) -> object:
     for name in HOSTILE_NAMES:
         test = example(name)(test)  # type: ignore[arg-type]
     return test
 
 
-@everywhere
+@with_hostile_names
 @given(names)
 @settings(max_examples=200, deadline=None)
-def test_a_name_is_shown_as_it_is(name: str) -> None:
+def test_code_shows_a_name_unchanged(name: str) -> None:
     text, elements, plain = cell(code(name))
     assert text == (visible(name) or "(empty)")
     assert elements <= {"code"}
     assert not ACTIVE.search(plain)
 
 
-@everywhere
+@with_hostile_names
 @given(names)
 @settings(max_examples=200, deadline=None)
-def test_a_sentence_is_shown_as_it_is_but_for_repeated_spaces(name: str) -> None:
-    for sentence in (name, f"Coverage lost: {name} and 'a {name}' are gone."):
+def test_prose_shows_a_sentence_unchanged_except_for_repeated_spaces(name: str) -> None:
+    for sentence in (name, f"coverage lost: {name} and 'a {name}' are gone."):
         wanted = " ".join(word for word in visible(sentence).split(" ") if word) or "(empty)"
         text, elements, plain = cell(prose(sentence))
         assert text == wanted
@@ -73,7 +73,7 @@ def test_a_sentence_is_shown_as_it_is_but_for_repeated_spaces(name: str) -> None
 @given(st.lists(names, min_size=1, max_size=14, unique=True))
 @settings(max_examples=25, deadline=None)
 @example(list(HOSTILE_NAMES))
-def test_hostile_names_change_nothing_in_a_report(hostile: list[str]) -> None:
+def test_report_with_hostile_names_has_the_same_structure(hostile: list[str]) -> None:
     harmless = page(render(hostile_record([f"name{at}" for at in range(len(hostile))])))
     text = render(hostile_record(hostile))
     shown = page(text)
@@ -92,17 +92,17 @@ def test_hostile_names_change_nothing_in_a_report(hostile: list[str]) -> None:
     assert [line for line in text.split("\n") if line.startswith("<!-- orgrecon-record: ")] == [text.split("\n")[-2]]
 
 
-def test_what_cannot_be_seen_is_spelled_out() -> None:
+def test_visible_escapes_invisible_characters_only() -> None:
     assert visible("a\u202eb\x00\n\U000e0041\u200b\u00a0") == "a\\u202eb\\u0000\\u000a\\U000e0041\\u200b\\u00a0"
     assert visible("Größe 日本 ✓ |`") == "Größe 日本 ✓ |`"
 
 
-def test_no_character_is_hidden() -> None:
-    """Whatever this version of Python calls a control, a format character or a separator is spelled out."""
+def test_visible_escapes_every_control_format_and_separator_character() -> None:
+    """Check the fixed list against what this version of Python calls a control, format or separator character."""
     hidden = [chr(n) for n in range(sys.maxunicode + 1)
               if unicodedata.category(chr(n)) in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp") and n != 0x20]
     left = [unicodedata.name(c, f"U+{ord(c):04X}") for c in hidden if visible(c) == c]
-    # Format characters by name, but drawn: signs that enclose the digits after them.
+    # Format characters that are visible, because they enclose the digits after them.
     drawn = re.compile(r"SIGN|MARK ABOVE|MARKER|END OF AYAH")
     assert [name for name in left if not drawn.search(name)] == []
 
@@ -110,14 +110,14 @@ def test_no_character_is_hidden() -> None:
 @pytest.mark.parametrize("word", [
     "x_" + ")" * 30_000 + "_", "'" * 30_000 + "x_", "(" * 30_000 + "_", "www" + "." * 30_000 + "x", "a'" * 15_000 + "_",
 ], ids=lambda word: word[:4])
-def test_a_long_word_takes_no_longer_than_its_length(word: str) -> None:
-    """One report is read by every run: a reason of one odd word must not take a minute of each."""
+def test_prose_of_a_long_word_takes_linear_time(word: str) -> None:
+    """Every run reads all reports, so a long odd word in a reason must not take a minute each time."""
     before = time.process_time()
     assert prose(f"so {word}").startswith("so ")
     assert time.process_time() - before < 2
 
 
-def test_words_that_could_be_commits_stand_in_code() -> None:
+def test_prose_puts_words_that_look_like_commits_into_code() -> None:
     assert prose("Now deadbeef and 1234567 (epoch 5d41402abc4b), not 123456.") == (
         "Now `deadbeef` and `1234567` (epoch `5d41402abc4b`), not 123456."
     )

@@ -1,4 +1,4 @@
-"""A report that was touched, cut short or made up is refused in one line that names it."""
+"""Reading a report: every edited, truncated or forged file is refused with one line that names it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden
 CASES = golden_cases()
 RECORD = CASES["fail_with_samples"]
 TEXT = render(RECORD)
+STREAK = '"streak_days":0,"tenants"'  # the field of the record, not the parameter of the gate's reason
 BODY, LINE = TEXT[: TEXT.index("<!-- orgrecon-record")], TEXT[TEXT.index("<!-- orgrecon-record") :]
 
 
@@ -47,7 +48,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_reads_back(file: Path) -> None:
+def test_written_report_reads_back_to_its_record(file: Path) -> None:
     assert read_report(file) == RECORD
 
 
@@ -56,22 +57,23 @@ EDITS: list[tuple[str, Callable[[str], str], str]] = [
     ("the verdict", lambda t: t.replace("**FAIL**", "**PASS**", 1), "was edited: line"),
     ("the banner", lambda t: t.replace("GATE CLOSED", "GATE OPEN", 1), "was edited: line 4 "),
     ("a space at a line's end", lambda t: t.replace("## Summary\n", "## Summary \n"), "was edited: line"),
-    ("a line more", lambda t: t.replace("## Summary\n", "## Summary\n\nAll is well.\n"), "was edited: line"),
-    ("a line less", lambda t: t.replace("## Drift samples\n", ""), "was edited: line"),
+    ("an added line", lambda t: t.replace("## Summary\n", "## Summary\n\nAll is well.\n"), "was edited: line"),
+    ("a removed line", lambda t: t.replace("## Drift samples\n", ""), "was edited: line"),
     ("text before", lambda t: "Approved.\n" + t, "was edited: line 1 "),
     ("a byte order mark", lambda t: "\ufeff" + t, "was edited: line 1 "),
     ("Windows line ends", lambda t: t.replace("\n", "\r\n"), "line ends"),
     ("the record's figure", lambda t: t.replace('"tenants_with_drift":2,"verdict"', '"tenants_with_drift":0,"verdict"'),
-     "was edited: its record's digest"),
-    ("the digest", lambda t: t.replace(RECORD.digest, "0" * 64), "was edited: its record's digest"),
+     "was edited: the digest of its record is wrong"),
+    ("the digest", lambda t: t.replace(RECORD.digest, "0" * 64), "was edited: the digest of its record is wrong"),
     ("spaces in the record", lambda t: t.replace('{"compared":', '{ "compared":'), "canonical"),
     ("another schema", lambda t: t.replace('"schema":1', '"schema":2'), "schema"),
     ("schema true", lambda t: t.replace('"schema":1', '"schema":true'), "schema"),
     ("schema 1.0", lambda t: t.replace('"schema":1', '"schema":1.0'), "canonical"),
-    ("a figure as text", lambda t: t.replace('"streak_days":0,"tenants"', '"streak_days":"0","tenants"'), "canonical"),
-    ("a figure as fraction", lambda t: t.replace('"streak_days":0,"tenants"', '"streak_days":0.0,"tenants"'), "canonical"),
-    ("a field less", lambda t: t.replace('"streak_days":0,"tenants"', '"tenants"'), "no record"),
-    ("a field more", lambda t: t.replace('"streak_days":0,"tenants"', '"note":"x","streak_days":0,"tenants"'), "no record"),
+    ("a figure as text", lambda t: t.replace(STREAK, '"streak_days":"0","tenants"'), "canonical"),
+    ("a figure as fraction", lambda t: t.replace(STREAK, '"streak_days":0.0,"tenants"'), "canonical"),
+    ("a missing field", lambda t: t.replace(STREAK, '"tenants"'), "invalid record: streak_days"),
+    ("an unknown field", lambda t: t.replace(STREAK, f'"note":"x",{STREAK}'), "invalid record: note"),
+    ("an unknown reason code", lambda t: t.replace('"reason_code":"drift"', '"reason_code":"mood"'), "invalid record"),
     ("a key twice", lambda t: t.replace('"schema":1', '"schema":1,"schema":1'), "twice"),
     ("a key twice, deep", lambda t: t.replace('"rechecks":3', '"rechecks":3,"rechecks":3'), "twice"),
     ("NaN", lambda t: t.replace('"rechecks":3', '"rechecks":NaN'), "NaN"),
@@ -81,20 +83,20 @@ EDITS: list[tuple[str, Callable[[str], str], str]] = [
     ("lone surrogate", lambda t: t.replace('"reason":"8 ', '"reason":"\\ud800 ', 1), "record"),
     ("lone surrogate in settings", lambda t: t.replace('"same_day":"latest"', '"same_day":"\\ud800"'), "Unicode"),
     ("deep nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 100_000 + "]" * 100_000), "deep"),
-    ("deepish nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 500 + "]" * 500), "deep"),
-    ("deep open", lambda t: t.replace('"rechecks":3', '"rechecks":' + '{"a":' * 100_000), "record"),
-    ("no JSON", lambda t: t.replace('{"compared":', '{compared:'), "no JSON"),
-    ("a list", lambda t: BODY + "<!-- orgrecon-record: [] -->\n", "no JSON object"),
-    ("null", lambda t: BODY + "<!-- orgrecon-record: null -->\n", "no JSON object"),
+    ("less deep nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 500 + "]" * 500), "deep"),
+    ("deep nesting without end", lambda t: t.replace('"rechecks":3', '"rechecks":' + '{"a":' * 100_000), "record"),
+    ("invalid JSON", lambda t: t.replace('{"compared":', '{compared:'), "is not JSON"),
+    ("a list", lambda t: BODY + "<!-- orgrecon-record: [] -->\n", "not a JSON object"),
+    ("null", lambda t: BODY + "<!-- orgrecon-record: null -->\n", "not a JSON object"),
     ("an empty object", lambda t: BODY + "<!-- orgrecon-record: {} -->\n", "schema"),
-    ("an empty record", lambda t: BODY + "<!-- orgrecon-record:  -->\n", "no JSON"),
+    ("an empty record", lambda t: BODY + "<!-- orgrecon-record:  -->\n", "is not JSON"),
     ("no record", lambda t: BODY, "no record"),
     ("nothing", lambda t: "", "no record"),
     ("two records", lambda t: t + LINE, "more than one record"),
     ("record in the middle", lambda t: t + "\nSigned off.\n", "does not end with its record"),
     ("no newline at the end", lambda t: t.rstrip("\n"), "does not end with its record"),
     ("an empty line at the end", lambda t: t + "\n", "does not end with its record"),
-    ("cut short", lambda t: t[:-200], "record"),
+    ("a truncated file", lambda t: t[:-200], "record"),
     ("unclosed comment", lambda t: t.replace(" -->\n", "\n"), "damaged"),
 ]
 
@@ -107,7 +109,7 @@ def test_edited_report_is_refused(edit: Callable[[str], str], expected: str, fil
 
 
 def forged(**changes: Any) -> str:
-    """A report whose record was changed and given its new digest, as somebody would who knows how."""
+    """Return the report of a changed record with its new digest, as a knowledgeable forger would make it."""
     value = {**json.loads(RECORD.line()), **changes}
     del value["digest"]
     value["digest"] = sha256_of(value)
@@ -124,11 +126,27 @@ def observation(**changes: Any) -> list[dict[str, Any]]:
     return [{**RECORD.as_json_value()["observations"][0], **changes}]
 
 
+def gate(**changes: Any) -> dict[str, Any]:
+    """The gate with changed parameters of its reason."""
+    fields = RECORD.as_json_value()["gate"]
+    return {**fields, "reason_parameters": {**fields["reason_parameters"], **changes}}
+
+
 FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("a FAIL made a PASS", lambda: {"verdict": "PASS"}),
     ("a FAIL made a PASS everywhere", lambda: {
         "verdict": "PASS", "observations": observation(verdict="PASS"), "window": window(-1, verdict="PASS")}),
     ("another reason", lambda: {"reason": "All is well."}),
+    ("another reason code", lambda: {"reason_code": "zero_drift"}),
+    ("other parameters", lambda: {"reason_parameters": {}}),
+    ("another reason in the window", lambda: {"window": window(-1, reason_code="coverage_lost")}),
+    ("an eligible day with the reason of another", lambda: {"window": window(0, reason_code="other_mapping")}),
+    ("a missing day with the reason of another", lambda: {"window": window(
+        0, verdict="MISSING", provenance=None, missing=None, unexpected=None, mismatched=None, duplicate=None,
+        eligible=False)}),
+    ("a gate whose reason names another day", lambda: {"gate": gate(day="2026-11-22")}),
+    ("a gate whose reason has another cause", lambda: {"gate": gate(reason_code="coverage_lost")}),
+    ("a gate whose reason lacks its cause", lambda: {"gate": gate(reason_parameters=None)}),
     ("other figures", lambda: {"entities": {}}),
     ("fewer tenants with drift", lambda: {"tenants_with_drift": 0}),
     ("a time of another day", lambda: {"observations": observation(observed_at="2999-01-01T00:00:00.000000Z")}),
@@ -137,12 +155,12 @@ FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("another provenance", lambda: {"provenance": "restored"}),
     ("another mapping", lambda: {"mapping_digest": "0" * 64}),
     ("another version", lambda: {"orgrecon_version": "9"}),
-    ("nothing decides", lambda: {"observations": observation(decides=False)}),
+    ("no deciding observation", lambda: {"observations": observation(decides=False)}),
     ("no observation", lambda: {"observations": []}),
     ("an observation twice", lambda: {"observations": observation() + observation(decides=False)}),
-    ("a time that is none", lambda: {"observations": observation(observed_at="yesterday")}),
+    ("an invalid time", lambda: {"observations": observation(observed_at="yesterday")}),
     ("a MISSING observation", lambda: {"observations": observation(verdict="MISSING"), "verdict": "MISSING"}),
-    ("a stamp over a comparison", lambda: {
+    ("a baseline that outranks a comparison", lambda: {
         "provenance": "baseline", "window": window(-1, provenance="baseline"),
         "observations": observation(provenance="baseline", observed_at=None) + observation(decides=False, id="x")}),
     ("no window", lambda: {"window": []}),
@@ -151,26 +169,26 @@ FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("the day itself is clean", lambda: {"window": window(-1, eligible=True)}),
     ("the day itself has other figures", lambda: {"window": window(-1, missing=0)}),
     ("a missing day with a provenance", lambda: {"window": window(0, verdict="MISSING")}),
-    ("a missing day that counts", lambda: {"window": window(
+    ("a missing day that is eligible", lambda: {"window": window(
         0, verdict="MISSING", provenance=None, missing=None, unexpected=None, mismatched=None, duplicate=None)}),
     ("a clean day with drift", lambda: {"window": window(0, missing=3)}),
     ("live days", lambda: {"live_days": 7}),
-    ("a streak of nothing", lambda: {"streak_days": 7}),
-    ("values that are none", lambda: {"compared": {**RECORD.compared, "values": {"org_units": {"name": "x"}}}}),
+    ("a streak of clean days after a FAIL", lambda: {"streak_days": 7}),
+    ("values that are not counts", lambda: {"compared": {**RECORD.compared, "values": {"org_units": {"name": "x"}}}}),
 ]
 
 
 @pytest.mark.parametrize("changes", [pytest.param(changes, id=name) for name, changes in FORGERIES])
-def test_forged_record_contradicts_itself(changes: Callable[[], dict[str, Any]], file: Path) -> None:
+def test_forged_record_is_refused_as_contradictory(changes: Callable[[], dict[str, Any]], file: Path) -> None:
     file.write_bytes(forged(**changes()).encode())
     assert "contradicts itself" in refused(file)
 
 
-def test_a_forgery_without_change_is_the_report() -> None:
+def test_forging_without_changes_gives_the_same_report() -> None:
     assert forged() == TEXT
 
 
-def test_day_has_to_be_the_name(tmp_path: Path) -> None:
+def test_report_in_the_file_of_another_day_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "2026-11-24.md"
     path.write_bytes(TEXT.encode())
     assert "holds the record of 2026-11-23" in refused(path)
@@ -179,7 +197,7 @@ def test_day_has_to_be_the_name(tmp_path: Path) -> None:
     assert "YYYY-MM-DD.md" in refused(path)
 
 
-def test_not_a_regular_file(tmp_path: Path, file: Path) -> None:
+def test_file_that_is_not_regular_is_refused(tmp_path: Path, file: Path) -> None:
     link = tmp_path / "2026-11-22.md"
     link.symlink_to(file)
     assert "symbolic link" in refused(link)
@@ -192,7 +210,7 @@ def test_not_a_regular_file(tmp_path: Path, file: Path) -> None:
     assert "cannot be read" in refused(tmp_path / "2026-11-19.md")
 
 
-def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+def test_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / f"{DAY}.md"
     with path.open("wb") as huge:
         huge.truncate(1 << 40)
@@ -200,16 +218,16 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
               "try: read_report(pathlib.Path(sys.argv[1]))\n"
               "except Exception as e: print(type(e).__name__, e)")
 
-    def little_memory() -> None:
+    def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False,
-                          preexec_fn=little_memory)
+                          preexec_fn=limit_memory)
     assert done.stdout.startswith("UnsoundTrail ")
     assert "larger than 16 MiB" in done.stdout
 
 
-def test_a_record_of_many_keys_is_refused_at_once(file: Path) -> None:
+def test_record_with_many_keys_is_refused_quickly(file: Path) -> None:
     keys = "".join(f'"k{number}":0,' for number in range(40_000))
     file.write_text(f'{BODY}<!-- orgrecon-record: {{{keys}"k39999":0}} -->\n', encoding="utf-8")
     before = time.process_time()
@@ -217,21 +235,21 @@ def test_a_record_of_many_keys_is_refused_at_once(file: Path) -> None:
     assert time.process_time() - before < 5
 
 
-def test_not_utf8(file: Path) -> None:
+def test_file_that_is_not_utf8_is_refused(file: Path) -> None:
     file.write_bytes(TEXT.encode().replace(b"Summary", b"Summ\xe4ry"))
     assert "UTF-8" in refused(file)
     file.write_bytes(TEXT.encode("utf-16"))
     assert "UTF-8" in refused(file)
 
 
-def test_message_never_holds_a_value(file: Path) -> None:
+def test_message_about_an_invalid_record_contains_no_value(file: Path) -> None:
     value = json.loads(RECORD.line())
     value["tenants"][0]["missing"] = "hunter2"
     file.write_text(f"{BODY}<!-- orgrecon-record: {canonical_json(value)} -->\n", encoding="utf-8")
     assert "hunter2" not in refused(file)
 
 
-def test_record_that_renders_to_another_page_is_found_at_its_first_line(file: Path) -> None:
+def test_page_with_the_record_of_another_page_is_refused_at_the_first_different_line(file: Path) -> None:
     other = render(clean_week().record(DAY))
     file.write_bytes((BODY + other[other.index("<!-- orgrecon-record") :]).encode())
     assert "was edited: line 3 " in refused(file)
@@ -239,8 +257,8 @@ def test_record_that_renders_to_another_page_is_found_at_its_first_line(file: Pa
 
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_no_damage_gets_through_or_out(data: st.DataObject) -> None:
-    """Any change of bytes is refused in one line; nothing else is ever raised."""
+def test_random_damage_is_refused_in_one_line(data: st.DataObject) -> None:
+    """Change random bytes: the report is always refused in one line, and no other error is raised."""
     content = bytearray(TEXT.encode())
     begin = content.index(b"<!-- orgrecon-record")
     for _ in range(data.draw(st.integers(1, 3))):

@@ -1,4 +1,4 @@
-"""The page of a record: golden bytes, and what a reader finds where."""
+"""Rendering: golden bytes, and the content of each part of the page."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window"
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_report_is_golden(name: str) -> None:
+def test_report_matches_its_golden_file(name: str) -> None:
     assert render(CASES[name]).encode() == (GOLDEN / f"{name}.md").read_bytes()
 
 
-def test_every_golden_file_has_its_case() -> None:
+def test_every_golden_file_belongs_to_a_case() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
 
 
@@ -54,23 +54,23 @@ def test_golden_report_reads_back(name: str, tmp_path: Path) -> None:
     assert read_report(file) == CASES[name]
 
 
-def test_same_bytes_in_another_process_zone_and_locale() -> None:
+def test_report_has_the_same_bytes_in_another_process_time_zone_and_locale() -> None:
     script = ("import sys; from orgrecon_pipeline_tests.support.report.cases import golden_cases;"
               "from orgrecon_pipeline.report.render import render;"
               "sys.stdout.buffer.write(''.join(render(r) for r in golden_cases().values()).encode())")
-    ours = "".join(map(render, CASES.values())).encode()
+    expected = "".join(map(render, CASES.values())).encode()
     for zone, seed, language in (("Pacific/Apia", "1", "C"), ("America/St_Johns", "2", "de_DE.UTF-8")):
         environment = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LC_ALL": language, "PYTHONUTF8": "0"}
         done = subprocess.run([sys.executable, "-c", script], env=environment,
                               capture_output=True, check=True)
-        assert done.stdout == ours
+        assert done.stdout == expected
 
 
 def figures(record: Record) -> dict[str, str]:
     return dict(page(render(record)).tables[0][1:])
 
 
-def test_summary_has_every_figure_in_its_order() -> None:
+def test_summary_shows_every_figure_in_order() -> None:
     assert list(figures(CASES["fail_with_samples"]).items()) == [
         ("Tenants scanned", "12"), ("Tenants with drift", "2"),
         ("Missing org_units rows", "1"), ("Missing org_unit_memberships rows", "0"),
@@ -82,7 +82,7 @@ def test_summary_has_every_figure_in_its_order() -> None:
     ]
 
 
-def test_what_is_not_known_is_said_to_be_unknown() -> None:
+def test_unknown_figures_are_shown_as_unknown() -> None:
     shown = figures(CASES["inconclusive"])
     assert shown.pop("Gate status") == "INCONCLUSIVE"
     assert set(shown.values()) == {"unknown"}
@@ -90,7 +90,7 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_sections_come_in_the_order_of_the_format(name: str) -> None:
+def test_sections_are_in_the_order_of_the_format(name: str) -> None:
     headings = re.findall(r"^## (.*)$", render(CASES[name]), re.MULTILINE)
     without = {"Per-tenant breakdown"} if name in ("baseline", "inconclusive") else set()
     assert headings == [section for section in SECTIONS if section not in without]
@@ -100,7 +100,7 @@ def test_sections_come_in_the_order_of_the_format(name: str) -> None:
     (Provenance.LIVE, ""), (Provenance.BASELINE, " (baseline)"), (Provenance.RESTORED, " (restored)"),
     (Provenance.SIMULATED, " (SIMULATED)"),
 ])
-def test_title_says_what_stands_behind_the_day(provenance: Provenance, note: str) -> None:
+def test_title_names_the_provenance(provenance: Provenance, note: str) -> None:
     first = render(clean_week(provenance, 1).record(DAY)).split("\n")[0]
     assert first == f"# Org Model v2.3 reconciliation report: 2026-11-23{note}"
 
@@ -110,7 +110,7 @@ def banner(record: Record) -> str:
     return "\n".join(lines[2 : lines.index("", 2)])
 
 
-def test_banner_of_an_open_gate() -> None:
+def test_banner_of_an_open_gate_shows_streak_counted_days_and_opening_day() -> None:
     shown = banner(CASES["pass_gate_open"])
     assert "GATE OPEN" in shown
     assert "7 of 7" in shown
@@ -119,7 +119,7 @@ def test_banner_of_an_open_gate() -> None:
     assert "unblocked.**" in shown
 
 
-def test_banner_of_a_closed_gate_gives_reason_and_earliest_day() -> None:
+def test_banner_of_a_closed_gate_shows_reason_and_earliest_opening_day() -> None:
     shown = banner(CASES["fail_with_samples"])
     assert "GATE CLOSED" in shown
     assert "GATE OPEN" not in shown
@@ -128,48 +128,49 @@ def test_banner_of_a_closed_gate_gives_reason_and_earliest_day() -> None:
     assert "2026-11-30" in shown
 
 
-def test_open_gate_of_baselines_says_how_little_is_live() -> None:
+def test_banner_of_an_open_gate_of_baselines_shows_that_no_day_is_live() -> None:
     shown = banner(clean_week(Provenance.BASELINE).record(DAY))
     assert "GATE OPEN" in shown
     assert "0 live, 7 baseline" in shown
     assert "only 0 of the 7 counted days compared a live database" in shown
 
 
-def test_simulated_gate_unblocks_nothing() -> None:
+def test_banner_of_a_simulated_gate_unblocks_nothing() -> None:
     shown = banner(CASES["simulated"])
     assert "0 live, 0 baseline, 7 simulated" in shown
     assert "unblocks nothing" in shown
     assert "is unblocked" not in shown
 
 
-def test_window_shows_missing_days_and_why_a_clean_day_does_not_count() -> None:
+def test_window_shows_missing_days_and_the_stored_reasons() -> None:
     table = next(t for t in page(render(CASES["restored_with_missing_day"])).tables if t[0][0] == "Date (UTC)")
     by_day = {cells[0]: cells[1:] for cells in table[1:]}
+    digests = sha256_of("an older mapping")[:12], MAPPING_DIGEST[:12]
     missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
     assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no", "no report"]
     assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no",
-                               f"compared under another mapping (epoch {sha256_of('an older mapping')[:12]}, now {MAPPING_DIGEST[:12]})"]
+                              "compared under another mapping (epoch {}, now {})".format(*digests)]
     assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes", "–"]
     assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, but a later day broke the streak"]
 
 
-def test_trend_draws_no_day_without_figures() -> None:
+def test_chart_leaves_out_days_without_figures() -> None:
     text = render(CASES["restored_with_missing_day"])
     chart = text.split("```mermaid\n")[1].split("```")[0]
     missing = days_back(3)[0]
     assert f"{missing:%m-%d}" not in chart
-    assert f"Not drawn, because there are no figures: {missing}." in text
+    assert f"Not in the chart, because there are no figures: {missing}." in text
     axis, bars = (re.findall(r"\[(.*)\]", line)[0].split(", ") for line in chart.split("\n") if "[" in line)
     assert len(axis) == len(bars) == 6
 
 
-def test_no_trend_where_no_day_has_figures() -> None:
+def test_chart_is_omitted_if_no_day_has_figures() -> None:
     text = render(History([observation(verdict=Verdict.INCONCLUSIVE)]).record(DAY))
     assert "mermaid" not in text
-    assert "No trend can be drawn" in text
+    assert "There is no chart" in text
 
 
-def test_breakdown_says_how_many_more_tenants_there_are() -> None:
+def test_breakdown_shows_the_number_of_omitted_tenants() -> None:
     history = clean_week()
     entities = {"org_units": totals(99, missing=40)}
     history.by_day[DAY] = [observation(verdict=Verdict.FAIL, tenants=500, drifting=40, entities=entities)]
@@ -181,7 +182,7 @@ def test_breakdown_says_how_many_more_tenants_there_are() -> None:
     assert "Every tenant is shown." in text
 
 
-def test_every_observation_of_the_day_is_listed() -> None:
+def test_observations_table_lists_every_observation_of_the_day() -> None:
     history = clean_week()
     history.by_day[DAY] = [observation(hour=6, verdict=Verdict.FAIL), observation(hour=7),
                            observation(hour=8, verdict=Verdict.INCONCLUSIVE)]
@@ -193,7 +194,7 @@ def test_every_observation_of_the_day_is_listed() -> None:
     ]
 
 
-def test_a_new_fact_of_the_comparison_appears_by_itself() -> None:
+def test_new_fact_about_the_comparison_is_shown_without_code_changes() -> None:
     compared = {**COMPARED, "replica": {"lag_seconds": 0.5, "primaries": [{"name": "a"}, {"name": "b"}], "seen": []}}
     facts = dict(page(render(History([observation(compared=compared)]).record(DAY))).tables[-1][1:])
     assert facts["replica.lag_seconds"] == "0.5"
@@ -203,33 +204,33 @@ def test_a_new_fact_of_the_comparison_appears_by_itself() -> None:
     assert facts["source.snapshot"] == "00000003-0000001B-1"
 
 
-def test_baseline_holds_no_clock_time() -> None:
+def test_baseline_report_contains_no_time_of_day() -> None:
     text = render(CASES["baseline"])
     assert not re.search(r"[0-9]{2}:[0-9]{2}", text.split("<!-- orgrecon-record")[0])
     assert BASELINE_COMPARED.keys() < COMPARED.keys()
 
 
-def test_last_line_is_the_record() -> None:
+def test_last_line_of_a_report_is_its_record() -> None:
     for record in CASES.values():
         *_, last, end = render(record).split("\n")
         assert end == ""
         assert last == f"<!-- orgrecon-record: {record.line()} -->"
 
 
-def test_rendering_does_not_depend_on_the_order_of_keys() -> None:
+def test_rendering_ignores_the_order_of_keys() -> None:
     record = CASES["fail_with_samples"]
-    backwards = Record.model_validate({
+    reversed_record = Record.model_validate({
         **record.as_json_value(),
         "entities": dict(reversed(record.as_json_value()["entities"].items())),
         "compared": dict(reversed(record.compared.items())),
         "samples": [{**sample, "key": dict(reversed(sample["key"].items()))}
                     for sample in record.as_json_value()["samples"]],
     })
-    assert list(backwards.entities) != list(record.entities)
-    assert render(backwards) == render(record)
+    assert list(reversed_record.entities) != list(record.entities)
+    assert render(reversed_record) == render(record)
 
 
-def test_a_long_window_is_shown_whole_and_drawn_in_part() -> None:
+def test_long_window_is_shown_whole_with_a_chart_of_its_last_days() -> None:
     compared = {**COMPARED, "gate": {"window_days": 60, "same_day": "latest", "min_live_days": 0}}
     history = History(observation(DAY - timedelta(days=n), compared=compared) for n in range(60))
     text = render(history.record(DAY))

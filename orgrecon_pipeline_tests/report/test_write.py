@@ -1,4 +1,4 @@
-"""A report on the disk is the old one or the new one, whatever happens while it is written."""
+"""Writing a report: the file always has the old bytes or the new ones, whatever happens during the write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def one_line(error: OrgreconError) -> str:
     return str(error)
 
 
-def test_writes_the_page_and_returns_its_path(tmp_path: Path) -> None:
+def test_write_report_creates_the_file_and_returns_its_path(tmp_path: Path) -> None:
     directory = tmp_path / "docs" / "runbooks" / "reports"
     path = write_report(directory, NEW)
     assert path == directory / NAME
@@ -42,7 +42,7 @@ def test_writes_the_page_and_returns_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
-def test_mode_respects_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
+def test_file_mode_respects_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
     before = os.umask(mask)
     try:
         path = write_report(tmp_path, NEW)
@@ -51,7 +51,7 @@ def test_mode_respects_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_the_same_report_is_not_written_again(tmp_path: Path) -> None:
+def test_unchanged_report_is_not_written_again(tmp_path: Path) -> None:
     before = write_report(tmp_path, NEW).stat()
     assert write_report(tmp_path, NEW).stat() == before
     write_report(tmp_path, OLD)
@@ -60,14 +60,14 @@ def test_the_same_report_is_not_written_again(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == NEW_BYTES
 
 
-def test_a_damaged_report_of_the_same_length_is_repaired(tmp_path: Path) -> None:
+def test_damaged_report_of_the_same_length_is_replaced(tmp_path: Path) -> None:
     path = write_report(tmp_path, NEW)
     path.write_bytes(NEW_BYTES.replace(b"CLOSED", b"OPENED"))
     write_report(tmp_path, NEW)
     assert path.read_bytes() == NEW_BYTES
 
 
-def test_a_link_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
+def test_symbolic_link_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("precious")
     directory = tmp_path / "reports"
@@ -83,7 +83,7 @@ def test_a_link_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def test_something_else_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
+def test_directory_or_pipe_in_place_of_the_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     with pytest.raises(EvidenceNotStored, match=r"not a regular file") as caught:
         write_report(tmp_path, NEW)
@@ -95,7 +95,7 @@ def test_something_else_in_place_of_the_report_is_refused(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == [NAME]
 
 
-def test_a_linked_directory_is_the_users_to_give(tmp_path: Path) -> None:
+def test_symbolic_link_to_the_directory_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert write_report(tmp_path / "link", NEW) == tmp_path / "link" / NAME
@@ -117,7 +117,7 @@ def odd_paths(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", ["a file", "under a file", "a dangling link", "a loop", "a long name", "a long path",
                                   "a NUL", "in proc", "a device"])
-def test_what_cannot_be_a_directory_is_said_in_one_line(kind: str, odd_paths: dict[str, Path]) -> None:
+def test_path_that_cannot_be_a_directory_is_refused_in_one_line(kind: str, odd_paths: dict[str, Path]) -> None:
     with pytest.raises(ConfigurationError) as early:
         check_writable(odd_paths[kind])
     assert len(one_line(early.value)) < 600
@@ -126,13 +126,16 @@ def test_what_cannot_be_a_directory_is_said_in_one_line(kind: str, odd_paths: di
     assert len(one_line(late.value)) < 600
 
 
-def test_check_leaves_nothing_but_the_directory(tmp_path: Path) -> None:
+def test_check_writable_leaves_only_the_directory(tmp_path: Path) -> None:
     check_writable(tmp_path / "a" / "b")
     assert os.listdir(tmp_path / "a" / "b") == []
 
 
 def run(script: str, directory: Path, *, nobody: bool = False) -> list[str]:
-    """The lines that a process prints that runs the script with ``d``, ``record``, and ``tell(call)`` for outcomes."""
+    """Run a script in a process and return the lines it prints; ``tell(call)`` prints the outcome of a call.
+
+    The script also has ``d``, the directory, and ``record``.
+    """
     prologue = (
         "import os, resource, sys; from pathlib import Path\n"
         "from orgrecon_pipeline_tests.support.report.cases import golden_cases\n"
@@ -152,9 +155,9 @@ def run(script: str, directory: Path, *, nobody: bool = False) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_file_that_may_not_grow_leaves_the_old_report(tmp_path: Path) -> None:
+def test_file_size_limit_leaves_the_old_report(tmp_path: Path) -> None:
     write_report(tmp_path, OLD)
-    said = run(
+    lines = run(
         f"for limit in (0, 1, 1000, {len(NEW_BYTES) - 1}):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
         "    tell(lambda: write_report(d, record))\n"
@@ -165,34 +168,34 @@ def test_a_file_that_may_not_grow_leaves_the_old_report(tmp_path: Path) -> None:
         "tell(lambda: write_report(d, record))\n",
         tmp_path,
     )
-    assert [line.split(" ")[0] for line in said] == [*["EvidenceNotStored"] * 7, "done", "done"]
-    assert all("make room" in line for line in said[:7])
+    assert [line.split(" ")[0] for line in lines] == [*["EvidenceNotStored"] * 7, "done", "done"]
+    assert all("free some space" in line for line in lines[:7])
     assert (tmp_path / NAME).read_bytes() == NEW_BYTES
     assert os.listdir(tmp_path) == [NAME]
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(place)],
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(mount_point)],
                              capture_output=True, text=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"no disk of our own can be mounted: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+        pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
+    yield mount_point
+    subprocess.run(["umount", str(mount_point)], check=True)
 
 
-def test_a_full_disk_leaves_the_old_report(small_disk: Path) -> None:
+def test_full_disk_leaves_the_old_report(small_disk: Path) -> None:
     write_report(small_disk, OLD)
     filler = small_disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 4096)
-    with pytest.raises(EvidenceNotStored, match="make room") as caught:
+    with pytest.raises(EvidenceNotStored, match="free some space") as caught:
         write_report(small_disk, NEW)
     one_line(caught.value)
-    with pytest.raises(EvidenceNotStored, match="make room"):
+    with pytest.raises(EvidenceNotStored, match="free some space"):
         check_writable(small_disk)
     assert (small_disk / NAME).read_bytes() == OLD_BYTES
     assert sorted(os.listdir(small_disk)) == [NAME, "filler"]
@@ -201,53 +204,55 @@ def test_a_full_disk_leaves_the_old_report(small_disk: Path) -> None:
     assert (small_disk / NAME).read_bytes() == NEW_BYTES
 
 
-def test_a_directory_without_permission() -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as place:
-        directory = Path(place) / "reports"
+def test_directory_without_permission_is_refused_and_keeps_the_old_report() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        directory = Path(parent) / "reports"
         directory.mkdir()
         write_report(directory, OLD)
-        os.chmod(place, 0o755)
+        os.chmod(parent, 0o755)
         os.chmod(directory, 0o555)
-        said = run("tell(lambda: check_writable(d)); tell(lambda: write_report(d, record))\n"
+        lines = run("tell(lambda: check_writable(d)); tell(lambda: write_report(d, record))\n"
                    "tell(lambda: check_writable(d / 'deeper'))", directory, nobody=True)
-        assert [line.split(" ")[0] for line in said] == ["ConfigurationError", "EvidenceNotStored", "ConfigurationError"]
-        assert all("Permission denied" in line for line in said)
+        assert [line.split(" ")[0] for line in lines] == [
+            "ConfigurationError", "EvidenceNotStored", "ConfigurationError"]
+        assert all("Permission denied" in line for line in lines)
         assert (directory / NAME).read_bytes() == OLD_BYTES
 
 
 @pytest.mark.parametrize("start", ["nothing", "an old report"])
-def test_killed_at_any_moment(start: str, tmp_path: Path) -> None:
-    """By SIGKILL, before, half-way through and after every system call: old bytes or new bytes, and then repaired."""
+def test_kill_at_any_system_call_leaves_old_or_new_bytes(start: str, tmp_path: Path) -> None:
+    """Kill with SIGKILL before, halfway through and after every system call; the next write always repairs the rest."""
     (tmp_path / "start").mkdir()
     (tmp_path / NAME).write_bytes(NEW_BYTES)
     if start == "an old report":
         (tmp_path / "start" / NAME).write_bytes(OLD_BYTES)
-    done = subprocess.run([sys.executable, "-m", "orgrecon_pipeline_tests.support.report.kill_points", str(tmp_path), str(tmp_path / NAME)],
+    module = "orgrecon_pipeline_tests.support.report.kill_points"
+    done = subprocess.run([sys.executable, "-m", module, str(tmp_path), str(tmp_path / NAME)],
                           capture_output=True, text=True, check=True)
     attempts = [line.split(" ") for line in done.stdout.splitlines()]
-    killed = [(call, moment) for _, call, moment, was in attempts if was == "True"]
+    killed = [(call, moment) for _, call, moment, was_killed in attempts if was_killed == "True"]
     assert {"open", "write", "fsync", "replace", "close"} <= {call for call, _ in killed}
     assert len(killed) > 30
     order = [call for call, moment in killed if moment == "before" and call in ("write", "fsync", "replace")]
     assert order == ["write", "fsync", "replace", "fsync"]
     old = OLD_BYTES if start == "an old report" else None
-    found, leftovers = set(), 0
+    contents, leftovers = set(), 0
     for number, call, moment, _ in attempts:
         directory = tmp_path / number
         report = directory / NAME
-        there = report.read_bytes() if report.exists() else None
-        assert there in (old, NEW_BYTES), (call, moment)
-        found.add(there)
-        leftovers += len(os.listdir(directory)) > 1 or (there is None and bool(os.listdir(directory)))
+        content = report.read_bytes() if report.exists() else None
+        assert content in (old, NEW_BYTES), (call, moment)
+        contents.add(content)
+        leftovers += len(os.listdir(directory)) > 1 or (content is None and bool(os.listdir(directory)))
         write_report(directory, NEW)
         assert report.read_bytes() == NEW_BYTES
         assert os.listdir(directory) == [NAME]
-    assert found == {old, NEW_BYTES}
+    assert contents == {old, NEW_BYTES}
     assert leftovers > 5
 
 
-def test_what_a_living_run_is_writing_is_not_swept_away(tmp_path: Path) -> None:
-    """Many writers of different days in one directory, all at once: none takes the other's file for a leftover."""
+def test_concurrent_writers_do_not_remove_the_temporary_files_of_others(tmp_path: Path) -> None:
+    """Write reports of several days to one directory at the same time."""
     history = clean_week()
     records = [history.record(day) for day in history.by_day]
     failures: list[BaseException] = []
@@ -271,13 +276,13 @@ def test_what_a_living_run_is_writing_is_not_swept_away(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == sorted(f"{record.day}.md" for record in records)
 
 
-def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
+def test_only_temporary_files_of_crashed_runs_are_removed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("precious")
     directory = tmp_path / "reports"
     directory.mkdir()
-    ours = directory / ".2026-11-20.md.0123456789abcdef.tmp"
-    ours.write_text("half")
+    leftover = directory / ".2026-11-20.md.0123456789abcdef.tmp"
+    leftover.write_text("half")
     link = directory / ".2026-11-21.md.0123456789abcdef.tmp"
     link.symlink_to(outside)
     folder = directory / ".2026-11-22.md.0123456789abcdef.tmp"
@@ -286,6 +291,6 @@ def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
     for name in others:
         (directory / name).write_text("x")
     write_report(directory, NEW)
-    assert not ours.exists()
+    assert not leftover.exists()
     assert sorted(os.listdir(directory)) == sorted([NAME, link.name, folder.name, *others])
     assert outside.read_text() == "precious"

@@ -1,4 +1,4 @@
-"""Days and records for the report's tests, built as the project builds them: from observations and the gate."""
+"""Records for tests of the report, built from observations and the gate as the program builds them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENTITIES = ("org_units", "org_unit_memberships")
 SIDE = {"database": "app", "system_identifier": "7312345678901234567", "server_version": "18.0",
         "in_recovery": False, "snapshot": "00000003-0000001B-1"}
 
-#: As operations/observe.py writes it.
+#: The same fields as in :mod:`orgrecon_pipeline.operations.observe.observe`.
 COMPARED: dict[str, Any] = {
     "comparison_version": 1,
     "gate": {"window_days": 7, "same_day": "latest", "min_live_days": 0},
@@ -48,7 +48,7 @@ BASELINE_COMPARED = {key: COMPARED[key] for key in ("comparison_version", "gate"
 
 
 def totals(rows: int = 0, **drift: int) -> EntityTotals:
-    """An entity's totals; what is not named is zero."""
+    """Return the totals of an entity; figures that are not named are zero."""
     return EntityTotals.zero().model_copy(update={"source_rows": rows, "target_rows": rows, **drift})
 
 
@@ -58,7 +58,7 @@ def observation(
     tenants: int | None = 12, drifting: int | None = 0, entities: Mapping[str, EntityTotals] | None = None,
     hour: int = 8, compared: Mapping[str, Any] = COMPARED, mapping_digest: str = MAPPING_DIGEST,
 ) -> Observation:
-    """One observation; a decided one has 504 rows a side."""
+    """Return an observation; a decided one has 504 rows on each side unless ``entities`` is given."""
     baseline, undecided = provenance is Provenance.BASELINE, verdict is Verdict.INCONCLUSIVE
     if entities is None:
         if undecided:
@@ -75,7 +75,7 @@ def observation(
             Verdict.PASS: reasons.zero_drift(12, 1008),
             Verdict.FAIL: reasons.drift(1, 1, 12),
             Verdict.INCONCLUSIVE: Reason.word(
-                ReasonCode.PERMISSION_DENIED, "org_units.source: the role lacks a permission; grant SELECT on public.teams.",
+                ReasonCode.PERMISSION_DENIED, "org_units.source: grant SELECT on public.teams.",
                 action="org_units.source"),
         }[verdict]
     draft = Observation(
@@ -91,48 +91,48 @@ def observation(
 
 
 class History:
-    """A ledger in memory: every observation of every day, and the record of a day as the ledger would give it."""
+    """Ledger in memory: every observation of every day, and the record of each day."""
 
     def __init__(self, observations: Iterable[Observation] = ()) -> None:
         self.by_day: dict[date, list[Observation]] = {}
-        for seen in observations:
-            self.add(seen)
+        for item in observations:
+            self.add(item)
 
-    def add(self, seen: Observation) -> None:
-        self.by_day.setdefault(seen.day, []).append(seen)
+    def add(self, item: Observation) -> None:
+        self.by_day.setdefault(item.day, []).append(item)
 
     def record(self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = ()) -> Record:
-        observations = [seen for seen in in_order(self.by_day[day]) if isinstance(seen, Observation)]
+        observations = in_order(self.by_day[day])
         policy = GatePolicy.model_validate(observations[-1].compared.get("gate", {}))
-        decides = deciding_observation(observations, policy.same_day)
-        assert isinstance(decides, Observation)
-        return build_record(decides, observations, tenants, samples, decide_gate(day, self.evidence(policy), policy))
+        deciding = deciding_observation(observations, policy.same_day)
+        assert deciding is not None
+        return build_record(deciding, observations, tenants, samples, decide_gate(day, self.evidence(policy), policy))
 
     def evidence(self, policy: GatePolicy) -> dict[date, DayEvidence]:
         days = {}
-        for day, seen in self.by_day.items():
-            decides = deciding_observation(seen, policy.same_day)
-            assert isinstance(decides, Observation)
+        for day, observations in self.by_day.items():
+            deciding = deciding_observation(observations, policy.same_day)
+            assert deciding is not None
             days[day] = DayEvidence(
-                day=day, verdict=decides.verdict, provenance=decides.provenance, reason=decides.why,
-                mapping_digest=decides.mapping_digest, counts=decides.counts,
-                saw_a_tenant=any(one.saw_a_tenant for one in seen),
+                day=day, verdict=deciding.verdict, provenance=deciding.provenance, reason=deciding.why,
+                mapping_digest=deciding.mapping_digest, counts=deciding.counts,
+                saw_a_tenant=any(item.saw_a_tenant for item in observations),
             )
         return days
 
 
 def days_back(*back: int) -> list[date]:
-    """Days before :data:`DAY`."""
+    """Return the days that are ``back`` days before :data:`DAY`."""
     return [DAY - timedelta(days=n) for n in back]
 
 
 def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> History:
-    """Clean days, the last of them :data:`DAY`."""
+    """Return a history of clean days that ends with :data:`DAY`."""
     return History(observation(day, provenance=provenance) for day in days_back(*range(length)))
 
 
 def row(tenant: str, entity: str = "org_units", rows: int = 2, **drift: int) -> TenantRow:
-    """A row of the breakdown; what is not named is zero."""
+    """Return a row of the breakdown; figures that are not named are zero."""
     figures = {**Counts.zero(), "transient": 0, **drift}
     return TenantRow(tenant=tenant, entity=entity, source_rows=rows, target_rows=rows, **figures)
 
@@ -149,14 +149,14 @@ HOSTILE_NAMES = (
 
 
 def golden_cases() -> dict[str, Record]:
-    """The records of the golden reports, by the name of the file."""
+    """Return the records of the golden reports by file name."""
     return {
         "pass_gate_open": clean_week().record(DAY, [row("acme"), row("acme", "org_unit_memberships", 40)]),
         "fail_with_samples": _failing_day(),
         "inconclusive": _inconclusive_day(),
         "baseline": clean_week(Provenance.BASELINE, 3).record(DAY),
         "simulated": clean_week(Provenance.SIMULATED).record(DAY, [row("acme")]),
-        "restored_with_missing_day": _holed_week(),
+        "restored_with_missing_day": _week_with_missing_day(),
         "hostile_names": hostile_record(HOSTILE_NAMES[::3]),
     }
 
@@ -192,7 +192,7 @@ def _inconclusive_day() -> Record:
     return history.record(DAY)
 
 
-def _holed_week() -> Record:
+def _week_with_missing_day() -> Record:
     history = clean_week()
     del history.by_day[days_back(3)[0]]
     two_ago, yesterday = days_back(2, 1)
@@ -203,7 +203,7 @@ def _holed_week() -> Record:
 
 
 def hostile_record(names: Sequence[str]) -> Record:
-    """A record in which every text that comes from elsewhere is one of these names, in turn."""
+    """Return a record in which every foreign text is one of these names, in turn."""
     compared = {**COMPARED, "coverage": {"left": list(names)}, "odd": {name: name for name in names if name}}
     history = clean_week()
     entities = {"org_units": totals(24, missing=len(names)), **{name: totals(1) for name in names[:4] if name}}
@@ -215,6 +215,6 @@ def hostile_record(names: Sequence[str]) -> Record:
     return history.record(
         DAY,
         [row(name, entity=name, missing=1) for name in names],
-        [Sample(tenant=name, entity=name, kind=name, key={name: name}, columns=(name,), values={name: (name, name)})
-         for name in names],
+        [Sample(tenant=name, entity=name, kind="mismatched", key={name: name}, columns=(name,),
+                values={name: (name, name)}) for name in names],
     )

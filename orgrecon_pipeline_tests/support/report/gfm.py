@@ -1,4 +1,4 @@
-"""What GitHub's own renderer makes of a report, reduced to what the tests ask about."""
+"""A report as GitHub's own renderer shows it, reduced to what the tests check."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import cmarkgfm
 from cmarkgfm import cmark
 
-# UNSAFE keeps raw HTML, so that a name that became HTML is seen; FOOTNOTES as GitHub has them.
+# UNSAFE keeps raw HTML, so that tests notice a name that became HTML. GitHub has FOOTNOTES too.
 _OPTIONS = cmark.Options.CMARK_OPT_UNSAFE | cmark.Options.CMARK_OPT_FOOTNOTES
 _VOID = {"br", "hr", "img", "input"}
 
 
 @dataclass
 class Page(HTMLParser):
-    """The tables (rows of cells of text), the elements, and the text in and outside of code."""
+    """Tables (rows of cells of text), elements, and the text in and outside of code."""
 
     tables: list[list[list[str]]] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
@@ -61,13 +61,13 @@ class Page(HTMLParser):
 
 
 def html(markdown: str) -> str:
-    """HTML as GitHub's renderer gives it, with every extension that GitHub has on."""
+    """Return the HTML of GitHub's renderer, with every extension that GitHub enables."""
     extensions = ["table", "autolink", "tagfilter", "strikethrough", "tasklist"]
     return str(cmarkgfm.markdown_to_html_with_extensions(markdown, options=_OPTIONS, extensions=extensions))
 
 
 def page(markdown: str) -> Page:
-    """The same, reduced."""
+    """Render Markdown and reduce the result."""
     reduced = Page()
     reduced.feed(html(markdown))
     reduced.close()

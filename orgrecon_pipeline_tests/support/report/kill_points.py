@@ -1,8 +1,8 @@
-"""Writes one report again and again, each time killed by SIGKILL at another system call; run as a script.
+"""Script that writes one report repeatedly and kills the writer with SIGKILL at another system call each time.
 
-``kill_points.py DIRECTORY NEW``: for every call and for the moments before it, half-way through it and after it, copies
-DIRECTORY/start to DIRECTORY/<number>, lets a forked process write the record of the file NEW there and kill itself.
-Prints one line per attempt: the number, the call, the moment, and whether it was killed.
+``kill_points.py DIRECTORY NEW``: for every call, and for the moments before it, halfway through it and after it, copy
+DIRECTORY/start to DIRECTORY/<number>, and let a forked process write the record of the file NEW there and kill itself.
+Print one line per attempt: the number, the call, the moment, and whether the process was killed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from orgrecon_pipeline.report.read import read_report
 CALLS = {"open", "write", "fsync", "replace", "unlink", "close", "stat", "fstat", "listdir"}
 
 
-class DeadlyOs:
-    """The module ``os`` with a counter, and a bullet for one call."""
+class KillingOs:
+    """The module ``os``, which counts the calls and kills the process at one of them."""
 
     def __init__(self, victim: int, moment: str) -> None:
         self.victim, self.moment, self.count, self.name = victim, moment, 0, ""
@@ -39,7 +39,7 @@ class DeadlyOs:
             os.write(3, name.encode())
             if self.moment == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if self.moment == "half-way" and name == "write":
+            if self.moment == "halfway" and name == "write":
                 args = (args[0], args[1][: len(args[1]) // 2])
             try:
                 return real(*args, **kwargs)
@@ -50,12 +50,12 @@ class DeadlyOs:
 
 
 def attempt(directory: Path, record: Record, victim: int, moment: str) -> tuple[str, bool]:
-    """The call that was the last, and whether the process died by it."""
+    """Return the name of the last call, and whether the process was killed at it."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(send, 3)
-        write.os = DeadlyOs(victim, moment)  # type: ignore[attr-defined, assignment]
+        write.os = KillingOs(victim, moment)  # type: ignore[attr-defined, assignment]
         write.write_report(directory, record)
         os._exit(0)
     os.close(send)
@@ -68,7 +68,7 @@ def attempt(directory: Path, record: Record, victim: int, moment: str) -> tuple[
 def main(base: Path, new: Path) -> None:
     record = read_report(new)
     number = 0
-    for moment in ("before", "half-way", "after"):
+    for moment in ("before", "halfway", "after"):
         victim, killed = 0, True
         while killed:
             victim, number = victim + 1, number + 1

@@ -1,6 +1,6 @@
-"""Write the golden reports again: ``python -m orgrecon_pipeline_tests.support.report.update_golden``.
+"""Script that writes the golden reports: ``python -m orgrecon_pipeline_tests.support.report.update_golden``.
 
-A golden report that changes means that reports in every audit trail no longer verify: that is a new schema.
+If a golden report changes other than by its sentences, existing reports no longer verify: that needs a new schema.
 """
 
 from __future__ import annotations
