@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, column, func, select, table
+from sqlalchemy import ColumnElement, column, func, select, table
 from sqlalchemy.exc import DBAPIError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
@@ -38,13 +38,10 @@ def open_ledger(url: str) -> Ledger:
     ledger = Ledger(address, make_engine(address, create=True))
     with translate_errors(ConfigurationError, f"cannot open {address}"):
         state = _read_state(ledger)
-        if state.revision is None:
-            _create_tables(ledger)
-        else:
-            _check_revision(ledger, state.revision)
-            if state.read_only:
-                raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): "
-                                         "name a database that can be written to.")
+        if state.revision != REVISION:
+            _migrate(ledger)
+        elif state.read_only:
+            raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): name a writable database.")
     # The file exists now. If it is removed later, it must not be created again without its evidence.
     return Ledger(address, make_engine(address, create=False))
 
@@ -53,7 +50,7 @@ def open_existing(url: str) -> Ledger | None:
     """Open the ledger of a URL for reading, without changing anything; return None if there is no ledger yet.
 
     Raises:
-        ConfigurationError: if the URL is invalid, the ledger cannot be read, or a newer orgrecon created it.
+        ConfigurationError: if the URL is invalid, the ledger cannot be read, or it has another revision.
     """
     address = parse_address(url)
     if isinstance(address, SqliteAddress) and not os.path.lexists(address.path):
@@ -63,7 +60,9 @@ def open_existing(url: str) -> Ledger | None:
         revision = _read_state(ledger).revision
     if revision is None:
         return None
-    _check_revision(ledger, revision)
+    if revision != REVISION:
+        raise ConfigurationError(f"{address} has revision {revision[:20]!a} instead of {REVISION!r}: upgrade orgrecon, "
+                                 "or run orgrecon report to migrate an older ledger.")
     return ledger
 
 
@@ -101,13 +100,12 @@ def _read_state(ledger: Ledger) -> _State:
     return _State(row[0], "on" in row[1:]) if row else _State(None)
 
 
-def _check_revision(ledger: Ledger, revision: str) -> None:
-    if revision != REVISION:
-        raise ConfigurationError(f"a newer orgrecon created {ledger.address} (revision {revision[:20]!a}): "
-                                 "upgrade this one.")
+def _migrate(ledger: Ledger) -> None:
+    """Run all migrations that the ledger does not have, in one transaction."""
+    from alembic import command  # imported here because a ledger that is up to date does not need it
+    from alembic.config import Config
+    from alembic.util import CommandError
 
-
-def _create_tables(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         if isinstance(ledger.address, PostgresAddress):
             # Other processes wait until the end of this transaction. SQLite's write lock has the same effect.
@@ -116,20 +114,11 @@ def _create_tables(ledger: Ledger) -> None:
             if encoding != "UTF8":
                 raise ConfigurationError(f"cannot open {ledger.address}: its database is encoded in {encoding}, which "
                                          "cannot store every name: create one with ENCODING 'UTF8'.")
-        _migrate(connection)
-
-
-def _migrate(connection: Connection) -> None:
-    """Run all migrations that the database does not have, in the connection's transaction."""
-    from alembic import command  # imported here because a ledger that is up to date does not need it
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", "orgrecon_pipeline.ledger:migrations")
-    config.attributes["connection"] = connection
-    with _one_migration:
-        try:
-            command.upgrade(config, "head")
-        except CommandError:
-            raise ConfigurationError("a newer orgrecon created the ledger: upgrade this one.") from None
+        config = Config()
+        config.set_main_option("script_location", "orgrecon_pipeline.ledger:migrations")
+        config.attributes["connection"] = connection
+        with _one_migration:
+            try:
+                command.upgrade(config, "head")
+            except CommandError:
+                raise ConfigurationError(f"a newer orgrecon created {ledger.address}: upgrade this one.") from None
