@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import sqlite3
 import zlib
@@ -34,7 +36,7 @@ def files_with_password(directory: Path) -> Iterator[str]:
     for path in directory.rglob("*"):
         if not path.is_file():
             continue
-        content = path.read_bytes()
+        content = _read_data(path)
         if password_fragments(content):
             yield str(path)
         if content[:15] == b"SQLite format 3":
@@ -50,3 +52,18 @@ def _tables_with_password(path: Path) -> Iterator[str]:
                         with contextlib.suppress(zlib.error):
                             if password_fragments(zlib.decompress(cell)):
                                 yield table
+
+
+def _read_data(path: Path) -> bytes:
+    """Return the content of a file without its holes; a sparse file may be larger than the memory."""
+    pieces, end = [], 0
+    with path.open("rb", buffering=0) as file:
+        while True:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no data follows
+                    return b"".join(pieces)
+                raise
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            pieces.append(os.pread(file.fileno(), end - start, start))
