@@ -24,7 +24,7 @@ ALLOWED = {
     "operations": {"config", "domain", "postgres", "compare", "repair", "ledger", "report", "version"},
     "notify": {"config", "domain", "ledger", "operations", "report"},
     "metrics": {"config", "domain", "ledger", "operations", "version"},
-    "demo": {"config", "domain", "metrics", "postgres"},
+    "demo": {"domain", "file_lock", "metrics"},
     "defs": {"config", "demo", "domain", "file_lock", "ledger", "notify", "operations", "report"},
     "cli": {"config", "defs", "demo", "domain", "ledger", "metrics", "notify", "operations", "report", "version"},
     "definitions": {"defs"},

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, start_python
 
 SERIES = re.compile(r'^dualwrite_writes_total\{entity="(\w+)",outcome="(\w+)",side="(\w+)"\} (\S+)$', re.MULTILINE)
 
@@ -39,16 +38,14 @@ def writes(text: str) -> dict[tuple[str, str, str], float]:
 def test_demo_writes_seven_reports_and_publishes_dual_write_metrics(tmp_path: Path) -> None:
     configuration = ("ORGRECON", "DAGSTER", "DATABASE")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(configuration)}
-    command = [sys.executable, "-m", "orgrecon_pipeline", "demo", "--directory", str(tmp_path / "demo")]
-    with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as demo:
+    with start_python(ORGRECON, "demo", "--directory", str(tmp_path / "demo"), env=environ, cwd=tmp_path) as demo:
         assert demo.stderr is not None
         url = next(match[0] for line in demo.stderr if (match := URL.search(line)))
         with urllib.request.urlopen(url, timeout=10) as response:
             live = writes(response.read().decode())
         output, errors = demo.communicate(timeout=240)
     assert demo.returncode == 0, errors
-    assert "38 drifting keys in 4 of 40 tenants." in output
+    assert "38 keys drift in 4 of 40 tenants." in output
     reports = [read_report(path) for path in sorted((tmp_path / "demo/reports").glob("2*.md"))]
     assert [report.verdict.value for report in reports] == ["PASS"] * 6 + ["FAIL"]
     after = writes((tmp_path / "demo/dualwrite.prom").read_text())
