@@ -58,7 +58,7 @@ def _sqlite(rest: str) -> SqliteAddress:
                                  "sqlite:////absolute/path.db.")
     path = rest[1:]
     if "?" in path:
-        raise ConfigurationError(f"{VARIABLE}: an SQLite ledger takes no parameters: remove '?' and what follows.")
+        raise ConfigurationError(f"{VARIABLE}: an SQLite ledger takes no parameters: remove '?' and the text after it.")
     if path in ("", ":memory:"):
         raise ConfigurationError(f"{VARIABLE} must name a file: a ledger in memory would lose the evidence.")
     if _UNPRINTABLE.search(path):

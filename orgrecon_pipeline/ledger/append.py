@@ -1,4 +1,4 @@
-"""Statements that append to a ledger. Nothing that was appended is changed or removed later."""
+"""Statements that append to a ledger. Appended rows are never changed or removed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LedgerWriter(Store):
             coverage: coverage events that the observation produced.
 
         Returns:
-            False if the ledger already has an observation with this id; then nothing is changed.
+            False, without any change, if the ledger already has an observation with this id.
 
         Raises:
             EvidenceNotStored: if the write fails, a text holds a NUL or half a surrogate pair, or a figure is above
@@ -85,10 +85,10 @@ class LedgerWriter(Store):
         """Record permanently that lost coverage or a changed source database is intended.
 
         Args:
-            kind: what is accepted.
+            kind: the subject of the acknowledgement.
             reason: the reason that a person gave.
             observation_id: the observation that reported the loss or the change.
-            details: JSON values that say what exactly is accepted.
+            details: JSON values that identify the accepted loss or change.
             recorded_at: the current time, with a time zone.
         """
         with self.writing() as connection:
@@ -103,7 +103,7 @@ class LedgerWriter(Store):
                 observation_id=observation_id, shard=storable(shard), exact=int(exact), result=json_text(result)))
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
-        """Record what notification channels know now, in one transaction."""
+        """Record states that notification channels know now, in one transaction."""
         rows = [{**asdict(entry), "channel": storable(entry.channel)} for entry in notified]
         if rows:
             with self.writing() as connection:

@@ -25,8 +25,8 @@ class CoverageReader(Store):
         """Yield the names that appeared and have not departed since, in order of their UTF-8 bytes.
 
         Events are ordered by the time of their observation, so a ledger that was rebuilt in another order gives the
-        same names. Names are read in pages, each in its own transaction, so a slow caller blocks nobody. Events that
-        are appended during the iteration are ignored.
+        same names. Names are read in pages, each in its own transaction, so a slow caller does not block writers.
+        Events that are appended during the iteration are ignored.
 
         Args:
             subject: the kind of subject whose names are returned.

@@ -119,7 +119,7 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
 
 
 def _postgres_engine(address: PostgresAddress) -> Engine:
-    # All parameters are passed separately, so the URL holds nothing that an error or a log could show.
+    # All parameters are passed separately, so that no error or log can show them as part of the URL.
     defaults: dict[str, Any] = {"connect_timeout": "10", "tcp_user_timeout": "60000",
                                 "application_name": "orgrecon ledger"}
     # Poolers do not support prepared statements, hence prepare_threshold.

@@ -24,7 +24,7 @@ _SQLITE = (
     ("no such", "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import"),
 )
 
-# By SQLSTATE or its class: what is specific to a ledger. orgrecon_pipeline.postgres.errors knows the rest.
+# Meanings specific to a ledger, by SQLSTATE or its class. orgrecon_pipeline.postgres.errors has the others.
 _POSTGRES = {
     "22": "the evidence contradicts itself, or a number or name in it is out of range",
     "23": "the evidence contradicts itself, or a number or name in it is out of range",

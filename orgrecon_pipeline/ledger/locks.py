@@ -33,7 +33,7 @@ class LedgerLocks(Store):
         return self._lock(str(day), day.toordinal(), f"another run is already working on {day}: wait until it ends.")
 
     def notification_lock(self) -> AbstractContextManager[None]:
-        """Hold the notifications, from reading what the channels know to recording what was sent.
+        """Hold the notifications, from reading the known states of the channels to recording the sent ones.
 
         Raises:
             AlreadyRunning: on entering, without waiting, if another thread or process holds them.

@@ -51,7 +51,7 @@ _DRIFT = (
 class Acknowledgement:
     """A person's statement that lost coverage or a changed source database is intended.
 
-    ``observation_id`` is the observation that reported it; ``details`` (JSON values) says what exactly was accepted.
+    ``observation_id`` is the observation that reported the loss or change; ``details`` (JSON values) identifies it.
     """
 
     kind: Literal["coverage", "source"]
@@ -69,7 +69,7 @@ class LedgerReader(Store):
         return in_order(self.observations_as_appended(day))
 
     def observations_as_appended(self, day: date) -> list[Observation]:
-        """Return all observations of a day in the order in which they were appended, whatever their timestamps."""
+        """Return all observations of a day in the order in which they were appended, ignoring their timestamps."""
         return self._load(observation.c.day == day)
 
     def deciding(self, day: date, same_day: SameDay) -> Observation | None:

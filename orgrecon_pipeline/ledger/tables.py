@@ -160,7 +160,7 @@ coverage = Table(
     sqlite_with_rowid=False,
 )
 
-#: What people accepted, and why. ``details`` is JSON.
+#: Accepted losses of coverage and changes of the source database, with a reason. ``details`` is JSON.
 acknowledgement = Table(
     "orgrecon_acknowledgement", metadata,
     Column("number", _KEY, Identity(), primary_key=True),

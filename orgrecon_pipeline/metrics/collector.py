@@ -70,7 +70,7 @@ class EvidenceCollector(Collector):
         self._logged_error = True
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that registration does not read the ledger."""
+        """Return no metrics, so that registration does not read the ledger."""
         return []
 
 

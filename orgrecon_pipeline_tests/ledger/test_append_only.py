@@ -1,4 +1,4 @@
-"""Stored evidence cannot be changed, and every append is complete or absent, whatever crashes."""
+"""Stored evidence cannot be changed, and every append is complete or absent, even after a crash."""
 
 from __future__ import annotations
 
