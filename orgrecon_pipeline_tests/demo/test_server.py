@@ -6,8 +6,6 @@ import importlib.util
 import os
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline_tests.support.python_process import start_python
 
 HOLD_UNTIL_KILLED = """
 import sys
@@ -38,8 +37,7 @@ def start_holder():
     holders = []
 
     def start(directory):
-        holder = subprocess.Popen([sys.executable, "-c", HOLD_UNTIL_KILLED, str(directory)],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holder = start_python(HOLD_UNTIL_KILLED, str(directory))
         holders.append(holder)
         return holder
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python
 
 Connection = psycopg.Connection[Any]
 
@@ -31,17 +31,14 @@ class Pod:
         self.volume, self.working_dir = volume, working_dir
         names = {entry["name"] for entry in CONTAINER["env"]}
         assert secret.keys() <= names
-        self.environ = {"PATH": os.environ["PATH"], "HOME": str(working_dir.parent / "tmp"), **secret,
-                        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(working_dir.parent / "tmp"), **secret}
         (working_dir.parent / "tmp").mkdir()
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         assert command[0] == "orgrecon"
         arguments = [part.replace("/var/lib/orgrecon", str(self.volume)) for part in command[1:]]
-        return subprocess.run(
-            [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=self.working_dir,
-            env={**self.environ, "TMPDIR": self.environ["HOME"]}, capture_output=True, text=True, check=False,
-        )
+        return run_python(ORGRECON, *arguments, cwd=self.working_dir,
+                          env={**self.environ, "TMPDIR": self.environ["HOME"]})
 
     def report(self) -> tuple[int, str, str]:
         done = self.run(*CONTAINER["command"], *CONTAINER["args"])

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 
-ORGRECON = [sys.executable, "-m", "orgrecon_pipeline"]
 CANARY = "s3cr3t-c4n4ry"
 
 
@@ -44,10 +43,8 @@ def home(tmp_path: Path) -> Path:
 
 @contextmanager
 def exporter(home: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen(
-        [*ORGRECON, "exporter", "--port", "0", "--host", "127.0.0.1"], cwd=home, env=environ(home, **more), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )
+    process = start_python(
+        ORGRECON, "exporter", "--port", "0", "--host", "127.0.0.1", cwd=home, env=environ(home, **more))
     try:
         assert process.stderr
         match = re.fullmatch(r"orgrecon: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline())
@@ -89,8 +86,7 @@ def test_exporter_without_a_ledger_publishes_it_as_down_and_hides_its_url(tmp_pa
 def test_exporter_with_a_port_in_use_exits_2_with_one_line(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = str(occupied.getsockname()[1])
-        done = subprocess.run([*ORGRECON, "exporter", "--host", "127.0.0.1", "--port", port], cwd=home,
-                               env=environ(home), capture_output=True, text=True, timeout=60)
+        done = run_python(ORGRECON, "exporter", "--host", "127.0.0.1", "--port", port, cwd=home, env=environ(home))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"127.0.0.1:{port}" in done.stderr
@@ -98,8 +94,7 @@ def test_exporter_with_a_port_in_use_exits_2_with_one_line(home: Path) -> None:
 
 
 def test_textfile_equals_the_answer_of_the_exporter(home: Path) -> None:
-    done = subprocess.run([*ORGRECON, "metrics", "--textfile", "o.prom"], cwd=home, env=environ(home),
-                           capture_output=True, text=True, timeout=60)
+    done = run_python(ORGRECON, "metrics", "--textfile", "o.prom", cwd=home, env=environ(home))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with exporter(home) as (_, url):
         assert (home / "o.prom").read_text() == fetch(f"{url}/metrics")

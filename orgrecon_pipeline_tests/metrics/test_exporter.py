@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -25,6 +24,7 @@ from orgrecon_pipeline.metrics.collector import EvidenceCollector, metric_famili
 from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
+from orgrecon_pipeline_tests.support.python_process import start_python
 
 ENTITIES = ("org_units", "org_unit_memberships")
 EIGHT = datetime(2026, 3, 2, 8, 0, 5, tzinfo=timezone.utc)
@@ -223,7 +223,7 @@ def test_sigterm_stops_the_exporter() -> None:
         "print(s.server_port, flush=True)\n"
         "serve(s)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    with start_python(program) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         assert "orgrecon_ledger_up 1.0" in _fetch_when_up(f"http://127.0.0.1:{port}/metrics")

@@ -48,10 +48,8 @@ def run_python(
 
 
 def _starts_differently(environ: Mapping[str, str] | None) -> bool:
-    def interpreters(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in variables.items() if name.startswith(_INTERPRETER_VARIABLES)}
-
-    return environ is not None and interpreters(environ) != interpreters(os.environ)
+    return any(os.environ.get(name) != value for name, value in (environ or {}).items()
+               if name.startswith(_INTERPRETER_VARIABLES))
 
 
 class _ForkedPopen(subprocess.Popen[str]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,6 +19,7 @@ from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.trail.sync import SyncResult, sync_trail
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 from orgrecon_pipeline_tests.support.report.cases import DAY, History, clean_week, days_back, observation, row
 
 YESTERDAY = days_back(1)[0]
@@ -286,15 +286,10 @@ def test_sync_with_a_full_disk_is_completed_by_the_next_run(directories: tuple[P
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "sync_trail(Path(sys.argv[1]), Path(sys.argv[2]), date.fromisoformat(sys.argv[3]))\n")
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *map(str, directories), str(DAY)], capture_output=True, text=True)
+    ended = run_python(code, *map(str, directories), str(DAY))
     assert EvidenceNotStored.__name__ in ended.stderr
     assert contents(directories[1]) == {}
     assert len(sync(directories).copied) == 7
-
-
-def orgrecon(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "orgrecon_pipeline", *map(str, arguments)]
 
 
 @pytest.fixture
@@ -309,12 +304,12 @@ def test_killed_sync_leaves_whole_reports_and_the_next_run_completes(
 ) -> None:
     days = [DAY - timedelta(days=back) for back in range(60)]
     write_all(directories[0], History(observation(day) for day in days))
-    process = subprocess.Popen(orgrecon("sync", *directories), env=environ, stdout=subprocess.DEVNULL)
+    process = start_python(ORGRECON, "sync", *map(str, directories), env=environ, stdout=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while not list(directories[1].glob("*.md")) and process.poll() is None and time.monotonic() < end:
         pass
     process.kill()
-    process.wait()
+    process.communicate()
     everything = contents(directories[0])
     arrived = {name: text for name, text in contents(directories[1]).items() if not name.startswith(".")}
     assert arrived, "the process was killed too early"
@@ -329,7 +324,7 @@ def test_sync_command_prints_and_exits(directories: tuple[Path, Path], environ: 
     write_all(directories[0], clean_week(length=2))
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(orgrecon("sync", *arguments), env=environ, capture_output=True, text=True)
+        return run_python(ORGRECON, "sync", *map(str, arguments), env=environ)
 
     first = run(*directories)
     assert (first.returncode, first.stderr) == (0, "")
