@@ -14,10 +14,9 @@ import typer
 
 from orgrecon_pipeline.cli.database_commands import accept_source, acknowledge, doctor, repair_sql
 from orgrecon_pipeline.cli.demo_command import demo
-from orgrecon_pipeline.cli.gate_command import gate
 from orgrecon_pipeline.cli.invoke import exit_code
 from orgrecon_pipeline.cli.metrics_commands import exporter, metrics
-from orgrecon_pipeline.cli.report_commands import render, report
+from orgrecon_pipeline.cli.report_commands import gate, render, report
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
 from orgrecon_pipeline.version import __version__
 

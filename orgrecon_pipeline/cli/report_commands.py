@@ -1,9 +1,10 @@
-"""The commands ``report`` and ``render``, which write reports."""
+"""The commands ``report``, ``gate`` and ``render``."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,10 +14,6 @@ from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
-
-if TYPE_CHECKING:
-    from orgrecon_pipeline.defs.in_process import DayRun
-    from orgrecon_pipeline.domain.record import Record
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 
@@ -38,30 +35,46 @@ def report(
     day = validate_report_request(settings, day, baseline=baseline, restored=restored)
     from orgrecon_pipeline.defs.in_process import run_day
     from orgrecon_pipeline.notify.dispatch import notify_of_run
+    from orgrecon_pipeline.report.read import read_report
+    from orgrecon_pipeline.report.verify import read_trail
 
     with mention_stored_evidence(settings, day):
         with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
-        record = _show_run(run, format)
+        warnings = [run.note, run.reason if run.verdict is Verdict.INCONCLUSIVE else ""]
+        for warning in (*filter(None, warnings), *read_trail(run.path.parent).findings):
+            terminal.say(warning)
+        record = read_report(run.path)
+        terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
     if baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
         return 0
     # An INCONCLUSIVE rerun does not change the day, but must not exit as a success.
     return max(_EXIT_CODES[run.verdict], _EXIT_CODES[record.verdict])
 
 
-def _show_run(run: DayRun, format: Format) -> Record:
-    """Print the report that a run wrote, and everything that needs attention in its directory."""
-    from orgrecon_pipeline.report.read import read_report
-    from orgrecon_pipeline.report.verify import read_trail
+def gate(
+    day: Day = None,
+    output_dir: Annotated[Path | None, typer.Option(
+        help="Decide by the reports in this directory instead of the ledger.")] = None,
+    require_live: Annotated[int, typer.Option(
+        min=0, help="Days of the window that must have compared a live database.")] = 0,
+    dagster_url: Annotated[str | None, typer.Option(
+        metavar="URL", help="Ask the asset check of a Dagster deployment instead of the ledger.")] = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> int:
+    """Decide whether the Phase 2 read cutover may go ahead. Exit code: 0 OPEN, 1 CLOSED."""
+    from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
 
-    warnings = [run.note] if run.note else []
-    if run.verdict is Verdict.INCONCLUSIVE:
-        warnings.append(run.reason)
-    for warning in (*warnings, *read_trail(run.path.parent).findings):
-        terminal.say(warning)
-    record = read_report(run.path)
-    terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
-    return record
+    settings = settings_from(mapping, output_dir)
+    if dagster_url is None:
+        answer = answer_gate(settings, trail=output_dir, day=day, require_live=require_live)
+    elif day is not None or output_dir is not None:
+        raise UsageError("--dagster-url asks for the gate now: leave out --date and --output-dir.")
+    else:
+        answer = answer_gate_from_dagster(settings, dagster_url, require_live=require_live)
+    terminal.show(answer, format, text=text_views.show_gate)
+    return 0 if answer.open else 1
 
 
 def render(

@@ -35,8 +35,7 @@ class Format(str, Enum):
 class JsonResult(Protocol):
     """Result of an operation that can be printed as JSON."""
 
-    def as_json_value(self) -> Any:
-        """Return the result as JSON values."""
+    def as_json_value(self) -> Any: ...
 
 
 Result = TypeVar("Result", bound="JsonResult | Mapping[str, Any]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orgrecon_pipeline.repair.sql_fragments import array_literal, comma_separated, dollar_tag, literal, template
+from orgrecon_pipeline.repair.sql_fragments import array_literal, dollar_tag, literal, template
 from orgrecon_pipeline.repair.target_shape import Lookup, TargetShape, catalog_name
 
 
@@ -32,7 +32,7 @@ def target_check(
         "deleted": literal(catalog_name(shape.deletion_column or "")),
         "deletes": _boolean(removes and not shape.deletion_column),
         "marks": _boolean(removes and bool(shape.deletion_column)),
-        "known": comma_separated(known) or "(NULL::text, NULL::text[], NULL::text[])",
+        "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])",
         "updated": _names(updated), "written": _names(written),
     }
     return template("check_target.sql").format(tag=dollar_tag(fields), **fields)
@@ -40,7 +40,7 @@ def target_check(
 
 def collation_check(entity: str, views: Iterable[str], columns: Iterable[str]) -> str:
     """Return a block that aborts the batch if a column of the views compares different texts as equal."""
-    fields = {"entity": entity, "views": comma_separated(f"{literal(view)}::regclass" for view in views),
+    fields = {"entity": entity, "views": ", ".join(f"{literal(view)}::regclass" for view in views),
               "columns": _names(columns)}
     return template("check_collations.sql").format(tag=dollar_tag(fields), **fields)
 

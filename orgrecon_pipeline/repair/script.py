@@ -10,7 +10,7 @@ from orgrecon_pipeline.domain.evidence import TenantRow
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig
 from orgrecon_pipeline.postgres.session import SETTINGS
 from orgrecon_pipeline.repair.guard import database_check
-from orgrecon_pipeline.repair.sql_fragments import array_literal, comma_separated, quoted, select_side, template
+from orgrecon_pipeline.repair.sql_fragments import array_literal, quoted, select_side, template
 from orgrecon_pipeline.repair.steps import EntitySteps
 from orgrecon_pipeline.repair.target_shape import (
     TargetShape,
@@ -57,7 +57,8 @@ def build_script(
     shapes, unsupported = _parse_targets(mapping)
     order = [name for name in _parents_first(shapes) if any(row.entity == name for row in drifting)]
     # Rows to which an unsupported entity may refer cannot be removed: its references cannot be counted.
-    referrers = {name: other for name in order if (other := _may_refer(shapes[name], mapping, unsupported))}
+    referrers = {name: other for name in order for other in unsupported
+                 if may_read(mapping.entities[other].target, "target", shapes[name].base)}
     surplus = {row.entity for row in drifting if row.counts["unexpected"] or row.counts["duplicate"]}
     notes = [*notes, *(f"{name}: surplus rows stay, because {other} may refer to them and cannot be repaired itself."
                        for name, other in referrers.items() if name in surplus)]
@@ -75,8 +76,9 @@ def build_script(
             number=number, batches=len(batches), tenants=f"{len(names)} tenant{'s' if len(names) > 1 else ''}",
             lock_timeout=_LOCK_TIMEOUT, statement_timeout=_STATEMENT_TIMEOUT, settings=_SETTINGS,
             database=database_check(**database) if database else "",
-            source_tables=comma_separated(sorted(_source_tables(mapping, order))),
-            target_tables=comma_separated(sorted(_target_tables(shapes, order))),
+            source_tables=", ".join(sorted({table.name for name in order
+                                            for table in tables_of(mapping.entities[name].source, "source")})),
+            target_tables=", ".join(sorted(_target_tables(shapes, order))),
         ))
         parts += _statements([
             EntitySteps(name, n, mapping.entities[name], shapes, array_literal(names),
@@ -102,7 +104,7 @@ def _statements(steps: Sequence[EntitySteps]) -> Iterator[str]:
     for entity in steps:
         yield from entity.additions()
     yield from (entity.compare_checksum() for entity in steps)
-    views = comma_separated(view for entity in steps for view in entity.view_names())
+    views = ", ".join(view for entity in steps for view in entity.view_names())
     yield f"\nDROP VIEW {views};\nCOMMIT;\n"
 
 
@@ -140,15 +142,6 @@ def _check_exclusive(name: str, shape: TargetShape, mapping: MappingConfig) -> N
             raise UnsupportedMapping(f"its target's table {shape.base.name} is also the target of {other}")
         if may_read(entity.source, "source", shape.base):
             raise UnsupportedMapping(f"its target's table {shape.base.name} is also read as a source")
-
-
-def _may_refer(shape: TargetShape, mapping: MappingConfig, unsupported: Mapping[str, str]) -> str | None:
-    """Return an unsupported entity whose target may refer to rows of the table, if there is one."""
-    return next((name for name in unsupported if may_read(mapping.entities[name].target, "target", shape.base)), None)
-
-
-def _source_tables(mapping: MappingConfig, order: Sequence[str]) -> set[str]:
-    return {table.name for name in order for table in tables_of(mapping.entities[name].source, "source")}
 
 
 def _target_tables(shapes: Mapping[str, TargetShape], order: Sequence[str]) -> set[str]:
@@ -198,5 +191,5 @@ def _list_drift(name: str, entity: Entity, reason: str, tenants: str) -> str:
     return template("list_drift.sql").format(
         entity=name, reason=reason, source=select_side(entity.source, columns, tenants),
         target=select_side(entity.target, columns, tenants),
-        order=comma_separated((*(quoted(column) for column in columns[: 1 + len(entity.key)]), "only_in")),
+        order=", ".join((*(quoted(column) for column in columns[: 1 + len(entity.key)]), "only_in")),
     )

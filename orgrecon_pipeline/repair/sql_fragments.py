@@ -38,11 +38,6 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def comma_separated(items: Iterable[str]) -> str:
-    """Join SQL expressions with commas."""
-    return ", ".join(items)
-
-
 def parenthesised(text: str) -> str:
     """Put parentheses around a fragment of the mapping, after any comment at its end."""
     return f"({text}\n)" if "--" in text else f"({text})"

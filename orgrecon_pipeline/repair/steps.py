@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.repair.guard import collation_check, target_check
 from orgrecon_pipeline.repair.sql_fragments import (
-    comma_separated,
     dollar_tag,
     output_column,
     parenthesised,
@@ -61,7 +60,7 @@ class EntitySteps:
         """Return the block that aborts the batch if the target cannot be written safely."""
         marker = [self._shape.deletion_column] if self._shape.deletion_column else []
         return target_check(
-            self._name, self._shape, self._references(), removes=bool(self.removals()),
+            self._name, self._shape, self._references(), removes=any(self.removals()),
             updated=[*self._written(self._compared_lookups, self._entity.compare).columns, *marker],
             written=[*self._written(self._shape.lookups, self._columns).columns, *marker],
         )
@@ -89,35 +88,30 @@ class EntitySteps:
         """Return the block that aborts the batch if the source has changed since :meth:`create_views`."""
         return self._checksum("compare_checksum.sql")
 
-    def removals(self) -> list[str]:
-        """Return the steps that remove unexpected keys and surplus copies."""
+    def removals(self) -> Iterator[str]:
+        """Yield the steps that remove unexpected keys and surplus copies."""
         if self._keeps_rows:
-            return []
+            return
         remove = "mark_deleted.sql" if self._shape.deletion_column else "delete.sql"
-        unexpected, copies = self._limits["unexpected"], self._limits["duplicate"]
-        return [
-            *([self._step("unexpected keys removed", ("select_unexpected.sql", remove), unexpected, by_key=True)]
-              if unexpected else []),
-            *([self._step("surplus copies removed", ("select_surplus_copies.sql", remove), copies, by_key=False)]
-              if copies else []),
-        ]
+        if limit := self._limits["unexpected"]:
+            yield self._step("unexpected keys removed", ("select_unexpected.sql", remove), limit, by_key=True)
+        if limit := self._limits["duplicate"]:
+            yield self._step("surplus copies removed", ("select_surplus_copies.sql", remove), limit, by_key=False)
 
-    def additions(self) -> list[str]:
-        """Return the steps that undelete rows, add missing rows and correct values."""
-        steps = []
+    def additions(self) -> Iterator[str]:
+        """Yield the steps that undelete rows, add missing rows and correct values."""
         missing, mismatched = self._limits["missing"], self._limits["mismatched"]
         if missing and self._shape.deletion_column:
-            steps.append(self._step("deleted rows restored", ("undelete.sql",), missing, by_key=True))
+            yield self._step("deleted rows restored", ("undelete.sql",), missing, by_key=True)
             mismatched += missing  # A restored row has its old values, which are corrected below.
         if missing:
             # If rows look up rows of their own table, each round adds the next level, parents before children.
             nested = any(lookup.table.identity == self._shape.base.identity for lookup in self._shape.lookups)
-            steps.append(self._step("missing rows added", ("insert.sql",), missing, by_key=False, repeat=nested,
-                                    written=self._written(self._shape.lookups, self._columns)))
+            yield self._step("missing rows added", ("insert.sql",), missing, by_key=False, repeat=nested,
+                             written=self._written(self._shape.lookups, self._columns))
         if mismatched and self._entity.compare:
-            steps.append(self._step("values corrected", ("update.sql",), mismatched, by_key=True,
-                                    written=self._written(self._compared_lookups, self._entity.compare)))
-        return steps
+            yield self._step("values corrected", ("update.sql",), mismatched, by_key=True,
+                             written=self._written(self._compared_lookups, self._entity.compare))
 
     def _step(self, what: str, files: Sequence[str], limit: int, *, by_key: bool, repeat: bool = False,
               written: Written | None = None) -> str:
@@ -137,11 +131,11 @@ class EntitySteps:
             "deleted": self._shape.deletion_column or "",
             **{side: f"pg_temp.{view}" for side, view in self._views.items()},
             "tenant": quoted(TENANT_COLUMN),
-            "key": comma_separated(quoted(name) for name in self._key),
-            "key_of_s": comma_separated(f"s.{quoted(name)}" for name in self._key),
-            "key_of_t": comma_separated(f"t.{quoted(name)}" for name in self._key),
-            "key_of_d": comma_separated(f"d.{quoted(name)}" for name in self._key),
-            "columns": comma_separated(quoted(name) for name in self._columns),
+            "key": ", ".join(quoted(name) for name in self._key),
+            "key_of_s": ", ".join(f"s.{quoted(name)}" for name in self._key),
+            "key_of_t": ", ".join(f"t.{quoted(name)}" for name in self._key),
+            "key_of_d": ", ".join(f"d.{quoted(name)}" for name in self._key),
+            "columns": ", ".join(quoted(name) for name in self._columns),
             "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self._key),
             "same_values": _and_all(
                 f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in self._entity.compare),
@@ -224,8 +218,8 @@ class EntitySteps:
                        if catalog_name(base) not in logical_names]
             deletion_column = self._deletion_column_of(lookup)
             joins.append(template("lookup.sql").format(
-                results=comma_separated(f"l.orgrecon_result_{n}" for n in range(len(results))),
-                candidates=comma_separated(
+                results=", ".join(f"l.orgrecon_result_{n}" for n in range(len(results))),
+                candidates=", ".join(
                     f"(array_agg(l.{column}))[1] AS orgrecon_result_{n}" for n, (column, _) in enumerate(results)),
                 table=lookup.table.name,
                 conditions=" AND ".join([
@@ -243,10 +237,10 @@ class EntitySteps:
                 f"({alias}.orgrecon_result_0 IS NOT NULL" + (f" OR ({no_value}))" if lookup.optional else ")"))
         numbers = range(len(values))
         return Written(tuple(values), {
-            "written": comma_separated(values),
-            "values": comma_separated(f"{value} AS orgrecon_written_{n}" for n, value in enumerate(values.values())),
-            "written_values": comma_separated(f"orgrecon_written_{n}" for n in numbers),
-            "assignments": comma_separated(f"{column} = d.orgrecon_written_{n}" for n, column in enumerate(values)),
+            "written": ", ".join(values),
+            "values": ", ".join(f"{value} AS orgrecon_written_{n}" for n, value in enumerate(values.values())),
+            "written_values": ", ".join(f"orgrecon_written_{n}" for n in numbers),
+            "assignments": ", ".join(f"{column} = d.orgrecon_written_{n}" for n, column in enumerate(values)),
             "lookups": "".join(joins),
             "resolved": " AND ".join(resolved) or "true",
         })

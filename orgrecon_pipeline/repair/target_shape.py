@@ -159,18 +159,17 @@ def tables_of(relations: Sequence[Relation], side: str) -> list[Table]:
 
 def may_read(relations: Sequence[Relation], side: str, table: Table) -> bool:
     """Return whether relations of a side read a table, or mention its name in SQL that cannot be parsed."""
-    return any(_may_read(relation, side, table) for relation in relations)
-
-
-def _may_read(relation: Relation, side: str, table: Table) -> bool:
-    fragments = [text for text in (relation.where or "", *relation.columns.values()) if _SELECT.search(text)]
-    try:
-        if table.identity in {read.identity for read, *_ in _parse_from(relation.from_, side)}:
-            return True
-    except UnsupportedMapping:
-        fragments.append(relation.from_)
     name = re.compile(rf"(?<![\w$]){re.escape(table.identity[-1])}(?![\w$])", re.IGNORECASE)
-    return any(name.search(text) for text in fragments)
+    for relation in relations:
+        unparsed = [text for text in (relation.where or "", *relation.columns.values()) if _SELECT.search(text)]
+        try:
+            if table.identity in {read.identity for read in tables_of([relation], side)}:
+                return True
+        except UnsupportedMapping:
+            unparsed.append(relation.from_)
+        if any(name.search(text) for text in unparsed):
+            return True
+    return False
 
 
 def base_identities(entity: Entity) -> set[tuple[str, ...]]:

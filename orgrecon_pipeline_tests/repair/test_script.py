@@ -14,6 +14,8 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.postgres_wheel import binaries
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline_tests.support.demo.plain_check import differences
 from orgrecon_pipeline_tests.support.repair.scenario import UNITS, CompanyScenario
 
@@ -82,6 +84,21 @@ def test_batches_are_bounded_and_run_in_one_transaction_each(
     assert "-- Batch 3 of 3: 2 tenants." in sql
     company.apply(sql)
     assert differences(company.dsn) == set()
+
+
+def test_keys_in_flux_raise_the_number_of_keys_that_may_change(company: CompanyScenario) -> None:
+    inject(company.admin, Fault.WRONG_ROLE)
+    sql = company.repair_sql()
+    assert "-- Batch 1 of 1: 1 tenant.\n" in sql
+    assert "the observation counted only 1'" in sql
+    observation = company.ledger.deciding(Clock().today(), "latest")
+    assert observation is not None
+    rows = company.ledger.breakdown(observation.id, limit=1)
+    update = {"id": "in-flux", "compared": {**observation.compared, "keys_in_flux": 2}}
+    assert observation.compared["keys_in_flux"] == 0
+    company.ledger.append(observation.model_copy(update=update), rows, (), ())
+    sql = plan_repair(company.settings, None).script.sql
+    assert "the observation counted only 3'" in sql
 
 
 def test_repair_sql_command_prints_the_script_and_runs_nothing(
