@@ -123,7 +123,7 @@ class LedgerReader(Store):
             for row in connection.execute(statement):
                 by_day[row.day].append(
                     _Candidate(row.id, Provenance(row.provenance), Verdict(row.verdict), row.observed_at, row))
-        return {day: _day_evidence(day, candidates, same_day) for day, candidates in by_day.items()}
+            return {day: _day_evidence(day, candidates, same_day) for day, candidates in by_day.items()}
 
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
