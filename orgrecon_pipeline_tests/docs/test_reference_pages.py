@@ -1,0 +1,49 @@
+"""Tests that the reference pages list every option, environment variable and mapping field."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from orgrecon_pipeline.cli.app import app
+from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings, ScanSettings
+
+ROOT = Path(__file__).parents[2]
+COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+SETTINGS: dict[str, Any] = {"gate": GatePolicy, "scan": ScanSettings, "report": ReportSettings}
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    return (ROOT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_cli_page_lists_every_option_of_the_command(command: str) -> None:
+    section = page("docs/cli.md").split(f"\n## {command}\n")[1].split("\n## ")[0]
+    documented = set(re.findall(r"--[a-z][a-z-]*", section))
+    options = {parameter.opts[0] for parameter in COMMANDS[command].params if parameter.param_type_name == "option"}
+    assert options <= documented, f"docs/cli.md lacks {sorted(options - documented)} in the section {command}"
+    assert documented <= options, f"docs/cli.md lists unknown options of {command}: {sorted(documented - options)}"
+
+
+def test_readme_lists_every_environment_variable() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "orgrecon_pipeline").rglob("*.py"))
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page("README.md"), re.MULTILINE))
+    used = set(re.findall(r"\"((?:ORGRECON_|DATABASE_URL|DAGSTER_HOME)[A-Z_]*)\"", code))
+    internal = {"ORGRECON_SIMULATED_NOW_FILE"}  # for tests and demos, see docs/dagster.md
+    assert used - internal == documented
+
+
+@pytest.mark.parametrize("section", SETTINGS)
+def test_mapping_page_lists_every_setting_with_its_default(section: str) -> None:
+    rows = dict(re.findall(rf"^\| `{section}\.(\w+)` \| .+ \| (\S+) \|$", page("docs/mapping.md"), re.MULTILINE))
+    for name, field in SETTINGS[section].model_fields.items():
+        default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
+        assert rows.get(name) == default, f"docs/mapping.md: {section}.{name} must have the default {default}"
+    assert rows.keys() == SETTINGS[section].model_fields.keys()
