@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import date
+from typing import Annotated
+
+import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import Day, MappingFile, OutputFormat, Reason, open_context, settings_from
 from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.domain.days import parse_day
 
 
 def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
@@ -35,8 +40,14 @@ def repair_sql(day: Day = None, mapping: MappingFile = None, format: OutputForma
         terminal.say(note)
 
 
-def acknowledge(reason: Reason, day: Day = None, format: OutputFormat = Format.TEXT) -> None:
-    """Accept lost coverage: what the latest comparison (of --date, if restored) found gone was removed on purpose."""
+def acknowledge(
+    reason: Reason,
+    day: Annotated[date | None, typer.Option(
+        "--date", parser=parse_day, metavar="YYYY-MM-DD",
+        help="UTC day to which the database was restored (default: the latest live comparison).")] = None,
+    format: OutputFormat = Format.TEXT,
+) -> None:
+    """Accept lost coverage: what the latest comparison found gone was removed on purpose."""
     from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 
     names = acknowledge_coverage(open_context(), reason, day)
@@ -45,7 +56,7 @@ def acknowledge(reason: Reason, day: Day = None, format: OutputFormat = Format.T
 
 
 def accept_source(reason: Reason, format: OutputFormat = Format.TEXT) -> None:
-    """Accept a moved database: the one that the latest run refused to compare is the right one."""
+    """Accept a moved database: compare the database that the latest run refused from now on."""
     from orgrecon_pipeline.operations.observe import acknowledge
 
     databases = acknowledge.accept_source(open_context(), reason)

@@ -19,7 +19,7 @@ def demo(
     metrics_port: Annotated[int, typer.Option(
         min=0, max=65535, help="Port of the application's metrics; 0 chooses a free one.")] = 0,
 ) -> None:
-    """Run an embedded Postgres, a company in use, six simulated days and today's run, and show the report."""
+    """Start an embedded Postgres with a company in use, simulate six days, compare today, and show the report."""
     from orgrecon_pipeline.config.mapping_file import default_mapping
     from orgrecon_pipeline.defs.in_process import run_day
     from orgrecon_pipeline.demo.application import published_metrics

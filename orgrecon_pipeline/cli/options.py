@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orgrecon_pipeline.cli.terminal import Format
-from orgrecon_pipeline.config.settings import Settings, read_settings
+from orgrecon_pipeline.config.settings import DEFAULT_OUTPUT_DIR, Settings, read_settings
 from orgrecon_pipeline.domain.days import parse_day
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.context import Context
 
-Day = Annotated[date | None, typer.Option("--date", parser=parse_day, metavar="YYYY-MM-DD", help="The UTC day.")]
-OutputDir = Annotated[Path | None, typer.Option(help="Directory of the reports, one file per day.")]
-MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file.")]
+Day = Annotated[date | None, typer.Option(
+    "--date", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day (default: today).")]
+OutputDir = Annotated[Path | None, typer.Option(
+    help=f"Directory of the reports (default: $ORGRECON_OUTPUT_DIR, {DEFAULT_OUTPUT_DIR}).")]
+MappingFile = Annotated[Path | None, typer.Option(
+    "--mapping", help="Mapping file (default: $ORGRECON_MAPPING, ./orgrecon.yaml, the packaged mapping).")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="Readable text, or one JSON document on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why this is intended. Stored permanently.")]
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the reports.")]

@@ -20,9 +20,10 @@ _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 
 def report(
     day: Day = None,
-    baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster. Needs no database.")] = False,
-    exact: Annotated[bool, typer.Option(help="Compare every tenant by key. Slower; ignores fingerprints.")] = False,
-    restored: Annotated[bool, typer.Option(help="The database was restored to --date, and is checked for it.")] = False,
+    baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster as PASS. Needs no database.")] = False,
+    exact: Annotated[bool, typer.Option(
+        help="Compare every tenant by key, even if its fingerprints are equal (slower).")] = False,
+    restored: Annotated[bool, typer.Option(help="Compare a database that was restored to --date.")] = False,
     output_dir: OutputDir = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
@@ -79,7 +80,7 @@ def gate(
 
 def render(
     first: Annotated[date, typer.Argument(metavar="D", parser=parse_day, help="First UTC day.")],
-    last: Annotated[date | None, typer.Argument(metavar="[D2]", parser=parse_day, help="Last UTC day.")] = None,
+    last: Annotated[date | None, typer.Argument(metavar="D2", parser=parse_day, help="Last UTC day.")] = None,
     output_dir: OutputDir = None,
     format: OutputFormat = Format.TEXT,
 ) -> None:

@@ -28,7 +28,7 @@ def sync(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Directory to copy to: the repository.")],
     format: OutputFormat = Format.TEXT,
 ) -> int:
-    """Copy verified reports from SRC to DST; never replace a report with a weaker one. Exit code: 0, 1 conflict."""
+    """Copy verified reports from SRC to DST; never replace a report with a weaker one. Exit code: 1 on a conflict."""
     from orgrecon_pipeline.operations.clock import Clock, read_clock
     from orgrecon_pipeline.operations.trail.sync import sync_trail
 
@@ -40,7 +40,7 @@ def sync(
 
 
 def import_(directory: DirectoryArgument, format: OutputFormat = Format.TEXT) -> int:
-    """Rebuild the ledger from the reports of a directory. Exit code: 0, 1 if a report is not sound."""
+    """Rebuild the ledger from the reports of a directory. Exit code: 1 if a report is not sound."""
     from orgrecon_pipeline.ledger.open import open_ledger
     from orgrecon_pipeline.operations.clock import read_clock
     from orgrecon_pipeline.operations.trail.importer import import_trail

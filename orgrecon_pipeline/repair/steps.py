@@ -102,8 +102,8 @@ class EntitySteps:
         """Yield the steps that undelete rows, add missing rows and correct values."""
         missing, mismatched = self._limits["missing"], self._limits["mismatched"]
         if missing and self._shape.deletion_column:
-            yield self._step("deleted rows restored", ("undelete.sql",), missing, by_key=True)
-            mismatched += missing  # A restored row has its old values, which are corrected below.
+            yield self._step("rows undeleted", ("undelete.sql",), missing, by_key=True)
+            mismatched += missing  # An undeleted row has its old values, which are corrected below.
         if missing:
             # If rows look up rows of their own table, each round adds the next level, parents before children.
             nested = any(lookup.table.identity == self._shape.base.identity for lookup in self._shape.lookups)
@@ -123,7 +123,7 @@ class EntitySteps:
             limit: how many keys or rows may change.
             by_key: whether keys are counted, not rows.
             repeat: whether to run the statement until it changes nothing.
-            written: what the statement writes; None if it only removes or restores rows.
+            written: what the statement writes; None if it only removes or undeletes rows.
         """
         fields = {
             **(written.fields if written else {}),

@@ -106,7 +106,7 @@ def test_all_faults_are_repaired_while_both_models_are_written(company: CompanyS
     assert company.all_rows() == repaired
 
 
-def test_unit_deleted_by_mistake_is_restored_with_its_id(company: CompanyScenario) -> None:
+def test_unit_deleted_by_mistake_is_undeleted_with_its_id(company: CompanyScenario) -> None:
     [(unit, tenant)] = company.admin.execute(
         "UPDATE public.org_units SET deleted_at = now(), name = 'stale' WHERE id = (SELECT org_unit_id FROM "
         "public.org_unit_memberships LIMIT 1) RETURNING id, tenant_id").fetchall()

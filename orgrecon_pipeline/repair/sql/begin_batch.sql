@@ -5,10 +5,10 @@ SET LOCAL lock_timeout = '{lock_timeout}';  -- shorter than deadlock_timeout: on
 SET LOCAL statement_timeout = '{statement_timeout}';
 SET LOCAL work_mem = '64MB';
 {settings}
+-- Abort if the strings of this file were parsed before the settings above took effect, as in a single message.
 SET LOCAL orgrecon.backslashes = '\\';
 DO $orgrecon$
 BEGIN
-    -- If a client sends the file as one message, the server parses every string before it executes the first SET.
     IF length(current_setting('orgrecon.backslashes')) <> 2 THEN
         RAISE EXCEPTION 'orgrecon: standard_conforming_strings is off: run this file with psql --file, which sends one statement at a time';
     END IF;

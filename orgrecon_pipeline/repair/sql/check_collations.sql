@@ -1,3 +1,4 @@
+-- {entity}: abort if a column compares different texts as equal.
 DO ${tag}$
 #variable_conflict use_column
 DECLARE

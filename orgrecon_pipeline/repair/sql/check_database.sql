@@ -1,3 +1,4 @@
+-- Abort if this is not the observed database.
 DO ${tag}$
 BEGIN
     IF current_database() <> {database}

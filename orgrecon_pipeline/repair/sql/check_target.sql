@@ -1,3 +1,5 @@
+
+-- {entity}: abort if the target cannot be written, or if a write would have side effects.
 DO ${tag}$
 #variable_conflict use_column
 DECLARE

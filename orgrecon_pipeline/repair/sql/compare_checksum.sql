@@ -1,4 +1,5 @@
 
+-- {entity}: abort if the source has changed.
 DO $orgrecon$
 BEGIN
     IF current_setting('orgrecon.checksum_{number}') <> ({checksum}) THEN
