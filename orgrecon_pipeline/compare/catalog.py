@@ -86,7 +86,7 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
         if table.kind == "m":
             raise CannotDecide(
                 f"{table.schema}.{table.name} is a materialised view, which shows its last refresh instead of the "
-                "snapshot: map the tables behind it")
+                "snapshot: map the tables behind it", ReasonCode.STALE_VIEW)
     return tables
 
 

@@ -136,7 +136,7 @@ def require_only_locked_tables(session: Session, preflight: Preflight) -> None:
                 "a table was replaced during the comparison: run the report again", ReasonCode.TABLE_CHANGED)
         raise CannotDecide(
             f"{table.schema}.{table.name} is read by a function and was not locked before the snapshot, so a TRUNCATE "
-            "could go unnoticed: join the table in the mapping instead")
+            "could go unnoticed: join the table in the mapping instead", ReasonCode.UNLOCKED_TABLE)
 
 
 def current_identities(endpoints: Endpoints, settings: ScanSettings) -> SnapshotPair:

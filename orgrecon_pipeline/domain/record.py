@@ -102,6 +102,17 @@ class Record(Reasoned):
                 counted[row.provenance] += 1
         return counted
 
+    def matches(self, other: Record) -> bool:
+        """Return whether the records differ at most in the sentences of their reasons, which depend on the version."""
+        return self._without_sentences() == other._without_sentences()
+
+    def _without_sentences(self) -> dict[str, Any]:
+        value = self.as_json_value()
+        del value["digest"]
+        for reasoned in (value, value["gate"], *value["observations"], *value["window"]):
+            del reasoned["reason"]
+        return value
+
     def to_observations(self) -> list[Observation]:
         """Return the listed observations as a ledger holds them, as far as the record knows them.
 

@@ -140,4 +140,5 @@ def require_drift_found(
         if tenant not in drifting and (consistent_hash or rows.source != rows.target):
             raise CannotDecide(
                 f"{name}: the sides of tenant {bounded_name(tenant)} differ, but the comparison by key found no drift: "
-                "cast tenant and key in the mapping to a plain type, as in (…)::text")
+                "cast tenant and key in the mapping to a plain type, as in (…)::text",
+                ReasonCode.UNACCOUNTED_DIFFERENCE)

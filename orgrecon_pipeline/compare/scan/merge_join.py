@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.reasons import ReasonCode
 
 #: Row of a stream that is sorted by its first columns and unique in them.
 Row = tuple[Any, ...]
@@ -39,6 +40,7 @@ def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Row, Row]]:
     for row in rows:
         key = row[:width]
         if last is not None and not last < key:
-            raise CannotDecide("a database returned rows in another order than requested: do not trust this server")
+            raise CannotDecide("a database returned rows in another order than requested: do not trust this server",
+                               ReasonCode.UNSORTED_ROWS)
         last = key
         yield key, row

@@ -19,6 +19,8 @@ from orgrecon_pipeline.domain.record import Record, build_record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.importer import import_report
+from orgrecon_pipeline.report.file_names import file_name
+from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.write import write_report
 
@@ -74,6 +76,10 @@ def publish(context: Context, day: date) -> Published:
     with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
         import_report(context.ledger, context.output_dir, day)
     record = record_of(context.ledger, day)
+    with suppress(UnsoundTrail):
+        existing = read_report(context.output_dir / file_name(day))
+        # A report with the sentences of another version of orgrecon stays as it is.
+        record = existing if existing.matches(record) else record
     return Published(record, write_report(context.output_dir, record))
 
 

@@ -78,7 +78,7 @@ def _why_stale(path: Path, due: Record) -> str:
         report = read_report(path)
     except UnsoundTrail:
         return "its report is not sound"
-    if report.digest == due.digest:
+    if report.matches(due):
         return ""
     # A report with observations that the ledger does not have must be imported before it is overwritten.
     not_imported = {row.id for row in report.observations} - {row.id for row in due.observations}

@@ -149,7 +149,7 @@ def _decide(incoming: Record, existing: Record | None) -> Decision:
     """Decide whether ``incoming`` replaces ``existing``, a report of the same day. Both are sound."""
     if existing is None:
         return Decision(Action.COPY)
-    if incoming.digest == existing.digest and incoming.line() == existing.line():
+    if incoming.matches(existing):
         return Decision(Action.NOTHING)
     if not incoming.provenance.compared and existing.provenance.compared:
         return Decision(Action.KEEP, f"a baseline never replaces a {existing.provenance.value} report")
