@@ -1,4 +1,4 @@
-"""Tests that the reference pages list every option, environment variable and mapping field."""
+"""Tests that the reference pages list every option, environment variable, mapping field and metric."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import typer
 
 from orgrecon_pipeline.cli.app import app
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings, ScanSettings
+from orgrecon_pipeline.metrics.collector import metric_families
+from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -47,3 +49,13 @@ def test_mapping_page_lists_every_setting_with_its_default(section: str) -> None
         default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
         assert rows.get(name) == default, f"docs/mapping.md: {section}.{name} must have the default {default}"
     assert rows.keys() == SETTINGS[section].model_fields.keys()
+
+
+def test_metrics_page_lists_every_metric_with_its_labels() -> None:
+    rows = re.findall(r"^\| `(orgrecon_\w+)` \| \w+ \| (.+?) \|", page("docs/metrics.md"), re.MULTILINE)
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    published: dict[str, set[str]] = {}
+    for family in metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"]):
+        for sample in family.samples:
+            published.setdefault(sample.name, set()).update(sample.labels)
+    assert documented == published
