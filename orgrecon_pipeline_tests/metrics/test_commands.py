@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timezone
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.ledger.cases import observation, totals
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 
 CANARY = "s3cr3t-c4n4ry"
@@ -30,14 +31,8 @@ def environ(home: Path, **more: str) -> dict[str, str]:
 def home(tmp_path: Path) -> Path:
     """A directory with a ledger that holds one FAIL."""
     ledger = open_ledger(f"sqlite:///{tmp_path / '.orgrecon' / 'ledger.db'}")
-    totals = EntityTotals.zero().model_copy(update={"missing": 3})
-    ledger.append(Observation(
-        id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=Verdict.FAIL, reason="3 keys drift.",
-        reason_code="unknown", reason_parameters={},
-        observed_at=datetime(2026, 3, 2, 8, tzinfo=timezone.utc), mapping_digest="d", orgrecon_version="0",
-        tenants_scanned=4, tenants_with_drift=1, compared={},
-        entities={"org_units": totals, "org_unit_memberships": EntityTotals.zero()},
-    ), (), (), ())
+    ledger.append(observation("a", date(2026, 3, 2), Verdict.FAIL, entities={
+        "org_units": totals(missing=3), "org_unit_memberships": totals()}), (), (), ())
     return tmp_path
 
 

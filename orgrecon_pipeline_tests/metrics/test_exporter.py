@@ -19,11 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, metric_families
 from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
+from orgrecon_pipeline_tests.support.ledger.cases import observation
 from orgrecon_pipeline_tests.support.python_process import start_python
 
 ENTITIES = ("org_units", "org_unit_memberships")
@@ -32,21 +33,17 @@ EIGHT = datetime(2026, 3, 2, 8, 0, 5, tzinfo=timezone.utc)
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def observation(verdict: Verdict = Verdict.PASS, totals: EntityTotals | None = None) -> Observation:
+def day_observation(verdict: Verdict = Verdict.PASS, totals: EntityTotals | None = None) -> Observation:
     totals = totals or EntityTotals(
         source_rows=10, target_rows=9, missing=1, unexpected=0, mismatched=2, duplicate=0, transient=3
     )
-    return Observation(
-        id="a", day=date(2026, 3, 2), provenance=Provenance.LIVE, verdict=verdict, reason="", observed_at=EIGHT,
-        reason_code="unknown", reason_parameters={},
-        mapping_digest="d", orgrecon_version="0", tenants_scanned=4, tenants_with_drift=1,
-        entities=dict.fromkeys(ENTITIES, totals), compared={},
-    )
+    return observation("a", date(2026, 3, 2), verdict, observed_at=EIGHT, tenants_scanned=4, tenants_with_drift=1,
+                       entities=dict.fromkeys(ENTITIES, totals))
 
 
 def snapshot(verdict: Verdict = Verdict.PASS) -> MetricsSnapshot:
     return MetricsSnapshot(
-        ledger_up=True, window_days=7, latest_day=date(2026, 3, 2), latest=observation(verdict),
+        ledger_up=True, window_days=7, latest_day=date(2026, 3, 2), latest=day_observation(verdict),
         last_completion=EIGHT, last_success=EIGHT, scan_seconds=1.5, streak_days=7, live_days=7, gate_open=True,
         observations={Verdict.PASS: 8, Verdict.FAIL: 1},
     )
@@ -122,7 +119,7 @@ def test_exactly_one_verdict_is_published_as_1(verdict: Verdict) -> None:
 
 
 def test_inconclusive_day_publishes_nan_instead_of_zero() -> None:
-    latest = observation(Verdict.INCONCLUSIVE, EntityTotals.unknown())
+    latest = day_observation(Verdict.INCONCLUSIVE, EntityTotals.unknown())
     undecided = MetricsSnapshot(ledger_up=True, window_days=7, latest=latest)
     [drift] = [family for family in metric_families(undecided, ENTITIES) if family.name == "orgrecon_drift_rows"]
     assert len(drift.samples) == len(ENTITIES) * len(DriftKind)

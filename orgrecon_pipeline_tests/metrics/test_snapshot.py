@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import read_snapshot, take_snapshot
+from orgrecon_pipeline_tests.support.ledger.cases import observation, totals
 
 LAST = date(2026, 3, 8)
 POLICY = GatePolicy()
-CLEAN = EntityTotals(
-    source_rows=5, target_rows=5, missing=0, unexpected=0, mismatched=0, duplicate=0, transient=0
-)
 
 
 @pytest.fixture
@@ -40,21 +38,15 @@ def append(
     ledger: Ledger, day: date, verdict: Verdict = Verdict.PASS, *, hour: int = 8,
     provenance: Provenance = Provenance.LIVE,
 ) -> None:
-    undecided = verdict is Verdict.INCONCLUSIVE
-    baseline = provenance is Provenance.BASELINE
-    drifting = CLEAN.model_copy(update={"missing": 2})
-    ledger.append(
-        Observation(
-            id=f"{day}-{hour}-{verdict.value}", day=day, provenance=provenance, verdict=verdict, reason="r",
-            reason_code="unknown", reason_parameters={},
-            observed_at=None if baseline else at(day, hour), mapping_digest="d", orgrecon_version="0",
-            tenants_scanned=None if undecided else 0 if baseline else 3,
-            tenants_with_drift=None if undecided else int(verdict is Verdict.FAIL),
-            entities={"org_units": EntityTotals.unknown() if undecided else
-                      drifting if verdict is Verdict.FAIL else CLEAN},
-            compared={} if undecided or baseline else {"seconds": 12.5},
-        ), (), (), (),
-    )
+    undecided, baseline = verdict is Verdict.INCONCLUSIVE, provenance is Provenance.BASELINE
+    ledger.append(observation(
+        f"{day}-{hour}-{verdict.value}", day, verdict, provenance=provenance,
+        observed_at=None if baseline else at(day, hour),
+        tenants_scanned=None if undecided else 0 if baseline else 3,
+        tenants_with_drift=None if undecided else int(verdict is Verdict.FAIL),
+        entities={"org_units": totals(None if undecided else 5, **({"missing": 2} if verdict is Verdict.FAIL else {}))},
+        compared={} if undecided or baseline else {"seconds": 12.5},
+    ), (), (), ())
 
 
 def append_clean_week(ledger: Ledger) -> None:
