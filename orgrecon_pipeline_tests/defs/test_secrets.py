@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from orgrecon_pipeline_tests.support.defs.processes import graphql, webserver
 from orgrecon_pipeline_tests.support.defs.world import World
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED, PASSWORD, files_with_password
 
 # Each DSN fails in a different part of the program.
@@ -35,18 +34,10 @@ RUN = "import os, datetime as d\nfrom orgrecon_pipeline.defs.in_process import r
       "run_day(os.environ, d.datetime.now(d.timezone.utc).date())"
 
 
-def python(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the directory ``ORGRECON_CWD``."""
-    return subprocess.run(
-        [sys.executable, *arguments], env=environ, cwd=environ["ORGRECON_CWD"],
-        capture_output=True, text=True, check=False, timeout=120,
-    )
-
-
 def environment_of(world: World, home: Path, **changes: str) -> dict[str, str]:
     directory = world.directory / "work"
     directory.mkdir(exist_ok=True)
-    environ = {**world.environ, "DAGSTER_HOME": str(home), "ORGRECON_CWD": str(directory), **changes}
+    environ = {**world.environ, "DAGSTER_HOME": str(home), **changes}
     del environ["ORGRECON_SIMULATED_NOW_FILE"]
     return environ
 
@@ -56,7 +47,7 @@ def environment_of(world: World, home: Path, **changes: str) -> dict[str, str]:
 @pytest.mark.slow
 def test_failing_dsn_leaves_no_part_of_the_password(bare_world: World, home: Path, dsn: str, variable: str) -> None:
     """A bad ``DATABASE_URL`` makes the day INCONCLUSIVE or the run fail; a bad ledger URL makes the run fail."""
-    done = python(environment_of(bare_world, home, **{variable: dsn}), "-c", RUN)
+    done = run_python(RUN, env=environment_of(bare_world, home, **{variable: dsn}), cwd=bare_world.directory / "work")
     assert ("RunFailed" in done.stderr) is (done.returncode != 0)
     assert done.returncode or variable == "DATABASE_URL"
     assert (home / "history/runs.db").exists()
@@ -80,9 +71,9 @@ def test_working_dsn_leaves_no_part_of_the_password(world: World, home: Path) ->
     dsn = world.environ["DATABASE_URL"].replace("postgres@", f"postgres:{ENCODED}@")
     environ = environment_of(world, home, DATABASE_URL=dsn)
     world.admin.execute("ALTER DATABASE {} RESET ALL".format(dsn.split("@/")[1].split("?")[0]))
-    assert python(environ, "-m", "orgrecon_pipeline", "report").returncode == 0
+    assert run_python(ORGRECON, "report", env=environ, cwd=world.directory / "work").returncode == 0
     world.admin.execute("DROP TABLE public.team_members")
-    broken = python(environ, "-m", "orgrecon_pipeline", "report")
+    broken = run_python(ORGRECON, "report", env=environ, cwd=world.directory / "work")
     assert (broken.returncode, "k4n4ry" in broken.stdout + broken.stderr) == (3, False)
     with webserver(environ, home) as url:
         response = graphql(url, """{
