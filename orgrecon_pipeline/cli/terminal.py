@@ -19,10 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPE_WIDTH = 400
-_TWO_LINE_HEADERS = {
-    "source rows": "source\nrows", "target rows": "target\nrows", "unexpected": "unex-\npected",
-    "mismatched": "mis-\nmatched", "duplicate": "dupli-\ncate", "transient": "tran-\nsient",
-}
+_LONGEST_WORD = 8  # letters of a header in a narrow table
 
 
 class Format(str, Enum):
@@ -109,10 +106,17 @@ def print_table(console: Console, title: str, headers: Sequence[str], rows: Sequ
         table.padding = (0, 0)
         table.show_edge = False
         for column in table.columns:
-            column.header = _TWO_LINE_HEADERS.get(str(column.header), column.header)
+            column.header = _in_two_lines(str(column.header))
         longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
         table.columns[0].width = min(longest, console.width // 2)
     console.print(table)
+
+
+def _in_two_lines(header: str) -> str:
+    if " " in header or len(header) <= _LONGEST_WORD:
+        return header.replace(" ", "\n", 1)
+    middle = len(header) // 2
+    return f"{header[:middle]}-\n{header[middle:]}"
 
 
 def print_box(console: Console, text: Text, colour: str, title: str = "") -> None:
