@@ -41,10 +41,10 @@ def assert_nothing_decided(site: Site, after: Observation, words: str) -> None:
 
 
 @pytest.fixture
-def lock_holder(site: Site, connect: Connect, company_database: str) -> psycopg.Connection[Any]:
+def lock_holder(site: Site, connect: Connect) -> psycopg.Connection[Any]:
     """Observe a PASS, then return a session that holds the lock for which the next scan waits."""
     assert site.observe().verdict is Verdict.PASS
-    holder = connect(company_database)
+    holder = connect(site.admin.info.dsn)
     holder.execute("SELECT pg_advisory_lock(4711)")
     return holder
 
@@ -58,7 +58,7 @@ def test_scan_cancelled_by_the_administrator_is_inconclusive(
 ) -> None:
     hold_scans(site)
     running = BackgroundObservation(site)
-    [pid] = wait_until(lambda: blocked_backends(site.admin))
+    pid, *_ = wait_until(lambda: blocked_backends(site.admin))  # the scan of the other side may wait too
     site.admin.execute(f"SELECT {call}(%s)", (pid,))
     assert_nothing_decided(site, running.result(), words)
     wait_until(lambda: not open_sessions(site.admin))
@@ -84,9 +84,9 @@ def test_deadline_during_the_wait_for_rechecks_is_inconclusive(site: Site) -> No
     assert_nothing_decided(site, site.observe(), "deadline_seconds")
 
 
-def test_locked_table_is_inconclusive(site: Site, connect: Connect, company_database: str) -> None:
+def test_locked_table_is_inconclusive(site: Site, connect: Connect) -> None:
     assert site.observe().verdict is Verdict.PASS
-    holder = connect(company_database)
+    holder = connect(site.admin.info.dsn)
     holder.autocommit = False
     holder.execute("LOCK TABLE public.org_unit_memberships IN ACCESS EXCLUSIVE MODE")
     assert_nothing_decided(site, site.observe(), "another session held a lock on a table for longer than lock_timeout_seconds")
@@ -159,10 +159,10 @@ def test_table_replaced_before_a_recheck_is_inconclusive(site: Site) -> None:
     assert_nothing_decided(site, after, "was replaced")
 
 
-def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect, company_database: str) -> None:
+def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect) -> None:
     """A TRUNCATE during the scan must wait, so that no side reads as empty."""
     before = site.observe()
-    other = connect(company_database)
+    other = connect(site.admin.info.dsn)
     waiting: list[InBackground] = []
 
     def truncate() -> None:
@@ -176,10 +176,10 @@ def test_truncate_during_a_scan_waits_for_it(site: Site, connect: Connect, compa
     assert after.entities == before.entities
 
 
-def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect, company_database: str) -> None:
+def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect) -> None:
     """A snapshot from before the commit of a TRUNCATE and reload would read empty tables."""
     before = site.observe()
-    other = connect(company_database)
+    other = connect(site.admin.info.dsn)
     site.mapping = fast_mapping(lock_timeout_seconds=60.0)
     committing: list[InBackground] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from orgrecon_pipeline.compare.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
 
 from orgrecon_pipeline.compare import engine as comparing
 from orgrecon_pipeline.config.settings import read_settings
@@ -316,7 +316,7 @@ def test_side_that_fails_while_the_other_streams_is_inconclusive(two_databases: 
     two_databases.mapping = raising(two_databases.mapping, "team_members")
     after = two_databases.observe()
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "a value cannot be read" in after.reason
+    assert "a value cannot be converted" in after.reason
     wait_until(lambda: not open_sessions(two_databases.admin) + open_sessions(two_databases.target_admin))
 
 

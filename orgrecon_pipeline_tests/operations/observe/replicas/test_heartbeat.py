@@ -48,7 +48,7 @@ def test_fresh_heartbeat_passes(site: Site) -> None:
     ("DROP TABLE public.heartbeat", None, "scan.heartbeat: a table does not exist"),
     ("ALTER TABLE public.heartbeat RENAME updated_at TO at", None, "scan.heartbeat: a column does not exist"),
     (HEARTBEAT, {"from": "heartbeat", "at": "updated_at"}, "so write schema.table"),
-    (HEARTBEAT, {"from": "public.heartbeat", "at": "updated_at::timestamp"}, "at is timestamp without time zone"),
+    (HEARTBEAT, {"from": "public.heartbeat", "at": "updated_at::timestamp"}, "at has the type timestamp without time zone"),
     (HEARTBEAT, {"from": "public.heartbeat", "at": "updated_at::text"}, "cast the column in the mapping"),
     (f"REVOKE SELECT ON public.heartbeat FROM {READER}", None, "scan.heartbeat: the role lacks a permission"),
     ("ALTER TABLE public.heartbeat ENABLE ROW LEVEL SECURITY", None, "row-level security"),

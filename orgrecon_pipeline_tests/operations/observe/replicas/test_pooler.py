@@ -139,4 +139,4 @@ def test_server_that_is_not_postgresql_is_inconclusive(site: Site) -> None:
         site.dsn = f"postgresql://a@127.0.0.1:{listening.getsockname()[1]}/b"
         seen = site.observe()
     assert seen.verdict is Verdict.INCONCLUSIVE
-    assert "what listens there is no PostgreSQL server" in seen.reason
+    assert "the program listening there is not a PostgreSQL server" in seen.reason
