@@ -121,5 +121,6 @@ def _deadline_seconds(environ: Mapping[str, str]) -> float:
 def _sensor_seconds(environ: Mapping[str, str]) -> int:
     text = environ.get(SENSOR_SECONDS_VARIABLE) or str(_SENSOR_SECONDS)
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 3600):
-        raise UsageError(f"{SENSOR_SECONDS_VARIABLE} is {text[:20]!a}: set it to a whole number of seconds from 1 to 3600.")
+        raise UsageError(
+            f"{SENSOR_SECONDS_VARIABLE} is {text[:20]!a}: set it to a whole number of seconds from 1 to 3600.")
     return int(text)

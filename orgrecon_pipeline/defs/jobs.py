@@ -1,4 +1,4 @@
-"""The jobs that materialise a day and decide the gate, and whether one of their runs is active."""
+"""The jobs that materialise a day and decide the gate, and a function that detects active runs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
     """Return the job that materialises the assets of a day and then the gate, in one process.
 
     Args:
-        deadline_seconds: the mapping's ``scan.deadline_seconds``, at which a comparison ends itself. Dagster stops a
-            run after twice that time plus an hour for everything else: it hangs, and would block its day.
+        deadline_seconds: the mapping's ``scan.deadline_seconds``, at which a comparison ends by itself. Dagster stops
+            a run after twice that time plus an hour: a run that hangs would block its day.
     """
     return dg.define_asset_job(
         JOB_NAME,
@@ -72,7 +72,7 @@ def is_running(
 
 
 def _is_abandoned(record: dg.RunRecord) -> bool:
-    # Without run monitoring, a run whose process died stays unfinished for ever. It must not block later runs.
+    # Without run monitoring, a run whose process died is never marked as finished. It must not block later runs.
     maximum = record.dagster_run.tags.get(MAX_RUNTIME_TAG, "")
     seconds = int(maximum) if maximum.isascii() and maximum.isdigit() else _DEFAULT_MAX_SECONDS
     # The machine's clock, not the injected one: Dagster stamps its runs with it.

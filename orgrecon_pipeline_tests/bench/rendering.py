@@ -49,9 +49,9 @@ def fill(ledger_url: str, days: list[date]) -> None:
     ]
     entity_totals = totals(ROWS * TENANTS, missing=3 * DRIFTING)
     for day in days:
-        seen = observation(
+        failed = observation(
             day, Verdict.FAIL, tenants=TENANTS, drifting=DRIFTING, entities=dict.fromkeys(ENTITIES, entity_totals))
-        ledger.append(seen, rows, samples, ())
+        ledger.append(failed, rows, samples, ())
 
 
 def render_days(definitions: dg.Definitions, first: date, last: date, instance: dg.DagsterInstance) -> bool:

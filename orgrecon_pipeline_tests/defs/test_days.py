@@ -174,10 +174,10 @@ def test_render_job_over_a_year_renders_every_day_with_evidence_and_lists_the_ot
 ) -> None:
     world, year = bare_world, [DAY + timedelta(days=n) for n in range(365)]
     world.set_clock(year[-1])
-    work = Context.from_settings(read_settings(world.environ))
+    context = Context.from_settings(read_settings(world.environ))
     for day in year:
         if day != year[100]:
-            stamp_baseline(work, day)
+            stamp_baseline(context, day)
     job = world.definitions.resolve_job_def(RENDER_JOB_NAME)
 
     def render(first: date, last: date) -> dg.ExecuteInProcessResult:

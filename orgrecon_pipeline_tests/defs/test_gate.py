@@ -147,10 +147,10 @@ def test_import_with_dagster_home_updates_the_check(
 ) -> None:
     world, days = bare_world, [FIRST + timedelta(days=n) for n in range(7)]
     world.set_clock(days[-1])
-    work = Context.from_settings(read_settings(world.environ))
+    context = Context.from_settings(read_settings(world.environ))
     for day in days:
-        stamp_baseline(work, day)
-        publish(work, day)
+        stamp_baseline(context, day)
+        publish(context, day)
     (world.directory / "ledger.db").unlink()
     with dg.DagsterInstance.get() as instance:
         assert cli("import", str(world.reports)) == 0

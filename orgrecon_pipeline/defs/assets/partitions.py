@@ -72,8 +72,8 @@ def require_evidence(context: Context, days: Sequence[date]) -> None:
     if missing:
         count = f"{len(missing)} of these {len(days)} days {'has' if len(missing) == 1 else 'have'} no evidence"
         raise DayRefused(
-            f"{count}: {list_days(missing)}. The live database cannot be compared for a past day. Launch one run per "
-            "day, or a range without them."
+            f"{count}: {list_days(missing)}. A live database only shows today: launch one run per day, or a range "
+            "without them."
         )
 
 
