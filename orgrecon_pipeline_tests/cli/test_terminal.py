@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, TenantRow, Verdict
+from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, build_record
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 DAYS = [(NOW - timedelta(days=n)).date() for n in range(6, -1, -1)]
 UUID = "5f0c6a52-7a0e-4c0f-9d53-0a4b8f6f2d11"
 ENTITIES = ("org_units", "org_unit_memberships")
-HEADERS = ("source rows", "target rows", "missing", "unexpected", "mismatched", "duplicate", "transient")
+HEADERS = [figure.replace("_", " ") for figure in FIGURES]
 
 
 def use_console(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, width: int) -> None:
@@ -49,8 +49,7 @@ def evidence(first: Verdict = Verdict.PASS) -> dict[date, DayEvidence]:
 
 def record(tenant: str = UUID) -> Record:
     """Return the record of a day on which one of twelve tenants drifts, with figures of many digits."""
-    totals = EntityTotals(source_rows=1_000_000, target_rows=1_000_001, missing=12_345, unexpected=12_345,
-                          mismatched=12_345, duplicate=12_345, transient=12_345)
+    totals = EntityTotals(**{**dict.fromkeys(FIGURES, 12_345), "source_rows": 1_000_000, "target_rows": 1_000_001})
     observation = Observation(
         id="a", day=DAYS[-1], provenance=Provenance.SIMULATED, verdict=Verdict.FAIL, reason="98760 drifting keys.",
         reason_code="unknown", reason_parameters={},

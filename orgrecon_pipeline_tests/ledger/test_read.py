@@ -11,7 +11,7 @@ import pytest
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
-from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import build_record
@@ -247,10 +247,7 @@ def test_tenant_drift_is_a_data_frame_with_integer_figures(ledger: Ledger) -> No
     fail, rows, _, _ = full()
     ledger.append(fail, rows, (), ())
     frame = ledger.tenant_drift("full")
-    assert list(frame.columns) == [
-        "tenant", "entity", "source_rows", "target_rows", "missing", "unexpected", "mismatched", "duplicate",
-        "transient",
-    ]
+    assert list(frame.columns) == ["tenant", "entity", *FIGURES]
     assert {str(frame[name].dtype) for name in frame.columns[2:]} == {"int64"}
     ordered = sorted(rows, key=lambda row: (row.tenant.encode(), list(fail.entities).index(row.entity)))
     assert frame.to_dict("records") == [{name: getattr(row, name) for name in frame.columns} for row in ordered]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.read import read_report
@@ -145,12 +146,13 @@ def test_banner_of_a_simulated_gate_unblocks_nothing() -> None:
 def test_window_shows_missing_days_and_the_stored_reasons() -> None:
     table = next(t for t in page(render(CASES["restored_with_missing_day"])).tables if t[0][0] == "Date (UTC)")
     by_day = {cells[0]: cells[1:] for cells in table[1:]}
+    zeros = ["0"] * len(DriftKind)
     digests = sha256_of("an older mapping")[:12], MAPPING_DIGEST[:12]
     missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
-    assert by_day[missing] == ["MISSING", "–", "–", "–", "–", "–", "no", "no report"]
-    assert by_day[older] == ["PASS", "0", "0", "0", "0", "live", "no",
+    assert by_day[missing] == ["MISSING", *["–"] * len(DriftKind), "–", "no", "no report"]
+    assert by_day[older] == ["PASS", *zeros, "live", "no",
                               "compared under another mapping (epoch {}, now {})".format(*digests)]
-    assert by_day[today] == ["PASS", "0", "0", "0", "0", "restored", "yes", "–"]
+    assert by_day[today] == ["PASS", *zeros, "restored", "yes", "–"]
     assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, but a later day broke the streak"]
 
 

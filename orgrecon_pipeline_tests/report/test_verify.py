@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -44,6 +45,11 @@ def forged(record: Record, **changes: Any) -> Record:
     del value["digest"]
     value["digest"] = sha256_of(value)
     return Record.model_validate(value)
+
+
+def figures(**drift: int) -> str:
+    """Return the figures of all kinds as a finding shows them."""
+    return "/".join(map(str, Counts.of(drift).values()))
 
 
 def two_weeks() -> History:
@@ -133,7 +139,8 @@ def test_replaced_verdict_is_a_finding_for_every_later_window(trail: Path) -> No
     problems = findings(trail)
     later = sorted(days_back(*range(10)))
     assert [finding.split(" ")[0] for finding in problems] == [str(path_of(trail, day)) for day in later]
-    assert f"shows {day} as FAIL (live, 1/0/0/0), but the report of that day shows PASS (live, 0/0/0/0)" in problems[0]
+    shown, reported = f"FAIL (live, {figures(missing=1)})", f"PASS (live, {figures()})"
+    assert f"shows {day} as {shown}, but the report of that day shows {reported}" in problems[0]
     assert "shows a streak of 7, but the reports give 9" in problems[6]
 
 
@@ -172,8 +179,8 @@ def row(at: int, **changes: Any) -> dict[str, Any]:
     pytest.param({"gate": {**LATEST.as_json_value()["gate"], "earliest_open_day": "2026-12-01"}}, "earliest", id="day"),
     pytest.param(row(2, eligible=False, reason_code="other_mapping"), "does not count", id="eligibility"),
     pytest.param(row(2, provenance="restored") | {"live_days": 6}, "restored", id="a provenance"),
-    pytest.param(row(2, verdict="FAIL", missing=1, eligible=False, reason_code="drift"), "FAIL (live, 1/0/0/0)",
-                 id="a verdict"),
+    pytest.param(row(2, verdict="FAIL", missing=1, eligible=False, reason_code="drift"),
+                 f"FAIL (live, {figures(missing=1)})", id="a verdict"),
     pytest.param(row(2, reason_code="eligible_before_streak"), "2026-11-19 counts", id="a reason in the window"),
     pytest.param(row(2, reason_parameters={"x": 1}), "2026-11-19 counts", id="a parameter in the window"),
     pytest.param({"compared": {**COMPARED, "gate": {"window_days": 14}}}, "window", id="another window"),
