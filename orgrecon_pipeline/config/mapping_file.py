@@ -49,13 +49,13 @@ def load_mapping(explicit: str | None, environ: Mapping[str, str]) -> MappingCon
     return default_mapping()
 
 
-@functools.cache
 def default_mapping() -> MappingConfig:
     """Return the packaged default mapping."""
     text = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")
     return parse_mapping(text, _DEFAULT_NAME)
 
 
+@functools.lru_cache(maxsize=16)  # each step of a run reads the same file again
 def parse_mapping(text: str, name: str) -> MappingConfig:
     """Return the mapping in ``text``, the content of the file ``name``.
 
