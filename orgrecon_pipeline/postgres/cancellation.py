@@ -23,19 +23,18 @@ def as_completed(futures: Collection[Future[Result]]) -> Iterator[Future[Result]
 
 @contextmanager
 def cancelled_on_error(futures: Collection[Future[Any]], cancel: Callable[[], None]) -> Iterator[None]:
-    """Cancel all futures if the block raises, and leave the block only when every future has ended.
+    """If the block raises, cancel all futures, and wait for those that are already running.
 
     Args:
         futures: may still grow within the block.
-        cancel: cancels what is running. It is called until all futures have ended, because a cancel request that
-            arrives between two statements has no effect.
+        cancel: cancels what is running. It is called until that has ended, because a cancel request that arrives
+            between two statements has no effect.
     """
     try:
         yield
     except BaseException:
-        for future in futures:
-            future.cancel()
+        running = [future for future in futures if not future.cancel()]
         cancel()
-        while wait(futures, timeout=_POLL_SECONDS).not_done:
+        while wait(running, timeout=_POLL_SECONDS).not_done:
             cancel()
         raise

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
 from orgrecon_pipeline.domain.errors import ConfigurationError
 
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
@@ -54,6 +51,10 @@ class Dsn:
         Raises:
             ConfigurationError: if the DSN is not valid. The message contains no part of the DSN.
         """
+        # Imported only here, because commands on a ledger in SQLite parse no DSN and must start fast.
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
         text = text.strip()
         scheme = _SCHEME.match(text)
         if scheme is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-
-import psycopg
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.reasons import ReasonCode
+
+if TYPE_CHECKING:
+    import psycopg
 
 # By SQLSTATE or its class.
 _MEANINGS = {

@@ -94,19 +94,20 @@ class _TaskQueue(Generic[Result]):
         self._lock = threading.Lock()
 
     def work(self, session: Session, inspect: Task[None] = lambda session: None) -> None:
-        """Run tasks until the queue is empty."""
+        """Run tasks until the queue is empty or a task fails."""
         while (next_task := self._take(session)) is not None:
             future, task = next_task
-            if future.set_running_or_notify_cancel():
-                try:
+            try:
+                if future.set_running_or_notify_cancel():
                     result = task(session)
                     inspect(session)
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
                     future.set_result(result)
-            with self._lock:
-                self._busy.discard(session)
+            except BaseException as error:
+                future.set_exception(error)
+                return  # a further task would only fail because the transaction is aborted
+            finally:
+                with self._lock:
+                    self._busy.discard(session)
 
     def results(self) -> list[Result]:
         """Wait for all tasks and return their results in order. Helpers without a task are not waited for."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from orgrecon_pipeline.compare.queries.row_hash import RowHash
 
 from orgrecon_pipeline.compare import engine as comparing
+from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.demo import postgres_wheel as wheel
 from orgrecon_pipeline.demo.company import mark_simulated

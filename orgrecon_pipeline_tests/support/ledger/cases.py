@@ -170,6 +170,7 @@ class ChildProcess:
 
 def new_sqlite_ledger(path: Path) -> Ledger:
     """Create an empty ledger at ``path`` as a copy, without running the migrations again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_empty_sqlite_ledger())
     return open_ledger(f"sqlite:///{path}")
 
