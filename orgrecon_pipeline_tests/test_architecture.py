@@ -81,7 +81,7 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
         "import sys\n"
         "from orgrecon_pipeline.cli.app import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'dagster', 'pandas', 'numpy', 'alembic', 'apprise'} & set(sys.modules)\n"
+        "heavy = {'dagster', 'pandas', 'numpy', 'alembic', 'apprise', 'psycopg'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", probe, *arguments], cwd=tmp_path, check=True, capture_output=True)
