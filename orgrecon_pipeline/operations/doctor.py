@@ -180,8 +180,8 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
     seconds = max(1, round(preflight.estimated_rows / _ROWS_PER_SECOND[row_hash.name]))
     rows = "1 row" if preflight.estimated_rows == 1 else f"{preflight.estimated_rows:,} rows"
     yield Finding("ok", "estimated time", (
-        f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the tables "
-        "are in memory"
+        f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the "
+        "tables are in memory"
     ))
 
 

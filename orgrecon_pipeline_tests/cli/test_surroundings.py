@@ -31,9 +31,9 @@ def test_unusable_dagster_home_is_a_configuration_error(tmp_path: Path) -> None:
 def test_gate_without_evidence_names_the_missing_directory_or_ledger(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     cases: dict[str, tuple[list[str], dict[str, str]]] = {
-        "nowhere is not there: check --output-dir": (["--output-dir", "nowhere"], {}),
-        "empty holds no report: check --output-dir": (["--output-dir", "empty"], {}),
-        "there is no ledger, and nowhere is not there: run orgrecon report once, or check ORGRECON_LEDGER_URL": (
+        "nowhere does not exist: check --output-dir": (["--output-dir", "nowhere"], {}),
+        "empty contains no report: check --output-dir": (["--output-dir", "empty"], {}),
+        "there is no ledger, and nowhere does not exist: run orgrecon report once, or check ORGRECON_LEDGER_URL": (
             [], {"ORGRECON_OUTPUT_DIR": "nowhere", "ORGRECON_LEDGER_URL": "sqlite:///gone.db"}),
     }
     results = run_cases(tmp_path, [{"arguments": ["gate", "--format", "json", *arguments], "environ": environ}

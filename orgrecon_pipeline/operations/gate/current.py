@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, decide_gate, valid_until
+from orgrecon_pipeline.domain.evidence import Provenance, Reasoned
+from orgrecon_pipeline.domain.gate import (
+    DayEvidence,
+    GateDecision,
+    GateState,
+    WindowRow,
+    decide_gate,
+    valid_until,
+)
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
-from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.domain.record import WindowDay, instant_text
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,51 @@ class GateAnswer:
                 for row in decision.window
             ],
         }
+
+    @classmethod
+    def from_json(cls, text: str) -> GateAnswer:
+        """Return the answer in the JSON text of :meth:`as_json_value`, which may come from an untrusted source.
+
+        Raises:
+            ValueError: if a field is missing, has another type, or contradicts another field.
+        """
+        fields = _AnswerFields.model_validate_json(text, strict=True)
+        if not date(2000, 1, 1) <= fields.as_of <= date(9000, 1, 1):
+            raise ValueError("as_of is out of range")
+        decision = GateDecision(
+            day=fields.as_of, state=fields.state, reason=_one_line(fields.why), streak_days=fields.streak_days,
+            window_days=fields.window_days, counted={p: fields.counted.get(p, 0) for p in Provenance},
+            earliest_open_day=fields.earliest_open_day,
+            window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
+                         for row in fields.window),
+        )
+        answer = cls(decision, fields.as_of, valid_until(fields.as_of))
+        if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
+            raise ValueError("live_days or valid_until contradicts the other fields")
+        return answer
+
+
+# Fields of later versions are ignored.
+class _WindowFields(WindowDay):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnswerFields(Reasoned):
+    model_config = ConfigDict(extra="ignore")
+
+    state: GateState
+    as_of: date
+    valid_until: str
+    streak_days: int = Field(ge=0)
+    window_days: int = Field(ge=1, le=100_000)
+    live_days: int
+    counted: dict[Provenance, Annotated[int, Field(ge=0)]]
+    earliest_open_day: date
+    window: tuple[_WindowFields, ...]
+
+
+def _one_line(reason: Reason) -> Reason:
+    return replace(reason, sentence=" ".join(reason.sentence.split())[:1000])
 
 
 def current_gate(
@@ -117,6 +172,6 @@ def _from_the_future(days: Mapping[date, DayEvidence], as_of: date, today: date)
         return None
     return Reason.word(
         ReasonCode.EVIDENCE_FROM_FUTURE,
-        f"there is evidence of {latest}, but it is {today} in UTC by this machine's clock: check the clock",
+        f"there is evidence of {latest}, but this machine's clock shows {today} (UTC): check the clock",
         day=latest.isoformat(), today=today.isoformat(),
     )

@@ -10,20 +10,18 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from orgrecon_pipeline.domain.days import days_ending, parse_day, utc_day
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
-from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
+from orgrecon_pipeline.domain.days import days_ending, utc_day
+from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import GateDecision, GateState, WindowRow, valid_until
+from orgrecon_pipeline.domain.gate import GateState, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 
 ASSET = "drift_gate"
@@ -92,7 +90,7 @@ def decide_from_response(response: Any, policy: GatePolicy, now: datetime) -> Ga
 
 def _closed(closed: _Closed, policy: GatePolicy, now: datetime) -> GateAnswer:
     return current_gate(
-        {}, policy, now, distrust=_not_open(f"Dagster does not say that the gate is open: {closed}"))
+        {}, policy, now, distrust=_not_open(f"Dagster does not confirm that the gate is open: {closed}"))
 
 
 def _not_open(sentence: str) -> Reason:
@@ -126,26 +124,26 @@ def _post(endpoint: str) -> Any:
     )
     deadline = time.monotonic() + _SECONDS
     try:
-        with build_opener(_NoRedirect).open(request, timeout=_SECONDS) as answer:
-            if answer.status != 200:
-                raise _Closed(f"it answers with HTTP {answer.status}")
+        with build_opener(_NoRedirect).open(request, timeout=_SECONDS) as response:
+            if response.status != 200:
+                raise _Closed(f"the web server responded with HTTP {response.status}")
             body = b""
-            while chunk := answer.read1(65536):
+            while chunk := response.read1(65536):
                 body += chunk
                 if len(body) > _MAX_BYTES or time.monotonic() > deadline:
-                    raise _Closed("its answer does not end")
-            if answer.length:
-                raise _Closed("its answer is cut off")
+                    raise _Closed("the response is too long or too slow")
+            if response.length:
+                raise _Closed("the response is incomplete")
     except _Closed:
         raise
     except HTTPError as error:
         error.close()
-        raise _Closed(f"it answers with HTTP {error.code}") from None
+        raise _Closed(f"the web server responded with HTTP {error.code}") from None
     except URLError as error:
-        raise _Closed(f"it does not answer ({type(error.reason).__name__})") from None
+        raise _Closed(f"the web server cannot be reached ({type(error.reason).__name__})") from None
     except Exception as error:
         # http.client raises many kinds of errors for a response that is not HTTP; none of them may open the gate.
-        raise _Closed(f"it does not answer ({type(error).__name__})") from None
+        raise _Closed(f"the web server sent no valid response ({type(error).__name__})") from None
     return _json(body)
 
 
@@ -153,7 +151,7 @@ def _json(text: str | bytes) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique_fields)
     except (ValueError, RecursionError):
-        raise _Closed("its answer cannot be read") from None
+        raise _Closed("the response is not valid JSON") from None
 
 
 def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,17 +164,17 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _execution(response: Any) -> Mapping[str, Any]:
     """Return the latest execution of the check."""
     if not isinstance(response, dict) or response.get("errors"):
-        raise _Closed("it answers with an error")
+        raise _Closed("GraphQL returned an error")
     node = _object(response, "data", "assetNodeOrError")
     if node.get("__typename") != "AssetNode":
-        raise _Closed(f"it knows no asset {ASSET}")
+        raise _Closed(f"the deployment has no asset {ASSET}")
     checks = _object(node, "assetChecksOrError")
     listed = checks.get("checks")
     if checks.get("__typename") != "AssetChecks" or not isinstance(listed, list):
-        raise _Closed(f"it does not list the checks of {ASSET}")
+        raise _Closed(f"the deployment does not list the checks of {ASSET}")
     named = [check for check in listed if isinstance(check, dict) and check.get("name") == CHECK]
     if len(named) != 1:
-        raise _Closed(f"it has {len(named)} checks named {CHECK}")
+        raise _Closed(f"{ASSET} must have one check named {CHECK}, but has {len(named)}")
     return _object(named[0], "executionForLatestMaterialization")
 
 
@@ -184,21 +182,21 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, dict):
-        raise _Closed(f"{path[-1]} is empty: {CHECK} was never evaluated on the latest materialisation")
+        raise _Closed(f"{CHECK} was not evaluated on the latest materialisation ({path[-1]} is empty)")
     return value
 
 
 def _answer_of_execution(execution: Mapping[str, Any], policy: GatePolicy, now: datetime) -> GateAnswer:
     status = execution.get("status")
     if status == "IN_PROGRESS":
-        raise _Closed("the gate is being decided right now, ask again")
+        raise _Closed("the check is still running, ask again later")
     if status not in ("SUCCEEDED", "FAILED"):
-        raise _Closed(f"the check did not run to its end ({_word(status)}), its run says why")
+        raise _Closed(f"the check did not finish ({_word(status)}), see its run in Dagster")
     evaluation = _object(execution, "evaluation")
     answer = _attached_answer(evaluation)
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
     if passed is not (answer.decision.state is GateState.OPEN):
-        raise _Closed("the check and the answer that it carries contradict each other")
+        raise _Closed("the result of the check contradicts the answer in its metadata")
     return recheck(answer, policy, now)
 
 
@@ -212,22 +210,22 @@ def recheck(answer: GateAnswer, policy: GatePolicy, now: datetime) -> GateAnswer
 def _why_closed(answer: GateAnswer, policy: GatePolicy, now: datetime) -> str:
     """Return why an OPEN answer does not open the gate under ``policy`` at ``now``; empty if it does."""
     decision, today = answer.decision, utc_day(now)
-    counted = decision.window[-decision.window_days:]
+    rows = decision.window[-decision.window_days:]
     if answer.as_of > today:
-        return f"Dagster's answer is of {answer.as_of}, and it is {today} in UTC by this machine's clock: check it"
+        return f"Dagster's answer is of {answer.as_of}, but this machine's clock shows {today} (UTC): check the clock"
     if answer.valid_until != valid_until(answer.as_of) or now >= answer.valid_until:
-        return f"Dagster's answer is of {answer.as_of}, older than yesterday: it no longer says anything about now"
+        return f"Dagster's answer is of {answer.as_of}, older than yesterday: check that the deployment's schedule runs"
     if decision.window_days < policy.window_days:
-        return (f"the deployment asks for {decision.window_days} clean days, and the mapping here for "
+        return (f"the deployment requires {counted(decision.window_days, 'clean day')}, but the mapping here requires "
                 f"{policy.window_days}: name the deployment's mapping with --mapping")
-    consecutive = tuple(row.day for row in counted) == days_ending(answer.as_of, decision.window_days)
-    clean = all(row.eligible and row.verdict is Verdict.PASS for row in counted)
+    consecutive = tuple(row.day for row in rows) == days_ending(answer.as_of, decision.window_days)
+    clean = all(row.eligible and row.verdict is Verdict.PASS for row in rows)
     if decision.streak_days < decision.window_days or not consecutive or not clean:
-        return "Dagster's answer says OPEN, and its window does not: it cannot be trusted"
-    if sum(row.provenance is Provenance.LIVE for row in counted) != decision.live_days:
-        return "Dagster's answer counts its live days wrongly: it cannot be trusted"
+        return "Dagster's answer says OPEN, but its window is not clean: it cannot be trusted"
+    if sum(row.provenance is Provenance.LIVE for row in rows) != decision.live_days:
+        return "Dagster's answer states another number of live days than its window: it cannot be trusted"
     if decision.live_days < policy.min_live_days:
-        return f"only {decision.live_days} of the {policy.min_live_days} required live days"
+        return f"Dagster's answer counts only {decision.live_days} of the {policy.min_live_days} required live days"
     return ""
 
 
@@ -237,65 +235,12 @@ def _attached_answer(evaluation: Mapping[str, Any]) -> GateAnswer:
         entry.get("jsonString") for entry in entries if isinstance(entry, dict) and entry.get("label") == "answer"
     ] if isinstance(entries, list) else []
     if len(attached) != 1 or not isinstance(attached[0], str):
-        raise _Closed("the check carries no answer")
+        raise _Closed("the check has no answer in its metadata")
+    _json(attached[0])  # refuses duplicate fields
     try:
-        return _parsed(_json(attached[0]))
-    except (KeyError, TypeError, ValueError, UsageError, OverflowError):
-        raise _Closed("the answer that the check carries cannot be read") from None
-
-
-def _parsed(value: Any) -> GateAnswer:
-    """Return the answer that :meth:`GateAnswer.as_json_value` wrote."""
-    as_of = _day(value["as_of"])
-    until = valid_until(as_of)
-    if value["valid_until"] != instant_text(until):
-        raise ValueError
-    decision = GateDecision(
-        day=as_of, state=GateState(value["state"]), reason=_reason(value),
-        streak_days=_number(value["streak_days"]), window_days=_number(value["window_days"], at_least=1),
-        counted={provenance: _number(value["counted"][provenance.value]) for provenance in Provenance},
-        earliest_open_day=_day(value["earliest_open_day"]),
-        window=tuple(_window_row(row) for row in value["window"]),
-    )
-    if _number(value["live_days"]) != decision.live_days:
-        raise ValueError
-    return GateAnswer(decision, as_of, until)
-
-
-def _window_row(row: Any) -> WindowRow:
-    if not isinstance(row["eligible"], bool):
-        raise TypeError
-    return WindowRow(
-        day=_day(row["day"]), verdict=Verdict(row["verdict"]),
-        provenance=None if row["provenance"] is None else Provenance(row["provenance"]),
-        counts=Counts({kind: None if row[kind] is None else _number(row[kind]) for kind in DriftKind}),
-        eligible=row["eligible"], reason=_reason(row),
-    )
-
-
-def _reason(value: Any) -> Reason:
-    if not isinstance(value["reason_parameters"], dict):
-        raise TypeError
-    return Reason.stored(value["reason_code"], value["reason_parameters"], _text(value["reason"]))
-
-
-def _day(text: Any) -> date:
-    day = parse_day(_text(text))
-    if not date(2000, 1, 1) <= day <= date(9000, 1, 1):
-        raise ValueError
-    return day
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return " ".join(value.split())[:1000]
-
-
-def _number(value: Any, *, at_least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= 1_000_000:
-        raise ValueError
-    return value
+        return GateAnswer.from_json(attached[0])
+    except ValueError:
+        raise _Closed("the answer in the metadata of the check is invalid") from None
 
 
 def _word(value: Any) -> str:

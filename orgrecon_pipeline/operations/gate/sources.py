@@ -60,7 +60,7 @@ def answer_gate_from_dagster(settings: Settings, url: str, *, require_live: int)
 
 def _no_evidence(directory: Path, *, named: bool) -> Reason:
     """Return why there is no evidence at all, so that a wrong path does not look like a MISSING day."""
-    nothing = f"{shown(directory)} {'holds no report' if directory.is_dir() else 'is not there'}"
+    nothing = f"{shown(directory)} {'contains no report' if directory.is_dir() else 'does not exist'}"
     sentence = f"there is no ledger, and {nothing}: run orgrecon report once, or check ORGRECON_LEDGER_URL"
     return Reason.word(ReasonCode.NO_EVIDENCE, f"{nothing}: check --output-dir" if named else sentence)
 
@@ -90,7 +90,7 @@ def _stricter_report(policy: GatePolicy, newest: Record) -> Reason | None:
     return next((
         Reason.word(
             ReasonCode.OTHER_GATE_POLICY,
-            f"the report of {newest.day} asks for gate.{name}: {getattr(reported, name)}, but the mapping here for "
-            f"{getattr(policy, name)}: name the mapping of the reports with --mapping",
+            f"the report of {newest.day} requires gate.{name}: {getattr(reported, name)}, but the mapping "
+            f"here has {getattr(policy, name)}: name the mapping of the reports with --mapping",
             day=newest.day.isoformat(), setting=name, asked=getattr(reported, name), here=getattr(policy, name),
         ) for name, stricter in asked if stricter), None)

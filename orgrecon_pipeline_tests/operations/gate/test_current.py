@@ -107,6 +107,6 @@ def test_gate_of_trail_with_stricter_policy_than_mapping_is_closed(rule: str, as
     write_mapping(tmp_path)
     answer = answers(tmp_path)["trail"]
     assert not answer.open
-    assert f"asks for gate.{rule}: {asked}, " in answer.decision.reason.sentence
+    assert f"requires gate.{rule}: {asked}, " in answer.decision.reason.sentence
     write_mapping(tmp_path, **{rule: asked})
-    assert "asks for" not in answers(tmp_path)["trail"].decision.reason.sentence
+    assert "requires gate." not in answers(tmp_path)["trail"].decision.reason.sentence

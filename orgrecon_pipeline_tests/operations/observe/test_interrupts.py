@@ -89,7 +89,8 @@ def test_locked_table_is_inconclusive(site: Site, connect: Connect) -> None:
     holder = connect(site.admin.info.dsn)
     holder.autocommit = False
     holder.execute("LOCK TABLE public.org_unit_memberships IN ACCESS EXCLUSIVE MODE")
-    assert_nothing_decided(site, site.observe(), "another session held a lock on a table for longer than lock_timeout_seconds")
+    assert_nothing_decided(
+        site, site.observe(), "another session held a lock on a table for longer than lock_timeout_seconds")
     wait_until(lambda: not open_sessions(site.admin))
 
 
