@@ -116,9 +116,10 @@ def test_engine_agrees_with_the_oracle(
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(name, spec))
         rows = company["source" if table == "old rows" else "target"]
-        for row in rows:
-            placeholders = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types)
-            connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(name, placeholders), row)
+        if rows:
+            row = sql.SQL("({})").format(sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types))
+            connection.execute(sql.SQL("INSERT INTO {} VALUES {}").format(name, sql.SQL(", ").join([row] * len(rows))),
+                               [value for values in rows for value in values])
     comparison = compare(_mapping(company), scratch.endpoints, exact=exact)
 
     expected = drift(_rows(scratch.source, "old rows", company), _rows(scratch.target, "new", company))

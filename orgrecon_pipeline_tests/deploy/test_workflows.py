@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, run
+from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 
 WORKFLOWS = ROOT / ".github/workflows"
 DAILY = WORKFLOWS / "org-v23-reconcile-report.yml"
@@ -158,7 +158,9 @@ def test_rejected_push_fails_the_run(repository: Repository) -> None:
 
 def test_real_program_writes_the_report_of_the_pull_request(repository: Repository) -> None:
     today = run("date", "-u", "+%F").strip()
-    done = repository.workflow(ORGRECON=f"{sys.executable} -m orgrecon_pipeline", TODAY=today)
+    program = repository.folder / "bin/real-orgrecon"
+    write_orgrecon_program(program)
+    done = repository.workflow(ORGRECON=str(program), TODAY=today)
     assert done.returncode == 0, done.stderr
     report = repository.git("show", f"reports/org-v23-{today}:{REPORTS}/{today}.md")
     assert "<!-- orgrecon-record: " in report.splitlines()[-1]

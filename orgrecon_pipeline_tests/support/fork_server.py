@@ -32,16 +32,22 @@ def import_program() -> None:
     import orgrecon_pipeline.cli.app
     import orgrecon_pipeline.defs.build
     import orgrecon_pipeline.defs.in_process  # noqa: F401
+    from orgrecon_pipeline.config.mapping_file import default_mapping
 
+    default_mapping()
     with dg.DagsterInstance.ephemeral():
         pass
 
 
-def serve(control: socket.socket) -> dict[str, Any]:
-    """Fork one process for each request and report its exit; return only in a forked process, with its request.
+def serve(listener: socket.socket, lifeline: int) -> dict[str, Any]:
+    """Fork one process for each request; return only in a forked process, with its request.
 
-    A request is one JSON line, sent with four file descriptors: the standard streams, and a socket that receives the
-    process id and later the status that ``os.waitpid`` returned, each on a line of its own.
+    A client connects, sends one JSON line together with the file descriptors of the three standard streams, and
+    receives two lines: the process id, and at the end of the process the status that ``os.waitpid`` returned.
+
+    Args:
+        listener: socket on which the clients connect.
+        lifeline: read end of a pipe; at its end of file, the server kills its processes and exits.
     """
     running: dict[int, socket.socket] = {}
     wake_reader, wake_writer = os.pipe()
@@ -49,27 +55,29 @@ def serve(control: socket.socket) -> dict[str, Any]:
     signal.set_wakeup_fd(wake_writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        ready, _, _ = select.select([control, wake_reader], [], [])
-        if wake_reader in ready:
-            os.read(wake_reader, 4096)
-            _report_exits(running)
-        if control not in ready:
-            continue
-        message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_MESSAGE, 4)
-        if not message:  # the test process has ended
+        ready, _, _ = select.select([listener, lifeline, wake_reader], [], [])
+        if lifeline in ready:
             for pid in running:
                 os.kill(pid, signal.SIGKILL)
             sys.exit()
-        while not message.endswith(b"\n"):
-            message += control.recv(_LONGEST_MESSAGE)
-        *streams, answers = descriptors
-        receiver = socket.socket(fileno=answers)
+        if wake_reader in ready:
+            os.read(wake_reader, 4096)
+            _report_exits(running)
+        if listener not in ready:
+            continue
+        client, _ = listener.accept()
+        message, streams, _, _ = socket.recv_fds(client, _LONGEST_MESSAGE, 3)
+        while message and not message.endswith(b"\n"):
+            message += client.recv(_LONGEST_MESSAGE)
+        if not message:  # the client was killed before its request
+            client.close()
+            continue
         if (pid := os.fork()) == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for inherited in (control, receiver, *running.values()):
+            for inherited in (listener, client, *running.values()):
                 inherited.close()
-            for descriptor in (wake_reader, wake_writer):
+            for descriptor in (lifeline, wake_reader, wake_writer):
                 os.close(descriptor)
             for number, descriptor in enumerate(streams):
                 os.dup2(descriptor, number)
@@ -77,8 +85,8 @@ def serve(control: socket.socket) -> dict[str, Any]:
             return dict(json.loads(message))
         for descriptor in streams:
             os.close(descriptor)
-        running[pid] = receiver
-        receiver.sendall(b"%d\n" % pid)
+        running[pid] = client
+        client.sendall(b"%d\n" % pid)
 
 
 def _report_exits(running: dict[int, socket.socket]) -> None:
@@ -86,8 +94,8 @@ def _report_exits(running: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        with running.pop(pid) as receiver, contextlib.suppress(BrokenPipeError):
-            receiver.sendall(b"%d\n" % status)
+        with running.pop(pid) as client, contextlib.suppress(BrokenPipeError):
+            client.sendall(b"%d\n" % status)
 
 
 def run(code: str, arguments: list[str], cwd: str, env: dict[str, str], new_session: bool) -> None:
@@ -127,7 +135,7 @@ def end(status: object) -> None:
 if __name__ == "__main__":
     import_program()
     gc.freeze()
-    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    request = serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     try:
         run(**request)
     except SystemExit as exit:

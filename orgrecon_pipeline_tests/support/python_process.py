@@ -10,6 +10,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,25 @@ def run_python(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def write_orgrecon_program(path: Path) -> None:
+    """Write an executable that runs ``orgrecon`` as a process of the fork server, for scripts that tests run."""
+    path.write_text(_PROGRAM.format(python=sys.executable, server=_server_path(), code=ORGRECON), encoding="utf-8")
+    path.chmod(0o755)
+
+
+_PROGRAM = """#!{python} -IS
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({server!r})
+request = {{"code": {code!r}, "arguments": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ),
+           "new_session": False}}
+message = json.dumps(request).encode() + b"\\n"
+server.sendall(message[socket.send_fds(server, [message], [0, 1, 2]):])
+_, status = server.makefile()
+sys.exit(os.waitstatus_to_exitcode(int(status)))
+"""
+
+
 def _starts_differently(environ: Mapping[str, str] | None) -> bool:
     return any(os.environ.get(name) != value for name, value in (environ or {}).items()
                if name.startswith(_INTERPRETER_VARIABLES))
@@ -63,30 +83,30 @@ class _ForkedPopen(subprocess.Popen[str]):
         environ = os.environ if given["env"] is None else given["env"]
         request = {"code": code, "arguments": rest, "cwd": str(given["cwd"] or Path.cwd()), "env": dict(environ),
                    "new_session": given["start_new_session"]}
-        self._exit, answers = socket.socketpair()
-        with answers:
-            message = json.dumps(request).encode() + b"\n"
-            sent = socket.send_fds(_server(), [message], [*streams, answers.fileno()])
-            _server().sendall(message[sent:])
-        self.pid = int(_line(self._exit))
+        message = json.dumps(request).encode() + b"\n"
+        self._answers = socket.socket(socket.AF_UNIX)
+        self._answers.connect(_server_path())
+        sent = socket.send_fds(self._answers, [message], streams)
+        self._answers.sendall(message[sent:])
+        self.pid = int(_read_line(self._answers))
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
-        if self.returncode is None and select.select([self._exit], [], [], 0)[0]:
+        if self.returncode is None and select.select([self._answers], [], [], 0)[0]:
             self._wait(None)
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int | None:
         if self.returncode is None:
-            if not select.select([self._exit], [], [], timeout)[0]:
+            if not select.select([self._answers], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            with self._exit:
-                self.returncode = os.waitstatus_to_exitcode(int(_line(self._exit)))
+            with self._answers:
+                self.returncode = os.waitstatus_to_exitcode(int(_read_line(self._answers)))
         return self.returncode
 
 
-def _line(connection: socket.socket) -> str:
+def _read_line(connection: socket.socket) -> str:
     line = b""
     while not line.endswith(b"\n"):
         piece = connection.recv(1)
@@ -96,14 +116,24 @@ def _line(connection: socket.socket) -> str:
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """Start the fork server of this test process; it ends with the test process."""
-    ours, control = socket.socketpair()
-    clean = {name: value for name, value in os.environ.items()
-             if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_", "PG"))}
-    with control:
+def _server_path() -> str:
+    """Start the fork server of this test process and return the path of its socket; it ends with the test process."""
+    path = Path(_temporary_directory().name, "socket")
+    environ = {name: value for name, value in os.environ.items()
+               if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_", "PG"))}
+    lifeline, _ = os.pipe()  # the other end stays open as long as this process lives
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        inherited = [listener.fileno(), lifeline]
         subprocess.Popen(
-            [sys.executable, "-m", "orgrecon_pipeline_tests.support.fork_server", str(control.fileno())], cwd=_ROOT,
-            env=clean, pass_fds=[control.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", "orgrecon_pipeline_tests.support.fork_server", *map(str, inherited)], cwd=_ROOT,
+            env=environ, pass_fds=inherited, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             start_new_session=True)
-    return ours
+    os.close(lifeline)
+    return str(path)
+
+
+@functools.cache
+def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="orgrecon-fork-")

@@ -18,6 +18,7 @@ from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo import postgres_wheel as wheel
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
+from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 
 REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
 
@@ -106,11 +107,11 @@ class World:
         bin_dir = self.folder / "bin"
         bin_dir.mkdir()
         scripts = {
-            "orgrecon": f'#!/bin/sh\nexec {sys.executable} -m orgrecon_pipeline "$@"\n',
             # The package is installed already, so `python -m pip` does nothing.
             "python": f'#!/bin/sh\n[ "$1 $2" = "-m pip" ] && exit 0\nexec {sys.executable} "$@"\n',
             "kubectl": _KUBECTL, "helm": _NAMED_FILES, "docker": _NAMED_FILES, "gh": _NAMED_FILES,
         }
+        write_orgrecon_program(bin_dir / "orgrecon")
         for name, text in scripts.items():
             (bin_dir / name).write_text(text)
             (bin_dir / name).chmod(0o755)
