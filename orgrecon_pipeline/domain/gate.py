@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
 
-from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.days import days_ending, midnight
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.domain.reasons import Reason
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 #: A report shows at least this many days.
 SHOWN_DAYS = 7
@@ -41,7 +40,7 @@ class DayEvidence:
     provenance: Provenance
     mapping_digest: str
     saw_a_tenant: bool
-    reason: Reason = field(default_factory=reasons.unknown)
+    reason: Reason = field(default_factory=lambda: Reason.word(ReasonCode.UNKNOWN, ""))
     counts: Counts[int | None] = field(default_factory=Counts.zero)
 
 
@@ -120,23 +119,31 @@ class _Trail:
         """Return why a day does not count in the streak, None if it does."""
         evidence = self.days.get(day)
         if evidence is None:
-            return reasons.no_report()
+            return Reason.word(ReasonCode.NO_REPORT, "no report")
         if evidence.verdict is not Verdict.PASS:
             return evidence.reason
         if evidence.provenance is Provenance.BASELINE:
-            if self.first_tenant_day is not None and self.first_tenant_day <= day:
-                return reasons.baseline_after_tenant(self.first_tenant_day)
-            return None
+            first = self.first_tenant_day
+            if first is None or first > day:
+                return None
+            return Reason.word(
+                ReasonCode.BASELINE_AFTER_TENANT, f"only a baseline, though a tenant was seen on {first}",
+                first_tenant_day=first.isoformat())
         if evidence.provenance is Provenance.SIMULATED and not self.simulated:
-            return reasons.simulated_in_real_trail()
+            return Reason.word(ReasonCode.SIMULATED_IN_REAL_TRAIL, "simulated, in a trail that is not")
         if evidence.mapping_digest != self.epoch:
-            return reasons.other_mapping(evidence.mapping_digest, self.epoch)
+            return Reason.word(
+                ReasonCode.OTHER_MAPPING,
+                f"compared under another mapping (epoch {evidence.mapping_digest[:12]}, now {self.epoch[:12]})",
+                mapping_digest=evidence.mapping_digest, current_mapping_digest=self.epoch)
         return None
 
     def row(self, day: date, *, in_streak: bool) -> WindowRow:
         """Return the window's row of a day."""
         evidence, why_not = self.days.get(day), self.why_not(day)
-        reason = why_not or (reasons.eligible() if in_streak else reasons.eligible_before_streak())
+        reason = why_not or (
+            Reason.word(ReasonCode.ELIGIBLE, "") if in_streak
+            else Reason.word(ReasonCode.ELIGIBLE_BEFORE_STREAK, "clean, but a later day broke the streak"))
         if evidence is None:
             return WindowRow(day, Verdict.MISSING, None, Counts.unknown(), False, reason)
         return WindowRow(day, evidence.verdict, evidence.provenance, evidence.counts, why_not is None, reason)
@@ -159,15 +166,29 @@ def _counted(day: date, streak: int, days: Mapping[date, DayEvidence], policy: G
 def _decide(
     day: date, streak: int, counted: Mapping[Provenance, int], trail: _Trail, policy: GatePolicy
 ) -> tuple[GateState, Reason]:
-    provenances = {provenance.value: number for provenance, number in counted.items()}
-    if streak < policy.window_days:
+    window, live = policy.window_days, counted[Provenance.LIVE]
+    provenances = {provenance.value: days for provenance, days in counted.items()}
+    listed = ", ".join(f"{days} {name}" for name, days in provenances.items() if days or name in ("live", "baseline"))
+    if streak < window:
         row = trail.row(day - timedelta(days=streak), in_streak=False)
-        return GateState.CLOSED, reasons.streak_too_short(
-            streak, policy.window_days, row.day, row.verdict.value, row.reason)
-    if counted[Provenance.LIVE] < policy.min_live_days:
-        return GateState.CLOSED, reasons.too_few_live_days(
-            policy.window_days, counted[Provenance.LIVE], policy.min_live_days, provenances)
-    return GateState.OPEN, reasons.window_clean(policy.window_days, provenances)
+        return GateState.CLOSED, Reason.word(
+            ReasonCode.STREAK_TOO_SHORT, f"{streak} of {window} clean days: {row.day} {_why_broken(row)}",
+            streak_days=streak, window_days=window, day=row.day.isoformat(), verdict=row.verdict.value,
+            **row.reason.as_parameters())
+    if live < policy.min_live_days:
+        return GateState.CLOSED, Reason.word(
+            ReasonCode.TOO_FEW_LIVE_DAYS,
+            f"{window} clean days, but only {live} of the {policy.min_live_days} required live ones ({listed})",
+            window_days=window, live_days=live, min_live_days=policy.min_live_days, counted=provenances)
+    return GateState.OPEN, Reason.word(
+        ReasonCode.WINDOW_CLEAN, f"{window} consecutive clean days ({listed})",
+        window_days=window, counted=provenances)
+
+
+def _why_broken(row: WindowRow) -> str:
+    if row.verdict is not Verdict.PASS:
+        return f"is {row.verdict.value}" + (f": {row.reason.sentence}" if row.reason.sentence else "")
+    return f"{'was' if row.reason.code is ReasonCode.OTHER_MAPPING else 'is'} {row.reason.sentence}"
 
 
 def _earliest_open_day(day: date, streak: int, days: Mapping[date, DayEvidence], policy: GatePolicy) -> date:

@@ -111,17 +111,9 @@ class Reason:
         return {"reason_code": self.code.value, "reason_parameters": dict(self.parameters)}
 
 
-def unknown() -> Reason:
-    """Return the reason of a day about which only the verdict is known."""
-    return Reason.word(ReasonCode.UNKNOWN, "")
-
-
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, as in "1 key" and "38 keys"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-# --- Observations -----------------------------------------------------------------------------------------------------
 
 
 def baseline() -> Reason:
@@ -197,84 +189,3 @@ def internal_error(where: str) -> Reason:
     """Return the reason for an unexpected error, without a full stop; ``where`` names its type and place."""
     return Reason.word(
         ReasonCode.INTERNAL_ERROR, f"{where}: nothing was decided; please report this bug", detail=where)
-
-
-# --- Days of the window, and the gate ---------------------------------------------------------------------------------
-
-
-def eligible() -> Reason:
-    """Return the reason of a day that counts in the streak."""
-    return Reason.word(ReasonCode.ELIGIBLE, "")
-
-
-def eligible_before_streak() -> Reason:
-    """Return the reason of a clean day that is older than the streak."""
-    return Reason.word(ReasonCode.ELIGIBLE_BEFORE_STREAK, "clean, but a later day broke the streak")
-
-
-def no_report() -> Reason:
-    """Return the reason of a MISSING day."""
-    return Reason.word(ReasonCode.NO_REPORT, "no report")
-
-
-def baseline_after_tenant(first_tenant_day: date) -> Reason:
-    """Return the reason why a baseline does not count."""
-    return Reason.word(
-        ReasonCode.BASELINE_AFTER_TENANT, f"only a baseline, though a tenant was seen on {first_tenant_day}",
-        first_tenant_day=first_tenant_day.isoformat(),
-    )
-
-
-def simulated_in_real_trail() -> Reason:
-    """Return the reason why a simulated day does not count."""
-    return Reason.word(ReasonCode.SIMULATED_IN_REAL_TRAIL, "simulated, in a trail that is not")
-
-
-def other_mapping(digest: str, current: str) -> Reason:
-    """Return the reason why a day of another epoch does not count."""
-    return Reason.word(
-        ReasonCode.OTHER_MAPPING, f"compared under another mapping (epoch {digest[:12]}, now {current[:12]})",
-        mapping_digest=digest, current_mapping_digest=current,
-    )
-
-
-def window_clean(window_days: int, provenances: Mapping[str, int]) -> Reason:
-    """Return the reason of an open gate; ``provenances`` counts the counted days by provenance."""
-    return Reason.word(
-        ReasonCode.WINDOW_CLEAN, f"{window_days} consecutive clean days ({_listed(provenances)})",
-        window_days=window_days, counted=dict(provenances),
-    )
-
-
-def streak_too_short(streak_days: int, window_days: int, day: date, verdict: str, why: Reason) -> Reason:
-    """Return the reason of a gate that waits for more clean days.
-
-    Args:
-        streak_days: the length of the streak.
-        window_days: the length that the gate needs.
-        day: the day before the streak, which does not count.
-        verdict: the verdict of that day.
-        why: the reason why that day does not count.
-    """
-    if verdict != "PASS":
-        broken = f"is {verdict}" + (f": {why.sentence}" if why.sentence else "")
-    else:
-        broken = f"{'was' if why.code is ReasonCode.OTHER_MAPPING else 'is'} {why.sentence}"
-    return Reason.word(
-        ReasonCode.STREAK_TOO_SHORT, f"{streak_days} of {window_days} clean days: {day} {broken}",
-        streak_days=streak_days, window_days=window_days, day=day.isoformat(), verdict=verdict, **why.as_parameters(),
-    )
-
-
-def too_few_live_days(window_days: int, live_days: int, min_live_days: int, provenances: Mapping[str, int]) -> Reason:
-    """Return the reason of a gate that waits for more live days."""
-    return Reason.word(
-        ReasonCode.TOO_FEW_LIVE_DAYS,
-        f"{window_days} clean days, but only {live_days} of the {min_live_days} required live ones "
-        f"({_listed(provenances)})",
-        window_days=window_days, live_days=live_days, min_live_days=min_live_days, counted=dict(provenances),
-    )
-
-
-def _listed(provenances: Mapping[str, int]) -> str:
-    return ", ".join(f"{days} {name}" for name, days in provenances.items() if days or name in ("live", "baseline"))

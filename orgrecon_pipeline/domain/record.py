@@ -26,7 +26,7 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
     deciding_observation,
 )
-from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState
+from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow
 from orgrecon_pipeline.domain.mapping import GatePolicy
 
 SCHEMA = 1
@@ -54,6 +54,12 @@ class WindowDay(PerUnknownKind, PerKind, Reasoned):  # type: ignore[misc]
     verdict: Verdict
     provenance: Provenance | None
     eligible: bool
+
+    @classmethod
+    def from_row(cls, row: WindowRow) -> WindowDay:
+        """Return a row of a gate decision's window."""
+        return cls(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible,
+                   **row.counts, **row.reason.as_fields())
 
 
 class GateRecord(Reasoned):
@@ -196,11 +202,7 @@ def build_record(
             )
             for observation in observations
         ),
-        "window": tuple(
-            WindowDay(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible,
-                      **row.counts, **row.reason.as_fields())
-            for row in gate.window
-        ),
+        "window": tuple(WindowDay.from_row(row) for row in gate.window),
         "streak_days": gate.streak_days,
         "live_days": gate.live_days,
         "gate": GateRecord(

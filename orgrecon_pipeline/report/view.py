@@ -7,7 +7,7 @@ are stored in the record and may change at any time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
@@ -17,7 +17,6 @@ from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import ObservedRow, Record, WindowDay, parse_instant
 from orgrecon_pipeline.report.comparison_facts import fact_rows
 from orgrecon_pipeline.report.markdown import code, prose
-from orgrecon_pipeline.report.page import AnnotatedTable, Banner, Status, Table, Trend, View
 
 UNKNOWN = "unknown"
 NOTHING = "–"
@@ -43,55 +42,55 @@ _ALERTS = {Verdict.PASS: "", Verdict.FAIL: "CAUTION", Verdict.INCONCLUSIVE: "WAR
 _MAX_BARS = 31
 
 
-def view_of(record: Record) -> View:
-    """Return everything that the page of a record shows."""
-    return View(
-        day=record.day.isoformat(),
-        title=f"Org Model v2.3 reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
-        banner=_banner(record),
-        note=_NOTES[record.provenance],
-        summary=_table(("Figure", "Value"), "lr", _summary(record)),
-        verdict=Status(_ALERTS[record.verdict], record.verdict.value, prose(record.reason)),
-        legend=_LEGEND,
-        tenants=_tenants(record),
-        samples=_samples(record),
-        window=_window(record),
-        trend=_trend(record.window),
-        observations=_observations(record.observations),
-        compared=_table(("What", "Value"), "ll", [
+def view_of(record: Record) -> dict[str, Any]:
+    """Return everything that the page of a record shows, by the names that the template uses.
+
+    A table is one string, empty if it has no rows. ``kind`` is GitHub's name for the style of an alert, empty for none.
+    """
+    return {
+        "day": record.day.isoformat(),
+        "title": f"Org Model v2.3 reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
+        "banner": _banner(record),
+        "note": _NOTES[record.provenance],
+        "summary": _table(("Figure", "Value"), "lr", _summary(record)),
+        "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
+        "legend": _LEGEND,
+        "tenants": _tenants(record),
+        "samples": _samples(record),
+        "window": _window(record),
+        "trend": _trend(record.window),
+        "observations": _observations(record.observations),
+        "compared": _table(("What", "Value"), "ll", [
             ("Mapping digest", code(record.mapping_digest)), ("orgrecon version", code(record.orgrecon_version)),
             *fact_rows(record.compared),
         ]),
-        record=record.line(),
-    )
+        "record": record.line(),
+    }
 
 
-def _table(heading: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> Table:
+def _table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
     marks = {"l": ":---", "r": "---:"}
-    return Table(_row(heading), _row([marks[mark] for mark in align]), tuple(map(_row, rows)))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    lines = [heading, [marks[mark] for mark in align], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if rows else ""
 
 
 def _figure(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def _banner(record: Record) -> Banner:
+def _banner(record: Record) -> dict[str, str]:
     is_open = record.gate.state is GateState.OPEN
     always_shown = (Provenance.LIVE, Provenance.BASELINE)
     earliest = record.gate.earliest_open_day
-    return Banner(
-        kind="IMPORTANT" if is_open else _ALERTS[record.verdict] or "WARNING",
-        state=record.gate.state.value,
-        meaning=_meaning(record) if is_open else "The Phase 2 read cutover is blocked.",
-        streak=f"{record.streak_days} of {record.window_days}",
-        counted=", ".join(f"{n} {p.value}" for p, n in record.counted.items() if n or p in always_shown),
-        reason=prose(record.gate.reason),
-        earliest_open_day=earliest.isoformat() + (" (this day)" if earliest == record.day else ""),
-    )
+    return {
+        "kind": "IMPORTANT" if is_open else _ALERTS[record.verdict] or "WARNING",
+        "state": record.gate.state.value,
+        "meaning": _meaning(record) if is_open else "The Phase 2 read cutover is blocked.",
+        "streak": f"{record.streak_days} of {record.window_days}",
+        "counted": ", ".join(f"{n} {p.value}" for p, n in record.counted.items() if n or p in always_shown),
+        "reason": prose(record.gate.reason),
+        "earliest_open_day": earliest.isoformat() + (" (this day)" if earliest == record.day else ""),
+    }
 
 
 def _meaning(record: Record) -> str:
@@ -122,7 +121,7 @@ def _summary(record: Record) -> list[tuple[str, str]]:
     ]
 
 
-def _tenants(record: Record) -> AnnotatedTable | None:
+def _tenants(record: Record) -> dict[str, str] | None:
     listed = {row.tenant for row in record.tenants}
     if not listed and not record.tenants_scanned:
         return None
@@ -134,13 +133,13 @@ def _tenants(record: Record) -> AnnotatedTable | None:
     ])
     more = (record.tenants_scanned or 0) - len(listed)
     if more <= 0:
-        return AnnotatedTable(table, "Every tenant is shown.")
+        return {"table": table, "note": "Every tenant is shown."}
     drifting = max(0, (record.tenants_with_drift or 0) - len({row.tenant for row in record.tenants if row.drift}))
-    return AnnotatedTable(table, f"{counted(more, 'more tenant')} {'is' if more == 1 else 'are'} not shown, "
-                                 f"{drifting or 'none'} of them with drift.")
+    return {"table": table, "note": f"{counted(more, 'more tenant')} {'is' if more == 1 else 'are'} not shown, "
+                                    f"{drifting or 'none'} of them with drift."}
 
 
-def _samples(record: Record) -> AnnotatedTable:
+def _samples(record: Record) -> dict[str, str]:
     with_values = any(sample.values is not None for sample in record.samples)
     heading = ["Tenant", "Entity", "Kind", "Key", "Differing columns", *(["Source → target"] if with_values else [])]
     rows = [_sample_row(sample, with_values) for sample in record.samples]
@@ -153,7 +152,7 @@ def _samples(record: Record) -> AnnotatedTable:
         note = "There is drift, but no sample of it was stored."
     else:
         note = "None: there is no drift."
-    return AnnotatedTable(_table(heading, "l" * len(heading), rows), note)
+    return {"table": _table(heading, "l" * len(heading), rows), "note": note}
 
 
 def _sample_row(sample: Sample, with_values: bool) -> list[str]:
@@ -172,7 +171,7 @@ def _value(text: str | None) -> str:
     return "NULL" if text is None else code(text)
 
 
-def _window(record: Record) -> Table:
+def _window(record: Record) -> str:
     kinds = [kind.heading for kind in DriftKind]
     heading = ("Date (UTC)", "Gate status", *kinds, "Provenance", "Counts in streak", "Note")
     streak_start = len(record.window) - record.streak_days
@@ -189,7 +188,7 @@ def _window(record: Record) -> Table:
     ])
 
 
-def _trend(window: Sequence[WindowDay]) -> Trend:
+def _trend(window: Sequence[WindowDay]) -> dict[str, str]:
     # A bar of height 0 would say that a day has no drift, so days without figures get none.
     days = [(row.day, row.counts.total) for row in window[-_MAX_BARS:]]
     known = [(day, keys) for day, keys in days if keys is not None]
@@ -202,10 +201,10 @@ def _trend(window: Sequence[WindowDay]) -> Trend:
         note = f"Drifting keys of all kinds on the last {counted(len(days), 'day')}."
     bars = [keys for _, keys in known]
     labels = ", ".join(f'"{day.isoformat()[5:]}"' for day, _ in known)
-    return Trend(labels, ", ".join(map(str, bars)), max([1, *bars]), note)
+    return {"labels": labels, "bars": ", ".join(map(str, bars)), "highest": str(max([1, *bars])), "note": note}
 
 
-def _observations(rows: Sequence[ObservedRow]) -> AnnotatedTable:
+def _observations(rows: Sequence[ObservedRow]) -> dict[str, str]:
     heading = ("Observed at (UTC)", "Verdict", "Decides", "Provenance", "Tenants scanned", "Tenants with drift",
                "Drifting keys", "Reason", "Id")
     table = _table(heading, "llllrrrll", [
@@ -217,7 +216,7 @@ def _observations(rows: Sequence[ObservedRow]) -> AnnotatedTable:
         for row in rows
     ])
     times = "once" if len(rows) == 1 else f"{len(rows)} times"
-    return AnnotatedTable(table, f"The day was observed {times}.")
+    return {"table": table, "note": f"The day was observed {times}."}
 
 
 def _moment(text: str | None) -> str:

@@ -15,8 +15,8 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 PACKAGE = Path(reasons.__file__).parents[1]
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
 
-#: Modules that read reasons which a record, a ledger or another program stored.
-READERS = {"domain/evidence.py", "ledger/read.py", "operations/gate/dagster_client.py"}
+#: Modules that read the reasons which a record or a ledger stored.
+READERS = {"domain/evidence.py", "ledger/read.py"}
 
 
 def calls(source: str) -> Iterator[tuple[str, set[str]]]:
@@ -72,8 +72,8 @@ def test_error_of_a_failed_comparison_has_a_code_and_its_sentence_as_parameter()
     ("38 keys drift in 2 of 12 tenants.", reasons.drift(38, 2, 12)),
     ("Zero drift in 1 tenant, 1 row compared.", reasons.zero_drift(1, 1)),
     ("Zero drift in 0 tenants, 0 rows compared.", reasons.zero_drift(0, 0)),
-    ("1 of 7 clean days: 2026-03-01 is MISSING: no report",
-     reasons.streak_too_short(1, 7, reasons.date(2026, 3, 1), "MISSING", reasons.no_report())),
+    ("coverage lost: no row is left on either side of tenant 'a' and 1 more, which an earlier observation saw; if that "
+     "is intended, run orgrecon acknowledge.", reasons.coverage_lost(["tenant 'a'"], 2, None)),
 ])
 def test_sentences_have_correct_plurals(sentence: str, reason: Reason) -> None:
     assert reason.sentence == sentence
