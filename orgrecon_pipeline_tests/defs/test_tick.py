@@ -42,7 +42,7 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
     (tmp_path / "shifted").mkdir()
     (tmp_path / "shifted/sitecustomize.py").write_text(SHIFT_CLOCK, encoding="utf-8")
     shifted = {"BEHIND": str(tmp_path / "behind"),
-             "PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path / "shifted"), os.environ.get("PYTHONPATH"))))}
+               "PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path / "shifted"), os.environ.get("PYTHONPATH"))))}
 
     def set_dagster_clock(moment: datetime) -> None:
         (tmp_path / "new").write_text(str((datetime.now(timezone.utc) - moment).total_seconds()), encoding="ascii")
