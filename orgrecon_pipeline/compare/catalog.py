@@ -91,11 +91,7 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
 
 
 def table_sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]:
-    """Return for each table the rows by the server's statistics, and whether this role may change them.
-
-    Raises:
-        CannotDecide: if the query fails.
-    """
+    """Return for each table the rows by the server's statistics, and whether this role may change them."""
     oids = [table.oid for table in tables]
     return session.query(load_sql("compare/sql/table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
 

@@ -67,11 +67,7 @@ def compare(
 
 
 def open_reader(mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline) -> Reader:
-    """Connect to the databases.
-
-    Raises:
-        CannotDecide: if a connection fails.
-    """
+    """Connect to the databases."""
     source, target = (
         partial(Session, endpoint, mapping.scan, deadline) for endpoint in (endpoints.source, endpoints.target))
     if endpoints.one_database:

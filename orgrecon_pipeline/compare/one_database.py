@@ -46,11 +46,7 @@ class OneDatabase:
     """Implements :class:`~orgrecon_pipeline.compare.reader.Reader` for one database."""
 
     def __init__(self, mapping: MappingConfig, open_session: Callable[[], Session], row_hash: RowHash) -> None:
-        """Connect.
-
-        Raises:
-            CannotDecide: if the connection fails.
-        """
+        """Connect."""
         self.row_hash, self.rows = row_hash, RowCounter()
         self._mapping, self._session = mapping, open_session()
         self._pool = SnapshotPool(self._session, open_session, mapping.scan.workers)
@@ -82,16 +78,13 @@ class OneDatabase:
         return read_declared_tenants(self._session, self._mapping.tenants)
 
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        scan = partial(_scan_side, hash_sum=choose_hash_sum(tenants), largest_table=self._preflight.largest_table,
-                       rows=self.rows)
-        fingerprints: dict[str, Fingerprints] = {}
-        tasks = []
-        for name, statements in self._statements.items():
-            pairing = _SidePairing(statements, partial(fingerprints.__setitem__, name))
-            tasks += [partial(scan, pairing=pairing, side=side) for side in SIDES]
-        self._pool.run(tasks)
-        for name in self._statements:
-            require_no_null_keys(name, fingerprints[name])
+        hash_sum, largest_table = choose_hash_sum(tenants), self._preflight.largest_table
+        scans = {name: _EntityScan(statements, hash_sum, largest_table, self.rows)
+                 for name, statements in self._statements.items()}
+        self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
+        fingerprints = {name: scan.fingerprints for name, scan in scans.items()}
+        for name, of_entity in fingerprints.items():
+            require_no_null_keys(name, of_entity)
         return fingerprints
 
     def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
@@ -128,31 +121,27 @@ class OneDatabase:
         return drift
 
 
-class _SidePairing:
-    """Compares the sides of an entity as soon as both are scanned, to keep them in memory as briefly as possible."""
+class _EntityScan:
+    """Scan of an entity. The sides are compared as soon as both are scanned, to keep them in memory only briefly."""
 
-    def __init__(self, statements: EntityStatements, compared: Callable[[Fingerprints], None]) -> None:
-        self.statements = statements
-        self._compared = compared
+    fingerprints: Fingerprints
+
+    def __init__(
+        self, statements: EntityStatements, hash_sum: HashSum, largest_table: sql.Identifier | None, rows: RowCounter
+    ) -> None:
+        self._statements, self._hash_sum, self._largest_table, self._rows = statements, hash_sum, largest_table, rows
         self._lock, self._sides = threading.Lock(), dict[str, SideFingerprints]()
 
-    def add(self, side: str, fingerprints: SideFingerprints) -> None:
-        """Add one side. Any thread may call this."""
+    def scan_side(self, session: Session, side: str) -> None:
+        """Scan one side. The last scan sets ``fingerprints``."""
+        scanned = scan_side(session, self._statements, side, self._hash_sum, self._largest_table)
+        self._rows.add(scanned.total_rows)
         with self._lock:
-            self._sides[side] = fingerprints
+            self._sides[side] = scanned
             if len(self._sides) < len(SIDES):
                 return
         source, target = (self._sides.pop(side) for side in SIDES)
-        self._compared(compare_sides(self.statements.entity.compare, source, target))
-
-
-def _scan_side(
-    session: Session, pairing: _SidePairing, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None,
-    rows: RowCounter,
-) -> None:
-    fingerprints = scan_side(session, pairing.statements, side, hash_sum, largest_table)
-    rows.add(fingerprints.total_rows)
-    pairing.add(side, fingerprints)
+        self.fingerprints = compare_sides(self._statements.entity.compare, source, target)
 
 
 def _find_drift(

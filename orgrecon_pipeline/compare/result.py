@@ -17,8 +17,9 @@ from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
+from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
-_NO_KEYS = TrackedKeys.none()
+_NO_KEYS = TrackedKeys.start(Counts.zero(), *[int8_array(())] * 3)
 
 
 @dataclass(frozen=True)

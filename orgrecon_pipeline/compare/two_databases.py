@@ -5,7 +5,7 @@ Two databases have no common snapshot, so a dual write can be visible on one sid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property, partial
@@ -66,11 +66,7 @@ class TwoDatabases:
         self, mapping: MappingConfig, open_source: Callable[[], Session], open_target: Callable[[], Session],
         row_hash: RowHash,
     ) -> None:
-        """Connect to both databases.
-
-        Raises:
-            CannotDecide: if a connection fails.
-        """
+        """Connect to both databases."""
         self.row_hash, self.rows = row_hash, RowCounter()
         self._mapping = mapping
         with ExitStack() as stack:
@@ -195,23 +191,14 @@ class TwoDatabases:
         return drift
 
     def _scan(self, statements: EntityStatements) -> Fingerprints:
-        def statement(side: str) -> Statement:
-            return statements.side_stream(side, self._preflights[side].largest_table)
-
-        with (
-            self._planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM),
-            self._streams(statements.name, statement, {}) as streams,
-        ):
+        by_side = {side: statements.side_stream(side, self._preflights[side].largest_table) for side in SIDES}
+        with self._streams(statements.name, by_side, {}, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
             return merge_fingerprints(*streams, statements.entity.compare, self.rows.add)
 
     def _find_differing_buckets(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
-        def statement(side: str) -> Statement:
-            return statements.side_buckets(side, self._preflights[side].largest_table)
-
-        with (
-            self._planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM),
-            self._streams(statements.name, statement, {"tenants": tenants, "mask": count - 1}) as streams,
-        ):
+        by_side = {side: statements.side_buckets(side, self._preflights[side].largest_table) for side in SIDES}
+        parameters = {"tenants": tenants, "mask": count - 1}
+        with self._streams(statements.name, by_side, parameters, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
             return Buckets.differing(count, *streams)
 
     def _find_keys(
@@ -235,42 +222,37 @@ class TwoDatabases:
             selection = KeySelection.IN_BUCKETS
             parameters |= self._find_differing_buckets(statements, tenants, buckets).parameters()
         key_streams = KeyStreams(tracked, limit)
-        statement = partial(statements.side_keys, selection=selection)
-        with (
-            self._planner_settings(NO_NESTED_LOOPS if buckets else {}),
-            self._streams(statements.name, statement, parameters) as streams,
-        ):
+        by_side = {side: statements.side_keys(side, selection) for side in SIDES}
+        settings = NO_NESTED_LOOPS if buckets else {}
+        with self._streams(statements.name, by_side, parameters, settings) as streams:
             return key_streams.find_drift(*streams), key_streams.first_keys
 
     @contextmanager
-    def _planner_settings(self, settings: dict[str, str], work_mem: str | None = None) -> Iterator[None]:
+    def _streams(
+        self, name: str, statements: Mapping[str, Statement], parameters: dict[str, Any], settings: dict[str, str],
+        work_mem: str | None = None,
+    ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
+        """Yield the rows of each side's statement. Both databases run their statements concurrently."""
         with ExitStack() as stack:
             for session in self._sessions.values():
                 stack.enter_context(session.planner_settings(settings, work_mem))
-            yield
-
-    @contextmanager
-    def _streams(
-        self, name: str, statement: Callable[[str], Statement], parameters: dict[str, Any]
-    ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
-        """Yield the rows of each side's statement. Both databases run their statements concurrently."""
-        streams = {
-            side: session.stream(statement(side), f"{name}.{side}", {
-                **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
-                chunk=_CHUNK_ROWS)
-            for side, session in self._sessions.items()
-        }
-        try:
-            first_rows = self._first_rows(streams)
-            source, target = (chain(first_rows[side], streams[side]) for side in SIDES)
-            yield source, target
-        finally:
-            # A stream that is not read to its end occupies its connection, and a rollback would wait for it.
-            for rows in streams.values():
-                with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
-                    rows.close()
-        for side, session in self._sessions.items():
-            require_only_locked_tables(session, self._preflights[side])
+            streams = {
+                side: session.stream(statements[side], f"{name}.{side}", {
+                    **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
+                    chunk=_CHUNK_ROWS)
+                for side, session in self._sessions.items()
+            }
+            try:
+                first_rows = self._first_rows(streams)
+                source, target = (chain(first_rows[side], streams[side]) for side in SIDES)
+                yield source, target
+            finally:
+                # A stream that is not read to its end occupies its connection, and a rollback would wait for it.
+                for rows in streams.values():
+                    with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
+                        rows.close()
+            for side, session in self._sessions.items():
+                require_only_locked_tables(session, self._preflights[side])
 
     def _first_rows(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
         """Start all streams, and return the first row of each; an empty list if it has none."""

@@ -61,35 +61,28 @@ _ENDED_SESSION = (
 
 # libpq reports no SQLSTATE for a failed connection, so its English text decides. The first match counts.
 _CONNECTION = (
-    ("password authentication failed", "the server rejected the user name or password"),
-    ("no password supplied", "the server requires a password, but the URL contains none"),
-    ("authentication failed", "the server refused the login"),
-    ("no pg_hba.conf entry", "the server's pg_hba.conf does not allow this client"),
-    ("too many clients", "the server has no free connection slot"),
-    ("connection slots", "the server has no free connection slot"),
-    ("too many connections", "the server has no free connection slot"),
-    ("starting up", "the server is starting up"),
-    ("shutting down", "the server is shutting down"),
-    ("recovery mode", "the server is in recovery and accepts no connections yet"),
-    ("resolve host", "the host name cannot be resolved"),
-    ("translate host name", "the host name cannot be resolved"),
-    ("Name or service not known", "the host name cannot be resolved"),
-    ("could not access file", "the server cannot load a library that the role or the database requires"),
-    ("Connection refused", "no server is listening on that host and port"),
-    ("No such file or directory", "the socket does not exist"),
-    ("unrecognized configuration parameter", "the server does not know a setting that the URL or the role sets"),
-    (" value: \"", "a parameter of the URL has an invalid value"),
-    ("invalid integer value", "a parameter of the URL has an invalid value"),
-    ("invalid value for parameter", "the server rejects the value of a setting that the URL or the role sets"),
-    ("invalid response", "the program listening there is not a PostgreSQL server"),
-    ("expected authentication request", "the program listening there is not a PostgreSQL server"),
-    ("timeout", "the server did not answer in time"),
-    ("SSL", "the TLS connection failed"),
-    ("definition of service", "the service is not defined in pg_service.conf"),
-    ("does not exist", "the database or role does not exist"),
-    ("permission denied", "the login is not permitted"),
-    ("closed", "the connection was lost"),
-    ("lost", "the connection was lost"),
+    ("the server rejected the user name or password", ["password authentication failed"]),
+    ("the server requires a password, but the URL contains none", ["no password supplied"]),
+    ("the server refused the login", ["authentication failed"]),
+    ("the server's pg_hba.conf does not allow this client", ["no pg_hba.conf entry"]),
+    ("the server has no free connection slot", ["too many clients", "connection slots", "too many connections"]),
+    ("the server is starting up", ["starting up"]),
+    ("the server is shutting down", ["shutting down"]),
+    ("the server is in recovery and accepts no connections yet", ["recovery mode"]),
+    ("the host name cannot be resolved", ["resolve host", "translate host name", "Name or service not known"]),
+    ("the server cannot load a library that the role or the database requires", ["could not access file"]),
+    ("no server is listening on that host and port", ["Connection refused"]),
+    ("the socket does not exist", ["No such file or directory"]),
+    ("the server does not know a setting that the URL or the role sets", ["unrecognized configuration parameter"]),
+    ("a parameter of the URL has an invalid value", [" value: \"", "invalid integer value"]),
+    ("the server rejects the value of a setting that the URL or the role sets", ["invalid value for parameter"]),
+    ("the program listening there is not a PostgreSQL server", ["invalid response", "expected authentication request"]),
+    ("the server did not answer in time", ["timeout"]),
+    ("the TLS connection failed", ["SSL"]),
+    ("the service is not defined in pg_service.conf", ["definition of service"]),
+    ("the database or role does not exist", ["does not exist"]),
+    ("the login is not permitted", ["permission denied"]),
+    ("the connection was lost", ["closed", "lost"]),
 )
 
 # Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
@@ -105,7 +98,7 @@ def sqlstate_meaning(state: str) -> str:
 
 def connection_meaning(text: str) -> str | None:
     """Return the meaning of libpq's message about a connection; None if it is unknown."""
-    return next((meaning for words, meaning in _CONNECTION if words in text), None)
+    return next((meaning for meaning, signs in _CONNECTION if any(sign in text for sign in signs)), None)
 
 
 def cannot_connect(error: Exception, variable: str) -> CannotDecide:

@@ -51,11 +51,7 @@ class DatabaseIdentity:
 
 
 def identify(session: Session) -> DatabaseIdentity:
-    """Take the snapshot of the open transaction, and return the identity of its database.
-
-    Raises:
-        CannotDecide: if the identity, the replay position or the heartbeat cannot be read.
-    """
+    """Take the snapshot of the open transaction, and return the identity of its database."""
     row = session.query(load_sql("postgres/sql/identity.sql"), "reading the server's identity")[0]
     heartbeat = session.settings.heartbeat
     return DatabaseIdentity(

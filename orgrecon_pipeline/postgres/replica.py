@@ -108,11 +108,7 @@ class Standby:
 
 
 def read_standby(session: Session) -> Standby:
-    """Return the state of the standby in the open transaction.
-
-    Raises:
-        CannotDecide: if the query fails.
-    """
+    """Return the state of the standby in the open transaction."""
     return Standby(**session.query(load_sql("postgres/sql/standby.sql"), "reading the replay position")[0])
 
 

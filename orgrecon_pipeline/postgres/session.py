@@ -59,14 +59,13 @@ _CANCEL_SECONDS = 5.0
 
 
 class Session:
-    """Connection to a database, for one transaction after another."""
+    """Connection to a database, for one transaction after another.
+
+    Every method raises CannotDecide if it fails, or if the deadline has passed.
+    """
 
     def __init__(self, endpoint: Endpoint, settings: ScanSettings, deadline: Deadline) -> None:
-        """Connect.
-
-        Raises:
-            CannotDecide: if the connection fails or the deadline has passed.
-        """
+        """Connect."""
         self.settings = settings
         self._endpoint, self._deadline = endpoint, deadline
         self._connection = self._connect()
@@ -108,9 +107,6 @@ class Session:
             lock: tables to lock in ACCESS SHARE mode before the first SELECT takes the snapshot. A snapshot that is
                 older than a TRUNCATE would read the table as empty.
             snapshot: an exported snapshot to read, instead of a new one.
-
-        Raises:
-            CannotDecide: if the transaction cannot begin, or a table cannot be locked.
         """
         # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between.
         begin: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
@@ -147,16 +143,13 @@ class Session:
             statement: the SQL.
             action: what the statement does, for error messages.
             parameters: values of the placeholders.
-
-        Raises:
-            CannotDecide: if the statement fails or the deadline has passed.
         """
         self._deadline.remaining()
         with self._translated_errors(action):
             self._connection.execute(statement, parameters)
 
     def query(self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
-        """Return all rows of a statement; arguments and errors as for :meth:`execute`."""
+        """Return all rows of a statement; arguments as for :meth:`execute`."""
         self._limit_to_deadline()
         with self._translated_errors(action), self._connection.cursor(binary=True) as cursor:
             return cursor.execute(statement, parameters or {}).fetchall()
@@ -164,11 +157,7 @@ class Session:
     def query_within(
         self, seconds: float, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None
     ) -> list[DictRow] | None:
-        """Return all rows of a statement; None if it took longer than ``seconds``. The transaction stays usable.
-
-        Raises:
-            CannotDecide: if the statement fails or the deadline has passed.
-        """
+        """Return all rows of a statement; None if it took longer than ``seconds``. The transaction stays usable."""
         if seconds >= min(self._deadline.remaining(), self.settings.statement_timeout_seconds):
             return self.query(statement, action, parameters)
         savepoint = sql.Identifier("attempt")
@@ -198,9 +187,6 @@ class Session:
             action: what the statement does, for error messages.
             parameters: values of the placeholders.
             chunk: rows to fetch at a time. Small rows that are fetched one by one take three times as long.
-
-        Raises:
-            CannotDecide: if the statement fails or the deadline has passed.
         """
         self._limit_to_deadline()
         with self._translated_errors(action), self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -208,11 +194,7 @@ class Session:
             yield from cursor.stream(statement, parameters or {}, size=size)
 
     def describe(self, statement: Statement, action: str) -> list[tuple[str, int]]:
-        """Return the name and type OID of each column of a statement.
-
-        Raises:
-            CannotDecide: if the statement fails or the deadline has passed.
-        """
+        """Return the name and type OID of each column of a statement."""
         self._limit_to_deadline()
         with self._translated_errors(action):
             description = self._connection.execute(statement, {}).description
@@ -220,11 +202,7 @@ class Session:
 
     @contextmanager
     def planner_settings(self, settings: Mapping[str, str], work_mem: str | None = None) -> Iterator[None]:
-        """Apply planner settings, and at least that much work_mem, to the statements in the block.
-
-        Raises:
-            CannotDecide: if that fails.
-        """
+        """Apply planner settings, and at least that much work_mem, to the statements in the block."""
         if work_mem is not None:
             statement = load_sql("postgres/sql/raise_work_mem.sql")
             self.query(statement, "setting work_mem", {"work_mem": work_mem})

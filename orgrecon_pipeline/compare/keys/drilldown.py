@@ -32,9 +32,6 @@ def drill_down(
         statements: of the entity.
         tenants: the tenants to compare.
         tracked: the keys to which the result is restricted; None for all keys.
-
-    Raises:
-        CannotDecide: if the statement fails.
     """
     statement = statements.drift("drift_counts.sql", first_read=tracked is None)
     rows = session.query(statement, statements.name, _parameters(tenants, tracked))
@@ -44,11 +41,7 @@ def drill_down(
 def read_samples(
     session: Session, statements: EntityStatements, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
 ) -> list[Sample]:
-    """Return up to ``limit`` keys of each kind, from the tenants that drift most, ordered by tenant and key.
-
-    Raises:
-        CannotDecide: if a statement fails.
-    """
+    """Return up to ``limit`` keys of each kind, from the tenants that drift most, ordered by tenant and key."""
     chosen = _most_drifting(drift, limit)
     if not chosen or not limit:
         return []

@@ -8,12 +8,15 @@ from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8
 from orgrecon_pipeline.postgres.session import NO_NESTED_LOOPS, Session
 
 # Time limit of a join: some seconds, and one more per so many rows. A join of unique keys is ten times as fast;
 # n copies of a key on both sides are n² pairs.
 _MIN_SECONDS = 10.0
 _ROWS_PER_SECOND = 100_000
+
+_ARRAYS = ("keys", "source_states", "target_states")
 
 
 def join_by_key(
@@ -26,9 +29,6 @@ def join_by_key(
         statements: of the entity, which must have a consistent key hash.
         tenants: the tenants to compare.
         fingerprints: of the entity.
-
-    Raises:
-        CannotDecide: if the statement fails.
     """
     all_tenants = len(tenants) == len(fingerprints.tenants)
     statement = statements.key_join(all_tenants=all_tenants)
@@ -47,6 +47,5 @@ def join_by_key(
         if balance != fingerprints.balances.get(tenant, 0) or (row and row["in_several_pairs"]):
             undecided.append(tenant)
         elif row:
-            drift[tenant] = TrackedKeys.decode(
-                Counts.of(row), row["keys"], row["source_states"], row["target_states"])
+            drift[tenant] = TrackedKeys.start(Counts.of(row), *(decode_int8(row[name]) for name in _ARRAYS))
     return drift, undecided

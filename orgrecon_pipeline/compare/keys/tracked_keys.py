@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
-from orgrecon_pipeline.postgres.int8_arrays import concatenate, decode_int8, int8_array
+from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
 
 #: States are reduced modulo this number, so that they fit a bigint. They only have to change when the rows change.
 STATE_MODULUS = 2**62
@@ -47,16 +47,6 @@ class TrackedKeys:
         """Start tracking keys."""
         unchanged = int8_array([0]) * len(keys)
         return cls(counts, keys, source_states, target_states, source_states, target_states, unchanged)
-
-    @classmethod
-    def decode(cls, counts: Counts[int], *encoded: bytes) -> TrackedKeys:
-        """Start tracking keys, given the encoded arrays that :meth:`start` takes."""
-        return cls.start(counts, *map(decode_int8, encoded))
-
-    @classmethod
-    def none(cls) -> TrackedKeys:
-        """Return no keys."""
-        return cls.decode(Counts.zero(), b"", b"", b"")
 
     def states(self) -> dict[int, tuple[int, int, int]]:
         """Return by key the state of both sides when tracking began, and which sides have changed since."""

@@ -72,11 +72,7 @@ def choose_hash_sum(tenants: int) -> HashSum:
 def scan_side(
     session: Session, statements: EntityStatements, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None
 ) -> SideFingerprints:
-    """Scan one side of an entity.
-
-    Raises:
-        CannotDecide: if the statement fails.
-    """
+    """Scan one side of an entity."""
     with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
         statement = statements.side_arrays(
             side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
