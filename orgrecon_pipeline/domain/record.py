@@ -16,8 +16,8 @@ from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
     Observation,
-    PerKind,
-    PerUnknownKind,
+    KindFields,
+    NullableKindFields,
     Provenance,
     Reasoned,
     SameDay,
@@ -47,7 +47,7 @@ class ObservedRow(Reasoned):
     decides: bool
 
 
-class WindowDay(PerUnknownKind, PerKind, Reasoned):  # type: ignore[misc]
+class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
     """One day of the rolling window. A MISSING day has no provenance and no counts."""
 
     day: date

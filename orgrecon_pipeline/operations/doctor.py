@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from psycopg import sql
@@ -56,10 +56,7 @@ class Diagnosis:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the diagnosis as JSON values."""
-        return {
-            "ready": self.ready,
-            "findings": [{"level": f.level, "topic": f.topic, "text": f.text} for f in self.findings],
-        }
+        return {"ready": self.ready, "findings": [asdict(finding) for finding in self.findings]}
 
 
 def diagnose(context: Context) -> Diagnosis:

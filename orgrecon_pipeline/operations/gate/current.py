@@ -51,17 +51,7 @@ class GateAnswer:
             "counted": {provenance.value: n for provenance, n in decision.counted.items()},
             **decision.reason.as_fields(),
             "earliest_open_day": decision.earliest_open_day.isoformat(),
-            "window": [
-                {
-                    "day": row.day.isoformat(),
-                    "verdict": row.verdict.value,
-                    "provenance": row.provenance.value if row.provenance else None,
-                    **row.counts,
-                    "eligible": row.eligible,
-                    **row.reason.as_fields(),
-                }
-                for row in decision.window
-            ],
+            "window": [WindowDay.from_row(row).model_dump(mode="json") for row in decision.window],
         }
 
     @classmethod

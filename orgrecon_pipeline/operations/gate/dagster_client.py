@@ -31,22 +31,12 @@ _SECONDS = 15.0
 _MAX_BYTES = 1_000_000
 _QUERY = """query OrgreconGate {
   assetNodeOrError(assetKey: {path: ["%s"]}) {
-    __typename
-    ... on AssetNode {
+    __typename ... on AssetNode {
       assetChecksOrError {
-        __typename
-        ... on AssetChecks {
-          checks {
-            name
-            executionForLatestMaterialization {
-              status
-              evaluation {
-                success
-                severity
-                metadataEntries { __typename label ... on JsonMetadataEntry { jsonString } }
-              }
-            }
-          }
+        __typename ... on AssetChecks {
+          checks { name executionForLatestMaterialization { status evaluation {
+            success metadataEntries { label ... on JsonMetadataEntry { jsonString } }
+          } } }
         }
       }
     }

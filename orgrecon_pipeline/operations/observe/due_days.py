@@ -48,9 +48,8 @@ class Attempts:
 
     def as_cursor(self) -> str:
         """Return the text that :meth:`from_cursor` reads."""
-        return json.dumps({
-            "subject": self.subject, "made": self.made, "last": self.last.isoformat() if self.last else None,
-        })
+        last = self.last.isoformat() if self.last else None
+        return json.dumps({"subject": self.subject, "made": self.made, "last": last})
 
     def next_at(self) -> datetime | None:
         """Return the earliest time of the next attempt, None before the first one. Each pause doubles."""

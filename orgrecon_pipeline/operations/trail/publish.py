@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -44,8 +44,7 @@ def gate_as_of(ledger: Ledger, day: date) -> GateDecision:
     Raises:
         DayRefused: if the day has no evidence.
     """
-    observations = _observations(ledger, day)
-    return _decide(ledger, day, observations, _deciding(observations))
+    return _evidence_of(ledger, day)[2]
 
 
 def record_of(ledger: Ledger, day: date) -> Record:
@@ -54,16 +53,9 @@ def record_of(ledger: Ledger, day: date) -> Record:
     Raises:
         DayRefused: if the day has no evidence.
     """
-    observations = _observations(ledger, day)
-    deciding = _deciding(observations)
-    shown = _settings(deciding, "report", ReportSettings)
-    return build_record(
-        deciding,
-        observations,
-        ledger.breakdown(deciding.id, shown.breakdown_limit),
-        ledger.samples(deciding.id),
-        _decide(ledger, day, observations, deciding),
-    )
+    observations, deciding, gate = _evidence_of(ledger, day)
+    tenants = ledger.breakdown(deciding.id, _settings(deciding, "report", ReportSettings).breakdown_limit)
+    return build_record(deciding, observations, tenants, ledger.samples(deciding.id), gate)
 
 
 def publish(context: Context, day: date) -> Published:
@@ -83,26 +75,17 @@ def publish(context: Context, day: date) -> Published:
     return Published(record, write_report(context.output_dir, record))
 
 
-def _observations(ledger: Ledger, day: date) -> Sequence[Observation]:
+def _evidence_of(ledger: Ledger, day: date) -> tuple[Sequence[Observation], Observation, GateDecision]:
+    """Return the observations of a day, the one that decides it, and the gate as of the day."""
     observations = ledger.observations(day)
     if not observations:
         raise DayRefused(f"{day} has no evidence in the ledger: import its report, or name another day.")
-    return observations
-
-
-def _deciding(observations: Sequence[Observation]) -> Observation:
     # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
-    deciding = deciding_observation(observations, _same_day(observations))
+    same_day = _settings(observations[-1], "gate", GatePolicy).same_day
+    deciding = deciding_observation(observations, same_day)
     assert deciding is not None  # noqa: S101 - there is at least one observation
-    return deciding
-
-
-def _decide(ledger: Ledger, day: date, observations: Sequence[Observation], deciding: Observation) -> GateDecision:
-    return decide_gate(day, ledger.evidence(day, _same_day(observations)), _settings(deciding, "gate", GatePolicy))
-
-
-def _same_day(observations: Sequence[Observation]) -> Literal["latest", "worst"]:
-    return _settings(observations[-1], "gate", GatePolicy).same_day
+    gate = decide_gate(day, ledger.evidence(day, same_day), _settings(deciding, "gate", GatePolicy))
+    return observations, deciding, gate
 
 
 _Settings = TypeVar("_Settings", GatePolicy, ReportSettings)

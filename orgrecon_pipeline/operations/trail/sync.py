@@ -10,9 +10,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
@@ -22,22 +21,8 @@ from orgrecon_pipeline.report.trail_consistency import disagreements
 from orgrecon_pipeline.report.verify import Trail, read_trail
 from orgrecon_pipeline.report.write import check_writable, write_report
 
-
-class Action(str, Enum):
-    """What happens to one day's report."""
-
-    COPY = "copied"
-    NOTHING = "unchanged"
-    KEEP = "kept"
-    REFUSE = "refused"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What happens to one day's report, and why."""
-
-    action: Action
-    why: str = ""
+#: What happens to one day's report, and why.
+Decision = tuple[Literal["copy", "unchanged", "keep", "refuse"], str]
 
 
 @dataclass
@@ -104,12 +89,12 @@ def sync_trail(source: Path, target: Path, today: date, simulated_today: date | 
             finding = next(finding for finding in existing.findings if finding.startswith(f"{path} "))
             result.conflicts.append(f"{finding} It is not replaced: restore it from version control, or remove it.")
             continue
-        decision = _refuse_foreign(record, today, simulated=simulated) or _decide(record, existing.records.get(day))
-        if decision.action is Action.REFUSE:
-            result.conflicts.append(f"{path}: {decision.why}.")
-        elif decision.action is Action.KEEP:
-            result.kept[day] = decision.why
-        elif decision.action is Action.NOTHING:
+        action, why = _refuse_foreign(record, today, simulated=simulated) or _decide(record, existing.records.get(day))
+        if action == "refuse":
+            result.conflicts.append(f"{path}: {why}.")
+        elif action == "keep":
+            result.kept[day] = why
+        elif action == "unchanged":
             result.unchanged.append(day)
         else:
             if not result.copied:
@@ -138,50 +123,46 @@ def _read_source(source: Path, target: Path) -> Trail:
 def _refuse_foreign(record: Record, today: date, *, simulated: bool) -> Decision | None:
     """Return the refusal of a report that does not belong in the target; None if it does."""
     if record.day > today:
-        return _refused(f"the report to copy is of the future: this machine's clock shows {today} (UTC)")
+        return "refuse", f"the report to copy is of the future: this machine's clock shows {today} (UTC)"
     if (record.provenance is Provenance.SIMULATED) is not simulated:
         difference = "real, but this trail is simulated" if simulated else "simulated, but this trail is not"
-        return _refused(f"the report to copy is {difference}: copy it to a separate directory")
+        return "refuse", f"the report to copy is {difference}: copy it to a separate directory"
     return None
 
 
 def _decide(incoming: Record, existing: Record | None) -> Decision:
     """Decide whether ``incoming`` replaces ``existing``, a report of the same day. Both are sound."""
     if existing is None:
-        return Decision(Action.COPY)
+        return "copy", ""
     if incoming.matches(existing):
-        return Decision(Action.NOTHING)
+        return "unchanged", ""
     if not incoming.provenance.compared and existing.provenance.compared:
-        return Decision(Action.KEEP, f"a baseline never replaces a {existing.provenance.value} report")
+        return "keep", f"a baseline never replaces a {existing.provenance.value} report"
     if incoming.provenance.compared and not any(row.provenance.compared for row in existing.observations):
-        return Decision(Action.COPY)  # a comparison, even an INCONCLUSIVE one, replaces a baseline
+        return "copy", ""  # a comparison, even an INCONCLUSIVE one, replaces a baseline
     old, new = _observations(existing), _observations(incoming)
     if old == new:
         if _details(incoming) != _details(existing):
-            return _refused("the reports in both directories list the same observations with different figures: find "
-                            "out which report was edited")
+            return "refuse", ("the reports in both directories list the same observations with different figures: find "
+                              "out which report was edited")
         return _decide_by_window(incoming, existing)
     if old.items() <= new.items():
-        return Decision(Action.COPY)
+        return "copy", ""
     if new.items() <= old.items():
-        return Decision(Action.KEEP, "it also lists later observations")
-    return _refused("each report of this day lists observations that the other one does not have: find out "
-                    "which ledger each report comes from")
+        return "keep", "it also lists later observations"
+    return "refuse", ("each report of this day lists observations that the other one does not have: find out "
+                      "which ledger each report comes from")
 
 
 def _decide_by_window(incoming: Record, existing: Record) -> Decision:
     """Decide between reports with the same evidence of their day, by the earlier days that each of them knows."""
     missing, added = _known_days(existing) - _known_days(incoming), _known_days(incoming) - _known_days(existing)
     if not missing:
-        return Decision(Action.COPY)
+        return "copy", ""
     if not added:
-        return Decision(Action.KEEP, "it knows more of the earlier days")
-    return _refused(f"only this report knows of {min(missing)}, and only the report to copy knows of {min(added)}: "
-                    "import both directories into one ledger, and render the day from it")
-
-
-def _refused(why: str) -> Decision:
-    return Decision(Action.REFUSE, why)
+        return "keep", "it knows more of the earlier days"
+    return "refuse", (f"only this report knows of {min(missing)}, and only the report to copy knows of {min(added)}: "
+                      "import both directories into one ledger, and render the day from it")
 
 
 def _is_simulated(records: Mapping[date, Record]) -> bool:
