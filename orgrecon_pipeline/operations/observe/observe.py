@@ -159,45 +159,47 @@ def _undecided(context: Context, day: date, admission: Admission, reason: Reason
     return observation, (), (), ()
 
 
-def _conclude(context: Context, day: date, admission: Admission, found: Comparison) -> _Attempt:
-    coverage = check_coverage(context.ledger, found, admission.provenance, until=admission.as_of)
-    verdict, reason = _verdict(context, day, found, coverage.reason)
+def _conclude(context: Context, day: date, admission: Admission, comparison: Comparison) -> _Attempt:
+    coverage = check_coverage(context.ledger, comparison, admission.provenance, until=admission.as_of)
+    verdict, reason = _verdict(context, day, comparison, coverage.reason)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
         reason=reason, mapping=context.mapping,
-        tenants_scanned=found.tenants_scanned, tenants_with_drift=found.tenants_with_drift, entities=found.totals,
+        tenants_scanned=comparison.tenants_scanned, tenants_with_drift=comparison.tenants_with_drift,
+        entities=comparison.totals,
         compared={
             **_settings_compared(admission.mapping),
-            **found.databases,
-            **found.how,
+            **comparison.databases,
+            **comparison.how,
             "coverage": coverage.facts(),
-            "keys_in_flux": found.keys_in_flux,
-            "tenants_declared": None if found.declared is None else len(found.declared),
-            "values": found.values,
+            "keys_in_flux": comparison.keys_in_flux,
+            "tenants_declared": None if comparison.declared is None else len(comparison.declared),
+            "values": comparison.values,
         },
     )
-    return observation, found.tenant_rows, found.samples, coverage.events()
+    return observation, comparison.tenant_rows, comparison.samples, coverage.events()
 
 
 def _verdict(
-    context: Context, day: date, found: Comparison, coverage_lost: Reason | None
+    context: Context, day: date, comparison: Comparison, coverage_lost: Reason | None
 ) -> tuple[Verdict, Reason]:
-    keys = sum(row.drift for row in found.tenant_rows)
+    keys = sum(row.drift for row in comparison.tenant_rows)
     if keys:
-        return Verdict.FAIL, reasons.drift(keys, found.tenants_with_drift, found.tenants_scanned, coverage_lost)
+        return Verdict.FAIL, reasons.drift(
+            keys, comparison.tenants_with_drift, comparison.tenants_scanned, coverage_lost)
     if coverage_lost:
         return Verdict.INCONCLUSIVE, coverage_lost
-    if found.keys_in_flux:
-        return Verdict.INCONCLUSIVE, reasons.keys_in_flux(found.keys_in_flux)
-    if not found.tenants_scanned:
+    if comparison.keys_in_flux:
+        return Verdict.INCONCLUSIVE, reasons.keys_in_flux(comparison.keys_in_flux)
+    if not comparison.tenants_scanned:
         evidence = context.ledger.evidence(day, context.mapping.gate.same_day)
         tenant_days = [d for d, known in evidence.items() if known.saw_a_tenant]
         if tenant_days:
             return Verdict.INCONCLUSIVE, reasons.no_tenant_found(max(tenant_days))
-    rows = sum(totals.rows or 0 for totals in found.totals.values())
-    if found.tenants_scanned and not rows:
-        return Verdict.INCONCLUSIVE, reasons.nothing_compared(found.tenants_scanned)
-    return Verdict.PASS, reasons.zero_drift(found.tenants_scanned, rows)
+    rows = sum(totals.rows or 0 for totals in comparison.totals.values())
+    if comparison.tenants_scanned and not rows:
+        return Verdict.INCONCLUSIVE, reasons.nothing_compared(comparison.tenants_scanned)
+    return Verdict.PASS, reasons.zero_drift(comparison.tenants_scanned, rows)
 
 
 def _observation(*, mapping: MappingConfig, compared: dict[str, Any], reason: Reason, **fields: Any) -> Observation:
