@@ -68,8 +68,8 @@ class Reasoned(Frozen):
         return Reason.stored(self.reason_code, self.reason_parameters, self.reason)
 
 
-class PerKind(Frozen):
-    """Base of the values that have one field per drift kind, named after the kind: JSON shows the figures flat."""
+class KindFields(Frozen):
+    """Base of values with one field per drift kind. The fields are generated, so a new kind needs no change here."""
 
     @property
     def counts(self) -> Counts[Any]:
@@ -77,20 +77,19 @@ class PerKind(Frozen):
         return Counts(vars(self))
 
 
-def _per_kind(name: str, figure: Any) -> Any:
+def _kind_fields(name: str, figure: Any) -> Any:
     fields: dict[str, Any] = {kind.value: (figure, Field(ge=0)) for kind in DriftKind}
-    return create_model(name, __base__=PerKind, **fields)
+    return create_model(name, __base__=KindFields, **fields)
 
 
-_PerKnownKind = _per_kind("_PerKnownKind", int)
-#: Like :class:`PerKind`, for figures that can be unknown.
-PerUnknownKind = _per_kind("PerUnknownKind", int | None)
+IntKindFields = _kind_fields("IntKindFields", int)
+NullableKindFields = _kind_fields("NullableKindFields", int | None)
 
 #: The names of the figures of an entity or a tenant, in the order in which they are shown.
 FIGURES = ("source_rows", "target_rows", *(kind.value for kind in DriftKind), "transient")
 
 
-class EntityTotals(PerUnknownKind, PerKind):  # type: ignore[misc, valid-type]
+class EntityTotals(NullableKindFields, KindFields):  # type: ignore[misc, valid-type]
     """One entity over all tenants: rows of each side, keys of each drift kind, and transient keys.
 
     Every figure is None if the comparison did not get far enough to know it.
@@ -122,7 +121,7 @@ class EntityTotals(PerUnknownKind, PerKind):  # type: ignore[misc, valid-type]
         return rows
 
 
-class TenantRow(_PerKnownKind, PerKind):  # type: ignore[misc, valid-type]
+class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
     """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known."""
 
     tenant: str

@@ -15,9 +15,9 @@ from pydantic import Field
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
-    Observation,
     KindFields,
     NullableKindFields,
+    Observation,
     Provenance,
     Reasoned,
     SameDay,
