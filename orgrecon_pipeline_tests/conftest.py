@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -46,6 +47,14 @@ def _put_temporary_files_in_memory() -> None:
 
 
 _put_temporary_files_in_memory()
+# Collecting imports all modules. Their objects live to the end, so the garbage collector need not look at them.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Start the garbage collector, for the objects of the tests alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

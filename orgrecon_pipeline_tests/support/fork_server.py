@@ -133,8 +133,10 @@ def end(status: object) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()
     import_program()
     gc.freeze()
+    gc.enable()
     request = serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     try:
         run(**request)
