@@ -206,12 +206,15 @@ class Session:
         if work_mem is not None:
             statement = load_sql("postgres/sql/raise_work_mem.sql")
             self.query(statement, "setting work_mem", {"work_mem": work_mem})
-        for name, value in settings.items():
-            self.execute(_set_local(name, value), f"setting {name}")
+        if settings:
+            changes = [_set_local(name, value) for name, value in settings.items()]
+            self.execute(sql.SQL("; ").join(changes), "changing planner settings")
         yield
         # Not in a finally clause: after an error the transaction is aborted.
-        for name in (*(() if work_mem is None else ("work_mem",)), *settings):
-            self.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)), f"resetting {name}")
+        names = [*(() if work_mem is None else ("work_mem",)), *settings]
+        if names:
+            resets = [sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)) for name in names]
+            self.execute(sql.SQL("; ").join(resets), "resetting planner settings")
 
     @contextmanager
     def _translated_errors(self, action: str) -> Iterator[None]:
