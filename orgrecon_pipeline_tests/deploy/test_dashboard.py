@@ -26,7 +26,8 @@ def published_labels() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ["org_units"])
     labels: dict[str, set[str]] = {}
-    for family in (*metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"]), *registry.collect()):
+    snapshot = MetricsSnapshot(ledger_up=True, window_days=7)
+    for family in (*metric_families(snapshot, ["org_units"]), *registry.collect()):
         for sample in family.samples:
             labels.setdefault(sample.name, {"job", "namespace"}).update(sample.labels)
     return labels
