@@ -88,7 +88,8 @@ CASES = [
                                         "ALTER TABLE public.org_units ALTER COLUMN name TYPE json USING to_json(name)"),
          INCONCLUSIVE, "cast the column in the mapping"),
     Case("an unqualified table", edit_mapping("public.teams", "teams"), INCONCLUSIVE, "the search_path is empty"),
-    Case("invalid SQL in the mapping", edit_mapping("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE, "not valid"),
+    Case("invalid SQL in the mapping", edit_mapping("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE,
+         "not valid"),
     Case("a value that cannot be cast", edit_mapping("\"name\":\"name\"", "\"name\":\"name::int::text\""), INCONCLUSIVE,
          "cannot be converted to the type"),
     # Lost coverage.
@@ -125,8 +126,9 @@ CASES = [
         f"public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)",
         f"UPDATE public.org_units SET name = U&'cafe\\0301' WHERE (tenant_id, legacy_id) = (SELECT {ONE_TENANT}, "
         f"min(id) FROM public.teams WHERE tenant_id = {ONE_TENANT} AND deleted_at IS NULL)"), FAIL, "1 key drifts"),
-    Case("a revoked membership still exists in the target", sql("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM "
-                                              "public.team_members)"), FAIL, "1 key drifts"),
+    Case("a revoked membership still exists in the target", sql(
+        "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"),
+        FAIL, "1 key drifts"),
 ]
 
 
