@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,11 @@ def imports(path: Path) -> set[str]:
 def test_imports_follow_the_layers(part: str, path: Path) -> None:
     ours = {name.split(".")[1] for name in imports(path) if name.startswith(f"{ROOT}.")} - {part}
     assert ours <= ALLOWED[part], f"{path.name} of {part} imports {sorted(ours - ALLOWED[part])}"
+
+
+def test_import_graph_has_no_cycle() -> None:
+    graph = {".".join((ROOT, *path.relative_to(PACKAGE).with_suffix("").parts)): imports(path) for _, path in modules()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
 def test_the_domain_is_pure() -> None:
