@@ -78,7 +78,8 @@ def test_packages_are_empty_and_modules_small() -> None:
 
 def test_nothing_is_imported_from_a_conftest() -> None:
     """Helpers that several test modules share live in ``support``."""
-    assert not [path.name for path in Path(__file__).parent.rglob("*.py") if any("conftest" in name for name in imports(path))]
+    assert not [path.name for path in Path(__file__).parent.rglob("*.py")
+                if any("conftest" in name for name in imports(path))]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["gate"], ["verify", "."], ["gate", "--format", "json"]])
