@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, column, func, select, table
 from sqlalchemy.exc import DBAPIError
@@ -37,10 +37,10 @@ def open_ledger(url: str) -> Ledger:
         _prepare_file(address)
     ledger = Ledger(address, make_engine(address, create=True))
     with translate_errors(ConfigurationError, f"cannot open {address}"):
-        state = _read_state(ledger)
-        if state.revision != REVISION:
+        revision, read_only = _read_state(ledger)
+        if revision != REVISION:
             _migrate(ledger)
-        elif state.read_only:
+        elif read_only:
             raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): name a writable database.")
     # The file exists now. If it is removed later, it must not be created again without its evidence.
     return Ledger(address, make_engine(address, create=False))
@@ -57,7 +57,7 @@ def open_existing(url: str) -> Ledger | None:
         return None
     ledger = Ledger(address, make_engine(address, create=False))
     with translate_errors(ConfigurationError, f"cannot open {address}"):
-        revision = _read_state(ledger).revision
+        revision, _ = _read_state(ledger)
     if revision is None:
         return None
     if revision != REVISION:
@@ -79,14 +79,8 @@ def _prepare_file(address: SqliteAddress) -> None:
         raise ConfigurationError(f"cannot open {address}: {protected[0]} is read-only: make it writable.")
 
 
-class _State(NamedTuple):
-    """The revision of the tables (None without tables), and whether Postgres is read-only."""
-
-    revision: str | None
-    read_only: bool = False
-
-
-def _read_state(ledger: Ledger) -> _State:
+def _read_state(ledger: Ledger) -> tuple[str | None, bool]:
+    """Return the revision of the tables (None without tables), and whether Postgres is read-only."""
     columns: list[ColumnElement[Any]] = [column("version_num")]
     if isinstance(ledger.address, PostgresAddress):
         columns.append(func.current_setting("transaction_read_only"))
@@ -95,9 +89,9 @@ def _read_state(ledger: Ledger) -> _State:
             row = connection.execute(select(*columns).select_from(table(VERSION_TABLE))).first()
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "42P01" or "no such table" in str(error.orig):
-                return _State(None)
+                return None, False
             raise
-    return _State(row[0], "on" in row[1:]) if row else _State(None)
+    return (row[0], "on" in row[1:]) if row else (None, False)
 
 
 def _migrate(ledger: Ledger) -> None:

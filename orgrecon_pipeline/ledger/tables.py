@@ -9,25 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Date,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Identity,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.types import TypeEngine
+import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES
@@ -42,16 +24,16 @@ VERSION_TABLE = "orgrecon_ledger_version"
 MAX_FIGURE = 2**53 - 1
 
 
-class Instant(TypeDecorator[datetime]):
+class Instant(sa.TypeDecorator[datetime]):
     """A UTC timestamp, exact to the microsecond; in SQLite, text that sorts by time."""
 
-    impl = DateTime
+    impl = sa.DateTime
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         if value is None:
             return None
         if value.tzinfo is None:
@@ -59,7 +41,7 @@ class Instant(TypeDecorator[datetime]):
         value = value.astimezone(timezone.utc)
         return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -67,10 +49,10 @@ class Instant(TypeDecorator[datetime]):
 
 
 # Text sorted by bytes on both databases: SQLite's default, and the collation "C" of Postgres.
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
+_NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers only INTEGER keys
 
-metadata = MetaData(naming_convention={
+metadata = sa.MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
@@ -79,118 +61,118 @@ metadata = MetaData(naming_convention={
 
 def _figures(*, nullable: bool) -> list[Any]:
     return [part for name in FIGURES for part in (
-        Column(name, BigInteger, nullable=nullable),
-        CheckConstraint(f"{name} BETWEEN 0 AND {MAX_FIGURE}", name=name),
+        sa.Column(name, sa.BigInteger, nullable=nullable),
+        sa.CheckConstraint(f"{name} BETWEEN 0 AND {MAX_FIGURE}", name=name),
     )]
 
 
 #: Observations. ``reason_parameters`` and ``compared`` are JSON.
-observation = Table(
+observation = sa.Table(
     "orgrecon_observation", metadata,
-    Column("number", _KEY, Identity(), primary_key=True),
-    Column("id", _NAME, nullable=False),
-    Column("day", Date, nullable=False, index=True),
-    Column("provenance", _NAME, nullable=False),
-    Column("verdict", _NAME, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("reason_code", _NAME, nullable=False),
-    Column("reason_parameters", Text, nullable=False),
-    Column("observed_at", Instant),
-    Column("mapping_digest", Text, nullable=False),
-    Column("orgrecon_version", Text, nullable=False),
-    Column("tenants_scanned", BigInteger),
-    Column("tenants_with_drift", BigInteger),
-    Column("compared", Text, nullable=False),
-    UniqueConstraint("id"),
-    CheckConstraint("provenance IN ('live', 'baseline', 'restored', 'simulated')", name="provenance"),
-    CheckConstraint("verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')", name="verdict"),
-    CheckConstraint(f"tenants_scanned BETWEEN 0 AND {MAX_FIGURE}", name="tenants_scanned"),
-    CheckConstraint(f"tenants_with_drift BETWEEN 0 AND {MAX_FIGURE}", name="tenants_with_drift"),
+    sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    sa.Column("id", _NAME, nullable=False),
+    sa.Column("day", sa.Date, nullable=False, index=True),
+    sa.Column("provenance", _NAME, nullable=False),
+    sa.Column("verdict", _NAME, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason_code", _NAME, nullable=False),
+    sa.Column("reason_parameters", sa.Text, nullable=False),
+    sa.Column("observed_at", Instant),
+    sa.Column("mapping_digest", sa.Text, nullable=False),
+    sa.Column("orgrecon_version", sa.Text, nullable=False),
+    sa.Column("tenants_scanned", sa.BigInteger),
+    sa.Column("tenants_with_drift", sa.BigInteger),
+    sa.Column("compared", sa.Text, nullable=False),
+    sa.UniqueConstraint("id"),
+    sa.CheckConstraint("provenance IN ('live', 'baseline', 'restored', 'simulated')", name="provenance"),
+    sa.CheckConstraint("verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')", name="verdict"),
+    sa.CheckConstraint(f"tenants_scanned BETWEEN 0 AND {MAX_FIGURE}", name="tenants_scanned"),
+    sa.CheckConstraint(f"tenants_with_drift BETWEEN 0 AND {MAX_FIGURE}", name="tenants_with_drift"),
 )
 
 #: Entities of an observation, ordered by ``ordinal``. An unknown figure is NULL.
-entity = Table(
+entity = sa.Table(
     "orgrecon_entity", metadata,
-    Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
-    Column("ordinal", Integer, primary_key=True, autoincrement=False),
-    Column("name", _NAME, nullable=False),
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", _NAME, nullable=False),
     *_figures(nullable=True),
-    UniqueConstraint("observation", "name"),
+    sa.UniqueConstraint("observation", "name"),
     sqlite_with_rowid=False,
 )
 
 #: One row per tenant and entity (its ordinal) of an observation. ``drift`` is the sum of all kinds of drift.
-tenant_row = Table(
+tenant_row = sa.Table(
     "orgrecon_tenant_row", metadata,
-    Column("observation", BigInteger, primary_key=True),
-    Column("tenant", _NAME, primary_key=True),
-    Column("entity", Integer, primary_key=True, autoincrement=False),
+    sa.Column("observation", sa.BigInteger, primary_key=True),
+    sa.Column("tenant", _NAME, primary_key=True),
+    sa.Column("entity", sa.Integer, primary_key=True, autoincrement=False),
     *_figures(nullable=False),
-    Column("drift", BigInteger, nullable=False),
-    CheckConstraint(f"drift = {' + '.join(kind.value for kind in DriftKind)}", name="drift"),
-    ForeignKeyConstraint(["observation", "entity"], [entity.c.observation, entity.c.ordinal]),
+    sa.Column("drift", sa.BigInteger, nullable=False),
+    sa.CheckConstraint(f"drift = {' + '.join(kind.value for kind in DriftKind)}", name="drift"),
+    sa.ForeignKeyConstraint(["observation", "entity"], [entity.c.observation, entity.c.ordinal]),
     sqlite_with_rowid=False,
 )
 
 #: Sample keys of an observation, in the order in which reports show them. The last three columns are JSON.
-sample = Table(
+sample = sa.Table(
     "orgrecon_sample", metadata,
-    Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
-    Column("ordinal", Integer, primary_key=True, autoincrement=False),
-    Column("tenant", _NAME, nullable=False),
-    Column("entity", _NAME, nullable=False),
-    Column("kind", _NAME, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("differing_columns", Text, nullable=False),
-    Column("column_values", Text),
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tenant", _NAME, nullable=False),
+    sa.Column("entity", _NAME, nullable=False),
+    sa.Column("kind", _NAME, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("differing_columns", sa.Text, nullable=False),
+    sa.Column("column_values", sa.Text),
     sqlite_with_rowid=False,
 )
 
 #: Coverage events of an observation; see :mod:`orgrecon_pipeline.domain.coverage`.
-coverage = Table(
+coverage = sa.Table(
     "orgrecon_coverage", metadata,
-    Column("observation", BigInteger, ForeignKey(observation.c.number), primary_key=True),
-    Column("ordinal", Integer, primary_key=True, autoincrement=False),
-    Column("subject", _NAME, nullable=False),
-    Column("name", _NAME, nullable=False),
-    Column("change", _NAME, nullable=False),
-    CheckConstraint("subject IN ('tenant', 'entity', 'column')", name="subject"),
-    CheckConstraint("change IN ('appeared', 'departed', 'lost')", name="change"),
-    Index(None, "subject", "name"),
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("subject", _NAME, nullable=False),
+    sa.Column("name", _NAME, nullable=False),
+    sa.Column("change", _NAME, nullable=False),
+    sa.CheckConstraint("subject IN ('tenant', 'entity', 'column')", name="subject"),
+    sa.CheckConstraint("change IN ('appeared', 'departed', 'lost')", name="change"),
+    sa.Index(None, "subject", "name"),
     sqlite_with_rowid=False,
 )
 
 #: Accepted losses of coverage and changes of the source database, with a reason. ``details`` is JSON.
-acknowledgement = Table(
+acknowledgement = sa.Table(
     "orgrecon_acknowledgement", metadata,
-    Column("number", _KEY, Identity(), primary_key=True),
-    Column("kind", _NAME, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("observation_id", _NAME, ForeignKey(observation.c.id)),
-    Column("details", Text, nullable=False),
-    Column("recorded_at", Instant, nullable=False),
-    CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
+    sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    sa.Column("kind", _NAME, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("observation_id", _NAME, sa.ForeignKey(observation.c.id)),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
 )
 
 #: States that notification channels know; the last row of a topic counts. ``channel`` is a hash of its address.
-notification = Table(
+notification = sa.Table(
     "orgrecon_notification", metadata,
-    Column("number", _KEY, Identity(), primary_key=True),
-    Column("channel", _NAME, nullable=False),
-    Column("topic", _NAME, nullable=False),
-    Column("state", _NAME, nullable=False),
-    Column("recorded_at", Instant, nullable=False),
-    CheckConstraint("state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED')", name="state"),
-    Index(None, "channel", "topic"),
+    sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    sa.Column("channel", _NAME, nullable=False),
+    sa.Column("topic", _NAME, nullable=False),
+    sa.Column("state", _NAME, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.CheckConstraint("state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED')", name="state"),
+    sa.Index(None, "channel", "topic"),
 )
 
 #: Results of the shards that succeeded in an incomplete attempt, for the next attempt of the day. ``result`` is JSON.
-shard_result = Table(
+shard_result = sa.Table(
     "orgrecon_shard_result", metadata,
-    Column("observation_id", _NAME, ForeignKey(observation.c.id), primary_key=True),
-    Column("shard", _NAME, primary_key=True),
-    Column("exact", Integer, nullable=False),
-    Column("result", Text, nullable=False),
-    CheckConstraint("exact IN (0, 1)", name="exact"),
+    sa.Column("observation_id", _NAME, sa.ForeignKey(observation.c.id), primary_key=True),
+    sa.Column("shard", _NAME, primary_key=True),
+    sa.Column("exact", sa.Integer, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.CheckConstraint("exact IN (0, 1)", name="exact"),
     sqlite_with_rowid=False,
 )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
+
+# A NUL as json.dumps writes it. With an even number of backslashes, u0000 is text.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def storable(text: str) -> str:
@@ -14,9 +18,13 @@ def storable(text: str) -> str:
     Raises:
         EvidenceNotStored: if it holds a NUL or half a surrogate pair, which Postgres cannot store.
     """
-    if "\x00" in text or not (text.isascii() or _is_unicode(text)):
-        raise _not_storable()
-    return text
+    try:
+        if b"\x00" not in text.encode("utf-8"):
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise EvidenceNotStored("the evidence was not stored: a text in it holds a NUL or half a surrogate pair, which "
+                            "Postgres cannot store: correct the text at its source.")
 
 
 def json_text(value: Any) -> str:
@@ -29,28 +37,4 @@ def json_text(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError):
         raise EvidenceNotStored("the evidence was not stored: JSON cannot represent a value in it.") from None
-    # json.dumps escapes a NUL; the same six characters also follow a backslash that is itself escaped.
-    if "\\u0000" in text and _has_nul(value):
-        raise _not_storable()
-    return storable(text)
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, (list, tuple)) and any(_has_nul(part) for part in value)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _not_storable() -> EvidenceNotStored:
-    return EvidenceNotStored("the evidence was not stored: a text in it holds a NUL or half a surrogate pair, which "
-                             "Postgres cannot store: correct the text at its source.")
+    return storable(_ESCAPED_NUL.sub("\x00", text))  # an escaped NUL is refused like any other

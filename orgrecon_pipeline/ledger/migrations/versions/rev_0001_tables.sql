@@ -1,0 +1,126 @@
+-- Tables of the ledger. A blank line follows each statement; rev_0001_initial.py replaces the fields in braces.
+-- A migration never changes, so this file repeats tables.py.
+
+CREATE TABLE orgrecon_observation (
+    number {number} NOT NULL,
+    id {name} NOT NULL,
+    day DATE NOT NULL,
+    provenance {name} NOT NULL,
+    verdict {name} NOT NULL,
+    reason TEXT NOT NULL,
+    reason_code {name} NOT NULL,
+    reason_parameters TEXT NOT NULL,
+    observed_at {instant},
+    mapping_digest TEXT NOT NULL,
+    orgrecon_version TEXT NOT NULL,
+    tenants_scanned BIGINT,
+    tenants_with_drift BIGINT,
+    compared TEXT NOT NULL,
+    CONSTRAINT pk_orgrecon_observation PRIMARY KEY (number),
+    CONSTRAINT uq_orgrecon_observation_id UNIQUE (id),
+    CONSTRAINT ck_orgrecon_observation_provenance
+        CHECK (provenance IN ('live', 'baseline', 'restored', 'simulated')),
+    CONSTRAINT ck_orgrecon_observation_verdict CHECK (verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')),
+    CONSTRAINT ck_orgrecon_observation_tenants_scanned CHECK (tenants_scanned BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT ck_orgrecon_observation_tenants_with_drift CHECK (tenants_with_drift BETWEEN 0 AND 9007199254740991)
+)
+
+CREATE INDEX ix_orgrecon_observation_day ON orgrecon_observation (day)
+
+CREATE TABLE orgrecon_entity (
+    observation BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    name {name} NOT NULL,
+    source_rows BIGINT CONSTRAINT ck_orgrecon_entity_source_rows CHECK (source_rows BETWEEN 0 AND 9007199254740991),
+    target_rows BIGINT CONSTRAINT ck_orgrecon_entity_target_rows CHECK (target_rows BETWEEN 0 AND 9007199254740991),
+    missing BIGINT CONSTRAINT ck_orgrecon_entity_missing CHECK (missing BETWEEN 0 AND 9007199254740991),
+    unexpected BIGINT CONSTRAINT ck_orgrecon_entity_unexpected CHECK (unexpected BETWEEN 0 AND 9007199254740991),
+    mismatched BIGINT CONSTRAINT ck_orgrecon_entity_mismatched CHECK (mismatched BETWEEN 0 AND 9007199254740991),
+    duplicate BIGINT CONSTRAINT ck_orgrecon_entity_duplicate CHECK (duplicate BETWEEN 0 AND 9007199254740991),
+    transient BIGINT CONSTRAINT ck_orgrecon_entity_transient CHECK (transient BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT pk_orgrecon_entity PRIMARY KEY (observation, ordinal),
+    CONSTRAINT uq_orgrecon_entity_observation_name UNIQUE (observation, name),
+    CONSTRAINT fk_orgrecon_entity_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+) {without_rowid}
+
+CREATE TABLE orgrecon_tenant_row (
+    observation BIGINT NOT NULL,
+    tenant {name} NOT NULL,
+    entity INTEGER NOT NULL,
+    source_rows BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_source_rows CHECK (source_rows BETWEEN 0 AND 9007199254740991),
+    target_rows BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_target_rows CHECK (target_rows BETWEEN 0 AND 9007199254740991),
+    missing BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_missing CHECK (missing BETWEEN 0 AND 9007199254740991),
+    unexpected BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_unexpected CHECK (unexpected BETWEEN 0 AND 9007199254740991),
+    mismatched BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_mismatched CHECK (mismatched BETWEEN 0 AND 9007199254740991),
+    duplicate BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_duplicate CHECK (duplicate BETWEEN 0 AND 9007199254740991),
+    transient BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_transient CHECK (transient BETWEEN 0 AND 9007199254740991),
+    drift BIGINT NOT NULL,
+    CONSTRAINT pk_orgrecon_tenant_row PRIMARY KEY (observation, tenant, entity),
+    CONSTRAINT ck_orgrecon_tenant_row_drift CHECK (drift = missing + unexpected + mismatched + duplicate),
+    CONSTRAINT fk_orgrecon_tenant_row_observation_entity
+        FOREIGN KEY (observation, entity) REFERENCES orgrecon_entity (observation, ordinal)
+) {without_rowid}
+
+CREATE TABLE orgrecon_sample (
+    observation BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    tenant {name} NOT NULL,
+    entity {name} NOT NULL,
+    kind {name} NOT NULL,
+    key TEXT NOT NULL,
+    differing_columns TEXT NOT NULL,
+    column_values TEXT,
+    CONSTRAINT pk_orgrecon_sample PRIMARY KEY (observation, ordinal),
+    CONSTRAINT fk_orgrecon_sample_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+) {without_rowid}
+
+CREATE TABLE orgrecon_coverage (
+    observation BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    subject {name} NOT NULL,
+    name {name} NOT NULL,
+    change {name} NOT NULL,
+    CONSTRAINT pk_orgrecon_coverage PRIMARY KEY (observation, ordinal),
+    CONSTRAINT ck_orgrecon_coverage_subject CHECK (subject IN ('tenant', 'entity', 'column')),
+    CONSTRAINT ck_orgrecon_coverage_change CHECK (change IN ('appeared', 'departed', 'lost')),
+    CONSTRAINT fk_orgrecon_coverage_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+) {without_rowid}
+
+CREATE INDEX ix_orgrecon_coverage_subject_name ON orgrecon_coverage (subject, name)
+
+CREATE TABLE orgrecon_acknowledgement (
+    number {number} NOT NULL,
+    kind {name} NOT NULL,
+    reason TEXT NOT NULL,
+    observation_id {name},
+    details TEXT NOT NULL,
+    recorded_at {instant} NOT NULL,
+    CONSTRAINT pk_orgrecon_acknowledgement PRIMARY KEY (number),
+    CONSTRAINT ck_orgrecon_acknowledgement_kind CHECK (kind IN ('coverage', 'source')),
+    CONSTRAINT fk_orgrecon_acknowledgement_observation_id
+        FOREIGN KEY (observation_id) REFERENCES orgrecon_observation (id)
+)
+
+CREATE TABLE orgrecon_notification (
+    number {number} NOT NULL,
+    channel {name} NOT NULL,
+    topic {name} NOT NULL,
+    state {name} NOT NULL,
+    recorded_at {instant} NOT NULL,
+    CONSTRAINT pk_orgrecon_notification PRIMARY KEY (number),
+    CONSTRAINT ck_orgrecon_notification_state
+        CHECK (state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED'))
+)
+
+CREATE INDEX ix_orgrecon_notification_channel_topic ON orgrecon_notification (channel, topic)
+
+CREATE TABLE orgrecon_shard_result (
+    observation_id {name} NOT NULL,
+    shard {name} NOT NULL,
+    exact INTEGER NOT NULL,
+    result TEXT NOT NULL,
+    CONSTRAINT pk_orgrecon_shard_result PRIMARY KEY (observation_id, shard),
+    CONSTRAINT ck_orgrecon_shard_result_exact CHECK (exact IN (0, 1)),
+    CONSTRAINT fk_orgrecon_shard_result_observation_id
+        FOREIGN KEY (observation_id) REFERENCES orgrecon_observation (id)
+) {without_rowid}
