@@ -107,10 +107,10 @@ def exporter(
     mapping: MappingFile = None,
 ) -> None:
     """Serve Prometheus metrics (/metrics, /healthz). The ledger is read at every scrape."""
-    from orgrecon_pipeline.metrics.collector import open_collector
-    from orgrecon_pipeline.metrics.exporter import make_exporter, serve
+    from orgrecon_pipeline.metrics.collector import make_registry, open_collector
+    from orgrecon_pipeline.metrics.exporter import make_metrics_server, serve
 
-    server = make_exporter(open_collector(settings_from(mapping)), host=host, port=port)
+    server = make_metrics_server(make_registry(open_collector(settings_from(mapping))), host=host, port=port)
     terminal.say(f"metrics at http://{host}:{server.server_port}/metrics")
     serve(server)
 

@@ -9,17 +9,11 @@ from functools import partial
 
 from psycopg import sql
 
+from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.drilldown import drill_down, read_samples
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.preflight import (
-    require_lockable,
-    require_only_locked_tables,
-    require_same_database,
-    require_unchanged,
-    run_preflight,
-)
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, HashSum, statements_by_entity
@@ -55,24 +49,24 @@ class OneDatabase:
         self._session.close()
 
     def run_preflight(self) -> int:
-        self._preflight = run_preflight(self._session, self._mapping)
-        require_lockable(self._session, self._preflight)
+        self._preflight = preflight.run_preflight(self._session, self._mapping)
+        preflight.require_lockable(self._session, self._preflight)
         self._statements = statements_by_entity(self._mapping, self._preflight.types, self.row_hash)
         self.rows.expected = self._preflight.estimated_rows
         return len(self._preflight.tables)
 
     @contextmanager
     def snapshot(self) -> Iterator[SnapshotPair]:
-        inspect = partial(require_only_locked_tables, preflight=self._preflight)
+        inspect = partial(preflight.require_only_locked_tables, preflight=self._preflight)
         with self._pool.transaction(self._preflight.lockable, inspect) as identity:
-            require_same_database(identity, self._preflight, "the connection")
+            preflight.require_same_database(identity, self._preflight, "the connection")
             yield SnapshotPair(identity, identity)
 
     def run_self_test(self, tenants: int) -> None:
         run_self_test(self._session, self.row_hash, choose_hash_sum(tenants))
 
     def require_unchanged(self) -> None:
-        require_unchanged(self._session, self._mapping, self._preflight)
+        preflight.require_unchanged(self._session, self._mapping, self._preflight)
 
     def read_declared_tenants(self) -> TenantNames | None:
         return read_declared_tenants(self._session, self._mapping.tenants)

@@ -138,7 +138,13 @@ class ReadResults:
 
     def totals(self) -> dict[str, EntityTotals]:
         """Return rows and drift by entity."""
-        return {name: self._totals_of(name) for name in self.fingerprints}
+        totals = {}
+        for name, of_entity in self.fingerprints.items():
+            transient = count_keys(self.first[name]) - count_keys(self.confirmed[name]) - count_keys(self.in_flux[name])
+            counts = Counts.sum(tracked.counts for tracked in self.confirmed[name].values())
+            totals[name] = EntityTotals(
+                source_rows=of_entity.rows.source, target_rows=of_entity.rows.target, transient=transient, **counts)
+        return totals
 
     def tenant_rows(self, declared: TenantNames | None, limit: int) -> tuple[TenantRow, ...]:
         """Return the rows of all tenants that drifted at the first read, and of the first ``limit`` other tenants."""
@@ -146,13 +152,6 @@ class ReadResults:
         others = (tenant for tenant, _ in groupby(merge(self.present, declared or ())) if tenant not in drifting)
         listed = [*sorted(drifting), *islice(others, limit)]
         return tuple(self._tenant_row(tenant, name) for tenant in listed for name in self.fingerprints)
-
-    def _totals_of(self, name: str) -> EntityTotals:
-        rows = self.fingerprints[name].rows
-        transient = (
-            count_keys(self.first[name]) - count_keys(self.confirmed[name]) - count_keys(self.in_flux[name]))
-        counts = Counts.sum(tracked.counts for tracked in self.confirmed[name].values())
-        return EntityTotals(source_rows=rows.source, target_rows=rows.target, transient=transient, **counts)
 
     def _tenant_row(self, tenant: str, name: str) -> TenantRow:
         rows = self.fingerprints[name].rows_of(tenant)

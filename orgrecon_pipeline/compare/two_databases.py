@@ -12,27 +12,15 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
+from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.drilldown import make_sample
-from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, KeyStreams, no_keys
+from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.preflight import (
-    require_lockable,
-    require_only_locked_tables,
-    require_same_database,
-    require_same_types,
-    require_unchanged,
-    run_preflight,
-)
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.compare.queries.statements import (
-    EntityStatements,
-    KeySelection,
-    hash_probe,
-    statements_by_entity,
-)
+from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import (
     Fingerprints,
@@ -83,14 +71,14 @@ class TwoDatabases:
 
     def run_preflight(self) -> int:
         self._preflights = {
-            side: run_preflight(session, self._mapping, (side,)) for side, session in self._sessions.items()}
+            side: preflight.run_preflight(session, self._mapping, (side,)) for side, session in self._sessions.items()}
         for side, session in self._sessions.items():
-            require_lockable(session, self._preflights[side])
-        require_same_types(self._preflights["source"], self._preflights["target"])
+            preflight.require_lockable(session, self._preflights[side])
+        preflight.require_same_types(self._preflights["source"], self._preflights["target"])
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
-        self.rows.expected = sum(preflight.estimated_rows for preflight in self._preflights.values())
-        return sum(len(preflight.tables) for preflight in self._preflights.values())
+        self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
+        return sum(len(result.tables) for result in self._preflights.values())
 
     @contextmanager
     def snapshot(self) -> Iterator[SnapshotPair]:
@@ -99,19 +87,19 @@ class TwoDatabases:
             for side, session in self._sessions.items():
                 stack.enter_context(session.transaction(self._preflights[side].lockable))
                 identities.append(identify(session))
-                require_same_database(identities[-1], self._preflights[side], f"the connection to the {side}")
+                preflight.require_same_database(identities[-1], self._preflights[side], f"the connection to the {side}")
             yield SnapshotPair(*identities)
 
     def run_self_test(self, tenants: int) -> None:
-        def find_drift(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
+        def find_keys(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
             return self._find_keys(statements, names, buckets=buckets)[0]
 
-        methods = [partial(find_drift, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
+        methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
         run_self_test_across(self._scan, methods, self.row_hash)
 
     def require_unchanged(self) -> None:
         for side, session in self._sessions.items():
-            require_unchanged(session, self._mapping, self._preflights[side])
+            preflight.require_unchanged(session, self._mapping, self._preflights[side])
 
     def read_declared_tenants(self) -> TenantNames | None:
         return read_declared_tenants(self._sessions["source"], self._mapping.tenants)
@@ -205,27 +193,22 @@ class TwoDatabases:
         self, statements: EntityStatements, tenants: list[str], *, tracked: dict[str, TrackedKeys] | None = None,
         buckets: int = 0, limit: int = 0,
     ) -> tuple[dict[str, TrackedKeys], FirstKeys]:
-        """Return the drift by tenant, and the first keys of each kind.
+        """Return the drift by tenant, and the first ``limit`` keys of each kind.
 
         Args:
-            statements: of the entity.
-            tenants: the tenants to compare.
             tracked: the keys to which the result is restricted; None for all keys.
             buckets: the number of buckets to find out which keys must be read; 0 to read all keys.
-            limit: the number of first keys of each kind.
         """
-        selection, parameters = KeySelection.ALL, dict[str, Any](tenants=tenants)
+        parameters = dict[str, Any](tenants=tenants)
         if tracked is not None:
-            selection = KeySelection.TRACKED
             parameters["tracked_keys"] = concatenate(keys.keys for keys in tracked.values())
         elif buckets:
-            selection = KeySelection.IN_BUCKETS
             parameters |= self._find_differing_buckets(statements, tenants, buckets).parameters()
-        key_streams = KeyStreams(tracked, limit)
-        by_side = {side: statements.side_keys(side, selection) for side in SIDES}
+        by_side = {side: statements.side_keys(side, tracked=tracked is not None, in_buckets=bool(buckets))
+                   for side in SIDES}
         settings = NO_NESTED_LOOPS if buckets else {}
         with self._streams(statements.name, by_side, parameters, settings) as streams:
-            return key_streams.find_drift(*streams), key_streams.first_keys
+            return find_drift(*streams, tracked, limit)
 
     @contextmanager
     def _streams(
@@ -252,7 +235,7 @@ class TwoDatabases:
                     with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
                         rows.close()
             for side, session in self._sessions.items():
-                require_only_locked_tables(session, self._preflights[side])
+                preflight.require_only_locked_tables(session, self._preflights[side])
 
     def _first_rows(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
         """Start all streams, and return the first row of each; an empty list if it has none."""

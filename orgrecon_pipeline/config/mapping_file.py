@@ -129,11 +129,12 @@ def _locate(tree: Any, location: list[Any]) -> tuple[int, list[str]]:
     """Return the line (from 1) of the deepest part of a location that is in the file, and its field names."""
     node, line, fields = tree, 1, []
     for part in location:
+        positions: Any = getattr(node, "lc", None)  # ruamel records line and column of each part of a node
         if isinstance(node, dict) and part in node:
-            line = _positions(node).key(part)[0] + 1
+            line = positions.key(part)[0] + 1
             node = node[part]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            line = _positions(node).item(part)[0] + 1
+            line = positions.item(part)[0] + 1
             node = node[part]
         elif isinstance(part, int):
             continue  # A single relation is validated as a list of one.
@@ -141,8 +142,3 @@ def _locate(tree: Any, location: list[Any]) -> tuple[int, list[str]]:
             continue
         fields.append(str(part))
     return line, fields
-
-
-def _positions(node: Any) -> Any:
-    """Return the line and column of each part of a node, which ruamel records."""
-    return node.lc

@@ -10,7 +10,7 @@ import dagster as dg
 
 from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs import dev_demo
+from orgrecon_pipeline.defs import dev_demo, resources
 from orgrecon_pipeline.defs.assets.day import day_assets
 from orgrecon_pipeline.defs.assets.gate import drift_gate
 from orgrecon_pipeline.defs.assets.partitions import daily_partitions
@@ -18,13 +18,6 @@ from orgrecon_pipeline.defs.automation.daily import day_sensors, every_utc_day
 from orgrecon_pipeline.defs.automation.gate_sensors import gate_sensors
 from orgrecon_pipeline.defs.jobs import day_job, gate_job
 from orgrecon_pipeline.defs.render_job import render_days
-from orgrecon_pipeline.defs.resources import (
-    ClockResource,
-    LedgerResource,
-    NotifierResource,
-    OutputDirectoryResource,
-    SourceResource,
-)
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
 from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
@@ -39,10 +32,7 @@ _SENSOR_SECONDS = 60
 
 
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
-    """Return assets, checks, jobs, schedule, sensors and resources.
-
-    Args:
-        environ: environment variables. Those that contain secrets are passed to Dagster by name only.
+    """Return assets, checks, jobs, schedule, sensors and resources. Secrets are passed to Dagster by name only.
 
     Raises:
         UsageError: if a variable has an invalid value.
@@ -57,8 +47,7 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         jobs=[day_job(_deadline_seconds(environ)), gate_job(), render_days],
         schedules=[every_utc_day],
         sensors=[
-            *day_sensors(partitions, every_seconds=seconds,
-                         reobserve=reobserve_every(environ.get(REOBSERVE_VARIABLE))),
+            *day_sensors(partitions, every_seconds=seconds, reobserve=reobserve_every(environ.get(REOBSERVE_VARIABLE))),
             *gate_sensors(every_seconds=seconds),
         ],
         resources=_resources(environ),
@@ -92,21 +81,20 @@ def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
 
     if dev_demo.dev_demo_enabled(environ):
         directory = dev_demo.DIRECTORY.absolute()
-        source = SourceResource(demo_directory=str(directory))
+        source = resources.SourceResource(demo_directory=str(directory))
         ledger_url, output_dir = f"sqlite:///{directory / 'ledger.db'}", directory / "reports"
     else:
-        source = SourceResource(
-            database_url=secret(SOURCE_VARIABLE),
-            target_database_url=secret(TARGET_VARIABLE),
-            mapping_file=settings.mapping_file,
-        )
+        source = resources.SourceResource(
+            database_url=secret(SOURCE_VARIABLE), target_database_url=secret(TARGET_VARIABLE),
+            mapping_file=settings.mapping_file)
         ledger_url, output_dir = secret("ORGRECON_LEDGER_URL") or settings.ledger_url, settings.output_dir
     return {
         "source": source,
-        "ledger": LedgerResource(url=ledger_url),
-        "audit_directory": OutputDirectoryResource(path=str(output_dir)),
-        "clock": ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None),
-        "notifier": NotifierResource(urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, "")),
+        "ledger": resources.LedgerResource(url=ledger_url),
+        "audit_directory": resources.OutputDirectoryResource(path=str(output_dir)),
+        "clock": resources.ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None),
+        "notifier": resources.NotifierResource(
+            urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, "")),
     }
 
 

@@ -54,12 +54,7 @@ def start_demo(
 ) -> str:
     """Start the demo's database, with six days of history, and return its DSN.
 
-    Args:
-        directory: directory of the server's files.
-        mapping: the mapping of the demo.
-        ledger: receives the history, if the database is new.
-        reports: the output directory.
-        warn: receives the notice that a demo is compared.
+    The ledger receives the history if the database is new, and ``warn`` the notice that a demo is compared.
 
     Raises:
         ConfigurationError: if the embedded PostgreSQL is not installed (extra ``demo``) or does not start.

@@ -18,7 +18,6 @@ MAX_RUNTIME_TAG = "dagster/max_runtime"
 _HOUR_SECONDS = 60 * 60
 _GATE_SECONDS = 600
 _DEFAULT_MAX_SECONDS = 3 * _HOUR_SECONDS
-_QUEUE_SECONDS = _HOUR_SECONDS
 _UNFINISHED = [dg.DagsterRunStatus[name] for name in (
     "NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING", "SUSPENDED")]
 
@@ -52,23 +51,12 @@ def gate_job() -> UnresolvedAssetJobDefinition:
     )
 
 
-def is_running(
-    instance: dg.DagsterInstance, *, partition: str | None = None, jobs: Sequence[str] = ()
-) -> bool:
-    """Return whether a run is queued or running.
-
-    Args:
-        instance: the Dagster instance.
-        partition: count only runs of this partition.
-        jobs: count only runs of these jobs; empty for all jobs.
-    """
+def is_running(instance: dg.DagsterInstance, *, partition: str | None = None, jobs: Sequence[str] = ()) -> bool:
+    """Return whether a run, of the partition and one of the jobs if they are given, is queued or running."""
     tags = {PARTITION_TAG: partition} if partition else {}
     names: list[str | None] = [*jobs] or [None]
     filters = [dg.RunsFilter(statuses=_UNFINISHED, tags=tags, job_name=name) for name in names]
-    return any(
-        not _is_abandoned(record)
-        for runs_filter in filters for record in instance.get_run_records(filters=runs_filter, limit=20)
-    )
+    return any(not _is_abandoned(record) for runs in filters for record in instance.get_run_records(runs, limit=20))
 
 
 def _is_abandoned(record: dg.RunRecord) -> bool:
@@ -76,4 +64,4 @@ def _is_abandoned(record: dg.RunRecord) -> bool:
     maximum = record.dagster_run.tags.get(MAX_RUNTIME_TAG, "")
     seconds = int(maximum) if maximum.isascii() and maximum.isdigit() else _DEFAULT_MAX_SECONDS
     # The machine's clock, not the injected one: Dagster stamps its runs with it.
-    return record.create_timestamp.timestamp() <= time.time() - seconds - _QUEUE_SECONDS
+    return record.create_timestamp.timestamp() <= time.time() - seconds - _HOUR_SECONDS  # and an hour in the queue

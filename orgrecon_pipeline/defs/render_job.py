@@ -1,6 +1,6 @@
 """The job ``render_days``, which renders a range of past days in one run: much faster than one run per day.
 
-No ``from __future__ import annotations`` here: Dagster reads config and resource types from the annotations.
+No ``from __future__ import annotations`` here: Dagster reads the types of context and config from the annotations.
 """
 
 import dagster as dg
@@ -10,13 +10,7 @@ from orgrecon_pipeline.defs.assets.partitions import list_days
 from orgrecon_pipeline.defs.errors import user_facing_errors
 from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import MAX_RUNTIME_TAG
-from orgrecon_pipeline.defs.resources import (
-    ClockResource,
-    LedgerResource,
-    OutputDirectoryResource,
-    SourceResource,
-    open_context,
-)
+from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
 from orgrecon_pipeline.operations.trail.importer import import_trail
@@ -33,14 +27,14 @@ class RangeConfig(dg.Config):
     last: str
 
 
-@dg.op(description="Renders the reports of a range of days, and records a materialisation for each day.")
-def render_reports(
-    context: dg.OpExecutionContext, config: RangeConfig, source: SourceResource, ledger: LedgerResource,
-    audit_directory: OutputDirectoryResource, clock: ClockResource,
-) -> None:
+@dg.op(
+    required_resource_keys=CONTEXT_RESOURCES,
+    description="Renders the reports of a range of days, and records a materialisation for each day.",
+)
+def render_reports(context: dg.OpExecutionContext, config: RangeConfig) -> None:
     """Render each day that has evidence; then fail with the list of days without evidence, if there are any."""
     with user_facing_errors():
-        operation = open_context(source, ledger, audit_directory, clock, warn=context.log.warning)
+        operation = open_context(context.resources, warn=context.log.warning)
         imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
         for problem in imported.refused:
             context.log.warning(f"not imported: {problem}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -19,6 +20,9 @@ from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
+
+#: Keys of the resources that :func:`open_context` needs.
+CONTEXT_RESOURCES = {"source", "ledger", "audit_directory", "clock"}
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -70,14 +74,7 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     report_base_url: str = ""
 
     def notify_changes(self, context: Context) -> list[str]:
-        """Notify each channel of the changes since its last notification.
-
-        Returns:
-            One sanitised line for each channel that failed; it is notified again next time.
-
-        Raises:
-            OrgreconError: if the ledger cannot be read or written, or another process holds the notification lock.
-        """
+        """Notify each channel of the changes since its last notification; see :func:`send_pending`."""
         return send_pending(context, Notifier(self.urls), link_base=self.report_base_url)
 
     def send(self, event: Event) -> list[str]:
@@ -85,31 +82,20 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Notifier(self.urls).send([event])
 
 
-def open_context(
-    source: SourceResource, ledger: LedgerResource, audit_directory: OutputDirectoryResource, clock: ClockResource,
-    warn: Callable[[str], object] = lambda line: None,
-) -> Context:
+def open_context(resources: Any, warn: Callable[[str], object] = lambda line: None) -> Context:
     """Return the context of an operation, with the mapping loaded and the ledger open.
 
     Args:
-        source: databases and mapping.
-        ledger: the ledger.
-        audit_directory: the output directory.
-        clock: the clock.
+        resources: Dagster's resources; must have :data:`CONTEXT_RESOURCES`.
         warn: receives a warning if the demo company is compared.
     """
+    source: SourceResource = resources.source
     urls = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
-    opened = ledger.open()
-    output_dir = Path(audit_directory.path)
+    ledger, output_dir = resources.ledger.open(), Path(resources.audit_directory.path)
     if source.demo_directory:
         mapping = demo_mapping()
-        urls[SOURCE_VARIABLE] = start_demo(Path(source.demo_directory), mapping, opened, output_dir, warn)
+        urls[SOURCE_VARIABLE] = start_demo(Path(source.demo_directory), mapping, ledger, output_dir, warn)
     else:
         mapping = load_mapping(source.mapping_file, {})
-    return Context(
-        mapping=mapping,
-        ledger=opened,
-        output_dir=output_dir,
-        clock=clock.open(),
-        environ={**os.environ, **{variable: url for variable, url in urls.items() if url}},
-    )
+    environ = {**os.environ, **{variable: url for variable, url in urls.items() if url}}
+    return Context(mapping, ledger, output_dir, resources.clock.open(), environ)

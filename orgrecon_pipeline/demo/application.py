@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from itertools import count
+from itertools import cycle
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -23,16 +22,12 @@ from orgrecon_pipeline.metrics.exporter import make_metrics_server
 _SECONDS_BETWEEN_WRITES = 0.05
 _ENTITIES = {"rename_team": "org_units", "add_member": "org_unit_memberships",
              "change_role": "org_unit_memberships", "remove_member": "org_unit_memberships"}
-_CHANGES = tuple(_ENTITIES)
 
 
 class Application:
     """Background thread that renames teams and edits memberships; a context manager that starts and stops it.
 
-    Args:
-        dsn: database with the tables of the demo company.
-        tenants: the tenants that it may change. Leave out tenants with injected drift: a write could repair it.
-        metrics: counts every write.
+    ``tenants`` must leave out tenants with injected drift: a write could repair it.
     """
 
     def __init__(self, dsn: str, tenants: Sequence[str], metrics: DualWriteMetrics) -> None:
@@ -51,9 +46,7 @@ class Application:
         self._started.wait()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._stopping.set()
         self._thread.join()
         if self._failure is not None and error is None:
@@ -66,8 +59,8 @@ class Application:
                     "SELECT m.tenant_id, m.team_id, m.user_id FROM public.team_members m JOIN public.teams t "
                     "ON t.tenant_id = m.tenant_id AND t.id = m.team_id AND t.deleted_at IS NULL "
                     "WHERE m.tenant_id = ANY (%s)", (self._tenants,)).fetchall()
-                for number in count():
-                    self._write(connection, number, _CHANGES[number % len(_CHANGES)], members)
+                for number, change in enumerate(cycle(_ENTITIES)):
+                    self._write(connection, number, change, members)
                     self._started.set()
                     if self._stopping.wait(_SECONDS_BETWEEN_WRITES):
                         return
@@ -98,15 +91,10 @@ class Application:
 
 
 @contextmanager
-def published_metrics(
-    entities: Sequence[str], *, port: int, textfile: Path
-) -> Iterator[tuple[DualWriteMetrics, str]]:
+def published_metrics(entities: Sequence[str], *, port: int, textfile: Path) -> Iterator[tuple[DualWriteMetrics, str]]:
     """Yield dual-write metrics and the URL that serves them; write ``textfile`` when the block ends.
 
-    Args:
-        entities: names of the entities that are written.
-        port: TCP port on the loopback interface; 0 takes a free one.
-        textfile: receives the final values in the Prometheus text format.
+    Port 0 takes a free one.
 
     Raises:
         ConfigurationError: if the port cannot be bound.

@@ -62,7 +62,7 @@ class _Unit:
     unit_id: UUID
     name: str
     parent: _Unit | None
-    deleted: bool
+    deleted_at: datetime | None
     members: tuple[tuple[UUID, str], ...]
 
 
@@ -96,40 +96,32 @@ def tenant_names() -> Iterator[str]:
 def seed(connection: Connection, *, tenants: int = 40, users_per_tenant: int = 50, seed: int = 1) -> Company:
     """Fill the empty tables of :func:`create_schema` identically on both sides, in one transaction.
 
-    The same arguments give the same rows. Every tenth tenant has no rows. About one team in twenty is soft-deleted
-    together with its members.
-
-    Args:
-        connection: connection to the database.
-        tenants: number of tenants.
-        users_per_tenant: average number of users; tenants have from half to one and a half times as many.
-        seed: seed of the random generator.
+    The same arguments give the same rows. Tenants have from half to one and a half times ``users_per_tenant`` users;
+    every tenth tenant has no rows. About one team in twenty is soft-deleted together with its members.
     """
     rng = random.Random(seed)  # noqa: S311 (names of a demo)
     names = tenant_names()
     ids = tuple(next(names) for _ in range(tenants))
     empty = tuple(ids[_EVERY_NTH_TENANT_IS_EMPTY - 1::_EVERY_NTH_TENANT_IS_EMPTY])
-    plans = [(tenant, _plan(tenant, users_per_tenant, rng)) for tenant in ids if tenant not in empty]
+    units = [(tenant, unit) for tenant in ids if tenant not in empty
+             for unit in _plan(tenant, users_per_tenant, rng)]
     with connection.transaction():
         _copy(connection, "tenants", ((tenant,) for tenant in ids))
         _copy(connection, "teams", (
-            (tenant, unit.id, unit.name, unit.parent.id if unit.parent else None, _DELETED_AT if unit.deleted else None)
-            for tenant, units in plans for unit in units))
+            (tenant, unit.id, unit.name, unit.parent and unit.parent.id, unit.deleted_at) for tenant, unit in units))
         _copy(connection, "team_members", (
-            (tenant, unit.id, user, role) for tenant, units in plans for unit in units for user, role in unit.members))
+            (tenant, unit.id, user, role) for tenant, unit in units for user, role in unit.members))
         _copy(connection, "org_units", (
-            (tenant, unit.unit_id, unit.id, "team", unit.name, unit.parent.unit_id if unit.parent else None,
-             _DELETED_AT if unit.deleted else None) for tenant, units in plans for unit in units))
+            (tenant, unit.unit_id, unit.id, "team", unit.name, unit.parent and unit.parent.unit_id, unit.deleted_at)
+            for tenant, unit in units))
         _copy(connection, "org_unit_memberships", (
-            (tenant, unit.unit_id, user, role)
-            for tenant, units in plans for unit in units for user, role in unit.members))
+            (tenant, unit.unit_id, user, role) for tenant, unit in units for user, role in unit.members))
         # Without statistics on a new table, a query plan can be a hundred times slower than necessary.
         for table in _COLUMNS:
             connection.execute(sql.SQL("ANALYZE public.{}").format(sql.Identifier(table)))
-    units = [unit for _, planned in plans for unit in planned]
-    return Company(ids, empty, units=sum(not unit.deleted for unit in units),
-                   deleted_units=sum(unit.deleted for unit in units),
-                   memberships=sum(len(unit.members) for unit in units))
+    deleted = sum(unit.deleted_at is not None for _, unit in units)
+    return Company(ids, empty, units=len(units) - deleted, deleted_units=deleted,
+                   memberships=sum(len(unit.members) for _, unit in units))
 
 
 def _plan(tenant: str, users_per_tenant: int, rng: random.Random) -> list[_Unit]:
@@ -140,7 +132,8 @@ def _plan(tenant: str, users_per_tenant: int, rng: random.Random) -> list[_Unit]
         chosen = rng.sample(users, min(size, len(users)))
         roles = ("owner", *rng.choices(ROLES[1:], weights=(1, 7, 2), k=len(chosen)))
         members = tuple(zip(chosen, roles, strict=False))
-        units.append(_Unit(len(units) + 1, random_uuid(rng), name, parent, deleted, members))
+        deleted_at = _DELETED_AT if deleted else None
+        units.append(_Unit(len(units) + 1, random_uuid(rng), name, parent, deleted_at, members))
         return units[-1]
 
     root = add(tenant.replace("-", " ").title(), None, len(users))

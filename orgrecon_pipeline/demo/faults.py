@@ -40,14 +40,7 @@ def inject(
     """Inject a fault into ``count`` units or memberships, and return all keys that drift because of it.
 
     A missing unit also removes its memberships, so the result can hold more than ``count`` keys. The same database,
-    arguments and seed always choose the same keys.
-
-    Args:
-        connection: connection to the demo company's database.
-        fault: what to inject.
-        count: number of units or memberships.
-        tenants: choose only among their keys; None for all tenants.
-        seed: chooses other keys.
+    arguments and seed always choose the same keys, from ``tenants`` only if they are given.
 
     Raises:
         ValueError: if fewer than ``count`` keys without drift are left. Nothing is changed.

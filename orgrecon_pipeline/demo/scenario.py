@@ -61,9 +61,7 @@ class DemoDirectory:
 def prepare_directory(path: Path | None, *, with_ui: bool) -> DemoDirectory:
     """Remove an earlier demo from the directory and write the configuration of a new one.
 
-    Args:
-        path: the directory; ``DEFAULT_DIRECTORY`` if None.
-        with_ui: also prepare a ``DAGSTER_HOME``, so that the UI shows the runs of the demo.
+    ``with_ui`` also prepares a ``DAGSTER_HOME``, so that the UI shows the runs of the demo.
 
     Raises:
         ConfigurationError: if the directory holds something other than an earlier demo, or cannot be written.
@@ -105,11 +103,7 @@ def company_in_use(
 ) -> Iterator[Company]:
     """Seed the company, and keep an application writing both of its models until the block ends.
 
-    Args:
-        directory: its environment receives ``DATABASE_URL``, and is copied to this process.
-        server: the database is created on it.
-        metrics: counts the application's writes.
-        say: receives progress lines.
+    The directory's environment receives ``DATABASE_URL``, and is copied to this process.
     """
     dsn = server.create_database(_DATABASE)
     directory.environ["DATABASE_URL"] = dsn
@@ -126,15 +120,7 @@ def company_in_use(
 
 
 def run_history(directory: DemoDirectory, company: Company, run_day: RunDay, say: Say, *, clean: bool) -> date:
-    """Materialise six simulated days, then inject drift and set the clock to today; return today.
-
-    Args:
-        directory: the demo's directory.
-        company: the seeded company.
-        run_day: materialises one day.
-        say: receives progress lines.
-        clean: inject no drift.
-    """
+    """Materialise six simulated days, then inject drift, unless ``clean``, and set the clock to today; return today."""
     now = datetime.now(timezone.utc)
     *history, today = days_ending(now.date(), _HISTORY_DAYS + 1)
     for day in history:

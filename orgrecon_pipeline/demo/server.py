@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
@@ -36,10 +35,7 @@ class EmbeddedServer:
     """A running PostgreSQL on a Unix socket, as a context manager.
 
     Handles with the same directory share one server, also across processes. The server stops when its last handle is
-    stopped or the process of its last handle ends.
-
-    Args:
-        data_dir: directory of the server's files; created if it does not exist, reused if it does.
+    stopped or the process of its last handle ends. The data directory is created if it does not exist.
 
     Raises:
         ConfigurationError: if the wheel is not installed or the server does not start.
@@ -76,12 +72,7 @@ class EmbeddedServer:
         return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(socket_dir, safe='')}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database and return its DSN.
-
-        Args:
-            name: name of the new database.
-            template: database to copy; it must have no connections.
-        """
+        """Create a database, optionally a copy of a ``template`` without connections, and return its DSN."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
@@ -112,9 +103,7 @@ class EmbeddedServer:
     def __enter__(self) -> EmbeddedServer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _maintenance(self) -> psycopg.Connection[tuple[Any, ...]]:

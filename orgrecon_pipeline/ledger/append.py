@@ -44,11 +44,8 @@ class LedgerWriter(Store):
     ) -> bool:
         """Append an observation with everything that belongs to it, in one transaction.
 
-        Args:
-            observation: its ``id`` identifies it.
-            tenant_rows: at most one per tenant and entity of the observation; consumed once, as a stream.
-            samples: sample keys, in the order in which reports show them.
-            coverage: coverage events that the observation produced.
+        There is at most one tenant row per tenant and entity; they are consumed once, as a stream. Samples are in the
+        order in which reports show them.
 
         Returns:
             False, without any change, if the ledger already has an observation with this id.
@@ -84,12 +81,7 @@ class LedgerWriter(Store):
     ) -> None:
         """Record permanently that lost coverage or a changed source database is intended.
 
-        Args:
-            kind: the subject of the acknowledgement.
-            reason: the reason that a person gave.
-            observation_id: the observation that reported the loss or the change.
-            details: JSON values that identify the accepted loss or change.
-            recorded_at: the current time, with a time zone.
+        ``observation_id`` is the observation that reported it; ``details`` are JSON values that identify it.
         """
         with self.writing() as connection:
             connection.execute(insert(tables.acknowledgement).values(

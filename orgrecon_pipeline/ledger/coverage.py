@@ -28,18 +28,14 @@ class CoverageReader(Store):
         same names. Names are read in pages, each in its own transaction, so a slow caller does not block writers.
         Events that are appended during the iteration are ignored.
 
-        Args:
-            subject: the kind of subject whose names are returned.
-            simulated: read the history of simulated observations instead of that of all others.
-            until: ignore observations made after this moment.
+        ``simulated`` reads the history of simulated observations instead of that of all others; ``until`` ignores
+        observations made after this moment.
         """
         rank = self._ranks(simulated=simulated, until=until)
         if not rank:
             return
         # Sorting by name alone lets the index deliver each page; a page costs neither a sort nor a join.
-        statement = select(
-            coverage.c.name, coverage.c.change, coverage.c.observation, coverage.c.ordinal
-        ).where(
+        statement = select(coverage.c.name, coverage.c.change, coverage.c.observation, coverage.c.ordinal).where(
             coverage.c.subject == subject.value, coverage.c.change != CoverageChange.LOST.value
         ).order_by(coverage.c.name)
         after, size = None, _PAGE

@@ -106,8 +106,7 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
             raise
         return connection
 
-    engine = create_engine(
-        URL.create("sqlite"), creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(URL.create("sqlite"), creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

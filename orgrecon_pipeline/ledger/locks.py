@@ -41,43 +41,38 @@ class LedgerLocks(Store):
         """
         return self._lock("notifications", _NOTIFICATIONS, "another process is already sending notifications.")
 
-    def _lock(self, name: str, number: int, busy: str) -> AbstractContextManager[None]:
-        """Return the lock ``name``, in Postgres ``number``; ``busy`` is the message if it is taken."""
-        if isinstance(self.address, SqliteAddress):
-            return self._file_lock(self.address, name, busy)
-        return self._advisory_lock(name, number, busy)
-
     @contextlib.contextmanager
-    def _file_lock(self, address: SqliteAddress, name: str, busy: str) -> Iterator[None]:
-        ledger = address.path.resolve()  # a ledger has one lock, whichever of its names is used
+    def _lock(self, name: str, number: int, busy: str) -> Iterator[None]:
+        """Hold the lock ``name``, in Postgres ``number``; ``busy`` is the message if it is taken."""
         with contextlib.ExitStack() as stack:
-            try:
-                locked = stack.enter_context(temporary_file_lock(ledger.with_name(f"{ledger.name}.{name}.lock")))
-            except OSError as error:
-                raise EvidenceNotStored(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
+            if isinstance(self.address, SqliteAddress):
+                locked = _lock_file(self.address, name, stack)
+            else:
+                with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
+                    locked = self._lock_in_postgres(number, stack)
             if not locked:
                 raise AlreadyRunning(busy)
             yield
 
-    @contextlib.contextmanager
-    def _advisory_lock(self, name: str, number: int, busy: str) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
-                connection = self.engine.connect()
-                # Errors on release are ignored: the work under the lock is done, and the ledger tolerates two runs.
-                stack.push(lambda *_: _close(connection))
-                # A transaction's lock, because behind a transaction pooler a session outlives its client. Under READ
-                # COMMITTED, and without parameters (whose portal would keep one), no snapshot stays open that holds
-                # up vacuum.
-                connection = connection.execution_options(isolation_level="READ COMMITTED")
-                connection.execute(text(
-                    "SELECT set_config(name, '0', true) FROM pg_settings "
-                    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
-                locked = connection.execute(
-                    text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")).scalar()
-            if not locked:
-                raise AlreadyRunning(busy)
-            yield
+    def _lock_in_postgres(self, number: int, stack: contextlib.ExitStack) -> bool:
+        connection = self.engine.connect()
+        # Errors on release are ignored: the work under the lock is done, and the ledger tolerates two runs.
+        stack.push(lambda *_: _close(connection))
+        # A transaction's lock, because behind a transaction pooler a session outlives its client. Under READ COMMITTED,
+        # and without parameters (whose portal would keep one), no snapshot stays open that holds up vacuum.
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+        connection.execute(text("SELECT set_config(name, '0', true) FROM pg_settings "
+                                "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
+        statement = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")
+        return bool(connection.execute(statement).scalar())
+
+
+def _lock_file(address: SqliteAddress, name: str, stack: contextlib.ExitStack) -> bool:
+    ledger = address.path.resolve()  # a ledger has one lock, whichever of its names is used
+    try:
+        return stack.enter_context(temporary_file_lock(ledger.with_name(f"{ledger.name}.{name}.lock")))
+    except OSError as error:
+        raise EvidenceNotStored(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
 
 
 def _close(connection: Connection) -> None:

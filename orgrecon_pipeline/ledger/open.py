@@ -25,9 +25,6 @@ _one_migration = threading.Lock()
 def open_ledger(url: str) -> Ledger:
     """Open the ledger of a URL for writing; create its directory, file and tables if they do not exist.
 
-    Args:
-        url: ``sqlite:///path``, or a Postgres URL of any form.
-
     Raises:
         ConfigurationError: if the URL is invalid, the ledger cannot be reached, created, migrated or written, or a
             newer orgrecon created it. The message shows no part of the URL except the path of an SQLite file.

@@ -83,8 +83,7 @@ class LedgerReader(Store):
     def days(self) -> list[date]:
         """Return the days that have an observation, earliest first."""
         with self.reading() as connection:
-            return list(connection.execute(
-                select(observation.c.day).distinct().order_by(observation.c.day)).scalars())
+            return list(connection.execute(select(observation.c.day).distinct().order_by(observation.c.day)).scalars())
 
     def latest(
         self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False,
@@ -92,11 +91,8 @@ class LedgerReader(Store):
     ) -> Observation | None:
         """Return the most recent observation that matches, or None.
 
-        Args:
-            provenances: accept only these provenances.
-            decided_only: accept only PASS and FAIL.
-            completed_only: accept only comparisons that ran to the end, so that their figures are known.
-            until: accept only observations made up to this moment.
+        ``decided_only`` accepts only PASS and FAIL; ``completed_only`` only comparisons that ran to the end, so that
+        their figures are known; ``until`` only observations made up to this moment.
         """
         conditions = [observation.c.observed_at <= until] if until is not None else []
         if completed_only:

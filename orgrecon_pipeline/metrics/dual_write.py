@@ -24,9 +24,7 @@ LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15
 class DualWriteMetrics:
     """Counts and durations of the writes of one process. Threads may share an instance."""
 
-    def __init__(
-        self, registry: CollectorRegistry, entities: Sequence[str], now: Callable[[], float] = time
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, entities: Sequence[str], now: Callable[[], float] = time) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._pending: dict[str, dict[object, float]] = {entity: {} for entity in entities}

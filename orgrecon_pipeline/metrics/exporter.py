@@ -22,8 +22,6 @@ from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-DEFAULT_PORT = 9464
-
 
 class _Server(ThreadingMixIn, WSGIServer):
     # A scrape that waits for the ledger must block neither the probe nor the end of the process.
@@ -35,14 +33,6 @@ class _QuietHandler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing for scrapes and probes."""
-
-
-def make_exporter(collector: EvidenceCollector, *, host: str = "0.0.0.0", port: int = DEFAULT_PORT) -> WSGIServer:  # noqa: S104
-    """Return a bound server for the evidence; see :func:`make_metrics_server`.
-
-    By default it listens on every interface: Prometheus connects from outside the pod, and no metric names a tenant.
-    """
-    return make_metrics_server(make_registry(collector), host=host, port=port)
 
 
 def make_metrics_server(registry: CollectorRegistry, *, host: str, port: int) -> WSGIServer:

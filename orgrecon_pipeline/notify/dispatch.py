@@ -65,12 +65,8 @@ def _collect_failures(lines: set[str]) -> Iterator[None]:
 def record_current_state(context: Context, notifier: Notifier, also: Collection[date] = ()) -> None:
     """Record, before a run, the current state of every topic that a channel does not know yet.
 
-    From then on a change is pending, even if this process is killed before it can send it.
-
-    Args:
-        context: the ledger, gate policy, clock and output directory.
-        notifier: the channels; without any, nothing is read or stored.
-        also: days to include besides those of the last week.
+    From then on a change is pending, even if this process is killed before it can send it. ``also`` are days to include
+    besides those of the last week.
 
     Raises:
         OrgreconError: if the ledger cannot be read or written.
@@ -96,8 +92,6 @@ def send_pending(
     takes at most 45 seconds: it waits for another process that is notifying, and for the channels.
 
     Args:
-        context: the ledger, gate policy, clock and output directory.
-        notifier: the channels; without any, nothing is read.
         link_base: the URL that precedes the file name of a report.
         also: days to include besides those of the last week.
 

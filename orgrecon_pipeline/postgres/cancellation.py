@@ -25,10 +25,8 @@ def as_completed(futures: Collection[Future[Result]]) -> Iterator[Future[Result]
 def cancelled_on_error(futures: Collection[Future[Any]], cancel: Callable[[], None]) -> Iterator[None]:
     """If the block raises, cancel all futures, and wait for those that are already running.
 
-    Args:
-        futures: may still grow within the block.
-        cancel: cancels what is running. It is called until that has ended, because a cancel request that arrives
-            between two statements has no effect.
+    ``cancel`` cancels what is running. It is called until that has ended, because a cancel request that arrives between
+    two statements has no effect.
     """
     try:
         yield

@@ -44,9 +44,7 @@ class Dsn:
 
         Unix sockets (``?host=/dir``), several hosts and ``service=`` are accepted, as libpq accepts them.
 
-        Args:
-            text: the DSN.
-            variable: the environment variable that holds it, for error messages.
+        ``variable`` is the environment variable that holds it, for error messages.
 
         Raises:
             ConfigurationError: if the DSN is not valid. The message contains no part of the DSN.
@@ -59,8 +57,7 @@ class Dsn:
         scheme = _SCHEME.match(text)
         if scheme is None:
             raise ConfigurationError(
-                f"{variable} is not a Postgres URL: write postgresql://user:password@host:5432/database."
-            )
+                f"{variable} is not a Postgres URL: write postgresql://user:password@host:5432/database.")
         try:
             parameters = conninfo_to_dict("postgresql://" + text[scheme.end():])
         except (ProgrammingError, UnicodeError, ValueError):

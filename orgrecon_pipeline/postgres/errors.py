@@ -109,17 +109,11 @@ def cannot_connect(error: Exception, variable: str) -> CannotDecide:
 
 
 def cannot_read(error: psycopg.Error, action: str) -> CannotDecide:
-    """Return the error to raise when a statement fails.
-
-    Args:
-        error: psycopg's error.
-        action: what the statement reads or does, such as ``org_units.source``.
-    """
+    """Return the error to raise when a statement fails; ``action`` is what it reads or does."""
     state = error.sqlstate or next((state for words, state in _ENDED_SESSION if words in str(error)), "")
     meaning = sqlstate_meaning(state) if state else "the connection was lost"
     # An error with a context was raised within a function, whose message can quote rows in any class.
-    quotable = state[:2] in _QUOTABLE and (
-        not error.diag.context or error.diag.source_function in _PERMISSION_CHECKS)
+    quotable = state[:2] in _QUOTABLE and (not error.diag.context or error.diag.source_function in _PERMISSION_CHECKS)
     message = error.diag.message_primary if quotable else None
     sentence = f"{action}: {meaning}" + (f" ({_without_literals(message)})" if message else "")
     return CannotDecide(sentence, _CODES.get(state, ReasonCode.CANNOT_READ), action=action, sqlstate=state)

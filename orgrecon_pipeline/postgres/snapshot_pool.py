@@ -30,10 +30,9 @@ class SnapshotPool:
     """
 
     def __init__(self, leader: Session, open_session: Callable[[], Session], size: int) -> None:
-        """Args:
-            leader: the session whose snapshot all sessions read.
-            open_session: opens another session on the same database; may raise CannotDecide.
-            size: the maximum number of sessions, including the leader.
+        """Prepare a pool of at most ``size`` sessions, including the leader, whose snapshot all of them read.
+
+        ``open_session`` opens another session on the same database; it may raise CannotDecide.
         """
         self._leader, self._open_session, self._size = leader, open_session, size
         self._lock: tuple[sql.Identifier, ...] = ()
@@ -42,11 +41,9 @@ class SnapshotPool:
 
     @contextmanager
     def transaction(self, lock: tuple[sql.Identifier, ...], inspect: Task[None]) -> Iterator[DatabaseIdentity]:
-        """Open the snapshot for the block, and yield the identity of its database.
+        """Open the snapshot for the block, and yield the identity of its database; for ``lock`` see :class:`Session`.
 
-        Args:
-            lock: see :meth:`Session.transaction`.
-            inspect: run by a helper after each task, because only the helper's own locks show which tables it read.
+        A helper runs ``inspect`` after each task, because only its own locks show which tables it read.
         """
         self._lock, self._inspect = lock, inspect
         with self._leader.transaction(lock):

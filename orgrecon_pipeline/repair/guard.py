@@ -15,10 +15,7 @@ def target_check(
     """Return a block that aborts the batch if the target's table cannot be written, or a write has side effects.
 
     Args:
-        entity: name of the entity.
-        shape: its target.
         references: tables whose rows look up values in the target's table, with the lookup.
-        removes: whether rows may be removed.
         updated: columns that may be written in existing rows.
         written: columns that may be written in any row.
     """
@@ -30,8 +27,8 @@ def target_check(
     fields = {
         "entity": entity, "table": literal(shape.base.name),
         "deleted": literal(catalog_name(shape.deletion_column or "")),
-        "deletes": _boolean(removes and not shape.deletion_column),
-        "marks": _boolean(removes and bool(shape.deletion_column)),
+        "deletes": str(removes and not shape.deletion_column).lower(),
+        "marks": str(removes and bool(shape.deletion_column)).lower(),
         "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])",
         "updated": _names(updated), "written": _names(written),
     }
@@ -50,13 +47,8 @@ def database_check(database: str, system_identifier: str) -> str:
     name = f"{database} on server {system_identifier}"
     return template("check_database.sql").format(
         tag=dollar_tag(name), database=literal(database), system_identifier=literal(system_identifier),
-        name=literal(name),
-    )
+        name=literal(name))
 
 
 def _names(columns: Iterable[str]) -> str:
     return f"{array_literal(map(catalog_name, columns))}::text[]"
-
-
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"

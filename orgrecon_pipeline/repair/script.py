@@ -47,10 +47,8 @@ def build_script(
     Args:
         mapping: the mapping of the observation.
         rows: the figures of its tenants; tenants with shortened names must be left out.
-        day: the observed day, for the header.
-        observation: id of the observation, for the header.
+        day, observation, notes: for the header.
         in_flux: number of keys that it could not decide, which may be of any tenant, entity and kind.
-        notes: further lines of the header.
         database: ``database`` and ``system_identifier`` of the observed database, if known.
     """
     drifting = [row for row in rows if row.drift or row.transient]

@@ -49,14 +49,9 @@ def output_column(relation: Relation, name: str) -> str:
 
 
 def select(relation: Relation, output: Iterable[str], tenants: str, where: str | None, *conditions: str) -> str:
-    """Return a SELECT over a relation.
+    """Return a SELECT over a relation, for the tenants in the array literal ``tenants``.
 
-    Args:
-        relation: the relation; its own ``where`` is not used.
-        output: the output columns, as SQL.
-        tenants: array literal of the tenants to select.
-        where: an SQL condition of the mapping.
-        conditions: further conditions.
+    ``where`` is a condition of the mapping; the relation's own is not used.
     """
     all_conditions = [
         *([parenthesised(where)] if where else []),

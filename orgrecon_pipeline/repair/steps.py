@@ -36,9 +36,7 @@ class EntitySteps:
     ) -> None:
         """
         Args:
-            name: name of the entity.
             number: a number that is unique among the entities.
-            entity: its mapping.
             shapes: the targets of all entities, because rows of one may refer to rows of another.
             tenants: array literal of the tenants.
             limits: by kind of drift, how many keys or rows may change.
@@ -115,15 +113,10 @@ class EntitySteps:
 
     def _step(self, what: str, files: Sequence[str], limit: int, *, by_key: bool, repeat: bool = False,
               written: Written | None = None) -> str:
-        """Return one step as a block.
+        """Return one step as a block: ``what`` it does is for its notice, ``files`` hold the statement.
 
-        Args:
-            what: what the step does, for its notice.
-            files: templates of the statement.
-            limit: how many keys or rows may change.
-            by_key: whether keys are counted, not rows.
-            repeat: whether to run the statement until it changes nothing.
-            written: what the statement writes; None if it only removes or undeletes rows.
+        At most ``limit`` keys (``by_key``) or rows may change. With ``repeat``, the statement runs until it changes
+        nothing.
         """
         fields = {
             **(written.fields if written else {}),
@@ -132,9 +125,7 @@ class EntitySteps:
             **{side: f"pg_temp.{view}" for side, view in self._views.items()},
             "tenant": quoted(TENANT_COLUMN),
             "key": ", ".join(quoted(name) for name in self._key),
-            "key_of_s": ", ".join(f"s.{quoted(name)}" for name in self._key),
-            "key_of_t": ", ".join(f"t.{quoted(name)}" for name in self._key),
-            "key_of_d": ", ".join(f"d.{quoted(name)}" for name in self._key),
+            **{f"key_of_{alias}": ", ".join(f"{alias}.{quoted(name)}" for name in self._key) for alias in "std"},
             "columns": ", ".join(quoted(name) for name in self._columns),
             "same_key": " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in self._key),
             "same_values": _and_all(
@@ -181,8 +172,7 @@ class EntitySteps:
 
     def _select_all(self) -> str:
         """Return a SELECT of the physical address of every row of the target, live or not, with a key or not."""
-        [relation] = self._entity.target
-        base = self._shape.base.alias
+        [relation], base = self._entity.target, self._shape.base.alias
         output = [f"{base}.tableoid AS orgrecon_part", f"{base}.ctid AS orgrecon_row"]
         return select(relation, output, self._tenants, None)
 

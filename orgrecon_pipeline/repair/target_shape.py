@@ -97,8 +97,7 @@ def shape_of(entity: Entity) -> TargetShape:
     (base, _, _), *joins = _parse_from(relation.from_, "target")
     base_columns, values = _assign_columns(relation, logical_columns, base, [table for table, _, _ in joins])
     lookups = tuple(
-        Lookup(table, optional, tuple(_join_columns(condition, table, base)),
-               tuple(values[catalog_name(table.alias)]))
+        Lookup(table, optional, tuple(_join_columns(condition, table, base)), tuple(values[catalog_name(table.alias)]))
         for table, optional, condition in joins
     )
     _check_lookups(entity, base_columns, lookups)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.metrics.collector import EvidenceCollector
-from orgrecon_pipeline.metrics.exporter import make_exporter
+from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry
+from orgrecon_pipeline.metrics.exporter import make_metrics_server
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, own_venv, run, uv
 
@@ -67,7 +67,7 @@ def test_health_check_succeeds_only_while_the_exporter_runs() -> None:
     command = json.loads(check.split("CMD ", 1)[1])
     assert command[0] == "python"
     collector = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"], 7)
-    server = make_exporter(collector, host="127.0.0.1", port=0)
+    server = make_metrics_server(make_registry(collector), host="127.0.0.1", port=0)
     script = command[2].replace("9464", str(server.server_port))
     assert script != command[2]
     thread = threading.Thread(target=server.serve_forever)

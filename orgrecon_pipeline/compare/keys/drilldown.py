@@ -20,18 +20,10 @@ _ARRAYS = ("keys", "source_states", "target_states", "source_now", "target_now",
 
 
 def drill_down(
-    session: Session,
-    statements: EntityStatements,
-    tenants: Iterable[str],
+    session: Session, statements: EntityStatements, tenants: Iterable[str],
     tracked: dict[str, TrackedKeys] | None = None,
 ) -> dict[str, TrackedKeys]:
-    """Return the drift of the given tenants; tenants without drift are left out.
-
-    Args:
-        session: a session with an open transaction.
-        statements: of the entity.
-        tenants: the tenants to compare.
-        tracked: the keys to which the result is restricted; None for all keys.
+    """Return the drift of the given tenants, restricted to the ``tracked`` keys if given; omit tenants without drift.
     """
     statement = statements.drift("drift_counts.sql", first_read=tracked is None)
     rows = session.query(statement, statements.name, _parameters(tenants, tracked))

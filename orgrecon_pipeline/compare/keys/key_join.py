@@ -24,11 +24,7 @@ def join_by_key(
 ) -> tuple[dict[str, TrackedKeys], list[str]]:
     """Return the drift by tenant, and the tenants for which the join does not explain the fingerprints.
 
-    Args:
-        session: in the snapshot of the fingerprints.
-        statements: of the entity, which must have a consistent key hash.
-        tenants: the tenants to compare.
-        fingerprints: of the entity.
+    The session must be in the snapshot of the fingerprints, and the key hash must be consistent.
     """
     all_tenants = len(tenants) == len(fingerprints.tenants)
     statement = statements.key_join(all_tenants=all_tenants)

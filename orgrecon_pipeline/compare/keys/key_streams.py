@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
 
 from orgrecon_pipeline.compare.keys.tracked_keys import (
@@ -26,35 +25,27 @@ def no_keys() -> FirstKeys:
     return {kind.value: [] for kind in DriftKind}
 
 
-@dataclass
-class KeyStreams:
-    """Finds drifting keys in two streams of ``side_keys.sql``, and keeps the first ``limit`` of each kind.
+def find_drift(
+    source: Iterator[Row], target: Iterator[Row], tracked: dict[str, TrackedKeys] | None, limit: int
+) -> tuple[dict[str, TrackedKeys], FirstKeys]:
+    """Return the drift by tenant in two streams of ``side_keys.sql``, and the first ``limit`` keys of each kind.
 
     Only the ``tracked`` keys count, unless it is None.
     """
-
-    tracked: dict[str, TrackedKeys] | None
-    limit: int
-    first_keys: FirstKeys = field(default_factory=no_keys)
-
-    def find_drift(self, source: Iterator[Row], target: Iterator[Row]) -> dict[str, TrackedKeys]:
-        """Return the drift by tenant."""
-        drift = {}
-        for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
-            collector = _TenantCollector(self._states_of(tenant))
-            for (_, key), source_row, target_row in keys:
-                for kind in collector.add(key, source_row, target_row):
-                    if len(self.first_keys[kind]) < self.limit:
-                        self.first_keys[kind].append((tenant, key))
-            if tracked := collector.result():
-                drift[tenant] = tracked
-        return drift
-
-    def _states_of(self, tenant: str) -> dict[int, tuple[int, int, int]] | None:
-        if self.tracked is None:
-            return None
-        # An equal tenant with another text, as in jsonb, is not tracked.
-        return self.tracked[tenant].states() if tenant in self.tracked else {}
+    drift, first_keys = {}, no_keys()
+    for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
+        states = None
+        if tracked is not None:
+            # An equal tenant with another text, as in jsonb, is not tracked.
+            states = tracked[tenant].states() if tenant in tracked else {}
+        collector = _TenantCollector(states)
+        for (_, key), source_row, target_row in keys:
+            for kind in collector.add(key, source_row, target_row):
+                if len(first_keys[kind]) < limit:
+                    first_keys[kind].append((tenant, key))
+        if result := collector.result():
+            drift[tenant] = result
+    return drift, first_keys
 
 
 class _TenantCollector:

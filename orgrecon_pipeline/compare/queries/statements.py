@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import cast
 
 from psycopg import sql
@@ -45,16 +44,6 @@ BIGINT_SUMS = HashSum(
     "high", "low", base=2**32, offset=2**31)
 
 _NO_TABLE = sql.SQL("(SELECT) AS nothing")
-
-
-class KeySelection(Enum):
-    """Keys that :meth:`EntityStatements.side_keys` reads of the given tenants."""
-
-    ALL = auto()
-    #: Those in some buckets: parameters ``mask`` and ``buckets``.
-    IN_BUCKETS = auto()
-    #: Those of parameter ``tracked_keys``.
-    TRACKED = auto()
 
 
 @dataclass(frozen=True)
@@ -114,18 +103,21 @@ class EntityStatements:
             largest=largest_table or _NO_TABLE,
         )
 
-    def side_keys(self, side: str, selection: KeySelection) -> sql.Composed:
-        """Return the keys of one side in ascending order, for parameter ``tenants`` and those of the selection."""
-        conditions = {
-            KeySelection.ALL: sql.SQL(""),
-            KeySelection.IN_BUCKETS: sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket()),
-            KeySelection.TRACKED: self._where_tracked(),
-        }
+    def side_keys(self, side: str, *, tracked: bool = False, in_buckets: bool = False) -> sql.Composed:
+        """Return the keys of one side in ascending order, for parameter ``tenants``.
+
+        ``tracked`` keys are those of parameter ``tracked_keys``; ``in_buckets`` needs ``mask`` and ``buckets``.
+        """
+        selection: sql.Composable = sql.SQL("")
+        if tracked:
+            selection = self._where_tracked()
+        elif in_buckets:
+            selection = sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket())
         return load_sql("compare/sql/side_keys.sql").format(
             side=self.side(side, of_tenants=True),
             key_hash=self._key_hash(),
             row_hash=self._row_hash(),
-            selection=conditions[selection],
+            selection=selection,
             tenant_text=self._tenant_text(),
         )
 
@@ -157,9 +149,7 @@ class EntityStatements:
     def drift(self, final_select: str, *, first_read: bool = True) -> sql.Composed:
         """Return ``drift.sql`` with a final SELECT from another file, for the parameters of that file.
 
-        Args:
-            final_select: the name of the file.
-            first_read: whether to read all keys, instead of only those of parameter ``tracked_keys``.
+        A ``first_read`` reads all keys, instead of only those of parameter ``tracked_keys``.
         """
         # Where equal keys can hash differently, untracked rows may belong to a tracked key: all rows are grouped.
         only_tracked = not first_read and self.consistent_key_hash

@@ -62,13 +62,7 @@ def merge_fingerprints(
     source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...],
     count: Callable[[int], None] = lambda rows: None,
 ) -> Fingerprints:
-    """Return the fingerprints of two streams of ``side_stream.sql``.
-
-    Args:
-        source: the stream of the source.
-        target: the stream of the target.
-        compared: the compared columns.
-        count: called with the number of rows of each tenant.
+    """Return the fingerprints of two streams of ``side_stream.sql``; call ``count`` with each tenant's number of rows.
     """
     rows, null_keys = [0, 0], [0, 0]
     values = [0] * len(compared)
@@ -126,12 +120,7 @@ def require_drift_found(
 ) -> None:
     """Require that the comparison by key found drift in every tenant whose fingerprints differ.
 
-    Args:
-        name: the name of the entity.
-        fingerprints: of the entity.
-        drifting: tenants with drifting keys.
-        consistent_hash: whether equal rows always have the same hash. If not, fingerprints can differ without drift,
-            but numbers of rows cannot.
+    Without a consistent hash, fingerprints can differ without drift, but numbers of rows cannot.
 
     Raises:
         CannotDecide: if a tenant differs without drift.

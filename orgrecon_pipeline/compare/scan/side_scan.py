@@ -1,11 +1,11 @@
 """Scan of each side in one database, with the results as int8 arrays.
 
-Each side is a statement of its own, so that two sessions can read them concurrently. The sides of a million tenants are
-then compared as bytes.
+Each side is a statement of its own, so that two sessions can read them concurrently.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SU
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows, merge_fingerprints
 from orgrecon_pipeline.compare.scan.merge_join import Row
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.int8_arrays import EncodedInt8Array
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 
 # From this number of tenants on, the cost per group outweighs the cost per row.
@@ -42,14 +42,14 @@ class SideFingerprints:
 
     hash_sum: HashSum = field(repr=False)
     tenants: TenantNames
-    rows: EncodedInt8Array = field(repr=False)
-    highs: EncodedInt8Array = field(repr=False)
-    lows: EncodedInt8Array = field(repr=False)
+    rows: array[int] = field(repr=False)
+    highs: array[int] = field(repr=False)
+    lows: array[int] = field(repr=False)
     total_rows: int
     null_keys: int
     values: tuple[int, ...]
 
-    def arrays(self) -> tuple[EncodedInt8Array, ...]:
+    def arrays(self) -> tuple[array[int], ...]:
         """Return the arrays that are equal on both sides if the same tenants agree."""
         return self.rows, self.highs, self.lows
 
@@ -74,17 +74,15 @@ def scan_side(
 ) -> SideFingerprints:
     """Scan one side of an entity."""
     with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
-        statement = statements.side_arrays(
-            side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
+        statement = statements.side_arrays(side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):
             total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
             parts[part] += piece or b""
+    rows, highs, lows = (decode_int8(parts.pop(name, None)) for name in ("rows", "highs", "lows"))
     return SideFingerprints(
-        hash_sum=hash_sum, tenants=TenantNames(bytes(parts.pop("names"))), rows=EncodedInt8Array(parts["rows"]),
-        highs=EncodedInt8Array(parts["highs"]), lows=EncodedInt8Array(parts["lows"]), total_rows=total_rows,
-        null_keys=null_keys, values=tuple(count or 0 for count in values),
-    )
+        hash_sum, TenantNames(bytes(parts.pop("names"))), rows, highs, lows, total_rows, null_keys,
+        values=tuple(count or 0 for count in values))
 
 
 def compare_sides(compared: tuple[str, ...], source: SideFingerprints, target: SideFingerprints) -> Fingerprints:

@@ -2,7 +2,7 @@
 
 A run materialises one day, or a range of days (tags ``dagster/asset_partition_range_start`` and ``…_end``).
 
-No ``from __future__ import annotations`` here: Dagster reads config and resource types from the annotations.
+No ``from __future__ import annotations`` here: Dagster reads the types of context and config from the annotations.
 """
 
 import logging
@@ -16,13 +16,7 @@ from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
 from orgrecon_pipeline.defs.gate_check import refresh_gate_check
-from orgrecon_pipeline.defs.resources import (
-    ClockResource,
-    LedgerResource,
-    OutputDirectoryResource,
-    SourceResource,
-    open_context,
-)
+from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
@@ -46,17 +40,15 @@ class DayConfig(dg.Config):
 
 def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
     """Return the four assets of a day, upstream first."""
-    daily: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "partitions_def": partitions}
+    daily: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "partitions_def": partitions,
+                             "required_resource_keys": CONTEXT_RESOURCES}
 
     @dg.asset(
         **daily, kinds={"postgres", "python"}, pool="observation",
         check_specs=[dg.AssetCheckSpec("observation_complete", asset="tenant_drift",
                                        description="The comparison of the day is complete: it is PASS or FAIL.")],
     )
-    def tenant_drift(
-        context: dg.AssetExecutionContext, config: DayConfig, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def tenant_drift(context: dg.AssetExecutionContext, config: DayConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Evidence of the day in the ledger: both models, compared in one snapshot, per tenant and entity.
 
         Today compares the live database. A past day reuses the evidence in the ledger, or fails if there is none.
@@ -68,7 +60,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
 
         results = []
         with user_facing_errors():
-            operation = open_context(source, ledger, audit_directory, clock, warn=context.log.warning)
+            operation = open_context(context.resources, warn=context.log.warning)
             imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
             for problem in imported.refused:
                 report_progress(f"not imported: {problem}")
@@ -101,14 +93,11 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         check_specs=[dg.AssetCheckSpec("zero_drift", asset="daily_summary",
                                        description="The verdict of the day is PASS: no key drifts in any tenant.")],
     )
-    def daily_summary(
-        context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Drift of the day by entity and kind, and the tenants with the most drift."""
         results = []
         with user_facing_errors():
-            operation = open_context(source, ledger, audit_directory, clock)
+            operation = open_context(context.resources)
             for day in partition_days(context):
                 deciding = describe.deciding_observation(operation, day)
                 summary = summarise(deciding, operation.ledger.tenant_drift(deciding.id))
@@ -119,13 +108,10 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         return asset_result(context, "zero_drift", results)
 
     @dg.asset(**daily, deps=[daily_summary], kinds={"python"})
-    def rolling_window(
-        context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def rolling_window(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Verdicts, drift and streak of the seven days that end with this day. Days without evidence are MISSING."""
         with user_facing_errors():
-            operation = open_context(source, ledger, audit_directory, clock)
+            operation = open_context(context.resources)
             results = [DayResult(day, describe.gate_decision(gate_as_of(operation.ledger, day)))
                        for day in partition_days(context)]
         return asset_result(context, None, results)
@@ -135,14 +121,11 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         check_specs=[dg.AssetCheckSpec("report_sound", asset="markdown_report",
                                        description="The file, read back, equals what its record renders to.")],
     )
-    def markdown_report(
-        context: dg.AssetExecutionContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def markdown_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Report of the day in the output directory: one markdown file per day, overwritten by a rerun."""
         results = []
         with user_facing_errors():
-            operation = open_context(source, ledger, audit_directory, clock)
+            operation = open_context(context.resources)
             days = partition_days(context)
             for day in days:
                 published = publish(operation, day)

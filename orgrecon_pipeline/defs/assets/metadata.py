@@ -33,12 +33,9 @@ def deciding_observation(context: Context, day: date) -> Observation:
 
 
 def observation(observation: Observation, worst: Sequence[TenantRow], note: str) -> Metadata:
-    """Return the metadata of ``tenant_drift``.
+    """Return the metadata of ``tenant_drift``, with the rows of the ``worst`` tenants that drift.
 
-    Args:
-        observation: the observation of the day.
-        worst: rows of the tenants with the most drift, most drift first; rows without drift are left out.
-        note: why no database was compared, if so.
+    ``note`` is why no database was compared, if so.
     """
     figures = {
         "tenants_scanned": observation.tenants_scanned,

@@ -1,7 +1,6 @@
-"""Schedule and sensors that request a run for each UTC day that needs one.
+"""Schedule and sensors that request a run for each UTC day that needs one."""
 
-No ``from __future__ import annotations`` here: Dagster reads resource types from the annotations.
-"""
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,23 +8,10 @@ from datetime import timedelta
 import dagster as dg
 
 from orgrecon_pipeline.defs.jobs import JOB_NAME, is_running
-from orgrecon_pipeline.defs.resources import (
-    ClockResource,
-    LedgerResource,
-    OutputDirectoryResource,
-    SourceResource,
-    open_context,
-)
+from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.operations.observe.due_days import (
-    DAILY_AT,
-    Attempts,
-    NotDue,
-    day_of_tick,
-    due_today,
-    past_days,
-    reobservation_key,
-)
+from orgrecon_pipeline.operations.observe import due_days
+from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue
 from orgrecon_pipeline.operations.trail.stale_reports import StaleReport, stale_reports, unimported_reports
 
 _REPORT = dg.AssetKey("markdown_report")
@@ -33,18 +19,17 @@ _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
 @dg.schedule(
-    name="every_utc_day", job_name=JOB_NAME, cron_schedule=f"{DAILY_AT.minute} {DAILY_AT.hour} * * *",
+    name="every_utc_day", job_name=JOB_NAME, cron_schedule=f"{due_days.DAILY_AT.minute} {due_days.DAILY_AT.hour} * * *",
     execution_timezone="UTC", default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"ledger", "clock"},
     description="Compares the current UTC day at 08:00. The sensor owed_days makes up for a missed tick.",
 )
-def every_utc_day(
-    context: dg.ScheduleEvaluationContext, ledger: LedgerResource, clock: ClockResource
-) -> dg.RunRequest | dg.SkipReason:
+def every_utc_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Request a run for the day of the tick."""
     tick = context.scheduled_execution_time
     day = utc_day(tick)
-    due = day_of_tick(
-        tick, clock.open().now(), ledger.open().observations(day),
+    due = due_days.day_of_tick(
+        tick, context.resources.clock.open().now(), context.resources.ledger.open().observations(day),
         running=is_running(context.instance, partition=day.isoformat()),
     )
     if isinstance(due, NotDue):
@@ -55,30 +40,25 @@ def every_utc_day(
 def day_sensors(
     partitions: dg.TimeWindowPartitionsDefinition, *, every_seconds: int, reobserve: timedelta | None
 ) -> Sequence[dg.SensorDefinition]:
-    """Return the sensors that request runs of the day job.
+    """Return the sensors that request runs of the day job, evaluated every ``every_seconds`` seconds.
 
-    Args:
-        partitions: the days that have a partition.
-        every_seconds: seconds between two evaluations.
-        reobserve: time after which a FAIL or INCONCLUSIVE today is compared again; None for never.
+    ``reobserve`` is the time after which a FAIL or INCONCLUSIVE today is compared again; None for never.
     """
 
     @dg.sensor(
         job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        required_resource_keys=CONTEXT_RESOURCES,
         description="Compares today if the schedule's tick was missed or its run died: until 23:30 UTC, with "
                     "increasing pauses. Renders past days that have evidence in the ledger but no up-to-date report "
                     "in Dagster or in the output directory.",
     )
-    def owed_days(
-        context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.SensorResult:
+    def owed_days(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request runs for today and for past days with stale reports."""
-        operation = open_context(source, ledger, audit_directory, clock, warn=context.log.warning)
+        operation = open_context(context.resources, warn=context.log.warning)
         now = operation.clock.now()
         today = utc_day(now)
         attempts = Attempts.from_cursor(context.cursor)
-        due = due_today(
+        due = due_days.due_today(
             now, operation.ledger.observations(today), tried=attempts,
             running=is_running(context.instance, partition=today.isoformat()),
             reported=not any(stale_reports(operation, [today], {today})),
@@ -93,46 +73,45 @@ def day_sensors(
                 tags={"orgrecon/attempt": str(due.made)},
             ))
         materialized = context.instance.get_materialized_partitions(_REPORT)
-        days = past_days(today)
+        days = due_days.past_days(today)
         for stale in stale_reports(operation, days, {day for day in days if day.isoformat() in materialized}):
             day = stale.day.isoformat()
             if _has_partition(partitions, stale) and not is_running(context.instance, partition=day):
                 notes.append(f"{day} is rendered: {stale.why}")
                 # One attempt for each state of the evidence, repeated on the next day.
-                requests.append(dg.RunRequest(
-                    run_key=f"{day}:render:{stale.digest[:12]}:{today}", partition_key=day))
+                requests.append(dg.RunRequest(run_key=f"{day}:render:{stale.digest[:12]}:{today}", partition_key=day))
         return _result(requests, notes, attempts.as_cursor())
 
     @dg.sensor(
         job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        required_resource_keys={"ledger", "clock"},
         description="Compares today again every ORGRECON_REOBSERVE_HOURS hours while it is FAIL or INCONCLUSIVE. "
                     "Does nothing if the variable is not set.",
     )
-    def reobserve_today(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
+    def reobserve_today(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request another run for today after the configured time."""
         if reobserve is None:
             return _result([], ["ORGRECON_REOBSERVE_HOURS is not set: a decided day is not compared again"])
-        now = clock.open().now()
+        now = context.resources.clock.open().now()
         day = utc_day(now)
-        key = reobservation_key(now, ledger.open().observations(day), every=reobserve,
-                                running=is_running(context.instance, partition=day.isoformat()))
+        key = due_days.reobservation_key(
+            now, context.resources.ledger.open().observations(day), every=reobserve,
+            running=is_running(context.instance, partition=day.isoformat()))
         if isinstance(key, NotDue):
             return _result([], [key.reason])
         return _result([dg.RunRequest(run_key=key, partition_key=day.isoformat())], [])
 
     @dg.sensor(
         job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        required_resource_keys={"ledger", "audit_directory", "clock"},
         description="Imports past days from reports that appeared in the output directory, such as a baseline that "
                     "was committed elsewhere. Logs a warning for each unsound report and leaves it out.",
     )
-    def new_reports(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, audit_directory: OutputDirectoryResource,
-        clock: ClockResource,
-    ) -> dg.SensorResult:
+    def new_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run for each past day that has a sound report but no evidence in the ledger."""
-        reports = unimported_reports(ledger.open(), audit_directory.path, clock.open().today())
+        resources = context.resources
+        reports = unimported_reports(
+            resources.ledger.open(), resources.audit_directory.path, resources.clock.open().today())
         requests = [
             dg.RunRequest(run_key=f"{new.day}:import:{new.digest[:12]}", partition_key=new.day.isoformat())
             for new in reports.sound if _has_partition(partitions, new)

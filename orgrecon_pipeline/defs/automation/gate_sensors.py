@@ -7,22 +7,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from orgrecon_pipeline.defs.gate_check import (
-    answer_digest,
-    decision_is_planned,
-    displayed_digest,
-    gate_now,
-    latest_execution_id,
-)
+from orgrecon_pipeline.defs import gate_check
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME, PARTITION_TAG, is_running
-from orgrecon_pipeline.defs.resources import (
-    ClockResource,
-    LedgerResource,
-    NotifierResource,
-    OutputDirectoryResource,
-    SourceResource,
-    open_context,
-)
+from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, NotifierResource, open_context
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.notify.events import run_failed_event
 from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue, next_attempt
@@ -35,41 +22,38 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
 
     @dg.sensor(
         job_name=GATE_JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        required_resource_keys=CONTEXT_RESOURCES,
         description="Decides the gate again if its check differs from the ledger: after a report from the command "
                     "line, an import, a run that died, or a new day.",
     )
-    def gate_is_current(
-        context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource,
-    ) -> dg.SensorResult:
+    def gate_is_current(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run of the gate job if the check is out of date."""
-        operation = open_context(source, ledger, audit_directory, clock)
-        answer = gate_now(operation)
-        digest = answer_digest(answer)
-        if displayed_digest(context.instance) == digest:
+        operation = open_context(context.resources)
+        answer = gate_check.gate_now(operation)
+        digest = gate_check.answer_digest(answer)
+        if gate_check.displayed_digest(context.instance) == digest:
             return dg.SensorResult(skip_reason="the check agrees with the ledger", cursor=Attempts().as_cursor())
         # Do not wait for a run that was created before the latest result: it may take hours.
-        if decision_is_planned(context.instance) and is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
+        active = is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME))
+        if active and gate_check.decision_is_planned(context.instance):
             return dg.SensorResult(skip_reason="a run that decides the gate is active")
         attempt = next_attempt(
             f"{answer.as_of} {digest[:12]}", operation.clock.now(), Attempts.from_cursor(context.cursor))
         if isinstance(attempt, NotDue):
             return dg.SensorResult(skip_reason=attempt.reason)
-        run_key = f"{attempt.subject}:{attempt.made}:{latest_execution_id(context.instance)}"
+        run_key = f"{attempt.subject}:{attempt.made}:{gate_check.latest_execution_id(context.instance)}"
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=attempt.as_cursor())
 
     @dg.sensor(
         minimum_interval_seconds=every_seconds, default_status=_RUNNING,
+        required_resource_keys={*CONTEXT_RESOURCES, "notifier"},
         description="Notifies every channel once when a day becomes FAIL or INCONCLUSIVE and when the gate opens or "
                     "closes, unless the command that stored the evidence has already notified it.",
     )
-    def notify_of_changes(
-        context: dg.SensorEvaluationContext, source: SourceResource, ledger: LedgerResource,
-        audit_directory: OutputDirectoryResource, clock: ClockResource, notifier: NotifierResource,
-    ) -> dg.SensorResult:
+    def notify_of_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Notify each channel of the changes since its last notification."""
         try:
-            undelivered = notifier.notify_changes(open_context(source, ledger, audit_directory, clock))
+            undelivered = context.resources.notifier.notify_changes(open_context(context.resources))
         except OrgreconError as error:  # the next evaluation tries again
             return dg.SensorResult(skip_reason=str(error))
         for line in undelivered:
