@@ -30,8 +30,7 @@ DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Director
 def settings_from(mapping: Path | None = None, output_dir: Path | None = None) -> Settings:
     """Return the settings of the environment, overridden by the given options."""
     return read_settings(
-        os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None
-    )
+        os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None)
 
 
 def open_context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:

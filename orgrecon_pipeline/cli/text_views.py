@@ -35,10 +35,7 @@ _KINDS = [kind.value for kind in DriftKind]
 def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> None:
     """Print the result of a day.
 
-    Args:
-        record: the record of the day's report.
-        path: the file of the report.
-        attempt: the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
+    ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
     """
     console = terminal.stdout()
     title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
@@ -95,24 +92,21 @@ def _print_window(console: Console, days: Iterable[WindowDay | WindowRow]) -> No
         (str(day.day), Text(day.verdict.value, style=_COLOURS[day.verdict.value]),
          *("–" if count is None else str(count) for count in day.counts.values()),
          day.provenance.value if day.provenance else "–", "yes" if day.eligible else "no")
-        for day in days
-    ])
+        for day in days])
 
 
 def _print_entities(console: Console, record: Record) -> None:
     title = f"{_counted(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
     print_table(console, title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
         (name, *(_figure(getattr(totals, figure)) for figure in FIGURES))
-        for name, totals in record.entities.items()
-    ])
+        for name, totals in record.entities.items()])
 
 
 def _print_drifting_tenants(console: Console, record: Record) -> None:
     tenants = list(dict.fromkeys(row.tenant for row in record.tenants if row.drift))[:_MAX_TENANTS]
     print_table(console, "Tenants with most drift", ("tenant", "entity", *_KINDS), [
         (Text(printable(row.tenant)), row.entity, *map(str, row.counts.values()))
-        for row in record.tenants if row.drift and row.tenant in tenants
-    ])
+        for row in record.tenants if row.drift and row.tenant in tenants])
 
 
 def _print_banner(console: Console, state: str, streak: int, window: int, reason: str, earliest: date) -> None:

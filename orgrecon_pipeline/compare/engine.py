@@ -34,20 +34,13 @@ Admit = Callable[[SnapshotPair], None]
 
 
 def compare(
-    mapping: MappingConfig,
-    endpoints: Endpoints,
-    *,
-    exact: bool = False,
-    admit: Admit = lambda snapshot: None,
-    progress: Progress = lambda message: None,
-    wait: Callable[[float], None] | None = None,
-    deadline: Deadline | None = None,
+    mapping: MappingConfig, endpoints: Endpoints, *, exact: bool = False,
+    admit: Admit = lambda snapshot: None, progress: Progress = lambda message: None,
+    wait: Callable[[float], None] | None = None, deadline: Deadline | None = None,
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then recheck the drifting keys.
 
     Args:
-        mapping: what is compared, and how.
-        endpoints: the databases.
         exact: compare every tenant by key, not only those whose fingerprints differ.
         admit: see :data:`Admit`.
         progress: receives progress messages.

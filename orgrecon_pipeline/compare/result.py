@@ -8,7 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from heapq import merge
 from itertools import groupby, islice
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, count_keys
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
@@ -19,6 +21,7 @@ from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
+_JsonNames = Annotated[TenantNames, PlainValidator(TenantNames.ascending), PlainSerializer(list)]
 _NO_KEYS = TrackedKeys.start(Counts.zero(), *[int8_array(())] * 3)
 
 
@@ -56,8 +59,8 @@ class Comparison:
     observed_at: datetime
     databases: dict[str, Any]
     totals: dict[str, EntityTotals]
-    present: TenantNames
-    declared: TenantNames | None
+    present: _JsonNames
+    declared: _JsonNames | None
     tenant_rows: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     values: dict[str, dict[str, int]]
@@ -82,42 +85,21 @@ class Comparison:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the comparison, which must not have shards, as JSON values."""
-        return {
-            "observed_at": self.observed_at.isoformat(),
-            "databases": self.databases,
-            "totals": {name: totals.model_dump() for name, totals in self.totals.items()},
-            "present": list(self.present),
-            "declared": None if self.declared is None else list(self.declared),
-            "tenant_rows": [row.model_dump() for row in self.tenant_rows],
-            "samples": [sample.model_dump(mode="json") for sample in self.samples],
-            "values": self.values,
-            "keys_in_flux": self.keys_in_flux,
-            "how": self.how,
-        }
+        value: dict[str, Any] = TypeAdapter(Comparison).dump_python(self, mode="json", exclude={"shards"})
+        return value
 
     @classmethod
     def from_json_value(cls, value: dict[str, Any]) -> Comparison:
         """Return the comparison that :meth:`as_json_value` converted."""
-        return cls(**{
-            **value,
-            "observed_at": datetime.fromisoformat(value["observed_at"]),
-            "totals": {name: EntityTotals(**totals) for name, totals in value["totals"].items()},
-            "present": TenantNames.ascending(value["present"]),
-            "declared": None if value["declared"] is None else TenantNames.ascending(value["declared"]),
-            "tenant_rows": tuple(TenantRow(**row) for row in value["tenant_rows"]),
-            "samples": tuple(Sample.model_validate_json(json.dumps(sample)) for sample in value["samples"]),
-        })
+        return TypeAdapter(cls).validate_json(json.dumps(value))
 
 
 @dataclass(frozen=True)
 class ReadResults:
-    """Results of the reads of a comparison, as drift by entity and tenant.
+    """Results of the reads of a comparison: the fingerprints by entity, and drift by entity and tenant.
 
-    Attributes:
-        fingerprints: by entity.
-        first: keys that drifted at the first read.
-        confirmed: keys that still drift after the rechecks.
-        in_flux: keys that still differ, but both of whose sides changed.
+    ``first`` are the keys that drifted at the first read, ``confirmed`` those that still drift after the rechecks, and
+    ``in_flux`` those that still differ, but both of whose sides changed.
     """
 
     fingerprints: dict[str, Fingerprints]

@@ -115,8 +115,7 @@ class TwoDatabases:
         drift = {
             name: self._read(name, fingerprints[name].tenants) if exact else self._read_differing(
                 name, fingerprints[name])
-            for name in self._statements
-        }
+            for name in self._statements}
         for name, statements in self._statements.items():
             require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
         return drift
@@ -144,8 +143,7 @@ class TwoDatabases:
         for tenant, kind, key in chosen:
             columns = {
                 column: (_copies(values["source"], key, position), _copies(values["target"], key, position))
-                for position, column in enumerate(statements.entity.compare)
-            }
+                for position, column in enumerate(statements.entity.compare)}
             differing = {column: pair for column, pair in columns.items() if pair[0] != pair[1]}
             samples.append(make_sample(statements, tenant, kind, keys[key], differing, with_values=with_values))
         return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
@@ -223,8 +221,7 @@ class TwoDatabases:
                 side: session.stream(statements[side], f"{name}.{side}", {
                     **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
                     chunk=_CHUNK_ROWS)
-                for side, session in self._sessions.items()
-            }
+                for side, session in self._sessions.items()}
             try:
                 first_rows = self._first_rows(streams)
                 source, target = (chain(first_rows[side], streams[side]) for side in SIDES)

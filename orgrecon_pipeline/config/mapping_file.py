@@ -87,8 +87,7 @@ def _read(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigurationError(
-            f"mapping {path}: cannot be read ({reason}): check --mapping and ORGRECON_MAPPING."
-        ) from None
+            f"mapping {path}: cannot be read ({reason}): check --mapping and ORGRECON_MAPPING.") from None
 
 
 def _parse_yaml(text: str, name: str) -> Any:

@@ -14,11 +14,7 @@ DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 class Settings:
     """Settings of a command or a Dagster run. Fields that can hold a password are left out of the ``repr``.
 
-    Attributes:
-        mapping_file: the mapping file; None to search for it.
-        output_dir: the directory of the reports.
-        ledger_url: SQLAlchemy URL of the ledger.
-        environ: all environment variables, among them the DSNs of the compared databases.
+    Without a ``mapping_file`` it is searched for. ``environ`` holds the DSNs of the compared databases, among others.
     """
 
     mapping_file: str | None

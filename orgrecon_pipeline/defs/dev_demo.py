@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DIRECTORY = Path(".orgrecon/dagster-dev")
 DEMO_NOTICE = ("DATABASE_URL IS NOT SET: an embedded demo company is compared instead, and all of its evidence is "
                "marked as simulated. Set DATABASE_URL to compare your own database.")
-
 _CONFIGURATION = ("DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_MAPPING", "ORGRECON_OUTPUT_DIR",
                   "ORGRECON_SIMULATED_NOW_FILE")
 _DATABASE = "company"

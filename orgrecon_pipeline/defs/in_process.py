@@ -62,8 +62,7 @@ def run_day(
     with _instance(environ) as instance:
         try:
             result = job.execute_in_process(
-                run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False
-            )
+                run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False)
         except dg.DagsterExecutionInterruptedError:  # before the first step
             raise KeyboardInterrupt from None
     if not result.success:
@@ -104,8 +103,7 @@ def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
     except Exception as error:  # not quoted: errors of Dagster, YAML and the storage may contain its settings
         raise ConfigurationError(
             f"the Dagster instance in DAGSTER_HOME cannot be used ({type(error).__name__}): create the directory, "
-            "correct its dagster.yaml and storage, or unset DAGSTER_HOME."
-        ) from None
+            "correct its dagster.yaml and storage, or unset DAGSTER_HOME.") from None
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.MetadataValue]:
@@ -114,19 +112,18 @@ def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, dg.
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    failures = [event.job_failure_data for event in result.all_events
-                if event.event_type is dg.DagsterEventType.RUN_FAILURE]
-    return any(failure.error is not None and failure.error.cls_name in _INTERRUPTS for failure in failures)
+    errors = [event.job_failure_data.error for event in result.all_events
+              if event.event_type is dg.DagsterEventType.RUN_FAILURE]
+    return any(error is not None and error.cls_name in _INTERRUPTS for error in errors)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
         if event.is_step_failure:
-            failure = event.step_failure_data.user_failure_data
+            failure, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
             if failure is not None and EXIT_CODE in failure.metadata:
                 return RunFailed(failure.description or "the run failed.", int(str(failure.metadata[EXIT_CODE].value)))
-            error = event.step_failure_data.error
-            kind = (error.cause.cls_name if error and error.cause else error.cls_name if error else None) or "error"
+            kind = (error and (error.cause or error).cls_name) or "error"
             return RunFailed(f"step {event.step_key} failed ({kind}): run the command again with --debug.",
                              INTERNAL_ERROR_CODE)
     return RunFailed("the run failed before its first step: run the command again with --debug.", INTERNAL_ERROR_CODE)

@@ -25,15 +25,13 @@ _UNFINISHED = [dg.DagsterRunStatus[name] for name in (
 def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
     """Return the job that materialises the assets of a day and then the gate, in one process.
 
-    Args:
-        deadline_seconds: the mapping's ``scan.deadline_seconds``, at which a comparison ends by itself. Dagster stops
-            a run after twice that time plus an hour: a run that hangs would block its day.
+    A comparison ends by itself at the mapping's ``scan.deadline_seconds``. Dagster stops a run after twice that time
+    plus an hour: a run that hangs would block its day.
     """
     return dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.assets(
-            "tenant_drift", "daily_summary", "rolling_window", "markdown_report", GATE_ASSET
-        ),
+            "tenant_drift", "daily_summary", "rolling_window", "markdown_report", GATE_ASSET),
         executor_def=dg.in_process_executor,
         tags={MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR_SECONDS)},
         description="Compares today (UTC), or renders a past day again from its evidence; then decides the gate.",

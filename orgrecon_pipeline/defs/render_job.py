@@ -59,8 +59,7 @@ def render_reports(context: dg.OpExecutionContext, config: RangeConfig) -> None:
         if missing:
             raise DayRefused(
                 f"{len(days) - len(missing)} of {len(days)} days were rendered; the others have no evidence and stay "
-                f"MISSING: {list_days(missing)}."
-            )
+                f"MISSING: {list_days(missing)}.")
 
 
 @dg.job(

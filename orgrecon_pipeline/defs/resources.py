@@ -83,12 +83,7 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def open_context(resources: Any, warn: Callable[[str], object] = lambda line: None) -> Context:
-    """Return the context of an operation, with the mapping loaded and the ledger open.
-
-    Args:
-        resources: Dagster's resources; must have :data:`CONTEXT_RESOURCES`.
-        warn: receives a warning if the demo company is compared.
-    """
+    """Return the context of an operation with :data:`CONTEXT_RESOURCES`; ``warn`` if the demo company is compared."""
     source: SourceResource = resources.source
     urls = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
     ledger, output_dir = resources.ledger.open(), Path(resources.audit_directory.path)

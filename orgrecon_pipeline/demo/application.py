@@ -92,13 +92,7 @@ class Application:
 
 @contextmanager
 def published_metrics(entities: Sequence[str], *, port: int, textfile: Path) -> Iterator[tuple[DualWriteMetrics, str]]:
-    """Yield dual-write metrics and the URL that serves them; write ``textfile`` when the block ends.
-
-    Port 0 takes a free one.
-
-    Raises:
-        ConfigurationError: if the port cannot be bound.
-    """
+    """Yield dual-write metrics and the URL that serves them; write ``textfile`` when the block ends."""
     registry = CollectorRegistry()
     metrics = DualWriteMetrics(registry, entities)
     server = make_metrics_server(registry, host="127.0.0.1", port=port)

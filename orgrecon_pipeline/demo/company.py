@@ -73,9 +73,8 @@ def create_schema(connection: Connection) -> None:
 
 def mark_simulated(connection: Connection) -> None:
     """Mark the database as a demo for new sessions: its evidence is then *simulated*, never *live*."""
-    row = connection.execute("SELECT current_database()").fetchone()
-    assert row is not None  # noqa: S101
-    connection.execute(sql.SQL("ALTER DATABASE {} SET orgrecon.simulated = 'on'").format(sql.Identifier(row[0])))
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("ALTER DATABASE {} SET orgrecon.simulated = 'on'").format(database))
 
 
 def create_company(connection: Connection) -> Company:

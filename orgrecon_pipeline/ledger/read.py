@@ -43,8 +43,7 @@ _DRIFT = (
     select(entity.c.observation.label("of"), *(
         case((func.count(entity.c[kind]) == func.count(), cast(func.sum(entity.c[kind]), BigInteger))).label(kind)
         for kind in (kind.value for kind in DriftKind)
-    )).group_by(entity.c.observation).subquery()
-)
+    )).group_by(entity.c.observation).subquery())
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,7 @@ class LedgerReader(Store):
             select(tenant_row.c.tenant, drift.label("drift"))
             .join(observation, observation.c.number == tenant_row.c.observation)
             .where(observation.c.id == observation_id)
-            .group_by(tenant_row.c.tenant).order_by(drift.desc(), tenant_row.c.tenant).limit(max(limit, 0)).subquery()
-        )
+            .group_by(tenant_row.c.tenant).order_by(drift.desc(), tenant_row.c.tenant).limit(max(limit, 0)).subquery())
         statement = _tenant_rows(observation_id).join(listed, listed.c.tenant == tenant_row.c.tenant).order_by(
             listed.c.drift.desc(), tenant_row.c.tenant, tenant_row.c.entity)
         with self.reading() as connection:
@@ -249,5 +247,4 @@ def _tenant_rows(observation_id: str) -> Select[Any]:
         select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES))
         .join(observation, observation.c.number == tenant_row.c.observation)
         .join(entity, (entity.c.observation == tenant_row.c.observation) & (entity.c.ordinal == tenant_row.c.entity))
-        .where(observation.c.id == observation_id)
-    )
+        .where(observation.c.id == observation_id))

@@ -58,16 +58,13 @@ class EvidenceCollector(Collector):
                 self._last = self._read()
                 self._logged_error = False
             except Exception as error:  # any failure must appear in the scrape as a ledger that is down
-                self._log_once(error)
+                if not self._logged_error:
+                    # Only the message of an OrgreconError is known to contain no secret.
+                    known = isinstance(error, OrgreconError)
+                    _log.error("%s", error if known else f"cannot read the ledger: {type(error).__name__}")
+                self._logged_error = True
                 self._last = self._last.unreachable()
             return self._last
-
-    def _log_once(self, error: Exception) -> None:
-        # Only the message of an OrgreconError is known to contain no secret.
-        if not self._logged_error:
-            _log.error("%s", error if isinstance(error, OrgreconError) else
-                       f"cannot read the ledger: {type(error).__name__}")
-        self._logged_error = True
 
     def describe(self) -> list[Metric]:
         """Return no metrics, so that registration does not read the ledger."""

@@ -104,5 +104,4 @@ def write_textfile(path: Path, collector: EvidenceCollector) -> None:
         write_to_textfile(str(path), make_registry(collector))
     except OSError as error:
         raise ConfigurationError(
-            f"cannot write the metrics to {path} ({error.strerror}): check --textfile and its directory."
-        ) from None
+            f"cannot write the metrics to {path} ({error.strerror}): check --textfile and its directory.") from None

@@ -140,8 +140,7 @@ def _events(context: Context, current: CurrentState, link_base: str) -> dict[str
 
     events = {
         day.isoformat(): verdict_event(day, evidence.verdict, evidence.reason.sentence, report(day))
-        for day, evidence in current.days.items()
-    }
+        for day, evidence in current.days.items()}
     if current.gate:
         events[GATE_TOPIC] = gate_event(current.gate, report(current.gate.day))
     return events

@@ -127,8 +127,7 @@ class Notifier:
         # A copy, because a late channel may still accept events.
         return {channel: list(delivered) for channel, delivered in accepted.items()}, [
             f"notification not delivered to {channel.name} of {URLS_VARIABLE}: {why}."
-            for channel in waiting if (why := outcomes.get(channel, late))
-        ]
+            for channel in waiting if (why := outcomes.get(channel, late))]
 
 
 def _deliver(url: str, events: Sequence[Event], accepted: list[Event]) -> str:

@@ -63,8 +63,7 @@ class Dsn:
         except (ProgrammingError, UnicodeError, ValueError):
             raise ConfigurationError(
                 f"{variable} cannot be parsed as a Postgres URL: percent-encode special characters in the user name "
-                "and password (@ is %40, / is %2F, % is %25) and use only libpq parameters after '?'."
-            ) from None
+                "and password (@ is %40, / is %2F, % is %25) and use only libpq parameters after '?'.") from None
         if "@" in str(parameters.get("host", "")):
             raise ConfigurationError(f"{variable} contains more than one '@': write %40 for each '@' in the password.")
         if problem := _invalid_parameter(parameters):

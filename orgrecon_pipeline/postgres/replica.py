@@ -42,8 +42,8 @@ class HeartbeatRead:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return what the record stores."""
-        known = self.age_seconds is not None and isfinite(self.age_seconds)
-        return {"age_seconds": round(self.age_seconds, 3) if known and self.age_seconds is not None else None}
+        age = self.age_seconds
+        return {"age_seconds": None if age is None or not isfinite(age) else round(age, 3)}
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,7 @@ class Standby:
 
     Attributes:
         replayed_at: commit time of the last replayed transaction, by the primary's clock; None if nothing was replayed
-            since the start.
-        replay_lsn: position up to which WAL was replayed.
-        receive_lsn: position up to which WAL was received.
-        age_seconds: how long ago ``replayed_at`` is.
+            since the start. ``age_seconds`` is how long ago that is.
         paused: whether replay is paused.
         pending: whether WAL was received that is not replayed yet.
         receiving: whether a WAL receiver is running.
@@ -93,8 +90,7 @@ class Standby:
             f"its last replayed transaction is {self.age_seconds:.0f} s old")
         return (
             f"this is a standby and {last}, more than max_replica_lag_seconds ({limit:g} s): read the primary, or, if "
-            "the primary is only idle, set scan.heartbeat in the mapping or grant pg_read_all_stats to this role"
-        )
+            "the primary is only idle, set scan.heartbeat in the mapping or grant pg_read_all_stats to this role")
 
     def as_json_value(self) -> dict[str, Any]:
         """Return what the record stores."""
@@ -113,11 +109,7 @@ def read_standby(session: Session) -> Standby:
 
 
 def read_heartbeat(session: Session, heartbeat: Heartbeat) -> HeartbeatRead:
-    """Return the latest heartbeat in the open transaction.
-
-    Raises:
-        CannotDecide: if the heartbeat cannot be read, or its column is not a timestamp with time zone.
-    """
+    """Return the latest heartbeat in the open transaction."""
     statement = load_sql("postgres/sql/heartbeat.sql").format(
         at=fragment(heartbeat.at), heartbeat=fragment(heartbeat.from_), where=where_clause(heartbeat.where))
     [row] = session.query(statement, _HEARTBEAT)

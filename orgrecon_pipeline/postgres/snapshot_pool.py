@@ -52,11 +52,7 @@ class SnapshotPool:
             yield identity
 
     def run(self, tasks: Sequence[Task[Result]]) -> list[Result]:
-        """Run the tasks and return their results in the same order.
-
-        Raises:
-            CannotDecide: if a task fails. The other tasks are cancelled.
-        """
+        """Run the tasks and return their results in the same order. If a task fails, the others are cancelled."""
         helpers = min(self._size, len(tasks)) - 1
         if helpers <= 0:
             return [task(self._leader) for task in tasks]

@@ -22,8 +22,7 @@ def target_check(
     known = [
         f"({literal(table)}, {_names(base for _, base in lookup.join_columns)}, "
         f"{_names(column for column, _ in lookup.join_columns)})"
-        for table, lookup in references
-    ]
+        for table, lookup in references]
     fields = {
         "entity": entity, "table": literal(shape.base.name),
         "deleted": literal(catalog_name(shape.deletion_column or "")),

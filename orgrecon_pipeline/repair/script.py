@@ -81,8 +81,7 @@ def build_script(
         parts += _statements([
             EntitySteps(name, n, mapping.entities[name], shapes, array_literal(names),
                         _limits(name, batch, in_flux), keeps_rows=name in referrers)
-            for n, name in enumerate(order, start=1)
-        ])
+            for n, name in enumerate(order, start=1)])
     if to_list:
         parts.append(
             f"\n-- The statements below only read.\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n{_SETTINGS}\n")

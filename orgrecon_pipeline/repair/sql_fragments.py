@@ -65,5 +65,4 @@ def select_side(relations: Iterable[Relation], columns: Sequence[str], tenants: 
     """Return a SELECT over all relations of one side, for the tenants in the array literal ``tenants``."""
     return "\nUNION ALL\n".join(
         select(relation, [output_column(relation, name) for name in columns], tenants, relation.where)
-        for relation in relations
-    )
+        for relation in relations)

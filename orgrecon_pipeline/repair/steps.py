@@ -187,8 +187,7 @@ class EntitySteps:
             f"(SELECT count(*) FROM {table} AS r WHERE "  # noqa: S608 - the mapping is trusted
             + " AND ".join(f"r.{referring} = {self._shape.base.alias}.{referenced}"
                            for referenced, referring in lookup.join_columns) + ")"
-            for table, lookup in self._references()
-        ]
+            for table, lookup in self._references()]
         return " + ".join(counts) or "0"
 
     def _deletion_column_of(self, lookup: Lookup) -> str | None:

@@ -46,13 +46,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A joined table that yields values.
+    """A joined table that yields values; ``optional`` if it is an outer join, which may match no row.
 
-    Attributes:
-        table: the joined table.
-        optional: whether it is an outer join, which may match no row.
-        join_columns: pairs of equal columns: one of the joined table, one of the base table.
-        values: the logical columns that it yields, each with its column.
+    ``join_columns`` are pairs of equal columns: one of the joined table, one of the base table. ``values`` are the
+    logical columns that it yields, each with its column.
     """
 
     table: Table
@@ -83,11 +80,7 @@ class TargetShape:
 
 
 def shape_of(entity: Entity) -> TargetShape:
-    """Return the inverted target of an entity.
-
-    Raises:
-        UnsupportedMapping: if the target cannot be inverted.
-    """
+    """Return the inverted target of an entity; raise UnsupportedMapping if it cannot be inverted."""
     if len(entity.target) != 1:
         raise UnsupportedMapping("its target reads several relations, so the table of a new row is unknown")
     logical_columns = (TENANT_COLUMN, *entity.key, *entity.compare)
@@ -98,8 +91,7 @@ def shape_of(entity: Entity) -> TargetShape:
     base_columns, values = _assign_columns(relation, logical_columns, base, [table for table, _, _ in joins])
     lookups = tuple(
         Lookup(table, optional, tuple(_join_columns(condition, table, base)), tuple(values[catalog_name(table.alias)]))
-        for table, optional, condition in joins
-    )
+        for table, optional, condition in joins)
     _check_lookups(entity, base_columns, lookups)
     return TargetShape(base, base_columns, lookups, _deletion_column(relation.where, base, bool(joins)))
 
@@ -148,11 +140,7 @@ def _check_lookups(entity: Entity, base_columns: dict[str, str], lookups: Sequen
 
 
 def tables_of(relations: Sequence[Relation], side: str) -> list[Table]:
-    """Return the tables that the relations of a side read.
-
-    Raises:
-        UnsupportedMapping: if a relation reads anything else.
-    """
+    """Return the tables that the relations of a side read; raise UnsupportedMapping if they read anything else."""
     return [table for relation in relations for table, *_ in _parse_from(relation.from_, side)]
 
 

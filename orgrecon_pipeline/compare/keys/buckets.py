@@ -57,5 +57,4 @@ def explains_fingerprints(drift: Mapping[str, TrackedKeys], fingerprints: Finger
     return all(
         tenant in drift
         and (sum(drift[tenant].source_states) - sum(drift[tenant].target_states) - balance) % STATE_MODULUS == 0
-        for tenant, balance in fingerprints.balances.items()
-    )
+        for tenant, balance in fingerprints.balances.items())

@@ -44,8 +44,7 @@ def read_samples(
     return [
         make_sample(statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_hash"], {}),
                     with_values=with_values)
-        for row in rows
-    ]
+        for row in rows]
 
 
 def make_sample(

@@ -283,8 +283,7 @@ def statements_by_entity(
     return {
         name: EntityStatements(
             name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash)
-        for name, entity in mapping.entities.items()
-    }
+        for name, entity in mapping.entities.items()}
 
 
 def hash_probe(row_hash: RowHash) -> sql.Composed:

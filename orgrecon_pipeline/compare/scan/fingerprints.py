@@ -103,11 +103,7 @@ def merge_fingerprints(
 
 
 def require_no_null_keys(name: str, fingerprints: Fingerprints) -> None:
-    """Require that every row of an entity has a tenant and a key.
-
-    Raises:
-        CannotDecide: if a row has none.
-    """
+    """Require that every row of an entity has a tenant and a key."""
     for side in SIDES:
         if rows := getattr(fingerprints.null_keys, side):
             raise CannotDecide(
@@ -121,9 +117,6 @@ def require_drift_found(
     """Require that the comparison by key found drift in every tenant whose fingerprints differ.
 
     Without a consistent hash, fingerprints can differ without drift, but numbers of rows cannot.
-
-    Raises:
-        CannotDecide: if a tenant differs without drift.
     """
     for tenant, rows in fingerprints.differing.items():
         if tenant not in drifting and (consistent_hash or rows.source != rows.target):

@@ -15,11 +15,7 @@ Pair = tuple[Row, "Row | None", "Row | None"]
 
 
 def merge_join(source: Iterator[Row], target: Iterator[Row], width: int) -> Iterator[Pair]:
-    """Yield the rows of both streams, matched by their first ``width`` columns.
-
-    Raises:
-        CannotDecide: if a stream is not in ascending order.
-    """
+    """Yield the rows of both streams, matched by their first ``width`` columns, in which they must ascend."""
     left, right = _ascending(source, width), _ascending(target, width)
     source_row, target_row = next(left, None), next(right, None)
     while source_row is not None or target_row is not None:

@@ -29,15 +29,8 @@ SCAN_SETTINGS = {**NO_NESTED_LOOPS, "enable_parallel_append": "off"}
 class SideFingerprints:
     """Result of the scan of one side.
 
-    Attributes:
-        hash_sum: how the row hashes were summed.
-        tenants: tenants with a row.
-        rows: rows of each tenant, in the order of ``tenants``.
-        highs: first number of each fingerprint.
-        lows: second number of each fingerprint.
-        total_rows: rows of the side.
-        null_keys: rows without a tenant or with a NULL in the key.
-        values: rows in which a compared column is not NULL, by column.
+    The arrays are in the order of ``tenants``: each tenant's rows, and both numbers of its fingerprint. The other
+    fields are as in :class:`Fingerprints`.
     """
 
     hash_sum: HashSum = field(repr=False)
@@ -79,7 +72,7 @@ def scan_side(
         for row in session.stream(statement, statements.name):
             total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
             parts[part] += piece or b""
-    rows, highs, lows = (decode_int8(parts.pop(name, None)) for name in ("rows", "highs", "lows"))
+    rows, highs, lows = (decode_int8(parts.pop(name, b"")) for name in ("rows", "highs", "lows"))
     return SideFingerprints(
         hash_sum, TenantNames(bytes(parts.pop("names"))), rows, highs, lows, total_rows, null_keys,
         values=tuple(count or 0 for count in values))

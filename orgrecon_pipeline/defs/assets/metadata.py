@@ -117,16 +117,14 @@ def _window(rows: tuple[WindowRow, ...]) -> dg.TableMetadataValue:
             "counts": "yes" if row.eligible
             else row.reason.sentence.removeprefix(f"{row.day} is ").removeprefix(f"{row.day} "),
         }
-        for row in rows
-    ]))
+        for row in rows]))
 
 
 def _table(frame: pd.DataFrame) -> dg.TableMetadataValue:
     # Dagster refuses numpy integers and dates, so each cell becomes a plain value, and a missing value a dash.
     records = [
         dg.TableRecord({str(name): _cell(value) for name, value in row.items()})
-        for row in frame.astype(object).to_dict(orient="records")
-    ]
+        for row in frame.astype(object).to_dict(orient="records")]
     columns = [dg.TableColumn(str(name)) for name in frame.columns]
     return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
 

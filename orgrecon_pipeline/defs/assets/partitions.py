@@ -73,8 +73,7 @@ def require_evidence(context: Context, days: Sequence[date]) -> None:
         count = f"{len(missing)} of these {len(days)} days {'has' if len(missing) == 1 else 'have'} no evidence"
         raise DayRefused(
             f"{count}: {list_days(missing)}. A live database only shows today: launch one run per day, or a range "
-            "without them."
-        )
+            "without them.")
 
 
 def list_days(days: Sequence[date]) -> str:
@@ -101,8 +100,7 @@ def asset_result(
         context.add_asset_metadata(result.metadata, partition_key=result.day.isoformat())
     failed = [result.day.isoformat() for result in results if not result.passed]
     return dg.MaterializeResult(
-        check_results=_check(check_name, not failed, {"days": len(results), "failed": ", ".join(failed)})
-    )
+        check_results=_check(check_name, not failed, {"days": len(results), "failed": ", ".join(failed)}))
 
 
 def _check(name: str | None, passed: bool, metadata: Mapping[str, Any]) -> list[dg.AssetCheckResult] | None:

@@ -114,8 +114,7 @@ def day_sensors(
             resources.ledger.open(), resources.audit_directory.path, resources.clock.open().today())
         requests = [
             dg.RunRequest(run_key=f"{new.day}:import:{new.digest[:12]}", partition_key=new.day.isoformat())
-            for new in reports.sound if _has_partition(partitions, new)
-        ]
+            for new in reports.sound if _has_partition(partitions, new)]
         for problem in reports.refused:
             context.log.warning(problem)
         return _result(requests, reports.refused)

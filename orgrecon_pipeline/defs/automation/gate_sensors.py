@@ -34,8 +34,8 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         if gate_check.displayed_digest(context.instance) == digest:
             return dg.SensorResult(skip_reason="the check agrees with the ledger", cursor=Attempts().as_cursor())
         # Do not wait for a run that was created before the latest result: it may take hours.
-        active = is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME))
-        if active and gate_check.decision_is_planned(context.instance):
+        planned = gate_check.decision_is_planned(context.instance)
+        if planned and is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is active")
         attempt = next_attempt(
             f"{answer.as_of} {digest[:12]}", operation.clock.now(), Attempts.from_cursor(context.cursor))
