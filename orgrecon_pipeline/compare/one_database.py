@@ -10,20 +10,19 @@ from functools import partial
 from psycopg import sql
 
 from orgrecon_pipeline.compare import preflight
-from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.drilldown import drill_down, read_samples
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, HashSum, statements_by_entity
+from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found, require_no_null_keys
 from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_hash_sum, compare_sides, scan_side
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
-from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
@@ -36,22 +35,19 @@ BATCH_KEYS = 1_000_000
 _DriftTask = tuple[str, Task[dict[str, TrackedKeys]]]
 
 
-class OneDatabase:
-    """Implements :class:`~orgrecon_pipeline.compare.reader.Reader` for one database."""
+class OneDatabase(Reader):
+    """Reader of one database."""
 
     def __init__(self, mapping: MappingConfig, open_session: Callable[[], Session], row_hash: RowHash) -> None:
         """Connect."""
-        self.row_hash, self.rows = row_hash, RowCounter()
-        self._mapping, self._session = mapping, open_session()
+        self._session = open_session()
+        super().__init__(mapping, dict.fromkeys(SIDES, self._session), row_hash)
         self._pool = SnapshotPool(self._session, open_session, mapping.scan.workers)
 
-    def close(self) -> None:
-        self._session.close()
-
     def run_preflight(self) -> int:
-        self._preflight = preflight.run_preflight(self._session, self._mapping)
+        self._preflight = preflight.run_preflight(self._session, self.mapping)
         preflight.require_lockable(self._session, self._preflight)
-        self._statements = statements_by_entity(self._mapping, self._preflight.types, self.row_hash)
+        self.statements = statements_by_entity(self.mapping, self._preflight.types, self.row_hash)
         self.rows.expected = self._preflight.estimated_rows
         return len(self._preflight.tables)
 
@@ -66,15 +62,12 @@ class OneDatabase:
         run_self_test(self._session, self.row_hash, choose_hash_sum(tenants))
 
     def require_unchanged(self) -> None:
-        preflight.require_unchanged(self._session, self._mapping, self._preflight)
-
-    def read_declared_tenants(self) -> TenantNames | None:
-        return read_declared_tenants(self._session, self._mapping.tenants)
+        preflight.require_unchanged(self._session, self.mapping, self._preflight)
 
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         hash_sum, largest_table = choose_hash_sum(tenants), self._preflight.largest_table
         scans = {name: _EntityScan(statements, hash_sum, largest_table, self.rows)
-                 for name, statements in self._statements.items()}
+                 for name, statements in self.statements.items()}
         self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
         fingerprints = {name: scan.fingerprints for name, scan in scans.items()}
         for name, of_entity in fingerprints.items():
@@ -83,33 +76,30 @@ class OneDatabase:
 
     def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         tasks: list[_DriftTask] = []
-        for name, statements in self._statements.items():
+        for name, statements in self.statements.items():
             of_entity = fingerprints[name]
             tenants = of_entity.tenants if exact else of_entity.differing
             find = partial(_find_drift, statements=statements, fingerprints=of_entity, exact=exact)
             sizes = ((tenant, of_entity.rows_of(tenant).total) for tenant in sorted(tenants))
             tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_ROWS)]
         drift = self._run(tasks)
-        for name, statements in self._statements.items():
+        for name, statements in self.statements.items():
             require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
         return drift
 
     def recheck(self, tracked: Drift) -> Drift:
         tasks: list[_DriftTask] = []
         for name, tenants in tracked.items():
-            find = partial(drill_down, statements=self._statements[name], tracked=tenants)
+            find = partial(drill_down, statements=self.statements[name], tracked=tenants)
             sizes = ((tenant, len(keys.keys)) for tenant, keys in sorted(tenants.items()))
             tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
         return self._run(tasks)
 
-    def has_rows(self, name: str, side: str) -> bool:
-        return bool(self._session.query(self._statements[name].has_rows(side), name)[0]["has_rows"])
-
     def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
-        return read_samples(self._session, self._statements[name], drift, limit, with_values=with_values)
+        return read_samples(self._session, self.statements[name], drift, limit, with_values=with_values)
 
     def _run(self, tasks: list[_DriftTask]) -> Drift:
-        drift: Drift = {name: {} for name in self._statements}
+        drift: Drift = {name: {} for name in self.statements}
         for (name, _), tenants in zip(tasks, self._pool.run([task for _, task in tasks]), strict=True):
             drift[name] |= tenants
         return drift

@@ -1,57 +1,76 @@
-"""Interface of the readers: the same operations on one database and on two."""
+"""Base of the readers, which offer the same operations on one database and on two."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from typing import Protocol
 
+from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.domain.evidence import Sample
+from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.session import Session
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """Reads both sides. Every method raises CannotDecide if it fails.
 
-    All methods except :meth:`run_preflight` and :meth:`close` need an open snapshot.
+    All methods except :meth:`run_preflight` and :meth:`close` need an open snapshot. ``sessions`` holds one session for
+    each side; both are the same if one database holds both sides.
     """
 
-    row_hash: RowHash
-    rows: RowCounter
+    statements: dict[str, EntityStatements]
 
+    def __init__(self, mapping: MappingConfig, sessions: dict[str, Session], row_hash: RowHash) -> None:
+        self.mapping, self.sessions, self.row_hash, self.rows = mapping, sessions, row_hash, RowCounter()
+
+    @abstractmethod
     def run_preflight(self) -> int:
         """Run the preflight checks, and return the number of tables that the mapping reads."""
 
+    @abstractmethod
     def snapshot(self) -> AbstractContextManager[SnapshotPair]:
         """Open a snapshot of the databases that the preflight checks read."""
 
+    @abstractmethod
     def run_self_test(self, tenants: int) -> None:
         """Run the self-test with the statements that are used for that many tenants."""
 
+    @abstractmethod
     def require_unchanged(self) -> None:
         """Require that no table was altered or replaced since the preflight checks."""
 
     def read_declared_tenants(self) -> TenantNames | None:
         """Return the declared universe; None if the mapping has none."""
+        return read_declared_tenants(self.sessions["source"], self.mapping.tenants)
 
+    @abstractmethod
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         """Return the fingerprints by entity. ``tenants`` is their approximate number, which affects the method."""
 
+    @abstractmethod
     def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         """Return all drifting keys of the tenants whose fingerprints differ; with ``exact``, of all tenants."""
 
+    @abstractmethod
     def recheck(self, tracked: Drift) -> Drift:
         """Return the tracked keys that still drift."""
 
     def has_rows(self, name: str, side: str) -> bool:
         """Return whether one side of an entity has any row."""
+        return bool(self.sessions[side].query(self.statements[name].has_rows(side), name)[0]["has_rows"])
 
+    @abstractmethod
     def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
         """Return up to ``limit`` keys of each kind."""
 
     def close(self) -> None:
         """Close all connections."""
+        for session in self.sessions.values():
+            session.close()

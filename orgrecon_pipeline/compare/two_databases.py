@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from orgrecon_pipeline.compare import preflight
-from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.drilldown import make_sample
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
+from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import (
     Fingerprints,
@@ -34,7 +33,6 @@ from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
-from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
@@ -47,36 +45,31 @@ _SELF_TEST_BUCKETS = 64
 _CHUNK_ROWS = 1_000
 
 
-class TwoDatabases:
-    """Implements :class:`~orgrecon_pipeline.compare.reader.Reader` for two databases."""
+class TwoDatabases(Reader):
+    """Reader of two databases."""
 
     def __init__(
         self, mapping: MappingConfig, open_source: Callable[[], Session], open_target: Callable[[], Session],
         row_hash: RowHash,
     ) -> None:
         """Connect to both databases."""
-        self.row_hash, self.rows = row_hash, RowCounter()
-        self._mapping = mapping
+        super().__init__(mapping, {}, row_hash)
         with ExitStack() as stack:
-            self._sessions = {}
+            stack.callback(self.close)
             for side, open_session in zip(SIDES, (open_source, open_target), strict=True):
-                self._sessions[side] = open_session()
-                stack.callback(self._sessions[side].close)
+                self.sessions[side] = open_session()
             stack.pop_all()
         self._first_keys: dict[str, FirstKeys] = {}
 
-    def close(self) -> None:
-        for session in self._sessions.values():
-            session.close()
-
     def run_preflight(self) -> int:
         self._preflights = {
-            side: preflight.run_preflight(session, self._mapping, (side,)) for side, session in self._sessions.items()}
-        for side, session in self._sessions.items():
+            side: preflight.run_preflight(session, self.mapping, (side,)) for side, session in self.sessions.items()}
+        for side, session in self.sessions.items():
             preflight.require_lockable(session, self._preflights[side])
         preflight.require_same_types(self._preflights["source"], self._preflights["target"])
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
+        self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash)
         self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
         return sum(len(result.tables) for result in self._preflights.values())
 
@@ -84,7 +77,7 @@ class TwoDatabases:
     def snapshot(self) -> Iterator[SnapshotPair]:
         with ExitStack() as stack:
             identities = []
-            for side, session in self._sessions.items():
+            for side, session in self.sessions.items():
                 stack.enter_context(session.transaction(self._preflights[side].lockable))
                 identities.append(identify(session))
                 preflight.require_same_database(identities[-1], self._preflights[side], f"the connection to the {side}")
@@ -98,15 +91,12 @@ class TwoDatabases:
         run_self_test_across(self._scan, methods, self.row_hash)
 
     def require_unchanged(self) -> None:
-        for side, session in self._sessions.items():
-            preflight.require_unchanged(session, self._mapping, self._preflights[side])
-
-    def read_declared_tenants(self) -> TenantNames | None:
-        return read_declared_tenants(self._sessions["source"], self._mapping.tenants)
+        for side, session in self.sessions.items():
+            preflight.require_unchanged(session, self.mapping, self._preflights[side])
 
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         fingerprints = {}
-        for name, statements in self._statements.items():
+        for name, statements in self.statements.items():
             fingerprints[name] = self._scan(statements)
             require_no_null_keys(name, fingerprints[name])
         return fingerprints
@@ -115,26 +105,23 @@ class TwoDatabases:
         drift = {
             name: self._read(name, fingerprints[name].tenants) if exact else self._read_differing(
                 name, fingerprints[name])
-            for name in self._statements}
-        for name, statements in self._statements.items():
+            for name in self.statements}
+        for name, statements in self.statements.items():
             require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
         return drift
 
     def recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
 
-    def has_rows(self, name: str, side: str) -> bool:
-        return bool(self._sessions[side].query(self._statements[name].has_rows(side), name)[0]["has_rows"])
-
     def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
         chosen = [(tenant, kind, key) for kind, keys in self._first_keys[name].items() for tenant, key in keys[:limit]]
         if not chosen:
             return []
-        statements, tenants = self._statements[name], sorted({tenant for tenant, _, _ in chosen})
+        statements, tenants = self.statements[name], sorted({tenant for tenant, _, _ in chosen})
         parameters = {"tracked_keys": int8_array(key for _, _, key in chosen)}
         keys: dict[int, list[str]] = {}
         values: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
-        for side, session in self._sessions.items():
+        for side, session in self.sessions.items():
             for row in session.query(statements.side_samples(side), name, {
                     **parameters, "tenants": session.encoding.expressible(tenants)}):
                 keys[row["key_hash"]] = row["key"]
@@ -148,13 +135,9 @@ class TwoDatabases:
             samples.append(make_sample(statements, tenant, kind, keys[key], differing, with_values=with_values))
         return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
 
-    @cached_property
-    def _statements(self) -> dict[str, EntityStatements]:
-        return statements_by_entity(self._mapping, self._preflights["source"].types, self.row_hash)
-
     def _servers_hash_equally(self) -> bool:
         answers = []
-        for session in self._sessions.values():
+        for session in self.sessions.values():
             with session.transaction():
                 answers.append(session.query(hash_probe(self.row_hash), "hashing a fixed row"))
         return answers[0] == answers[1]
@@ -173,7 +156,7 @@ class TwoDatabases:
             self._first_keys[name] = no_keys()
             return {}
         drift, self._first_keys[name] = self._find_keys(
-            self._statements[name], tenants, tracked=tracked, buckets=buckets, limit=self._mapping.report.sample_keys)
+            self.statements[name], tenants, tracked=tracked, buckets=buckets, limit=self.mapping.report.sample_keys)
         return drift
 
     def _scan(self, statements: EntityStatements) -> Fingerprints:
@@ -215,13 +198,13 @@ class TwoDatabases:
     ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
         """Yield the rows of each side's statement. Both databases run their statements concurrently."""
         with ExitStack() as stack:
-            for session in self._sessions.values():
+            for session in self.sessions.values():
                 stack.enter_context(session.planner_settings(settings, work_mem))
             streams = {
                 side: session.stream(statements[side], f"{name}.{side}", {
                     **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
                     chunk=_CHUNK_ROWS)
-                for side, session in self._sessions.items()}
+                for side, session in self.sessions.items()}
             try:
                 first_rows = self._first_rows(streams)
                 source, target = (chain(first_rows[side], streams[side]) for side in SIDES)
@@ -231,7 +214,7 @@ class TwoDatabases:
                 for rows in streams.values():
                     with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
                         rows.close()
-            for side, session in self._sessions.items():
+            for side, session in self.sessions.items():
                 preflight.require_only_locked_tables(session, self._preflights[side])
 
     def _first_rows(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
@@ -242,7 +225,7 @@ class TwoDatabases:
             def cancel() -> None:
                 for side, future in futures.items():
                     if not future.done():
-                        self._sessions[side].cancel()
+                        self.sessions[side].cancel()
 
             with cancelled_on_error(futures.values(), cancel):
                 for future in as_completed(futures.values()):

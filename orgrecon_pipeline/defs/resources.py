@@ -83,7 +83,7 @@ class NotifierResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def open_context(resources: Any, warn: Callable[[str], object] = lambda line: None) -> Context:
-    """Return the context of an operation with :data:`CONTEXT_RESOURCES`; ``warn`` if the demo company is compared."""
+    """Return the context of an operation from :data:`CONTEXT_RESOURCES`; ``warn`` receives the notice of a demo."""
     source: SourceResource = resources.source
     urls = {SOURCE_VARIABLE: source.database_url, TARGET_VARIABLE: source.target_database_url}
     ledger, output_dir = resources.ledger.open(), Path(resources.audit_directory.path)

@@ -11,13 +11,7 @@ from orgrecon_pipeline.ledger.read import LedgerReader
 class Ledger(LedgerReader, CoverageReader, LedgerWriter, LedgerLocks):
     """Append-only evidence in SQLite or Postgres; opened by :mod:`orgrecon_pipeline.ledger.open`.
 
-    Each base class holds the methods of one job:
-
-    * :class:`LedgerReader` returns observations, their details, and the evidence for the gate.
-    * :class:`CoverageReader` returns the names that earlier observations found or lost.
-    * :class:`LedgerWriter` appends observations, acknowledgements, shard results and sent notifications.
-    * :class:`LedgerLocks` admits one run per day, and one sender of notifications.
-
-    Methods that read raise :class:`ConfigurationError` if the database does not answer; methods that write raise
-    :class:`EvidenceNotStored`. Threads and processes may share a ledger. Text is ordered by its UTF-8 bytes.
+    Each base class holds the methods of one job. Methods that read raise :class:`ConfigurationError` if the database
+    does not answer; methods that write raise :class:`EvidenceNotStored`. Threads and processes may share a ledger. Text
+    is ordered by its UTF-8 bytes.
     """

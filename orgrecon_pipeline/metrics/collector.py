@@ -21,6 +21,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Verdict
+from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.version import __version__
@@ -29,7 +30,6 @@ Metric = GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily
 
 _log = logging.getLogger(__name__)
 
-_SIDES = ("source", "target")
 _VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
@@ -152,7 +152,7 @@ def _latest_day(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metr
         for kind, keys in totals.counts.items():
             drift.add_metric([entity, kind], _figure(keys))
         transient.add_metric([entity], _figure(totals.transient))
-        for side in _SIDES:
+        for side in SIDES:
             compared.add_metric([entity, side], _figure(getattr(totals, f"{side}_rows")))
     return [
         GaugeMetricFamily(

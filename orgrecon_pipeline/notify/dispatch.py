@@ -7,7 +7,7 @@ The ledger stores what each channel knows; the difference from the current state
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 
@@ -107,10 +107,12 @@ def send_pending(
         now = context.clock.now()
         current = current_state(context.ledger, context.mapping.gate, now, also)
         states, last_notified = current.states(), context.ledger.last_notified()
+        yesterday = utc_day(now) - timedelta(days=1)
+        old = {topic: state for topic, state in states.items() if topic != GATE_TOPIC and parse_day(topic) < yesterday}
         pending, known = {}, []
         for channel in notifier.channels:
             stored = {topic: state for (key, topic), state in last_notified.items() if key == channel.key}
-            notified = {**_states_before_yesterday(states, utc_day(now)), **stored}
+            notified = {**old, **stored}
             pending[channel], quiet = changes(notified, states)
             # Store the previous state first, so that a change stays pending if the channel does not accept it.
             previous = {topic: notified.get(topic, initial_state(topic))
@@ -124,11 +126,6 @@ def send_pending(
             Notified(channel.key, topic, state, now) for channel, topics in pending.items()
             for topic, state in topics.items() if events[topic] in accepted[channel])
         return lines
-
-
-def _states_before_yesterday(states: Mapping[str, str], today: date) -> dict[str, str]:
-    yesterday = today - timedelta(days=1)
-    return {topic: state for topic, state in states.items() if topic != GATE_TOPIC and parse_day(topic) < yesterday}
 
 
 def _events(context: Context, current: CurrentState, link_base: str) -> dict[str, Event]:

@@ -200,7 +200,7 @@ def test_planner_scans_buckets_in_parallel(apart: Any) -> None:
         assert isinstance(reader, TwoDatabases)
         reader.run_preflight()
         with reader.snapshot():
-            session, [statements] = reader._sessions["source"], reader._statements.values()
+            session, [statements] = reader.sessions["source"], reader.statements.values()
             statement = statements.side_buckets("source", reader._preflights["source"].largest_table)
             with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(

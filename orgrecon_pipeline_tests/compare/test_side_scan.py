@@ -165,7 +165,7 @@ def test_planner_uses_parallel_hash_join_though_it_underestimates_the_rows(
         assert isinstance(reader, one_database.OneDatabase)
         reader.run_preflight()
         with reader.snapshot():
-            session, [statements] = reader._session, reader._statements.values()
+            session, [statements] = reader._session, reader.statements.values()
             largest_table = reader._preflight.largest_table
             statement = statements.side_arrays("source", largest_table, NUMERIC_SUM, sorts_as_utf8=True)
             with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
@@ -58,9 +57,9 @@ class TrackedKeys:
         positions = [position for position, changed in enumerate(self.changed) if (changed == IN_FLUX) == in_flux]
         if not positions:
             return None
-        arrays = (self.keys, self.source_now, self.target_now)
-        return TrackedKeys.start(
-            Counts.zero() if in_flux else self.counts, *(_pick(numbers, positions) for numbers in arrays))
+        return TrackedKeys.start(Counts.zero() if in_flux else self.counts, *(
+            int8_array(numbers[position] for position in positions)
+            for numbers in (self.keys, self.source_now, self.target_now)))
 
     def merged_with(self, other: TrackedKeys | None) -> TrackedKeys:
         """Return these keys and other keys of the same tenant."""
@@ -99,7 +98,3 @@ def merge_drift(first: Drift, second: Drift) -> Drift:
 def count_keys(tenants: dict[str, TrackedKeys]) -> int:
     """Return the number of keys of all tenants."""
     return sum(len(tracked.keys) for tracked in tenants.values())
-
-
-def _pick(numbers: Sequence[int], positions: list[int]) -> array[int]:
-    return int8_array(numbers[position] for position in positions)
