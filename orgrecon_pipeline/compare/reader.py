@@ -11,7 +11,7 @@ from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
@@ -54,9 +54,15 @@ class Reader(ABC):
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         """Return the fingerprints by entity. ``tenants`` is their approximate number, which affects the method."""
 
-    @abstractmethod
     def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         """Return all drifting keys of the tenants whose fingerprints differ; with ``exact``, of all tenants."""
+        drift = self._find_drift(fingerprints, exact=exact)
+        for name, statements in self.statements.items():
+            require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
+        return drift
+
+    @abstractmethod
+    def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift: ...
 
     @abstractmethod
     def recheck(self, tracked: Drift) -> Drift:

@@ -39,12 +39,10 @@ class SnapshotPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Result of one complete comparison.
+    """Result of one complete comparison; ``databases`` and ``how`` are stored in the record as they are.
 
     Attributes:
         observed_at: the source's clock at the snapshot.
-        databases: what the record stores about the databases.
-        totals: rows and drift by entity.
         present: tenants with a row on either side.
         declared: tenants of the declared universe; None if the mapping has none.
         tenant_rows: every drifting tenant and the first clean ones, with one row per tenant and entity.
@@ -52,7 +50,6 @@ class Comparison:
         values: rows of both sides in which a compared column is not NULL, by entity and column.
         keys_in_flux: keys that differed at every read while both of their sides changed. They are neither drift nor
             transient.
-        how: what the record stores about the method.
         shards: the comparisons of the shards; empty without shards.
     """
 

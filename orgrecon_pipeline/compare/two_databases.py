@@ -21,12 +21,7 @@ from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.scan.fingerprints import (
-    Fingerprints,
-    merge_fingerprints,
-    require_drift_found,
-    require_no_null_keys,
-)
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, merge_fingerprints, require_no_null_keys
 from orgrecon_pipeline.compare.scan.merge_join import Row
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.compare.self_test import run_self_test_across
@@ -101,14 +96,9 @@ class TwoDatabases(Reader):
             require_no_null_keys(name, fingerprints[name])
         return fingerprints
 
-    def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        drift = {
-            name: self._read(name, fingerprints[name].tenants) if exact else self._read_differing(
-                name, fingerprints[name])
-            for name in self.statements}
-        for name, statements in self.statements.items():
-            require_drift_found(name, fingerprints[name], drift[name], consistent_hash=statements.consistent_row_hash)
-        return drift
+    def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        return {name: self._read(name, of_entity.tenants) if exact else self._read_differing(name, of_entity)
+                for name, of_entity in fingerprints.items()}
 
     def recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}

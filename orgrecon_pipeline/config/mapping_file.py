@@ -57,11 +57,7 @@ def default_mapping() -> MappingConfig:
 
 @functools.lru_cache(maxsize=16)  # each step of a run reads the same file again
 def parse_mapping(text: str, name: str) -> MappingConfig:
-    """Return the mapping in ``text``, the content of the file ``name``.
-
-    Raises:
-        ConfigurationError: if it is not a valid mapping; names the first error of the file.
-    """
+    """Return the mapping in ``text``. A ConfigurationError names the file, ``name``, and its first error."""
     tree = _parse_yaml(text, name)
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{name}:1: not a mapping file: begin it with 'version: 1' and 'entities:'.")

@@ -11,8 +11,7 @@ import dagster as dg
 from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs import dev_demo, resources
-from orgrecon_pipeline.defs.assets.day import day_assets
-from orgrecon_pipeline.defs.assets.gate import drift_gate
+from orgrecon_pipeline.defs.assets.day import day_assets, drift_gate
 from orgrecon_pipeline.defs.assets.partitions import daily_partitions
 from orgrecon_pipeline.defs.automation.daily import day_sensors, every_utc_day
 from orgrecon_pipeline.defs.automation.gate_sensors import gate_sensors

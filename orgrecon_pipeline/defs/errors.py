@@ -31,17 +31,13 @@ def user_facing_errors() -> Iterator[None]:
     try:
         with _interruptible():
             yield
-    except OrgreconError as error:
-        raise dg.Failure(
-            description=str(error), metadata={EXIT_CODE: dg.IntMetadataValue(error.exit_code)}, allow_retries=False
-        ) from None
     except (dg.Failure, dg.DagsterError):
         raise
     except Exception as error:
-        raise dg.Failure(
-            description=f"{internal_error(error)}: please report this bug.",
-            metadata={EXIT_CODE: dg.IntMetadataValue(INTERNAL_ERROR_CODE)}, allow_retries=False,
-        ) from None
+        description, code = f"{internal_error(error)}: please report this bug.", INTERNAL_ERROR_CODE
+        if isinstance(error, OrgreconError):
+            description, code = str(error), error.exit_code
+        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)}, allow_retries=False) from None
 
 
 @contextmanager

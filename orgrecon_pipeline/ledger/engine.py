@@ -39,11 +39,7 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one consistent state of the ledger.
-
-        Raises:
-            ConfigurationError: if the ledger cannot be read.
-        """
+        """Open a transaction that sees one consistent state; raise ConfigurationError if the ledger cannot be read."""
         try:
             with (translate_errors(ConfigurationError, f"cannot read {self.address}"),
                   self.engine.connect() as connection):
@@ -59,11 +55,7 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction that is committed at the end of the block, or rolled back on an error.
-
-        Raises:
-            EvidenceNotStored: if the ledger cannot be written.
-        """
+        """Open a transaction, committed at the end of the block; raise EvidenceNotStored if it cannot be stored."""
         with (translate_errors(EvidenceNotStored, f"the evidence was not stored in {self.address}"),
               self.transaction() as connection):
             yield connection

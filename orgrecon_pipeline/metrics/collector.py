@@ -72,11 +72,7 @@ class EvidenceCollector(Collector):
 
 
 def open_collector(settings: Settings) -> EvidenceCollector:
-    """Return the collector for the ledger of the settings; a ledger that does not exist yet counts as down.
-
-    Raises:
-        ConfigurationError: if the mapping is invalid.
-    """
+    """Return the collector for the ledger of the settings; a ledger that does not exist yet counts as down."""
     mapping = load_mapping(settings.mapping_file, settings.environ)
     clock = read_clock(settings.environ)
     return EvidenceCollector(

@@ -86,11 +86,7 @@ class Notifier:
                 for channel in self.channels if not _is_supported(channel.url)]
 
     def send(self, events: Sequence[Event]) -> list[str]:
-        """Send every event to every channel; see :meth:`send_each`.
-
-        Returns:
-            One sanitised line for each channel that did not accept everything.
-        """
+        """Send every event to every channel; return one sanitised line for each that did not accept everything."""
         return self.send_each(dict.fromkeys(self.channels, events))[1]
 
     def send_each(self, events: Mapping[Channel, Sequence[Event]]) -> tuple[dict[Channel, list[Event]], list[str]]:

@@ -43,11 +43,7 @@ class Deadline:
         self._stopped.wait(seconds)
 
     def remaining(self) -> float:
-        """Return the seconds that are left.
-
-        Raises:
-            CannotDecide: if the deadline has passed or was stopped.
-        """
+        """Return the seconds that are left; raise CannotDecide if the deadline has passed or was stopped."""
         if self._stopped.is_set():
             raise CannotDecide("the comparison was stopped", ReasonCode.INTERRUPTED)
         left = self._end - time.monotonic()

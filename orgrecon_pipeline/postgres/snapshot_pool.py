@@ -41,9 +41,10 @@ class SnapshotPool:
 
     @contextmanager
     def transaction(self, lock: tuple[sql.Identifier, ...], inspect: Task[None]) -> Iterator[DatabaseIdentity]:
-        """Open the snapshot for the block, and yield the identity of its database; for ``lock`` see :class:`Session`.
+        """Open the snapshot for the block, and yield the identity of its database.
 
-        A helper runs ``inspect`` after each task, because only its own locks show which tables it read.
+        For ``lock`` see :meth:`Session.transaction`. A helper runs ``inspect`` after each task, because only its own
+        locks show which tables it read.
         """
         self._lock, self._inspect = lock, inspect
         with self._leader.transaction(lock):

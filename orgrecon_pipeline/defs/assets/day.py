@@ -1,4 +1,4 @@
-"""The partitioned assets of a day: evidence, summary, rolling window and report.
+"""The assets: evidence, summary, rolling window and report of a day, and the gate.
 
 A run materialises one day, or a range of days (tags ``dagster/asset_partition_range_start`` and ``…_end``).
 
@@ -7,6 +7,7 @@ No ``from __future__ import annotations`` here: Dagster reads the types of conte
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from pydantic import Field
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, gate_now, refresh_gate_check
 from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
@@ -24,8 +25,8 @@ from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish
 from orgrecon_pipeline.report.read import read_report
 
-GROUP = "org_v23_reconciliation"
-OWNERS = ["team:platform"]
+_GROUP = "org_v23_reconciliation"
+_OWNERS = ["team:platform"]
 _WORST_TENANTS = 20  # shown in the Dagster UI; the report lists more
 progress_log = logging.getLogger("orgrecon.progress")
 
@@ -40,7 +41,7 @@ class DayConfig(dg.Config):
 
 def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
     """Return the four assets of a day, upstream first."""
-    daily: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "partitions_def": partitions,
+    daily: dict[str, Any] = {"group_name": _GROUP, "owners": _OWNERS, "partitions_def": partitions,
                              "required_resource_keys": CONTEXT_RESOURCES}
 
     @dg.asset(
@@ -140,3 +141,28 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         return asset_result(context, "report_sound", results)
 
     return [tenant_drift, daily_summary, rolling_window, markdown_report]
+
+
+@dg.asset(
+    name=GATE_ASSET, group_name=_GROUP, owners=_OWNERS, kinds={"python"}, deps=["markdown_report"],
+    required_resource_keys=CONTEXT_RESOURCES,
+    # A check that passed stays passed in the UI. The policy makes the UI show that no run followed on the next day.
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=40), warn_window=timedelta(hours=26)),
+    check_specs=[dg.AssetCheckSpec(
+        GATE_CHECK, asset=GATE_ASSET,
+        description="The signal of the gate: it passes if and only if the Phase 2 read cutover may go ahead. "
+                    "Ignore it after valid_until.",
+    )],
+)
+def drift_gate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
+    # Without partitions, because a check on a partitioned asset shows the day that ran last.
+    with user_facing_errors():
+        answer = gate_now(open_context(context.resources))
+    metadata = describe.gate(answer)
+    return dg.MaterializeResult(
+        metadata=metadata,
+        check_results=[dg.AssetCheckResult(
+            check_name=GATE_CHECK, passed=answer.open, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata,
+        )],
+    )

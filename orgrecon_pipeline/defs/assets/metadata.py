@@ -21,11 +21,7 @@ Metadata = Mapping[str, Any]
 
 
 def deciding_observation(context: Context, day: date) -> Observation:
-    """Return the deciding observation of a day.
-
-    Raises:
-        DayRefused: if the day is MISSING.
-    """
+    """Return the deciding observation of a day; raise DayRefused if the day is MISSING."""
     deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
     if deciding is None:
         raise DayRefused(f"{day} has no evidence in the ledger: materialise tenant_drift for {day} first.")

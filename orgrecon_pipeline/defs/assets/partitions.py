@@ -34,11 +34,7 @@ class DayResult:
 
 
 def start_date(environ: Mapping[str, str]) -> date:
-    """Return the first day that has a partition.
-
-    Raises:
-        UsageError: if ``ORGRECON_START_DATE`` is not a day.
-    """
+    """Return the first day that has a partition; raise UsageError if ``ORGRECON_START_DATE`` is not a day."""
     text = environ.get(START_VARIABLE)
     try:
         return parse_day(text) if text else _DEFAULT_START

@@ -1,4 +1,4 @@
--- Tables of the ledger. A blank line follows each statement; rev_0001_initial.py replaces the fields in braces.
+-- Tables of the ledger. Their columns depend on the database: rev_0001_initial.py replaces the fields in braces.
 -- A migration never changes, so this file repeats tables.py.
 
 CREATE TABLE orgrecon_observation (
