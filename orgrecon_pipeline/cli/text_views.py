@@ -53,14 +53,16 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
     console.print(Text(f"report: {path}"))
 
 
-def show_gate(answer: GateAnswer) -> None:
-    """Print the gate's decision and its window."""
+def show_gate(answer: GateAnswer, today: date) -> None:
+    """Print the gate's decision and its window, and whether ``today`` (UTC) is still without evidence."""
     console = terminal.stdout()
     decision = answer.decision
     _print_window(console, decision.window)
     _print_banner(console, decision.state.value, decision.streak_days, decision.window_days, decision.reason.sentence,
                   decision.earliest_open_day)
     console.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
+    if answer.as_of < today:
+        console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
 
 
 def show_verification(verification: Verification) -> None:

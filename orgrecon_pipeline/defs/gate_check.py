@@ -26,9 +26,9 @@ _CHECK_KEY = dg.AssetCheckKey(_ASSET_KEY, GATE_CHECK)
 
 def gate_now(context: Context) -> GateAnswer:
     """Return the gate's answer according to the ledger at this moment."""
-    policy = context.mapping.gate
-    days = context.ledger.evidence(date.max, policy.same_day)
-    return current_gate(days, policy, context.clock.now_for(day.provenance for day in days.values()))
+    mapping, days = context.mapping, context.ledger.evidence(date.max)
+    now = context.clock.now_for(day.provenance for day in days.values())
+    return current_gate(days, mapping.gate, now, mapping_digest=mapping.digest)
 
 
 def answer_digest(answer: GateAnswer) -> str:

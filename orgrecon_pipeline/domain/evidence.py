@@ -1,11 +1,11 @@
-"""Evidence about a day: observations, their verdicts, provenances and figures, and which observation decides."""
+"""Evidence about a day: observations with their verdicts, provenances and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timezone
+from collections.abc import Sequence
+from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
@@ -197,47 +197,3 @@ class Observation(Reasoned):
 def sum_counts(entities: dict[str, EntityTotals]) -> Counts[int | None]:
     """Return the drifting keys per kind over all entities."""
     return Counts.sum(totals.counts for totals in entities.values())
-
-
-class Rankable(Protocol):
-    """The part of an observation that decides between several."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def provenance(self) -> Provenance: ...
-    @property
-    def verdict(self) -> Verdict: ...
-    @property
-    def observed_at(self) -> datetime | None: ...
-
-
-AnyObservation = TypeVar("AnyObservation", bound=Rankable)
-
-_BEFORE_EVERYTHING = datetime.min.replace(tzinfo=timezone.utc)
-
-# A comparison outranks a stamp, and a real company outranks the demo, regardless of their times.
-_RANK = {Provenance.BASELINE: 0, Provenance.SIMULATED: 1, Provenance.RESTORED: 2, Provenance.LIVE: 2}
-
-
-def in_order(observations: Iterable[AnyObservation]) -> list[AnyObservation]:
-    """Return the observations, oldest first, in the same order for every ledger they come from."""
-    return sorted(observations, key=lambda observation: (observation.observed_at or _BEFORE_EVERYTHING, observation.id))
-
-
-def deciding_observation(observations: Sequence[AnyObservation], same_day: SameDay) -> AnyObservation | None:
-    """Return the observation that decides a day, None for a day without any.
-
-    A decided observation outranks an INCONCLUSIVE one, so that a failed rerun hides nothing. Among the decided ones
-    the latest counts, or the worst if ``same_day`` asks for it. Of two with the same timestamp the worse one counts,
-    because their order is unknown.
-    """
-    if not observations:
-        return None
-    rank = max(_RANK[observation.provenance] for observation in observations)
-    candidates = [observation for observation in observations if _RANK[observation.provenance] == rank]
-    decided = [observation for observation in candidates if observation.verdict.decided]
-    if same_day == "worst":
-        decided = [observation for observation in decided if observation.verdict is Verdict.FAIL] or decided
-    return max(decided or candidates, key=lambda observation: (
-        observation.observed_at or _BEFORE_EVERYTHING, observation.verdict is Verdict.FAIL, observation.id))

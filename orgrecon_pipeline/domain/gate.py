@@ -6,14 +6,17 @@ decision for an earlier day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
+from typing import Protocol
 
+from orgrecon_pipeline.domain.databases import Pins, describe_pin, pins_of
+from orgrecon_pipeline.domain.day_decision import Rankable, deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.days import days_ending, midnight
 from orgrecon_pipeline.domain.drift_kinds import Counts
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
@@ -28,11 +31,28 @@ class GateState(str, Enum):
     CLOSED = "CLOSED"
 
 
+class GateObservation(Rankable, Protocol):
+    """The part of an observation that the gate needs."""
+
+    @property
+    def counts(self) -> Counts[int | None]: ...
+    @property
+    def why(self) -> Reason: ...
+    @property
+    def saw_a_tenant(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class DayEvidence:
-    """One day as the gate needs it: its deciding observation.
+    """One day as the gate needs it: its deciding observation, and the conditions of all its observations.
 
-    ``saw_a_tenant`` says whether any observation of the day found a tenant in a database of the company.
+    Attributes:
+        saw_a_tenant: whether any observation of the day found a tenant in a database of the company.
+        databases: the databases that the deciding observation compared, by label; None if only a later window tells
+            of the day.
+        moved_from: databases that were replaced on this day, with a person's acceptance, by label.
+        policy: the strictest policy under which the day was observed, None if no observation says.
+        worst: the same day as ``same_day: worst`` decides it, None if that is no different.
     """
 
     day: date
@@ -42,6 +62,39 @@ class DayEvidence:
     saw_a_tenant: bool
     reason: Reason = field(default_factory=lambda: Reason.word(ReasonCode.UNKNOWN, ""))
     counts: Counts[int | None] = field(default_factory=Counts.zero)
+    databases: Pins | None = field(default_factory=dict, hash=False)
+    moved_from: Pins = field(default_factory=dict, hash=False)
+    policy: GatePolicy | None = None
+    worst: DayEvidence | None = None
+
+    @classmethod
+    def of(cls, day: date, observations: Sequence[GateObservation]) -> DayEvidence:
+        """Return the evidence of a day.
+
+        Args:
+            day: the day.
+            observations: all observations of the day, at least one, in the order of the ledger.
+        """
+        latest = cls._decided_by(day, observations, "latest")
+        worst = cls._decided_by(day, observations, "worst")
+        return latest if latest == worst else replace(latest, worst=worst)
+
+    @classmethod
+    def _decided_by(cls, day: date, observations: Sequence[GateObservation], same_day: SameDay) -> DayEvidence:
+        deciding = deciding_observation(observations, same_day)
+        assert deciding is not None  # noqa: S101 - there is at least one observation
+        policies = [policy for o in observations if (policy := gate_policy_of(o.compared))]
+        return cls(
+            day=day, verdict=deciding.verdict, provenance=deciding.provenance, mapping_digest=deciding.mapping_digest,
+            saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
+            reason=deciding.why, counts=deciding.counts, databases=pins_of(deciding.compared),
+            moved_from={label: pin for o in observations for label, pin in o.compared.get("moved_from", {}).items()},
+            policy=strictest(policies) if policies else None,
+        )
+
+    def under(self, policy: GatePolicy) -> DayEvidence:
+        """Return the day as the policy's ``same_day`` decides it."""
+        return self.worst if self.worst and policy.same_day == "worst" else self
 
 
 @dataclass(frozen=True)
@@ -62,17 +115,24 @@ class GateDecision:
 
     ``counted`` holds the number of counted days (the last ``window_days`` days of the streak) per provenance.
     ``earliest_open_day`` is the first day on which the gate can be open if every later day is a live PASS; for an open
-    gate, it is the day itself.
+    gate, it is the day itself. ``policy`` is the strictest of the policy at hand and of those under which the counted
+    days were observed. ``epoch`` is the mapping digest that counts, empty if no day was compared.
     """
 
     day: date
     state: GateState
     reason: Reason
     streak_days: int
-    window_days: int
+    policy: GatePolicy
+    epoch: str
     counted: Mapping[Provenance, int]
     earliest_open_day: date
     window: tuple[WindowRow, ...]
+
+    @property
+    def window_days(self) -> int:
+        """Consecutive clean days that the gate needs."""
+        return self.policy.window_days
 
     @property
     def live_days(self) -> int:
@@ -85,8 +145,12 @@ class GateDecision:
 
 
 def decide_gate(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy) -> GateDecision:
-    """Decide the gate as of ``day`` from the evidence of all known days (later ones are ignored)."""
-    trail = _Trail({d: evidence for d, evidence in days.items() if d <= day})
+    """Decide the gate as of ``day`` from the evidence of all known days (later ones are ignored).
+
+    The strictest of ``policy`` and of the policies under which the days of the window were observed applies.
+    """
+    policy = effective_policy(day, days, policy)
+    trail = _Trail({d: evidence.under(policy) for d, evidence in days.items() if d <= day})
     streak = _streak(day, trail)
     counted = _counted(day, streak, trail.days, policy)
     state, reason = _decide(day, streak, counted, trail, policy)
@@ -95,9 +159,19 @@ def decide_gate(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy)
         for d in days_ending(day, max(SHOWN_DAYS, policy.window_days))
     )
     return GateDecision(
-        day=day, state=state, reason=reason, streak_days=streak, window_days=policy.window_days, counted=counted,
+        day=day, state=state, reason=reason, streak_days=streak, policy=policy, epoch=trail.epoch, counted=counted,
         earliest_open_day=_earliest_open_day(day, streak, trail.days, policy), window=window,
     )
+
+
+def effective_policy(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy) -> GatePolicy:
+    """Return the strictest of a policy and of those under which the days of its window were observed."""
+    while True:
+        observed = (days[d].policy for d in days_ending(day, policy.window_days) if d in days)
+        stricter = strictest([policy, *filter(None, observed)])
+        if stricter == policy:
+            return policy
+        policy = stricter  # a longer window has more days, which may ask for more again
 
 
 def valid_until(day: date) -> datetime:
@@ -114,6 +188,7 @@ class _Trail:
         self.first_tenant_day = min((d for d, evidence in days.items() if evidence.saw_a_tenant), default=None)
         self.epoch = days[max(compared)].mapping_digest if compared else ""
         self.simulated = all(evidence.provenance is Provenance.SIMULATED for evidence in days.values())
+        self.other_databases = other_databases(days)
 
     def why_not(self, day: date) -> Reason | None:
         """Return why a day does not count in the streak, None if it does."""
@@ -136,7 +211,7 @@ class _Trail:
                 ReasonCode.OTHER_MAPPING,
                 f"compared under another mapping (epoch {evidence.mapping_digest[:12]}, now {self.epoch[:12]})",
                 mapping_digest=evidence.mapping_digest, current_mapping_digest=self.epoch)
-        return None
+        return self.other_databases.get(day)
 
     def row(self, day: date, *, in_streak: bool) -> WindowRow:
         """Return the window's row of a day."""
@@ -147,6 +222,35 @@ class _Trail:
         if evidence is None:
             return WindowRow(day, Verdict.MISSING, None, Counts.unknown(), False, reason)
         return WindowRow(day, evidence.verdict, evidence.provenance, evidence.counts, why_not is None, reason)
+
+
+def other_databases(days: Mapping[date, DayEvidence]) -> dict[date, Reason]:
+    """Return the days whose databases are not those of the latest decided day, with the reason.
+
+    Where a person accepted a move, the days before it must be of the database that was replaced.
+    """
+    others: dict[date, Reason] = {}
+    expected: Pins = {}
+    for day in sorted(days, reverse=True):
+        evidence = days[day]
+        if not (evidence.provenance.real and evidence.verdict.decided) or evidence.databases is None:
+            continue
+        expected = expected or evidence.databases
+        for label in sorted(expected.keys() | evidence.databases.keys()):
+            pin, pinned = evidence.databases.get(label), expected.get(label)
+            if pin != pinned:
+                others[day] = _other_database(label, pin, pinned)
+                break
+        expected = {**expected, **evidence.moved_from}
+    return others
+
+
+def _other_database(label: str, pin: dict[str, str] | None, pinned: dict[str, str] | None) -> Reason:
+    was = f"compared {label} {describe_pin(pin)}" if pin else f"compared, but its report does not name {label}"
+    return Reason.word(
+        ReasonCode.OTHER_DATABASE,
+        f"{was}, while the later evidence is from {describe_pin(pinned) if pinned else 'no such database'}",
+        label=label, database=pin, pinned=pinned)
 
 
 def _streak(day: date, trail: _Trail) -> int:

@@ -145,8 +145,26 @@ class GatePolicy(_Strict):
         return self
 
 
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(
-    lambda v: float(v) if isinstance(v, int) and not isinstance(v, bool) else v)]
+def _float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class GateSettings(GatePolicy):
+    """The gate policy, and one condition of an observation.
+
+    If more than ``max_departures`` of the known tenants leave at once, together with their entries in the declared
+    universe, the observation is INCONCLUSIVE until that is acknowledged. A single departure never is.
+    """
+
+    max_departures: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_float)] = 0.2
+
+    @property
+    def policy(self) -> GatePolicy:
+        """The conditions under which the gate opens."""
+        return GatePolicy.model_construct(**{name: getattr(self, name) for name in GatePolicy.model_fields})
+
+
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_float)]
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
 
@@ -206,7 +224,7 @@ class MappingConfig(_Strict):
     version: Literal[1]
     tenants: Tenants | None = None
     entities: Annotated[dict[Identifier, Entity], Field(min_length=1)]
-    gate: GatePolicy = GatePolicy()
+    gate: GateSettings = GateSettings()
     scan: ScanSettings = ScanSettings()
     report: ReportSettings = ReportSettings()
     shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),

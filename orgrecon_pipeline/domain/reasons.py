@@ -28,6 +28,8 @@ class ReasonCode(str, Enum):
     KEYS_IN_FLUX = "keys_in_flux"
     NO_TENANT_FOUND = "no_tenant_found"
     NOTHING_COMPARED = "nothing_compared"
+    NEVER_SEEN = "never_seen"
+    TOO_MANY_DEPARTURES = "too_many_departures"
 
     # A comparison that could not be completed.
     COMPARISON_FAILED = "comparison_failed"
@@ -57,6 +59,7 @@ class ReasonCode(str, Enum):
     BASELINE_AFTER_TENANT = "baseline_after_tenant"
     SIMULATED_IN_REAL_TRAIL = "simulated_in_real_trail"
     OTHER_MAPPING = "other_mapping"
+    OTHER_DATABASE = "other_database"
 
     # The gate.
     WINDOW_CLEAN = "window_clean"
@@ -67,7 +70,18 @@ class ReasonCode(str, Enum):
     NO_EVIDENCE = "no_evidence"
     UNSOUND_TRAIL = "unsound_trail"
     OTHER_GATE_POLICY = "other_gate_policy"
+    MAPPING_NOT_COMPARED = "mapping_not_compared"
+    CLOSED_NOW = "closed_now"
+    LEDGER_LACKS_REPORTS = "ledger_lacks_reports"
+    NO_REPORT_TODAY = "no_report_today"
     DAGSTER_NOT_OPEN = "dagster_not_open"
+
+
+#: Reasons of a complete comparison that found rows or tenants gone, or never there.
+COVERAGE_CODES = frozenset((
+    ReasonCode.COVERAGE_LOST, ReasonCode.NO_TENANT_FOUND, ReasonCode.NOTHING_COMPARED, ReasonCode.NEVER_SEEN,
+    ReasonCode.TOO_MANY_DEPARTURES,
+))
 
 
 @dataclass(frozen=True)

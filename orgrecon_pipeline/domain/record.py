@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
     KindFields,
@@ -20,11 +21,9 @@ from orgrecon_pipeline.domain.evidence import (
     Observation,
     Provenance,
     Reasoned,
-    SameDay,
     Sample,
     TenantRow,
     Verdict,
-    deciding_observation,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -33,7 +32,10 @@ SCHEMA = 1
 
 
 class ObservedRow(Reasoned):
-    """One observation of the day: enough of it to list it, and to restore it in a ledger."""
+    """One observation of the day: enough of it to list it, and to restore it in a ledger.
+
+    ``compared`` holds only what the gate needs; see :func:`conditions_of`.
+    """
 
     id: str
     verdict: Verdict
@@ -45,6 +47,7 @@ class ObservedRow(Reasoned):
     mapping_digest: str
     orgrecon_version: str
     decides: bool
+    compared: dict[str, Any]
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
@@ -63,10 +66,11 @@ class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
 
 
 class GateRecord(Reasoned):
-    """The gate as of the day."""
+    """The gate as of the day, under the strictest policy of the days that it counted."""
 
     state: GateState
     earliest_open_day: date
+    policy: GatePolicy
 
 
 class Record(Reasoned):
@@ -93,10 +97,8 @@ class Record(Reasoned):
 
     @property
     def window_days(self) -> int:
-        """Clean days that the gate needs, by the policy that the day was observed under or else the default."""
-        policy = self.compared.get("gate")
-        days = policy.get("window_days") if isinstance(policy, dict) else None
-        return days if isinstance(days, int) and days > 0 else GatePolicy().window_days
+        """Clean days that the gate needs."""
+        return self.gate.policy.window_days
 
     @property
     def counted(self) -> dict[Provenance, int]:
@@ -125,30 +127,20 @@ class Record(Reasoned):
         Raises:
             ValueError: if a time or another value is impossible.
         """
-        # The settings are known for the deciding observation only. Rendering the day again needs these two.
-        settings = {name: self.compared[name] for name in ("gate", "report") if name in self.compared}
         return [
             Observation(
                 id=row.id, day=self.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
                 observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
                 orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
                 tenants_with_drift=row.tenants_with_drift, entities=row.entities,
-                compared=self.compared if row.decides else settings,
+                compared=self.compared if row.decides else row.compared,
             )
             for row in self.observations
         ]
 
-    def to_evidence(self, same_day: SameDay | None = None) -> DayEvidence:
-        """Return the evidence of the day for the gate; ``same_day`` overrides the rule that decided the day."""
-        observations = self.to_observations()
-        deciding = deciding_observation(observations, same_day) if same_day else None
-        if deciding is None:
-            deciding = next(o for o, row in zip(observations, self.observations, strict=True) if row.decides)
-        return DayEvidence(
-            day=self.day, verdict=deciding.verdict, provenance=deciding.provenance,
-            mapping_digest=deciding.mapping_digest, counts=deciding.counts, reason=deciding.why,
-            saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
-        )
+    def to_evidence(self) -> DayEvidence:
+        """Return the evidence of the day for the gate."""
+        return DayEvidence.of(self.day, self.to_observations())
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the record as plain JSON values, under its public field names."""
@@ -176,7 +168,7 @@ def build_record(
 
     Args:
         deciding: the observation that decides the day.
-        observations: all observations of the day, oldest first, ``deciding`` among them.
+        observations: all observations of the day in the order of the ledger, ``deciding`` among them.
         tenants: the rows of the breakdown, in the order in which they are shown.
         samples: the sample keys of the deciding observation, in the order in which they are shown.
         gate: the gate as of the day.
@@ -199,6 +191,7 @@ def build_record(
                 tenants_scanned=observation.tenants_scanned, tenants_with_drift=observation.tenants_with_drift,
                 entities=observation.entities, mapping_digest=observation.mapping_digest,
                 orgrecon_version=observation.orgrecon_version, decides=observation.id == deciding.id,
+                compared=conditions_of(observation.compared),
             )
             for observation in observations
         ),
@@ -206,7 +199,7 @@ def build_record(
         "streak_days": gate.streak_days,
         "live_days": gate.live_days,
         "gate": GateRecord(
-            state=gate.state, earliest_open_day=gate.earliest_open_day, **gate.reason.as_fields()
+            state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()
         ),
         "mapping_digest": deciding.mapping_digest,
         "compared": deciding.compared,

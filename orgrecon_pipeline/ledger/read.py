@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, case, cast, func, select
 
+from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
@@ -21,11 +22,9 @@ from orgrecon_pipeline.domain.evidence import (
     Sample,
     TenantRow,
     Verdict,
-    deciding_observation,
-    in_order,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence
-from orgrecon_pipeline.domain.reasons import Reason
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.tables import entity, observation, sample, tenant_row
@@ -33,10 +32,10 @@ from orgrecon_pipeline.ledger.tables import entity, observation, sample, tenant_
 if TYPE_CHECKING:
     import pandas as pd
 
-# Every column that the gate needs; `compared` is left out because it is long.
+# Every column that the gate needs.
 _EVIDENCE = [observation.c[name] for name in (
     "id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
-    "reason_parameters", "tenants_scanned")]
+    "reason_parameters", "tenants_scanned", "compared")]
 
 # SUM ignores NULL, but a sum with an unknown figure is unknown. Postgres sums BIGINT to NUMERIC, hence the cast.
 _DRIFT = (
@@ -64,16 +63,12 @@ class LedgerReader(Store):
     """The reading methods of a ledger. Each raises :class:`ConfigurationError` if the database cannot be read."""
 
     def observations(self, day: date) -> list[Observation]:
-        """Return all observations of a day, oldest first."""
-        return in_order(self.observations_as_appended(day))
-
-    def observations_as_appended(self, day: date) -> list[Observation]:
         """Return all observations of a day in the order in which they were appended, ignoring their timestamps."""
         return self._load(observation.c.day == day)
 
     def deciding(self, day: date, same_day: SameDay) -> Observation | None:
         """Return the deciding observation of a day, or None if the day has no observation."""
-        return deciding_observation(self.observations_as_appended(day), same_day)
+        return deciding_observation(self.observations(day), same_day)
 
     def observation(self, observation_id: str | None) -> Observation | None:
         """Return the observation with this id, or None."""
@@ -108,17 +103,16 @@ class LedgerReader(Store):
             rows = connection.execute(select(observation.c.verdict, func.count()).group_by(observation.c.verdict))
             return {Verdict(verdict): count for verdict, count in rows}
 
-    def evidence(self, until: date, same_day: SameDay) -> dict[date, DayEvidence]:
+    def evidence(self, until: date) -> dict[date, DayEvidence]:
         """Return the evidence of each day up to and including ``until``, earliest day first."""
         statement = select(*_EVIDENCE, _DRIFT).outerjoin_from(
             observation, _DRIFT, _DRIFT.c.of == observation.c.number
-        ).where(observation.c.day <= until).order_by(observation.c.day)
-        by_day: dict[date, list[_Candidate]] = defaultdict(list)
+        ).where(observation.c.day <= until).order_by(observation.c.day, observation.c.number)
+        by_day: dict[date, list[_Observed]] = defaultdict(list)
         with self.reading() as connection:
             for row in connection.execute(statement):
-                by_day[row.day].append(
-                    _Candidate(row.id, Provenance(row.provenance), Verdict(row.verdict), row.observed_at, row))
-            return {day: _day_evidence(day, candidates, same_day) for day, candidates in by_day.items()}
+                by_day[row.day].append(_observed(row))
+            return {day: DayEvidence.of(day, observations) for day, observations in by_day.items()}
 
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
@@ -216,29 +210,30 @@ class LedgerReader(Store):
             }) for row in rows]
 
 
-class _Candidate(NamedTuple):
-    """An observation as :func:`deciding_observation` ranks it, with its row."""
+class _Observed(NamedTuple):
+    """An observation as the gate needs it."""
 
     id: str
     provenance: Provenance
     verdict: Verdict
     observed_at: datetime | None
-    row: Any
+    mapping_digest: str
+    reason_code: ReasonCode
+    compared: dict[str, Any]
+    counts: Counts[int | None]
+    why: Reason
+    saw_a_tenant: bool
 
 
-def _day_evidence(day: date, candidates: list[_Candidate], same_day: SameDay) -> DayEvidence:
-    deciding = deciding_observation(candidates, same_day)
-    assert deciding is not None  # noqa: S101 - every day has at least one candidate
-    row = deciding.row
-    return DayEvidence(
-        day=day,
-        verdict=deciding.verdict,
-        provenance=deciding.provenance,
-        mapping_digest=row.mapping_digest,
-        saw_a_tenant=any(candidate.provenance.real and candidate.row.tenants_scanned for candidate in candidates),
-        reason=Reason.stored(row.reason_code, json.loads(row.reason_parameters), row.reason),
+def _observed(row: Any) -> _Observed:
+    reason = Reason.stored(row.reason_code, json.loads(row.reason_parameters), row.reason)
+    provenance = Provenance(row.provenance)
+    return _Observed(
+        id=row.id, provenance=provenance, verdict=Verdict(row.verdict), observed_at=row.observed_at,
+        mapping_digest=row.mapping_digest, reason_code=reason.code, compared=json.loads(row.compared),
         # An observation without entities has no drift.
-        counts=Counts.zero() if row.of is None else Counts(row._mapping),
+        counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
+        saw_a_tenant=provenance.real and bool(row.tenants_scanned),
     )
 
 

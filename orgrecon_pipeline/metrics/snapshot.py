@@ -48,7 +48,9 @@ class MetricsSnapshot:
         return replace(self, ledger_up=False, gate_open=False)
 
 
-def read_snapshot(ledger_url: str, policy: GatePolicy, now: datetime) -> MetricsSnapshot:
+def read_snapshot(
+    ledger_url: str, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
+) -> MetricsSnapshot:
     """Open the ledger and return the state of its evidence, with the gate as of today or yesterday (UTC).
 
     Raises:
@@ -57,13 +59,15 @@ def read_snapshot(ledger_url: str, policy: GatePolicy, now: datetime) -> Metrics
     ledger = open_existing(ledger_url)
     if ledger is None:
         raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
-    return take_snapshot(ledger, policy, now)
+    return take_snapshot(ledger, policy, now, mapping_digest)
 
 
-def take_snapshot(ledger: Ledger, policy: GatePolicy, now: datetime) -> MetricsSnapshot:
+def take_snapshot(
+    ledger: Ledger, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
+) -> MetricsSnapshot:
     """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
-    days = ledger.evidence(date.max, policy.same_day)
-    gate = current_gate(days, policy, now)
+    days = ledger.evidence(date.max)
+    gate = current_gate(days, policy, now, mapping_digest=mapping_digest)
     latest_day = max(days, default=None)
     latest = ledger.deciding(latest_day, policy.same_day) if latest_day else None
     completed = ledger.latest(_DAILY)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -17,9 +18,6 @@ from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 
 SOURCE_VARIABLE = "DATABASE_URL"
 TARGET_VARIABLE = "ORGRECON_TARGET_DATABASE_URL"
-
-#: The name of the only shard if the mapping lists no shards.
-UNSHARDED = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.canonical import MAX_NAME
+from orgrecon_pipeline.domain.databases import pins_of
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import MappingConfig
@@ -16,7 +17,6 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
-from orgrecon_pipeline.operations.observe.pinned_databases import pins_of
 from orgrecon_pipeline.repair.script import RepairScript, build_script
 
 _ALL = 2**31 - 1

@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import get_args
 
+from orgrecon_pipeline.domain.day_decision import conditions_of, deciding_observation
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import (
@@ -14,7 +15,6 @@ from orgrecon_pipeline.domain.evidence import (
     Provenance,
     SameDay,
     Verdict,
-    deciding_observation,
     sum_counts,
 )
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -70,6 +70,8 @@ def _in_observations(record: Record) -> Iterator[str]:
     for name in _REPEATED:
         if getattr(record, name) != getattr(deciding[0], name):
             yield f"has another {name} than the observation that decides the day"
+    if deciding[0].compared != conditions_of(record.compared):
+        yield "has other conditions than the observation that decides the day"
     if len({row.id for row in record.observations}) != len(record.observations):
         yield "lists an observation twice"
     observations = record.to_observations()

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
+from orgrecon_pipeline.domain.day_decision import gate_policy_of, strictest
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, WindowRow, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
@@ -58,7 +57,7 @@ class _Checker:
     def __init__(self, records: Mapping[date, Record]) -> None:
         self._records = records
         self._horizon = min(row.day for record in records.values() for row in record.window)
-        self._evidence: dict[SameDay, dict[date, DayEvidence]] = {}
+        self._evidence = {day: record.to_evidence() for day, record in records.items()}
         # Rows for days without a readable report; the latest report that shows a day is the best source.
         self._claims = {
             row.day: row for day in sorted(records) for row in records[day].window
@@ -67,32 +66,35 @@ class _Checker:
 
     def check(self, record: Record) -> Iterator[str]:
         """Yield what is wrong with one report, given all of them."""
-        try:
-            policy = GatePolicy.model_validate(record.compared.get("gate", {}))
-        except ValidationError:
+        own = gate_policy_of(record.compared)
+        if own is None and "gate" in record.compared:
             yield "has no valid gate policy in compared.gate"
+            return
+        # Earlier days may have asked for more than the day itself; some of them may be in no report of this trail.
+        policy = record.gate.policy
+        if policy != strictest([policy, *filter(None, [own])]):
+            yield "decides the gate under a looser policy than the day was observed under"
             return
         if tuple(row.day for row in record.window) != days_ending(record.day, max(SHOWN_DAYS, policy.window_days)):
             yield "has a window of another length than its gate policy asks for"
             return
-        known = self._evidence_by(policy.same_day)
+        known = {day: evidence.under(policy) for day, evidence in self._evidence.items()}
         wrong = [row for row in record.window if row.day in known and not _same_figures(row, known[row.day])]
         for row in wrong:
             yield (f"shows {row.day} as {_describe(row)}, but the report of that day shows "
                    f"{_describe(known[row.day])}: {_RENDER_AGAIN}")
         if not wrong:
-            yield from self._check_decision(record, known, policy)
+            yield from self._check_decision(record, policy)
 
-    def _evidence_by(self, same_day: SameDay) -> dict[date, DayEvidence]:
-        if same_day not in self._evidence:
-            self._evidence[same_day] = {day: record.to_evidence(same_day) for day, record in self._records.items()}
-        return self._evidence[same_day]
-
-    def _check_decision(self, record: Record, known: dict[date, DayEvidence], policy: GatePolicy) -> Iterator[str]:
+    def _check_decision(self, record: Record, policy: GatePolicy) -> Iterator[str]:
+        known = self._evidence
         claims = {day: row for day, row in self._claims.items() if day < record.day}
         claims |= {row.day: row for row in record.window if row.day in claims}
         stand_ins = _stand_ins(record.day, claims, known)
         decision = decide_gate(record.day, {**known, **stand_ins}, policy)
+        if decision.policy != policy:
+            yield f"decides the gate under a looser policy than the days before it were observed under: {_RENDER_AGAIN}"
+            return
         for row, expected in zip(record.window, decision.window, strict=True):
             if row.day in known and not self._same_eligibility(row, expected):
                 yield (f"says that {row.day} {_counts(row.eligible, row.reason_code)}, but by the reports of this "
@@ -149,6 +151,7 @@ def _stand_ins(
         row.day: DayEvidence(
             day=row.day, verdict=Verdict.PASS if row.eligible else Verdict.FAIL,
             provenance=row.provenance or Provenance.BASELINE, mapping_digest=epoch, saw_a_tenant=False,
+            databases=None,
         )
         for row in claims.values()
     }

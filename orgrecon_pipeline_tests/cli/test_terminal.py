@@ -62,7 +62,7 @@ def record(tenant: str = UUID) -> Record:
 
 def test_gate_on_a_narrow_terminal_shows_days_and_statuses_in_full(screen: io.StringIO) -> None:
     decision = decide_gate(DAYS[-1], evidence(first=Verdict.INCONCLUSIVE), GatePolicy())
-    text_views.show_gate(GateAnswer(decision, DAYS[-1], NOW))
+    text_views.show_gate(GateAnswer(decision, DAYS[-1], NOW), DAYS[-1])
     text = screen.getvalue()
     assert "…" not in text
     beginnings = [line.split()[:2] for line in text.splitlines()]

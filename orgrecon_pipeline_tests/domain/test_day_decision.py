@@ -1,19 +1,26 @@
-"""The deciding observation of a day: one character per observation, oldest first, as in the gate's table of cases."""
+"""The deciding observation of a day: one character per observation, in the order of the ledger, as in the gate's table of cases."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict, deciding_observation
+from orgrecon_pipeline.domain.day_decision import deciding_observation
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.reasons import ReasonCode
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 _MEANING = {
     "P": (Provenance.LIVE, Verdict.PASS), "F": (Provenance.LIVE, Verdict.FAIL),
     "I": (Provenance.LIVE, Verdict.INCONCLUSIVE), "b": (Provenance.BASELINE, Verdict.PASS),
     "s": (Provenance.SIMULATED, Verdict.PASS), "r": (Provenance.RESTORED, Verdict.FAIL),
+    "m": (Provenance.LIVE, Verdict.PASS),  # under another mapping
+    "d": (Provenance.LIVE, Verdict.PASS),  # on another database
+    "a": (Provenance.LIVE, Verdict.PASS),  # by an acknowledgement of lost coverage
+    "L": (Provenance.LIVE, Verdict.INCONCLUSIVE),  # complete, but coverage is lost
 }
 
 
@@ -23,11 +30,22 @@ class Item:
     provenance: Provenance
     verdict: Verdict
     observed_at: datetime | None
+    mapping_digest: str
+    reason_code: ReasonCode
+    compared: dict[str, Any]
 
 
 def observations(text: str) -> list[Item]:
     return [
-        Item(str(number), *_MEANING[letter], None if letter == "b" else _NOON + timedelta(minutes=number))
+        Item(
+            str(number), *_MEANING[letter], None if letter == "b" else _NOON + timedelta(minutes=number),
+            mapping_digest="other" if letter == "m" else "epoch",
+            reason_code=ReasonCode.COVERAGE_LOST if letter == "L" else ReasonCode.UNKNOWN,
+            compared={
+                "source": {"system_identifier": "1", "database": "copy" if letter == "d" else "app"},
+                "coverage": {"acknowledged": ["tenant acme"] if letter == "a" else []},
+            },
+        )
         for number, letter in enumerate(text)
     ]
 
@@ -52,12 +70,43 @@ def observations(text: str) -> list[Item]:
     ("Is", 0, 0),
     ("Pr", 1, 1),
     ("b", 0, 0),
+    # A FAIL is improved neither by another mapping, nor by another database, nor by an acknowledgement.
+    ("Fm", 0, 0),
+    ("Fd", 0, 0),
+    ("Fa", 0, 0),
+    ("FmP", 2, 0),
+    ("FPm", 2, 0),     # the PASS had displaced it before
+    ("FPd", 2, 0),
+    ("FImd", 0, 0),
+    ("Pm", 1, 1),
+    ("mF", 1, 1),
+    # Coverage that is lost after a PASS displaces it, and nothing but the rows that came back brings it back.
+    ("PL", 1, 1),
+    ("PLa", 1, 1),
+    ("PLm", 1, 1),
+    ("PLd", 1, 1),
+    ("PLP", 2, 2),
+    ("PLIa", 1, 1),
+    ("PLF", 2, 2),
+    ("FL", 0, 0),
+    ("La", 1, 1),      # nothing was decided before the loss
+    ("LLa", 2, 2),
+    ("LPa", 2, 2),
 ])
 def test_deciding_observation_follows_the_same_day_rule(text: str, latest: int, worst: int) -> None:
     items = observations(text)
     assert deciding_observation(items, "latest") is items[latest]
     assert deciding_observation(items, "worst") is items[worst]
-    assert deciding_observation(list(reversed(items)), "latest") is items[latest]
+
+
+@pytest.mark.parametrize(("text", "decides"), [
+    ("PF", 1), ("FP", 0), ("PP", 0), ("PL", 1), ("LP", 0), ("FF", 0), ("FPP", 0), ("PPF", 2),
+])
+def test_clock_that_was_set_back_lets_the_worse_observation_decide(text: str, decides: int) -> None:
+    """Each later observation of the ledger has an earlier timestamp."""
+    items = [replace(item, observed_at=_NOON - timedelta(minutes=number))
+             for number, item in enumerate(observations(text))]
+    assert deciding_observation(items, "latest") is items[decides]
 
 
 def test_day_without_observations_has_no_deciding_observation() -> None:

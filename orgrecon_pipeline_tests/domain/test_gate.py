@@ -7,6 +7,7 @@ A trail is one character per day, oldest first, and ends with the day asked abou
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -152,3 +153,78 @@ def test_reason_of_a_short_streak_has_the_reason_of_the_day_that_broke_it() -> N
         "streak_days": 2, "window_days": 7, "day": "2026-02-27", "verdict": "PASS", "reason_code": "other_mapping",
         "reason_parameters": {"mapping_digest": "other", "current_mapping_digest": "epoch"},
     }
+
+
+def with_policy(text: str, policies: dict[int, GatePolicy]) -> dict[date, DayEvidence]:
+    """Return the trail; ``policies`` gives the policy of single days, counted back from the last one."""
+    days = trail(text)
+    return {day: replace(evidence, policy=policies.get((TODAY - day).days)) for day, evidence in days.items()}
+
+
+@pytest.mark.parametrize(("text", "policies", "at_hand", "state", "reason"), [
+    ("P" * 7, {}, CLEAN, OPEN, "7 consecutive"),
+    ("P" * 7, {0: GatePolicy(window_days=14)}, CLEAN, CLOSED, "7 of 14 clean days"),
+    ("P" * 7, {6: GatePolicy(window_days=14)}, CLEAN, CLOSED, "7 of 14 clean days"),
+    ("P" * 14, {6: GatePolicy(window_days=14)}, CLEAN, OPEN, "14 consecutive"),
+    ("P" * 8, {7: GatePolicy(window_days=14)}, CLEAN, OPEN, "7 consecutive"),  # older than the window
+    # A longer window has more days, which can ask for more again.
+    ("P" * 14, {6: GatePolicy(window_days=10), 9: GatePolicy(window_days=20)}, CLEAN, CLOSED, "14 of 20 clean days"),
+    ("bPPPPPP", {3: GatePolicy(min_live_days=7)}, CLEAN, CLOSED, "only 6 of the 7 required live ones"),
+    ("bPPPPPP", {6: GatePolicy(min_live_days=7)}, CLEAN, CLOSED, "only 6 of the 7 required live ones"),
+    ("bPPPPPP", {0: GatePolicy(min_live_days=6)}, CLEAN, OPEN, "6 live, 1 baseline"),
+    # The policy at hand is the stricter one.
+    ("P" * 7, {0: CLEAN}, GatePolicy(window_days=8), CLOSED, "7 of 8 clean days"),
+])
+def test_strictest_policy_of_the_counted_days_applies(
+    text: str, policies: dict[int, GatePolicy], at_hand: GatePolicy, state: str, reason: str
+) -> None:
+    decision = decide_gate(TODAY, with_policy(text, policies), at_hand)
+    assert decision.state is GateState(state)
+    assert reason in decision.reason.sentence
+
+
+def test_day_that_was_observed_under_worst_is_decided_by_its_worst_observation() -> None:
+    days = trail("P" * 7)
+    failed = replace(days[TODAY], verdict=Verdict.FAIL)
+    days[TODAY] = replace(days[TODAY], worst=failed)
+    assert decide_gate(TODAY, days, CLEAN).state is GateState.OPEN
+    strict = TODAY - timedelta(days=3)
+    days[strict] = replace(days[strict], policy=GatePolicy(same_day="worst"))
+    assert decide_gate(TODAY, days, CLEAN).state is GateState.CLOSED
+
+
+def on_databases(text: str, moves: dict[int, str]) -> dict[date, DayEvidence]:
+    """Return live PASS days; a letter of ``text`` is the day's database, ``moves`` the one replaced on a day."""
+    days = trail("P" * len(text))
+
+    def pins(letter: str) -> dict[str, dict[str, str]]:
+        return {"source": {"system_identifier": "1", "database": letter}} if letter else {}
+
+    return {
+        day: replace(evidence, databases=pins(text[-1 - (TODAY - day).days].strip()),
+                     moved_from=pins(moves.get((TODAY - day).days, "")))
+        for day, evidence in days.items()
+    }
+
+
+@pytest.mark.parametrize(("text", "moves", "streak"), [
+    ("AAAAAAA", {}, 7),
+    ("AAABAAA", {}, 3),                 # a staging report among those of production
+    ("AAAAAAB", {}, 1),                 # the newest report is of another database
+    ("AAAABBB", {}, 3),                 # moved, but nobody accepted it
+    ("AAAABBB", {2: "A"}, 7),           # moved and accepted
+    ("AAAABBB", {2: "C"}, 3),           # another move was accepted
+    ("AAABBCC", {3: "A", 1: "B"}, 7),   # moved twice
+    ("AAABBAA", {3: "A", 1: "B"}, 7),   # moved, and back
+    ("AAABBAA", {1: "B"}, 4),
+    ("AAA AAA", {}, 3),                 # a live report that names no database
+    ("BBBAAAAAAA", {}, 7),              # an old move, never accepted, is out of the window
+])
+def test_counted_days_are_of_the_pinned_database_or_of_one_that_was_replaced(
+    text: str, moves: dict[int, str], streak: int
+) -> None:
+    decision = decide_gate(TODAY, on_databases(text, moves), CLEAN)
+    assert decision.streak_days == streak
+    assert (decision.state is GateState.OPEN) == (streak >= 7)
+    if streak < 7:
+        assert decision.reason.parameters["reason_code"] == ReasonCode.OTHER_DATABASE

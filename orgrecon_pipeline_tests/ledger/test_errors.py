@@ -293,7 +293,7 @@ def test_foreign_value_in_a_column_is_refused(tmp_path: Path, column: str, value
         connection.execute(f"UPDATE orgrecon_observation SET {column} = '{value}'")
     readers: list[Callable[[], object]] = [lambda: ledger.latest(tuple(Provenance))]
     if column in ("observed_at", "reason_code", "reason_parameters"):  # parsed for the evidence, too
-        readers.append(lambda: ledger.evidence(date.max, "latest"))
+        readers.append(lambda: ledger.evidence(date.max))
     for reader in readers:
         text = refusal(reader, ConfigurationError)
         assert "did not write" in text

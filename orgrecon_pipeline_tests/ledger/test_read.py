@@ -49,7 +49,7 @@ def test_empty_ledger_returns_empty_results(ledger: Ledger) -> None:
     assert ledger.deciding(DAY, "latest") is None
     assert ledger.latest(tuple(Provenance)) is None
     assert ledger.first(tuple(Provenance)) is None
-    assert ledger.evidence(date.max, "latest") == {}
+    assert ledger.evidence(date.max) == {}
     assert ledger.verdict_counts() == {}
     assert ledger.breakdown("unknown", 5) == []
     assert ledger.samples("unknown") == []
@@ -99,15 +99,14 @@ def test_days_are_sorted_and_distinct(ledger: Ledger) -> None:
     assert ledger.days() == sorted(days)
 
 
-def test_observations_of_a_day_are_sorted_by_time_and_id(ledger: Ledger) -> None:
+def test_observations_of_a_day_have_the_order_in_which_they_were_appended(ledger: Ledger) -> None:
     for appended in (
         observation("a", observed_at=at(9)), observation("c", observed_at=at(8)),
         observation("b", observed_at=None, provenance=Provenance.BASELINE),
-        observation("B", observed_at=at(9)),  # the same time as "a"; upper case sorts first by bytes
+        observation("B", observed_at=at(9)),
     ):
         ledger.append(appended, (), (), ())
-    assert [stored.id for stored in ledger.observations(DAY)] == ["b", "c", "B", "a"]
-    assert [stored.id for stored in ledger.observations_as_appended(DAY)] == ["a", "c", "b", "B"]
+    assert [stored.id for stored in ledger.observations(DAY)] == ["a", "c", "b", "B"]
 
 
 def test_deciding_observation_follows_the_same_day_policy(ledger: Ledger) -> None:
@@ -164,7 +163,7 @@ def test_observations_with_equal_timestamps_are_ordered_by_id(ledger: Ledger) ->
 def test_evidence_has_the_counts_of_its_observation(ledger: Ledger, entities: dict[str, EntityTotals]) -> None:
     appended = observation("a", entities=entities)
     ledger.append(appended, (), (), ())
-    [evidence] = ledger.evidence(DAY, "latest").values()
+    [evidence] = ledger.evidence(DAY).values()
     assert evidence.counts == appended.counts
     assert all(figure is None or type(figure) is int for figure in evidence.counts.values())
     assert list(evidence.counts) == list(DriftKind)
@@ -176,7 +175,7 @@ def test_evidence_of_many_days_comes_from_their_deciding_observations(ledger: Le
 
     for appended in (
         observation("today", day(0)),
-        observation("fail", day(1), Verdict.FAIL, observed_at=at(8, day=day(1)), mapping_digest="other"),
+        observation("fail", day(1), Verdict.FAIL, observed_at=at(8, day=day(1))),
         observation("pass", day(1), observed_at=at(9, day=day(1)), tenants_scanned=0),
         observation("baseline", day(2), provenance=Provenance.BASELINE, observed_at=None, tenants_scanned=0,
                     entities={"a": EntityTotals.zero()}),
@@ -189,7 +188,7 @@ def test_evidence_of_many_days_comes_from_their_deciding_observations(ledger: Le
     ):
         ledger.append(appended, (), (), ())
 
-    evidence = ledger.evidence(day(0), "latest")
+    evidence = ledger.evidence(day(0))
     assert list(evidence) == [day(3), day(2), day(1), day(0)]
     assert [entry.verdict for entry in evidence.values()] == [Verdict.INCONCLUSIVE, *[Verdict.PASS] * 3]
     assert [entry.saw_a_tenant for entry in evidence.values()] == [True, False, True, True]
@@ -198,9 +197,9 @@ def test_evidence_of_many_days_comes_from_their_deciding_observations(ledger: Le
     assert evidence[day(3)].counts == Counts.unknown()
     assert all(entry.day == date_ for date_, entry in evidence.items())
 
-    worst = ledger.evidence(day(0), "worst")[day(1)]
-    assert (worst.verdict, worst.mapping_digest) == (Verdict.FAIL, "other")
-    assert list(ledger.evidence(day(2), "latest")) == [day(3), day(2)]
+    worst = evidence[day(1)].under(GatePolicy(same_day="worst"))
+    assert (worst.verdict, worst.reason.sentence) == (Verdict.FAIL, "the reason of fail")
+    assert list(ledger.evidence(day(2))) == [day(3), day(2)]
     for date_, entry in evidence.items():  # both ways to the deciding observation agree
         deciding = ledger.deciding(date_, "latest")
         assert deciding is not None
@@ -286,7 +285,7 @@ def test_record_is_the_same_from_both_databases_and_from_memory(both_ledgers: tu
         assert deciding is not None
         record = build_record(
             deciding, ledger.observations(DAY), ledger.breakdown(deciding.id, 200), ledger.samples(deciding.id),
-            decide_gate(DAY, ledger.evidence(DAY, "latest"), GatePolicy()),
+            decide_gate(DAY, ledger.evidence(DAY), GatePolicy()),
         )
         assert record.digest == record.expected_digest()
         lines.add(record.line())

@@ -42,10 +42,10 @@ def test_event_texts_of_a_day_and_of_the_gate() -> None:
     assert (day_event.severity, day_event.title, day_event.text) == \
         ("failure", f"Org Model v2.3: {DAY} is FAIL", "1 key drifts\nReport: x")
     assert verdict_event(DAY, INCONCLUSIVE, "why").severity == "warning"
-    opened = gate_event(decide_gate(DAY, clean.evidence(GatePolicy()), GatePolicy()), "Report: https://example.com/r.md")
+    opened = gate_event(decide_gate(DAY, clean.evidence(), GatePolicy()), "Report: https://example.com/r.md")
     assert (opened.title, opened.severity) == (f"Org Model v2.3: GATE OPEN as of {DAY}", "success")
     assert opened.text == "7 consecutive clean days (7 live, 0 baseline)\nReport: https://example.com/r.md"
-    closed = gate_event(decide_gate(DAY, failing.evidence(GatePolicy()), GatePolicy()))
+    closed = gate_event(decide_gate(DAY, failing.evidence(), GatePolicy()))
     assert (closed.title, closed.severity) == (f"Org Model v2.3: GATE CLOSED as of {DAY}", "warning")
     assert "Streak 0 of 7" in closed.text
 

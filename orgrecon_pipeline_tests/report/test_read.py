@@ -81,7 +81,7 @@ EDITS: list[tuple[str, Callable[[str], str], str]] = [
     ("too large", lambda t: t.replace('"rechecks":3', '"rechecks":1e999'), "too large"),
     ("huge integer", lambda t: t.replace('"rechecks":3', '"rechecks":' + "9" * 5000), "5000 digits"),
     ("lone surrogate", lambda t: t.replace('"reason":"8 ', '"reason":"\\ud800 ', 1), "record"),
-    ("lone surrogate in settings", lambda t: t.replace('"same_day":"latest"', '"same_day":"\\ud800"'), "Unicode"),
+    ("lone surrogate in settings", lambda t: t.replace('"rechecks":3', '"rechecks":"\\ud800"'), "Unicode"),
     ("deep nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 100_000 + "]" * 100_000), "deep"),
     ("less deep nesting", lambda t: t.replace('"rechecks":3', '"rechecks":' + "[" * 500 + "]" * 500), "deep"),
     ("deep nesting without end", lambda t: t.replace('"rechecks":3', '"rechecks":' + '{"a":' * 100_000), "record"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState, decide_gate
@@ -170,6 +171,19 @@ def row(at: int, **changes: Any) -> dict[str, Any]:
     return {"window": rows}
 
 
+def observed_under(policy: Any) -> dict[str, Any]:
+    """Return the changes that give the latest day, and the observation that decides it, another gate policy."""
+    compared = {**COMPARED, "gate": policy}
+    [deciding] = LATEST.as_json_value()["observations"]
+    return {"compared": compared, "observations": [{**deciding, "compared": conditions_of(compared)}]}
+
+
+def easier_gate(**policy: Any) -> dict[str, Any]:
+    """Return the changes that make the gate of the latest day count fewer days."""
+    gate = LATEST.as_json_value()["gate"]
+    return {"gate": {**gate, "policy": {**gate["policy"], **policy}}, "live_days": policy["window_days"]}
+
+
 @pytest.mark.parametrize(("changes", "expected"), [
     pytest.param({"streak_days": 8}, "streak of 8", id="a longer streak"),
     pytest.param({"streak_days": 5, "live_days": 5}, "streak of 5", id="a shorter streak"),
@@ -183,11 +197,12 @@ def row(at: int, **changes: Any) -> dict[str, Any]:
                  f"FAIL (live, {figures(missing=1)})", id="a verdict"),
     pytest.param(row(2, reason_code="eligible_before_streak"), "2026-11-19 counts", id="a reason in the window"),
     pytest.param(row(2, reason_parameters={"x": 1}), "2026-11-19 counts", id="a parameter in the window"),
-    pytest.param({"compared": {**COMPARED, "gate": {"window_days": 14}}}, "window", id="another window"),
-    pytest.param({"compared": {**COMPARED, "gate": {"window_days": 3}}, "live_days": 3}, "reason", id="an easier gate"),
-    pytest.param({"compared": {**COMPARED, "gate": {"same_day": "best"}}}, "gate policy", id="no policy"),
-    pytest.param({"compared": {**COMPARED, "gate": []}}, "gate policy", id="no policy at all"),
-    pytest.param({"compared": {**COMPARED, "gate": None}}, "gate policy", id="policy null"),
+    pytest.param(observed_under({"window_days": 14}), "looser policy", id="a policy that asks for more"),
+    pytest.param(observed_under({"window_days": 3}) | easier_gate(window_days=3), "looser policy", id="an easier gate"),
+    pytest.param(observed_under({"same_day": "best"}), "gate policy", id="no policy"),
+    pytest.param(observed_under([]), "gate policy", id="no policy at all"),
+    pytest.param(observed_under(None), "gate policy", id="policy null"),
+    pytest.param({"compared": {**COMPARED, "gate": {"window_days": 3}}}, "conditions", id="other conditions"),
 ])
 def test_forged_gate_is_a_finding(changes: Mapping[str, Any], expected: str, tmp_path: Path) -> None:
     write_all(tmp_path, clean_week())
@@ -292,9 +307,10 @@ def test_report_for_the_first_days_of_the_calendar_is_one_finding(tmp_path: Path
 def test_evidence_of_a_record_equals_the_evidence_of_the_ledger() -> None:
     history = clean_week()
     history.by_day[DAY] = [observation(hour=6, verdict=Verdict.FAIL), observation(hour=9)]
-    for rule in ("latest", "worst"):
-        assert history.record(DAY).to_evidence(rule) == history.evidence(GatePolicy(same_day=rule))[DAY]
-    assert history.record(DAY).to_evidence().verdict is Verdict.PASS
+    evidence = history.record(DAY).to_evidence()
+    assert evidence == history.evidence()[DAY]
+    assert evidence.under(GatePolicy()).verdict is Verdict.PASS
+    assert evidence.under(GatePolicy(same_day="worst")).verdict is Verdict.FAIL
     baseline = History([observation(provenance=Provenance.BASELINE), observation(verdict=Verdict.INCONCLUSIVE)])
     assert not baseline.record(DAY).to_evidence().saw_a_tenant
     assert history.record(DAY).to_evidence().saw_a_tenant
@@ -345,7 +361,7 @@ def test_random_trail_is_sound_until_a_report_is_removed(seed: int) -> None:
     for first in days[1:]:
         left = {day: record for day, record in records.items() if day >= first}
         policy = GatePolicy.model_validate(records[first].compared["gate"])
-        known = {day: record.to_evidence(policy.same_day) for day, record in left.items()}
+        known = {day: record.to_evidence() for day, record in left.items()}
         for day, record in left.items():
             opens = decide_gate(day, known, policy).state is GateState.OPEN
             if opens and record.gate.state is GateState.CLOSED:

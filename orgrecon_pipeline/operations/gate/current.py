@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import Provenance, Reasoned
+from orgrecon_pipeline.domain.evidence import Provenance, Reasoned, SameDay
 from orgrecon_pipeline.domain.gate import (
     DayEvidence,
     GateDecision,
@@ -47,6 +47,9 @@ class GateAnswer:
             "valid_until": instant_text(self.valid_until),
             "streak_days": decision.streak_days,
             "window_days": decision.window_days,
+            "min_live_days": decision.policy.min_live_days,
+            "same_day": decision.policy.same_day,
+            "mapping_digest": decision.epoch,
             "live_days": decision.live_days,
             "counted": {provenance.value: n for provenance, n in decision.counted.items()},
             **decision.reason.as_fields(),
@@ -66,7 +69,8 @@ class GateAnswer:
             raise ValueError("as_of is out of range")
         decision = GateDecision(
             day=fields.as_of, state=fields.state, reason=_one_line(fields.why), streak_days=fields.streak_days,
-            window_days=fields.window_days, counted={p: fields.counted.get(p, 0) for p in Provenance},
+            policy=fields.policy, epoch=fields.mapping_digest,
+            counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
             window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
                          for row in fields.window),
@@ -90,10 +94,19 @@ class _AnswerFields(Reasoned):
     valid_until: str
     streak_days: int = Field(ge=0)
     window_days: int = Field(ge=1, le=100_000)
+    min_live_days: int = Field(ge=0, le=100_000)
+    same_day: SameDay
+    mapping_digest: str
     live_days: int
     counted: dict[Provenance, Annotated[int, Field(ge=0)]]
     earliest_open_day: date
     window: tuple[_WindowFields, ...]
+
+    @property
+    def policy(self) -> GatePolicy:
+        """The policy of the answer. It is not validated again: a window that no mapping permits is only stricter."""
+        return GatePolicy.model_construct(
+            window_days=self.window_days, same_day=self.same_day, min_live_days=self.min_live_days)
 
 
 def _one_line(reason: Reason) -> Reason:
@@ -102,11 +115,12 @@ def _one_line(reason: Reason) -> Reason:
 
 def current_gate(
     days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, day: date | None = None,
-    require_live: int = 0, distrust: Reason | None = None,
+    require_live: int = 0, mapping_digest: str | None = None, distrust: Reason | None = None,
 ) -> GateAnswer:
     """Decide the gate as of today, or of yesterday if today has no evidence yet.
 
-    The gate is CLOSED if the evidence is older than yesterday, from the future, or not trusted.
+    The gate is CLOSED if the evidence is older than yesterday, from the future, of another mapping, or not trusted.
+    A ``day`` can only make the answer stricter: the gate must be open as of that day and now.
 
     Args:
         days: the evidence of all days.
@@ -114,19 +128,26 @@ def current_gate(
         now: the current time.
         day: the day to decide instead.
         require_live: the minimum number of counted live days, if it is stricter than the policy.
+        mapping_digest: the digest of the mapping, which must be the one that was compared; None if it is not known.
         distrust: why the evidence is not trusted, None if it is.
 
     Raises:
         UsageError: if ``require_live`` exceeds the number of days in the window.
     """
+    policy = require_live_days(policy, require_live)
     today = utc_day(now)
     yesterday = today - timedelta(days=1)
-    as_of = day or (today if today in days or yesterday not in days else yesterday)
-    policy = require_live_days(policy, require_live)
+    latest = today if today in days or yesterday not in days else yesterday
+    as_of = day or latest
     decision = decide_gate(as_of, days, policy)
     reason = distrust
     if decision.state is GateState.OPEN:
-        reason = distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)
+        reason = (
+            distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)
+            or _not_compared(decision, mapping_digest) or _closed_now(decide_gate(latest, days, policy), as_of)
+        )
+    else:
+        reason = distrust or _stricter_policy(decision, days, policy)
     if reason:
         decision = decision.closed_because(reason)
     return GateAnswer(decision, as_of, valid_until(as_of))
@@ -144,6 +165,44 @@ def require_live_days(policy: GatePolicy, live_days: int) -> GatePolicy:
             f"--require-live {live_days} exceeds the window of {counted(window, 'day')}, so the gate could never open: "
             f"use {window} or less, or raise gate.window_days in the mapping.")
     return policy.model_copy(update={"min_live_days": max(policy.min_live_days, live_days)})
+
+
+def _not_compared(decision: GateDecision, mapping_digest: str | None) -> Reason | None:
+    """Return why the mapping at hand has no say about the counted days, None if it is the one that was compared."""
+    compared = any(number for provenance, number in decision.counted.items() if provenance.compared)
+    if mapping_digest is None or mapping_digest == decision.epoch or not compared:
+        return None
+    return Reason.word(
+        ReasonCode.MAPPING_NOT_COMPARED,
+        f"the counted days were compared under another mapping (epoch {decision.epoch[:12]}) than the one at hand "
+        f"({mapping_digest[:12]}): name the mapping that was compared with --mapping",
+        mapping_digest=mapping_digest, compared_mapping_digest=decision.epoch,
+    )
+
+
+def _closed_now(now: GateDecision, as_of: date) -> Reason | None:
+    if now.day == as_of or now.state is GateState.OPEN:
+        return None
+    return Reason.word(
+        ReasonCode.CLOSED_NOW, f"the gate was open as of {as_of}, but it is closed as of {now.day}: "
+        f"{now.reason.sentence}", day=as_of.isoformat(), latest_day=now.day.isoformat(), **now.reason.as_parameters())
+
+
+def _stricter_policy(decision: GateDecision, days: Mapping[date, DayEvidence], policy: GatePolicy) -> Reason | None:
+    """Return which rule of the counted days keeps the gate closed that the policy at hand would open, None if none."""
+    loose = decide_gate(decision.day, {d: replace(e, policy=None) for d, e in days.items()}, policy)
+    if loose.state is GateState.CLOSED:
+        return None
+    setting, asked = next(
+        (name, getattr(decision.policy, name)) for name in ("window_days", "min_live_days", "same_day")
+        if getattr(decision.policy, name) != getattr(policy, name)
+    )
+    return Reason.word(
+        ReasonCode.OTHER_GATE_POLICY,
+        f"the counted days were observed with gate.{setting}: {asked}, but the mapping at hand asks for "
+        f"{getattr(policy, setting)}, and the stricter one applies: {decision.reason.sentence}",
+        setting=setting, observed=asked, at_hand=getattr(policy, setting), **decision.reason.as_parameters(),
+    )
 
 
 def _too_old(as_of: date, yesterday: date) -> Reason | None:

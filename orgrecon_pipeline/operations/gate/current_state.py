@@ -35,13 +35,16 @@ class CurrentState:
                 GATE_TOPIC: gate.value}
 
 
-def current_state(ledger: Ledger, policy: GatePolicy, now: datetime, also: Collection[date] = ()) -> CurrentState:
+def current_state(
+    ledger: Ledger, policy: GatePolicy, now: datetime, also: Collection[date] = (), mapping_digest: str | None = None
+) -> CurrentState:
     """Return the state at ``now`` of the last week and of the days ``also``.
 
     The gate closes when its evidence becomes too old.
     """
-    days = ledger.evidence(date.max, policy.same_day)
-    return CurrentState(_recent(days, utc_day(now), also), current_gate(days, policy, now).decision if days else None)
+    days = ledger.evidence(date.max)
+    gate = current_gate(days, policy, now, mapping_digest=mapping_digest).decision if days else None
+    return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 
 
 def state_before_run(
@@ -55,19 +58,22 @@ def state_before_run(
     Raises:
         UnsoundTrail: if the output directory cannot be listed.
     """
-    days = dict(ledger.evidence(date.max, policy.same_day))
-    days |= _only_in_trail(trail, set(days), policy)
-    return CurrentState(_recent(days, utc_day(now), also), decide_gate(max(days), days, policy) if days else None)
+    days = dict(ledger.evidence(date.max))
+    days |= _only_in_trail(trail, set(days))
+    gate = decide_gate(max(days), days, policy) if days else None
+    return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 
 
-def _recent(days: Mapping[date, DayEvidence], today: date, also: Collection[date]) -> dict[date, DayEvidence]:
-    return {day: days[day] for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
+def _recent(
+    days: Mapping[date, DayEvidence], policy: GatePolicy, today: date, also: Collection[date]
+) -> dict[date, DayEvidence]:
+    return {day: days[day].under(policy) for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
 
 
-def _only_in_trail(directory: Path, known: set[date], policy: GatePolicy) -> dict[date, DayEvidence]:
+def _only_in_trail(directory: Path, known: set[date]) -> dict[date, DayEvidence]:
     evidence = {}
     for day, path in report_files(directory):
         if day not in known:
             with suppress(UnsoundTrail):
-                evidence[day] = read_report(path).to_evidence(policy.same_day)
+                evidence[day] = read_report(path).to_evidence()
     return evidence

@@ -48,7 +48,9 @@ class _Closed(Exception):
     """The reason why the response does not open the gate: a sentence without its full stop."""
 
 
-def ask_dagster(url: str, policy: GatePolicy, now: datetime, *, require_live: int = 0) -> GateAnswer:
+def ask_dagster(
+    url: str, policy: GatePolicy, now: datetime, *, require_live: int = 0, mapping_digest: str | None = None
+) -> GateAnswer:
     """Return the gate answer of a Dagster deployment.
 
     Args:
@@ -56,6 +58,7 @@ def ask_dagster(url: str, policy: GatePolicy, now: datetime, *, require_live: in
         policy: the local gate policy; a deployment with a looser policy does not open the gate.
         now: the current time.
         require_live: the minimum number of counted live days.
+        mapping_digest: the digest of the local mapping; a deployment that compared another one does not open the gate.
 
     Raises:
         ConfigurationError: if ``url`` is not a web address.
@@ -67,13 +70,15 @@ def ask_dagster(url: str, policy: GatePolicy, now: datetime, *, require_live: in
         response = _post(endpoint)
     except _Closed as closed:
         return _closed(closed, policy, now)
-    return decide_from_response(response, policy, now)
+    return decide_from_response(response, policy, now, mapping_digest)
 
 
-def decide_from_response(response: Any, policy: GatePolicy, now: datetime) -> GateAnswer:
+def decide_from_response(
+    response: Any, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
+) -> GateAnswer:
     """Return the gate answer in a GraphQL response, which is not trusted; see :func:`ask_dagster`."""
     try:
-        return _answer_of_execution(_execution(response), policy, now)
+        return recheck(_answer_of_execution(_execution(response)), policy, now, mapping_digest)
     except _Closed as closed:
         return _closed(closed, policy, now)
 
@@ -176,7 +181,7 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     return value
 
 
-def _answer_of_execution(execution: Mapping[str, Any], policy: GatePolicy, now: datetime) -> GateAnswer:
+def _answer_of_execution(execution: Mapping[str, Any]) -> GateAnswer:
     status = execution.get("status")
     if status == "IN_PROGRESS":
         raise _Closed("the check is still running, ask again later")
@@ -187,17 +192,17 @@ def _answer_of_execution(execution: Mapping[str, Any], policy: GatePolicy, now: 
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
     if passed is not (answer.decision.state is GateState.OPEN):
         raise _Closed("the result of the check contradicts the answer in its metadata")
-    return recheck(answer, policy, now)
+    return answer
 
 
-def recheck(answer: GateAnswer, policy: GatePolicy, now: datetime) -> GateAnswer:
-    """Return the answer, CLOSED if it does not open the gate under ``policy`` at ``now``."""
-    if answer.open and (reason := _why_closed(answer, policy, now)):
+def recheck(answer: GateAnswer, policy: GatePolicy, now: datetime, mapping_digest: str | None = None) -> GateAnswer:
+    """Return the answer, CLOSED if it does not open the gate under ``policy`` and the mapping at ``now``."""
+    if answer.open and (reason := _why_closed(answer, policy, now, mapping_digest)):
         return replace(answer, decision=answer.decision.closed_because(_not_open(reason)))
     return answer
 
 
-def _why_closed(answer: GateAnswer, policy: GatePolicy, now: datetime) -> str:
+def _why_closed(answer: GateAnswer, policy: GatePolicy, now: datetime, mapping_digest: str | None) -> str:
     """Return why an OPEN answer does not open the gate under ``policy`` at ``now``; empty if it does."""
     decision, today = answer.decision, utc_day(now)
     rows = decision.window[-decision.window_days:]
@@ -208,6 +213,13 @@ def _why_closed(answer: GateAnswer, policy: GatePolicy, now: datetime) -> str:
     if decision.window_days < policy.window_days:
         return (f"the deployment requires {counted(decision.window_days, 'clean day')}, but the mapping here requires "
                 f"{policy.window_days}: name the deployment's mapping with --mapping")
+    if policy.same_day == "worst" != decision.policy.same_day:
+        return "the deployment decides a day by its latest observation, but the mapping here by the worst: " \
+               "name the deployment's mapping with --mapping"
+    compared = any(row.provenance is not None and row.provenance.compared for row in rows)
+    if mapping_digest is not None and compared and decision.epoch != mapping_digest:
+        return (f"the deployment compared another mapping (epoch {decision.epoch[:12]}) than the one at hand "
+                f"({mapping_digest[:12]}): name the deployment's mapping with --mapping")
     consecutive = tuple(row.day for row in rows) == days_ending(answer.as_of, decision.window_days)
     clean = all(row.eligible and row.verdict is Verdict.PASS for row in rows)
     if decision.streak_days < decision.window_days or not consecutive or not clean:

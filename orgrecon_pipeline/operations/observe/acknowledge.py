@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+from orgrecon_pipeline.domain.databases import Pins, pins_of
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import Pins, pinned_databases, pins_of
+from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
 
 _MIN_REASON_LENGTH = 5
 _STORED_NAMES = 1000
@@ -65,7 +66,8 @@ def accept_source(context: Context, reason: str) -> Pins:
     if not moved:
         raise UsageError("the latest observation read the pinned database: there is nothing to accept.")
     # A shard that did not answer keeps its pinned database.
-    details = {"databases": {**pinned, **read}}
+    replaced = {label: pinned[label] for label in moved if label in pinned}
+    details = {"databases": {**pinned, **read}, "replaced": replaced}
     context.ledger.acknowledge("source", reason, latest.id, details, context.clock.now())
     return moved
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from orgrecon_pipeline.compare.result import SnapshotPair
+from orgrecon_pipeline.domain.databases import Pins, by_shard, describe_pin, pins_of
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance
@@ -15,13 +16,7 @@ from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import (
-    Pins,
-    by_shard,
-    describe_pin,
-    pinned_databases,
-    pins_of,
-)
+from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 
 

@@ -12,15 +12,17 @@ from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
+from orgrecon_pipeline.domain.databases import UNSHARDED, pins_of
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
 from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
-from orgrecon_pipeline.operations.context import UNSHARDED, Context, read_endpoints
+from orgrecon_pipeline.operations.context import Context, read_endpoints
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
+from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
 from orgrecon_pipeline.operations.observe.shard_cache import store_decided_shards
 from orgrecon_pipeline.operations.observe.shards import ShardsUndecided, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
@@ -150,7 +152,7 @@ _Attempt = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[Co
 def _undecided(context: Context, day: date, admission: Admission, reason: Reason) -> _Attempt:
     admission.refuse_unproven(reason.sentence)
     compared = _settings_compared(admission.mapping)
-    compared |= admission.databases()
+    compared |= _databases_compared(context, admission.databases())
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
         reason=reason.with_full_stop(), mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
@@ -169,7 +171,7 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         entities=comparison.totals,
         compared={
             **_settings_compared(admission.mapping),
-            **comparison.databases,
+            **_databases_compared(context, comparison.databases),
             **comparison.how,
             "coverage": coverage.facts(),
             "keys_in_flux": comparison.keys_in_flux,
@@ -192,7 +194,7 @@ def _verdict(
     if comparison.keys_in_flux:
         return Verdict.INCONCLUSIVE, reasons.keys_in_flux(comparison.keys_in_flux)
     if not comparison.tenants_scanned:
-        evidence = context.ledger.evidence(day, context.mapping.gate.same_day)
+        evidence = context.ledger.evidence(day)
         tenant_days = [d for d, known in evidence.items() if known.saw_a_tenant]
         if tenant_days:
             return Verdict.INCONCLUSIVE, reasons.no_tenant_found(max(tenant_days))
@@ -208,6 +210,11 @@ def _observation(*, mapping: MappingConfig, compared: dict[str, Any], reason: Re
         **fields,
     )
     return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
+
+
+def _databases_compared(context: Context, databases: dict[str, Any]) -> dict[str, Any]:
+    moved = moved_from(context, pins_of(databases))
+    return {**databases, "moved_from": moved} if moved else databases
 
 
 def _settings_compared(mapping: MappingConfig) -> dict[str, Any]:

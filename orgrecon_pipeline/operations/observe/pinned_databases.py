@@ -3,40 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from orgrecon_pipeline.domain.evidence import Observation, Provenance, in_order
+from orgrecon_pipeline.domain.databases import Pins, pins_of
+from orgrecon_pipeline.domain.day_decision import in_order
+from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.ledger.read import Acknowledgement
-from orgrecon_pipeline.operations.context import UNSHARDED, Context
-
-#: The identity of each database by its label: ``source``, ``target``, or with shards ``eu1.source``.
-Pins = dict[str, dict[str, str]]
-
-_PIN_KEYS = ("system_identifier", "database")
-
-
-def by_shard(databases: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the record's description of the databases: nested by shard, or flat without shards."""
-    if databases.keys() <= {UNSHARDED}:
-        return databases.get(UNSHARDED, {})
-    return {"shards": dict(sorted(databases.items()))}
-
-
-def pins_of(compared: dict[str, Any]) -> Pins:
-    """Return the databases that a record, or :func:`by_shard`, describes."""
-    shards = compared.get("shards")
-    pairs = {f"{name}.": pair for name, pair in shards.items()} if isinstance(shards, dict) else {"": compared}
-    return {
-        f"{prefix}{side}": {key: str(database[key]) for key in _PIN_KEYS}
-        for prefix, pair in pairs.items() if isinstance(pair, dict)
-        for side in ("source", "target")
-        if isinstance(database := pair.get(side), dict) and all(database.get(key) for key in _PIN_KEYS)
-    }
-
-
-def describe_pin(pin: dict[str, str]) -> str:
-    """Return the text that names a database in a message."""
-    return f"{pin['database']!a} on server {pin['system_identifier']}"
+from orgrecon_pipeline.operations.context import Context
 
 
 def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
@@ -53,6 +25,20 @@ def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
     if as_of is not None and accepted and as_of < accepted[-1].recorded_at:
         return _pinned_at(context, as_of, [earlier for earlier in accepted if earlier.recorded_at <= as_of])
     return _merged(context, _latest(context), accepted)
+
+
+def moved_from(context: Context, databases: Pins) -> Pins:
+    """Return the databases that ``databases`` replace by a person's acceptance, until a day is decided without them.
+
+    The observations after a move carry them, so that a trail alone shows that the move was accepted.
+    """
+    accepted = context.ledger.acknowledgements("source")
+    latest = _latest(context)
+    if not accepted or latest is None:
+        return {}
+    decided, pins = pins_of(latest.compared), accepted[-1].details["databases"]
+    return {label: pin for label, pin in accepted[-1].details["replaced"].items()
+            if decided.get(label) == pin and databases.get(label) == pins.get(label) != pin}
 
 
 def _latest(context: Context) -> Observation | None:

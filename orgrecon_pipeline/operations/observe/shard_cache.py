@@ -6,11 +6,12 @@ from typing import Any
 
 from orgrecon_pipeline.compare.preflight import current_identities
 from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain.databases import by_shard, pins_of
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission
-from orgrecon_pipeline.operations.observe.pinned_databases import by_shard, pinned_databases, pins_of
+from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.version import __version__
 
@@ -37,7 +38,7 @@ def cached_shards(
     decided_by: dict[str, str] = {}
     pinned = pinned_databases(context)
     # In the order of the ledger, because the times of the observations are from databases whose clocks differ.
-    for observation in reversed(context.ledger.observations_as_appended(admission.day)):
+    for observation in reversed(context.ledger.observations(admission.day)):
         if observation.tenants_scanned is not None or not _same_settings(context, admission, observation):
             break
         for name, value in context.ledger.shard_results(observation.id, exact).items():

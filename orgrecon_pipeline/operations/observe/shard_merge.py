@@ -7,11 +7,11 @@ from itertools import groupby
 
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.databases import by_shard
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.operations.observe.pinned_databases import by_shard
 
 
 def merge_shards(

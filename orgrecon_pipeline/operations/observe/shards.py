@@ -11,10 +11,11 @@ from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.progress import Throttle
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain import reasons
+from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import CannotDecide, OrgreconError
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
-from orgrecon_pipeline.operations.context import UNSHARDED, Context
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.shard_cache import cached_shards, database_has_changed
 from orgrecon_pipeline.operations.observe.shard_merge import (

@@ -12,6 +12,7 @@ from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, Cov
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
+from orgrecon_pipeline.domain.gate import other_databases
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
@@ -89,7 +90,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
 
     Raises:
         UnsoundTrail: if the record contains impossible values, or is simulated and the ledger has other evidence.
-            Nothing is imported.
+            Nothing is imported. The same if a live record is of another database than the ledger's evidence.
         EvidenceNotStored: if the ledger cannot be written.
     """
     if record.provenance is Provenance.SIMULATED and ledger.latest(_NOT_SIMULATED):
@@ -104,6 +105,8 @@ def import_record(ledger: Ledger, record: Record) -> int:
             f"the record of {record.day} contains impossible values: restore its report from version control."
         ) from None
     added, known = 0, {observation.id for observation in ledger.observations(record.day)}
+    if not known.issuperset(row.id for row in record.observations):
+        _require_pinned(ledger, record)
     for row, observation in zip(record.observations, observations, strict=True):
         if row.id in known:
             continue
@@ -112,6 +115,22 @@ def import_record(ledger: Ledger, record: Record) -> int:
         coverage = _coverage_events(ledger, observation, names) if row.decides else ()
         added += ledger.append(observation, rows, samples, coverage)
     return added
+
+
+def _require_pinned(ledger: Ledger, record: Record) -> None:
+    """Require that a record is of the databases of the ledger's evidence, or shows that a move was accepted.
+
+    Raises:
+        UnsoundTrail: if it is of another database.
+    """
+    evidence = ledger.evidence(date.max)
+    before = other_databases(evidence)
+    for day, reason in other_databases({**evidence, record.day: record.to_evidence()}).items():
+        if day not in before:
+            raise UnsoundTrail(
+                f"{file_name(record.day)} is of another database than this ledger: {day} was {reason.sentence}. Import "
+                "it into the ledger of its own environment, and remove it from this trail."
+            )
 
 
 def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
+from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
-from orgrecon_pipeline.domain.evidence import Observation, deciding_observation
+from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate import GateDecision, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
 from orgrecon_pipeline.domain.record import Record, build_record
@@ -54,7 +54,7 @@ def record_of(ledger: Ledger, day: date) -> Record:
         DayRefused: if the day has no evidence.
     """
     observations, deciding, gate = _evidence_of(ledger, day)
-    tenants = ledger.breakdown(deciding.id, _settings(deciding, "report", ReportSettings).breakdown_limit)
+    tenants = ledger.breakdown(deciding.id, _report_settings(deciding).breakdown_limit)
     return build_record(deciding, observations, tenants, ledger.samples(deciding.id), gate)
 
 
@@ -81,19 +81,16 @@ def _evidence_of(ledger: Ledger, day: date) -> tuple[Sequence[Observation], Obse
     if not observations:
         raise DayRefused(f"{day} has no evidence in the ledger: import its report, or name another day.")
     # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
-    same_day = _settings(observations[-1], "gate", GatePolicy).same_day
-    deciding = deciding_observation(observations, same_day)
+    policies = [policy for observation in observations if (policy := gate_policy_of(observation.compared))]
+    deciding = deciding_observation(observations, strictest(policies).same_day)
     assert deciding is not None  # noqa: S101 - there is at least one observation
-    gate = decide_gate(day, ledger.evidence(day, same_day), _settings(deciding, "gate", GatePolicy))
+    gate = decide_gate(day, ledger.evidence(day), gate_policy_of(deciding.compared) or GatePolicy())
     return observations, deciding, gate
 
 
-_Settings = TypeVar("_Settings", GatePolicy, ReportSettings)
-
-
-def _settings(observation: Observation, name: str, kind: type[_Settings]) -> _Settings:
-    """Return the settings of an observation, or the defaults if it has none."""
+def _report_settings(observation: Observation) -> ReportSettings:
+    """Return the report settings of an observation, or the defaults if it has none."""
     try:
-        return kind.model_validate(observation.compared.get(name, {}))
+        return ReportSettings.model_validate(observation.compared.get("report", {}))
     except ValidationError:
-        return kind()
+        return ReportSettings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +24,14 @@ from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.current_state import state_before_run
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline_tests.support.report.cases import COMPARED, observation
+from orgrecon_pipeline_tests.support.report.cases import COMPARED
+from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
 
 TODAY = datetime.now(timezone.utc).date()
 WEEK = [TODAY - timedelta(days=back) for back in range(6, -1, -1)]
+
+#: Observations of the packaged mapping, which is also the mapping at hand.
+observation = partial(observation_of, mapping_digest=default_mapping().digest)
 
 
 def write_mapping(directory: Path, **gate: Any) -> None:
@@ -91,22 +96,28 @@ def test_gate_with_injected_clock_keeps_old_real_evidence_closed(
 
     def deployment(*_: Any, **__: Any) -> GateAnswer:
         moment = datetime(days[-1].year, days[-1].month, days[-1].day, 12, tzinfo=timezone.utc)
-        return current_gate(context.ledger.evidence(date.max, "latest"), GatePolicy(), moment)
+        return current_gate(context.ledger.evidence(date.max), GatePolicy(), moment)
 
     monkeypatch.setattr(dagster_gate, "ask_dagster", deployment)
     settings = read_settings({"ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml"), "ORGRECON_SIMULATED_NOW_FILE": now})
     assert answer_gate_from_dagster(settings, "http://localhost", require_live=0).open is opened
 
 
-@pytest.mark.parametrize(("rule", "asked"), [
-    ("window_days", 14), ("min_live_days", 3), ("same_day", "worst")])
-def test_gate_of_trail_with_stricter_policy_than_mapping_is_closed(rule: str, asked: int | str, tmp_path: Path) -> None:
-    """A checkout may lack the mapping of the reports: the newest report states its policy."""
+@pytest.mark.parametrize(("rule", "asked"), [("window_days", 14), ("min_live_days", 6), ("same_day", "worst")])
+def test_gate_under_a_looser_mapping_than_that_of_the_reports_is_closed(
+    rule: str, asked: int | str, tmp_path: Path
+) -> None:
+    """The mapping of the reports may not be at hand, but each observation states its policy."""
     strict = {**COMPARED, "gate": {**COMPARED["gate"], rule: asked}}
-    store(tmp_path, [observation(day, compared=strict) for day in WEEK])
+    baselines = [observation(day, provenance=Provenance.BASELINE, compared=strict) for day in WEEK[:3]]
+    failed = observation(WEEK[5], Verdict.FAIL, hour=1, compared=strict)
+    store(tmp_path, [*baselines, failed, *(observation(day, hour=2, compared=strict) for day in WEEK[3:])])
     write_mapping(tmp_path)
-    answer = answers(tmp_path)["trail"]
-    assert not answer.open
-    assert f"requires gate.{rule}: {asked}, " in answer.decision.reason.sentence
+    gates = answers(tmp_path)
+    assert gates["trail"].as_json_value() == gates["ledger"].as_json_value()
+    assert not gates["trail"].open
+    assert f"observed with gate.{rule}: {asked}, " in gates["trail"].decision.reason.sentence
     write_mapping(tmp_path, **{rule: asked})
-    assert "requires gate." not in answers(tmp_path)["trail"].decision.reason.sentence
+    assert not answers(tmp_path)["trail"].open
+    assert "observed with gate." not in answers(tmp_path)["trail"].decision.reason.sentence
+

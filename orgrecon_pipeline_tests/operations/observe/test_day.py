@@ -186,7 +186,7 @@ def test_min_live_days_closes_the_gate(site: Site) -> None:
     for back in range(6, 0, -1):
         stamp_baseline(site.context, today - timedelta(days=back))
     site.observe()
-    days = site.ledger.evidence(today, "latest")
+    days = site.ledger.evidence(today)
     now = datetime.now(UTC)
     assert current_gate(days, GatePolicy(min_live_days=1), now).open
     assert not current_gate(days, GatePolicy(min_live_days=2), now).open
@@ -245,7 +245,7 @@ def test_simulated_evidence_beside_real_evidence_changes_nothing(site: Site, tmp
     assert import_trail(real.ledger, published.path.parent).refused == ()  # an empty ledger accepts any evidence
     for back in range(7):
         stamp_baseline(at(real, morning(date(2026, 3, 8))), date(2026, 3, 8 - back))
-    gate = current_gate(real.ledger.evidence(date.max, "latest"), GatePolicy(), morning(date(2026, 3, 8)))
+    gate = current_gate(real.ledger.evidence(date.max), GatePolicy(), morning(date(2026, 3, 8)))
     assert gate.decision.state is GateState.OPEN, gate.decision.reason.sentence
     site.run(f"ALTER DATABASE {site.admin.info.dbname} RESET ALL",
              "TRUNCATE public.tenants, public.teams, public.team_members, public.org_units, "

@@ -68,12 +68,12 @@ def contents(context: Context) -> dict[str, bytes]:
 def gate_of_trail(context: Context) -> dict[str, Any]:
     verification = verify_trail(context.output_dir)
     assert verification.findings == ()
-    days = {d: record.to_evidence(POLICY.same_day) for d, record in verification.records.items()}
+    days = {d: record.to_evidence() for d, record in verification.records.items()}
     return current_gate(days, POLICY, NOW).as_json_value()
 
 
 def gate_of_ledger(context: Context) -> dict[str, Any]:
-    return current_gate(context.ledger.evidence(date.max, POLICY.same_day), POLICY, NOW).as_json_value()
+    return current_gate(context.ledger.evidence(date.max), POLICY, NOW).as_json_value()
 
 
 def without_sentences(answer: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_reworded_reports_and_older_ones_agree_with_one_another(old: Context, tm
 
 
 def test_reworded_client_accepts_the_answer_of_an_older_dagster_deployment(old: Context) -> None:
-    days = old.ledger.evidence(date.max, POLICY.same_day)
+    days = old.ledger.evidence(date.max)
     answer = current_gate(days, POLICY, NOW).as_json_value()
     older = {**answer, "reason": "An older sentence.",
              "window": [{**row, "reason": "An older sentence."} for row in answer["window"]]}

@@ -8,6 +8,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import (
     EntityTotals,
@@ -16,8 +17,6 @@ from orgrecon_pipeline.domain.evidence import (
     Sample,
     TenantRow,
     Verdict,
-    deciding_observation,
-    in_order,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -102,23 +101,15 @@ class History:
         self.by_day.setdefault(item.day, []).append(item)
 
     def record(self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = ()) -> Record:
-        observations = in_order(self.by_day[day])
-        policy = GatePolicy.model_validate(observations[-1].compared.get("gate", {}))
+        observations = self.by_day[day]
+        policy = strictest([gate_policy_of(item.compared) or GatePolicy() for item in observations])
         deciding = deciding_observation(observations, policy.same_day)
         assert deciding is not None
-        return build_record(deciding, observations, tenants, samples, decide_gate(day, self.evidence(policy), policy))
+        own = gate_policy_of(deciding.compared) or GatePolicy()
+        return build_record(deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own))
 
-    def evidence(self, policy: GatePolicy) -> dict[date, DayEvidence]:
-        days = {}
-        for day, observations in self.by_day.items():
-            deciding = deciding_observation(observations, policy.same_day)
-            assert deciding is not None
-            days[day] = DayEvidence(
-                day=day, verdict=deciding.verdict, provenance=deciding.provenance, reason=deciding.why,
-                mapping_digest=deciding.mapping_digest, counts=deciding.counts,
-                saw_a_tenant=any(item.saw_a_tenant for item in observations),
-            )
-        return days
+    def evidence(self) -> dict[date, DayEvidence]:
+        return {day: DayEvidence.of(day, observations) for day, observations in self.by_day.items()}
 
 
 def days_back(*back: int) -> list[date]:

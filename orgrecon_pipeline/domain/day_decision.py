@@ -1,0 +1,139 @@
+"""Which of several observations decides a day, and under which gate policy they were made.
+
+Observations are given in the order of the ledger, which is also the order in which a record lists them. Clocks can be
+set back, so the order of the timestamps alone decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from orgrecon_pipeline.domain.databases import compared_from_pins, pins_of
+from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
+from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import COVERAGE_CODES, ReasonCode
+
+
+class Rankable(Protocol):
+    """The part of an observation that decides between several."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def observed_at(self) -> datetime | None: ...
+    @property
+    def mapping_digest(self) -> str: ...
+    @property
+    def reason_code(self) -> ReasonCode: ...
+    @property
+    def compared(self) -> dict[str, Any]: ...
+
+
+AnyObservation = TypeVar("AnyObservation", bound=Rankable)
+
+_BEFORE_EVERYTHING = datetime.min.replace(tzinfo=timezone.utc)
+
+# A comparison outranks a stamp, and a real company outranks the demo, regardless of their times.
+_RANK = {Provenance.BASELINE: 0, Provenance.SIMULATED: 1, Provenance.RESTORED: 2, Provenance.LIVE: 2}
+_SEVERITY = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+
+
+def in_order(observations: Iterable[AnyObservation]) -> list[AnyObservation]:
+    """Return the observations by timestamp, oldest first, in the same order for every ledger they come from.
+
+    Of two with the same timestamp the FAIL comes last, because their order is unknown and the later one counts.
+    """
+    return sorted(observations, key=lambda observation: (
+        observation.observed_at or _BEFORE_EVERYTHING, observation.verdict is Verdict.FAIL, observation.id))
+
+
+def deciding_observation(observations: Sequence[AnyObservation], same_day: SameDay) -> AnyObservation | None:
+    """Return the observation that decides a day, None for a day without any.
+
+    A decided observation outranks an INCONCLUSIVE one, so that a failed rerun hides nothing. Among the decided ones
+    the latest counts, or the worst if ``same_day`` asks for it. These rules keep a rerun from improving the day:
+
+    - A PASS displaces no FAIL of another mapping or another database, and none if it relied on an acknowledgement.
+    - Coverage that is lost after a PASS displaces it, and the same limits hold for what displaces the loss.
+    - If the order of the ledger and the timestamps lead to different observations, the worse of the two counts.
+
+    Args:
+        observations: all observations of the day, in the order of the ledger.
+        same_day: the rule for several decided observations.
+    """
+    if not observations:
+        return None
+    rank = max(_RANK[observation.provenance] for observation in observations)
+    candidates = [observation for observation in observations if _RANK[observation.provenance] == rank]
+    by_time = in_order(candidates)
+    fails = [observation for observation in by_time if observation.verdict is Verdict.FAIL]
+    if fails and same_day == "worst":
+        return fails[-1]
+    outcomes = [outcome for ordered in (by_time, candidates) if (outcome := _last_to_count(ordered))]
+    return max(outcomes, key=lambda outcome: _SEVERITY[outcome.verdict], default=by_time[-1])
+
+
+def strictest(policies: Iterable[GatePolicy]) -> GatePolicy:
+    """Return the policy that asks for the most of each that any of the policies asks for, at least the default."""
+    policies = list(policies) or [GatePolicy()]
+    window_days = max(policy.window_days for policy in policies)
+    return GatePolicy.model_construct(
+        window_days=window_days,
+        same_day="worst" if any(policy.same_day == "worst" for policy in policies) else "latest",
+        min_live_days=max(policy.min_live_days for policy in policies),
+    )
+
+
+def gate_policy_of(compared: Mapping[str, Any]) -> GatePolicy | None:
+    """Return the gate policy under which an observation was made, None if it does not say."""
+    if "gate" not in compared:
+        return None
+    try:
+        return GatePolicy.model_validate(compared["gate"])
+    except ValidationError:
+        return None
+
+
+def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of ``compared`` that the gate needs of every observation, not only of the deciding one."""
+    settings = {name: compared[name] for name in ("gate", "report", "moved_from") if name in compared}
+    acknowledged = _acknowledged(compared)
+    coverage = {"coverage": {"acknowledged": acknowledged}} if acknowledged else {}
+    return {**settings, **compared_from_pins(pins_of(compared)), **coverage}
+
+
+def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | None:
+    """Return the observation that counts after all of them, in this order; None if none is decided."""
+    current: AnyObservation | None = None
+    for observation in observations:
+        if observation.verdict is Verdict.FAIL:
+            current = observation
+        elif observation.verdict is Verdict.PASS:
+            if current is None or current.verdict is Verdict.PASS or _may_improve(current, observation):
+                current = observation
+        elif current is not None and current.verdict is Verdict.PASS and observation.reason_code in COVERAGE_CODES:
+            current = observation
+    return current
+
+
+def _may_improve(worse: Rankable, later: Rankable) -> bool:
+    """Whether a later PASS takes the place of a FAIL or a loss: it must show the same thing to be good now."""
+    return (
+        later.mapping_digest == worse.mapping_digest and pins_of(later.compared) == pins_of(worse.compared)
+        and not _acknowledged(later.compared)
+    )
+
+
+def _acknowledged(compared: Mapping[str, Any]) -> list[Any]:
+    """Return the losses of coverage that an observation accepts because somebody acknowledged them."""
+    coverage = compared.get("coverage")
+    acknowledged = coverage.get("acknowledged") if isinstance(coverage, dict) else None
+    return list(acknowledged) if isinstance(acknowledged, (list, tuple)) else []
