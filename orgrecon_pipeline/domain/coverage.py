@@ -17,9 +17,10 @@ class CoverageSubject(str, Enum):
 class CoverageChange(str, Enum):
     """What an observation found out about a subject.
 
-    *appeared*: present, and not known before. *departed*: gone for a known reason (the tenant also left the declared
-    universe, or the loss was acknowledged), and no longer known. *lost*: known, but gone without a reason. A lost
-    subject stays known, so the next observation reports it lost again until somebody acknowledges it.
+    *appeared*: present, and not known before. *departed*: absent for a known reason (the tenant also left the declared
+    universe, or a person acknowledged the absence), and no longer expected. *lost*: absent, though an acknowledgement
+    is needed: it was known, or it was never seen. It does not change what is known, so the next observation reports
+    the subject again until it is acknowledged.
     """
 
     APPEARED = "appeared"

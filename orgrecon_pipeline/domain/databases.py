@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 #: The name of the only shard of a mapping without shards.
 UNSHARDED = ""
@@ -12,6 +13,27 @@ UNSHARDED = ""
 Pins = dict[str, dict[str, str]]
 
 _PIN_KEYS = ("system_identifier", "database")
+_LSN = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}")
+_POSITION_KEYS = ("in_recovery", "timeline", "lsn")
+
+
+class Position(NamedTuple):
+    """How far the WAL of a database had got when it was compared. A standby has no timeline."""
+
+    in_recovery: bool
+    timeline: int
+    lsn: int
+
+    def behind(self, earlier: Position) -> bool:
+        """Return whether a server of the same role has lost WAL that it had at an earlier comparison.
+
+        A failover only raises the timeline; a lower LSN also shows a backup that was restored on a new timeline.
+        """
+        return self.in_recovery == earlier.in_recovery and (self.timeline < earlier.timeline or self.lsn < earlier.lsn)
+
+    def __str__(self) -> str:
+        timeline = f" on timeline {self.timeline}" if self.timeline else ""
+        return f"{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}{timeline}"
 
 
 def by_shard(databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -23,27 +45,43 @@ def by_shard(databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def pins_of(compared: Mapping[str, Any]) -> Pins:
     """Return the databases that a record, or :func:`by_shard`, describes."""
+    return {label: {key: str(database[key]) for key in _PIN_KEYS} for label, database in _databases(compared)}
+
+
+def positions_of(compared: Mapping[str, Any]) -> dict[str, Position]:
+    """Return the WAL position of each database that a record describes, by label, as far as it is known."""
+    return {label: position for label, database in _databases(compared) if (position := _position(database))}
+
+
+def identities_of(compared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of ``compared`` from which the pins and positions are read, in the same form."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for label, database in _databases(compared):
+        name, _, side = label.rpartition(".")
+        pin = {key: str(database[key]) for key in _PIN_KEYS}
+        position = {key: database[key] for key in _POSITION_KEYS if key in database} if _position(database) else {}
+        by_name.setdefault(name, {})[side] = pin | position
+    return by_shard(by_name)
+
+
+def _databases(compared: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     shards = compared.get("shards")
     pairs = {f"{name}.": pair for name, pair in shards.items()} if isinstance(shards, dict) else {"": compared}
-    return {
-        f"{prefix}{side}": {key: str(database[key]) for key in _PIN_KEYS}
-        for prefix, pair in pairs.items() if isinstance(pair, Mapping)
-        for side in ("source", "target")
-        if isinstance(database := pair.get(side), dict) and all(database.get(key) for key in _PIN_KEYS)
-    }
+    for prefix, pair in pairs.items():
+        for side in ("source", "target") if isinstance(pair, Mapping) else ():
+            database = pair.get(side)
+            if isinstance(database, dict) and all(database.get(key) for key in _PIN_KEYS):
+                yield f"{prefix}{side}", database
+
+
+def _position(database: Mapping[str, Any]) -> Position | None:
+    lsn, timeline = database.get("lsn"), database.get("timeline", 0)
+    if not isinstance(lsn, str) or not isinstance(timeline, int) or not _LSN.fullmatch(lsn):
+        return None
+    high, _, low = lsn.partition("/")
+    return Position(database.get("in_recovery") is True, timeline, (int(high, 16) << 32) + int(low, 16))
 
 
 def describe_pin(pin: Mapping[str, str]) -> str:
     """Return the text that names a database in a message."""
     return f"{pin['database']!a} on server {pin['system_identifier']}"
-
-
-def compared_from_pins(pins: Pins) -> dict[str, Any]:
-    """Return a ``compared`` from which :func:`pins_of` reads the same pins."""
-    if not any("." in label for label in pins):
-        return dict(pins)
-    shards: dict[str, dict[str, Any]] = {}
-    for label, pin in pins.items():
-        name, _, side = label.rpartition(".")
-        shards.setdefault(name, {})[side] = pin
-    return {"shards": shards}

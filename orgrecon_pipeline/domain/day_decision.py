@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.databases import compared_from_pins, pins_of
+from orgrecon_pipeline.domain.databases import identities_of, pins_of, positions_of
 from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES, ReasonCode
@@ -102,12 +102,19 @@ def gate_policy_of(compared: Mapping[str, Any]) -> GatePolicy | None:
         return None
 
 
+def has_regressed(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Return whether a later comparison read a database at an earlier state, as after the restore of a backup."""
+    known, pins = positions_of(earlier), pins_of(earlier)
+    return any(label in known and pins[label] == pins_of(later)[label] and position.behind(known[label])
+               for label, position in positions_of(later).items())
+
+
 def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``compared`` that the gate needs of every observation, not only of the deciding one."""
     settings = {name: compared[name] for name in ("gate", "report", "moved_from") if name in compared}
     acknowledged = _acknowledged(compared)
     coverage = {"coverage": {"acknowledged": acknowledged}} if acknowledged else {}
-    return {**settings, **compared_from_pins(pins_of(compared)), **coverage}
+    return {**settings, **identities_of(compared), **coverage}
 
 
 def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | None:
@@ -128,7 +135,7 @@ def _may_improve(worse: Rankable, later: Rankable) -> bool:
     """Whether a later PASS takes the place of a FAIL or a loss: it must show the same thing to be good now."""
     return (
         later.mapping_digest == worse.mapping_digest and pins_of(later.compared) == pins_of(worse.compared)
-        and not _acknowledged(later.compared)
+        and not _acknowledged(later.compared) and not has_regressed(later.compared, worse.compared)
     )
 
 

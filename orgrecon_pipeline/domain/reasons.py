@@ -35,22 +35,27 @@ class ReasonCode(str, Enum):
     COMPARISON_FAILED = "comparison_failed"
     CANNOT_CONNECT = "cannot_connect"
     CANNOT_READ = "cannot_read"
+    FOREIGN_TABLE = "foreign_table"
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED = "interrupted"
     NULL_KEY = "null_key"
     PERMISSION_DENIED = "permission_denied"
     REPLICA_LAG = "replica_lag"
     ROW_LEVEL_SECURITY = "row_level_security"
+    ROW_LIMIT = "row_limit"
     SELF_TEST_FAILED = "self_test_failed"
     SHARDS_UNDECIDED = "shards_undecided"
     STALE_VIEW = "stale_view"
     TABLE_CHANGED = "table_changed"
+    TABLE_SAMPLE = "table_sample"
     TIMEOUT = "timeout"
     TYPE_MISMATCH = "type_mismatch"
     UNACCOUNTED_DIFFERENCE = "unaccounted_difference"
     UNLOCKED_TABLE = "unlocked_table"
     UNSORTED_ROWS = "unsorted_rows"
+    VOLATILE_FUNCTION = "volatile_function"
     WRONG_DATABASE = "wrong_database"
+    DATABASE_REGRESSED = "database_regressed"
 
     # A day of the window whose verdict is PASS or MISSING. Other days have the reason of their observation.
     ELIGIBLE = "eligible"
@@ -161,14 +166,52 @@ def coverage_lost(named: list[str], total: int, acknowledge_day: date | None) ->
         total: the number of lost subjects.
         acknowledge_day: the day to acknowledge the loss for, None for the latest.
     """
-    more = f" and {total - len(named)} more" if total > len(named) else ""
-    option = f" --date {acknowledge_day}" if acknowledge_day else ""
     return Reason.word(
         ReasonCode.COVERAGE_LOST,
-        f"coverage lost: no row is left on either side of {', '.join(named)}{more}, which an earlier observation saw; "
-        f"if that is intended, run orgrecon acknowledge{option}.",
+        f"coverage lost: no row is left on either side of {_listed(named, total)}, which an earlier observation saw; "
+        f"if that is intended, run orgrecon acknowledge{_date_option(acknowledge_day)}.",
         lost=named, lost_count=total,
     )
+
+
+def never_seen(named: list[str], total: int, acknowledge_day: date | None) -> Reason:
+    """Return the reason for entities or columns without any row or value, now and before; see :func:`coverage_lost`."""
+    return Reason.word(
+        ReasonCode.NEVER_SEEN,
+        f"never seen: neither side has a row or value of {_listed(named, total)}, and no earlier observation saw one; "
+        "check the tables and the where of the mapping. If that is intended, run orgrecon acknowledge"
+        f"{_date_option(acknowledge_day)}.",
+        never_seen=named, never_seen_count=total,
+    )
+
+
+def too_many_departures(
+    named: list[str], total: int, known: int, max_departures: float, acknowledge_day: date | None
+) -> Reason:
+    """Return the reason for tenants that left in a number that needs a person's acknowledgement.
+
+    Args:
+        named: the first few tenants, as in ``tenant 'acme'``.
+        total: the number of tenants that left on this day.
+        known: the number of tenants before.
+        max_departures: the share of ``known`` that may leave without an acknowledgement.
+        acknowledge_day: the day to acknowledge the departures for, None for the latest.
+    """
+    return Reason.word(
+        ReasonCode.TOO_MANY_DEPARTURES,
+        f"too many departures: {total} of {counted(known, 'known tenant')} left both sides and the declared universe "
+        f"({_listed(named, total)}), more than gate.max_departures ({max_departures:g}) permits; if that is intended, "
+        f"run orgrecon acknowledge{_date_option(acknowledge_day)}.",
+        departed=named, departed_count=total, known_tenants=known, max_departures=max_departures,
+    )
+
+
+def _listed(named: list[str], total: int) -> str:
+    return ", ".join(named) + (f" and {total - len(named)} more" if total > len(named) else "")
+
+
+def _date_option(day: date | None) -> str:
+    return f" --date {day}" if day else ""
 
 
 def keys_in_flux(keys: int) -> Reason:

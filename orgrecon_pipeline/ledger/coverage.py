@@ -57,8 +57,30 @@ class CoverageReader(Store):
                 return
             after, size = events[-1].name, _PAGE
 
+    def departed_names(
+        self, subject: CoverageSubject, *, simulated: bool = False, until: datetime | None = None
+    ) -> set[str]:
+        """Return the names that departed, or whose absence was acknowledged, and that have not appeared since.
+
+        Arguments as for :meth:`known_names`. With ``until``, a name without an earlier event counts too if it departs
+        first: its absence was acknowledged later, and it never appeared in between. All names are held in memory.
+        """
+        ranks = self._ranks(simulated=simulated, until=None)
+        in_time = ranks.keys() if until is None else self._ranks(simulated=simulated, until=until).keys()
+        statement = select(coverage.c.name, coverage.c.change, coverage.c.observation, coverage.c.ordinal).where(
+            coverage.c.subject == subject.value, coverage.c.change != CoverageChange.LOST.value)
+        with self.reading() as connection:
+            events = [event for event in connection.execute(statement) if event.observation in ranks]
+        changes: dict[str, str] = {}
+        for event in sorted(events, key=lambda event: (ranks[event.observation], event.ordinal)):
+            if event.observation in in_time:
+                changes[event.name] = event.change
+            else:
+                changes.setdefault(event.name, event.change)
+        return {name for name, change in changes.items() if change == CoverageChange.DEPARTED.value}
+
     def lost_coverage(self, observation_id: str) -> list[CoverageEvent]:
-        """Return the coverage that an observation reported as lost, in the order in which it was appended."""
+        """Return what an observation reported as lost or never seen, in the order in which it was appended."""
         statement = select(coverage.c.subject, coverage.c.name).join(
             observation, observation.c.number == coverage.c.observation
         ).where(observation.c.id == observation_id, coverage.c.change == CoverageChange.LOST.value).order_by(

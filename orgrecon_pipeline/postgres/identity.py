@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg import sql
+
+from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.replica import HeartbeatRead, Standby, read_heartbeat, read_standby
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
@@ -13,7 +16,14 @@ from orgrecon_pipeline.postgres.sql_files import load_sql
 
 @dataclass(frozen=True)
 class DatabaseIdentity:
-    """Database of a snapshot. ``observed_at`` is the server's clock at the snapshot."""
+    """Database of a snapshot.
+
+    Attributes:
+        observed_at: the server's clock at the snapshot.
+        started_at: the start of the server. It tells a standby from its primary.
+        lsn: how far the WAL was flushed (primary) or replayed (standby), None if the server does not show it.
+        timeline: the timeline of a primary.
+    """
 
     observed_at: datetime
     snapshot: str
@@ -26,10 +36,12 @@ class DatabaseIdentity:
     simulated: bool
     standby: Standby | None = None
     heartbeat: HeartbeatRead | None = None
+    lsn: str | None = None
+    timeline: int | None = None
 
     @property
     def instance(self) -> tuple[str, str, str]:
-        """System identifier, database name and start time. The start time tells a standby from its primary."""
+        """System identifier, database name and start time."""
         return self.system_identifier, self.database, self.started_at
 
     def lag(self, limit: float) -> str:
@@ -45,6 +57,8 @@ class DatabaseIdentity:
             "server_version": self.server_version,
             "in_recovery": self.in_recovery,
             "snapshot": self.snapshot,
+            **({"lsn": self.lsn} if self.lsn else {}),
+            **({"timeline": self.timeline} if self.timeline else {}),
             **({"standby": self.standby.as_json_value()} if self.standby else {}),
             **({"heartbeat": self.heartbeat.as_json_value()} if self.heartbeat else {}),
         }
@@ -58,4 +72,18 @@ def identify(session: Session) -> DatabaseIdentity:
         **{**row, "simulated": row["simulated"] == "on"},
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
+        **_read_position(session),
     )
+
+
+def _read_position(session: Session) -> dict[str, Any]:
+    """Return ``lsn`` and ``timeline``; empty if the role may not read them, or the server is only like PostgreSQL."""
+    action = "reading the WAL position"
+    session.execute(sql.SQL("SAVEPOINT position"), action)
+    try:
+        position = session.query(load_sql("postgres/sql/position.sql"), action)[0]
+    except CannotDecide:
+        session.execute(sql.SQL("ROLLBACK TO SAVEPOINT position; RELEASE SAVEPOINT position"), action)
+        return {}
+    session.execute(sql.SQL("RELEASE SAVEPOINT position"), action)
+    return position

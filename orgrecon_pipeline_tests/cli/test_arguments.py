@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping import GateSettings
 from orgrecon_pipeline_tests.support.cli.process import CommandResult, run
 
 Command = Callable[..., CommandResult]
@@ -42,7 +42,7 @@ def test_malformed_date_is_refused(date: str, command: list[str], orgrecon: Comm
 def test_gate_at_the_ends_of_the_calendar_is_closed_or_refused(
     date: str, code: int, orgrecon: Command, tmp_path: Path
 ) -> None:
-    mapping = default_mapping().model_copy(update={"gate": GatePolicy(window_days=366)})
+    mapping = default_mapping().model_copy(update={"gate": GateSettings(window_days=366)})
     (tmp_path / "longest.yaml").write_text(mapping.model_dump_json(by_alias=True, exclude_none=True), encoding="utf-8")
     result = orgrecon("gate", "--date", date, "--mapping", "longest.yaml")
     assert (result.code, len(result.err.strip().splitlines())) == (code, int(code == 2))

@@ -11,13 +11,13 @@ import pytest
 import typer
 
 from orgrecon_pipeline.cli.app import app
-from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings, ScanSettings
+from orgrecon_pipeline.domain.mapping import GateSettings, ReportSettings, ScanSettings
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-SETTINGS: dict[str, Any] = {"gate": GatePolicy, "scan": ScanSettings, "report": ReportSettings}
+SETTINGS: dict[str, Any] = {"gate": GateSettings, "scan": ScanSettings, "report": ReportSettings}
 
 
 def page(name: str) -> str:

@@ -9,25 +9,25 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
+from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases, regressed
 
 _MIN_REASON_LENGTH = 5
 _STORED_NAMES = 1000
 
 
 def acknowledge_coverage(context: Context, reason: str, day: date | None = None) -> list[str]:
-    """Acknowledge the coverage that the latest complete comparison lost, so that the next observation can PASS.
+    """Acknowledge what the latest complete comparison reported as lost or never seen, so that the next can PASS.
 
     Args:
         context: the context of the operation.
-        reason: why the loss is intended.
+        reason: why the absence is intended.
         day: acknowledge the comparison of a database that was restored to this day instead.
 
     Returns:
         What was acknowledged, such as ``tenant acme``.
 
     Raises:
-        UsageError: if the reason is too short, no comparison is complete, or no coverage is lost.
+        UsageError: if the reason is too short, no comparison is complete, or nothing was lost or never seen.
         DayRefused: if the day is in the future.
     """
     reason = _normalised_reason(reason)
@@ -40,7 +40,8 @@ def acknowledge_coverage(context: Context, reason: str, day: date | None = None)
     lost = {observation.id: [f"{event.subject.value} {event.name}" for event in events] for observation in observations
             if (events := context.ledger.lost_coverage(observation.id))}
     if not lost:
-        raise UsageError(f"the latest complete comparison{of_day} lost no coverage: there is nothing to acknowledge.")
+        raise UsageError(f"the latest complete comparison{of_day} lost no coverage, and lacks none from the start: "
+                         "there is nothing to acknowledge.")
     for observation_id, names in lost.items():
         context.ledger.acknowledge(
             "coverage", reason, observation_id, {"lost": names[:_STORED_NAMES]}, context.clock.now())
@@ -51,10 +52,11 @@ def accept_source(context: Context, reason: str) -> Pins:
     """Accept the databases of the latest observation as the pinned databases from now on.
 
     Returns:
-        The databases that were not pinned before.
+        The databases that were not pinned before, or that are in an earlier state than before.
 
     Raises:
-        UsageError: if the reason is too short, or the latest observation read no database or only pinned databases.
+        UsageError: if the reason is too short, or the latest observation read no database, or only pinned databases
+            in a later state than before.
     """
     reason = _normalised_reason(reason)
     latest = _latest(context, completed_only=False)
@@ -63,13 +65,14 @@ def accept_source(context: Context, reason: str) -> Pins:
         raise UsageError("no observation has read a database yet: run orgrecon report first.")
     pinned = pinned_databases(context)
     moved = {label: pin for label, pin in read.items() if pinned.get(label) != pin}
-    if not moved:
+    restored = {label: read[label] for label in regressed(context, latest.compared, before=latest)}
+    if not moved and not restored:
         raise UsageError("the latest observation read the pinned database: there is nothing to accept.")
     # A shard that did not answer keeps its pinned database.
     replaced = {label: pinned[label] for label in moved if label in pinned}
     details = {"databases": {**pinned, **read}, "replaced": replaced}
     context.ledger.acknowledge("source", reason, latest.id, details, context.clock.now())
-    return moved
+    return moved | restored
 
 
 def _latest(context: Context, *, completed_only: bool) -> Observation | None:

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
+from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases, regressed
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 
 
@@ -36,7 +36,7 @@ class Admission:
 
         Raises:
             DayRefused: if a database shows another day; nothing must be written.
-            CannotDecide: if a database is not the pinned one, or lags too far behind.
+            CannotDecide: if a database is not the pinned one, was restored from a backup, or lags too far behind.
         """
         with self._lock:  # shards are compared concurrently
             self._admit(shard, snapshot)
@@ -50,14 +50,25 @@ class Admission:
                 self._check_day(getattr(snapshot, side), f"{shard}.{side}".lstrip("."))
         if self.provenance is Provenance.SIMULATED:
             return
-        pinned = self._pinned
-        for label, pin in pins_of(by_shard({shard: snapshot.as_json_value()})).items():
+        pinned, databases = self._pinned, by_shard({shard: snapshot.as_json_value()})
+        for label, pin in pins_of(databases).items():
             if label in pinned and pinned[label] != pin:
                 raise CannotDecide(
                     f"{label}: this is database {describe_pin(pin)}, but the evidence so far is from "
                     f"{describe_pin(pinned[label])}: if it was moved on purpose, run orgrecon accept-source",
                     ReasonCode.WRONG_DATABASE,
                 )
+        if self.as_of is None:
+            self._require_no_regress(databases)
+
+    def _require_no_regress(self, databases: dict[str, Any]) -> None:
+        """Raise if a database has lost WAL that an earlier observation saw."""
+        for label, (now, earlier) in regressed(self.context, databases).items():
+            raise CannotDecide(
+                f"{label}: the WAL of this database is at {now}, behind {earlier} of an earlier observation: it is a "
+                "restored backup or an old clone; if it replaces the database on purpose, run orgrecon accept-source",
+                ReasonCode.DATABASE_REGRESSED,
+            )
 
     @cached_property
     def _pinned(self) -> Pins:

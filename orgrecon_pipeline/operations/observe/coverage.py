@@ -1,10 +1,10 @@
-"""Coverage check: whether a comparison still has every tenant, entity and column that earlier observations saw."""
+"""Coverage check: whether a comparison still has every tenant, entity and column that it should have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
@@ -12,12 +12,46 @@ from orgrecon_pipeline.domain.canonical import MAX_NAME, bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.reasons import Reason, coverage_lost
+from orgrecon_pipeline.domain.reasons import Reason, coverage_lost, never_seen, too_many_departures
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
 
-# How many losses the reason names, and how many of each list the record names.
+# How many subjects the reason names, and how many of each list the record names.
 _NAMED_IN_REASON, _NAMED_IN_RECORD = 5, 100
+# One tenant of a small company may always leave.
+_MIN_DEPARTURES = 2
+
+# A kind of subject, and a name.
+_Subject = tuple[CoverageSubject, str]
+
+TENANT, ENTITY, COLUMN = CoverageSubject.TENANT, CoverageSubject.ENTITY, CoverageSubject.COLUMN
+
+
+@dataclass(frozen=True)
+class Departures:
+    """Tenants without rows that also left the declared universe, and whether they may.
+
+    Attributes:
+        names: the tenants that left since the latest observation.
+        earlier: how many left on the same day before.
+        known: how many tenants were known at the start of the day.
+        limit: the share of ``known`` that may leave in one day without an acknowledgement.
+    """
+
+    names: tuple[str, ...]
+    earlier: int
+    known: int
+    limit: float
+
+    @property
+    def total(self) -> int:
+        """Number of tenants that left on this day."""
+        return len(self.names) + self.earlier
+
+    @property
+    def too_many(self) -> bool:
+        """Whether they need an acknowledgement."""
+        return bool(self.names) and self.total >= _MIN_DEPARTURES and self.total / self.known > self.limit
 
 
 @dataclass(frozen=True)
@@ -25,17 +59,19 @@ class Coverage:
     """Changes of coverage since the earlier observations.
 
     Attributes:
-        lost: subjects without rows or values that are neither explained nor acknowledged.
-        left: tenants without rows that also left the declared universe.
-        acknowledged: subjects without rows or values whose loss was acknowledged.
-        departed: subjects that the ledger must stop expecting; without ``left`` if anything is lost.
+        lost: known subjects without rows or values, neither explained nor acknowledged.
+        never_seen: entities without rows and columns without values that the ledger does not know either.
+        departures: tenants that left.
+        acknowledged: subjects whose absence was acknowledged.
+        departed: subjects that the ledger must stop expecting; without tenants that left if anything is lost.
         appeared: names that the ledger does not know yet.
         until: the time of a restored database.
     """
 
     lost: tuple[CoverageEvent, ...]
-    left: tuple[str, ...]
-    acknowledged: tuple[str, ...]
+    never_seen: tuple[CoverageEvent, ...]
+    departures: Departures
+    acknowledged: tuple[CoverageEvent, ...]
     departed: tuple[CoverageEvent, ...]
     appeared: dict[CoverageSubject, TenantNames]
     until: datetime | None = None
@@ -43,35 +79,56 @@ class Coverage:
     def events(self) -> Iterator[CoverageEvent]:
         """Yield the events to store, lazily: on the first day there can be a million."""
         yield from self.lost
+        yield from self.never_seen
+        if self.departures.too_many:
+            yield from _events(TENANT, self.departures.names, CoverageChange.LOST)
         if self.until is None:
             yield from self.departed
         for subject, names in self.appeared.items():
-            for name in names:
-                yield CoverageEvent(subject, name, CoverageChange.APPEARED)
+            yield from _events(subject, names, CoverageChange.APPEARED)
 
     @property
     def reason(self) -> Reason | None:
-        """What was lost, as a reason; None if nothing was."""
-        if not self.lost:
-            return None
-        named = [f"{event.subject.value} {event.name!a}" for event in self.lost[:_NAMED_IN_REASON]]
-        return coverage_lost(named, len(self.lost), utc_day(self.until) if self.until else None)
+        """What must be acknowledged, as a reason; None if there is nothing."""
+        day = utc_day(self.until) if self.until else None
+        if self.lost:
+            return coverage_lost(_quoted(self.lost), len(self.lost), day)
+        if self.departures.too_many:
+            named = _quoted(_events(TENANT, self.departures.names[:_NAMED_IN_REASON], CoverageChange.LOST))
+            return too_many_departures(
+                named, self.departures.total, self.departures.known, self.departures.limit, day)
+        if self.never_seen:
+            return never_seen(_quoted(self.never_seen), len(self.never_seen), day)
+        return None
 
     def facts(self) -> dict[str, Any]:
         """Return the coverage facts of the record."""
         return {
-            "lost": [f"{event.subject.value} {event.name}" for event in self.lost[:_NAMED_IN_RECORD]],
+            "lost": _named(self.lost),
             "lost_count": len(self.lost),
-            "left": list(self.left[:_NAMED_IN_RECORD]),
-            "left_count": len(self.left),
-            "acknowledged": list(self.acknowledged[:_NAMED_IN_RECORD]),
+            "never_seen": _named(self.never_seen),
+            "never_seen_count": len(self.never_seen),
+            "left": list(self.departures.names[:_NAMED_IN_RECORD]),
+            "left_count": len(self.departures.names),
+            "left_too_many": self.departures.too_many,
+            "acknowledged": _named(self.acknowledged),
+            "renamed": list(self._renamed())[:_NAMED_IN_RECORD],
         }
+
+    def _renamed(self) -> Iterator[list[str]]:
+        """Yield ``[gone, new]`` for tenants that differ only in case or in white space around them."""
+        gone = [event.name for event in (*self.lost, *self.acknowledged) if event.subject is TENANT]
+        gone += self.departures.names
+        if gone:
+            new = {_folded(name): name for name in self.appeared[TENANT]}
+            yield from ([name, new[_folded(name)]] for name in sorted(gone) if _folded(name) in new)
 
 
 def check_coverage(
-    ledger: Ledger, comparison: Comparison, provenance: Provenance, until: datetime | None = None
+    ledger: Ledger, comparison: Comparison, provenance: Provenance, day: date, *, max_departures: float,
+    until: datetime | None = None,
 ) -> Coverage:
-    """Check a comparison against all names that the ledger knows.
+    """Check a comparison against all names that the ledger knows, and for what was never seen.
 
     Each shard has its own entities too (``eu1.org_units``), so that rows of other shards do not hide a loss.
 
@@ -79,45 +136,112 @@ def check_coverage(
         ledger: the ledger, which knows the names.
         comparison: the comparison to check.
         provenance: its provenance; simulated evidence has a separate history.
-        until: for a restored database, its time: only names known then, and losses acknowledged since the latest
+        day: its day.
+        max_departures: the share of the known tenants that may leave in one day without an acknowledgement.
+        until: for a restored database, its time: only names known then, and absences acknowledged since the latest
             comparison up to then, apply. Nothing departs that may exist again today.
     """
     acknowledged = _acknowledged(ledger, provenance, until)
     declared = _trusted_universe(comparison)
-    tenants = _bounded(comparison.present)
-    totals = {**comparison.totals, **{f"{shard}.{name}": of_entity for shard, part in comparison.shards.items()
-                                      for name, of_entity in part.totals.items()}}
-    entities = {name for name, of_entity in totals.items() if of_entity.source_rows or of_entity.target_rows}
-    columns = {f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n}
-    comparable = {
-        # A column without values is a separate loss only if its entity still has rows.
-        CoverageSubject.COLUMN: {f"{name}.{column}" for name, values in comparison.values.items() if name in entities
-                         for column in values},
-        CoverageSubject.ENTITY: set(totals),
-    }
-    present = {  # the widest loss first, because the reason names only a few
-        CoverageSubject.ENTITY: TenantNames.of(entities),
-        CoverageSubject.TENANT: tenants,
-        CoverageSubject.COLUMN: TenantNames.of(columns),
-    }
-    lost, left, excused, departed = [], [], [], []
-    appeared = {}
+    simulated = provenance is Provenance.SIMULATED
+    present, comparable = _present(comparison), _comparable(comparison)
+    lost: list[_Subject] = []
+    excused: list[_Subject] = []
+    absent: list[_Subject] = []
+    left: list[str] = []
+    appeared, tenants_known = {}, 0
     for subject, now in present.items():
-        known = _Known(ledger.known_names(subject, simulated=provenance is Provenance.SIMULATED, until=until))
+        known = _Known(ledger.known_names(subject, simulated=simulated, until=until))
         appeared[subject] = TenantNames.ascending(known.new(now))
         for name in known.gone:
-            if name not in comparable.get(subject, {name}):
-                continue
-            if subject is CoverageSubject.TENANT and declared is not None and name not in declared:
+            if subject is TENANT and declared is not None and name not in declared:
                 left.append(name)
-            elif (subject, name) in acknowledged:
-                excused.append(f"{subject.value} {name}")
-                departed.append(CoverageEvent(subject, name, CoverageChange.DEPARTED))
-            else:
-                lost.append(CoverageEvent(subject, name, CoverageChange.LOST))
-    if not lost:  # otherwise the universe may have been emptied together with the tables
-        departed += [CoverageEvent(CoverageSubject.TENANT, name, CoverageChange.DEPARTED) for name in left]
-    return Coverage(tuple(lost), tuple(left), tuple(excused), tuple(departed), appeared, until)
+            elif subject is TENANT or name in comparable[subject]:
+                (excused if (subject, name) in acknowledged else lost).append((subject, name))
+        if subject is TENANT:
+            tenants_known = known.count
+        elif present[ENTITY]:  # otherwise nothing was compared, which no acknowledgement makes a PASS
+            expected = _expected(comparison, subject, comparable[subject])
+            explained = {*known.gone, *ledger.departed_names(subject, simulated=simulated, until=until)}
+            absent += [(subject, name) for name in sorted(expected - explained) if name not in now]
+    earlier = 0 if until else _earlier_departures(ledger, day, provenance)
+    all_left = Departures(tuple(left), earlier, tenants_known + earlier, max_departures)
+    if all_left.too_many:
+        excused += [(TENANT, name) for name in left if (TENANT, name) in acknowledged]
+        left = [name for name in left if (TENANT, name) not in acknowledged]
+    departures = Departures(tuple(left), earlier, tenants_known + earlier, max_departures)
+    excused += [absence for absence in absent if absence in acknowledged]
+    departed = [CoverageEvent(*absence, CoverageChange.DEPARTED) for absence in excused]
+    if not lost and not departures.too_many:
+        # Otherwise the universe may have been emptied together with the tables.
+        departed += _events(TENANT, left, CoverageChange.DEPARTED)
+    return Coverage(
+        lost=tuple(CoverageEvent(*absence, CoverageChange.LOST) for absence in lost),
+        never_seen=tuple(
+            CoverageEvent(*absence, CoverageChange.LOST) for absence in absent if absence not in acknowledged),
+        departures=departures,
+        acknowledged=tuple(CoverageEvent(*absence, CoverageChange.DEPARTED) for absence in excused),
+        departed=tuple(departed), appeared=appeared, until=until,
+    )
+
+
+def _present(comparison: Comparison) -> dict[CoverageSubject, TenantNames]:
+    """Return the names with rows or values, the widest subject first, because the reason names only a few."""
+    columns = (f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n)
+    return {
+        ENTITY: TenantNames.of(_entities_with_rows(comparison)),
+        TENANT: _bounded(comparison.present),
+        COLUMN: TenantNames.of(columns),
+    }
+
+
+def _entities_with_rows(comparison: Comparison) -> set[str]:
+    parts = {"": comparison, **{f"{shard}.": part for shard, part in comparison.shards.items()}}
+    return {f"{prefix}{name}" for prefix, part in parts.items() for name, totals in part.totals.items() if totals.rows}
+
+
+def _comparable(comparison: Comparison) -> dict[CoverageSubject, set[str]]:
+    """Return the entities and columns that can have rows or values under this mapping."""
+    with_rows = _entities_with_rows(comparison)
+    return {
+        ENTITY: {*comparison.totals, *(f"{shard}.{name}" for shard, part in comparison.shards.items()
+                                       for name in part.totals)},
+        # A column without values is a separate loss only if its entity still has rows.
+        COLUMN: {f"{name}.{column}" for name, values in comparison.values.items() if name in with_rows
+                 for column in values},
+    }
+
+
+def _expected(comparison: Comparison, subject: CoverageSubject, comparable: set[str]) -> set[str]:
+    """Return what should have rows or values; without an entity of a shard if no shard has rows of it."""
+    if subject is not ENTITY:
+        return comparable
+    of_no_shard = {name for name, totals in comparison.totals.items() if not totals.rows}
+    return comparable - {f"{shard}.{name}" for shard in comparison.shards for name in of_no_shard}
+
+
+def _earlier_departures(ledger: Ledger, day: date, provenance: Provenance) -> int:
+    """Return how many tenants left on a day so far, without those whose departure was acknowledged."""
+    facts = [observation.compared.get("coverage", {}) for observation in ledger.observations(day)
+             if observation.provenance is provenance and observation.tenants_scanned is not None]
+    return sum(of_observation.get("left_count", 0) for of_observation in facts
+               if not of_observation.get("lost_count") and not of_observation.get("left_too_many"))
+
+
+def _events(subject: CoverageSubject, names: Iterable[str], change: CoverageChange) -> Iterator[CoverageEvent]:
+    return (CoverageEvent(subject, name, change) for name in names)
+
+
+def _quoted(events: Iterable[CoverageEvent]) -> list[str]:
+    return [f"{event.subject.value} {event.name!a}" for event in events][:_NAMED_IN_REASON]
+
+
+def _named(events: tuple[CoverageEvent, ...]) -> list[str]:
+    return [f"{event.subject.value} {event.name}" for event in events[:_NAMED_IN_RECORD]]
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _trusted_universe(comparison: Comparison) -> TenantNames | None:
@@ -142,20 +266,27 @@ class _Known:
     def __init__(self, names: Iterator[str]) -> None:
         self._names = names
         self.gone: list[str] = []
+        self.count = 0
 
     def new(self, now: TenantNames) -> Iterator[str]:
         """Yield the unknown names of ``now``. Once exhausted, ``gone`` has the known names that ``now`` lacks."""
-        known = next(self._names, None)
+        known = self._next()
         for name in now:
             while known is not None and known < name:
                 self.gone.append(known)
-                known = next(self._names, None)
+                known = self._next()
             if name == known:
-                known = next(self._names, None)
+                known = self._next()
             else:
                 yield name
-        if known is not None:
-            self.gone += [known, *self._names]
+        while known is not None:
+            self.gone.append(known)
+            known = self._next()
+
+    def _next(self) -> str | None:
+        name = next(self._names, None)
+        self.count += name is not None
+        return name
 
 
 def _bounded(names: TenantNames) -> TenantNames:
@@ -163,8 +294,8 @@ def _bounded(names: TenantNames) -> TenantNames:
     return names if names.longest <= MAX_NAME else TenantNames.of(map(bounded_name, names))
 
 
-def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[tuple[CoverageSubject, str]]:
-    """Return what the latest complete comparison lost and was acknowledged since."""
+def _acknowledged(ledger: Ledger, provenance: Provenance, until: datetime | None) -> set[_Subject]:
+    """Return whose absence the latest complete comparison reported and was acknowledged since."""
     if until is None:
         candidates = [ledger.latest((provenance,), completed_only=True)]
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.databases import UNSHARDED, pins_of
-from orgrecon_pipeline.domain.days import utc_day
+from orgrecon_pipeline.domain.days import midnight, utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
@@ -162,7 +162,9 @@ def _undecided(context: Context, day: date, admission: Admission, reason: Reason
 
 
 def _conclude(context: Context, day: date, admission: Admission, comparison: Comparison) -> _Attempt:
-    coverage = check_coverage(context.ledger, comparison, admission.provenance, until=admission.as_of)
+    coverage = check_coverage(
+        context.ledger, comparison, admission.provenance, day, until=admission.as_of,
+        max_departures=context.mapping.gate.max_departures)
     verdict, reason = _verdict(context, day, comparison, coverage.reason)
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
@@ -173,6 +175,7 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
             **_settings_compared(admission.mapping),
             **_databases_compared(context, comparison.databases),
             **comparison.how,
+            **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),
             "coverage": coverage.facts(),
             "keys_in_flux": comparison.keys_in_flux,
             "tenants_declared": None if comparison.declared is None else len(comparison.declared),
@@ -180,6 +183,13 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         },
     )
     return observation, comparison.tenant_rows, comparison.samples, coverage.events()
+
+
+def _is_first(context: Context, day: date, provenance: Provenance) -> bool:
+    """Return whether no complete live comparison of an earlier day is known, which says what must not vanish."""
+    until = midnight(day) - timedelta(microseconds=1)
+    return provenance is Provenance.LIVE and context.ledger.latest(
+        (Provenance.LIVE,), completed_only=True, until=until) is None
 
 
 def _verdict(
@@ -220,7 +230,7 @@ def _databases_compared(context: Context, databases: dict[str, Any]) -> dict[str
 def _settings_compared(mapping: MappingConfig) -> dict[str, Any]:
     return {
         "comparison_version": COMPARISON_VERSION,
-        "gate": mapping.gate.model_dump(),
+        "gate": mapping.gate.policy.model_dump(),
         "report": mapping.report.model_dump(),
         "scan": mapping.scan.model_dump(by_alias=True, exclude_none=True),
     }

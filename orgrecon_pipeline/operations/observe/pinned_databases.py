@@ -1,14 +1,20 @@
-"""The pinned databases: those of the evidence so far, so that another database is never compared by mistake."""
+"""The pinned databases and their WAL positions, so that no other or restored database is compared by mistake."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
-from orgrecon_pipeline.domain.databases import Pins, pins_of
+from orgrecon_pipeline.domain.databases import Pins, Position, pins_of, positions_of
 from orgrecon_pipeline.domain.day_decision import in_order
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.ledger.read import Acknowledgement
 from orgrecon_pipeline.operations.context import Context
+
+# Days to go back for a server of the same role, where primary and standbys take turns.
+_POSITION_DAYS = 30
 
 
 def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
@@ -39,6 +45,46 @@ def moved_from(context: Context, databases: Pins) -> Pins:
     decided, pins = pins_of(latest.compared), accepted[-1].details["databases"]
     return {label: pin for label, pin in accepted[-1].details["replaced"].items()
             if decided.get(label) == pin and databases.get(label) == pins.get(label) != pin}
+
+
+def regressed(
+    context: Context, databases: dict[str, Any], before: Observation | None = None
+) -> dict[str, tuple[Position, Position]]:
+    """Return the databases whose WAL is behind that of an earlier live observation: a restored backup or an old clone.
+
+    Args:
+        context: the context of the operation.
+        databases: the databases as a record describes them.
+        before: ignore this observation and later ones.
+
+    Returns:
+        The position now and the earlier one, by label.
+    """
+    pins, now = pins_of(databases), positions_of(databases)
+    behind, unknown = {}, set(now)
+    for observation in _position_witnesses(context, before):
+        for label, earlier in positions_of(observation.compared).items():
+            if label in unknown and pins_of(observation.compared)[label] == pins[label] \
+                    and earlier.in_recovery == now[label].in_recovery:
+                unknown.remove(label)
+                if now[label].behind(earlier):
+                    behind[label] = (now[label], earlier)
+        if not unknown:
+            break
+    return behind
+
+
+def _position_witnesses(context: Context, before: Observation | None) -> Iterator[Observation]:
+    """Yield the live observations that were decided, or whose databases a person accepted, latest first."""
+    accepted = {acceptance.observation_id for acceptance in context.ledger.acknowledgements("source")}
+    for day in islice(reversed(context.ledger.days()), _POSITION_DAYS):
+        for observation in reversed(context.ledger.observations(day)):
+            if before is not None:
+                before = None if observation.id == before.id else before
+            elif observation.provenance is Provenance.LIVE and (
+                observation.verdict.decided or observation.id in accepted
+            ):
+                yield observation
 
 
 def _latest(context: Context) -> Observation | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import by_shard
@@ -50,6 +51,8 @@ def merge_shards(
             "digest_method": " and ".join(sorted({part.how["digest_method"] for part in parts})),
             "rechecks_done": max(part.how["rechecks_done"] for part in parts),
             "seconds": round(seconds, 3),
+            "warnings": list(merge_warnings({
+                name: part.how.get("warnings", ()) for name, part in sorted(comparisons.items())})),
         },
         shards=comparisons,
     )

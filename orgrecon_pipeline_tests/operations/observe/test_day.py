@@ -15,7 +15,7 @@ from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping import GatePolicy, GateSettings
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
@@ -124,7 +124,7 @@ def test_past_day_is_reused_and_never_observed_again(demo: Site) -> None:
 
 @pytest.mark.parametrize(("same_day", "verdict"), [("latest", Verdict.PASS), ("worst", Verdict.FAIL)])
 def test_reruns_are_all_listed_and_same_day_decides(site: Site, same_day: Any, verdict: Verdict) -> None:
-    site.mapping = fast_mapping().model_copy(update={"gate": GatePolicy(same_day=same_day)})
+    site.mapping = fast_mapping().model_copy(update={"gate": GateSettings(same_day=same_day)})
     day = site.observe().day
     site.run(A_LOSS)
     assert site.observe().verdict is Verdict.FAIL
