@@ -32,7 +32,18 @@ def sha256_of(value: Any) -> str:
 
 def bounded_name(name: str) -> str:
     """Return the name, or for one longer than :data:`MAX_NAME` its beginning and the SHA-256 of the whole."""
-    if len(name) <= MAX_NAME:
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{name[: MAX_NAME - 20]}…sha256:{digest[:12]}"
+    return bounded_text(name, MAX_NAME, kept=MAX_NAME - 20)
+
+
+def bounded_text(text: str, longest: int, *, kept: int | None = None) -> str:
+    """Return the text, or for one longer than ``longest`` its first ``kept`` characters and the SHA-256 of the whole.
+
+    Args:
+        text: the text.
+        longest: the length of the longest text that is returned in full.
+        kept: the characters that are kept of a longer one, by default ``longest``.
+    """
+    if len(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[: longest if kept is None else kept]}…sha256:{digest[:12]}"

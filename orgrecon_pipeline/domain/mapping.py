@@ -238,13 +238,16 @@ class MappingConfig(_Strict):
         Nor do the settings of gate, scan and report: they change how evidence is gathered, shown and counted, but not
         what it is evidence of.
         """
-        return sha256_of({
-            "comparison": COMPARISON_VERSION,
-            "version": self.version,
+        return sha256_of({"comparison": COMPARISON_VERSION, "version": self.version, **self.normalised})
+
+    @property
+    def normalised(self) -> dict[str, Any]:
+        """What is compared, as JSON values that are equal if the comparison is the same."""
+        return {
             "tenants": self.tenants.model_dump(by_alias=True) if self.tenants else None,
             "entities": {name: _normalised(entity) for name, entity in self.entities.items()},
             "shards": sorted(shard.name for shard in self.shards),
-        })
+        }
 
 
 def _normalised(entity: Entity) -> dict[str, Any]:

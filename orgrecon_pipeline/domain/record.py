@@ -27,6 +27,7 @@ from orgrecon_pipeline.domain.evidence import (
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
 
 SCHEMA = 1
 
@@ -91,6 +92,7 @@ class Record(Reasoned):
     live_days: int = Field(ge=0)
     gate: GateRecord
     mapping_digest: str
+    mapping_change: MappingChange | None
     compared: dict[str, Any]
     orgrecon_version: str
     digest: str
@@ -119,6 +121,8 @@ class Record(Reasoned):
         del value["digest"]
         for reasoned in (value, value["gate"], *value["observations"], *value["window"]):
             del reasoned["reason"]
+        for change in (value["mapping_change"] or {}).get("changes", ()):
+            del change["text"]
         return value
 
     def to_observations(self) -> list[Observation]:
@@ -163,6 +167,7 @@ def build_record(
     tenants: Sequence[TenantRow],
     samples: Sequence[Sample],
     gate: GateDecision,
+    mapping_change: MappingChange | None = None,
 ) -> Record:
     """Return the record of a day.
 
@@ -172,6 +177,7 @@ def build_record(
         tenants: the rows of the breakdown, in the order in which they are shown.
         samples: the sample keys of the deciding observation, in the order in which they are shown.
         gate: the gate as of the day.
+        mapping_change: see :func:`changed_since`.
     """
     value: dict[str, Any] = {
         "schema": SCHEMA,
@@ -202,12 +208,19 @@ def build_record(
             state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()
         ),
         "mapping_digest": deciding.mapping_digest,
+        "mapping_change": mapping_change,
         "compared": deciding.compared,
         "orgrecon_version": deciding.orgrecon_version,
         "digest": "",
     }
     draft = Record.model_validate(value)
     return draft.model_copy(update={"digest": draft.expected_digest()})
+
+
+def changed_since(deciding: Observation, earlier: Observation) -> MappingChange:
+    """Return how the mapping of the deciding observation differs from that of the deciding one of an earlier day."""
+    changes = mapping_changes(earlier.compared.get("mapping"), deciding.compared.get("mapping"))
+    return MappingChange(since=earlier.day, changes=tuple(changes))
 
 
 def instant_text(moment: datetime | None) -> str | None:

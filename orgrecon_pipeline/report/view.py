@@ -7,14 +7,15 @@ are stored in the record and may change at any time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, Sample, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate import GateState
+from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.domain.record import ObservedRow, Record, WindowDay, parse_instant
+from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 from orgrecon_pipeline.report.comparison_facts import fact_rows
 from orgrecon_pipeline.report.markdown import code, prose
 
@@ -36,6 +37,11 @@ _NOTES = {
                           "It is no evidence about a real company.",
 }
 
+_FIRST_OBSERVATION = "First observation in this ledger: no earlier observation says which tenants existed."
+
+# Parts of ``compared`` that are not in the table of facts: the mapping is in the record only.
+_SHOWN_ELSEWHERE = ("first_observation", "mapping", "warnings")
+
 _ALERTS = {Verdict.PASS: "", Verdict.FAIL: "CAUTION", Verdict.INCONCLUSIVE: "WARNING", Verdict.MISSING: "WARNING"}
 
 # More bars would not be legible. The table above the chart shows every day.
@@ -51,7 +57,7 @@ def view_of(record: Record) -> dict[str, Any]:
         "day": record.day.isoformat(),
         "title": f"Org Model v2.3 reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
         "banner": _banner(record),
-        "note": _NOTES[record.provenance],
+        "notes": _notes(record),
         "summary": _table(("Figure", "Value"), "lr", _summary(record)),
         "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
         "legend": _LEGEND,
@@ -59,13 +65,44 @@ def view_of(record: Record) -> dict[str, Any]:
         "samples": _samples(record),
         "window": _window(record),
         "trend": _trend(record.window),
-        "observations": _observations(record.observations),
+        "mapping_change": _mapping_change(record.mapping_change),
+        "observations": _observations(record),
+        "warnings": list(_warnings(record.compared)),
         "compared": _table(("What", "Value"), "ll", [
             ("Mapping digest", code(record.mapping_digest)), ("orgrecon version", code(record.orgrecon_version)),
-            *fact_rows(record.compared),
+            *fact_rows({name: value for name, value in record.compared.items() if name not in _SHOWN_ELSEWHERE}),
         ]),
         "record": record.line(),
     }
+
+
+def _notes(record: Record) -> list[str]:
+    notes = [_NOTES[record.provenance], _FIRST_OBSERVATION if record.compared.get("first_observation") is True else ""]
+    return [note for note in notes if note]
+
+
+def _warnings(compared: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the warnings of a comparison. What has another form than ours is not shown."""
+    warnings, coverage = compared.get("warnings"), compared.get("coverage")
+    for warning in warnings if isinstance(warnings, list) else ():
+        if isinstance(warning, Mapping) and isinstance(text := warning.get("text"), str):
+            yield prose(text)
+    renamed = coverage.get("renamed") if isinstance(coverage, Mapping) else None
+    for pair in renamed if isinstance(renamed, list) else ():
+        if isinstance(pair, list) and len(pair) == len(("old", "new")):
+            old, new = map(code, map(str, pair))
+            yield (f"Tenant {old} is gone and {new} is new: they differ only in case or white space, so the tenant was "
+                   "probably renamed.")
+
+
+def _mapping_change(change: MappingChange | None) -> dict[str, str] | None:
+    if change is None:
+        return None
+    return {"since": change.since.isoformat(), "table": _table(("Change", "Before", "After"), "lll", [
+        (prose(item.text) + (" (**narrower**)" if item.narrows else ""),
+         *(NOTHING if sql is None else code(sql) for sql in (item.before, item.after)))
+        for item in change.changes
+    ])}
 
 
 def _table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
@@ -204,7 +241,8 @@ def _trend(window: Sequence[WindowDay]) -> dict[str, str]:
     return {"labels": labels, "bars": ", ".join(map(str, bars)), "highest": str(max([1, *bars])), "note": note}
 
 
-def _observations(rows: Sequence[ObservedRow]) -> dict[str, str]:
+def _observations(record: Record) -> dict[str, str]:
+    rows = record.observations
     heading = ("Observed at (UTC)", "Verdict", "Decides", "Provenance", "Tenants scanned", "Tenants with drift",
                "Drifting keys", "Reason", "Id")
     table = _table(heading, "llllrrrll", [
@@ -216,7 +254,9 @@ def _observations(rows: Sequence[ObservedRow]) -> dict[str, str]:
         for row in rows
     ])
     times = "once" if len(rows) == 1 else f"{len(rows)} times"
-    return {"table": table, "note": f"The day was observed {times}."}
+    others = sum(row.mapping_digest != record.mapping_digest and row.provenance.compared for row in rows)
+    return {"table": table, "note": f"The day was observed {times}."
+                                    + (f" {others} of them compared another mapping." if others else "")}
 
 
 def _moment(text: str | None) -> str:

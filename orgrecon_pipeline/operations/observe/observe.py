@@ -17,6 +17,7 @@ from orgrecon_pipeline.domain.days import midnight, utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
+from orgrecon_pipeline.domain.mapping_change import stored_mapping
 from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context, read_endpoints
@@ -151,7 +152,7 @@ _Attempt = tuple[Observation, Sequence[TenantRow], Sequence[Sample], Iterable[Co
 
 def _undecided(context: Context, day: date, admission: Admission, reason: Reason) -> _Attempt:
     admission.refuse_unproven(reason.sentence)
-    compared = _settings_compared(admission.mapping)
+    compared = {**_settings_compared(admission.mapping), "mapping": stored_mapping(context.mapping)}
     compared |= _databases_compared(context, admission.databases())
     observation = _observation(
         day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
@@ -173,6 +174,7 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         entities=comparison.totals,
         compared={
             **_settings_compared(admission.mapping),
+            "mapping": stored_mapping(context.mapping),
             **_databases_compared(context, comparison.databases),
             **comparison.how,
             **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),

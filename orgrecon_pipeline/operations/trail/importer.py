@@ -100,6 +100,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
     try:
         observations = record.to_observations()
         names = _names_in(record)
+        departed = {observation.id: _departed_in(observation) for observation in observations}
     except (ValueError, TypeError, AttributeError):
         raise UnsoundTrail(
             f"the record of {record.day} contains impossible values: restore its report from version control."
@@ -112,7 +113,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
             continue
         rows = record.tenants if row.decides else ()
         samples = record.samples if row.decides else ()
-        coverage = _coverage_events(ledger, observation, names) if row.decides else ()
+        coverage = [*(_coverage_events(ledger, observation, names) if row.decides else ()), *departed[row.id]]
         added += ledger.append(observation, rows, samples, coverage)
     return added
 
@@ -143,10 +144,30 @@ def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:
             f"{name}.{column}"
             for name, counts in record.compared.get("values", {}).items() for column, n in counts.items() if n
         }
-    for lost in record.compared.get("coverage", {}).get("lost", ()):
-        subject, _, name = lost.partition(" ")
-        names[CoverageSubject(subject)].add(name)
+    coverage = record.compared.get("coverage", {})
+    for lost in coverage.get("lost", ()):
+        subject, name = _parse_subject(lost)
+        names[subject].add(name)
+    if coverage.get("left_too_many"):
+        names[CoverageSubject.TENANT].update(coverage["left"])
     return names
+
+
+def _departed_in(observation: Observation) -> list[CoverageEvent]:
+    """Return the events of the subjects that an observation shows to have departed, as far as it names them."""
+    coverage = observation.compared.get("coverage", {})
+    if observation.provenance is Provenance.RESTORED or not isinstance(coverage, dict):
+        return []
+    departed = [_parse_subject(text) for text in coverage.get("acknowledged", ())]
+    if not coverage.get("lost_count") and not coverage.get("left_too_many"):
+        departed += [(CoverageSubject.TENANT, str(name)) for name in coverage.get("left", ())]
+    return [CoverageEvent(subject, name, CoverageChange.DEPARTED) for subject, name in departed]
+
+
+def _parse_subject(text: str) -> tuple[CoverageSubject, str]:
+    """Return the subject and name of a text such as ``tenant acme``."""
+    subject, _, name = text.partition(" ")
+    return CoverageSubject(subject), name
 
 
 def _coverage_events(

@@ -15,7 +15,8 @@ from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate import GateDecision, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
-from orgrecon_pipeline.domain.record import Record, build_record
+from orgrecon_pipeline.domain.mapping_change import MappingChange
+from orgrecon_pipeline.domain.record import Record, build_record, changed_since
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.importer import import_report
@@ -55,7 +56,8 @@ def record_of(ledger: Ledger, day: date) -> Record:
     """
     observations, deciding, gate = _evidence_of(ledger, day)
     tenants = ledger.breakdown(deciding.id, _report_settings(deciding).breakdown_limit)
-    return build_record(deciding, observations, tenants, ledger.samples(deciding.id), gate)
+    return build_record(
+        deciding, observations, tenants, ledger.samples(deciding.id), gate, _mapping_change(ledger, deciding, gate))
 
 
 def publish(context: Context, day: date) -> Published:
@@ -75,15 +77,33 @@ def publish(context: Context, day: date) -> Published:
     return Published(record, write_report(context.output_dir, record))
 
 
+def _mapping_change(ledger: Ledger, deciding: Observation, gate: GateDecision) -> MappingChange | None:
+    """Return how the mapping differs from that of the latest decided day in the window with another one."""
+    if not deciding.provenance.compared:
+        return None
+    for row in reversed(gate.window[:-1]):
+        if row.verdict.decided and row.provenance and row.provenance.compared:
+            earlier = _deciding(ledger.observations(row.day))
+            if earlier.provenance.compared and earlier.mapping_digest != deciding.mapping_digest:
+                return changed_since(deciding, earlier)
+    return None
+
+
+def _deciding(observations: Sequence[Observation]) -> Observation:
+    """Return the observation that decides a day, of its observations (at least one)."""
+    # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
+    policies = [policy for observation in observations if (policy := gate_policy_of(observation.compared))]
+    deciding = deciding_observation(observations, strictest(policies).same_day)
+    assert deciding is not None  # noqa: S101 - there is at least one observation
+    return deciding
+
+
 def _evidence_of(ledger: Ledger, day: date) -> tuple[Sequence[Observation], Observation, GateDecision]:
     """Return the observations of a day, the one that decides it, and the gate as of the day."""
     observations = ledger.observations(day)
     if not observations:
         raise DayRefused(f"{day} has no evidence in the ledger: import its report, or name another day.")
-    # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
-    policies = [policy for observation in observations if (policy := gate_policy_of(observation.compared))]
-    deciding = deciding_observation(observations, strictest(policies).same_day)
-    assert deciding is not None  # noqa: S101 - there is at least one observation
+    deciding = _deciding(observations)
     gate = decide_gate(day, ledger.evidence(day), gate_policy_of(deciding.compared) or GatePolicy())
     return observations, deciding, gate
 

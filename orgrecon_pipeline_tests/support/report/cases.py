@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
@@ -19,9 +20,10 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping import GatePolicy, MappingConfig
+from orgrecon_pipeline.domain.mapping_change import MappingChange, stored_mapping
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.record import Record, build_record
+from orgrecon_pipeline.domain.record import Record, build_record, changed_since
 
 DAY = date(2026, 11, 23)
 MAPPING_DIGEST = sha256_of("the mapping")
@@ -38,7 +40,8 @@ COMPARED: dict[str, Any] = {
     "scan": {"settle_seconds": 5.0, "rechecks": 3, "deadline_seconds": 3600.0},
     "source": SIDE,
     "target": SIDE,
-    "coverage": {"lost": [], "lost_count": 0, "left": ["umbrella"], "left_count": 1, "acknowledged": []},
+    "coverage": {"lost": [], "lost_count": 0, "never_seen": [], "never_seen_count": 0, "left": ["umbrella"],
+                 "left_count": 1, "left_too_many": False, "acknowledged": [], "renamed": []},
     "tenants_declared": None,
     "values": {"org_units": {"kind": 24, "name": 24}, "org_unit_memberships": {"role": 480}},
 }
@@ -100,13 +103,17 @@ class History:
     def add(self, item: Observation) -> None:
         self.by_day.setdefault(item.day, []).append(item)
 
-    def record(self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = ()) -> Record:
+    def record(
+        self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = (),
+        mapping_change: MappingChange | None = None,
+    ) -> Record:
         observations = self.by_day[day]
         policy = strictest([gate_policy_of(item.compared) or GatePolicy() for item in observations])
         deciding = deciding_observation(observations, policy.same_day)
         assert deciding is not None
         own = gate_policy_of(deciding.compared) or GatePolicy()
-        return build_record(deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own))
+        return build_record(
+            deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own), mapping_change)
 
     def evidence(self) -> dict[date, DayEvidence]:
         return {day: DayEvidence.of(day, observations) for day, observations in self.by_day.items()}
@@ -148,6 +155,7 @@ def golden_cases() -> dict[str, Record]:
         "baseline": clean_week(Provenance.BASELINE, 3).record(DAY),
         "simulated": clean_week(Provenance.SIMULATED).record(DAY, [row("acme")]),
         "restored_with_missing_day": _week_with_missing_day(),
+        "narrower_mapping": _day_of_a_narrower_mapping(),
         "hostile_names": hostile_record(HOSTILE_NAMES[::3]),
     }
 
@@ -191,6 +199,30 @@ def _week_with_missing_day() -> Record:
     history.by_day[yesterday] = [observation(yesterday, mapping_digest=sha256_of("an older mapping"))]
     history.by_day[DAY] = [observation(provenance=Provenance.RESTORED)]
     return history.record(DAY)
+
+
+def _day_of_a_narrower_mapping() -> Record:
+    """Return a day with every optional part: a changed mapping, warnings, a renamed tenant, a new ledger."""
+    full = default_mapping()
+    text = full.model_dump_json(by_alias=True)
+    narrow = MappingConfig.model_validate_json(
+        text.replace('"compare":["name","kind","parent_id"]', '"compare":["name"]')
+        .replace('"role":"role"},"where":null', '"role":"role"},"where":"role > 1"')
+        .replace("u.deleted_at IS NULL", "u.deleted_at IS NULL AND u.kind <> 'team'"))
+    history = clean_week()
+    yesterday = days_back(1)[0]
+    history.by_day[yesterday] = [
+        observation(yesterday, compared={**COMPARED, "mapping": stored_mapping(full)}, mapping_digest=full.digest)]
+    compared = {
+        **COMPARED, "mapping": stored_mapping(narrow), "first_observation": True,
+        "coverage": {**COMPARED["coverage"], "renamed": [["Acme", "acme"], ["a|b", " a|b"]]},
+        "warnings": [{"code": "time_dependent", "entity": "org_units", "text": "org_units.source: where calls now()."}],
+    }
+    history.by_day[DAY] = [
+        observation(hour=8, compared=history.by_day[yesterday][0].compared, mapping_digest=full.digest),
+        observation(hour=9, compared=compared, mapping_digest=narrow.digest)]
+    change = changed_since(history.by_day[DAY][1], history.by_day[yesterday][0])
+    return history.record(DAY, [row("acme")], mapping_change=change)
 
 
 def hostile_record(names: Sequence[str]) -> Record:

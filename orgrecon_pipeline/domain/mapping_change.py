@@ -1,0 +1,194 @@
+"""Changes of the mapping between two compared days, by name, from what their records say was compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from pydantic import Field
+
+from orgrecon_pipeline.domain.canonical import bounded_text, canonical_json
+from orgrecon_pipeline.domain.evidence import Frozen
+from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+
+# A mapping with longer SQL, or a larger one, is stored in part or not at all: it is in every record.
+_MAX_SQL, _MAX_MAPPING = 2_000, 200_000
+_MAX_CHANGES = 200
+
+# SQL with a connection string could hold a password, so only its digest is stored.
+_SECRETIVE = ("password", "://", "dblink", "host=")
+
+class ChangeCode(str, Enum):
+    """What changed in a mapping."""
+
+    ENTITY_ADDED = "entity_added"
+    ENTITY_REMOVED = "entity_removed"
+    KEY_CHANGED = "key_changed"
+    COLUMN_ADDED = "column_added"
+    COLUMN_REMOVED = "column_removed"
+    COLUMN_CHANGED = "column_changed"
+    FROM_CHANGED = "from_changed"
+    WHERE_ADDED = "where_added"
+    WHERE_REMOVED = "where_removed"
+    WHERE_CHANGED = "where_changed"
+    RELATION_ADDED = "relation_added"
+    RELATION_REMOVED = "relation_removed"
+    TENANTS_ADDED = "tenants_added"
+    TENANTS_REMOVED = "tenants_removed"
+    TENANTS_CHANGED = "tenants_changed"
+    SHARD_ADDED = "shard_added"
+    SHARD_REMOVED = "shard_removed"
+    COMPARISON_CHANGED = "comparison_changed"
+    MORE_CHANGES = "more_changes"
+    UNKNOWN = "unknown"
+
+
+class Change(Frozen):
+    """One change of a mapping. ``narrows``: fewer rows or columns are compared than before."""
+
+    code: ChangeCode
+    entity: str | None = None
+    side: str | None = None
+    name: str | None = None
+    before: str | None = None
+    after: str | None = None
+    narrows: bool = False
+    text: str
+
+
+class MappingChange(Frozen):
+    """The changes of the mapping since an earlier day that was compared under another one."""
+
+    since: date
+    changes: tuple[Change, ...] = Field(min_length=1)
+
+
+def stored_mapping(mapping: MappingConfig) -> dict[str, Any] | None:
+    """Return the normalised mapping as a record stores it; None if it is too large."""
+    stored: dict[str, Any] = _bounded(mapping.normalised)
+    return stored if len(canonical_json(stored)) <= _MAX_MAPPING else None
+
+
+def mapping_changes(before: Any, after: Any) -> list[Change]:
+    """Return what changed between two stored mappings with different digests, at least one change."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return [Change(code=ChangeCode.UNKNOWN, text="the earlier evidence does not say what was compared")]
+    try:
+        changes = [*_tenants(before["tenants"], after["tenants"]), *_entities(before["entities"], after["entities"]),
+                   *_shards(set(before["shards"]), set(after["shards"]))]
+    except (KeyError, TypeError, AttributeError, ValueError):  # a forged record
+        return [Change(code=ChangeCode.UNKNOWN, text="the evidence says in no known form what was compared")]
+    if not changes:
+        return [Change(code=ChangeCode.COMPARISON_CHANGED, text="the same mapping is compared by another version of "
+                                                                 "the comparison")]
+    if len(changes) > _MAX_CHANGES:
+        more = len(changes) - _MAX_CHANGES
+        changes = [*changes[:_MAX_CHANGES], Change(code=ChangeCode.MORE_CHANGES, text=f"and {more} more changes")]
+    return changes
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _bounded(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_bounded(inner) for inner in value]
+    if isinstance(value, str):
+        hidden = any(word in value.lower() for word in _SECRETIVE)
+        return bounded_text(value, 0 if hidden else _MAX_SQL)
+    return value
+
+
+def _tenants(before: Any, after: Any) -> Iterator[Change]:
+    universe = "the declared universe"
+    if before and not after:
+        yield Change(code=ChangeCode.TENANTS_REMOVED, text=f"{universe} was removed", before=before["from"],
+                     narrows=True)
+    elif after and not before:
+        yield Change(code=ChangeCode.TENANTS_ADDED, text=f"{universe} was added", after=after["from"])
+    elif before != after:
+        for name in sorted(before):
+            if before[name] != after[name]:
+                yield Change(code=ChangeCode.TENANTS_CHANGED, text=f"{universe}: {name} changed", name=name,
+                             before=before[name], after=after[name], narrows=name == "where" and before[name] is None)
+
+
+def _shards(before: set[str], after: set[str]) -> Iterator[Change]:
+    for name in sorted(before - after):
+        yield Change(code=ChangeCode.SHARD_REMOVED, text=f"shard {name} is no longer compared", name=name, narrows=True)
+    for name in sorted(after - before):
+        yield Change(code=ChangeCode.SHARD_ADDED, text=f"shard {name} is now compared", name=name)
+
+
+def _entities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    for name in sorted({*before, *after}):
+        if name not in after:
+            yield Change(code=ChangeCode.ENTITY_REMOVED, text=f"{name} is no longer compared", entity=name,
+                         narrows=True)
+        elif name not in before:
+            yield Change(code=ChangeCode.ENTITY_ADDED, text=f"{name} is now compared", entity=name)
+        else:
+            yield from _entity(name, before[name], after[name])
+
+
+def _entity(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    if before["key"] != after["key"]:
+        yield Change(code=ChangeCode.KEY_CHANGED, text=f"{name}: the key changed", entity=name,
+                     before=", ".join(before["key"]), after=", ".join(after["key"]))
+    for column in sorted(set(before["compare"]) - set(after["compare"])):
+        yield Change(code=ChangeCode.COLUMN_REMOVED, entity=name, name=column, narrows=True,
+                     text=f"{name}: compare was narrowed: {column} is no longer compared")
+    for column in sorted(set(after["compare"]) - set(before["compare"])):
+        yield Change(code=ChangeCode.COLUMN_ADDED, text=f"{name}: {column} is now compared", entity=name, name=column)
+    for side in SIDES:
+        yield from _side(name, side, before[side], after[side])
+
+
+def _side(entity: str, side: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
+    gone = [relation for relation in before if relation not in after]
+    new = [relation for relation in after if relation not in before]
+    for old, relation in _pairs(gone, new):
+        if old is None:
+            yield Change(code=ChangeCode.RELATION_ADDED, text=f"{entity}.{side}: a relation is now read",
+                         entity=entity, side=side, after=relation["from"])
+        elif relation is None:
+            yield Change(code=ChangeCode.RELATION_REMOVED, text=f"{entity}.{side}: a relation is no longer read",
+                         entity=entity, side=side, before=old["from"], narrows=True)
+        else:
+            yield from _relation(entity, side, old, relation)
+
+
+def _pairs(gone: list[Any], new: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield relations with what replaces them: the one with the same ``from``, or the only one left."""
+    gone, new = list(gone), list(new)
+    for relation in list(gone):
+        same = next((other for other in new if other["from"] == relation["from"]), None)
+        if same is not None:
+            gone.remove(relation)
+            new.remove(same)
+            yield relation, same
+    if len(gone) == len(new) == 1:
+        yield gone[0], new[0]
+        return
+    yield from ((relation, None) for relation in gone)
+    yield from ((None, relation) for relation in new)
+
+
+def _relation(entity: str, side: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    at = f"{entity}.{side}"
+    if before["from"] != after["from"]:
+        yield Change(code=ChangeCode.FROM_CHANGED, text=f"{at}: from changed", entity=entity, side=side,
+                     before=before["from"], after=after["from"])
+    old, new = before["where"], after["where"]
+    if old != new:
+        code, verb = ((ChangeCode.WHERE_ADDED, "was added") if old is None else
+                      (ChangeCode.WHERE_REMOVED, "was removed") if new is None else
+                      (ChangeCode.WHERE_CHANGED, "changed"))
+        yield Change(code=code, text=f"{at}: where {verb}", entity=entity, side=side, before=old, after=new,
+                     narrows=old is None)
+    for column in sorted(before["columns"].keys() & after["columns"].keys()):
+        if before["columns"][column] != after["columns"][column]:
+            yield Change(code=ChangeCode.COLUMN_CHANGED, text=f"{at}: the expression of {column} changed",
+                         entity=entity, side=side, name=column, before=before["columns"][column],
+                         after=after["columns"][column])
