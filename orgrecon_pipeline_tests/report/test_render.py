@@ -35,8 +35,8 @@ from orgrecon_pipeline_tests.support.report.update_golden import GOLDEN
 
 CASES = golden_cases()
 
-SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window", "Observations of this day",
-            "How this was compared"]
+SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window",
+            "Mapping change since 2026-11-22", "Observations of this day", "Warnings", "How this was compared"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -94,6 +94,7 @@ def test_unknown_figures_are_shown_as_unknown() -> None:
 def test_sections_are_in_the_order_of_the_format(name: str) -> None:
     headings = re.findall(r"^## (.*)$", render(CASES[name]), re.MULTILINE)
     without = {"Per-tenant breakdown"} if name in ("baseline", "inconclusive") else set()
+    without |= {"Mapping change since 2026-11-22", "Warnings"} if name != "narrower_mapping" else set()
     assert headings == [section for section in SECTIONS if section not in without]
 
 
