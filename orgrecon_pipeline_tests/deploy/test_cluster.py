@@ -136,6 +136,19 @@ def test_cron_job_runs_the_documented_command_with_volume_and_secret(cron: Manif
     assert {"name": "data", "mountPath": "/var/lib/orgrecon"} in container["volumeMounts"]
 
 
+def test_ledger_of_the_cron_job_outlives_its_pod(cron: Manifest) -> None:
+    """A lost ledger knows no tenant, so nothing could be lost. It is a database server, and never left to the default.
+
+    An SQLite ledger would only be safe on the persistent volume of the reports.
+    """
+    [container] = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    [ledger] = [entry for entry in container["env"] if entry["name"] == "ORGRECON_LEDGER_URL"]
+    assert not ledger["valueFrom"]["secretKeyRef"].get("optional")
+    [secret] = documents((DEPLOY / "kustomize/base/secret.example.yaml").read_text())
+    assert secret["stringData"]["ORGRECON_LEDGER_URL"].startswith("postgresql://")
+    assert "sqlite:" not in "".join(path.read_text() for path in DEPLOY.rglob("*.yaml"))
+
+
 def test_exporter_runs_the_documented_command_with_access_to_the_ledger_only() -> None:
     container = pod_specs(rendered("base"))["orgrecon-exporter"]["containers"][0]
     assert [*container["command"], *container["args"]] == ["orgrecon", "exporter", "--port", "9464"]

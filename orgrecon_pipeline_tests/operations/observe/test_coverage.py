@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import GateSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.operations.trail.importer import import_trail
@@ -232,6 +233,21 @@ def test_first_observation_of_a_ledger_is_shown_all_day(site: Site, tmp_path: Pa
         "observed_at": first.observed_at and first.observed_at - timedelta(days=1)})
     known.ledger.append(yesterday, (), (), ())
     assert "first_observation" not in known.observe().compared
+
+
+@pytest.mark.parametrize(("environ", "warned"), [
+    ({}, False), ({"ORGRECON_LEDGER_URL": "sqlite:///ledger.db"}, False),
+    ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True),
+    ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "ORGRECON_LEDGER_URL": "sqlite:////data/ledger.db"}, True),
+    ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "ORGRECON_LEDGER_URL": "postgresql://ledger@db/ledger"}, False),
+])
+def test_doctor_warns_about_a_ledger_that_may_be_lost_with_its_pod(
+    site: Site, environ: dict[str, str], warned: bool
+) -> None:
+    context = replace(site.context, environ={**site.context.environ, **environ})
+    diagnosis = diagnose(context)
+    assert diagnosis.ready
+    assert any(finding.topic == "ledger" and finding.level == "warning" for finding in diagnosis.findings) is warned
 
 
 # The mapping.
