@@ -16,6 +16,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.gate_check import gate_now
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
@@ -121,3 +122,64 @@ def test_gate_under_a_looser_mapping_than_that_of_the_reports_is_closed(
     assert not answers(tmp_path)["trail"].open
     assert "observed with gate." not in answers(tmp_path)["trail"].decision.reason.sentence
 
+
+def test_gate_with_a_mapping_that_was_never_compared_is_closed(tmp_path: Path) -> None:
+    store(tmp_path, [observation(day) for day in WEEK])
+    write_mapping(tmp_path)
+    assert all(answer.open for answer in answers(tmp_path).values())
+    mapping = default_mapping()
+    units = mapping.entities["org_units"].model_copy(update={"compare": ("name",)})
+    narrower = mapping.model_copy(update={"entities": {**mapping.entities, "org_units": units}})
+    (tmp_path / "orgrecon.yaml").write_text(narrower.model_dump_json(by_alias=True), "utf-8")
+    for answer in answers(tmp_path).values():
+        assert not answer.open
+        assert answer.decision.reason.code is ReasonCode.MAPPING_NOT_COMPARED
+
+
+def test_baselines_open_the_gate_under_any_mapping(tmp_path: Path) -> None:
+    """A baseline compares nothing, so no mapping can be the wrong one."""
+    store(tmp_path, [observation_of(day, provenance=Provenance.BASELINE) for day in WEEK])
+    write_mapping(tmp_path)
+    assert all(answer.open for answer in answers(tmp_path).values())
+
+
+@pytest.mark.parametrize("later", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_gate_of_an_earlier_day_is_closed_by_later_evidence(later: Verdict, tmp_path: Path) -> None:
+    """An ordinary trigger is ``--date $(date +%F)`` west of UTC."""
+    days = [WEEK[0] - timedelta(days=1), *WEEK]
+    store(tmp_path, [*(observation(day) for day in days[:-1]), observation(days[-1], later)])
+    write_mapping(tmp_path)
+    for answer in answers(tmp_path, day=days[-2]).values():
+        assert not answer.open
+        assert answer.decision.streak_days == 7
+        assert answer.decision.reason.code is ReasonCode.CLOSED_NOW
+
+
+def test_ledger_that_lacks_observations_of_the_reports_is_closed(tmp_path: Path) -> None:
+    """A laptop's ledger has baselines, and the reports of the cluster were synced into the checkout."""
+    store(tmp_path, [observation(day, provenance=Provenance.BASELINE) for day in WEEK])
+    write_mapping(tmp_path)
+    settings = read_settings({
+        "ORGRECON_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}", "ORGRECON_OUTPUT_DIR": str(tmp_path / "cluster"),
+        "ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml")})
+    assert answer_gate(settings, trail=None, day=None, require_live=0).open
+    (tmp_path / "other").mkdir()
+    cluster = store(tmp_path / "other", [observation(WEEK[5], Verdict.FAIL)])
+    cluster.output_dir.rename(tmp_path / "cluster")
+    answer = answer_gate(settings, trail=None, day=None, require_live=0)
+    assert not answer.open
+    assert answer.decision.reason.code is ReasonCode.LEDGER_LACKS_REPORTS
+    assert answer.decision.reason.parameters == {"days": [WEEK[5].isoformat()]}
+    assert f"run orgrecon import {tmp_path / 'cluster'}" in answer.decision.reason.sentence
+
+
+def test_gate_that_requires_today_is_closed_without_evidence_of_today(tmp_path: Path) -> None:
+    store(tmp_path, [observation(day - timedelta(days=1)) for day in WEEK])
+    write_mapping(tmp_path)
+    settings = read_settings({"ORGRECON_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
+                              "ORGRECON_MAPPING": str(tmp_path / "orgrecon.yaml")})
+    for trail in (None, tmp_path / "reports"):
+        assert answer_gate(settings, trail=trail, day=None, require_live=0).open
+        answer = answer_gate(settings, trail=trail, day=None, require_live=0, require_today=True)
+        assert answer.decision.reason.code is ReasonCode.NO_REPORT_TODAY
+        assert not answer.open

@@ -10,6 +10,8 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.gate import other_databases
+from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
@@ -117,3 +119,33 @@ def test_report_decided_by_the_better_of_equal_times_is_refused(context: Context
     assert "decided by an observation that no rule" in verify_trail(context.output_dir).findings[0]
     assert import_trail(context.ledger, context.output_dir).days == ()
     assert context.ledger.days() == []
+
+
+def on_database(day: date, name: str, moved_from: str = "") -> Observation:
+    """Return a live PASS of the database ``name``, which replaced the database ``moved_from``."""
+    def pin(database: str) -> dict[str, str]:
+        return {"system_identifier": "7", "database": database}
+
+    move = {"moved_from": {"source": pin(moved_from)}} if moved_from else {}
+    return observation(day, compared={"gate": GatePolicy().model_dump(), "source": pin(name), **move})
+
+
+def test_import_of_a_report_of_another_database_is_refused(context: Context, yesterday: date) -> None:
+    days = [yesterday - timedelta(days=back) for back in range(4)]
+    for day in (days[0], days[2], days[3]):
+        context.ledger.append(on_database(day, "app"), (), (), ())
+    publish_from_another_ledger(context, on_database(days[1], "staging"))
+    result = import_trail(context.ledger, context.output_dir)
+    [refused] = result.refused
+    assert f"{days[1]}.md is of another database than this ledger" in refused
+    assert "'staging' on server 7" in refused
+    assert not context.ledger.observations(days[1])
+
+
+def test_import_of_reports_around_an_accepted_move_is_complete(context: Context, yesterday: date) -> None:
+    days = [yesterday - timedelta(days=back) for back in range(3, -1, -1)]
+    databases = [("old", ""), ("old", ""), ("new", "old"), ("new", "")]
+    for day, (name, moved_from) in zip(days, databases, strict=True):
+        publish_from_another_ledger(context, on_database(day, name, moved_from))
+    assert import_trail(context.ledger, context.output_dir).days == tuple(days)
+    assert not other_databases(context.ledger.evidence(yesterday))
