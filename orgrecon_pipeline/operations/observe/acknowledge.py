@@ -9,7 +9,7 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases, regressed
+from orgrecon_pipeline.operations.observe.pinned_databases import KnownPositions, pinned_databases
 
 _MIN_REASON_LENGTH = 5
 _STORED_NAMES = 1000
@@ -65,7 +65,7 @@ def accept_source(context: Context, reason: str) -> Pins:
         raise UsageError("no observation has read a database yet: run orgrecon report first.")
     pinned = pinned_databases(context)
     moved = {label: pin for label, pin in read.items() if pinned.get(label) != pin}
-    restored = {label: read[label] for label in regressed(context, latest.compared, before=latest)}
+    restored = {label: read[label] for label in KnownPositions(context, before=latest).regressed(latest.compared)}
     if not moved and not restored:
         raise UsageError("the latest observation read the pinned database: there is nothing to accept.")
     # A shard that did not answer keeps its pinned database.

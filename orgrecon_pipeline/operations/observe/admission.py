@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases, regressed
+from orgrecon_pipeline.operations.observe.pinned_databases import KnownPositions, pinned_databases
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 
 
@@ -63,7 +63,7 @@ class Admission:
 
     def _require_no_regress(self, databases: dict[str, Any]) -> None:
         """Raise if a database has lost WAL that an earlier observation saw."""
-        for label, (now, earlier) in regressed(self.context, databases).items():
+        for label, (now, earlier) in self._positions.regressed(databases).items():
             raise CannotDecide(
                 f"{label}: the WAL of this database is at {now}, behind {earlier} of an earlier observation: it is a "
                 "restored backup or an old clone; if it replaces the database on purpose, run orgrecon accept-source",
@@ -73,6 +73,10 @@ class Admission:
     @cached_property
     def _pinned(self) -> Pins:
         return pinned_databases(self.context, self.as_of)
+
+    @cached_property
+    def _positions(self) -> KnownPositions:
+        return KnownPositions(self.context)
 
     def databases(self) -> dict[str, Any]:
         """Return the record's description of the databases that were validated so far."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,9 @@ from orgrecon_pipeline.operations.context import Context
 
 # Days to go back for a server of the same role, where primary and standbys take turns.
 _POSITION_DAYS = 30
+
+# Label of a database, its identity, and whether it is a standby.
+_DatabaseRole = tuple[str | bool, ...]
 
 
 def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
@@ -47,34 +50,52 @@ def moved_from(context: Context, databases: Pins) -> Pins:
             if decided.get(label) == pin and databases.get(label) == pins.get(label) != pin}
 
 
-def regressed(
-    context: Context, databases: dict[str, Any], before: Observation | None = None
-) -> dict[str, tuple[Position, Position]]:
-    """Return the databases whose WAL is behind that of an earlier live observation: a restored backup or an old clone.
+class KnownPositions:
+    """WAL positions of earlier live observations, read from the ledger as far as they are needed.
 
     Args:
         context: the context of the operation.
-        databases: the databases as a record describes them.
         before: ignore this observation and later ones.
-
-    Returns:
-        The position now and the earlier one, by label.
     """
-    pins, now = pins_of(databases), positions_of(databases)
-    behind, unknown = {}, set(now)
-    for observation in _position_witnesses(context, before):
-        for label, earlier in positions_of(observation.compared).items():
-            if label in unknown and pins_of(observation.compared)[label] == pins[label] \
-                    and earlier.in_recovery == now[label].in_recovery:
-                unknown.remove(label)
-                if now[label].behind(earlier):
-                    behind[label] = (now[label], earlier)
-        if not unknown:
-            break
-    return behind
+
+    def __init__(self, context: Context, before: Observation | None = None) -> None:
+        # Another standby may be that much behind the one that was compared last.
+        self._standby_until = context.clock.now() - timedelta(seconds=context.mapping.scan.max_replica_lag_seconds)
+        self._unread = _witnesses(context, before)
+        self._known: dict[_DatabaseRole, Position] = {}
+
+    def regressed(self, databases: dict[str, Any]) -> dict[str, tuple[Position, Position]]:
+        """Return the databases whose WAL is behind an earlier observation: a restored backup or an old clone.
+
+        Args:
+            databases: the databases as a record describes them.
+
+        Returns:
+            The position now and the earlier one, by label.
+        """
+        pins = pins_of(databases)
+        behind = {}
+        for label, now in positions_of(databases).items():
+            earlier = self._find(_role(label, pins[label], now))
+            if earlier and now.behind(earlier):
+                behind[label] = now, earlier
+        return behind
+
+    def _find(self, role: _DatabaseRole) -> Position | None:
+        while role not in self._known and (observation := next(self._unread, None)):
+            pins = pins_of(observation.compared)
+            old = observation.observed_at is None or observation.observed_at <= self._standby_until
+            for label, position in positions_of(observation.compared).items():
+                if old or not position.in_recovery:
+                    self._known.setdefault(_role(label, pins[label], position), position)
+        return self._known.get(role)
 
 
-def _position_witnesses(context: Context, before: Observation | None) -> Iterator[Observation]:
+def _role(label: str, pin: dict[str, str], position: Position) -> _DatabaseRole:
+    return label, *pin.values(), position.in_recovery
+
+
+def _witnesses(context: Context, before: Observation | None) -> Iterator[Observation]:
     """Yield the live observations that were decided, or whose databases a person accepted, latest first."""
     accepted = {acceptance.observation_id for acceptance in context.ledger.acknowledgements("source")}
     for day in islice(reversed(context.ledger.days()), _POSITION_DAYS):

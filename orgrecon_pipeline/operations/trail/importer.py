@@ -149,7 +149,7 @@ def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:
         subject, name = _parse_subject(lost)
         names[subject].add(name)
     if coverage.get("left_too_many"):
-        names[CoverageSubject.TENANT].update(coverage["left"])
+        names[CoverageSubject.TENANT].update(coverage.get("left", ()))
     return names
 
 
