@@ -74,7 +74,8 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
     """Return every relation that the open transaction has read or planned to read.
 
     Raises:
-        CannotDecide: if row-level security hides rows from this role, or a relation is a materialised view.
+        CannotDecide: if row-level security hides rows from this role, or a relation is a foreign table or a
+            materialised view.
     """
     rows = session.query(load_sql("compare/sql/locked_relations.sql"), "listing the tables")
     tables = tuple(TableRead(**row) for row in rows)
@@ -83,11 +84,20 @@ def tables_read(session: Session) -> tuple[TableRead, ...]:
             raise CannotDecide(
                 f"row-level security is active on {table.schema}.{table.name} and would hide rows from this role: "
                 "let the role bypass it (ALTER ROLE … BYPASSRLS)", ReasonCode.ROW_LEVEL_SECURITY)
+        if table.kind == "f":
+            raise foreign_table(table.schema, table.name)
         if table.kind == "m":
             raise CannotDecide(
                 f"{table.schema}.{table.name} is a materialised view, which shows its last refresh instead of the "
                 "snapshot: map the tables behind it", ReasonCode.STALE_VIEW)
     return tables
+
+
+def foreign_table(schema: str, name: str) -> CannotDecide:
+    """Return the error to raise for a foreign table."""
+    return CannotDecide(
+        f"{schema}.{name} is a foreign table: it is not part of the snapshot, and the other server can hide rows; map "
+        "the table on its own server", ReasonCode.FOREIGN_TABLE, relation=f"{schema}.{name}")
 
 
 def table_sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]:

@@ -86,6 +86,8 @@ class _Run:
         reader = self._reader
         tables = reader.run_preflight()
         self._progress(f"preflight checks passed: {tables} {'table' if tables == 1 else 'tables'}")
+        for warning in reader.warnings:
+            self._progress(f"warning: {warning['text']}")
         with reader.snapshot() as snapshot:
             admit(snapshot)
             self._first_snapshot = snapshot
@@ -118,6 +120,7 @@ class _Run:
                 "self_test": "passed",
                 "rechecks_done": reads,
                 "seconds": round(time.monotonic() - started, 3),
+                "warnings": list(reader.warnings),
             },
         )
 

@@ -48,7 +48,7 @@ class OneDatabase(Reader):
         self._preflight = preflight.run_preflight(self._session, self.mapping)
         preflight.require_lockable(self._session, self._preflight)
         self.statements = statements_by_entity(self.mapping, self._preflight.types, self.row_hash)
-        self.rows.expected = self._preflight.estimated_rows
+        self.rows.expected, self.warnings = self._preflight.estimated_rows, self._preflight.warnings
         return len(self._preflight.tables)
 
     @contextmanager

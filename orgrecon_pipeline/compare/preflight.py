@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import TableRead, column_types, require_same_type, table_sizes, tables_read
+from orgrecon_pipeline.compare.inspection import SqlWarning, inspect_sql
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -18,7 +19,7 @@ from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity, identify
 from orgrecon_pipeline.postgres.session import Session
 
-# Tables, partitioned tables and views. LOCK TABLE rejects a foreign table, which is read without a lock.
+# Tables, partitioned tables and views.
 _LOCKABLE = ("r", "p", "v")
 _TABLES = ("r", "p")
 
@@ -34,6 +35,7 @@ class Preflight:
         tables: the relations that the mapping reads.
         estimated_rows: rows of all tables, by the server's statistics.
         largest_table: by the server's statistics; None if the role may read only views.
+        warnings: about SQL that may hide rows, as the record stores them.
     """
 
     identity: DatabaseIdentity
@@ -42,6 +44,7 @@ class Preflight:
     tables: tuple[TableRead, ...]
     estimated_rows: int
     largest_table: sql.Identifier | None
+    warnings: tuple[SqlWarning, ...]
 
     @property
     def lockable(self) -> tuple[sql.Identifier, ...]:
@@ -53,17 +56,18 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
     """Run the preflight checks for the sides that a database holds.
 
     Raises:
-        CannotDecide: if a table, column or permission is missing, row-level security is active, or the sides have
-            different types.
+        CannotDecide: if a table, column or permission is missing, rows could be hidden from this role, or the sides
+            have different types.
     """
     with session.transaction():
+        warnings = inspect_sql(session, mapping, sides)
         identity = identify(session)
         types = column_types(session, mapping, sides)
         tables = tables_read(session)
         rows = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, tables)}
     readable = [table for table in tables if table.kind in _TABLES and table.may_select]
     largest = max(readable, key=lambda table: rows[table.oid]).identifier if readable else None
-    return Preflight(identity, sides, types, tables, sum(rows.values()), largest)
+    return Preflight(identity, sides, types, tables, sum(rows.values()), largest, warnings)
 
 
 def require_lockable(session: Session, preflight: Preflight) -> None:

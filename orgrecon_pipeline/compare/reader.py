@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
+from orgrecon_pipeline.compare.inspection import SqlWarning
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -26,6 +27,8 @@ class Reader(ABC):
     """
 
     statements: dict[str, EntityStatements]
+    #: About SQL that may hide rows; known after :meth:`run_preflight`.
+    warnings: tuple[SqlWarning, ...]
 
     def __init__(self, mapping: MappingConfig, sessions: dict[str, Session], row_hash: RowHash) -> None:
         self.mapping, self.sessions, self.row_hash, self.rows = mapping, sessions, row_hash, RowCounter()

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from orgrecon_pipeline.compare import preflight
+from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.drilldown import make_sample
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
@@ -65,6 +66,7 @@ class TwoDatabases(Reader):
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
         self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash)
+        self.warnings = merge_warnings({side: result.warnings for side, result in self._preflights.items()})
         self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
         return sum(len(result.tables) for result in self._preflights.values())
 

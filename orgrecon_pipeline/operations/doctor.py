@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -14,11 +14,12 @@ from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
 from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.self_test import run_self_test
+from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.operations.context import Context, read_endpoints
 from orgrecon_pipeline.postgres.deadline import Deadline
-from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
+from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
@@ -60,16 +61,25 @@ class Diagnosis:
 
 
 def diagnose(context: Context) -> Diagnosis:
-    """Check the databases of every shard.
+    """Check the databases of every shard, and where the ledger is.
 
     Raises:
         ConfigurationError: if the environment names no usable database.
     """
-    return Diagnosis(tuple(
+    findings = (
         replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
         for name, endpoints in read_endpoints(context.mapping, context.environ).items()
         for finding in _check_endpoints(context.mapping, endpoints)
-    ))
+    )
+    return Diagnosis((*findings, *_check_ledger(context.environ)))
+
+
+def _check_ledger(environ: Mapping[str, str]) -> Iterator[Finding]:
+    url = environ.get("ORGRECON_LEDGER_URL") or DEFAULT_LEDGER_URL
+    if environ.get("KUBERNETES_SERVICE_HOST") and not Dsn.is_postgres(url):
+        yield Finding("warning", "ledger", (
+            "is an SQLite file in a pod: if its volume is lost, so is the knowledge of which tenants existed, and with "
+            "it the detection of lost coverage; set ORGRECON_LEDGER_URL to a Postgres database"))
 
 
 def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
@@ -152,10 +162,8 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight
         yield Finding("warning", "role", f"{role['role']} {excess}: use a role with only SELECT on the mapped tables")
     else:
         yield Finding("ok", "role", f"{role['role']} can only read")
-    for table in preflight.tables:
-        if table.kind == "f":
-            yield Finding("warning", "tables", f"{table.schema}.{table.name} is a foreign table, which is not part of "
-                                               "the snapshot: map the table on its own server")
+    for warning in preflight.warnings:
+        yield Finding("warning", "mapping", warning["text"])
 
 
 def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:

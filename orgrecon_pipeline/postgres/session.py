@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from array import array
 from collections.abc import Generator, Iterator, Mapping
@@ -55,6 +56,13 @@ NO_NESTED_LOOPS = {"enable_nestloop": "off"}
 #: The work_mem for statements that sort or group many tenants, so that they need no temporary files.
 MANY_TENANTS_WORK_MEM = "64MB"
 
+# Lets the server send the tree of each statement that it analyses.
+_SHOW_TREES = {"debug_print_parse": "on", "debug_pretty_print": "off", "client_min_messages": "log"}
+_PARSE_TREE = "parse tree:"
+
+# A setting with a period, as the options of a connection set it.
+_CUSTOM_OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w$]*(?:\.[\w$]+)+)\s*=")
+
 _CANCEL_SECONDS = 5.0
 
 
@@ -62,11 +70,18 @@ class Session:
     """Connection to a database, for one transaction after another.
 
     Every method raises CannotDecide if it fails, or if the deadline has passed.
+
+    Attributes:
+        settings: how the database is read.
+        custom_settings: names of the settings of applications, such as ``app.tenant``, that the database, the role or
+            the options of the connection set; None before the first transaction. Every transaction empties them, so
+            that each reader sees the same rows.
     """
 
     def __init__(self, endpoint: Endpoint, settings: ScanSettings, deadline: Deadline) -> None:
         """Connect."""
         self.settings = settings
+        self.custom_settings: tuple[str, ...] | None = None
         self._endpoint, self._deadline = endpoint, deadline
         self._connection = self._connect()
         deadline.register(self.cancel)
@@ -108,6 +123,9 @@ class Session:
                 older than a TRUNCATE would read the table as empty.
             snapshot: an exported snapshot to read, instead of a new one.
         """
+        if self.custom_settings is None and lock and snapshot is None:
+            with self.transaction():  # reading the custom settings would take the snapshot before the locks
+                pass
         # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between.
         begin: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
         if snapshot is not None:
@@ -115,6 +133,8 @@ class Session:
         begin += [_set_local(name, value) for name, value in self._transaction_settings().items()]
         try:
             self._begin(sql.SQL("; ").join(begin))
+            if self.custom_settings is None:
+                self._empty_custom_settings()
             if lock:
                 tables = sql.SQL(", ").join(lock)
                 self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables), "locking the tables")
@@ -125,6 +145,13 @@ class Session:
                     self._connection.rollback()
                 except psycopg.Error:
                     self._connection.close()
+
+    def _empty_custom_settings(self) -> None:
+        rows = self.query(load_sql("postgres/sql/custom_settings.sql"), "reading the settings of the role", {
+            "options": _CUSTOM_OPTION.findall(self._connection.info.options)})
+        self.custom_settings = tuple(row["name"] for row in rows)
+        for name in self.custom_settings:
+            self.execute(_set_local(name, ""), f"emptying {name}")
 
     def _begin(self, statement: Statement) -> None:
         try:
@@ -200,6 +227,29 @@ class Session:
             description = self._connection.execute(statement, {}).description
         return [(column.name, column.type_code) for column in description or ()]
 
+    def parse_tree(self, statement: Statement, action: str) -> str:
+        """Return the tree of a SELECT as the server analysed it; empty if a proxy withholds it.
+
+        The statement is not planned, so that no table is opened; the server only locks what it names. The server also
+        writes the tree to its log.
+        """
+        trees: list[str] = []
+
+        def collect(notice: psycopg.errors.Diagnostic) -> None:
+            if notice.message_primary == _PARSE_TREE and notice.message_detail:
+                trees.append(notice.message_detail)
+
+        self.execute(sql.SQL("; ").join(_set_local(name, value) for name, value in _SHOW_TREES.items()), action)
+        self._connection.add_notice_handler(collect)
+        try:
+            self.execute(sql.SQL("PREPARE orgrecon_parsed AS {}").format(statement), action, {})
+        finally:
+            self._connection.remove_notice_handler(collect)
+        self.execute(sql.SQL("; ").join((
+            *(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)) for name in _SHOW_TREES),
+            sql.SQL("DEALLOCATE orgrecon_parsed"))), action)
+        return trees[-1] if trees else ""  # the first tree is that of PREPARE
+
     @contextmanager
     def planner_settings(self, settings: Mapping[str, str], work_mem: str | None = None) -> Iterator[None]:
         """Apply planner settings, and at least that much work_mem, to the statements in the block."""
@@ -230,6 +280,7 @@ class Session:
         has_timeout = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
             **SETTINGS,
+            **dict.fromkeys(self.custom_settings or (), ""),
             **({"transaction_timeout": "0"} if has_timeout else {}),
             "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
             "lock_timeout": _milliseconds(self.settings.lock_timeout_seconds),
