@@ -46,7 +46,7 @@ def moved_from(context: Context, databases: Pins) -> Pins:
     if not accepted or latest is None:
         return {}
     decided, pins = pins_of(latest.compared), accepted[-1].details["databases"]
-    return {label: pin for label, pin in accepted[-1].details["replaced"].items()
+    return {label: pin for label, pin in accepted[-1].details.get("replaced", {}).items()
             if decided.get(label) == pin and databases.get(label) == pins.get(label) != pin}
 
 
