@@ -46,6 +46,8 @@ def report(
         for warning in (*filter(None, warnings), *read_trail(run.path.parent).findings):
             terminal.say(warning)
         record = read_report(run.path)
+        for warning in record.compared.get("warnings", ()):
+            terminal.say(f"warning: {warning['text']}")
         terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
     if baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
         return 0

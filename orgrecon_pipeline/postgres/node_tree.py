@@ -43,17 +43,19 @@ def read_tree(text: str) -> Value:
         ValueError: if the text is not a tree.
     """
     opened: list[list[Value]] = [[]]  # not recursive: a long chain of operators is a deep tree
+    brackets: list[str] = []
     for token in _TOKEN.findall(text):
         if token in ("(", "{"):
             opened.append([])
+            brackets.append(token)
         elif token in (")", "}"):
+            if not brackets or brackets.pop() + token not in ("()", "{}"):
+                raise ValueError("the tree has a wrong bracket")
             items = opened.pop()
-            if not opened:
-                raise ValueError("the tree has a bracket too many")
             opened[-1].append(items if token == ")" else _node(items))
         else:
             opened[-1].append(token)
-    if len(opened) != 1 or len(opened[0]) != 1:
+    if brackets or len(opened[0]) != 1:
         raise ValueError("the tree is cut off")
     return opened[0][0]
 

@@ -1,4 +1,4 @@
-"""The deciding observation of a day: one character per observation, in the order of the ledger, as in the gate's table of cases."""
+"""The deciding observation of a day: one character per observation, in the order of the ledger."""
 
 from __future__ import annotations
 

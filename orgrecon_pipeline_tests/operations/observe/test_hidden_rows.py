@@ -20,6 +20,7 @@ from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Heartbeat
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
+from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline_tests.support.operations.shards import ShardedSite, make_two_databases
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping, make_site
 
@@ -329,6 +330,14 @@ def test_warning_of_one_shard_names_it(shards: ShardedSite) -> None:
     [warning] = after.compared["warnings"]
     assert (warning["code"], warning["databases"]) == ("depends_on_time", ["eu1"])
     assert warning["text"].startswith("eu1: view public.teams depends on the time of the run (now)")
+
+
+def test_proxy_that_withholds_the_messages_is_warned_about(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "parse_tree", lambda *arguments: Session.describe(*arguments) and "")
+    after = site.observe()
+    assert after.verdict is Verdict.PASS
+    assert {warning["code"] for warning in after.compared["warnings"]} == {"not_inspected"}
+    assert [warning["subject"] for warning in after.compared["warnings"]][-1] == "tenants"
 
 
 @pytest.fixture(scope="module")
