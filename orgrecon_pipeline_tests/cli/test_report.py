@@ -163,6 +163,20 @@ def test_report_of_another_schema_with_lists_quotes_and_percent_signs(
                           "columns": ["parent"], "values": {"parent": ["boss", None]}}
 
 
+def test_condition_on_the_time_is_compared_with_a_warning(tmp_path: Path, seeded_database: str) -> None:
+    write_mapping(tmp_path / "aging.yaml", tenants={
+        "from": "public.tenants", "tenant": "id", "where": "now() > '2020-01-01'"}, scan={"rechecks": 0})
+    result = run(tmp_path, "report", "--output-dir", "trail", "--mapping", "aging.yaml", "--format", "json",
+                 DATABASE_URL=seeded_database)
+    assert result.code == 0, result.err
+    record = json.loads(result.out)
+    [warning] = record["compared"]["warnings"]
+    assert (warning["code"], warning["subject"]) == ("depends_on_time", "tenants")
+    assert f"orgrecon: warning: {warning['text']}" in result.err.splitlines()
+    report = (tmp_path / "trail" / f"{record['day']}.md").read_text(encoding="utf-8")
+    assert warning["text"].split(" (")[0] in report.split("## Warnings")[1].split("\n## ")[0]
+
+
 def test_rerun_adds_an_observation_that_decides(
     company_database: str, connect: Callable[[str], psycopg.Connection[Any]], tmp_path: Path, mapping: str
 ) -> None:

@@ -68,6 +68,23 @@ CASES = [
         f"ALTER TABLE public.org_units OWNER TO {READER}", RLS,
         "ALTER TABLE public.org_units FORCE ROW LEVEL SECURITY"),
         INCONCLUSIVE, "row-level security"),
+    Case("a table becomes a foreign table", sql(
+        "DROP TABLE public.team_members", "CREATE FOREIGN DATA WRAPPER other",
+        "CREATE SERVER other FOREIGN DATA WRAPPER other",
+        "CREATE FOREIGN TABLE public.team_members (tenant_id text, team_id bigint, user_id uuid, role text) "
+        "SERVER other",
+        f"GRANT SELECT ON public.team_members TO {READER}"),
+        INCONCLUSIVE, "public.team_members is a foreign table"),
+    Case("a table becomes a view that limits its rows", sql(
+        "ALTER TABLE public.team_members RENAME TO kept",
+        "CREATE VIEW public.team_members AS SELECT * FROM public.kept LIMIT 1000000",
+        f"GRANT SELECT ON public.team_members TO {READER}"),
+        INCONCLUSIVE, "view public.team_members limits the number of rows"),
+    Case("the mapping samples a table", edit_mapping(
+        "public.team_members", "public.team_members TABLESAMPLE SYSTEM (100)"),
+        INCONCLUSIVE, "org_unit_memberships.source reads a sample of the rows"),
+    Case("a random condition", edit_mapping("deleted_at IS NULL", "deleted_at IS NULL AND random() < 0.999"),
+         INCONCLUSIVE, "calls random(), which is volatile"),
     # Changed tables and permissions.
     Case("permission denied on one table", sql(f"REVOKE SELECT ON public.org_unit_memberships FROM {READER}"),
          INCONCLUSIVE, "the role lacks a permission (permission denied for table org_unit_memberships)"),
