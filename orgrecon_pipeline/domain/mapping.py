@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from orgrecon_pipeline.domain.canonical import sha256_of
 
 #: Increase this with every change of the comparison that can change a verdict. It is part of the epoch.
-COMPARISON_VERSION = 2
+COMPARISON_VERSION = 3
 
 #: The logical column that every relation maps besides the key: the tenant that owns the row.
 TENANT_COLUMN = "tenant_id"

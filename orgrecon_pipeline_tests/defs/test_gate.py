@@ -172,7 +172,7 @@ def test_gate_command_through_a_real_web_server_agrees_with_the_ledger(
     with dg.DagsterInstance.get() as instance, webserver(world.environ, home) as url:
         world.set_clock(FIRST)
         assert cli("gate", "--dagster-url", url) == 1
-        assert "never evaluated" in capsys.readouterr().out
+        assert "was not evaluated" in capsys.readouterr().out
         days = [FIRST + timedelta(days=n) for n in range(7)]
         for day in days:
             world.set_clock(day)

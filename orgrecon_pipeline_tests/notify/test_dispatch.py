@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import Observation
@@ -50,7 +51,8 @@ class Host:
         (self.directory / "now").write_text(datetime.combine(day, time(hour), timezone.utc).isoformat())
 
     def append(self, made: Observation) -> None:
-        """Store an observation without notifying."""
+        """Store an observation of the packaged mapping without notifying."""
+        made = made.model_copy(update={"mapping_digest": default_mapping().digest})
         open_ledger(self.settings.ledger_url).append(made, (), (), ())
 
     def run(self, made: Observation) -> None:

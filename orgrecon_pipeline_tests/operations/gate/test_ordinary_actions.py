@@ -18,7 +18,7 @@ import pytest
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline_tests.support.operations.shifted_clock import Company, shifted_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shifted clock")]
+pytestmark = pytest.mark.slow
 
 TODAY = datetime.now(timezone.utc).date()
 NARROWER = ("compare: [name, kind, parent_id]", "compare: [name]")

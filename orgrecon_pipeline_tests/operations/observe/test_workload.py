@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from orgrecon_pipeline.demo.faults import DriftingKey
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
@@ -80,10 +82,16 @@ LENGTHS = pytest.mark.parametrize("length", [
 ])
 
 
+def busy_mapping(**scan: Any) -> MappingConfig:
+    """Return a mapping for an application in which more tenants leave in a minute than elsewhere in a day."""
+    mapping = fast_mapping(**scan)
+    return mapping.model_copy(update={"gate": mapping.gate.model_copy(update={"max_departures": 1.0})})
+
+
 @LENGTHS
 def test_dual_write_in_one_transaction_never_drifts(site: Site, length: int) -> None:
     """Without rechecks and at full speed, only the consistency of the snapshot prevents drift."""
-    site.mapping = fast_mapping(settle_seconds=0.0, rechecks=0)
+    site.mapping = busy_mapping(settle_seconds=0.0, rechecks=0)
     count, _ = watch(site, DualWriterSettings(operations_per_second=None, workers=2), length)
     count.report("one transaction, no recheck")
     assert count.verdicts == {"PASS": length + 1}
@@ -93,7 +101,7 @@ def test_dual_write_in_one_transaction_never_drifts(site: Site, length: int) -> 
 @LENGTHS
 @pytest.mark.parametrize("first", ["legacy", "v2_3"])
 def test_dual_write_with_a_lag_is_transient(site: Site, length: int, first: str) -> None:
-    site.mapping = fast_mapping(settle_seconds=3 * LAG, rechecks=3)
+    site.mapping = busy_mapping(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=LAG, first=first)  # type: ignore[arg-type]
     count, _ = watch(site, settings, length)
     count.report(f"{first} first, the other {LAG} s later")
@@ -105,7 +113,7 @@ def test_dual_write_with_a_lag_is_transient(site: Site, length: int, first: str)
 @pytest.mark.parametrize("lag", [0.0, LAG])
 def test_lost_writes_always_fail(site: Site, length: int, lag: float) -> None:
     """Every loss, before, between or during observations, is drift from then on, and nothing else is drift."""
-    site.mapping = fast_mapping(settle_seconds=3 * LAG, rechecks=3)
+    site.mapping = busy_mapping(settle_seconds=3 * LAG, rechecks=3)
     settings = DualWriterSettings(operations_per_second=150, lag_seconds=lag, loss=0.0005)
     count, lost = watch(site, settings, length, lose_every=2)
     count.report(f"losses with a lag of {lag} s, {lost} keys lost")
