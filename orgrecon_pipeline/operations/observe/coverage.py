@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.canonical import MAX_NAME, bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance
 from orgrecon_pipeline.domain.reasons import Reason, coverage_lost, never_seen, too_many_departures
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -63,7 +63,6 @@ class Coverage:
         never_seen: entities without rows and columns without values that the ledger does not know either.
         departures: tenants that left.
         acknowledged: subjects whose absence was acknowledged.
-        departed: subjects that the ledger must stop expecting; without tenants that left if anything is lost.
         appeared: names that the ledger does not know yet.
         until: the time of a restored database.
     """
@@ -72,7 +71,6 @@ class Coverage:
     never_seen: tuple[CoverageEvent, ...]
     departures: Departures
     acknowledged: tuple[CoverageEvent, ...]
-    departed: tuple[CoverageEvent, ...]
     appeared: dict[CoverageSubject, TenantNames]
     until: datetime | None = None
 
@@ -83,7 +81,10 @@ class Coverage:
         if self.departures.too_many:
             yield from _events(TENANT, self.departures.names, CoverageChange.LOST)
         if self.until is None:
-            yield from self.departed
+            yield from self.acknowledged
+            if not self.lost and not self.departures.too_many:
+                # Otherwise the universe may have been emptied together with the tables.
+                yield from _events(TENANT, self.departures.names, CoverageChange.DEPARTED)
         for subject, names in self.appeared.items():
             yield from _events(subject, names, CoverageChange.APPEARED)
 
@@ -95,8 +96,7 @@ class Coverage:
             return coverage_lost(_quoted(self.lost), len(self.lost), day)
         if self.departures.too_many:
             named = _quoted(_events(TENANT, self.departures.names[:_NAMED_IN_REASON], CoverageChange.LOST))
-            return too_many_departures(
-                named, self.departures.total, self.departures.known, self.departures.limit, day)
+            return too_many_departures(named, self.departures.total, self.departures.known, self.departures.limit, day)
         if self.never_seen:
             return never_seen(_quoted(self.never_seen), len(self.never_seen), day)
         return None
@@ -151,37 +151,33 @@ def check_coverage(
     left: list[str] = []
     appeared, tenants_known = {}, 0
     for subject, now in present.items():
-        known = _Known(ledger.known_names(subject, simulated=simulated, until=until))
-        appeared[subject] = TenantNames.ascending(known.new(now))
-        for name in known.gone:
+        gone: list[str] = []
+        known = ledger.known_names(subject, simulated=simulated, until=until)
+        appeared[subject] = TenantNames.ascending(_new_names(known, now, gone))
+        for name in gone:
             if subject is TENANT and declared is not None and name not in declared:
                 left.append(name)
             elif subject is TENANT or name in comparable[subject]:
                 (excused if (subject, name) in acknowledged else lost).append((subject, name))
         if subject is TENANT:
-            tenants_known = known.count
+            tenants_known = len(gone) + len(now) - len(appeared[TENANT])
         elif present[ENTITY]:  # otherwise nothing was compared, which no acknowledgement makes a PASS
             expected = _expected(comparison, subject, comparable[subject])
-            explained = {*known.gone, *ledger.departed_names(subject, simulated=simulated, until=until)}
+            explained = {*gone, *ledger.departed_names(subject, simulated=simulated, until=until)}
             absent += [(subject, name) for name in sorted(expected - explained) if name not in now]
     earlier = 0 if until else _earlier_departures(ledger, day, provenance)
-    all_left = Departures(tuple(left), earlier, tenants_known + earlier, max_departures)
-    if all_left.too_many:
-        excused += [(TENANT, name) for name in left if (TENANT, name) in acknowledged]
-        left = [name for name in left if (TENANT, name) not in acknowledged]
     departures = Departures(tuple(left), earlier, tenants_known + earlier, max_departures)
+    if departures.too_many:
+        excused += [(TENANT, name) for name in left if (TENANT, name) in acknowledged]
+        departures = replace(departures, names=tuple(name for name in left if (TENANT, name) not in acknowledged))
     excused += [absence for absence in absent if absence in acknowledged]
-    departed = [CoverageEvent(*absence, CoverageChange.DEPARTED) for absence in excused]
-    if not lost and not departures.too_many:
-        # Otherwise the universe may have been emptied together with the tables.
-        departed += _events(TENANT, left, CoverageChange.DEPARTED)
     return Coverage(
         lost=tuple(CoverageEvent(*absence, CoverageChange.LOST) for absence in lost),
         never_seen=tuple(
             CoverageEvent(*absence, CoverageChange.LOST) for absence in absent if absence not in acknowledged),
         departures=departures,
         acknowledged=tuple(CoverageEvent(*absence, CoverageChange.DEPARTED) for absence in excused),
-        departed=tuple(departed), appeared=appeared, until=until,
+        appeared=appeared, until=until,
     )
 
 
@@ -189,27 +185,24 @@ def _present(comparison: Comparison) -> dict[CoverageSubject, TenantNames]:
     """Return the names with rows or values, the widest subject first, because the reason names only a few."""
     columns = (f"{name}.{column}" for name, counts in comparison.values.items() for column, n in counts.items() if n)
     return {
-        ENTITY: TenantNames.of(_entities_with_rows(comparison)),
+        ENTITY: TenantNames.of(name for name, totals in _entities(comparison).items() if totals.rows),
         TENANT: _bounded(comparison.present),
         COLUMN: TenantNames.of(columns),
     }
 
 
-def _entities_with_rows(comparison: Comparison) -> set[str]:
-    parts = {"": comparison, **{f"{shard}.": part for shard, part in comparison.shards.items()}}
-    return {f"{prefix}{name}" for prefix, part in parts.items() for name, totals in part.totals.items() if totals.rows}
+def _entities(comparison: Comparison) -> dict[str, EntityTotals]:
+    """Return the totals of each entity, over all shards and in each shard."""
+    return {**comparison.totals, **{
+        f"{shard}.{name}": totals for shard, part in comparison.shards.items() for name, totals in part.totals.items()}}
 
 
 def _comparable(comparison: Comparison) -> dict[CoverageSubject, set[str]]:
     """Return the entities and columns that can have rows or values under this mapping."""
-    with_rows = _entities_with_rows(comparison)
-    return {
-        ENTITY: {*comparison.totals, *(f"{shard}.{name}" for shard, part in comparison.shards.items()
-                                       for name in part.totals)},
-        # A column without values is a separate loss only if its entity still has rows.
-        COLUMN: {f"{name}.{column}" for name, values in comparison.values.items() if name in with_rows
-                 for column in values},
-    }
+    # A column without values is a separate loss only if its entity still has rows.
+    columns = {f"{name}.{column}" for name, values in comparison.values.items() if comparison.totals[name].rows
+               for column in values}
+    return {ENTITY: set(_entities(comparison)), COLUMN: columns}
 
 
 def _expected(comparison: Comparison, subject: CoverageSubject, comparable: set[str]) -> set[str]:
@@ -251,42 +244,26 @@ def _trusted_universe(comparison: Comparison) -> TenantNames | None:
     no universe is trusted, because the ledger does not know in which shard a tenant was.
     """
     parts = comparison.shards.values() or (comparison,)
-    if comparison.declared is None or not all(_has_declared_tenant(part) for part in parts):
+    if comparison.declared is None or not all(
+        part.declared is not None and any(name in part.declared for name in part.present) for part in parts
+    ):
         return None
     return _bounded(comparison.declared)
 
 
-def _has_declared_tenant(part: Comparison) -> bool:
-    return part.declared is not None and any(name in part.declared for name in part.present)
-
-
-class _Known:
-    """Merge of the ledger's sorted names with the present sorted names, to find new and gone names."""
-
-    def __init__(self, names: Iterator[str]) -> None:
-        self._names = names
-        self.gone: list[str] = []
-        self.count = 0
-
-    def new(self, now: TenantNames) -> Iterator[str]:
-        """Yield the unknown names of ``now``. Once exhausted, ``gone`` has the known names that ``now`` lacks."""
-        known = self._next()
-        for name in now:
-            while known is not None and known < name:
-                self.gone.append(known)
-                known = self._next()
-            if name == known:
-                known = self._next()
-            else:
-                yield name
-        while known is not None:
-            self.gone.append(known)
-            known = self._next()
-
-    def _next(self) -> str | None:
-        name = next(self._names, None)
-        self.count += name is not None
-        return name
+def _new_names(known: Iterator[str], now: TenantNames, gone: list[str]) -> Iterator[str]:
+    """Yield the names of ``now`` that are not known, and append the known ones that ``now`` lacks; all are sorted."""
+    earlier = next(known, None)
+    for name in now:
+        while earlier is not None and earlier < name:
+            gone.append(earlier)
+            earlier = next(known, None)
+        if name == earlier:
+            earlier = next(known, None)
+        else:
+            yield name
+    if earlier is not None:
+        gone += [earlier, *known]
 
 
 def _bounded(names: TenantNames) -> TenantNames:
