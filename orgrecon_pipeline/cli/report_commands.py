@@ -79,8 +79,7 @@ def gate(
     elif day is not None or output_dir is not None:
         raise UsageError("--dagster-url asks for the gate now: leave out --date and --output-dir.")
     else:
-        answer = answer_gate_from_dagster(
-            settings, dagster_url, require_live=require_live, require_today=require_today)
+        answer = answer_gate_from_dagster(settings, dagster_url, require_live=require_live, require_today=require_today)
     today = read_clock(settings.environ).today()
     terminal.show(answer, format, text=lambda answer: text_views.show_gate(answer, today))
     return 0 if answer.open else 1

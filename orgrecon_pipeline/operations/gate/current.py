@@ -12,14 +12,7 @@ from pydantic import ConfigDict, Field
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Reasoned, SameDay
-from orgrecon_pipeline.domain.gate import (
-    DayEvidence,
-    GateDecision,
-    GateState,
-    WindowRow,
-    decide_gate,
-    valid_until,
-)
+from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow, decide_gate, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import WindowDay, instant_text

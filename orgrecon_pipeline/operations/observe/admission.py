@@ -160,8 +160,7 @@ class RestoredAdmission(Admission):
     def mapping(self) -> MappingConfig:
         """The mapping without rechecks, as nothing changes, and without the heartbeat, which is old by design."""
         mapping = self.context.mapping
-        return mapping.model_copy(
-            update={"scan": mapping.scan.model_copy(update={"rechecks": 0, "heartbeat": None})})
+        return mapping.model_copy(update={"scan": mapping.scan.model_copy(update={"rechecks": 0, "heartbeat": None})})
 
     @property
     def provenance(self) -> Provenance:

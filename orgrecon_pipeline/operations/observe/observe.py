@@ -77,8 +77,7 @@ def observe(
     with context.ledger.day_lock(day):
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
-            comparison = compare_endpoints(
-                context, endpoints, admission, exact=exact, progress=progress, wait=wait)
+            comparison = compare_endpoints(context, endpoints, admission, exact=exact, progress=progress, wait=wait)
             attempt = _conclude(context, day, admission, comparison)
         except CannotDecide as failure:
             attempt = _undecided(context, day, admission, failure.reason)

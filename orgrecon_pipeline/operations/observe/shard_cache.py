@@ -30,9 +30,7 @@ def store_decided_shards(
         context.ledger.append_shard_result(observation.id, name, exact, comparison.as_json_value())
 
 
-def cached_shards(
-    context: Context, admission: Admission, exact: bool
-) -> tuple[dict[str, Comparison], dict[str, str]]:
+def cached_shards(context: Context, admission: Admission, exact: bool) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Return the shards decided since the last complete attempt of the day, and the observation that decided each."""
     comparisons: dict[str, Comparison] = {}
     decided_by: dict[str, str] = {}
