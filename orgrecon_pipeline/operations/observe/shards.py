@@ -41,10 +41,12 @@ class ShardsUndecided(CannotDecide):
 
     def __init__(self, failures: dict[str, Reason], decided: dict[str, Comparison]) -> None:
         named = {name: failures[name] for name in sorted(failures)[:_NAMED]}
+        sentences = [f"shard {name}: {reason.sentence}" for name, reason in named.items()]
+        if more := len(failures) - len(named):
+            sentences.append(f"and {counted(more, 'more shard')}")
         super().__init__(
-            _describe_failures(named, len(failures) - len(named)), ReasonCode.SHARDS_UNDECIDED,
-            failed=len(failures), shards={name: reason.as_parameters() for name, reason in named.items()},
-        )
+            "; ".join(sentences), ReasonCode.SHARDS_UNDECIDED, failed=len(failures),
+            shards={name: reason.as_parameters() for name, reason in named.items()})
         self.decided = decided
 
 
@@ -106,13 +108,6 @@ def _reusable_shards(
     return comparisons, reused_from
 
 
-def _describe_failures(named: dict[str, Reason], more: int) -> str:
-    parts = [f"shard {name}: {reason.sentence}" for name, reason in named.items()]
-    if more:
-        parts.append(f"and {counted(more, 'more shard')}")
-    return "; ".join(parts)
-
-
 class _ShardRunner:
     """Compares shards concurrently, and stops all of them on an interrupt or an error that ends the run."""
 
@@ -128,26 +123,32 @@ class _ShardRunner:
         comparisons: dict[str, Comparison] = {}
         failures: dict[str, Reason] = {}
         with ThreadPoolExecutor(self._scan.shards_at_once, thread_name_prefix="shard") as pool:
-            running: dict[Future[Comparison], str] = {}
+            running: dict[Future[Comparison | Reason], str] = {}
             with cancelled_on_error(running.keys(), self._stop):
                 for name in names:
                     running[pool.submit(self._run_one, name)] = name
                 for done, future in enumerate(as_completed(running.keys()), start=1):
-                    name = running[future]
-                    if failure := _failure(future):
-                        failures[name] = failure
+                    name, result = running[future], future.result()
+                    if isinstance(result, Reason):
+                        failures[name], outcome = result, result.sentence
                     else:
-                        comparisons[name] = future.result()
-                    outcome = failure.sentence if failure else _size(comparisons[name])
+                        comparisons[name], outcome = result, _size(result)
                     self._report(f"shard {name}: {outcome}; {done} of {len(names)} shards done")
         return comparisons, failures
 
-    def _run_one(self, name: str) -> Comparison:
+    def _run_one(self, name: str) -> Comparison | Reason:
+        """Return the comparison of a shard, or why it could not be compared."""
         deadline = Deadline(self._scan.deadline_seconds)
         with self._lock:
             self._running.add(deadline)
         try:
             return self._compare_shard(name, lambda line: self._throttled_progress(f"shard {name}: {line}"), deadline)
+        except CannotDecide as failure:
+            return failure.reason
+        except OrgreconError:
+            raise
+        except Exception as error:  # a bug or no memory: the other shards can still be decided
+            return reasons.internal_error(internal_error(error))
         finally:
             with self._lock:
                 self._running.discard(deadline)
@@ -161,19 +162,6 @@ class _ShardRunner:
             deadlines = list(self._running)
         for deadline in deadlines:
             deadline.stop()
-
-
-def _failure(future: Future[Comparison]) -> Reason | None:
-    """Return why a shard could not be compared, None if it was."""
-    try:
-        future.result()
-    except CannotDecide as failure:
-        return failure.reason
-    except OrgreconError:
-        raise
-    except Exception as error:  # a bug or no memory: the other shards can still be decided
-        return reasons.internal_error(internal_error(error))
-    return None
 
 
 def _size(comparison: Comparison) -> str:
