@@ -39,10 +39,10 @@ class Admission:
             CannotDecide: if a database is not the pinned one, was restored from a backup, or lags too far behind.
         """
         with self._lock:  # shards are compared concurrently
-            self._admit(shard, snapshot)
+            self._snapshots[shard] = snapshot
+            self._check_snapshot(shard, snapshot)
 
-    def _admit(self, shard: str, snapshot: SnapshotPair) -> None:
-        self._snapshots[shard] = snapshot
+    def _check_snapshot(self, shard: str, snapshot: SnapshotPair) -> None:
         if snapshot.target is snapshot.source:
             self._check_day(snapshot.source, shard)
         else:
@@ -58,12 +58,8 @@ class Admission:
                     f"{describe_pin(pinned[label])}: if it was moved on purpose, run orgrecon accept-source",
                     ReasonCode.WRONG_DATABASE,
                 )
-        if self.as_of is None:
-            self._require_no_regress(databases)
-
-    def _require_no_regress(self, databases: dict[str, Any]) -> None:
-        """Raise if a database has lost WAL that an earlier observation saw."""
-        for label, (now, earlier) in self._positions.regressed(databases).items():
+        regressed = self._positions.regressed(databases) if self.as_of is None else {}
+        for label, (now, earlier) in regressed.items():
             raise CannotDecide(
                 f"{label}: the WAL of this database is at {now}, behind {earlier} of an earlier observation: it is a "
                 "restored backup or an old clone; if it replaces the database on purpose, run orgrecon accept-source",
