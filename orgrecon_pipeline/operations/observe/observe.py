@@ -105,19 +105,14 @@ def stamp_baseline(context: Context, day: date) -> ObserveResult:
         added = _import_reported(context, day)
         deciding = context.ledger.deciding(day, context.mapping.gate.same_day)
         if deciding is not None:
-            if deciding.provenance is Provenance.BASELINE:
-                return ObserveResult(deciding, fresh=added > 0)
-            return ObserveResult(deciding, fresh=added > 0, note=(
+            note = "" if deciding.provenance is Provenance.BASELINE else (
                 f"{day} already has a {deciding.provenance.value} report ({deciding.verdict.value}): a baseline never "
-                "replaces it, so nothing was changed."
-            ))
+                "replaces it, so nothing was changed.")
+            return ObserveResult(deciding, fresh=added > 0, note=note)
         observation = _observation(
-            day=day, provenance=Provenance.BASELINE, verdict=Verdict.PASS, observed_at=None,
-            reason=reasons.baseline(), mapping=context.mapping,
-            tenants_scanned=0, tenants_with_drift=0,
-            entities={name: EntityTotals.zero() for name in context.mapping.entities},
-            compared=_settings_compared(context.mapping),
-        )
+            context, reasons.baseline(), _settings_compared(context.mapping), day=day, provenance=Provenance.BASELINE,
+            verdict=Verdict.PASS, observed_at=None, tenants_scanned=0, tenants_with_drift=0,
+            entities={name: EntityTotals.zero() for name in context.mapping.entities})
         context.ledger.append(observation, (), (), ())
         return ObserveResult(observation, fresh=True)
 
@@ -154,10 +149,9 @@ def _undecided(context: Context, day: date, admission: Admission, reason: Reason
     compared = {**_settings_compared(admission.mapping), "mapping": stored_mapping(context.mapping)}
     compared |= _databases_compared(context, admission.databases())
     observation = _observation(
-        day=day, provenance=admission.provenance, verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at,
-        reason=reason.with_full_stop(), mapping=context.mapping, tenants_scanned=None, tenants_with_drift=None,
-        entities={name: EntityTotals.unknown() for name in context.mapping.entities}, compared=compared,
-    )
+        context, reason.with_full_stop(), compared, day=day, provenance=admission.provenance,
+        verdict=Verdict.INCONCLUSIVE, observed_at=admission.observed_at, tenants_scanned=None, tenants_with_drift=None,
+        entities={name: EntityTotals.unknown() for name in context.mapping.entities})
     return observation, (), (), ()
 
 
@@ -166,23 +160,21 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         context.ledger, comparison, admission.provenance, day, until=admission.as_of,
         max_departures=context.mapping.gate.max_departures)
     verdict, reason = _verdict(context, day, comparison, coverage.reason)
+    compared = {
+        **_settings_compared(admission.mapping),
+        "mapping": stored_mapping(context.mapping),
+        **_databases_compared(context, comparison.databases),
+        **comparison.how,
+        **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),
+        "coverage": coverage.facts(),
+        "keys_in_flux": comparison.keys_in_flux,
+        "tenants_declared": None if comparison.declared is None else len(comparison.declared),
+        "values": comparison.values,
+    }
     observation = _observation(
-        day=day, provenance=admission.provenance, verdict=verdict, observed_at=admission.observed_at,
-        reason=reason, mapping=context.mapping,
-        tenants_scanned=comparison.tenants_scanned, tenants_with_drift=comparison.tenants_with_drift,
-        entities=comparison.totals,
-        compared={
-            **_settings_compared(admission.mapping),
-            "mapping": stored_mapping(context.mapping),
-            **_databases_compared(context, comparison.databases),
-            **comparison.how,
-            **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),
-            "coverage": coverage.facts(),
-            "keys_in_flux": comparison.keys_in_flux,
-            "tenants_declared": None if comparison.declared is None else len(comparison.declared),
-            "values": comparison.values,
-        },
-    )
+        context, reason, compared, day=day, provenance=admission.provenance, verdict=verdict,
+        observed_at=admission.observed_at, tenants_scanned=comparison.tenants_scanned,
+        tenants_with_drift=comparison.tenants_with_drift, entities=comparison.totals)
     return observation, comparison.tenant_rows, comparison.samples, coverage.events()
 
 
@@ -205,8 +197,7 @@ def _verdict(
     if comparison.keys_in_flux:
         return Verdict.INCONCLUSIVE, reasons.keys_in_flux(comparison.keys_in_flux)
     if not comparison.tenants_scanned:
-        evidence = context.ledger.evidence(day)
-        tenant_days = [d for d, known in evidence.items() if known.saw_a_tenant]
+        tenant_days = [d for d, known in context.ledger.evidence(day).items() if known.saw_a_tenant]
         if tenant_days:
             return Verdict.INCONCLUSIVE, reasons.no_tenant_found(max(tenant_days))
     rows = sum(totals.rows or 0 for totals in comparison.totals.values())
@@ -215,11 +206,10 @@ def _verdict(
     return Verdict.PASS, reasons.zero_drift(comparison.tenants_scanned, rows)
 
 
-def _observation(*, mapping: MappingConfig, compared: dict[str, Any], reason: Reason, **fields: Any) -> Observation:
+def _observation(context: Context, reason: Reason, compared: dict[str, Any], **fields: Any) -> Observation:
     draft = Observation(
-        id="", mapping_digest=mapping.digest, orgrecon_version=__version__, compared=compared, **reason.as_fields(),
-        **fields,
-    )
+        id="", mapping_digest=context.mapping.digest, orgrecon_version=__version__, compared=compared,
+        **reason.as_fields(), **fields)
     return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
 
 
