@@ -65,9 +65,7 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
     - Coverage that is lost after a PASS displaces it, and the same limits hold for what displaces the loss.
     - If the order of the ledger and the timestamps lead to different observations, the worse of the two counts.
 
-    Args:
-        observations: all observations of the day, in the order of the ledger.
-        same_day: the rule for several decided observations.
+    ``observations`` are all those of the day.
     """
     if not observations:
         return None
@@ -84,9 +82,8 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
 def strictest(policies: Iterable[GatePolicy]) -> GatePolicy:
     """Return the policy that asks for the most of each that any of the policies asks for, at least the default."""
     policies = list(policies) or [GatePolicy()]
-    window_days = max(policy.window_days for policy in policies)
     return GatePolicy.model_construct(
-        window_days=window_days,
+        window_days=max(policy.window_days for policy in policies),
         same_day="worst" if any(policy.same_day == "worst" for policy in policies) else "latest",
         min_live_days=max(policy.min_live_days for policy in policies),
     )
@@ -94,10 +91,8 @@ def strictest(policies: Iterable[GatePolicy]) -> GatePolicy:
 
 def gate_policy_of(compared: Mapping[str, Any]) -> GatePolicy | None:
     """Return the gate policy under which an observation was made, None if it does not say."""
-    if "gate" not in compared:
-        return None
     try:
-        return GatePolicy.model_validate(compared["gate"])
+        return GatePolicy.model_validate(compared.get("gate"))
     except ValidationError:
         return None
 

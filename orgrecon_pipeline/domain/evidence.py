@@ -152,24 +152,33 @@ class Sample(Frozen):
     values: dict[str, tuple[str | None, str | None]] | None = None
 
 
-class Observation(Reasoned):
+class Outcome(Reasoned):
+    """What an observation found. ``compared`` says how the comparison was made (JSON values only)."""
+
+    verdict: Verdict
+    provenance: Provenance
+    tenants_scanned: int | None = Field(ge=0)
+    tenants_with_drift: int | None = Field(ge=0)
+    entities: dict[str, EntityTotals]
+    mapping_digest: str
+    orgrecon_version: str
+    compared: dict[str, Any]
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the fields of this class, with which another kind of outcome can be made."""
+        return {name: getattr(self, name) for name in Outcome.model_fields}
+
+
+class Observation(Outcome):
     """One complete attempt to compare a day, without its per-tenant rows and samples.
 
     ``observed_at`` is the database's clock at the snapshot, None for a baseline, and the client's clock if no database
-    answered. ``compared`` says how the comparison was made (JSON values only).
+    answered.
     """
 
     id: str
     day: date
-    provenance: Provenance
-    verdict: Verdict
     observed_at: datetime | None
-    mapping_digest: str
-    orgrecon_version: str
-    tenants_scanned: int | None = Field(ge=0)
-    tenants_with_drift: int | None = Field(ge=0)
-    entities: dict[str, EntityTotals]
-    compared: dict[str, Any]
 
     @field_validator("entities")
     @classmethod

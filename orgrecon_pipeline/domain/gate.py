@@ -6,10 +6,12 @@ decision for an earlier day.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
+from itertools import count
 from typing import Protocol
 
 from orgrecon_pipeline.domain.databases import Pins, describe_pin, pins_of
@@ -69,12 +71,7 @@ class DayEvidence:
 
     @classmethod
     def of(cls, day: date, observations: Sequence[GateObservation]) -> DayEvidence:
-        """Return the evidence of a day.
-
-        Args:
-            day: the day.
-            observations: all observations of the day, at least one, in the order of the ledger.
-        """
+        """Return the evidence of a day from all its observations, at least one, in the order of the ledger."""
         latest = cls._decided_by(day, observations, "latest")
         worst = cls._decided_by(day, observations, "worst")
         return latest if latest == worst else replace(latest, worst=worst)
@@ -151,8 +148,9 @@ def decide_gate(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy)
     """
     policy = effective_policy(day, days, policy)
     trail = _Trail({d: evidence.under(policy) for d, evidence in days.items() if d <= day})
-    streak = _streak(day, trail)
-    counted = _counted(day, streak, trail.days, policy)
+    streak = next(length for length in count() if trail.why_not(day - timedelta(days=length)))
+    counted_days = days_ending(day, min(streak, policy.window_days))
+    counted = dict.fromkeys(Provenance, 0) | Counter(trail.days[d].provenance for d in counted_days)
     state, reason = _decide(day, streak, counted, trail, policy)
     window = tuple(
         trail.row(d, in_streak=d > day - timedelta(days=streak))
@@ -198,8 +196,7 @@ class _Trail:
         if evidence.verdict is not Verdict.PASS:
             return evidence.reason
         if evidence.provenance is Provenance.BASELINE:
-            first = self.first_tenant_day
-            if first is None or first > day:
+            if (first := self.first_tenant_day) is None or first > day:
                 return None
             return Reason.word(
                 ReasonCode.BASELINE_AFTER_TENANT, f"only a baseline, though a tenant was seen on {first}",
@@ -251,20 +248,6 @@ def _other_database(label: str, pin: dict[str, str] | None, pinned: dict[str, st
         ReasonCode.OTHER_DATABASE,
         f"{was}, while the later evidence is from {describe_pin(pinned) if pinned else 'no such database'}",
         label=label, database=pin, pinned=pinned)
-
-
-def _streak(day: date, trail: _Trail) -> int:
-    length = 0
-    while trail.why_not(day - timedelta(days=length)) is None:
-        length += 1
-    return length
-
-
-def _counted(day: date, streak: int, days: Mapping[date, DayEvidence], policy: GatePolicy) -> dict[Provenance, int]:
-    counted = dict.fromkeys(Provenance, 0)
-    for d in days_ending(day, min(streak, policy.window_days)):
-        counted[days[d].provenance] += 1
-    return counted
 
 
 def _decide(

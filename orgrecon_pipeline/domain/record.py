@@ -6,6 +6,7 @@ field, or to a byte that is rendered from one, needs a new schema.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timezone
 from typing import Any, Literal
@@ -15,10 +16,10 @@ from pydantic import Field
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.evidence import (
-    EntityTotals,
     KindFields,
     NullableKindFields,
     Observation,
+    Outcome,
     Provenance,
     Reasoned,
     Sample,
@@ -32,23 +33,15 @@ from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_chang
 SCHEMA = 1
 
 
-class ObservedRow(Reasoned):
+class ObservedRow(Outcome):
     """One observation of the day: enough of it to list it, and to restore it in a ledger.
 
     ``compared`` holds only what the gate needs; see :func:`conditions_of`.
     """
 
     id: str
-    verdict: Verdict
-    provenance: Provenance
     observed_at: str | None
-    tenants_scanned: int | None
-    tenants_with_drift: int | None
-    entities: dict[str, EntityTotals]
-    mapping_digest: str
-    orgrecon_version: str
     decides: bool
-    compared: dict[str, Any]
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
@@ -74,16 +67,11 @@ class GateRecord(Reasoned):
     policy: GatePolicy
 
 
-class Record(Reasoned):
+class Record(Outcome):
     """The record. ``live_days`` is the number of counted days on which a live database was compared."""
 
     schema_: Literal[1] = Field(alias="schema")
     day: date
-    verdict: Verdict
-    provenance: Provenance
-    tenants_scanned: int | None
-    tenants_with_drift: int | None
-    entities: dict[str, EntityTotals]
     tenants: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     observations: tuple[ObservedRow, ...]
@@ -91,10 +79,7 @@ class Record(Reasoned):
     streak_days: int = Field(ge=0)
     live_days: int = Field(ge=0)
     gate: GateRecord
-    mapping_digest: str
     mapping_change: MappingChange | None
-    compared: dict[str, Any]
-    orgrecon_version: str
     digest: str
 
     @property
@@ -105,12 +90,9 @@ class Record(Reasoned):
     @property
     def counted(self) -> dict[Provenance, int]:
         """Number of counted days (the last ``window_days`` of the streak) per provenance."""
-        counted = dict.fromkeys(Provenance, 0)
         length = min(self.streak_days, self.window_days, len(self.window))
-        for row in self.window[len(self.window) - length:]:
-            if row.provenance is not None:
-                counted[row.provenance] += 1
-        return counted
+        rows = self.window[len(self.window) - length:]
+        return dict.fromkeys(Provenance, 0) | Counter(row.provenance for row in rows if row.provenance)
 
     def matches(self, other: Record) -> bool:
         """Return whether the records differ at most in the sentences of their reasons, which depend on the version."""
@@ -132,13 +114,8 @@ class Record(Reasoned):
             ValueError: if a time or another value is impossible.
         """
         return [
-            Observation(
-                id=row.id, day=self.day, provenance=row.provenance, verdict=row.verdict, **row.why.as_fields(),
-                observed_at=parse_instant(row.observed_at), mapping_digest=row.mapping_digest,
-                orgrecon_version=row.orgrecon_version, tenants_scanned=row.tenants_scanned,
-                tenants_with_drift=row.tenants_with_drift, entities=row.entities,
-                compared=self.compared if row.decides else row.compared,
-            )
+            Observation(id=row.id, day=self.day, observed_at=parse_instant(row.observed_at),
+                        **row.outcome() | {"compared": self.compared if row.decides else row.compared})
             for row in self.observations
         ]
 
@@ -182,35 +159,21 @@ def build_record(
     value: dict[str, Any] = {
         "schema": SCHEMA,
         "day": deciding.day,
-        "verdict": deciding.verdict,
-        "provenance": deciding.provenance,
-        **deciding.why.as_fields(),
-        "tenants_scanned": deciding.tenants_scanned,
-        "tenants_with_drift": deciding.tenants_with_drift,
-        "entities": deciding.entities,
+        **deciding.outcome(),
         "tenants": tuple(tenants),
         "samples": tuple(samples),
         "observations": tuple(
-            ObservedRow(
-                id=observation.id, verdict=observation.verdict, provenance=observation.provenance,
-                observed_at=instant_text(observation.observed_at), **observation.why.as_fields(),
-                tenants_scanned=observation.tenants_scanned, tenants_with_drift=observation.tenants_with_drift,
-                entities=observation.entities, mapping_digest=observation.mapping_digest,
-                orgrecon_version=observation.orgrecon_version, decides=observation.id == deciding.id,
-                compared=conditions_of(observation.compared),
-            )
+            ObservedRow(id=observation.id, observed_at=instant_text(observation.observed_at),
+                        decides=observation.id == deciding.id,
+                        **observation.outcome() | {"compared": conditions_of(observation.compared)})
             for observation in observations
         ),
         "window": tuple(WindowDay.from_row(row) for row in gate.window),
         "streak_days": gate.streak_days,
         "live_days": gate.live_days,
         "gate": GateRecord(
-            state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()
-        ),
-        "mapping_digest": deciding.mapping_digest,
+            state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()),
         "mapping_change": mapping_change,
-        "compared": deciding.compared,
-        "orgrecon_version": deciding.orgrecon_version,
         "digest": "",
     }
     draft = Record.model_validate(value)
