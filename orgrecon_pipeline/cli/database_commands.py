@@ -64,5 +64,4 @@ def accept_source(reason: Reason, format: OutputFormat = Format.TEXT) -> None:
         {"accepted": next(iter(databases.values())), "databases": databases}, format,
         text=lambda _: terminal.show_lines(
             f"accepted: {label} is database {identity['database']} on server {identity['system_identifier']}"
-            for label, identity in databases.items()),
-    )
+            for label, identity in databases.items()))

@@ -40,7 +40,6 @@ def demo(
         text_views.show_report(read_report(run.path), run.path)
         terminal.show_lines([
             f"all reports: {files.reports}", f"ledger: {files.path / 'ledger.db'}",
-            f"mapping: {files.path / 'orgrecon.yaml'}",
-        ])
+            f"mapping: {files.path / 'orgrecon.yaml'}"])
         if ui:
             serve_ui(files, port, terminal.say)

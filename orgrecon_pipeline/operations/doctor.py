@@ -69,8 +69,7 @@ def diagnose(context: Context) -> Diagnosis:
     findings = (
         replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
         for name, endpoints in read_endpoints(context.mapping, context.environ).items()
-        for finding in _check_endpoints(context.mapping, endpoints)
-    )
+        for finding in _check_endpoints(context.mapping, endpoints))
     return Diagnosis((*findings, *_check_ledger(context.environ)))
 
 
@@ -145,8 +144,7 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight
     kind = "standby" if identity.in_recovery else "primary"
     yield Finding("ok", "identity", (
         f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
-        f"{kind}, clock {identity.observed_at:%F %T} UTC"
-    ))
+        f"{kind}, clock {identity.observed_at:%F %T} UTC"))
     if lag := identity.lag(mapping.scan.max_replica_lag_seconds):
         yield Finding("problem", "replica lag", lag)
     elif identity.heartbeat:
@@ -180,14 +178,12 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
                 if scanned:
                     yield Finding("warning", f"indexes of {name}.{side}", (
                         f"each batch of drifting tenants scans {' and '.join(scanned)} sequentially: an index that "
-                        f"starts with {_tenant_expression(mapping, name, side)} makes this faster"
-                    ))
+                        f"starts with {_tenant_expression(mapping, name, side)} makes this faster"))
     seconds = max(1, round(preflight.estimated_rows / _ROWS_PER_SECOND[row_hash.name]))
     rows = "1 row" if preflight.estimated_rows == 1 else f"{preflight.estimated_rows:,} rows"
     yield Finding("ok", "estimated time", (
         f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the "
-        "tables are in memory"
-    ))
+        "tables are in memory"))
 
 
 def _tenant_expression(mapping: MappingConfig, name: str, side: str) -> str:
@@ -202,8 +198,7 @@ def _scanned_tables(session: Session, statements: EntityStatements, side: str,
     query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statements.side(side, of_tenants=True))
     first = session.query(
         sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(side)),
-        statements.name,
-    )
+        statements.name)
     parameters = {"tenants": [row["tenant"] for row in first]}
     plan = session.query(query, statements.name, parameters)[0]["QUERY PLAN"]
     scanned: set[str] = set()

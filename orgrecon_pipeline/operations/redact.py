@@ -18,8 +18,7 @@ def internal_error(error: BaseException) -> str:
     """Return the class of an unexpected error and the last line of this package that it passed, without its message."""
     lines = [
         f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents
-    ]
+        for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents]
     return f"internal error ({type(error).__name__}{f' in {lines[-1]}' if lines else ''})"
 
 

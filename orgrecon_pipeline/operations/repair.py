@@ -69,8 +69,7 @@ def plan_repair(settings: Settings, day: date | None) -> RepairPlan:
     script = build_script(
         mapping, rows, day=day.isoformat(), observation=observation.id,
         in_flux=in_flux if isinstance(in_flux, int) else 0, notes=notes,
-        database=pins_of(observation.compared).get("source"),
-    )
+        database=pins_of(observation.compared).get("source"))
     return RepairPlan(observation, script, tuple(notes))
 
 

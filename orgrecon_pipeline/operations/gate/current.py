@@ -66,8 +66,7 @@ class GateAnswer:
             counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
             window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
-                         for row in fields.window),
-        )
+                         for row in fields.window))
         answer = cls(decision, fields.as_of, valid_until(fields.as_of))
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
             raise ValueError("live_days or valid_until contradicts the other fields")
@@ -137,8 +136,7 @@ def current_gate(
     if decision.state is GateState.OPEN:
         reason = (
             distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)
-            or _not_compared(decision, mapping_digest) or _closed_now(decide_gate(latest, days, policy), as_of)
-        )
+            or _not_compared(decision, mapping_digest) or _closed_now(decide_gate(latest, days, policy), as_of))
     else:
         reason = distrust or _stricter_policy(decision, days, policy)
     if reason:
@@ -169,8 +167,7 @@ def _not_compared(decision: GateDecision, mapping_digest: str | None) -> Reason 
         ReasonCode.MAPPING_NOT_COMPARED,
         f"the counted days were compared under another mapping (epoch {decision.epoch[:12]}) than the one at hand "
         f"({mapping_digest[:12]}): name the mapping that was compared with --mapping",
-        mapping_digest=mapping_digest, compared_mapping_digest=decision.epoch,
-    )
+        mapping_digest=mapping_digest, compared_mapping_digest=decision.epoch)
 
 
 def _closed_now(now: GateDecision, as_of: date) -> Reason | None:
@@ -188,14 +185,12 @@ def _stricter_policy(decision: GateDecision, days: Mapping[date, DayEvidence], p
         return None
     setting, asked = next(
         (name, getattr(decision.policy, name)) for name in ("window_days", "min_live_days", "same_day")
-        if getattr(decision.policy, name) != getattr(policy, name)
-    )
+        if getattr(decision.policy, name) != getattr(policy, name))
     return Reason.word(
         ReasonCode.OTHER_GATE_POLICY,
         f"the counted days were observed with gate.{setting}: {asked}, but the mapping at hand asks for "
         f"{getattr(policy, setting)}, and the stricter one applies: {decision.reason.sentence}",
-        setting=setting, observed=asked, at_hand=getattr(policy, setting), **decision.reason.as_parameters(),
-    )
+        setting=setting, observed=asked, at_hand=getattr(policy, setting), **decision.reason.as_parameters())
 
 
 def _too_old(as_of: date, yesterday: date) -> Reason | None:
@@ -204,8 +199,7 @@ def _too_old(as_of: date, yesterday: date) -> Reason | None:
     return Reason.word(
         ReasonCode.EVIDENCE_TOO_OLD,
         f"the latest evidence is of {as_of}, older than yesterday ({yesterday}): run orgrecon report for today",
-        day=as_of.isoformat(), yesterday=yesterday.isoformat(),
-    )
+        day=as_of.isoformat(), yesterday=yesterday.isoformat())
 
 
 def _from_the_future(days: Mapping[date, DayEvidence], as_of: date, today: date) -> Reason | None:
@@ -215,5 +209,4 @@ def _from_the_future(days: Mapping[date, DayEvidence], as_of: date, today: date)
     return Reason.word(
         ReasonCode.EVIDENCE_FROM_FUTURE,
         f"there is evidence of {latest}, but this machine's clock shows {today} (UTC): check the clock",
-        day=latest.isoformat(), today=today.isoformat(),
-    )
+        day=latest.isoformat(), today=today.isoformat())

@@ -115,8 +115,7 @@ class _NoRedirect(HTTPRedirectHandler):
 def _post(endpoint: str) -> Any:
     request = Request(  # noqa: S310 (the scheme is checked)
         endpoint, data=json.dumps({"query": _QUERY}).encode(),
-        headers={"Content-Type": "application/json", "Accept": "application/json"}, method="POST",
-    )
+        headers={"Content-Type": "application/json", "Accept": "application/json"}, method="POST")
     deadline = time.monotonic() + _SECONDS
     try:
         with build_opener(_NoRedirect).open(request, timeout=_SECONDS) as response:

@@ -84,8 +84,7 @@ def _no_report_today(today: date, latest: date | None) -> Reason:
     return Reason.word(
         ReasonCode.NO_REPORT_TODAY,
         f"{today} has no report yet, but --require-today was given; the latest evidence is of {latest or 'no day'}",
-        today=today.isoformat(), latest_day=latest.isoformat() if latest else None,
-    )
+        today=today.isoformat(), latest_day=latest.isoformat() if latest else None)
 
 
 def _evidence_of_ledger(
@@ -114,8 +113,7 @@ def _evidence_of_ledger(
             ReasonCode.LEDGER_LACKS_REPORTS,
             f"the output directory {first} has {counted(len(lacking), 'report')} with observations that the ledger "
             f"lacks, the first of {lacking[0].day} ({lacking[0].verdict.value}): run orgrecon import {first}",
-            days=[record.day.isoformat() for record in lacking],
-        )
+            days=[record.day.isoformat() for record in lacking])
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 

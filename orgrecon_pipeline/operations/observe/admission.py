@@ -56,15 +56,13 @@ class Admission:
                 raise CannotDecide(
                     f"{label}: this is database {describe_pin(pin)}, but the evidence so far is from "
                     f"{describe_pin(pinned[label])}: if it was moved on purpose, run orgrecon accept-source",
-                    ReasonCode.WRONG_DATABASE,
-                )
+                    ReasonCode.WRONG_DATABASE)
         regressed = self._positions.regressed(databases) if self.as_of is None else {}
         for label, (now, earlier) in regressed.items():
             raise CannotDecide(
                 f"{label}: the WAL of this database is at {now}, behind {earlier} of an earlier observation: it is a "
                 "restored backup or an old clone; if it replaces the database on purpose, run orgrecon accept-source",
-                ReasonCode.DATABASE_REGRESSED,
-            )
+                ReasonCode.DATABASE_REGRESSED)
 
     @cached_property
     def _pinned(self) -> Pins:
@@ -134,8 +132,7 @@ class LiveAdmission(Admission):
             raise DayRefused(
                 f"{self.day} was requested, but the database's clock{f' ({label})' if label else ''} shows "
                 f"{instant_text(moment)} UTC (this machine's clock: {instant_text(self.context.clock.now())}): nothing "
-                "was written. Correct the wrong clock, or request the day that the database shows."
-            )
+                "was written. Correct the wrong clock, or request the day that the database shows.")
         if lag := identity.lag(self.mapping.scan.max_replica_lag_seconds):
             side = label.rpartition(".")[2]
             raise CannotDecide(f"{side}: {lag}" if side in SIDES else lag, ReasonCode.REPLICA_LAG)
@@ -183,16 +180,13 @@ class RestoredAdmission(Admission):
             raise DayRefused(
                 "--restored needs a server whose recovery is paused, but this one still replays WAL: restore with "
                 f"recovery_target_time on {self.day} and recovery_target_action = 'pause', or run SELECT "
-                "pg_wal_replay_pause()."
-            )
+                "pg_wal_replay_pause().")
         replayed_at = identity.standby.replayed_at
         if replayed_at is None:
             raise DayRefused(
                 f"the server has replayed no transaction, so nothing proves that it was restored to {self.day}: "
-                "restore from an earlier backup."
-            )
+                "restore from an earlier backup.")
         if utc_day(replayed_at) != self.day:
             raise DayRefused(
                 f"the server was restored to {instant_text(replayed_at)} UTC (pg_last_xact_replay_timestamp), which is "
-                f"not on {self.day}: nothing was written. Set --date to the day of the restored data."
-            )
+                f"not on {self.day}: nothing was written. Set --date to the day of the restored data.")

@@ -177,8 +177,7 @@ def check_coverage(
             CoverageEvent(*absence, CoverageChange.LOST) for absence in absent if absence not in acknowledged),
         departures=departures,
         acknowledged=tuple(CoverageEvent(*absence, CoverageChange.DEPARTED) for absence in excused),
-        appeared=appeared, until=until,
-    )
+        appeared=appeared, until=until)
 
 
 def _present(comparison: Comparison) -> dict[CoverageSubject, TenantNames]:

@@ -135,8 +135,7 @@ def _reuse(context: Context, day: date, *, fresh: bool) -> ObserveResult:
     if deciding is None:
         raise DayRefused(
             f"{day} has no evidence and stays MISSING, because a live database only shows today: restore a database to "
-            "that day and use --restored, or import its report."
-        )
+            "that day and use --restored, or import its report.")
     return ObserveResult(deciding, fresh=fresh, note=f"{day} is a past day: its stored evidence is reused.")
 
 

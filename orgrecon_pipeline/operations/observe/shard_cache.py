@@ -65,5 +65,4 @@ def _same_settings(context: Context, admission: Admission, observation: Observat
         context.mapping.digest, admission.provenance, __version__
     ) and all(
         observation.compared.get(section, {}).get(name) == now[section].get(name)
-        for section, names in _RESULT_SETTINGS.items() for name in names
-    )
+        for section, names in _RESULT_SETTINGS.items() for name in names)

@@ -54,8 +54,7 @@ def merge_shards(
             "warnings": list(merge_warnings({
                 name: part.how.get("warnings", ()) for name, part in sorted(comparisons.items())})),
         },
-        shards=comparisons,
-    )
+        shards=comparisons)
 
 
 def refuse_shared_tenants(comparisons: dict[str, Comparison]) -> None:
@@ -63,8 +62,7 @@ def refuse_shared_tenants(comparisons: dict[str, Comparison]) -> None:
     for tenant, first, second in _shared_tenants(comparisons):
         raise ConfigurationError(
             f"tenant {tenant!a} has rows in shard {first} and in shard {second}, but a tenant must be in one shard: "
-            "correct the shards of the mapping, or its where."
-        )
+            "correct the shards of the mapping, or its where.")
 
 
 def shards_with_shared_tenants(comparisons: dict[str, Comparison]) -> set[str]:

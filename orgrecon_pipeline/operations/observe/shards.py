@@ -67,8 +67,7 @@ def compare_endpoints(
     def compare_shard(name: str, say: Progress, deadline: Deadline) -> Comparison:
         return compare(
             admission.mapping, endpoints[name], exact=exact, admit=lambda snapshot: admission.admit(name, snapshot),
-            progress=say, wait=wait, deadline=deadline,
-        )
+            progress=say, wait=wait, deadline=deadline)
 
     scan = admission.mapping.scan
     if endpoints.keys() == {UNSHARDED}:
@@ -90,8 +89,7 @@ def compare_endpoints(
     if failures:
         raise ShardsUndecided(failures, {
             name: comparison for name, comparison in comparisons.items()
-            if name not in reused_from and not comparison.keys_in_flux
-        })
+            if name not in reused_from and not comparison.keys_in_flux})
     return merge_shards(admission.mapping, comparisons, reused_from, time.monotonic() - started)
 
 

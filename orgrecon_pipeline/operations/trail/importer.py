@@ -95,8 +95,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
     """
     if record.provenance is Provenance.SIMULATED and ledger.latest(_NOT_SIMULATED):
         raise UnsoundTrail(
-            f"{file_name(record.day)} is simulated, but this ledger is not: import it into a separate ledger."
-        )
+            f"{file_name(record.day)} is simulated, but this ledger is not: import it into a separate ledger.")
     try:
         observations = record.to_observations()
         names = _names_in(record)
@@ -130,8 +129,7 @@ def _require_pinned(ledger: Ledger, record: Record) -> None:
         if day not in before:
             raise UnsoundTrail(
                 f"{file_name(record.day)} is of another database than this ledger: {day} was {reason.sentence}. Import "
-                "it into the ledger of its own environment, and remove it from this trail."
-            )
+                "it into the ledger of its own environment, and remove it from this trail.")
 
 
 def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:
@@ -180,5 +178,4 @@ def _coverage_events(
     return [
         CoverageEvent(subject, name, CoverageChange.APPEARED)
         for subject, of_subject in names.items()
-        for name in sorted(of_subject - set(ledger.known_names(subject, simulated=simulated)))
-    ]
+        for name in sorted(of_subject - set(ledger.known_names(subject, simulated=simulated)))]

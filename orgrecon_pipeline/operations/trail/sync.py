@@ -104,8 +104,7 @@ def sync_trail(source: Path, target: Path, today: date, simulated_today: date | 
     records = {**existing.records, **result.copied}
     result.disagreements = [
         f"{shown(target / file_name(day))} {finding}."
-        for day, finding in disagreements(records, {*existing.files, *records})
-    ]
+        for day, finding in disagreements(records, {*existing.files, *records})]
     return result
 
 
