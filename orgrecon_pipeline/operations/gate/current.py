@@ -107,7 +107,7 @@ def _one_line(reason: Reason) -> Reason:
 
 def current_gate(
     days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, day: date | None = None,
-    require_live: int = 0, mapping_digest: str | None = None, distrust: Reason | None = None,
+    mapping_digest: str | None = None, distrust: Reason | None = None,
 ) -> GateAnswer:
     """Decide the gate as of today, or of yesterday if today has no evidence yet.
 
@@ -119,20 +119,14 @@ def current_gate(
         policy: the gate policy of the mapping.
         now: the current time.
         day: the day to decide instead.
-        require_live: the minimum number of counted live days, if it is stricter than the policy.
         mapping_digest: the digest of the mapping, which must be the one that was compared; None if it is not known.
         distrust: why the evidence is not trusted, None if it is.
-
-    Raises:
-        UsageError: if ``require_live`` exceeds the number of days in the window.
     """
-    policy = require_live_days(policy, require_live)
     today = utc_day(now)
     yesterday = today - timedelta(days=1)
     latest = today if today in days or yesterday not in days else yesterday
     as_of = day or latest
     decision = decide_gate(as_of, days, policy)
-    reason = distrust
     if decision.state is GateState.OPEN:
         reason = (
             distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)

@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate.current import current_gate
+from orgrecon_pipeline.operations.gate.current import current_gate, require_live_days
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_record, import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
@@ -190,7 +190,7 @@ def test_min_live_days_closes_the_gate(site: Site) -> None:
     now = datetime.now(UTC)
     assert current_gate(days, GatePolicy(min_live_days=1), now).open
     assert not current_gate(days, GatePolicy(min_live_days=2), now).open
-    assert not current_gate(days, GatePolicy(), now, require_live=2).open
+    assert not current_gate(days, require_live_days(GatePolicy(), 2), now).open
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["PASS", "INCONCLUSIVE"])
