@@ -62,13 +62,13 @@ def import_trail(
                 raise UnsoundTrail(
                     f"{shown(path)} is of the future: this machine's clock shows {today} (UTC). Correct the clock, or "
                     "remove the report.")
-            count = import_record(ledger, record)
-        except (UnsoundTrail, EvidenceNotStored) as failure:
-            refused.append(str(failure) if isinstance(failure, UnsoundTrail) else f"{path.name}: {failure}")
-            continue
-        added += count
-        if count:
-            days.append(day)
+            if count := import_record(ledger, record):
+                added += count
+                days.append(day)
+        except UnsoundTrail as unsound:
+            refused.append(str(unsound))
+        except EvidenceNotStored as failure:
+            refused.append(f"{path.name}: {failure}")
     return ImportResult(tuple(days), added, tuple(refused))
 
 
@@ -108,21 +108,16 @@ def import_record(ledger: Ledger, record: Record) -> int:
     if not known.issuperset(row.id for row in record.observations):
         _require_pinned(ledger, record)
     for row, observation in zip(record.observations, observations, strict=True):
-        if row.id in known:
-            continue
-        rows = record.tenants if row.decides else ()
-        samples = record.samples if row.decides else ()
-        coverage = [*(_coverage_events(ledger, observation, names) if row.decides else ()), *departed[row.id]]
-        added += ledger.append(observation, rows, samples, coverage)
+        if row.decides and row.id not in known:
+            coverage = _coverage_events(ledger, observation, names) + departed[row.id]
+            added += ledger.append(observation, record.tenants, record.samples, coverage)
+        elif row.id not in known:
+            added += ledger.append(observation, (), (), departed[row.id])
     return added
 
 
 def _require_pinned(ledger: Ledger, record: Record) -> None:
-    """Require that a record is of the databases of the ledger's evidence, or shows that a move was accepted.
-
-    Raises:
-        UnsoundTrail: if it is of another database.
-    """
+    """Require that a record is of the databases of the ledger's evidence, or shows that a move was accepted."""
     evidence = ledger.evidence(date.max)
     before = other_databases(evidence)
     for day, reason in other_databases({**evidence, record.day: record.to_evidence()}).items():

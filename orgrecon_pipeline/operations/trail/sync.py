@@ -7,7 +7,7 @@ that contains all of its evidence.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -81,7 +81,9 @@ def sync_trail(source: Path, target: Path, today: date, simulated_today: date | 
     incoming = _read_source(source, target)
     existing = read_trail(target)
     result = SyncResult(conflicts=list(incoming.findings))
-    simulated = _is_simulated(existing.records or incoming.records)
+    # The first report of a trail determines whether it is simulated.
+    first = min((existing.records or incoming.records).items(), default=None)
+    simulated = first is not None and first[1].provenance is Provenance.SIMULATED
     today = simulated_today if simulated and simulated_today else today
     for day, record in sorted(incoming.records.items()):
         path = shown(target / file_name(day))
@@ -162,11 +164,6 @@ def _decide_by_window(incoming: Record, existing: Record) -> Decision:
         return "keep", "it knows more of the earlier days"
     return "refuse", (f"only this report knows of {min(missing)}, and only the report to copy knows of {min(added)}: "
                       "import both directories into one ledger, and render the day from it")
-
-
-def _is_simulated(records: Mapping[date, Record]) -> bool:
-    """Return whether a trail is simulated, which its first report determines."""
-    return bool(records) and records[min(records)].provenance is Provenance.SIMULATED
 
 
 def _observations(record: Record) -> dict[str, ObservedRow]:
