@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orgrecon_pipeline.operations.doctor import Diagnosis
     from orgrecon_pipeline.operations.gate.current import GateAnswer
     from orgrecon_pipeline.operations.trail.importer import ImportResult
-    from orgrecon_pipeline.report.verify import Verification
+    from orgrecon_pipeline.report.verify import Trail
 
 _COLOURS = {
     "PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING": "dim", "OPEN": "green", "CLOSED": "yellow",
@@ -65,7 +65,7 @@ def show_gate(answer: GateAnswer, today: date) -> None:
         console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
 
 
-def show_verification(verification: Verification) -> None:
+def show_verification(verification: Trail) -> None:
     """Print the findings in a trail, its missing days, and whether it is sound."""
     show_lines(verification.findings)
     show_lines(f"missing: {day} has no report" for day in verification.holes)

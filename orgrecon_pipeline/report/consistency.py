@@ -10,13 +10,7 @@ from typing import get_args
 from orgrecon_pipeline.domain.day_decision import conditions_of, deciding_observation
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.drift_kinds import Counts
-from orgrecon_pipeline.domain.evidence import (
-    EntityTotals,
-    Provenance,
-    SameDay,
-    Verdict,
-    sum_counts,
-)
+from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay, Verdict, sum_counts
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 
@@ -113,16 +107,10 @@ def _in_row(row: WindowDay) -> Iterator[str]:
 
 
 def _in_gate(record: Record) -> Iterator[str]:
-    gate = record.gate
-    if gate.reason_code is ReasonCode.STREAK_TOO_SHORT:
-        day = gate.reason_parameters.get("day")
-        nested = {"verdict": gate.reason_parameters.get("verdict"),
-                  "reason_code": gate.reason_parameters.get("reason_code"),
-                  "reason_parameters": gate.reason_parameters.get("reason_parameters")}
-        if not any(
-            row.day.isoformat() == day and {"verdict": row.verdict.value, **row.why.as_parameters()} == nested
-            for row in record.window
-        ):
+    if record.gate.reason_code is ReasonCode.STREAK_TOO_SHORT:
+        rows = [{"day": row.day.isoformat(), "verdict": row.verdict.value, **row.why.as_parameters()}
+                for row in record.window]
+        if {name: record.gate.reason_parameters.get(name) for name in rows[0]} not in rows:
             yield "has a reason for the gate that contradicts its window"
 
 

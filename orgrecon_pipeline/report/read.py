@@ -8,6 +8,7 @@ import math
 import os
 import stat
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -122,8 +123,7 @@ def _record(line: str) -> Record:
         raise _Unsound("was edited: the digest of its record is wrong.")
     if canonical != line:
         raise _Unsound("was edited: its record is not canonical JSON.")
-    problem = contradiction(record)
-    if problem:
+    if problem := contradiction(record):
         raise _Unsound(f"contradicts itself: it {problem}.")
     return record
 
@@ -131,8 +131,7 @@ def _record(line: str) -> Record:
 def _json(line: str) -> Any:
     try:
         value = json.loads(
-            line, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant
-        )
+            line, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise _Unsound(f"holds a record that is not JSON ({error.msg}, character {error.pos + 1}).") from None
     _check_depth(value)
@@ -167,11 +166,8 @@ def _refuse_constant(name: str) -> NoReturn:
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(_MAX_DEPTH):
-        level = [
-            item
-            for outer in level if isinstance(outer, (dict, list))
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+        level = [item for outer in level if isinstance(outer, (dict, list))
+                 for item in (outer.values() if isinstance(outer, dict) else outer)]
         if not level:
             return
     raise _Unsound("holds a record that is nested too deeply.")
@@ -185,8 +181,5 @@ def _first_error(error: ValidationError) -> str:
 
 
 def _first_difference(rendered: str, text: str) -> int:
-    expected, actual = rendered.split("\n"), text.split("\n")
-    for number, (expected_line, line) in enumerate(zip(expected, actual, strict=False), start=1):
-        if expected_line != line:
-            return number
-    return min(len(expected), len(actual)) + 1
+    lines = zip_longest(rendered.split("\n"), text.split("\n"))
+    return next(number for number, (expected, actual) in enumerate(lines, start=1) if expected != actual)

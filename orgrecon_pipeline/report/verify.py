@@ -19,10 +19,10 @@ from orgrecon_pipeline.report.trail_consistency import disagreements
 
 @dataclass(frozen=True)
 class Trail:
-    """The reports of a directory, each read by itself.
+    """The reports of a directory.
 
-    ``files`` are all files that are named like reports, ``records`` the sound ones. ``findings`` says what is wrong
-    with each of the others.
+    ``files`` are all files that are named like reports, ``records`` the ones that are sound by themselves. ``findings``
+    make the trail unsound: each is one line that names a file and says what is wrong with it.
     """
 
     files: Mapping[date, Path]
@@ -31,28 +31,18 @@ class Trail:
 
     @property
     def holes(self) -> tuple[date, ...]:
-        """Days without a report between the first and the last report."""
+        """Days without a report between the first and the last report.
+
+        A hole is no finding, because a MISSING day cannot be repaired. A report that was removed is a finding, because
+        later reports still show its day.
+        """
         if not self.files:
             return ()
         return tuple(day for day in days_between(min(self.files), max(self.files)) if day not in self.files)
 
-
-@dataclass(frozen=True)
-class Verification:
-    """The result of verifying a trail.
-
-    ``findings`` make the trail unsound. Each is one line that names a file and says what is wrong with it. ``holes``
-    are days without a report between the first and the last report. A hole is no finding, because a MISSING day cannot
-    be repaired. A report that was removed is a finding, because later reports still show its day.
-    """
-
-    records: Mapping[date, Record]
-    findings: tuple[str, ...]
-    holes: tuple[date, ...] = ()
-
     @property
     def sound(self) -> bool:
-        """Whether there are reports and no findings."""
+        """Whether there are reports and no findings. Only :func:`verify_trail` compares the reports with each other."""
         return bool(self.records) and not self.findings
 
     @property
@@ -62,12 +52,8 @@ class Verification:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        return {
-            "sound": self.sound,
-            "reports": self.reports,
-            "findings": list(self.findings),
-            "holes": [day.isoformat() for day in self.holes],
-        }
+        return {"sound": self.sound, "reports": self.reports, "findings": list(self.findings),
+                "holes": [day.isoformat() for day in self.holes]}
 
 
 def report_files(directory: Path) -> list[tuple[date, Path]]:
@@ -99,18 +85,18 @@ def read_trail(directory: Path) -> Trail:
     return Trail(files, records, tuple(findings))
 
 
-def verify_trail(directory: Path) -> Verification:
+def verify_trail(directory: Path) -> Trail:
     """Read every report of a directory and check it against the others. Problems become findings, not errors."""
     try:
         trail = read_trail(directory)
     except UnsoundTrail as unsound:
-        return Verification({}, (str(unsound),))
+        return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]
     if not trail.files:
         findings.append(f"{shown(directory)} holds no report: there is nothing to verify.")
     for day, finding in disagreements(trail.records, trail.files):
         findings.append(f"{shown(directory / file_name(day))} {finding}.")
-    return Verification(trail.records, tuple(findings), trail.holes)
+    return Trail(trail.files, trail.records, tuple(findings))
 
 
 def _names(directory: Path) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
-from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, Sample, Verdict, sum_counts
+from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
@@ -53,11 +53,12 @@ def view_of(record: Record) -> dict[str, Any]:
 
     A table is one string, empty if it has no rows. ``kind`` is GitHub's name for the style of an alert, empty for none.
     """
+    first_observation = _FIRST_OBSERVATION if record.compared.get("first_observation") is True else ""
     return {
         "day": record.day.isoformat(),
         "title": f"Org Model v2.3 reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
         "banner": _banner(record),
-        "notes": _notes(record),
+        "notes": [note for note in (_NOTES[record.provenance], first_observation) if note],
         "summary": _table(("Figure", "Value"), "lr", _summary(record)),
         "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
         "legend": _LEGEND,
@@ -74,11 +75,6 @@ def view_of(record: Record) -> dict[str, Any]:
         ]),
         "record": record.line(),
     }
-
-
-def _notes(record: Record) -> list[str]:
-    notes = [_NOTES[record.provenance], _FIRST_OBSERVATION if record.compared.get("first_observation") is True else ""]
-    return [note for note in notes if note]
 
 
 def _warnings(compared: Mapping[str, Any]) -> Iterator[str]:
@@ -139,20 +135,14 @@ def _meaning(record: Record) -> str:
     return "The Phase 2 read cutover is unblocked."
 
 
-def _entities(record: Record) -> list[tuple[str, EntityTotals]]:
-    first = {name: at for at, name in enumerate(_FIRST_ENTITIES)}
-    return sorted(record.entities.items(), key=lambda item: (first.get(item[0], len(first)), item[0]))
-
-
 def _summary(record: Record) -> list[tuple[str, str]]:
-    entities = _entities(record)
+    first = {name: at for at, name in enumerate(_FIRST_ENTITIES)}
+    entities = sorted(record.entities.items(), key=lambda item: (first.get(item[0], len(first)), item[0]))
     return [
         ("Tenants scanned", _figure(record.tenants_scanned)),
         ("Tenants with drift", _figure(record.tenants_with_drift)),
-        *(
-            (f"{figure.capitalize()} {code(name)} rows", _figure(getattr(totals, figure)))
-            for figure in _KEY_FIGURES for name, totals in entities
-        ),
+        *((f"{figure.capitalize()} {code(name)} rows", _figure(getattr(totals, figure)))
+          for figure in _KEY_FIGURES for name, totals in entities),
         ("Rows compared", _figure(add_figures(totals.rows for _, totals in entities))),
         ("Gate status", f"**{record.verdict.value}**"),
     ]
@@ -197,15 +187,10 @@ def _sample_row(sample: Sample, with_values: bool) -> list[str]:
     columns = ", ".join(map(code, sample.columns))
     row = [code(sample.tenant), code(sample.entity), sample.kind.value, key or NOTHING, columns or NOTHING]
     if with_values:
-        row.append("; ".join(
-            f"{code(column)}: {_value(source)} → {_value(target)}"
-            for column, (source, target) in sorted((sample.values or {}).items())
-        ) or NOTHING)
+        pairs = ((column, ["NULL" if text is None else code(text) for text in pair])
+                 for column, pair in sorted((sample.values or {}).items()))
+        row.append("; ".join(f"{code(column)}: {source} → {target}" for column, (source, target) in pairs) or NOTHING)
     return row
-
-
-def _value(text: str | None) -> str:
-    return "NULL" if text is None else code(text)
 
 
 def _window(record: Record) -> str:
@@ -213,14 +198,10 @@ def _window(record: Record) -> str:
     heading = ("Date (UTC)", "Gate status", *kinds, "Provenance", "Counts in streak", "Note")
     streak_start = len(record.window) - record.streak_days
     return _table(heading, "ll" + "r" * len(kinds) + "lll", [
-        (
-            row.day.isoformat(),
-            row.verdict.value,
-            *(NOTHING if row.verdict is Verdict.MISSING else _figure(keys) for keys in row.counts.values()),
-            row.provenance.value if row.provenance else NOTHING,
-            "yes" if row.eligible and position >= streak_start else "no",
-            prose(row.reason) if row.reason else NOTHING,
-        )
+        (row.day.isoformat(), row.verdict.value,
+         *(NOTHING if row.verdict is Verdict.MISSING else _figure(keys) for keys in row.counts.values()),
+         row.provenance.value if row.provenance else NOTHING,
+         "yes" if row.eligible and position >= streak_start else "no", prose(row.reason) if row.reason else NOTHING)
         for position, row in enumerate(record.window)
     ])
 
@@ -246,11 +227,9 @@ def _observations(record: Record) -> dict[str, str]:
     heading = ("Observed at (UTC)", "Verdict", "Decides", "Provenance", "Tenants scanned", "Tenants with drift",
                "Drifting keys", "Reason", "Id")
     table = _table(heading, "llllrrrll", [
-        (
-            _moment(row.observed_at), row.verdict.value, "**yes**" if row.decides else "no", row.provenance.value,
-            _figure(row.tenants_scanned), _figure(row.tenants_with_drift), _figure(sum_counts(row.entities).total),
-            prose(row.reason), code(row.id),
-        )
+        (_moment(row.observed_at), row.verdict.value, "**yes**" if row.decides else "no", row.provenance.value,
+         _figure(row.tenants_scanned), _figure(row.tenants_with_drift), _figure(sum_counts(row.entities).total),
+         prose(row.reason), code(row.id))
         for row in rows
     ])
     times = "once" if len(rows) == 1 else f"{len(rows)} times"
@@ -260,11 +239,9 @@ def _observations(record: Record) -> dict[str, str]:
 
 
 def _moment(text: str | None) -> str:
-    if text is None:
-        return NOTHING
     try:
-        moment: Any = parse_instant(text)
+        moment = parse_instant(text)
     except ValueError:
-        return code(text)
+        return code(str(text))
     # Unlike strftime, isoformat pads the year to four digits on every platform.
-    return str(moment.replace(tzinfo=None, microsecond=0).isoformat(sep=" "))
+    return moment.replace(tzinfo=None, microsecond=0).isoformat(sep=" ") if moment else NOTHING

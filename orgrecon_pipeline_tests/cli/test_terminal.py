@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, build_record
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.trail.importer import ImportResult
-from orgrecon_pipeline.report.verify import Verification
+from orgrecon_pipeline.report.verify import Trail
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 DAYS = [(NOW - timedelta(days=n)).date() for n in range(6, -1, -1)]
@@ -98,7 +98,7 @@ def test_headers_on_a_wide_terminal_are_in_one_line(screen: io.StringIO, monkeyp
 
 
 def test_counts_of_one_use_the_singular(screen: io.StringIO) -> None:
-    text_views.show_verification(Verification({DAYS[0]: record()}, ("a.md is not sound.",)))
+    text_views.show_verification(Trail({}, {DAYS[0]: record()}, ("a.md is not sound.",)))
     text_views.show_import(ImportResult((DAYS[0],), 1, ()))
     text_views.show_import(ImportResult(tuple(DAYS), 0, ()))
     assert screen.getvalue().splitlines()[1:] == [
