@@ -9,6 +9,8 @@ import pandas as pd
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation
 
+_WORST_TENANTS = 20
+
 
 @dataclass(frozen=True)
 class DailySummary:
@@ -24,24 +26,15 @@ class DailySummary:
     drift: Counts[int]
 
 
-def summarise(observation: Observation, tenant_drift: pd.DataFrame, *, worst: int = 20) -> DailySummary:
-    """Summarise a day.
-
-    Args:
-        observation: the deciding observation, which has the totals over all tenants.
-        tenant_drift: its per-tenant rows (see :meth:`Ledger.tenant_drift`).
-        worst: the maximum number of tenants to list.
-    """
+def summarise(observation: Observation, tenant_drift: pd.DataFrame) -> DailySummary:
+    """Summarise a day from its deciding observation and its per-tenant rows (see :meth:`Ledger.tenant_drift`)."""
     kinds = [kind.value for kind in DriftKind]
     by_tenant = tenant_drift.groupby("tenant", sort=True)[[*kinds, "transient"]].sum()
     by_tenant["drift"] = by_tenant[kinds].sum(axis="columns")
     drifting = by_tenant[by_tenant["drift"] > 0].sort_values("drift", ascending=False, kind="stable")
-    by_entity = pd.DataFrame(
-        [{"entity": name, **totals.model_dump()} for name, totals in observation.entities.items()],
-        columns=["entity", *FIGURES],
-    )
+    entities = [{"entity": name, **totals.model_dump()} for name, totals in observation.entities.items()]
     return DailySummary(
-        by_entity=by_entity,
-        worst=drifting.head(worst).reset_index(),
+        by_entity=pd.DataFrame(entities, columns=["entity", *FIGURES]),
+        worst=drifting.head(_WORST_TENANTS).reset_index(),
         drift=Counts({kind: int(tenant_drift[kind].sum()) for kind in kinds}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -97,13 +98,10 @@ def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints) -> Iterator[F
 
 def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
     try:
-        reader = open_reader(mapping, endpoints, Deadline(mapping.scan.deadline_seconds))
-        try:
+        with closing(open_reader(mapping, endpoints, Deadline(mapping.scan.deadline_seconds))) as reader:
             reader.run_preflight()
             with reader.snapshot():
                 reader.run_self_test(tenants=0)
-        finally:
-            reader.close()
     except CannotDecide as failure:
         yield Finding("problem", "comparison", str(failure))
         return
@@ -176,20 +174,15 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
             for side in preflight.sides:
                 scanned = sorted(_scanned_tables(session, statements, side, rows_by_name))
                 if scanned:
+                    tenant = getattr(mapping.entities[name], side)[0].columns[TENANT_COLUMN]
                     yield Finding("warning", f"indexes of {name}.{side}", (
                         f"each batch of drifting tenants scans {' and '.join(scanned)} sequentially: an index that "
-                        f"starts with {_tenant_expression(mapping, name, side)} makes this faster"))
+                        f"starts with {tenant} makes this faster"))
     seconds = max(1, round(preflight.estimated_rows / _ROWS_PER_SECOND[row_hash.name]))
     rows = "1 row" if preflight.estimated_rows == 1 else f"{preflight.estimated_rows:,} rows"
     yield Finding("ok", "estimated time", (
         f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the "
         "tables are in memory"))
-
-
-def _tenant_expression(mapping: MappingConfig, name: str, side: str) -> str:
-    """Return the SQL expression of the tenant on one side of an entity."""
-    relations = getattr(mapping.entities[name], side)
-    return str(relations[0].columns[TENANT_COLUMN])
 
 
 def _scanned_tables(session: Session, statements: EntityStatements, side: str,
@@ -201,16 +194,8 @@ def _scanned_tables(session: Session, statements: EntityStatements, side: str,
         statements.name)
     parameters = {"tenants": [row["tenant"] for row in first]}
     plan = session.query(query, statements.name, parameters)[0]["QUERY PLAN"]
-    scanned: set[str] = set()
-
-    def visit(node: dict[str, Any]) -> None:
-        if node.get("Node Type") == "Seq Scan":
-            name = node["Schema"], node["Relation Name"]
-            if rows_by_name.get(name, 0) > _LARGE_TABLE_ROWS:
-                scanned.add(".".join(name))
-        for child in node.get("Plans", ()):
-            visit(child)
-
-    for root in json.loads(plan) if isinstance(plan, str) else plan:
-        visit(root["Plan"])
-    return scanned
+    nodes = [root["Plan"] for root in (json.loads(plan) if isinstance(plan, str) else plan)]
+    for node in nodes:
+        nodes += node.get("Plans", ())  # the loop visits them too
+    scanned = {(node["Schema"], node["Relation Name"]) for node in nodes if node.get("Node Type") == "Seq Scan"}
+    return {".".join(name) for name in scanned if rows_by_name.get(name, 0) > _LARGE_TABLE_ROWS}

@@ -65,9 +65,8 @@ def ask_dagster(
         UsageError: if ``require_live`` exceeds the number of days in the window.
     """
     policy = require_live_days(policy, require_live)
-    endpoint = _endpoint(url)
     try:
-        response = _post(endpoint)
+        response = _post(_endpoint(url))
     except _Closed as closed:
         return _closed(closed, policy, now)
     return decide_from_response(response, policy, now, mapping_digest)

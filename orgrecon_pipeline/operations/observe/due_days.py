@@ -51,10 +51,6 @@ class Attempts:
         last = self.last.isoformat() if self.last else None
         return json.dumps({"subject": self.subject, "made": self.made, "last": last})
 
-    def next_at(self) -> datetime | None:
-        """Return the earliest time of the next attempt, None before the first one. Each pause doubles."""
-        return None if self.last is None else self.last + _FIRST_PAUSE * 2 ** (self.made - 1)
-
 
 @dataclass(frozen=True)
 class NotDue:
@@ -69,9 +65,8 @@ def next_attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | Not
         return Attempts(subject, 1, now)
     if tried.made >= _MAX_ATTEMPTS:
         return NotDue(f"{subject}: giving up after {tried.made} attempts; manual action required")
-    next_at = tried.next_at()
-    # If the clock was set back, next_at may be far in the future: do not wait for it.
-    if next_at is not None and tried.last is not None and tried.last <= now < next_at:
+    # Each pause doubles. If the clock was set back, next_at may be far in the future: do not wait for it.
+    if tried.last and tried.last <= now < (next_at := tried.last + _FIRST_PAUSE * 2 ** (tried.made - 1)):
         return NotDue(f"{subject}: {counted(tried.made, 'attempt')} so far, the next one is at {_clock(next_at)}")
     return Attempts(subject, tried.made + 1, now)
 

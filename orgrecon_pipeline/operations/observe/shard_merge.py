@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from operator import attrgetter
 
 from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.result import Comparison
@@ -98,9 +99,7 @@ def _tenant_rows(comparisons: dict[str, Comparison], limit: int) -> tuple[Tenant
 
 def _first_samples(samples: list[Sample], limit: int) -> tuple[Sample, ...]:
     """Return the first ``limit`` samples of each entity and kind."""
-    def entity_and_kind(sample: Sample) -> tuple[str, str]:
-        return sample.entity, sample.kind
-
+    entity_and_kind = attrgetter("entity", "kind")
     groups = groupby(sorted(samples, key=entity_and_kind), key=entity_and_kind)
     chosen = [sample for _, group in groups for sample in list(group)[:limit]]
     return tuple(sorted(chosen, key=lambda s: (s.entity, s.tenant, list(s.key.values()), s.kind)))
