@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,12 +25,10 @@ from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmiss
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
 from orgrecon_pipeline.operations.observe.shard_cache import store_decided_shards
-from orgrecon_pipeline.operations.observe.shards import ShardsUndecided, compare_endpoints
+from orgrecon_pipeline.operations.observe.shards import Progress, ShardsUndecided, Wait, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.version import __version__
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class ObserveResult:
 
 def observe(
     context: Context, day: date, *, exact: bool = False, restored: bool = False,
-    progress: Progress = lambda line: None, wait: Callable[[float], None] | None = None,
+    progress: Progress = lambda line: None, wait: Wait = None,
 ) -> ObserveResult:
     """Compare the live databases if ``day`` is today, or reuse the evidence of a past day.
 

@@ -25,10 +25,7 @@ def pinned_databases(context: Context, as_of: datetime | None = None) -> Pins:
 
     The pins are those of the latest decided live observation, which was checked against them itself. It also has the
     shards that were added since the last acceptance, and it is in the trail, which has no acknowledgements.
-
-    Args:
-        context: the context of the operation.
-        as_of: return the pins at this time instead; a day before a move is restored from the old database.
+    ``as_of`` asks for the pins at this time instead: a day before a move is restored from the old database.
     """
     accepted = context.ledger.acknowledgements("source")
     if as_of is not None and accepted and as_of < accepted[-1].recorded_at:
@@ -51,12 +48,7 @@ def moved_from(context: Context, databases: Pins) -> Pins:
 
 
 class KnownPositions:
-    """WAL positions of earlier live observations, read from the ledger as far as they are needed.
-
-    Args:
-        context: the context of the operation.
-        before: ignore this observation and later ones.
-    """
+    """WAL positions of live observations, earlier than ``before``, read from the ledger as far as they are needed."""
 
     def __init__(self, context: Context, before: Observation | None = None) -> None:
         # Another standby may be that much behind the one that was compared last.
@@ -65,13 +57,9 @@ class KnownPositions:
         self._known: dict[_DatabaseRole, Position] = {}
 
     def regressed(self, databases: dict[str, Any]) -> dict[str, tuple[Position, Position]]:
-        """Return the databases whose WAL is behind an earlier observation: a restored backup or an old clone.
+        """Return the position now and the earlier one, by label, of each database whose WAL is behind.
 
-        Args:
-            databases: the databases as a record describes them.
-
-        Returns:
-            The position now and the earlier one, by label.
+        It is a restored backup or an old clone. ``databases`` are described as in a record.
         """
         pins = pins_of(databases)
         behind = {}

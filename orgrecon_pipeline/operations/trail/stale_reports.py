@@ -38,17 +38,12 @@ class UnimportedReports:
 
 
 def stale_reports(context: Context, days: Iterable[date], rendered: Collection[date]) -> Iterator[StaleReport]:
-    """Yield the days whose report in the output directory does not show the ledger's evidence.
+    """Yield those of ``days`` whose report in the output directory does not show the ledger's evidence.
 
-    Args:
-        context: the context of the operation.
-        days: the days to check.
-        rendered: the days that a run has rendered before.
+    ``rendered`` are the days that a run has rendered before.
     """
     known = set(context.ledger.days())
-    for day in days:
-        if day not in known:
-            continue
+    for day in (day for day in days if day in known):
         due = record_of(context.ledger, day)
         why = _why_stale(context.output_dir / file_name(day), due)
         if not why and day not in rendered:
