@@ -9,8 +9,8 @@ from typing import Any
 #: Longest tenant name or key value that is stored in full, in characters.
 MAX_NAME = 200
 
-# The record stands in an HTML comment, where none of these characters is safe; escaped, "-->" cannot occur either.
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+# The record stands in an HTML comment, where none of the first three is safe; escaped, "-->" cannot occur either.
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029\x85"}
 
 
 def canonical_json(value: Any) -> str:
@@ -22,7 +22,7 @@ def canonical_json(value: Any) -> str:
         ValueError: for NaN and infinities, which JSON does not have.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.translate(_ESCAPES).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
+    return text.translate(_ESCAPES)
 
 
 def sha256_of(value: Any) -> str:
@@ -38,10 +38,7 @@ def bounded_name(name: str) -> str:
 def bounded_text(text: str, longest: int, *, kept: int | None = None) -> str:
     """Return the text, or for one longer than ``longest`` its first ``kept`` characters and the SHA-256 of the whole.
 
-    Args:
-        text: the text.
-        longest: the length of the longest text that is returned in full.
-        kept: the characters that are kept of a longer one, by default ``longest``.
+    By default, ``longest`` characters are kept.
     """
     if len(text) <= longest:
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 
 from orgrecon_pipeline.domain.errors import UsageError
@@ -12,25 +13,15 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_day(text: str) -> date:
-    """Return the day that ``YYYY-MM-DD`` names.
-
-    Raises:
-        UsageError: for every other form, and for dates that do not exist.
-    """
-    if _DAY.fullmatch(text):
-        try:
-            return date(int(text[:4]), int(text[5:7]), int(text[8:]))
-        except ValueError:
-            pass
+    """Return the day that ``YYYY-MM-DD`` names; raise UsageError for other forms, and for dates that do not exist."""
+    with suppress(ValueError):
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
     raise UsageError(f"{text[:40]!a} is not a day: write it as YYYY-MM-DD, for example 2026-01-31.")
 
 
 def utc_day(moment: datetime) -> date:
-    """Return the UTC day of an aware datetime.
-
-    Raises:
-        ValueError: for a naive datetime, whose UTC day is unknown.
-    """
+    """Return the UTC day of an aware datetime; raise ValueError for a naive one, whose UTC day is unknown."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no UTC day")
     return moment.astimezone(timezone.utc).date()

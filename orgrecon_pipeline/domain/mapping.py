@@ -35,8 +35,7 @@ def _identifier(text: str) -> str:
 
 
 def _sql(text: str) -> str:
-    text = text.strip()
-    if not text:
+    if not (text := text.strip()):
         raise ValueError("is empty: write an SQL expression")
     if "\x00" in text:
         raise ValueError("contains a NUL character: remove it")
@@ -51,8 +50,7 @@ def _environment_variable(text: str) -> str:
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"names {', '.join(repeated)} twice: remove one")
     return names
 
@@ -96,11 +94,8 @@ class Tenants(_Strict):
     where: Sql | None = None
 
 
-def _relations(value: Any) -> Any:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-
-
-Relations = Annotated[tuple[Relation, ...], BeforeValidator(_relations), Field(min_length=1)]
+Relations = Annotated[tuple[Relation, ...], BeforeValidator(
+    lambda value: tuple(value) if isinstance(value, (list, tuple)) else (value,)), Field(min_length=1)]
 
 
 class Entity(_Strict):
@@ -115,14 +110,12 @@ class Entity(_Strict):
     def _columns_are_mapped(self) -> Entity:
         if TENANT_COLUMN in self.key:
             raise ValueError(f"key: {TENANT_COLUMN} is part of every key: remove it")
-        shared = sorted(set(self.key) & set(self.compare))
-        if shared:
+        if shared := sorted(set(self.key) & set(self.compare)):
             raise ValueError(f"compare: {', '.join(shared)} is already in the key: remove it from compare")
         needed = {TENANT_COLUMN, *self.key, *self.compare}
         for side in SIDES:
             for relation in getattr(self, side):
-                missing = sorted(needed - relation.columns.keys())
-                if missing:
+                if missing := sorted(needed - relation.columns.keys()):
                     raise ValueError(f"{side}: columns lacks {', '.join(missing)}: map it to a column or an expression")
         return self
 
@@ -254,11 +247,9 @@ def _normalised(entity: Entity) -> dict[str, Any]:
     used = {TENANT_COLUMN, *entity.key, *entity.compare}
 
     def side(relations: tuple[Relation, ...]) -> list[Any]:
-        shapes = [
-            {"from": relation.from_, "where": relation.where,
-             "columns": {name: sql for name, sql in relation.columns.items() if name in used}}
-            for relation in relations
-        ]
+        shapes = ({"from": relation.from_, "where": relation.where,
+                   "columns": {name: sql for name, sql in relation.columns.items() if name in used}}
+                  for relation in relations)
         return sorted(shapes, key=sha256_of)
 
     return {"key": sorted(entity.key), "compare": sorted(entity.compare),

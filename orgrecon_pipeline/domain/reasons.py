@@ -83,10 +83,8 @@ class ReasonCode(str, Enum):
 
 
 #: Reasons of a complete comparison that found rows or tenants gone, or never there.
-COVERAGE_CODES = frozenset((
-    ReasonCode.COVERAGE_LOST, ReasonCode.NO_TENANT_FOUND, ReasonCode.NOTHING_COMPARED, ReasonCode.NEVER_SEEN,
-    ReasonCode.TOO_MANY_DEPARTURES,
-))
+COVERAGE_CODES = frozenset((ReasonCode.COVERAGE_LOST, ReasonCode.NO_TENANT_FOUND, ReasonCode.NOTHING_COMPARED,
+                            ReasonCode.NEVER_SEEN, ReasonCode.TOO_MANY_DEPARTURES))
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,7 @@ def zero_drift(tenants: int, rows: int) -> Reason:
     """Return the reason of a PASS; ``rows`` counts those of both sides."""
     return Reason.word(
         ReasonCode.ZERO_DRIFT, f"Zero drift in {counted(tenants, 'tenant')}, {counted(rows, 'row')} compared.",
-        tenants_scanned=tenants, rows_compared=rows,
-    )
+        tenants_scanned=tenants, rows_compared=rows)
 
 
 def drift(keys: int, tenants_with_drift: int, tenants: int, lost: Reason | None = None) -> Reason:
@@ -159,19 +156,15 @@ def drift(keys: int, tenants_with_drift: int, tenants: int, lost: Reason | None 
 
 
 def coverage_lost(named: list[str], total: int, acknowledge_day: date | None) -> Reason:
-    """Return the reason for lost coverage.
+    """Return the reason for the loss of ``total`` subjects; ``named`` are the first few, as in ``tenant 'acme'``.
 
-    Args:
-        named: the first few lost subjects, as in ``tenant 'acme'``.
-        total: the number of lost subjects.
-        acknowledge_day: the day to acknowledge the loss for, None for the latest.
+    The loss is to be acknowledged for ``acknowledge_day``, None for the latest day.
     """
     return Reason.word(
         ReasonCode.COVERAGE_LOST,
         f"coverage lost: no row is left on either side of {_listed(named, total)}, which an earlier observation saw; "
         f"if that is intended, run orgrecon acknowledge{_date_option(acknowledge_day)}.",
-        lost=named, lost_count=total,
-    )
+        lost=named, lost_count=total)
 
 
 def never_seen(named: list[str], total: int, acknowledge_day: date | None) -> Reason:
@@ -181,8 +174,7 @@ def never_seen(named: list[str], total: int, acknowledge_day: date | None) -> Re
         f"never seen: neither side has a row or value of {_listed(named, total)}, and no earlier observation saw one; "
         "check the tables and the where of the mapping. If that is intended, run orgrecon acknowledge"
         f"{_date_option(acknowledge_day)}.",
-        never_seen=named, never_seen_count=total,
-    )
+        never_seen=named, never_seen_count=total)
 
 
 def too_many_departures(
@@ -190,20 +182,15 @@ def too_many_departures(
 ) -> Reason:
     """Return the reason for tenants that left in a number that needs a person's acknowledgement.
 
-    Args:
-        named: the first few tenants, as in ``tenant 'acme'``.
-        total: the number of tenants that left on this day.
-        known: the number of tenants before.
-        max_departures: the share of ``known`` that may leave without an acknowledgement.
-        acknowledge_day: the day to acknowledge the departures for, None for the latest.
+    ``max_departures`` is the share of the ``known`` tenants that may leave on one day without it. For the other
+    arguments see :func:`coverage_lost`.
     """
     return Reason.word(
         ReasonCode.TOO_MANY_DEPARTURES,
         f"too many departures: {total} of {counted(known, 'known tenant')} left both sides and the declared universe "
         f"({_listed(named, total)}), more than gate.max_departures ({max_departures:g}) permits; if that is intended, "
         f"run orgrecon acknowledge{_date_option(acknowledge_day)}.",
-        departed=named, departed_count=total, known_tenants=known, max_departures=max_departures,
-    )
+        departed=named, departed_count=total, known_tenants=known, max_departures=max_departures)
 
 
 def _listed(named: list[str], total: int) -> str:
@@ -219,17 +206,14 @@ def keys_in_flux(keys: int) -> Reason:
     return Reason.word(
         ReasonCode.KEYS_IN_FLUX,
         f"{counted(keys, 'key')} differed at every read while both sides were being written: that is either a lag or a "
-        "loss; run the report again or raise scan.rechecks.",
-        keys=keys,
-    )
+        "loss; run the report again or raise scan.rechecks.", keys=keys)
 
 
 def no_tenant_found(last_day: date) -> Reason:
     """Return the reason for a comparison without tenants, though one was seen on ``last_day``."""
     return Reason.word(
         ReasonCode.NO_TENANT_FOUND, f"No tenant was found, but one was seen on {last_day}.",
-        last_tenant_day=last_day.isoformat(),
-    )
+        last_tenant_day=last_day.isoformat())
 
 
 def nothing_compared(tenants: int) -> Reason:
@@ -238,11 +222,9 @@ def nothing_compared(tenants: int) -> Reason:
         ReasonCode.NOTHING_COMPARED,
         f"Nothing was compared: none of {counted(tenants, 'declared tenant')} has a row on either side; check the "
         "tables and the where of the mapping (a cluster without tenants needs --baseline).",
-        tenants_declared=tenants,
-    )
+        tenants_declared=tenants)
 
 
 def internal_error(where: str) -> Reason:
     """Return the reason for an unexpected error, without a full stop; ``where`` names its type and place."""
-    return Reason.word(
-        ReasonCode.INTERNAL_ERROR, f"{where}: nothing was decided; please report this bug", detail=where)
+    return Reason.word(ReasonCode.INTERNAL_ERROR, f"{where}: nothing was decided; please report this bug", detail=where)

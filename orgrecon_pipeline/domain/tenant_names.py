@@ -84,9 +84,7 @@ class TenantNames:
 
     def without(self, other: TenantNames) -> TenantNames:
         """Return the names that the other set does not have."""
-        if self == other:
-            return TenantNames()
-        return TenantNames.ascending(self._without(other))
+        return TenantNames() if self == other else TenantNames.ascending(self._without(other))
 
     def _without(self, other: TenantNames) -> Iterator[str]:
         excluded = iter(other)

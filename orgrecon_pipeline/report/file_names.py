@@ -17,8 +17,7 @@ MAX_BYTES = 16 * 1024 * 1024
 
 # A day in another spelling, or a copy: "2026-1-1.md", "20260101.MD", "2026-01-01 (1).md".
 _LIKE_A_DAY = re.compile(
-    r"\s*\d{4}[-_. ]?\d{1,2}[-_. ]?\d{1,2}[^a-z]*(?:copy[^a-z]*)?\.(?:md|markdown)\s*", re.IGNORECASE
-)
+    r"\s*\d{4}[-_. ]?\d{1,2}[-_. ]?\d{1,2}[^a-z]*(?:copy[^a-z]*)?\.(?:md|markdown)\s*", re.IGNORECASE)
 
 
 def file_name(day: date) -> str:

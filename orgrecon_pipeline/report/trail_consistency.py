@@ -55,7 +55,6 @@ class _Checker:
     """Checks one report after another against all reports of a trail."""
 
     def __init__(self, records: Mapping[date, Record]) -> None:
-        self._records = records
         self._horizon = min(row.day for record in records.values() for row in record.window)
         self._evidence = {day: record.to_evidence() for day, record in records.items()}
         # Rows for days without a readable report; the latest report that shows a day is the best source.
@@ -107,13 +106,13 @@ class _Checker:
             yield "shows GATE CLOSED, but the reports of this trail alone would open it: add the earlier reports"
 
     def _same_eligibility(self, row: WindowDay, expected: WindowRow) -> bool:
-        if row.eligible == expected.eligible and row.reason_code is expected.reason.code:
-            # The first tenant may have been seen before the first report of this trail.
-            since = row.reason_parameters.get("first_tenant_day")
-            return row.why == expected.reason or (
-                row.reason_code is ReasonCode.BASELINE_AFTER_TENANT and isinstance(since, str)
-                and since < min(self._records).isoformat())
-        return False
+        if row.eligible != expected.eligible or row.reason_code is not expected.reason.code:
+            return False
+        # The first tenant may have been seen before the first report of this trail.
+        since = row.reason_parameters.get("first_tenant_day")
+        return row.why == expected.reason or (
+            row.reason_code is ReasonCode.BASELINE_AFTER_TENANT and isinstance(since, str)
+            and since < min(self._evidence).isoformat())
 
     def _check_gate(self, record: Record, decision: GateDecision) -> Iterator[str]:
         gate = record.gate
@@ -150,9 +149,7 @@ def _stand_ins(
     return {
         row.day: DayEvidence(
             day=row.day, verdict=Verdict.PASS if row.eligible else Verdict.FAIL,
-            provenance=row.provenance or Provenance.BASELINE, mapping_digest=epoch, saw_a_tenant=False,
-            databases=None,
-        )
+            provenance=row.provenance or Provenance.BASELINE, mapping_digest=epoch, saw_a_tenant=False, databases=None)
         for row in claims.values()
     }
 

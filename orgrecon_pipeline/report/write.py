@@ -46,7 +46,8 @@ def write_report(directory: Path, record: Record) -> Path:
                                     "lower report.breakdown_limit and report.sample_keys in the mapping.")
         _remove_leftovers(descriptor)
         if not _has_content(descriptor, path, content):
-            _replace(descriptor, name, content)
+            with _temporary_file(descriptor, name, content) as temporary:
+                os.replace(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
         # Also for an unchanged file, because the run that wrote it may have crashed before its sync.
         os.fsync(descriptor)
     return path
@@ -79,43 +80,26 @@ def _as_user_error(directory: Path, path: Path, *, probing: bool = False) -> Ite
         why = os.strerror(number) if number else "unknown error"
         if number in _WRONG_PATH:
             raise ConfigurationError(
-                f"{shown(directory)[:300]} cannot be a directory of reports ({why}): choose another."
-            ) from None
-        if number in _NO_SPACE:
-            raise EvidenceNotStored(
-                f"{shown(path)} was not written ({why}): free some space, then try again."
-            ) from None
-        if probing:
-            raise ConfigurationError(
-                f"{shown(directory)} cannot be written to ({why}): grant the permission, or choose another directory."
-            ) from None
-        raise EvidenceNotStored(
-            f"{shown(path)} was not written ({why}): grant the permission to write to the directory, then try again."
-        ) from None
+                f"{shown(directory)[:300]} cannot be a directory of reports ({why}): choose another.") from None
+        if probing and number not in _NO_SPACE:
+            raise ConfigurationError(f"{shown(directory)} cannot be written to ({why}): grant the permission, or "
+                                     "choose another directory.") from None
+        advice = "free some space" if number in _NO_SPACE else "grant the permission to write to the directory"
+        raise EvidenceNotStored(f"{shown(path)} was not written ({why}): {advice}, then try again.") from None
 
 
 @contextmanager
 def _open_directory(directory: Path) -> Iterator[int]:
-    _create_directories(directory)
+    """Open a directory, and create it durably if it does not exist."""
+    if not directory.exists():
+        with _open_directory(directory.parent) as parent:
+            directory.mkdir(exist_ok=True)
+            os.fsync(parent)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _create_directories(directory: Path) -> None:
-    missing = []
-    while not directory.exists():
-        missing.append(directory)
-        directory = directory.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        parent = os.open(new.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
 
 
 def _has_content(directory: int, path: Path, content: bytes) -> bool:
@@ -136,11 +120,6 @@ def _has_content(directory: int, path: Path, content: bytes) -> bool:
         return False  # an unreadable file is replaced
     with open(descriptor, "rb") as file:
         return file.read(len(content) + 1) == content
-
-
-def _replace(directory: int, name: str, content: bytes) -> None:
-    with _temporary_file(directory, name, content) as temporary:
-        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 @contextmanager
