@@ -114,27 +114,22 @@ def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Itera
 
 
 def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...]) -> Iterator[Finding]:
-    deadline = Deadline(mapping.scan.deadline_seconds)
+    topic = "connection"
     try:
-        session = Session(endpoint, mapping.scan, deadline)
+        with closing(Session(endpoint, mapping.scan, Deadline(mapping.scan.deadline_seconds))) as session:
+            yield Finding("ok", topic, f"the database of {endpoint.variable} accepts connections")
+            topic = "comparison"
+            preflight = run_preflight(session, mapping, sides)
+            yield from _check_identity_and_role(session, mapping, preflight)
+            require_lockable(session, preflight)
+            yield Finding("ok", "row-level security", "hides no rows from this role")
+            for name, types in preflight.types.items():
+                columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
+                where = "on both sides" if sides == SIDES else "wherever they are mapped"
+                yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
+            yield from _check_speed(session, mapping, preflight)
     except CannotDecide as failure:
-        yield Finding("problem", "connection", str(failure))
-        return
-    try:
-        yield Finding("ok", "connection", f"the database of {endpoint.variable} accepts connections")
-        preflight = run_preflight(session, mapping, sides)
-        yield from _check_identity_and_role(session, mapping, preflight)
-        require_lockable(session, preflight)
-        yield Finding("ok", "row-level security", "hides no rows from this role")
-        for name, types in preflight.types.items():
-            columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
-            where = "on both sides" if sides == SIDES else "wherever they are mapped"
-            yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
-        yield from _check_speed(session, mapping, preflight)
-    except CannotDecide as failure:
-        yield Finding("problem", "comparison", str(failure))
-    finally:
-        session.close()
+        yield Finding("problem", topic, str(failure))
 
 
 def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:

@@ -86,7 +86,8 @@ def _check_repairable(observation: Observation, mapping: MappingConfig, *, is_to
 def _drifting_rows(ledger: Ledger, observation: Observation) -> tuple[list[TenantRow], list[str]]:
     """Return the figures of the drifting tenants that can be repaired, and notes about the other ones."""
     known = [row for row in ledger.breakdown(observation.id, _ALL) if row.drift or row.transient]
-    rows = [row for row in known if not _is_shortened(row.tenant)]
+    # A shortened name has the maximum length and contains a digest.
+    rows = [row for row in known if "…sha256:" not in row.tenant or len(row.tenant) != MAX_NAME]
     notes = []
     if len(rows) < len(known):
         notes.append("Tenants whose names are too long to be stored in full are left out.")
@@ -95,7 +96,3 @@ def _drifting_rows(ledger: Ledger, observation: Observation) -> tuple[list[Tenan
         notes.append(f"Only {tenants} of {observation.tenants_with_drift} drifting tenants are included, because the "
                      "ledger was imported from reports: run orgrecon report again to include the others.")
     return rows, notes
-
-
-def _is_shortened(tenant: str) -> bool:
-    return "…sha256:" in tenant and len(tenant) == MAX_NAME
