@@ -62,7 +62,10 @@ class GateAnswer:
             raise ValueError("as_of is out of range")
         decision = GateDecision(
             day=fields.as_of, state=fields.state, reason=_one_line(fields.why), streak_days=fields.streak_days,
-            policy=fields.policy, epoch=fields.mapping_digest,
+            # The policy is not validated again: a window that no mapping permits is only stricter.
+            policy=GatePolicy.model_construct(
+                window_days=fields.window_days, same_day=fields.same_day, min_live_days=fields.min_live_days),
+            epoch=fields.mapping_digest,
             counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
             window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
@@ -93,12 +96,6 @@ class _AnswerFields(Reasoned):
     counted: dict[Provenance, Annotated[int, Field(ge=0)]]
     earliest_open_day: date
     window: tuple[_WindowFields, ...]
-
-    @property
-    def policy(self) -> GatePolicy:
-        """The policy of the answer. It is not validated again: a window that no mapping permits is only stricter."""
-        return GatePolicy.model_construct(
-            window_days=self.window_days, same_day=self.same_day, min_live_days=self.min_live_days)
 
 
 def _one_line(reason: Reason) -> Reason:

@@ -59,7 +59,10 @@ def state_before_run(
         UnsoundTrail: if the output directory cannot be listed.
     """
     days = dict(ledger.evidence(date.max))
-    days |= _only_in_trail(trail, set(days))
+    for day, path in report_files(trail):
+        if day not in days:
+            with suppress(UnsoundTrail):
+                days[day] = read_report(path).to_evidence()
     gate = decide_gate(max(days), days, policy) if days else None
     return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 
@@ -68,12 +71,3 @@ def _recent(
     days: Mapping[date, DayEvidence], policy: GatePolicy, today: date, also: Collection[date]
 ) -> dict[date, DayEvidence]:
     return {day: days[day].under(policy) for day in sorted({*days_ending(today, SHOWN_DAYS), *also}) if day in days}
-
-
-def _only_in_trail(directory: Path, known: set[date]) -> dict[date, DayEvidence]:
-    evidence = {}
-    for day, path in report_files(directory):
-        if day not in known:
-            with suppress(UnsoundTrail):
-                evidence[day] = read_report(path).to_evidence()
-    return evidence
