@@ -18,13 +18,8 @@ _STORED_NAMES = 1000
 def acknowledge_coverage(context: Context, reason: str, day: date | None = None) -> list[str]:
     """Acknowledge what the latest complete comparison reported as lost or never seen, so that the next can PASS.
 
-    Args:
-        context: the context of the operation.
-        reason: why the absence is intended.
-        day: acknowledge the comparison of a database that was restored to this day instead.
-
-    Returns:
-        What was acknowledged, such as ``tenant acme``.
+    ``reason`` says why the absence is intended. With ``day``, acknowledge the comparison of a database that was
+    restored to that day instead. Return what was acknowledged, such as ``tenant acme``.
 
     Raises:
         UsageError: if the reason is too short, no comparison is complete, or nothing was lost or never seen.

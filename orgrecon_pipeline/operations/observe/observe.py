@@ -24,7 +24,6 @@ from orgrecon_pipeline.operations.context import Context, read_endpoints
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
-from orgrecon_pipeline.operations.observe.shard_cache import store_decided_shards
 from orgrecon_pipeline.operations.observe.shards import Progress, ShardsUndecided, Wait, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
@@ -85,7 +84,8 @@ def observe(
         except Exception as error:  # a bug or no memory: store the attempt, so that the day is not MISSING
             attempt = _undecided(context, day, admission, reasons.internal_error(internal_error(error)))
         context.ledger.append(*attempt)
-        store_decided_shards(context, attempt[0], decided_shards, exact=exact)
+        for name, decided in sorted(decided_shards.items()):
+            context.ledger.append_shard_result(attempt[0].id, name, exact, decided.as_json_value())
         return ObserveResult(attempt[0], fresh=True)
 
 

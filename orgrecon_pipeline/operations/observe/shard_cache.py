@@ -22,14 +22,6 @@ _RESULT_SETTINGS = {
 }
 
 
-def store_decided_shards(
-    context: Context, observation: Observation, decided: dict[str, Comparison], *, exact: bool
-) -> None:
-    """Store the comparisons of the decided shards of an attempt in which other shards failed."""
-    for name, comparison in sorted(decided.items()):
-        context.ledger.append_shard_result(observation.id, name, exact, comparison.as_json_value())
-
-
 def cached_shards(context: Context, admission: Admission, exact: bool) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Return the shards decided since the last complete attempt of the day, and the observation that decided each."""
     comparisons: dict[str, Comparison] = {}
