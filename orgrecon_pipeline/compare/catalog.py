@@ -58,11 +58,7 @@ def column_types(session: Session, mapping: MappingConfig, sides: tuple[str, ...
 
 
 def require_same_type(entity: str, column: str, first: tuple[str, ColumnType], second: tuple[str, ColumnType]) -> None:
-    """Require that a column has the same type in two places, each given as its name and the type there.
-
-    Raises:
-        CannotDecide: if the types differ.
-    """
+    """Raise CannotDecide if a column has different types in two places, each given as its name and the type there."""
     (where, kind), (other, other_kind) = first, second
     if kind.name != other_kind.name:
         raise CannotDecide(
@@ -107,11 +103,7 @@ def table_sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str,
 
 
 def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNames | None:
-    """Return the declared universe; None if the mapping has none.
-
-    Raises:
-        CannotDecide: if it contains NULL, or cannot be read.
-    """
+    """Return the declared universe, None if the mapping has none; raise CannotDecide if it contains NULL."""
     if tenants is None:
         return None
     tenant_type = _declared_tenant_type(session, tenants)
@@ -154,14 +146,10 @@ def _type_oids(session: Session, name: str, entity: Entity, sides: tuple[str, ..
 
 def _without_rows(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
     # DISTINCT fails for a type without equality, such as json, which could not be compared either.
+    expressions = COMMA.join(sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
+                             for column in columns)
     return sql.SQL("SELECT DISTINCT {} FROM {} {} LIMIT 0").format(
-        COMMA.join(
-            sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
-            for column in columns
-        ),
-        fragment(relation.from_),
-        where_clause(relation.where),
-    )
+        expressions, fragment(relation.from_), where_clause(relation.where))
 
 
 def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:

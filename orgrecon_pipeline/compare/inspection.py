@@ -26,6 +26,8 @@ _TEXTS = {
     TIME: "depends on the time of the run ({names}): a condition on the time can hide every recent loss",
     CHANCE: "contains {names} and can return something else at every call, or drop rows",
 }
+_NOT_INSPECTED = ("was not inspected for limits and volatile functions, because a proxy withholds the server's "
+                  "messages: connect without it")
 # Databases that a warning names.
 _NAMED = 3
 _HEARTBEAT = "scan.heartbeat"
@@ -46,19 +48,19 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
     """
     warnings: list[SqlWarning] = []
     facts: dict[str, StatementFacts] = {}
-    for place, statement, text in _statements(mapping, sides):
+    for place, select, text in _statements(mapping, sides):
         of_place = facts.setdefault(place, StatementFacts())
-        if tree := session.parse_tree(statement, place):
+        if tree := session.parse_tree(select, place):
             root = read_tree(tree)
             of_place.add_tree(root, text)
             if place == _HEARTBEAT and isinstance(root, Node):
                 _refuse_current_time(root)
         else:
-            warnings.append(_warning("not_inspected", place, (
-                "was not inspected for limits and volatile functions, because a proxy withholds the server's messages: "
-                "connect without it")))
+            warnings.append(_warning("not_inspected", place, _NOT_INSPECTED))
     tables = tables_read(session)
-    _refuse_foreign_partitions(session, tables)
+    statement, oids = load_sql("compare/sql/foreign_partitions.sql"), [table.oid for table in tables]
+    for row in session.query(statement, "listing the partitions", {"oids": oids}):
+        raise foreign_table(row["schema"], row["name"])
     facts |= _facts_of_views(session, tables)
     functions = _functions_called(session, facts)
     for subject, of_subject in facts.items():
@@ -162,9 +164,3 @@ def _refuse_current_time(heartbeat: Node) -> None:
         raise CannotDecide(
             f"{_HEARTBEAT}: at is computed from {', '.join(sorted(names))}, so it never shows a lag: name the column "
             "that the heartbeat updates", ReasonCode.VOLATILE_FUNCTION, subject=_HEARTBEAT)
-
-
-def _refuse_foreign_partitions(session: Session, tables: tuple[TableRead, ...]) -> None:
-    statement = load_sql("compare/sql/foreign_partitions.sql")
-    for row in session.query(statement, "listing the partitions", {"oids": [table.oid for table in tables]}):
-        raise foreign_table(row["schema"], row["name"])

@@ -71,13 +71,10 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
 
 
 def require_lockable(session: Session, preflight: Preflight) -> None:
-    """Lock the tables as the comparison will, and require that every table of the mapping is locked.
+    """Lock the tables as the comparison will; raise CannotDecide if a table of the mapping is not locked by that.
 
-    A table can be locked by a role with SELECT on all of it. A partition, or a table behind a view, is locked through
+    Only a role with SELECT on all columns can lock a table. A partition, or a table behind a view, is locked through
     its parent. Without a lock, a snapshot that is older than a TRUNCATE would read the table as empty.
-
-    Raises:
-        CannotDecide: if a table cannot be locked, because the role has SELECT on some of its columns only.
     """
     with session.transaction(preflight.lockable):
         locked = {table.oid for table in tables_read(session)}
@@ -89,22 +86,17 @@ def require_lockable(session: Session, preflight: Preflight) -> None:
 
 
 def require_same_types(source: Preflight, target: Preflight) -> None:
-    """Require that two databases have the same column types.
-
-    Raises:
-        CannotDecide: if types differ.
-    """
+    """Raise CannotDecide if a column has different types in two databases."""
     for name, types in source.types.items():
         for column, kind in types.items():
-            target_kind = target.types[name][column]
-            require_same_type(name, column, (f"{name}.source", kind), (f"{name}.target", target_kind))
+            require_same_type(
+                name, column, (f"{name}.source", kind), (f"{name}.target", target.types[name][column]))
 
 
 def require_same_database(identity: DatabaseIdentity, preflight: Preflight, connection: str) -> None:
-    """Require that a transaction reads the database of the preflight checks, and not another one behind a pooler.
+    """Raise CannotDecide if a transaction reads another database than the preflight checks, as behind a pooler.
 
-    Raises:
-        CannotDecide: if it reads another database or server, or the server was restarted.
+    A server that was restarted counts as another one.
     """
     if identity.instance != preflight.identity.instance:
         raise CannotDecide(
@@ -113,23 +105,14 @@ def require_same_database(identity: DatabaseIdentity, preflight: Preflight, conn
 
 
 def require_unchanged(session: Session, mapping: MappingConfig, preflight: Preflight) -> None:
-    """Require that no table was altered or replaced between the preflight checks and the lock of this transaction.
-
-    Raises:
-        CannotDecide: if one was.
-    """
+    """Raise CannotDecide if a table was altered or replaced between the preflight checks and this transaction."""
     if column_types(session, mapping, preflight.sides) != preflight.types:
-        raise CannotDecide(
-            "a table was altered during the comparison: run the report again", ReasonCode.TABLE_CHANGED)
+        raise CannotDecide("a table was altered during the comparison: run the report again", ReasonCode.TABLE_CHANGED)
     require_only_locked_tables(session, preflight)
 
 
 def require_only_locked_tables(session: Session, preflight: Preflight) -> None:
-    """Require that the open transaction has read no table except those that were locked for it.
-
-    Raises:
-        CannotDecide: if it has read another one.
-    """
+    """Raise CannotDecide if the open transaction has read a table that was not locked for it."""
     oids = {table.oid for table in preflight.tables}
     names = {(table.schema, table.name) for table in preflight.tables}
     for table in tables_read(session):
@@ -144,11 +127,7 @@ def require_only_locked_tables(session: Session, preflight: Preflight) -> None:
 
 
 def current_identities(endpoints: Endpoints, settings: ScanSettings) -> SnapshotPair:
-    """Return the identities of both sides' databases, and read nothing else.
-
-    Raises:
-        CannotDecide: if a database does not answer.
-    """
+    """Return the identities of both sides' databases, and read nothing else; raise CannotDecide if one is down."""
     source = _current_identity(endpoints.source, settings)
     return SnapshotPair(source, source if endpoints.one_database else _current_identity(endpoints.target, settings))
 

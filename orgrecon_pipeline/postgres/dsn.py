@@ -42,12 +42,8 @@ class Dsn:
     def parse(cls, text: str, variable: str) -> Dsn:
         """Parse a ``postgres://``, ``postgresql://`` or ``postgresql+driver://`` URL.
 
-        Unix sockets (``?host=/dir``), several hosts and ``service=`` are accepted, as libpq accepts them.
-
-        ``variable`` is the environment variable that holds it, for error messages.
-
-        Raises:
-            ConfigurationError: if the DSN is not valid. The message contains no part of the DSN.
+        Unix sockets (``?host=/dir``), several hosts and ``service=`` are accepted, as libpq accepts them. A DSN that is
+        not valid raises ConfigurationError: the message names ``variable``, which holds it, but no part of the DSN.
         """
         # Imported only here, because commands on a ledger in SQLite parse no DSN and must start fast.
         from psycopg import ProgrammingError

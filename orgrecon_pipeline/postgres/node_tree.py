@@ -37,11 +37,7 @@ class Node:
 
 
 def read_tree(text: str) -> Value:
-    """Return the tree that a text contains.
-
-    Raises:
-        ValueError: if the text is not a tree.
-    """
+    """Return the tree that a text contains; raise ValueError if it is not a tree."""
     opened: list[list[Value]] = [[]]  # not recursive: a long chain of operators is a deep tree
     brackets: list[str] = []
     for token in _TOKEN.findall(text):

@@ -164,13 +164,7 @@ class Session:
             self.execute(statement, "beginning the transaction")
 
     def execute(self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that returns nothing.
-
-        Args:
-            statement: the SQL.
-            action: what the statement does, for error messages.
-            parameters: values of the placeholders.
-        """
+        """Run a statement that returns nothing; ``action`` says in error messages what it does."""
         self._deadline.remaining()
         with self._translated_errors(action):
             self._connection.execute(statement, parameters)
@@ -187,8 +181,7 @@ class Session:
         """Return all rows of a statement; None if it took longer than ``seconds``. The transaction stays usable."""
         if seconds >= min(self._deadline.remaining(), self.settings.statement_timeout_seconds):
             return self.query(statement, action, parameters)
-        savepoint = sql.Identifier("attempt")
-        self.execute(sql.SQL("SAVEPOINT {}").format(savepoint), action)
+        self.execute(sql.SQL("SAVEPOINT attempt"), action)
         self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
         started = time.monotonic()
         rows: list[DictRow] | None = None
@@ -201,19 +194,15 @@ class Session:
                 if time.monotonic() - started < seconds:
                     raise
         # The rollback restores statement_timeout. The release matters: no snapshot can be exported in a savepoint.
-        self.execute(sql.SQL("ROLLBACK TO SAVEPOINT {0}; RELEASE SAVEPOINT {0}").format(savepoint), action)
+        self.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt"), action)
         return rows
 
     def stream(
         self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None, *, chunk: int = 1
     ) -> Generator[TupleRow, None, None]:
-        """Yield the rows of a statement, which starts with the first row.
+        """Yield the rows of a statement, which starts with the first row; arguments as for :meth:`execute`.
 
-        Args:
-            statement: the SQL.
-            action: what the statement does, for error messages.
-            parameters: values of the placeholders.
-            chunk: rows to fetch at a time. Small rows that are fetched one by one take three times as long.
+        ``chunk`` is the number of rows to fetch at a time. Small rows take three times as long one by one.
         """
         self._limit_to_deadline()
         with self._translated_errors(action), self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -245,26 +234,22 @@ class Session:
             self.execute(sql.SQL("PREPARE orgrecon_parsed AS {}").format(statement), action, {})
         finally:
             self._connection.remove_notice_handler(collect)
-        self.execute(sql.SQL("; ").join((
-            *(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)) for name in _SHOW_TREES),
-            sql.SQL("DEALLOCATE orgrecon_parsed"))), action)
+        resets = map(_set_local, _SHOW_TREES)
+        self.execute(sql.SQL("; ").join([*resets, sql.SQL("DEALLOCATE orgrecon_parsed")]), action)
         return trees[-1] if trees else ""  # the first tree is that of PREPARE
 
     @contextmanager
     def planner_settings(self, settings: Mapping[str, str], work_mem: str | None = None) -> Iterator[None]:
         """Apply planner settings, and at least that much work_mem, to the statements in the block."""
         if work_mem is not None:
-            statement = load_sql("postgres/sql/raise_work_mem.sql")
-            self.query(statement, "setting work_mem", {"work_mem": work_mem})
+            self.query(load_sql("postgres/sql/raise_work_mem.sql"), "setting work_mem", {"work_mem": work_mem})
         if settings:
             changes = [_set_local(name, value) for name, value in settings.items()]
             self.execute(sql.SQL("; ").join(changes), "changing planner settings")
         yield
         # Not in a finally clause: after an error the transaction is aborted.
-        names = [*(() if work_mem is None else ("work_mem",)), *settings]
-        if names:
-            resets = [sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)) for name in names]
-            self.execute(sql.SQL("; ").join(resets), "resetting planner settings")
+        if names := [*(() if work_mem is None else ("work_mem",)), *settings]:
+            self.execute(sql.SQL("; ").join(map(_set_local, names)), "resetting planner settings")
 
     @contextmanager
     def _translated_errors(self, action: str) -> Iterator[None]:
@@ -293,8 +278,9 @@ class Session:
             self.execute(_set_local("statement_timeout", _milliseconds(remaining)), "setting statement_timeout")
 
 
-def _set_local(name: str, value: str) -> sql.Composed:
-    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
+def _set_local(name: str, value: str | None = None) -> sql.Composed:
+    new = sql.SQL("DEFAULT") if value is None else sql.Literal(value)
+    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), new)
 
 
 def _milliseconds(seconds: float) -> str:
