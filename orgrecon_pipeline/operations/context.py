@@ -38,12 +38,8 @@ class Context:
             ConfigurationError: if the mapping, the ledger or the injected clock cannot be used.
         """
         return cls(
-            mapping=load_mapping(settings.mapping_file, settings.environ),
-            ledger=open_ledger(settings.ledger_url),
-            output_dir=settings.output_dir,
-            clock=read_clock(settings.environ),
-            environ=settings.environ,
-        )
+            mapping=load_mapping(settings.mapping_file, settings.environ), ledger=open_ledger(settings.ledger_url),
+            output_dir=settings.output_dir, clock=read_clock(settings.environ), environ=settings.environ)
 
 
 def read_endpoints(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[str, Endpoints]:
@@ -60,12 +56,9 @@ def read_endpoints(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[s
     if environ.get(TARGET_VARIABLE):
         raise ConfigurationError(f"{TARGET_VARIABLE} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")
-    endpoints = {}
-    for shard in mapping.shards:
-        hint = f"the database of shard {shard.name}"
-        endpoints[shard.name] = Endpoints(
-            _read_endpoint(environ, shard.source_env, hint), _read_endpoint(environ, shard.target_env, hint))
-    return endpoints
+    return {shard.name: Endpoints(*(
+        _read_endpoint(environ, variable, f"the database of shard {shard.name}")
+        for variable in (shard.source_env, shard.target_env))) for shard in mapping.shards}
 
 
 def _read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:

@@ -35,15 +35,11 @@ class GateAnswer:
         """Return the answer under its public field names."""
         decision = self.decision
         return {
-            "state": decision.state.value,
-            "as_of": self.as_of.isoformat(),
+            "state": decision.state.value, "as_of": self.as_of.isoformat(),
             "valid_until": instant_text(self.valid_until),
-            "streak_days": decision.streak_days,
-            "window_days": decision.window_days,
-            "min_live_days": decision.policy.min_live_days,
-            "same_day": decision.policy.same_day,
-            "mapping_digest": decision.epoch,
-            "live_days": decision.live_days,
+            "streak_days": decision.streak_days, "window_days": decision.window_days,
+            "min_live_days": decision.policy.min_live_days, "same_day": decision.policy.same_day,
+            "mapping_digest": decision.epoch, "live_days": decision.live_days,
             "counted": {provenance.value: n for provenance, n in decision.counted.items()},
             **decision.reason.as_fields(),
             "earliest_open_day": decision.earliest_open_day.isoformat(),

@@ -104,15 +104,11 @@ class Coverage:
     def facts(self) -> dict[str, Any]:
         """Return the coverage facts of the record."""
         return {
-            "lost": _named(self.lost),
-            "lost_count": len(self.lost),
-            "never_seen": _named(self.never_seen),
-            "never_seen_count": len(self.never_seen),
-            "left": list(self.departures.names[:_NAMED_IN_RECORD]),
-            "left_count": len(self.departures.names),
+            "lost": _named(self.lost), "lost_count": len(self.lost),
+            "never_seen": _named(self.never_seen), "never_seen_count": len(self.never_seen),
+            "left": list(self.departures.names[:_NAMED_IN_RECORD]), "left_count": len(self.departures.names),
             "left_too_many": self.departures.too_many,
-            "acknowledged": _named(self.acknowledged),
-            "renamed": list(self._renamed())[:_NAMED_IN_RECORD],
+            "acknowledged": _named(self.acknowledged), "renamed": list(self._renamed())[:_NAMED_IN_RECORD],
         }
 
     def _renamed(self) -> Iterator[list[str]]:
