@@ -16,13 +16,9 @@ from orgrecon_pipeline.domain.errors import CannotDecide, OrgreconError
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.observe import shard_merge
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.shard_cache import cached_shards, database_has_changed
-from orgrecon_pipeline.operations.observe.shard_merge import (
-    merge_shards,
-    refuse_shared_tenants,
-    shards_with_shared_tenants,
-)
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.deadline import Deadline
@@ -82,15 +78,15 @@ def compare_endpoints(
         compared, failed = _ShardRunner(scan, compare_shard, progress).run(remaining)
         comparisons, failures = {**comparisons, **compared}, {**failures, **failed}
         # A tenant may have moved to another shard since the earlier attempt: compare both shards again.
-        remaining = sorted(shards_with_shared_tenants(comparisons) & reused_from.keys())
+        remaining = sorted(shard_merge.shards_with_shared_tenants(comparisons) & reused_from.keys())
         for name in remaining:
             del comparisons[name], reused_from[name]
-    refuse_shared_tenants(comparisons)
+    shard_merge.refuse_shared_tenants(comparisons)
     if failures:
         raise ShardsUndecided(failures, {
             name: comparison for name, comparison in comparisons.items()
             if name not in reused_from and not comparison.keys_in_flux})
-    return merge_shards(admission.mapping, comparisons, reused_from, time.monotonic() - started)
+    return shard_merge.merge_shards(admission.mapping, comparisons, reused_from, time.monotonic() - started)
 
 
 def _reusable_shards(
