@@ -109,9 +109,6 @@ def current_gate(
 
     Args:
         days: the evidence of all days.
-        policy: the gate policy of the mapping.
-        now: the current time.
-        day: the day to decide instead.
         mapping_digest: the digest of the mapping, which must be the one that was compared; None if it is not known.
         distrust: why the evidence is not trusted, None if it is.
     """

@@ -124,15 +124,12 @@ def check_coverage(
     ledger: Ledger, comparison: Comparison, provenance: Provenance, day: date, *, max_departures: float,
     until: datetime | None = None,
 ) -> Coverage:
-    """Check a comparison against all names that the ledger knows, and for what was never seen.
+    """Check a comparison of a day against all names that the ledger knows, and for what was never seen.
 
-    Each shard has its own entities too (``eu1.org_units``), so that rows of other shards do not hide a loss.
+    Each shard has its own entities too (``eu1.org_units``), so that rows of other shards do not hide a loss. Simulated
+    evidence has a separate history.
 
     Args:
-        ledger: the ledger, which knows the names.
-        comparison: the comparison to check.
-        provenance: its provenance; simulated evidence has a separate history.
-        day: its day.
         max_departures: the share of the known tenants that may leave in one day without an acknowledgement.
         until: for a restored database, its time: only names known then, and absences acknowledged since the latest
             comparison up to then, apply. Nothing departs that may exist again today.

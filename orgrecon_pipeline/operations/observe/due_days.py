@@ -76,15 +76,8 @@ def due_today(
 ) -> Attempts | NotDue:
     """Return the next attempt to observe today, unless today is not due.
 
-    Today is due from the schedule's time and grace period on, if no comparison of it was reported and no run of it is
-    under way.
-
-    Args:
-        now: the current time.
-        observations: today's observations.
-        running: whether a run of today is queued or running.
-        tried: the attempts so far, from the sensor's cursor.
-        reported: whether the report of the observations exists; a run that died may have left none.
+    Today is due from the schedule's time and grace period on, if no comparison of it was ``reported`` (a run that died
+    may have left no report) and no run of it is queued or ``running``. ``tried`` are the attempts so far.
     """
     today = utc_day(now)
     begins = midnight(today) + timedelta(hours=DAILY_AT.hour) + GRACE

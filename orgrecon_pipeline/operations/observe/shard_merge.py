@@ -19,13 +19,10 @@ from orgrecon_pipeline.domain.tenant_names import TenantNames
 def merge_shards(
     mapping: MappingConfig, comparisons: dict[str, Comparison], reused_from: dict[str, str], seconds: float
 ) -> Comparison:
-    """Return the comparison of all shards.
+    """Return the comparison of all shards, from the comparison of each shard by its name.
 
-    Args:
-        mapping: the mapping of the comparison.
-        comparisons: the comparison of each shard by its name.
-        reused_from: the id of the earlier observation, for each shard that was not compared again.
-        seconds: how long the whole comparison took.
+    ``reused_from`` has the id of the earlier observation of each shard that was not compared again. The whole
+    comparison took ``seconds``.
     """
     parts = [comparisons[name] for name in sorted(comparisons)]
     databases = {

@@ -42,12 +42,8 @@ def import_trail(
 ) -> ImportResult:
     """Import the observations of every sound report in a directory that the ledger does not have.
 
-    Args:
-        ledger: the ledger to append to.
-        directory: the directory of the trail.
-        only_unknown: skip days for which the ledger has evidence.
-        clock: determines today, by default this machine's clock. A report of a later day is refused, because evidence
-            from the future closes the gate and cannot be deleted from the ledger.
+    ``only_unknown`` skips days for which the ledger has evidence. ``clock``, by default this machine's, determines
+    today: a report of a later day is refused, because evidence from the future closes the gate and cannot be deleted.
     """
     clock = clock or Clock()
     known = set(ledger.days()) if only_unknown else set()
