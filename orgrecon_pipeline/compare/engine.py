@@ -40,15 +40,14 @@ def compare(
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then recheck the drifting keys.
 
+    Raise CannotDecide if the comparison cannot be completed.
+
     Args:
         exact: compare every tenant by key, not only those whose fingerprints differ.
         admit: see :data:`Admit`.
         progress: receives progress messages.
         wait: sleeps that many seconds between two reads; by default until the deadline is stopped.
         deadline: a deadline that the caller can stop; by default a new one.
-
-    Raises:
-        CannotDecide: if the comparison could not be completed.
     """
     started = time.monotonic()
     deadline = deadline or Deadline(mapping.scan.deadline_seconds)

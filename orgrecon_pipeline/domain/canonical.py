@@ -16,10 +16,8 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 def canonical_json(value: Any) -> str:
     """Return the value as one line of JSON: sorted keys, no spaces, UTF-8, ``<``, ``>`` and ``&`` escaped.
 
-    The line separators U+2028, U+2029 and U+0085 are escaped too, because some readers end a line there.
-
-    Raises:
-        ValueError: for NaN and infinities, which JSON does not have.
+    The line separators U+2028, U+2029 and U+0085 are escaped too, because some readers end a line there. NaN and
+    infinities, which JSON does not have, raise ValueError.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.translate(_ESCAPES)

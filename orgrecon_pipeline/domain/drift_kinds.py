@@ -46,11 +46,7 @@ class Counts(Mapping[str, Figure]):
     __slots__ = ("_figures",)
 
     def __init__(self, figures: Mapping[str, Figure]) -> None:
-        """Take the figure of every kind from ``figures``, which may hold other keys too.
-
-        Raises:
-            KeyError: if a kind has no figure.
-        """
+        """Take the figure of every kind from ``figures``, which must hold all of them and may hold other keys too."""
         self._figures = tuple(figures[kind.value] for kind in DriftKind)
 
     @classmethod
@@ -98,9 +94,5 @@ class Counts(Mapping[str, Figure]):
 
 def add_figures(figures: Iterable[Any]) -> Any:
     """Return the sum of the figures, None if one of them is None."""
-    total = 0
-    for figure in figures:
-        if figure is None:
-            return None
-        total += figure
-    return total
+    summands = list(figures)
+    return None if None in summands else sum(summands)

@@ -81,8 +81,8 @@ def mapping_changes(before: Any, after: Any) -> list[Change]:
     except (KeyError, TypeError, AttributeError, ValueError):  # a forged record
         return [Change(code=ChangeCode.UNKNOWN, text="the evidence says in no known form what was compared")]
     if not changes:
-        return [Change(code=ChangeCode.COMPARISON_CHANGED, text="the same mapping is compared by another version of "
-                                                                 "the comparison")]
+        text = "the same mapping is compared by another version of the comparison"
+        return [Change(code=ChangeCode.COMPARISON_CHANGED, text=text)]
     if len(changes) > _MAX_CHANGES:
         more = len(changes) - _MAX_CHANGES
         changes = [*changes[:_MAX_CHANGES], Change(code=ChangeCode.MORE_CHANGES, text=f"and {more} more changes")]
@@ -124,7 +124,7 @@ def _shards(before: set[str], after: set[str]) -> Iterator[Change]:
 def _entities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for name in sorted({*before, *after}):
         if name not in after:
-            yield Change(code=ChangeCode.ENTITY_REMOVED, text=f"{name} is no longer compared", entity=name,
+            yield Change(code=ChangeCode.ENTITY_REMOVED, entity=name, text=f"{name} is no longer compared",
                          narrows=True)
         elif name not in before:
             yield Change(code=ChangeCode.ENTITY_ADDED, text=f"{name} is now compared", entity=name)
@@ -160,8 +160,7 @@ def _side(entity: str, side: str, before: list[Any], after: list[Any]) -> Iterat
 
 
 def _pairs(gone: list[Any], new: list[Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield relations with what replaces them: the one with the same ``from``, or the only one left."""
-    gone, new = list(gone), list(new)
+    """Yield relations with what replaces them: the one with the same ``from``, or the only one left. Consume both."""
     for relation in list(gone):
         same = next((other for other in new if other["from"] == relation["from"]), None)
         if same is not None:
@@ -169,8 +168,7 @@ def _pairs(gone: list[Any], new: list[Any]) -> Iterator[tuple[Any, Any]]:
             new.remove(same)
             yield relation, same
     if len(gone) == len(new) == 1:
-        yield gone[0], new[0]
-        return
+        yield gone.pop(), new.pop()
     yield from ((relation, None) for relation in gone)
     yield from ((None, relation) for relation in new)
 

@@ -108,11 +108,7 @@ class Reason:
 
     @classmethod
     def stored(cls, code: str, parameters: Mapping[str, Any], sentence: str) -> Reason:
-        """Return a reason that was read from a record, a ledger or another program's answer.
-
-        Raises:
-            ValueError: if the code is unknown.
-        """
+        """Return a reason that was read from elsewhere, such as a record; raise ValueError if the code is unknown."""
         return cls(ReasonCode(code), parameters, sentence)
 
     def with_full_stop(self) -> Reason:

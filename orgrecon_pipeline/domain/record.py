@@ -32,6 +32,8 @@ from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_chang
 
 SCHEMA = 1
 
+_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
 
 class ObservedRow(Outcome):
     """One observation of the day: enough of it to list it, and to restore it in a ledger.
@@ -108,11 +110,7 @@ class Record(Outcome):
         return value
 
     def to_observations(self) -> list[Observation]:
-        """Return the listed observations as a ledger holds them, as far as the record knows them.
-
-        Raises:
-            ValueError: if a time or another value is impossible.
-        """
+        """Return the observations as a ledger holds them, as far as known; raise ValueError for an impossible time."""
         return [
             Observation(id=row.id, day=self.day, observed_at=parse_instant(row.observed_at),
                         **row.outcome() | {"compared": self.compared if row.decides else row.compared})
@@ -146,15 +144,10 @@ def build_record(
     gate: GateDecision,
     mapping_change: MappingChange | None = None,
 ) -> Record:
-    """Return the record of a day.
+    """Return the record of a day; for ``mapping_change`` see :func:`changed_since`.
 
-    Args:
-        deciding: the observation that decides the day.
-        observations: all observations of the day in the order of the ledger, ``deciding`` among them.
-        tenants: the rows of the breakdown, in the order in which they are shown.
-        samples: the sample keys of the deciding observation, in the order in which they are shown.
-        gate: the gate as of the day.
-        mapping_change: see :func:`changed_since`.
+    ``observations`` are all those of the day in the order of the ledger, ``deciding`` among them. The rows of the
+    breakdown and the sample keys of the deciding observation are in the order in which they are shown.
     """
     value: dict[str, Any] = {
         "schema": SCHEMA,
@@ -188,17 +181,9 @@ def changed_since(deciding: Observation, earlier: Observation) -> MappingChange:
 
 def instant_text(moment: datetime | None) -> str | None:
     """Return a moment as ``2026-01-31T08:00:00.000000Z``; None stays None."""
-    if moment is None:
-        return None
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if moment is None else moment.astimezone(timezone.utc).strftime(_INSTANT)
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """Return the moment that :func:`instant_text` wrote.
-
-    Raises:
-        ValueError: for any other form.
-    """
-    if text is None:
-        return None
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    """Return the moment that :func:`instant_text` wrote; raise ValueError for any other form."""
+    return None if text is None else datetime.strptime(text, _INSTANT).replace(tzinfo=timezone.utc)

@@ -31,11 +31,7 @@ class _Unsound(Exception):
 
 
 def read_report(path: Path) -> Record:
-    """Read a report, and check that it is exactly what its record renders to.
-
-    Raises:
-        UnsoundTrail: if it is not; the message names the file and the problem.
-    """
+    """Read a report; raise UnsoundTrail, with its name and the problem, if it is not what its record renders to."""
     try:
         return _read(path)
     except _Unsound as problem:

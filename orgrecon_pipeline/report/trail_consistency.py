@@ -22,11 +22,9 @@ _RENDER_AGAIN = "render this day again if an earlier day got its report later, e
 
 
 def disagreements(records: Mapping[date, Record], files: Collection[date]) -> Iterator[tuple[date, str]]:
-    """Yield every disagreement between reports, as a day and the predicate of a sentence about its report.
+    """Yield every disagreement between the sound reports, as a day and the predicate of a sentence about its report.
 
-    Args:
-        records: the sound reports.
-        files: the days that have a report, sound or not.
+    ``files`` are the days that have a report, sound or not.
     """
     if not records:
         return

@@ -57,21 +57,16 @@ class Trail:
 
 
 def report_files(directory: Path) -> list[tuple[date, Path]]:
-    """Return the files of a directory that are named like reports, oldest first; none if there is no directory.
+    """Return the files that are named like reports, oldest first; raise UnsoundTrail if they cannot be listed.
 
-    Raises:
-        UnsoundTrail: if the directory cannot be listed.
+    A directory that does not exist has none.
     """
     named = ((day_of(name), directory / name) for name in _names(directory))
     return sorted((day, path) for day, path in named if day is not None)
 
 
 def read_trail(directory: Path) -> Trail:
-    """Read every report of a directory, each by itself.
-
-    Raises:
-        UnsoundTrail: if the directory cannot be listed.
-    """
+    """Read every report of a directory, each by itself; raise UnsoundTrail if the directory cannot be listed."""
     findings = [
         f"{shown(directory / name)} looks like a report, but is not named YYYY-MM-DD.md: rename or remove it."
         for name in sorted(_names(directory)) if looks_like_a_report(name)
