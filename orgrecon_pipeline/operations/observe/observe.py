@@ -182,15 +182,12 @@ def _is_first(context: Context, day: date, provenance: Provenance) -> bool:
         (Provenance.LIVE,), completed_only=True, until=until) is None
 
 
-def _verdict(
-    context: Context, day: date, comparison: Comparison, coverage_lost: Reason | None
-) -> tuple[Verdict, Reason]:
+def _verdict(context: Context, day: date, comparison: Comparison, lost: Reason | None) -> tuple[Verdict, Reason]:
     keys = sum(row.drift for row in comparison.tenant_rows)
     if keys:
-        return Verdict.FAIL, reasons.drift(
-            keys, comparison.tenants_with_drift, comparison.tenants_scanned, coverage_lost)
-    if coverage_lost:
-        return Verdict.INCONCLUSIVE, coverage_lost
+        return Verdict.FAIL, reasons.drift(keys, comparison.tenants_with_drift, comparison.tenants_scanned, lost)
+    if lost:
+        return Verdict.INCONCLUSIVE, lost
     if comparison.keys_in_flux:
         return Verdict.INCONCLUSIVE, reasons.keys_in_flux(comparison.keys_in_flux)
     if not comparison.tenants_scanned:
