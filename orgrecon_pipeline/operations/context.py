@@ -56,9 +56,11 @@ def read_endpoints(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[s
     if environ.get(TARGET_VARIABLE):
         raise ConfigurationError(f"{TARGET_VARIABLE} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")
-    return {shard.name: Endpoints(*(
-        _read_endpoint(environ, variable, f"the database of shard {shard.name}")
-        for variable in (shard.source_env, shard.target_env))) for shard in mapping.shards}
+    return {
+        shard.name: Endpoints(*(_read_endpoint(environ, variable, f"the database of shard {shard.name}")
+                                for variable in (shard.source_env, shard.target_env)))
+        for shard in mapping.shards
+    }
 
 
 def _read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:

@@ -68,8 +68,7 @@ def answer_gate_from_dagster(
     now = clock.now_for(row.provenance for row in answer.decision.window if row.provenance)
     answer = recheck(answer, mapping.gate, now, mapping.digest)
     if require_today and answer.as_of != utc_day(now):
-        decision = answer.decision.closed_because(_no_report_today(utc_day(now), answer.as_of))
-        answer = replace(answer, decision=decision)
+        answer = replace(answer, decision=answer.decision.closed_because(_no_report_today(utc_day(now), answer.as_of)))
     return answer
 
 
