@@ -167,8 +167,7 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
         rows_by_name = {(table.schema, table.name): rows_by_oid[table.oid] for table in preflight.tables}
         for name, statements in statements_by_entity(mapping, preflight.types, row_hash).items():
             for side in preflight.sides:
-                scanned = sorted(_scanned_tables(session, statements, side, rows_by_name))
-                if scanned:
+                if scanned := sorted(_scanned_tables(session, statements, side, rows_by_name)):
                     tenant = getattr(mapping.entities[name], side)[0].columns[TENANT_COLUMN]
                     yield Finding("warning", f"indexes of {name}.{side}", (
                         f"each batch of drifting tenants scans {' and '.join(scanned)} sequentially: an index that "
