@@ -13,7 +13,7 @@ UNSHARDED = ""
 Pins = dict[str, dict[str, str]]
 
 _PIN_KEYS = ("system_identifier", "database")
-_LSN = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}")
+_LSN = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})")
 _POSITION_KEYS = ("in_recovery", "timeline", "lsn")
 
 
@@ -76,10 +76,9 @@ def _databases(compared: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any
 
 def _position(database: Mapping[str, Any]) -> Position | None:
     lsn, timeline = database.get("lsn"), database.get("timeline", 0)
-    if not isinstance(lsn, str) or not isinstance(timeline, int) or not _LSN.fullmatch(lsn):
+    if not isinstance(lsn, str) or not isinstance(timeline, int) or not (match := _LSN.fullmatch(lsn)):
         return None
-    high, _, low = lsn.partition("/")
-    return Position(database.get("in_recovery") is True, timeline, (int(high, 16) << 32) + int(low, 16))
+    return Position(database.get("in_recovery") is True, timeline, (int(match[1], 16) << 32) + int(match[2], 16))
 
 
 def describe_pin(pin: Mapping[str, str]) -> str:

@@ -85,8 +85,7 @@ def strictest(policies: Iterable[GatePolicy]) -> GatePolicy:
     return GatePolicy.model_construct(
         window_days=max(policy.window_days for policy in policies),
         same_day="worst" if any(policy.same_day == "worst" for policy in policies) else "latest",
-        min_live_days=max(policy.min_live_days for policy in policies),
-    )
+        min_live_days=max(policy.min_live_days for policy in policies))
 
 
 def gate_policy_of(compared: Mapping[str, Any]) -> GatePolicy | None:

@@ -133,8 +133,7 @@ class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
     @property
     def drift(self) -> int:
         """Drifting keys of all kinds."""
-        total: int = self.counts.total
-        return total
+        return int(self.counts.total)
 
 
 class Sample(Frozen):

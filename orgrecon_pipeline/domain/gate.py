@@ -86,8 +86,7 @@ class DayEvidence:
             saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
             reason=deciding.why, counts=deciding.counts, databases=pins_of(deciding.compared),
             moved_from={label: pin for o in observations for label, pin in o.compared.get("moved_from", {}).items()},
-            policy=strictest(policies) if policies else None,
-        )
+            policy=strictest(policies) if policies else None)
 
     def under(self, policy: GatePolicy) -> DayEvidence:
         """Return the day as the policy's ``same_day`` decides it."""
@@ -152,14 +151,11 @@ def decide_gate(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy)
     counted_days = days_ending(day, min(streak, policy.window_days))
     counted = dict.fromkeys(Provenance, 0) | Counter(trail.days[d].provenance for d in counted_days)
     state, reason = _decide(day, streak, counted, trail, policy)
-    window = tuple(
-        trail.row(d, in_streak=d > day - timedelta(days=streak))
-        for d in days_ending(day, max(SHOWN_DAYS, policy.window_days))
-    )
+    window = tuple(trail.row(d, in_streak=d > day - timedelta(days=streak))
+                   for d in days_ending(day, max(SHOWN_DAYS, policy.window_days)))
     return GateDecision(
         day=day, state=state, reason=reason, streak_days=streak, policy=policy, epoch=trail.epoch, counted=counted,
-        earliest_open_day=_earliest_open_day(day, streak, trail.days, policy), window=window,
-    )
+        earliest_open_day=_earliest_open_day(day, streak, trail.days, policy), window=window)
 
 
 def effective_policy(day: date, days: Mapping[date, DayEvidence], policy: GatePolicy) -> GatePolicy:
@@ -250,9 +246,8 @@ def _other_database(label: str, pin: dict[str, str] | None, pinned: dict[str, st
         label=label, database=pin, pinned=pinned)
 
 
-def _decide(
-    day: date, streak: int, counted: Mapping[Provenance, int], trail: _Trail, policy: GatePolicy
-) -> tuple[GateState, Reason]:
+def _decide(day: date, streak: int, counted: Mapping[Provenance, int], trail: _Trail,
+            policy: GatePolicy) -> tuple[GateState, Reason]:
     window, live = policy.window_days, counted[Provenance.LIVE]
     provenances = {provenance.value: days for provenance, days in counted.items()}
     listed = ", ".join(f"{days} {name}" for name, days in provenances.items() if days or name in ("live", "baseline"))

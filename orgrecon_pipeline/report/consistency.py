@@ -33,7 +33,12 @@ def _contradictions(record: Record) -> Iterator[str]:
     if record.verdict is Verdict.PASS and any(row.drift for row in record.tenants):
         yield "is a PASS with a drifting tenant"
     yield from _in_window(record)
-    yield from _in_gate(record)
+    if record.gate.reason_code is ReasonCode.STREAK_TOO_SHORT:
+        rows = [{"day": row.day.isoformat(), "verdict": row.verdict.value, **row.why.as_parameters()}
+                for row in record.window]
+        repeated = ("day", "verdict", "reason_code", "reason_parameters")
+        if {name: record.gate.reason_parameters.get(name) for name in repeated} not in rows:
+            yield "has a reason for the gate that contradicts its window"
     values = record.compared.get("values", {})
     if not isinstance(values, dict) or not all(
         isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()
@@ -104,14 +109,6 @@ def _in_row(row: WindowDay) -> Iterator[str]:
         yield f"has a window in which {row.day} is a PASS with drift"
     if row.eligible != (row.reason_code in _ELIGIBLE) or missing != (row.reason_code is ReasonCode.NO_REPORT):
         yield f"has a window with an impossible reason for {row.day}: {row.reason_code.value}"
-
-
-def _in_gate(record: Record) -> Iterator[str]:
-    if record.gate.reason_code is ReasonCode.STREAK_TOO_SHORT:
-        rows = [{"day": row.day.isoformat(), "verdict": row.verdict.value, **row.why.as_parameters()}
-                for row in record.window]
-        if {name: record.gate.reason_parameters.get(name) for name in rows[0]} not in rows:
-            yield "has a reason for the gate that contradicts its window"
 
 
 def _is_clean(entities: dict[str, EntityTotals], tenants_with_drift: int | None) -> bool:

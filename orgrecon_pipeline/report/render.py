@@ -29,6 +29,5 @@ def _template() -> Template:
         # The view holds finished Markdown, in which HTML escapes would be wrong.
         autoescape=False,  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        newline_sequence="\n",
-    )
+        newline_sequence="\n")
     return environment.from_string(text)

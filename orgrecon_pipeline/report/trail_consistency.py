@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import Any
 
 from orgrecon_pipeline.domain.day_decision import gate_policy_of, strictest
@@ -76,7 +77,8 @@ class _Checker:
             yield "has a window of another length than its gate policy asks for"
             return
         known = {day: evidence.under(policy) for day, evidence in self._evidence.items()}
-        wrong = [row for row in record.window if row.day in known and not _same_figures(row, known[row.day])]
+        figures = attrgetter("verdict", "provenance", "counts")
+        wrong = [row for row in record.window if row.day in known and figures(row) != figures(known[row.day])]
         for row in wrong:
             yield (f"shows {row.day} as {_describe(row)}, but the report of that day shows "
                    f"{_describe(known[row.day])}: {_RENDER_AGAIN}")
@@ -150,10 +152,6 @@ def _stand_ins(
             provenance=row.provenance or Provenance.BASELINE, mapping_digest=epoch, saw_a_tenant=False, databases=None)
         for row in claims.values()
     }
-
-
-def _same_figures(row: WindowDay, evidence: DayEvidence) -> bool:
-    return (row.verdict, row.provenance, row.counts) == (evidence.verdict, evidence.provenance, evidence.counts)
 
 
 def _counts(eligible: bool, code: ReasonCode) -> str:
