@@ -104,24 +104,16 @@ class _Run:
         confirmed, in_flux, reads = self._recheck(first)
         results = ReadResults(fingerprints, first, confirmed, in_flux)
         return Comparison(
-            observed_at=snapshot.source.observed_at,
-            databases=snapshot.as_json_value(),
-            totals=results.totals(),
-            present=results.present,
+            observed_at=snapshot.source.observed_at, databases=snapshot.as_json_value(),
+            totals=results.totals(), present=results.present,
             declared=results.present if declared == results.present else declared,  # keeps one of two equal lists
             tenant_rows=results.tenant_rows(declared, self._mapping.report.breakdown_limit),
             samples=tuple(self._samples),
             values={name: of_entity.values for name, of_entity in fingerprints.items()},
             keys_in_flux=results.keys_in_flux,
-            how={
-                "digest_method": reader.row_hash.name,
-                "exact": self._exact,
-                "self_test": "passed",
-                "rechecks_done": reads,
-                "seconds": round(time.monotonic() - started, 3),
-                "warnings": list(reader.warnings),
-            },
-        )
+            how={"digest_method": reader.row_hash.name, "exact": self._exact, "self_test": "passed",
+                 "rechecks_done": reads, "seconds": round(time.monotonic() - started, 3),
+                 "warnings": list(reader.warnings)})
 
     def _scanned_rows(self) -> str:
         return f"fingerprints of both sides: {self._reader.rows}"

@@ -138,5 +138,4 @@ class ReadResults:
             drift[name].get(tenant, _NO_KEYS) for drift in (self.first, self.confirmed, self.in_flux))
         return TenantRow(
             tenant=bounded_name(tenant), entity=name, source_rows=rows.source, target_rows=rows.target,
-            transient=len(first.keys) - len(confirmed.keys) - len(in_flux.keys), **confirmed.counts,
-        )
+            transient=len(first.keys) - len(confirmed.keys) - len(in_flux.keys), **confirmed.counts)

@@ -72,8 +72,7 @@ def identify(session: Session) -> DatabaseIdentity:
         **{**row, "simulated": row["simulated"] == "on"},
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
-        **_read_position(session),
-    )
+        **_read_position(session))
 
 
 def _read_position(session: Session) -> dict[str, Any]:

@@ -34,19 +34,9 @@ _FORCED = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
 
 #: Settings that could otherwise change what a transaction reads, or how it converts values to text.
 SETTINGS = {
-    "search_path": "",
-    "TimeZone": "UTC",
-    "row_security": "off",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "iso_8601",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "transform_null_equals": "off",
-    "array_nulls": "on",
-    "standard_conforming_strings": "on",
-    "quote_all_identifiers": "off",
-    "lc_monetary": "C",
-    "jit": "off",
+    "search_path": "", "row_security": "off", "transform_null_equals": "off", "standard_conforming_strings": "on",
+    "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1",
+    "bytea_output": "hex", "array_nulls": "on", "quote_all_identifiers": "off", "lc_monetary": "C", "jit": "off",
 }
 _TRANSACTION_TIMEOUT_SINCE = 170_000
 
@@ -118,10 +108,9 @@ class Session:
     def transaction(self, lock: tuple[sql.Composable, ...] = (), snapshot: str | None = None) -> Iterator[None]:
         """Run the block in one ``REPEATABLE READ, READ ONLY`` transaction, which is always rolled back.
 
-        Args:
-            lock: tables to lock in ACCESS SHARE mode before the first SELECT takes the snapshot. A snapshot that is
-                older than a TRUNCATE would read the table as empty.
-            snapshot: an exported snapshot to read, instead of a new one.
+        The tables of ``lock`` are locked in ACCESS SHARE mode before the first SELECT takes the snapshot, because a
+        snapshot that is older than a TRUNCATE would read the table as empty. ``snapshot`` is an exported snapshot to
+        read, instead of a new one.
         """
         if self.custom_settings is None and lock and snapshot is None:
             with self.transaction():  # reading the custom settings would take the snapshot before the locks
@@ -185,10 +174,9 @@ class Session:
         self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
         started = time.monotonic()
         rows: list[DictRow] | None = None
-        with self._translated_errors(action):
+        with self._translated_errors(action), self._connection.cursor(binary=True) as cursor:
             try:
-                with self._connection.cursor(binary=True) as cursor:
-                    rows = cursor.execute(statement, parameters or {}).fetchall()
+                rows = cursor.execute(statement, parameters or {}).fetchall()
             except psycopg.errors.QueryCanceled:
                 self._deadline.remaining()
                 if time.monotonic() - started < seconds:
