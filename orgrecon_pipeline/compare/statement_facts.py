@@ -75,13 +75,12 @@ class StatementFacts:
             self.names[TIME] |= {f"'{word.lower()}'" for word in _TIME_LITERAL.findall(text)}
         return self
 
-    def add_body(self, text: str, *, returns_rows: bool) -> StatementFacts:
-        """Add what the text of a function's body mentions. Return self."""
+    def add_body(self, text: str, *, returns_rows: bool) -> None:
+        """Add what the text of a function's body mentions."""
         for code, words in _WORDS.items():
             self.names[code] |= {word.lower() for word in words.findall(text)}
         if returns_rows:
             self.names[CHANCE] |= {word.lower() for word in _LIMITS.findall(text)}
-        return self
 
     def add_call(self, name: str) -> None:
         """Add a call of a built-in function."""

@@ -35,10 +35,9 @@ class HeartbeatRead:
         if self.age_seconds < -limit:
             return (f"{_HEARTBEAT}: the heartbeat is ahead of this server's clock by more than "
                     f"max_replica_lag_seconds ({limit:g} s): synchronise the clocks or correct the row")
-        if self.age_seconds <= limit:
-            return ""
-        return (f"{_HEARTBEAT}: the heartbeat is {self.age_seconds:.0f} s old, more than max_replica_lag_seconds "
-                f"({limit:g} s): this copy lags behind, or the heartbeat is no longer written")
+        return "" if self.age_seconds <= limit else (
+            f"{_HEARTBEAT}: the heartbeat is {self.age_seconds:.0f} s old, more than max_replica_lag_seconds "
+            f"({limit:g} s): this copy lags behind, or the heartbeat is no longer written")
 
     def as_json_value(self) -> dict[str, Any]:
         """Return what the record stores."""
@@ -71,9 +70,8 @@ class Standby:
 
     def shows(self, moment: datetime) -> bool:
         """Return whether every write that was committed by that moment is replayed."""
-        if self.replayed_at is not None and self.replayed_at >= moment:
-            return True
-        return self.receiving and not self.pending
+        replayed = self.replayed_at is not None and self.replayed_at >= moment
+        return replayed or (self.receiving and not self.pending)
 
     def lag(self, limit: float) -> str:
         """Return why the data may be more than ``limit`` seconds old; empty if it is not.

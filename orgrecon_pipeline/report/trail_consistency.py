@@ -116,13 +116,10 @@ class _Checker:
 
     def _check_gate(self, record: Record, decision: GateDecision) -> Iterator[str]:
         gate = record.gate
+        streak, expected = record.streak_days, decision.streak_days
         # Days before the horizon are in no window, so the streak can be longer than this trail shows.
-        longer = record.streak_days > decision.streak_days
-        if record.streak_days != decision.streak_days and not (
-            longer and record.day - timedelta(days=decision.streak_days) < self._horizon
-        ):
-            yield (f"shows a streak of {record.streak_days}, but the reports give {decision.streak_days}: "
-                   f"{_RENDER_AGAIN}")
+        if streak < expected or (streak > expected and record.day - timedelta(days=expected) >= self._horizon):
+            yield f"shows a streak of {streak}, but the reports give {expected}: {_RENDER_AGAIN}"
         elif record.live_days != decision.live_days:
             yield f"shows {record.live_days} live days, but the reports give {decision.live_days}: {_RENDER_AGAIN}"
         elif gate.state is not decision.state:
