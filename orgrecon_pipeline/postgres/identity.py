@@ -52,11 +52,8 @@ class DatabaseIdentity:
     def as_json_value(self) -> dict[str, Any]:
         """Return what the record stores."""
         return {
-            "database": self.database,
-            "system_identifier": self.system_identifier,
-            "server_version": self.server_version,
-            "in_recovery": self.in_recovery,
-            "snapshot": self.snapshot,
+            "database": self.database, "system_identifier": self.system_identifier, "snapshot": self.snapshot,
+            "server_version": self.server_version, "in_recovery": self.in_recovery,
             **({"lsn": self.lsn} if self.lsn else {}),
             **({"timeline": self.timeline} if self.timeline else {}),
             **({"standby": self.standby.as_json_value()} if self.standby else {}),
