@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import dagster as dg
 
 from orgrecon_pipeline.defs.assets import metadata as describe
@@ -16,6 +14,7 @@ from orgrecon_pipeline.defs.dagster_internals import (
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
 
 GATE_ASSET = "drift_gate"
 GATE_CHECK = "seven_day_zero_delta"
@@ -26,9 +25,10 @@ _CHECK_KEY = dg.AssetCheckKey(_ASSET_KEY, GATE_CHECK)
 
 def gate_now(context: Context) -> GateAnswer:
     """Return the gate's answer according to the ledger at this moment."""
-    mapping, days = context.mapping, context.ledger.evidence(date.max)
+    mapping = context.mapping
+    days, distrust = evidence_of_ledger(context.ledger, context.output_dir, mapping.gate)
     now = context.clock.now_for(day.provenance for day in days.values())
-    return current_gate(days, mapping.gate, now, mapping_digest=mapping.digest)
+    return current_gate(days, mapping.gate, now, mapping_digest=mapping.digest, distrust=distrust)
 
 
 def answer_digest(answer: GateAnswer) -> str:

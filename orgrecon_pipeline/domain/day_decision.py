@@ -61,8 +61,8 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
     A decided observation outranks an INCONCLUSIVE one, so that a failed rerun hides nothing. Among the decided ones
     the latest counts, or the worst if ``same_day`` asks for it. These rules keep a rerun from improving the day:
 
-    - A PASS displaces no FAIL of another mapping or another database, and none if it relied on an acknowledgement.
-    - Coverage that is lost after a PASS displaces it, and the same limits hold for what displaces the loss.
+    - A PASS displaces no FAIL of another mapping or another database, and none before an acknowledgement.
+    - Coverage that is lost after a decided observation displaces a PASS, and the same limits hold for what follows.
     - If the order of the ledger and the timestamps lead to different observations, the worse of the two counts.
 
     ``observations`` are all those of the day.
@@ -105,23 +105,33 @@ def has_regressed(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
 
 def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``compared`` that the gate needs of every observation, not only of the deciding one."""
-    settings = {name: compared[name] for name in ("gate", "report", "moved_from") if name in compared}
-    acknowledged = _acknowledged(compared)
-    coverage = {"coverage": {"acknowledged": acknowledged}} if acknowledged else {}
-    return {**settings, **identities_of(compared), **coverage}
+    kept = ("gate", "report", "moved_from", "first_observation")
+    settings = {name: compared[name] for name in kept if name in compared}
+    coverage = {name: value for name in ("acknowledged", "left_count") if (value := _coverage(compared).get(name))}
+    return {**settings, **identities_of(compared), **({"coverage": coverage} if coverage else {})}
 
 
 def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | None:
-    """Return the observation that counts after all of them, in this order; None if none is decided."""
+    """Return the observation that counts after all of them, in this order; None if none is decided.
+
+    A FAIL or a loss stays open until a later PASS improves it. After an acknowledgement nothing improves it any more,
+    because a rerun no longer shows what was acknowledged.
+    """
     current: AnyObservation | None = None
+    still_open: list[tuple[AnyObservation, bool]] = []  # with whether an acknowledgement followed
     for observation in observations:
-        if observation.verdict is Verdict.FAIL:
-            current = observation
+        if _acknowledged(observation.compared):
+            still_open = [(worse, True) for worse, _ in still_open]
+        lost = observation.reason_code in COVERAGE_CODES and observation.verdict is Verdict.INCONCLUSIVE
+        if observation.verdict is Verdict.FAIL or (lost and current is not None):
+            still_open.append((observation, False))
         elif observation.verdict is Verdict.PASS:
-            if current is None or current.verdict is Verdict.PASS or _may_improve(current, observation):
-                current = observation
-        elif current is not None and current.verdict is Verdict.PASS and observation.reason_code in COVERAGE_CODES:
-            current = observation
+            still_open = [(worse, excused) for worse, excused in still_open
+                          if excused or not _may_improve(worse, observation)]
+        else:
+            continue
+        current = max((worse for worse, _ in reversed(still_open)), default=observation,
+                      key=lambda worse: _SEVERITY[worse.verdict])
     return current
 
 
@@ -130,11 +140,17 @@ def _may_improve(worse: Rankable, later: Rankable) -> bool:
     return (
         later.mapping_digest == worse.mapping_digest and pins_of(later.compared) == pins_of(worse.compared)
         and not _acknowledged(later.compared) and not has_regressed(later.compared, worse.compared)
+        # A higher limit in the mapping does not excuse the tenants that left.
+        and not (worse.reason_code is ReasonCode.TOO_MANY_DEPARTURES and _coverage(later.compared).get("left_count"))
     )
+
+
+def _coverage(compared: Mapping[str, Any]) -> Mapping[str, Any]:
+    coverage = compared.get("coverage")
+    return coverage if isinstance(coverage, dict) else {}
 
 
 def _acknowledged(compared: Mapping[str, Any]) -> list[Any]:
     """Return the losses of coverage that an observation accepts because somebody acknowledged them."""
-    coverage = compared.get("coverage")
-    acknowledged = coverage.get("acknowledged") if isinstance(coverage, dict) else None
+    acknowledged = _coverage(compared).get("acknowledged")
     return list(acknowledged) if isinstance(acknowledged, (list, tuple)) else []

@@ -52,7 +52,9 @@ class DayEvidence:
         saw_a_tenant: whether any observation of the day found a tenant in a database of the company.
         databases: the databases that the deciding observation compared, by label; None if only a later window tells
             of the day.
-        moved_from: databases that were replaced on this day, with a person's acceptance, by label.
+        moved_from: databases that were replaced on this day, with a person's acceptance, by label: those with which
+            the day began.
+        first: whether the ledger knew of no earlier observation, and so of no tenant that could be lost.
         policy: the strictest policy under which the day was observed, None if no observation says.
         worst: the same day as ``same_day: worst`` decides it, None if that is no different.
     """
@@ -66,6 +68,7 @@ class DayEvidence:
     counts: Counts[int | None] = field(default_factory=Counts.zero)
     databases: Pins | None = field(default_factory=dict, hash=False)
     moved_from: Pins = field(default_factory=dict, hash=False)
+    first: bool = False
     policy: GatePolicy | None = None
     worst: DayEvidence | None = None
 
@@ -85,7 +88,9 @@ class DayEvidence:
             day=day, verdict=deciding.verdict, provenance=deciding.provenance, mapping_digest=deciding.mapping_digest,
             saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
             reason=deciding.why, counts=deciding.counts, databases=pins_of(deciding.compared),
-            moved_from={label: pin for o in observations for label, pin in o.compared.get("moved_from", {}).items()},
+            moved_from={
+                label: pin for o in reversed(observations) for label, pin in o.compared.get("moved_from", {}).items()},
+            first=bool(deciding.compared.get("first_observation")),
             policy=strictest(policies) if policies else None)
 
     def under(self, policy: GatePolicy) -> DayEvidence:
@@ -204,6 +209,11 @@ class _Trail:
                 ReasonCode.OTHER_MAPPING,
                 f"compared under another mapping (epoch {evidence.mapping_digest[:12]}, now {self.epoch[:12]})",
                 mapping_digest=evidence.mapping_digest, current_mapping_digest=self.epoch)
+        if evidence.first and self.first_tenant_day is not None and self.first_tenant_day < day:
+            return Reason.word(
+                ReasonCode.OBSERVED_WITHOUT_HISTORY,
+                f"observed without knowledge of the earlier days, though a tenant was seen on {self.first_tenant_day}: "
+                "a loss since then would not show", first_tenant_day=self.first_tenant_day.isoformat())
         return self.other_databases.get(day)
 
     def row(self, day: date, *, in_streak: bool) -> WindowRow:

@@ -65,6 +65,7 @@ class ReasonCode(str, Enum):
     SIMULATED_IN_REAL_TRAIL = "simulated_in_real_trail"
     OTHER_MAPPING = "other_mapping"
     OTHER_DATABASE = "other_database"
+    OBSERVED_WITHOUT_HISTORY = "observed_without_history"
 
     # The gate.
     WINDOW_CLEAN = "window_clean"

@@ -76,8 +76,8 @@ def open_collector(settings: Settings) -> EvidenceCollector:
     mapping = load_mapping(settings.mapping_file, settings.environ)
     clock = read_clock(settings.environ)
     return EvidenceCollector(
-        lambda: read_snapshot(settings.ledger_url, mapping.gate, clock.now(), mapping.digest), tuple(mapping.entities),
-        mapping.gate.window_days,
+        lambda: read_snapshot(settings.ledger_url, mapping.gate, clock.now(), mapping.digest, settings.output_dir),
+        tuple(mapping.entities), mapping.gate.window_days,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from pathlib import Path
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
@@ -12,6 +13,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.gate.current import current_gate
+from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
 
 # A baseline compares nothing and a restored database belongs to another day, so neither shows that the daily run works.
 _DAILY = (Provenance.LIVE, Provenance.SIMULATED)
@@ -49,9 +51,11 @@ class MetricsSnapshot:
 
 
 def read_snapshot(
-    ledger_url: str, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
+    ledger_url: str, policy: GatePolicy, now: datetime, mapping_digest: str | None = None, trail: Path | None = None
 ) -> MetricsSnapshot:
     """Open the ledger and return the state of its evidence, with the gate as of today or yesterday (UTC).
+
+    Reports in the directory ``trail`` that the ledger lacks close the gate.
 
     Raises:
         ConfigurationError: if there is no ledger (not yet, or no longer), or it cannot be read.
@@ -59,15 +63,15 @@ def read_snapshot(
     ledger = open_existing(ledger_url)
     if ledger is None:
         raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
-    return take_snapshot(ledger, policy, now, mapping_digest)
+    return take_snapshot(ledger, policy, now, mapping_digest, trail)
 
 
 def take_snapshot(
-    ledger: Ledger, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
+    ledger: Ledger, policy: GatePolicy, now: datetime, mapping_digest: str | None = None, trail: Path | None = None
 ) -> MetricsSnapshot:
     """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
-    days = ledger.evidence(date.max)
-    gate = current_gate(days, policy, now, mapping_digest=mapping_digest)
+    days, distrust = evidence_of_ledger(ledger, trail, policy) if trail else (ledger.evidence(date.max), None)
+    gate = current_gate(days, policy, now, mapping_digest=mapping_digest, distrust=distrust)
     latest_day = max(days, default=None)
     latest = ledger.deciding(latest_day, policy.same_day) if latest_day else None
     completed = ledger.latest(_DAILY)

@@ -105,7 +105,8 @@ def send_pending(
         return []
     with _notification_lock(context.ledger):
         now = context.clock.now()
-        current = current_state(context.ledger, context.mapping.gate, now, also, context.mapping.digest)
+        current = current_state(
+            context.ledger, context.mapping.gate, now, context.output_dir, also, context.mapping.digest)
         states, last_notified = current.states(), context.ledger.last_notified()
         yesterday = utc_day(now) - timedelta(days=1)
         old = {topic: state for topic, state in states.items() if topic != GATE_TOPIC and parse_day(topic) < yesterday}

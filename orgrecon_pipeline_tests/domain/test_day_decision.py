@@ -19,6 +19,9 @@ _MEANING = {
     "s": (Provenance.SIMULATED, Verdict.PASS), "r": (Provenance.RESTORED, Verdict.FAIL),
     "m": (Provenance.LIVE, Verdict.PASS),  # under another mapping
     "d": (Provenance.LIVE, Verdict.PASS),  # on another database
+    "f": (Provenance.LIVE, Verdict.FAIL),  # under another mapping
+    "c": (Provenance.LIVE, Verdict.PASS),  # under that other mapping
+    "C": (Provenance.LIVE, Verdict.PASS),  # again
     "a": (Provenance.LIVE, Verdict.PASS),  # by an acknowledgement of lost coverage
     "L": (Provenance.LIVE, Verdict.INCONCLUSIVE),  # complete, but coverage is lost
 }
@@ -39,7 +42,7 @@ def observations(text: str) -> list[Item]:
     return [
         Item(
             str(number), *_MEANING[letter], None if letter == "b" else _NOON + timedelta(minutes=number),
-            mapping_digest="other" if letter == "m" else "epoch",
+            mapping_digest="other" if letter in "mfcC" else "epoch",
             reason_code=ReasonCode.COVERAGE_LOST if letter == "L" else ReasonCode.UNKNOWN,
             compared={
                 "source": {"system_identifier": "1", "database": "copy" if letter == "d" else "app"},
@@ -89,7 +92,15 @@ def observations(text: str) -> list[Item]:
     ("PLIa", 1, 1),
     ("PLF", 2, 2),
     ("FL", 0, 0),
+    ("PLaP", 1, 1),    # a second rerun no longer shows what was acknowledged
+    ("FaP", 0, 0),
+    ("PLaPP", 1, 1),
     ("La", 1, 1),      # nothing was decided before the loss
+    ("LaP", 2, 2),
+    # A FAIL stays open behind another FAIL: what it showed has to be good again.
+    ("FfcC", 0, 1),
+    ("FfcP", 3, 1),
+    ("FffP", 2, 2),
     ("LLa", 2, 2),
     ("LPa", 2, 2),
 ])

@@ -228,3 +228,14 @@ def test_counted_days_are_of_the_pinned_database_or_of_one_that_was_replaced(
     assert (decision.state is GateState.OPEN) == (streak >= 7)
     if streak < 7:
         assert decision.reason.parameters["reason_code"] == ReasonCode.OTHER_DATABASE
+
+
+@pytest.mark.parametrize(("text", "counts"), [("PPPPPPP", False), ("P", True), ("bbbbbbP", True), ("eeeP", True)])
+def test_first_observation_of_a_ledger_does_not_count_after_a_tenant_was_seen(text: str, counts: bool) -> None:
+    """A ledger that was lost knew of no tenant that could be missing; the earlier days were imported later."""
+    days = trail(text)
+    days[TODAY] = replace(days[TODAY], first=True)
+    decision = decide_gate(TODAY, days, CLEAN)
+    assert decision.window[-1].eligible is counts
+    if not counts:
+        assert decision.window[-1].reason.code is ReasonCode.OBSERVED_WITHOUT_HISTORY

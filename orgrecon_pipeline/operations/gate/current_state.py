@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision,
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import current_gate
+from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.verify import report_files
 
@@ -36,14 +37,16 @@ class CurrentState:
 
 
 def current_state(
-    ledger: Ledger, policy: GatePolicy, now: datetime, also: Collection[date] = (), mapping_digest: str | None = None
+    ledger: Ledger, policy: GatePolicy, now: datetime, trail: Path, also: Collection[date] = (),
+    mapping_digest: str | None = None,
 ) -> CurrentState:
     """Return the state at ``now`` of the last week and of the days ``also``.
 
     The gate closes when its evidence becomes too old.
     """
-    days = ledger.evidence(date.max)
-    gate = current_gate(days, policy, now, mapping_digest=mapping_digest).decision if days else None
+    days, distrust = evidence_of_ledger(ledger, trail, policy)
+    answer = current_gate(days, policy, now, mapping_digest=mapping_digest, distrust=distrust)
+    gate = answer.decision if days else None
     return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 
 

@@ -45,7 +45,7 @@ def answer_gate(
     ledger = None if trail else open_existing(settings.ledger_url)
     distrust = None
     if ledger is not None:
-        days, distrust = _evidence_of_ledger(ledger, settings.output_dir, policy)
+        days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
         days, distrust = _evidence_of_trail(directory)
     else:
@@ -86,7 +86,7 @@ def _no_report_today(today: date, latest: date | None) -> Reason:
         today=today.isoformat(), latest_day=latest.isoformat() if latest else None)
 
 
-def _evidence_of_ledger(
+def evidence_of_ledger(
     ledger: Ledger, output_dir: Path, policy: GatePolicy
 ) -> tuple[Mapping[date, DayEvidence], Reason | None]:
     """Return the evidence of a ledger, and why reports in the output directory forbid to trust it, None if none does.

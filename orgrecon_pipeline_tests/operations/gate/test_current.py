@@ -18,11 +18,12 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.metrics.snapshot import take_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import dagster_client as dagster_gate
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
-from orgrecon_pipeline.operations.gate.current_state import state_before_run
+from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_state, state_before_run
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
@@ -183,3 +184,17 @@ def test_gate_that_requires_today_is_closed_without_evidence_of_today(tmp_path: 
         answer = answer_gate(settings, trail=trail, day=None, require_live=0, require_today=True)
         assert answer.decision.reason.code is ReasonCode.NO_REPORT_TODAY
         assert not answer.open
+
+
+def test_every_way_of_asking_is_closed_by_reports_that_the_ledger_lacks(tmp_path: Path) -> None:
+    """The ledger was restored from a backup; only the report knows the FAIL of today."""
+    context = store(tmp_path, [observation(day) for day in WEEK])
+    policy, digest, now = context.mapping.gate, context.mapping.digest, context.clock.now()
+    assert gate_now(context).open
+    (tmp_path / "later").mkdir()
+    later = store(tmp_path / "later", [observation(WEEK[6], Verdict.FAIL, hour=9)])
+    (later.output_dir / f"{WEEK[6]}.md").replace(context.output_dir / f"{WEEK[6]}.md")
+    assert not gate_now(context).open
+    assert take_snapshot(context.ledger, policy, now, digest, context.output_dir).gate_open is False
+    state = current_state(context.ledger, policy, now, context.output_dir, mapping_digest=digest)
+    assert state.states()[GATE_TOPIC] == "CLOSED"
