@@ -62,7 +62,8 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
     the latest counts, or the worst if ``same_day`` asks for it. These rules keep a rerun from improving the day:
 
     - A PASS displaces no FAIL of another mapping or another database, and none before an acknowledgement.
-    - Coverage that is lost after a decided observation displaces a PASS, and the same limits hold for what follows.
+    - Coverage that is lost after a PASS displaces it, until a PASS of the same mapping and database shows the rows
+      again or relies on an acknowledgement.
     - If the order of the ledger and the timestamps lead to different observations, the worse of the two counts.
 
     ``observations`` are all those of the day.
@@ -114,14 +115,14 @@ def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
 def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | None:
     """Return the observation that counts after all of them, in this order; None if none is decided.
 
-    A FAIL or a loss stays open until a later PASS improves it. After an acknowledgement nothing improves it any more,
-    because a rerun no longer shows what was acknowledged.
+    A FAIL or a loss stays open until a later PASS improves it. After an acknowledgement nothing improves a FAIL any
+    more, because a rerun no longer shows what was acknowledged.
     """
     current: AnyObservation | None = None
     still_open: list[tuple[AnyObservation, bool]] = []  # with whether an acknowledgement followed
     for observation in observations:
         if _acknowledged(observation.compared):
-            still_open = [(worse, True) for worse, _ in still_open]
+            still_open = [(worse, worse.verdict is Verdict.FAIL) for worse, _ in still_open]
         lost = observation.reason_code in COVERAGE_CODES and observation.verdict is Verdict.INCONCLUSIVE
         if observation.verdict is Verdict.FAIL or (lost and current is not None):
             still_open.append((observation, False))
@@ -139,9 +140,11 @@ def _may_improve(worse: Rankable, later: Rankable) -> bool:
     """Whether a later PASS takes the place of a FAIL or a loss: it must show the same thing to be good now."""
     return (
         later.mapping_digest == worse.mapping_digest and pins_of(later.compared) == pins_of(worse.compared)
-        and not _acknowledged(later.compared) and not has_regressed(later.compared, worse.compared)
-        # A higher limit in the mapping does not excuse the tenants that left.
-        and not (worse.reason_code is ReasonCode.TOO_MANY_DEPARTURES and _coverage(later.compared).get("left_count"))
+        and not has_regressed(later.compared, worse.compared)
+        # An acknowledgement excuses a loss, but no drift; a higher limit in the mapping excuses no departures.
+        and (not (acknowledged := _acknowledged(later.compared)) or worse.verdict is not Verdict.FAIL)
+        and (bool(acknowledged) or worse.reason_code is not ReasonCode.TOO_MANY_DEPARTURES
+             or not _coverage(later.compared).get("left_count"))
     )
 
 

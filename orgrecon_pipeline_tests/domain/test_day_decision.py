@@ -83,18 +83,20 @@ def observations(text: str) -> list[Item]:
     ("FImd", 0, 0),
     ("Pm", 1, 1),
     ("mF", 1, 1),
-    # Coverage that is lost after a PASS displaces it, and nothing but the rows that came back brings it back.
+    # Coverage that is lost after a PASS displaces it, until the rows come back or a person acknowledges the loss.
     ("PL", 1, 1),
-    ("PLa", 1, 1),
+    ("PLa", 2, 2),
     ("PLm", 1, 1),
     ("PLd", 1, 1),
     ("PLP", 2, 2),
-    ("PLIa", 1, 1),
+    ("PLIa", 3, 3),
     ("PLF", 2, 2),
     ("FL", 0, 0),
-    ("PLaP", 1, 1),    # a second rerun no longer shows what was acknowledged
+    ("PLaP", 3, 3),
+    # An acknowledgement excuses no drift, and a second rerun no longer shows what was acknowledged.
     ("FaP", 0, 0),
-    ("PLaPP", 1, 1),
+    ("FLaP", 0, 0),
+    ("PFLaPP", 1, 1),
     ("La", 1, 1),      # nothing was decided before the loss
     ("LaP", 2, 2),
     # A FAIL stays open behind another FAIL: what it showed has to be good again.

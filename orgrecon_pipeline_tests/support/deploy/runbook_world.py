@@ -135,17 +135,22 @@ class World:
         return log.read_text().splitlines() if log.exists() else []
 
     def live_week(self) -> None:
-        """Observe today and add six earlier live days with the same evidence."""
-        [today] = self.follow([f"orgrecon report --output-dir {REPORTS}"])
-        assert today.code == 0, today.output
-        ledger = open_ledger(self.ledger)
-        [real] = ledger.observations(ledger.days()[-1])
+        """Add six earlier live days with the evidence of a trial run, and observe today."""
+        trial = f"sqlite:///{self.folder / 'trial.db'}"
+        [observed] = self.follow([f"ORGRECON_LEDGER_URL={trial} orgrecon report --output-dir {self.folder / 'trial'}"])
+        assert observed.code == 0, observed.output
+        trial_ledger, ledger = open_ledger(trial), open_ledger(self.ledger)
+        [real] = trial_ledger.observations(trial_ledger.days()[-1])
         assert real.observed_at is not None
-        for back in range(1, 7):
+        for back in range(6, 0, -1):
+            compared = real.compared if back == 6 else {**real.compared, "first_observation": False}
             earlier = {"day": real.day - timedelta(days=back), "observed_at": real.observed_at - timedelta(days=back)}
-            ledger.append(real.model_copy(update={**earlier, "id": f"{real.id[:14]}{back:02}"}), (), (), ())
-        [rendered] = self.follow([f"orgrecon render {real.day - timedelta(days=6)} {real.day} --output-dir {REPORTS}"])
-        assert rendered.code == 0, rendered.output
+            ledger.append(real.model_copy(
+                update={**earlier, "compared": compared, "id": f"{real.id[:14]}{back:02}"}), (), (), ())
+        steps = self.follow([
+            f"orgrecon report --output-dir {REPORTS}",
+            f"orgrecon render {real.day - timedelta(days=6)} {real.day} --output-dir {REPORTS}"])
+        assert [step.code for step in steps] == [0, 0], steps
 
 
 def commands(page: Path) -> list[str]:
