@@ -76,7 +76,7 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
     fails = [observation for observation in by_time if observation.verdict is Verdict.FAIL]
     if fails and same_day == "worst":
         return fails[-1]
-    outcomes = [outcome for ordered in (by_time, candidates) if (outcome := _last_to_count(ordered))]
+    outcomes = [outcome for ordered in (candidates, by_time) if (outcome := _last_to_count(ordered))]
     return max(outcomes, key=lambda outcome: _SEVERITY[outcome.verdict], default=by_time[-1])
 
 

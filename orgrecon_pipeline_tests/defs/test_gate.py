@@ -193,7 +193,7 @@ def test_gate_command_through_a_real_web_server_agrees_with_the_ledger(
         # A day without evidence fails, so its run does not decide the gate.
         assert not world.run_day_job(instance, FIRST - timedelta(days=3)).success
         assert cli("gate", "--dagster-url", url) == 1
-        assert "did not run to its end (EXECUTION_FAILED)" in capsys.readouterr().out
+        assert "did not finish (EXECUTION_FAILED)" in capsys.readouterr().out
         assert world.run_gate_job(instance).success
         assert cli("gate", "--dagster-url", url) == 0
         world.set_clock(days[-1] + timedelta(days=1), 23, 59)

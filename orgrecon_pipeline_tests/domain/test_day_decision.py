@@ -113,7 +113,7 @@ def test_deciding_observation_follows_the_same_day_rule(text: str, latest: int, 
 
 
 @pytest.mark.parametrize(("text", "decides"), [
-    ("PF", 1), ("FP", 0), ("PP", 0), ("PL", 1), ("LP", 0), ("FF", 0), ("FPP", 0), ("PPF", 2),
+    ("PF", 1), ("FP", 0), ("PP", 1), ("PL", 1), ("LP", 0), ("FF", 1), ("FPP", 0), ("PPF", 2),
 ])
 def test_clock_that_was_set_back_lets_the_worse_observation_decide(text: str, decides: int) -> None:
     """Each later observation of the ledger has an earlier timestamp."""
