@@ -119,7 +119,7 @@ def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | N
     more, because a rerun no longer shows what was acknowledged.
     """
     current: AnyObservation | None = None
-    still_open: list[tuple[AnyObservation, bool]] = []  # with whether an acknowledgement followed
+    still_open: list[tuple[AnyObservation, bool]] = []  # each with whether nothing can improve it any more
     for observation in observations:
         if _acknowledged(observation.compared):
             still_open = [(worse, worse.verdict is Verdict.FAIL) for worse, _ in still_open]
@@ -127,8 +127,8 @@ def _last_to_count(observations: Iterable[AnyObservation]) -> AnyObservation | N
         if observation.verdict is Verdict.FAIL or (lost and current is not None):
             still_open.append((observation, False))
         elif observation.verdict is Verdict.PASS:
-            still_open = [(worse, excused) for worse, excused in still_open
-                          if excused or not _may_improve(worse, observation)]
+            still_open = [(worse, final) for worse, final in still_open
+                          if final or not _may_improve(worse, observation)]
         else:
             continue
         current = max((worse for worse, _ in reversed(still_open)), default=observation,
@@ -141,9 +141,8 @@ def _may_improve(worse: Rankable, later: Rankable) -> bool:
     return (
         later.mapping_digest == worse.mapping_digest and pins_of(later.compared) == pins_of(worse.compared)
         and not has_regressed(later.compared, worse.compared)
-        # An acknowledgement excuses a loss, but no drift; a higher limit in the mapping excuses no departures.
-        and (not (acknowledged := _acknowledged(later.compared)) or worse.verdict is not Verdict.FAIL)
-        and (bool(acknowledged) or worse.reason_code is not ReasonCode.TOO_MANY_DEPARTURES
+        # An acknowledgement excuses departures, but a higher limit in the mapping does not.
+        and (worse.reason_code is not ReasonCode.TOO_MANY_DEPARTURES or bool(_acknowledged(later.compared))
              or not _coverage(later.compared).get("left_count"))
     )
 

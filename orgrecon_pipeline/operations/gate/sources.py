@@ -94,10 +94,11 @@ def evidence_of_ledger(
     Only reports of the window are read: older ones cannot change the answer.
     """
     days = ledger.evidence(date.max)
-    newest = max([*days, *(day for day, _ in report_files(output_dir))], default=None)
+    reports = report_files(output_dir)
+    newest = max([*days, *(day for day, _ in reports)], default=None)
     length = effective_policy(newest, days, policy).window_days if newest else 0
     lacking, unsound = [], ""
-    for day, path in report_files(output_dir):
+    for day, path in reports:
         if newest and (newest - day).days < length + 1:
             try:
                 record = read_report(path)
