@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.identity import validate_name
+
+#: Names the environment of all evidence, such as ``prod``. An empty value is the environment without a name.
+ENVIRONMENT_VARIABLE = "ORGRECON_ENVIRONMENT"
+
 DEFAULT_LEDGER_URL = "sqlite:///.orgrecon/ledger.db"
 DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 
@@ -14,10 +20,12 @@ DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 class Settings:
     """Settings of a command or a Dagster run. Fields that can hold a password are left out of the ``repr``.
 
-    Without a ``mapping_file`` it is searched for. ``environ`` holds the DSNs of the compared databases, among others.
+    Without a ``mapping_file`` it is searched for. ``environment`` is the name of the environment, empty without one.
+    ``environ`` holds the DSNs of the compared databases, among others.
     """
 
     mapping_file: str | None
+    environment: str
     output_dir: Path
     ledger_url: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
@@ -33,10 +41,23 @@ class Settings:
 def read_settings(
     environ: Mapping[str, str], *, mapping_file: str | None = None, output_dir: str | None = None
 ) -> Settings:
-    """Return the settings of the environment. The arguments, which come from the command line, take precedence."""
+    """Return the settings in ``environ``. The arguments, which come from the command line, take precedence.
+
+    Raises:
+        ConfigurationError: if the name of the environment is not valid.
+    """
     return Settings(
+        environment=_read_environment(environ),
         mapping_file=mapping_file or environ.get("ORGRECON_MAPPING") or None,
         output_dir=Path(output_dir or environ.get("ORGRECON_OUTPUT_DIR") or DEFAULT_OUTPUT_DIR),
         ledger_url=environ.get("ORGRECON_LEDGER_URL") or DEFAULT_LEDGER_URL,
         environ=environ,
     )
+
+
+def _read_environment(environ: Mapping[str, str]) -> str:
+    name = environ.get(ENVIRONMENT_VARIABLE, "")
+    try:
+        return validate_name(name) if name else ""
+    except ValueError as invalid:
+        raise ConfigurationError(f"{ENVIRONMENT_VARIABLE}: {invalid}.") from None

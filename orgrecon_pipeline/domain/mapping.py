@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, Identity, validate_name
 
 #: Increase this with every change of the comparison that can change a verdict. It is part of the epoch.
 COMPARISON_VERSION = 3
@@ -23,6 +24,9 @@ TENANT_COLUMN = "tenant_id"
 
 #: The legacy side and the v2.3 side.
 SIDES = ("source", "target")
+
+#: Title of the default migration.
+DEFAULT_TITLE = "Org Model v2.3"
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -211,10 +215,37 @@ def _unique_shard_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
     return shards
 
 
+def _title(text: str) -> str:
+    if not (text := text.strip()) or len(text) > 100 or not text.isprintable():
+        raise ValueError("is not a title: write one line of at most 100 printable characters")
+    return text
+
+
+class Migration(_Strict):
+    """What is compared and gated: a name, which is part of the identity of all evidence, and a title for people.
+
+    The title of a migration that has none is its name.
+    """
+
+    name: Annotated[str, AfterValidator(validate_name)] = DEFAULT_MIGRATION
+    title: Annotated[str, AfterValidator(_title)] = DEFAULT_TITLE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _title_defaults_to_name(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "name" in value and "title" not in value:
+            return {**value, "title": str(value["name"])}
+        return value
+
+
 class MappingConfig(_Strict):
-    """The whole mapping file."""
+    """The whole mapping file.
+
+    A file without ``migration`` is about the packaged default's migration.
+    """
 
     version: Literal[1]
+    migration: Migration = Migration()
     tenants: Tenants | None = None
     entities: Annotated[dict[Identifier, Entity], Field(min_length=1)]
     gate: GateSettings = GateSettings()
@@ -224,12 +255,21 @@ class MappingConfig(_Strict):
                       AfterValidator(_unique_shard_names)] = ()
 
     @property
+    def names_migration(self) -> bool:
+        """Whether the file names its migration, instead of leaving it to the default."""
+        return "name" in self.migration.model_fields_set
+
+    def identity(self, environment: str) -> Identity:
+        """Return the identity of evidence that is observed with this mapping in an environment."""
+        return Identity(self.migration.name, environment)
+
+    @property
     def digest(self) -> str:
         """The epoch: SHA-256 of what is compared and of the version of the comparison.
 
         The order of keys, of columns and of a side's relations does not change it, because it cannot change a result.
-        Nor do the settings of gate, scan and report: they change how evidence is gathered, shown and counted, but not
-        what it is evidence of.
+        Nor do the migration's name and the settings of gate, scan and report: they change how evidence is gathered,
+        shown and counted, but not what it is evidence of.
         """
         return sha256_of({"comparison": COMPARISON_VERSION, "version": self.version, **self.normalised})
 
