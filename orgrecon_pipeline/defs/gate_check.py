@@ -1,4 +1,7 @@
-"""The check ``seven_day_zero_delta`` in a Dagster instance: the answer it displays, and how it is refreshed."""
+"""The check ``seven_day_zero_delta`` in a Dagster instance: the answer it displays, and how it is refreshed.
+
+``asset`` is always the key of the asset that has the check: a company can rename our assets.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,8 @@ from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
 
 GATE_ASSET = "drift_gate"
 GATE_CHECK = "seven_day_zero_delta"
-
-_ASSET_KEY = dg.AssetKey(GATE_ASSET)
-_CHECK_KEY = dg.AssetCheckKey(_ASSET_KEY, GATE_CHECK)
+#: The key of the asset in the default code location.
+GATE_KEY = dg.AssetKey(GATE_ASSET)
 
 
 def gate_now(context: Context) -> GateAnswer:
@@ -36,16 +38,16 @@ def answer_digest(answer: GateAnswer) -> str:
     return sha256_of(answer.as_json_value())
 
 
-def displayed_digest(instance: dg.DagsterInstance) -> str:
+def displayed_digest(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
     """Return the digest of the answer that Dagster displays for the check; empty if it displays none.
 
     Dagster displays the check execution that was *created* last, and only if it belongs to the latest
     materialisation. If two runs overlap, it may therefore display no answer.
     """
-    record = latest_check_execution(instance, _CHECK_KEY)
+    record = latest_check_execution(instance, _check_key(asset))
     if record is None or not is_evaluated(record) or record.evaluation is None:
         return ""
-    latest = _latest_materialization(instance)
+    latest = _latest_materialization(instance, asset)
     target = record.evaluation.target_materialization_data
     if latest is not None and latest.run_id != record.run_id and \
             (target is None or target.storage_id != latest.storage_id):
@@ -54,22 +56,22 @@ def displayed_digest(instance: dg.DagsterInstance) -> str:
     return sha256_of(answer.value) if isinstance(answer, dg.JsonMetadataValue) else ""
 
 
-def latest_execution_id(instance: dg.DagsterInstance) -> int:
+def latest_execution_id(instance: dg.DagsterInstance, asset: dg.AssetKey) -> int:
     """Return the storage id of the check's latest execution; 0 before the first."""
-    record = latest_check_execution(instance, _CHECK_KEY)
+    record = latest_check_execution(instance, _check_key(asset))
     return record.id if record else 0
 
 
-def decision_is_planned(instance: dg.DagsterInstance) -> bool:
+def decision_is_planned(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     """Return whether an unfinished run has planned the check's latest execution."""
-    record = latest_check_execution(instance, _CHECK_KEY)
+    record = latest_check_execution(instance, _check_key(asset))
     if record is None or not is_planned(record):
         return False
     run = instance.get_run_by_id(record.run_id)
     return run is not None and not run.is_finished
 
 
-def refresh_gate_check(instance: dg.DagsterInstance, context: Context) -> bool:
+def refresh_gate_check(instance: dg.DagsterInstance, context: Context, asset: dg.AssetKey) -> bool:
     """Store the ledger's answer as the check's result, unless it is displayed already or a run will do so.
 
     Call it after evidence changed without a run of ``drift_gate``, so that no outdated result stays displayed.
@@ -78,17 +80,21 @@ def refresh_gate_check(instance: dg.DagsterInstance, context: Context) -> bool:
         Whether a result was stored.
     """
     answer = gate_now(context)
-    if displayed_digest(instance) == answer_digest(answer) or decision_is_planned(instance):
+    if displayed_digest(instance, asset) == answer_digest(answer) or decision_is_planned(instance, asset):
         return False
     metadata = describe.gate(answer)
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=_ASSET_KEY, metadata=metadata))
-    latest = _latest_materialization(instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=asset, metadata=metadata))
+    latest = _latest_materialization(instance, asset)
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(
-        asset_key=_ASSET_KEY, check_name=GATE_CHECK, passed=answer.open, metadata=metadata,
+        asset_key=asset, check_name=GATE_CHECK, passed=answer.open, metadata=metadata,
         severity=dg.AssetCheckSeverity.ERROR, target_materialization_data=latest and evaluation_target(latest),
     ))
     return True
 
 
-def _latest_materialization(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
-    return next(iter(instance.fetch_materializations(_ASSET_KEY, limit=1).records), None)
+def _check_key(asset: dg.AssetKey) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(asset, GATE_CHECK)
+
+
+def _latest_materialization(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:
+    return next(iter(instance.fetch_materializations(asset, limit=1).records), None)

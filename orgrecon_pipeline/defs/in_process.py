@@ -13,7 +13,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.assets.partitions import START_VARIABLE, start_date
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.errors import EXIT_CODE, INTERNAL_ERROR_CODE
-from orgrecon_pipeline.defs.gate_check import refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import GATE_KEY, refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
@@ -88,7 +88,7 @@ def update_gate_check(environ: Mapping[str, str]) -> str:
         return ""
     try:
         with dg.DagsterInstance.get() as instance:
-            refresh_gate_check(instance, Context.from_settings(read_settings(environ)))
+            refresh_gate_check(instance, Context.from_settings(read_settings(environ)), GATE_KEY)
     except Exception as error:  # the evidence is stored already: this must not fail the command
         return (f"the gate's check in DAGSTER_HOME was not updated ({type(error).__name__}): until the sensor "
                 "gate_is_current runs, it may show the previous answer.")

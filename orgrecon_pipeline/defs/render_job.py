@@ -8,7 +8,7 @@ import dagster as dg
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import list_days
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import GATE_KEY, refresh_gate_check
 from orgrecon_pipeline.defs.jobs import MAX_RUNTIME_TAG
 from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.days import days_between, parse_day
@@ -39,7 +39,7 @@ def render_reports(context: dg.OpExecutionContext, config: RangeConfig) -> None:
         for problem in imported.refused:
             context.log.warning(f"not imported: {problem}")
         if imported.days:
-            refresh_gate_check(context.instance, operation)
+            refresh_gate_check(context.instance, operation, GATE_KEY)
         first, last = parse_day(config.first), parse_day(config.last)
         if last < first:
             raise UsageError(f"the last day {last} is before the first day {first}: swap them.")
@@ -54,7 +54,7 @@ def render_reports(context: dg.OpExecutionContext, config: RangeConfig) -> None:
             if number % _PROGRESS_EVERY == 0:
                 context.log.info(f"{number} reports written, the last one for {day}")
         # Publishing imports evidence that only the existing reports list.
-        refresh_gate_check(context.instance, operation)
+        refresh_gate_check(context.instance, operation, GATE_KEY)
         missing = [day for day in days if day not in known]
         if missing:
             raise DayRefused(

@@ -16,7 +16,7 @@ from pydantic import Field
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, gate_now, refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, GATE_KEY, gate_now, refresh_gate_check
 from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
@@ -66,7 +66,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
             for problem in imported.refused:
                 report_progress(f"not imported: {problem}")
             if imported.days:
-                refresh_gate_check(context.instance, operation)
+                refresh_gate_check(context.instance, operation, GATE_KEY)
             days = partition_days(context)
             if not config.baseline and not config.restored:
                 require_evidence(operation, days)
@@ -77,7 +77,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                     observed = observe(
                         operation, day, exact=config.exact, restored=config.restored, progress=report_progress)
                 if observed.fresh:
-                    refresh_gate_check(context.instance, operation)
+                    refresh_gate_check(context.instance, operation, GATE_KEY)
                 if observed.note:
                     report_progress(observed.note)
                 observation = observed.observation
@@ -137,7 +137,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                     {"digest": read_back},
                 ))
             # Publishing imports evidence that only the existing report lists.
-            refresh_gate_check(context.instance, operation)
+            refresh_gate_check(context.instance, operation, GATE_KEY)
         return asset_result(context, "report_sound", results)
 
     return [tenant_drift, daily_summary, rolling_window, markdown_report]

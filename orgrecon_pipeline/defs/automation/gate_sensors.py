@@ -31,17 +31,18 @@ def gate_sensors(*, every_seconds: int) -> Sequence[dg.SensorDefinition]:
         operation = open_context(context.resources)
         answer = gate_check.gate_now(operation)
         digest = gate_check.answer_digest(answer)
-        if gate_check.displayed_digest(context.instance) == digest:
+        if gate_check.displayed_digest(context.instance, gate_check.GATE_KEY) == digest:
             return dg.SensorResult(skip_reason="the check agrees with the ledger", cursor=Attempts().as_cursor())
         # Do not wait for a run that was created before the latest result: it may take hours.
-        planned = gate_check.decision_is_planned(context.instance)
+        planned = gate_check.decision_is_planned(context.instance, gate_check.GATE_KEY)
         if planned and is_running(context.instance, jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is active")
         attempt = next_attempt(
             f"{answer.as_of} {digest[:12]}", operation.clock.now(), Attempts.from_cursor(context.cursor))
         if isinstance(attempt, NotDue):
             return dg.SensorResult(skip_reason=attempt.reason)
-        run_key = f"{attempt.subject}:{attempt.made}:{gate_check.latest_execution_id(context.instance)}"
+        latest = gate_check.latest_execution_id(context.instance, gate_check.GATE_KEY)
+        run_key = f"{attempt.subject}:{attempt.made}:{latest}"
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=attempt.as_cursor())
 
     @dg.sensor(
