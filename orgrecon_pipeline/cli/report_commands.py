@@ -64,7 +64,11 @@ def gate(
     require_today: Annotated[bool, typer.Option(
         "--require-today", help="Close the gate unless today (UTC) has been observed.")] = False,
     dagster_url: Annotated[str | None, typer.Option(
-        metavar="URL", help="Ask the asset check of a Dagster deployment instead of the ledger.")] = None,
+        metavar="URL", help="Ask the asset check of a Dagster deployment instead of the ledger. A token is sent from "
+                            "$ORGRECON_DAGSTER_TOKEN.")] = None,
+    asset_key: Annotated[str | None, typer.Option(
+        metavar="KEY", help="Asset in Dagster that has the check, such as prefix/drift_gate (default: drift_gate).",
+    )] = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> int:
@@ -74,12 +78,15 @@ def gate(
 
     settings = settings_from(mapping, output_dir)
     if dagster_url is None:
+        if asset_key is not None:
+            raise UsageError("--asset-key names an asset in Dagster: add --dagster-url.")
         answer = answer_gate(
             settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today)
     elif day is not None or output_dir is not None:
         raise UsageError("--dagster-url asks for the gate now: leave out --date and --output-dir.")
     else:
-        answer = answer_gate_from_dagster(settings, dagster_url, require_live=require_live, require_today=require_today)
+        answer = answer_gate_from_dagster(
+            settings, dagster_url, asset_key=asset_key, require_live=require_live, require_today=require_today)
     today = read_clock(settings.environ).today()
     terminal.show(answer, format, text=lambda answer: text_views.show_gate(answer, today))
     return 0 if answer.open else 1

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 _PACKAGE = Path(__file__).parents[1]
 _PASSWORD = re.compile(r"://([^/?#]*)@|[?&]password=([^&#]*)")
+_SECRET_NAME = re.compile("PASSWORD|TOKEN$")
 # Shorter strings occur everywhere: replacing them would make the traceback unreadable.
 _MIN_SECRET_LENGTH = 3
 
@@ -31,8 +32,8 @@ def redacted_traceback(error: BaseException, environ: Mapping[str, str]) -> str:
 
 
 def _secrets(environ: Mapping[str, str]) -> set[str]:
-    """Return each password of the environment in every encoding, and the URLs that contain one."""
-    secrets = {value for name, value in environ.items() if "PASSWORD" in name.upper()}
+    """Return each password and token of the environment in every encoding, and the URLs that contain one."""
+    secrets = {value.strip() for name, value in environ.items() if _SECRET_NAME.search(name.upper())}
     for value in environ.values():
         for user_info, parameter in _PASSWORD.findall(value):
             secrets |= {value, user_info, user_info.partition(":")[2], parameter}

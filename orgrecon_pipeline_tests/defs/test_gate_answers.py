@@ -13,23 +13,32 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.operations.gate.current import current_gate
-from orgrecon_pipeline.operations.gate.dagster_client import ask_dagster
-from orgrecon_pipeline_tests.support.defs.world import wrapped
+from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, parse_asset_key
+from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
+from orgrecon_pipeline_tests.support.defs.world import location, wrapped
 
 
 @contextmanager
-def answering(answer: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """Run a web server that always gives this response; yield its URL."""
+def answering(
+    answer: Any, *, status: int = 200, headers: dict[str, str] | None = None, requests: list[Any] | None = None
+) -> Iterator[str]:
+    """Run a web server that always gives this response; yield its URL.
+
+    The path of each request, and its headers together with its ``body``, are appended to ``requests``.
+    """
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            content = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if requests is not None:
+                self.headers["body"] = content
+                requests.append((self.path, self.headers))
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
@@ -52,6 +61,14 @@ def answering(answer: Any, *, status: int = 200, headers: dict[str, str] | None 
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 POLICY = GatePolicy()
+QUESTION = Question(POLICY)
+TOKEN = "t0ken-k4n4ry"
+
+
+def ask(
+    url: str, question: Question = QUESTION, now: datetime = NOW, *, require_live: int = 0, **environ: str
+) -> GateAnswer:
+    return ask_dagster(DagsterServer.at(url, environ), question, now, require_live=require_live)
 
 
 def open_answer() -> dict[str, Any]:
@@ -80,11 +97,11 @@ def window(**changes: Any) -> list[dict[str, Any]]:
 
 def test_valid_open_answer_opens_the_gate() -> None:
     with answering(wrapped(execution())) as url:
-        answer = ask_dagster(url, POLICY, NOW, require_live=7)
+        answer = ask(url, require_live=7)
         assert answer.open
         assert answer.as_json_value() == open_answer()
-        assert ask_dagster(f"{url}/graphql", POLICY, NOW).open
-        assert ask_dagster(url, POLICY, NOW + timedelta(days=1, hours=11, minutes=59)).open
+        assert ask(f"{url}/graphql").open
+        assert ask(url, now=NOW + timedelta(days=1, hours=11, minutes=59)).open
 
 
 INVALID: dict[str, Any] = {
@@ -144,13 +161,16 @@ INVALID: dict[str, Any] = {
     "a row without provenance": attached(window=window(provenance=None)),
     "live days contradicted by the rows": attached(live_days=7, window=window(provenance="baseline")),
     "window is an object": attached(window={"0": 1}),
+    "no list of collisions": wrapped(execution(), assetNodeDefinitionCollisions=None),
+    "no workspace": wrapped(execution(), workspaceOrError={"__typename": "PythonError"}),
+    "no code location": wrapped(execution(), workspaceOrError={"__typename": "Workspace", "locationEntries": []}),
 }
 
 
 @pytest.mark.parametrize("answer", INVALID.values(), ids=[name.replace(" ", "_") for name in INVALID])
 def test_invalid_or_closed_response_keeps_the_gate_closed(answer: Any) -> None:
     with answering(answer) as url:
-        result = ask_dagster(url, POLICY, NOW)
+        result = ask(url)
     assert not result.open
     assert result.decision.reason.sentence
     assert "\n" not in result.decision.reason.sentence
@@ -163,32 +183,132 @@ def test_invalid_or_closed_response_keeps_the_gate_closed(answer: Any) -> None:
 def test_http_error_redirect_or_encoded_body_keeps_the_gate_closed(status: int, headers: dict[str, str]) -> None:
     body = wrapped(execution()) if "Content-Encoding" not in headers else b"\x1f\x8b"
     with answering(body, status=status, headers=headers) as url:
-        assert not ask_dagster(url, POLICY, NOW).open
+        assert not ask(url).open
 
 
 def test_too_few_live_days_keep_the_gate_closed() -> None:
     days = {day: DayEvidence(day, Verdict.PASS, Provenance.BASELINE, "d", False)
             for day in (NOW.date() - timedelta(days=n) for n in range(8))}
     with answering(wrapped(execution(current_gate(days, POLICY, NOW).as_json_value()))) as url:
-        assert ask_dagster(url, POLICY, NOW).open
-        assert not ask_dagster(url, POLICY, NOW, require_live=1).open
-        assert not ask_dagster(url, POLICY.model_copy(update={"min_live_days": 1}), NOW).open
+        assert ask(url).open
+        assert not ask(url, require_live=1).open
+        assert not ask(url, Question(POLICY.model_copy(update={"min_live_days": 1}))).open
 
 
 def test_oversized_response_keeps_the_gate_closed() -> None:
-    with answering(b"[" + b" " * 2_000_000) as url:
-        assert "too long or too slow" in ask_dagster(url, POLICY, NOW).decision.reason.sentence
+    with answering(b"[" + b" " * 3_000_000) as url:
+        assert "too long or too slow" in ask(url).decision.reason.sentence
 
 
 def test_unreachable_server_keeps_the_gate_closed() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        assert not ask_dagster(f"http://127.0.0.1:{free.getsockname()[1]}", POLICY, NOW).open
+        assert not ask(f"http://127.0.0.1:{free.getsockname()[1]}").open
 
 
 @pytest.mark.parametrize("url", ["", "localhost:3000", "file:///etc/passwd", "ftp://h", "http://", "http://h:port",
                                  "http://user:canary@h", "http://h?x=1", "http://h\n", "http://[::1"])
 def test_invalid_dagster_url_is_refused_without_quoting_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--dagster-url") as refused:
-        ask_dagster(url, POLICY, NOW)
+        ask(url)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("entry", [
+    location("other", status="LOADING"), location("other", status="LOADING", loaded=None),
+    location("other", loaded="PythonError"), location("other", loaded=None), "other", None,
+], ids=str)
+def test_code_location_that_is_not_loaded_keeps_the_gate_closed(entry: Any) -> None:
+    workspace = {"__typename": "Workspace", "locationEntries": [location("orgrecon"), entry]}
+    with answering(wrapped(execution(), workspaceOrError=workspace)) as url:
+        answer = ask(url)
+    assert not answer.open
+    name = "other" if isinstance(entry, dict) else "a location without a name"
+    assert f"because {name} is not loaded" in answer.decision.reason.sentence
+
+
+def test_asset_of_two_code_locations_keeps_the_gate_closed_and_names_both() -> None:
+    collision = {"repositories": [{"location": {"name": name}} for name in ("staging", "prod", "prod\n2")]}
+    with answering(wrapped(execution(), assetNodeDefinitionCollisions=[collision])) as url:
+        answer = ask(url)
+    assert not answer.open
+    assert "the asset drift_gate (prod, prod 2, staging)" in answer.decision.reason.sentence
+
+
+@pytest.mark.parametrize(("environ", "header", "value"), [
+    ({}, "Dagster-Cloud-Api-Token", TOKEN),
+    ({"ORGRECON_DAGSTER_TOKEN_HEADER": "X-Token"}, "X-Token", TOKEN),
+    ({"ORGRECON_DAGSTER_TOKEN_HEADER": "Authorization"}, "Authorization", f"Bearer {TOKEN}"),
+    ({"ORGRECON_DAGSTER_TOKEN_HEADER": "authorization", "ORGRECON_DAGSTER_TOKEN": f"Basic {TOKEN}"},
+     "Authorization", f"Basic {TOKEN}"),
+    ({"ORGRECON_DAGSTER_TOKEN": f"{TOKEN}\n"}, "Dagster-Cloud-Api-Token", TOKEN),
+])
+def test_token_is_sent_in_its_header_below_a_path_prefix(environ: dict[str, str], header: str, value: str) -> None:
+    requests: list[Any] = []
+    with answering(wrapped(execution()), requests=requests) as url:
+        assert ask(f"{url}/team/dagster/", **{"ORGRECON_DAGSTER_TOKEN": TOKEN, **environ}).open
+        assert [(path, headers[header]) for path, headers in requests] == [("/team/dagster/graphql", value)] * 2
+        requests.clear()
+        assert ask(url).open
+        assert TOKEN not in str(requests[0][1])
+
+
+@pytest.mark.parametrize("environ", [
+    {"ORGRECON_DAGSTER_TOKEN": f"{TOKEN}\r\nHost: other"}, {"ORGRECON_DAGSTER_TOKEN": f"{TOKEN}\u00e9"},
+    {"ORGRECON_DAGSTER_TOKEN": "x", "ORGRECON_DAGSTER_TOKEN_HEADER": f"{TOKEN}="},
+    {"ORGRECON_DAGSTER_TOKEN": TOKEN, "ORGRECON_DAGSTER_TOKEN_HEADER": "Host"},
+    {"ORGRECON_DAGSTER_TOKEN": TOKEN, "ORGRECON_DAGSTER_TOKEN_HEADER": "X: y"},
+])
+def test_token_that_no_header_can_hold_is_refused_without_quoting_it(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="ORGRECON_DAGSTER_TOKEN") as refused:
+        ask("http://h", **environ)
+    assert TOKEN not in str(refused.value)
+
+
+def test_token_does_not_follow_a_redirect_and_is_not_shown() -> None:
+    elsewhere: list[Any] = []
+    environ = {"ORGRECON_DAGSTER_TOKEN": TOKEN}
+    for status in (301, 302, 303, 307, 308):
+        with answering(wrapped(execution()), requests=elsewhere) as other, \
+                answering(b"", status=status, headers={"Location": f"{other}/login?token={TOKEN}"}) as url:
+            sentence = ask(url, **environ).decision.reason.sentence
+        assert f"redirects to {other} (HTTP {status}), which is not followed" in sentence
+        assert TOKEN not in sentence
+    assert elsewhere == []
+    assert TOKEN not in repr(DagsterServer.at("http://h", environ))
+
+
+@pytest.mark.parametrize(("status", "headers", "environ", "said"), [
+    (401, {}, {}, "HTTP 401): set ORGRECON_DAGSTER_TOKEN"),
+    (403, {}, {"ORGRECON_DAGSTER_TOKEN": TOKEN}, "HTTP 403): check --dagster-url, ORGRECON_DAGSTER_TOKEN and"),
+    (200, {"Content-Type": "text/html; charset=utf-8"}, {}, "such as a login page: set ORGRECON_DAGSTER_TOKEN"),
+    (404, {}, {}, "has no GraphQL at this address (HTTP 404): check --dagster-url and its path prefix"),
+    (302, {"Location": "/login"}, {}, "redirects to another address (HTTP 302), which is not followed: set"),
+])
+def test_refusal_of_a_server_says_what_to_do(
+    status: int, headers: dict[str, str], environ: dict[str, str], said: str,
+) -> None:
+    with answering(wrapped(execution()), status=status, headers=headers) as url:
+        answer = ask(url, **environ)
+    assert not answer.open
+    assert said in answer.decision.reason.sentence
+    assert TOKEN not in answer.decision.reason.sentence
+
+
+def test_asset_with_a_key_prefix_is_asked_for_by_its_key() -> None:
+    requests: list[Any] = []
+    with answering(wrapped(execution()), requests=requests) as url:
+        assert ask(url, Question(POLICY, asset=parse_asset_key("company/prod/drift_gate"))).open
+        assert {json.dumps(["company", "prod", "drift_gate"])} == {
+            json.dumps(key["path"]) for _, headers in requests for key in asked_keys(headers["body"])}
+
+
+@pytest.mark.parametrize("key", ["", "/drift_gate", "drift_gate/", "a//b", " ", "a\nb"])
+def test_asset_key_that_is_none_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="--asset-key"):
+        parse_asset_key(key)
+
+
+def asked_keys(body: str) -> list[Any]:
+    variables = json.loads(body)["variables"]
+    return [variables["asset"]] if "asset" in variables else variables["assets"]

@@ -1,36 +1,30 @@
-"""GraphQL client for the gate check ``seven_day_zero_delta`` of a Dagster deployment; it does not import Dagster.
+"""The gate answer in the check ``seven_day_zero_delta`` of a Dagster deployment; it does not import Dagster.
 
-The gate is OPEN only if the check succeeded, passed, and has a complete, current and consistent OPEN answer. Everything
-else is CLOSED, with the reason.
+The gate is OPEN only if the check succeeded, passed, and has a complete, current and consistent OPEN answer, and if
+only one code location can have evaluated it. Everything else is CLOSED, with the reason.
 """
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from orgrecon_pipeline.domain.days import days_ending, utc_day
-from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState, valid_until
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
+from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer, NotConfirmed, parse_json
 
 ASSET = "drift_gate"
 CHECK = "seven_day_zero_delta"
 
-_SECONDS = 15.0
-_MAX_BYTES = 1_000_000
-_QUERY = """query OrgreconGate {
-  assetNodeOrError(assetKey: {path: ["%s"]}) {
+_ANSWER_QUERY = """query OrgreconGate($asset: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $asset) {
     __typename ... on AssetNode {
       assetChecksOrError {
         __typename ... on AssetChecks {
@@ -41,133 +35,139 @@ _QUERY = """query OrgreconGate {
       }
     }
   }
-}""" % ASSET  # noqa: UP031 (braces)
+}"""
+# A second query, because it fails if no location has the asset.
+_LOCATIONS_QUERY = """query OrgreconGateLocations($assets: [AssetKeyInput!]!) {
+  assetNodeDefinitionCollisions(assetKeys: $assets) { repositories { location { name } } }
+  workspaceOrError {
+    __typename ... on Workspace {
+      locationEntries { name loadStatus locationOrLoadError { __typename } }
+    }
+  }
+}"""
 
 
-class _Closed(Exception):
-    """The reason why the response does not open the gate: a sentence without its full stop."""
+@dataclass(frozen=True)
+class Question:
+    """What a deployment is asked for: an answer about this asset, under this policy and mapping or stricter ones.
+
+    Without a ``mapping_digest``, any mapping is accepted.
+    """
+
+    policy: GatePolicy
+    mapping_digest: str | None = None
+    asset: tuple[str, ...] = (ASSET,)
+
+    @property
+    def asset_name(self) -> str:
+        """The asset key as the Dagster UI writes it."""
+        return "/".join(self.asset)
 
 
-def ask_dagster(
-    url: str, policy: GatePolicy, now: datetime, *, require_live: int = 0, mapping_digest: str | None = None
-) -> GateAnswer:
-    """Return the gate answer of a Dagster deployment.
+def parse_asset_key(text: str) -> tuple[str, ...]:
+    """Return the parts of an asset key such as ``prefix/drift_gate``; raise UsageError if it is not one."""
+    parts = tuple(text.split("/"))
+    if not text.isprintable() or not all(part.strip() for part in parts):
+        raise UsageError(f"--asset-key {text[:80]!a} is not an asset key: write it as in Dagster, like prefix/{ASSET}.")
+    return parts
+
+
+def ask_dagster(server: DagsterServer, question: Question, now: datetime, *, require_live: int = 0) -> GateAnswer:
+    """Return the gate answer of a Dagster deployment, CLOSED if it does not confirm that the gate is open.
 
     Args:
-        url: the address of the web server; a path prefix and ``/graphql`` are optional.
-        policy: the local gate policy; a deployment with a looser policy does not open the gate.
+        server: the web server of the deployment.
+        question: the local policy and mapping; a deployment with looser ones does not open the gate.
         now: the current time.
         require_live: the minimum number of counted live days.
-        mapping_digest: the digest of the local mapping; a deployment that compared another one does not open the gate.
 
     Raises:
-        ConfigurationError: if ``url`` is not a web address.
         UsageError: if ``require_live`` exceeds the number of days in the window.
     """
-    policy = require_live_days(policy, require_live)
+    question = replace(question, policy=require_live_days(question.policy, require_live))
+    key = {"path": list(question.asset)}
     try:
-        response = _post(_endpoint(url))
-    except _Closed as closed:
-        return _closed(closed, policy, now)
-    return decide_from_response(response, policy, now, mapping_digest)
+        data = server.query(_ANSWER_QUERY, {"asset": key})
+        if _object(data, "assetNodeOrError").get("__typename") == "AssetNode":
+            data |= server.query(_LOCATIONS_QUERY, {"assets": [key]})
+    except NotConfirmed as reason:
+        return _closed(reason, question, now)
+    return decide_from_data(data, question, now)
 
 
-def decide_from_response(
-    response: Any, policy: GatePolicy, now: datetime, mapping_digest: str | None = None
-) -> GateAnswer:
-    """Return the gate answer in a GraphQL response, which is not trusted; see :func:`ask_dagster`."""
+def decide_from_data(data: Mapping[str, Any], question: Question, now: datetime) -> GateAnswer:
+    """Return the gate answer in the data of the GraphQL responses, which is not trusted; see :func:`ask_dagster`."""
     try:
-        return recheck(_answer_of_execution(_execution(response)), policy, now, mapping_digest)
-    except _Closed as closed:
-        return _closed(closed, policy, now)
+        node = _node(data, question.asset_name)
+        _refuse_ambiguous_locations(data, question.asset_name)
+        answer = _answer_of_execution(_execution(node, question.asset_name))
+    except NotConfirmed as reason:
+        return _closed(reason, question, now)
+    return recheck(answer, question, now)
 
 
-def _closed(closed: _Closed, policy: GatePolicy, now: datetime) -> GateAnswer:
+def _closed(reason: NotConfirmed, question: Question, now: datetime) -> GateAnswer:
     return current_gate(
-        {}, policy, now, distrust=_not_open(f"Dagster does not confirm that the gate is open: {closed}"))
+        {}, question.policy, now, distrust=_not_open(f"Dagster does not confirm that the gate is open: {reason}"))
 
 
 def _not_open(sentence: str) -> Reason:
     return Reason.word(ReasonCode.DAGSTER_NOT_OPEN, sentence, detail=sentence)
 
 
-def _endpoint(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment or not url.isprintable():
-        raise ConfigurationError("--dagster-url is not a web address: write http://host:3000 or https://host/prefix.")
-    if parts.username is not None:
-        raise ConfigurationError("--dagster-url contains a user name, which would be sent unencrypted: leave it out.")
-    path = parts.path.rstrip("/").removesuffix("/graphql")
-    return f"{parts.scheme}://{parts.netloc}{path}/graphql"
+def _refuse_ambiguous_locations(data: Mapping[str, Any], asset: str) -> None:
+    """Raise NotConfirmed unless it is known that exactly one code location has the asset."""
+    collisions = data.get("assetNodeDefinitionCollisions")
+    entries = _object(data, "workspaceOrError").get("locationEntries")
+    if not isinstance(collisions, list) or not isinstance(entries, list):
+        raise NotConfirmed("the deployment does not list its code locations")
+    if collisions:
+        claiming = sorted({_location_name(repository) for collision in collisions
+                           for repository in _list(collision, "repositories")})
+        raise NotConfirmed(f"more than one code location has the asset {asset} ({', '.join(claiming)}), and Dagster "
+                           "does not keep their checks apart: give each its own key prefix")
+    unloaded = sorted(_name(entry) for entry in entries if not _is_loaded(entry))
+    if unloaded or not entries:
+        raise NotConfirmed(f"it is not known whether a second code location has the asset {asset}, because "
+                           f"{', '.join(unloaded) or 'none'} is not loaded: repair or remove it, then ask again")
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    # After a redirect, a login page would answer with 200, and the query would go to another host.
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
+def _is_loaded(entry: Any) -> bool:
+    loaded = entry.get("locationOrLoadError") if isinstance(entry, dict) else None
+    return isinstance(loaded, dict) and loaded.get("__typename") == "RepositoryLocation" and \
+        entry.get("loadStatus") == "LOADED"
 
 
-def _post(endpoint: str) -> Any:
-    request = Request(  # noqa: S310 (the scheme is checked)
-        endpoint, data=json.dumps({"query": _QUERY}).encode(),
-        headers={"Content-Type": "application/json", "Accept": "application/json"}, method="POST")
-    deadline = time.monotonic() + _SECONDS
-    try:
-        with build_opener(_NoRedirect).open(request, timeout=_SECONDS) as response:
-            if response.status != 200:
-                raise _Closed(f"the web server responded with HTTP {response.status}")
-            body = b""
-            while chunk := response.read1(65536):
-                body += chunk
-                if len(body) > _MAX_BYTES or time.monotonic() > deadline:
-                    raise _Closed("the response is too long or too slow")
-            if response.length:
-                raise _Closed("the response is incomplete")
-    except _Closed:
-        raise
-    except HTTPError as error:
-        error.close()
-        raise _Closed(f"the web server responded with HTTP {error.code}") from None
-    except URLError as error:
-        raise _Closed(f"the web server cannot be reached ({type(error.reason).__name__})") from None
-    except Exception as error:
-        # http.client raises many kinds of errors for a response that is not HTTP; none of them may open the gate.
-        raise _Closed(f"the web server sent no valid response ({type(error).__name__})") from None
-    return _json(body)
+def _location_name(repository: Any) -> str:
+    return _name(repository.get("location") if isinstance(repository, dict) else None)
 
 
-def _json(text: str | bytes) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_unique_fields)
-    except (ValueError, RecursionError):
-        raise _Closed("the response is not valid JSON") from None
+def _name(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else None
+    return " ".join(name.split())[:100] if isinstance(name, str) and name.strip() else "a location without a name"
 
 
-def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("duplicate field")
-    return fields
+def _list(value: Any, field: str) -> list[Any]:
+    items = value.get(field) if isinstance(value, dict) else None
+    return items if isinstance(items, list) else []
 
 
-def _execution(response: Any) -> Mapping[str, Any]:
-    """Return the latest execution of the check."""
-    if not isinstance(response, dict) or response.get("errors"):
-        raise _Closed("GraphQL returned an error")
-    node = _object(response, "data", "assetNodeOrError")
+def _node(data: Mapping[str, Any], asset: str) -> Mapping[str, Any]:
+    node = _object(data, "assetNodeOrError")
     if node.get("__typename") != "AssetNode":
-        raise _Closed(f"the deployment has no asset {ASSET}")
+        raise NotConfirmed(f"the deployment has no asset {asset}: if its key has a prefix, name it with --asset-key")
+    return node
+
+
+def _execution(node: Mapping[str, Any], asset: str) -> Mapping[str, Any]:
+    """Return the latest execution of the check."""
     checks = _object(node, "assetChecksOrError")
     listed = checks.get("checks")
     if checks.get("__typename") != "AssetChecks" or not isinstance(listed, list):
-        raise _Closed(f"the deployment does not list the checks of {ASSET}")
+        raise NotConfirmed(f"the deployment does not list the checks of {asset}")
     named = [check for check in listed if isinstance(check, dict) and check.get("name") == CHECK]
     if len(named) != 1:
-        raise _Closed(f"{ASSET} must have one check named {CHECK}, but has {len(named)}")
+        raise NotConfirmed(f"{asset} must have one check named {CHECK}, but has {len(named)}")
     return _object(named[0], "executionForLatestMaterialization")
 
 
@@ -175,33 +175,34 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, dict):
-        raise _Closed(f"{CHECK} was not evaluated on the latest materialisation ({path[-1]} is empty)")
+        raise NotConfirmed(f"{CHECK} was not evaluated on the latest materialisation ({path[-1]} is empty)")
     return value
 
 
 def _answer_of_execution(execution: Mapping[str, Any]) -> GateAnswer:
     status = execution.get("status")
     if status == "IN_PROGRESS":
-        raise _Closed("the check is still running, ask again later")
+        raise NotConfirmed("the check is still running, ask again later")
     if status not in ("SUCCEEDED", "FAILED"):
-        raise _Closed(f"the check did not finish ({_word(status)}), see its run in Dagster")
+        raise NotConfirmed(f"the check did not finish ({_word(status)}), see its run in Dagster")
     evaluation = _object(execution, "evaluation")
     answer = _attached_answer(evaluation)
     passed = status == "SUCCEEDED" and evaluation.get("success") is True
     if passed is not (answer.decision.state is GateState.OPEN):
-        raise _Closed("the result of the check contradicts the answer in its metadata")
+        raise NotConfirmed("the result of the check contradicts the answer in its metadata")
     return answer
 
 
-def recheck(answer: GateAnswer, policy: GatePolicy, now: datetime, mapping_digest: str | None = None) -> GateAnswer:
-    """Return the answer, CLOSED if it does not open the gate under ``policy`` and the mapping at ``now``."""
-    if answer.open and (reason := _why_closed(answer, policy, now, mapping_digest)):
+def recheck(answer: GateAnswer, question: Question, now: datetime) -> GateAnswer:
+    """Return the answer, CLOSED if it is not the one that was asked for, or is outdated at ``now``."""
+    if answer.open and (reason := _why_closed(answer, question, now)):
         return replace(answer, decision=answer.decision.closed_because(_not_open(reason)))
     return answer
 
 
-def _why_closed(answer: GateAnswer, policy: GatePolicy, now: datetime, mapping_digest: str | None) -> str:
-    """Return why an OPEN answer does not open the gate under ``policy`` at ``now``; empty if it does."""
+def _why_closed(answer: GateAnswer, question: Question, now: datetime) -> str:
+    """Return why an OPEN answer does not open the gate that was asked for at ``now``; empty if it does."""
+    policy, mapping_digest = question.policy, question.mapping_digest
     decision, today = answer.decision, utc_day(now)
     rows = decision.window[-decision.window_days:]
     if answer.as_of > today:
@@ -235,12 +236,12 @@ def _attached_answer(evaluation: Mapping[str, Any]) -> GateAnswer:
         entry.get("jsonString") for entry in entries if isinstance(entry, dict) and entry.get("label") == "answer"
     ] if isinstance(entries, list) else []
     if len(attached) != 1 or not isinstance(attached[0], str):
-        raise _Closed("the check has no answer in its metadata")
-    _json(attached[0])  # refuses duplicate fields
+        raise NotConfirmed("the check has no answer in its metadata")
+    parse_json(attached[0])  # refuses duplicate fields
     try:
         return GateAnswer.from_json(attached[0])
     except ValueError:
-        raise _Closed("the answer in the metadata of the check is invalid") from None
+        raise NotConfirmed("the answer in the metadata of the check is invalid") from None
 
 
 def _word(value: Any) -> str:

@@ -57,16 +57,21 @@ def answer_gate(
 
 
 def answer_gate_from_dagster(
-    settings: Settings, url: str, *, require_live: int, require_today: bool = False
+    settings: Settings, url: str, *, asset_key: str | None, require_live: int, require_today: bool = False
 ) -> GateAnswer:
-    """Return the current gate from the check of a Dagster deployment; see :func:`ask_dagster`."""
-    from orgrecon_pipeline.operations.gate.dagster_client import ask_dagster, recheck
+    """Return the current gate from the check of a Dagster deployment; see :func:`ask_dagster`.
+
+    ``asset_key`` is the key of the asset with the check, as the Dagster UI writes it; None for ``drift_gate``.
+    """
+    from orgrecon_pipeline.operations.gate.dagster_client import ASSET, Question, ask_dagster, parse_asset_key, recheck
+    from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 
     mapping = load_mapping(settings.mapping_file, settings.environ)
+    question = Question(mapping.gate, mapping.digest, parse_asset_key(ASSET if asset_key is None else asset_key))
     clock = read_clock(settings.environ)
-    answer = ask_dagster(url, mapping.gate, clock.now(), require_live=require_live, mapping_digest=mapping.digest)
+    answer = ask_dagster(DagsterServer.at(url, settings.environ), question, clock.now(), require_live=require_live)
     now = clock.now_for(row.provenance for row in answer.decision.window if row.provenance)
-    answer = recheck(answer, mapping.gate, now, mapping.digest)
+    answer = recheck(answer, question, now)
     if require_today and answer.as_of != utc_day(now):
         answer = replace(answer, decision=answer.decision.closed_because(_no_report_today(utc_day(now), answer.as_of)))
     return answer

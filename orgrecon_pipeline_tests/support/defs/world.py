@@ -126,10 +126,20 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     raise AssertionError("no step failed")
 
 
-def wrapped(execution: Any) -> dict[str, Any]:
-    """Return the GraphQL response about the gate's check with this latest execution."""
-    return {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
-        "__typename": "AssetChecks", "checks": [
-            {"name": "another", "executionForLatestMaterialization": None},
-            {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution},
-        ]}}}}
+def wrapped(execution: Any, **changes: Any) -> dict[str, Any]:
+    """Return the GraphQL response about the gate's check with this latest execution, in a single code location."""
+    return {"data": {
+        "assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
+            "__typename": "AssetChecks", "checks": [
+                {"name": "another", "executionForLatestMaterialization": None},
+                {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution},
+            ]}},
+        "assetNodeDefinitionCollisions": [],
+        "workspaceOrError": {"__typename": "Workspace", "locationEntries": [location("orgrecon")]},
+        **changes,
+    }}
+
+
+def location(name: str, *, status: str = "LOADED", loaded: str | None = "RepositoryLocation") -> dict[str, Any]:
+    """Return a code location in a GraphQL response."""
+    return {"name": name, "loadStatus": status, "locationOrLoadError": loaded and {"__typename": loaded}}
