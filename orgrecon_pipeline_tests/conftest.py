@@ -17,7 +17,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.ledger.open import open_ledger
@@ -28,8 +27,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: Names the ``bin`` directory of another PostgreSQL, to run the tests on that version.
-OTHER_BINARIES = "ORGRECON_TEST_POSTGRES"
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 2**30
 
@@ -59,9 +56,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The embedded server of this test process."""
-    if other := os.environ.get(OTHER_BINARIES):
-        wheel.binaries = lambda: Path(other)
+    """The embedded server of this test process; set ORGRECON_PG_BIN to test another version."""
     # pytest's own directory would not do: it keeps the files of recent sessions, and only its owner may enter it.
     with tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as directory, EmbeddedServer(Path(directory)) as running:
         yield running

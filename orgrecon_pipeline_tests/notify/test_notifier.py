@@ -15,6 +15,7 @@ import pytest
 
 from orgrecon_pipeline.notify.events import Event
 from orgrecon_pipeline.notify.notifier import Notifier
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python
 from orgrecon_pipeline_tests.support.report.cases import DAY
@@ -80,7 +81,7 @@ def test_invalid_channels_are_found_without_sending(webhook: Webhook) -> None:
 
 
 def test_doctor_warns_of_an_invalid_channel(company_database: str, tmp_path: Path) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER"))}
+    clean = inherited_environ()
     done = run_python(
         ORGRECON, "doctor", cwd=tmp_path,
         env={**clean, "DATABASE_URL": company_database, "ORGRECON_NOTIFY_URLS": f"nosuch://{CANARY}"})

@@ -12,7 +12,7 @@ import pytest
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.faults import Fault, inject
-from orgrecon_pipeline.demo.postgres_wheel import binaries
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.repair import plan_repair
@@ -33,7 +33,8 @@ def test_tenant_names_are_data_not_sql(company: CompanyScenario, tenant: str) ->
     before = company.rows("teams")
     script = company.directory / "repair.sql"
     script.write_text(company.repair_sql(), encoding="utf-8")
-    psql = [str(binaries() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "name=replaced"]
+    psql = [str(find_binaries() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1",
+            "--set", "name=replaced"]
     subprocess.run([*psql, "--file", script, company.dsn], check=True, capture_output=True,
                    env={"PATH": "/usr/bin:/bin", "PGCLIENTENCODING": "UTF8"})
     assert company.observe().verdict is Verdict.PASS

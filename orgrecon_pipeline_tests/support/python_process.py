@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orgrecon_pipeline_tests.support.environ import inherited_environ
+
 #: What the console script ``orgrecon`` runs.
 ORGRECON = "from orgrecon_pipeline.__main__ import main; main()"
 _ROOT = Path(__file__).parents[2]
@@ -119,8 +121,7 @@ def _read_line(connection: socket.socket) -> str:
 def _server_path() -> str:
     """Start the fork server of this test process and return the path of its socket; it ends with the test process."""
     path = Path(_temporary_directory().name, "socket")
-    environ = {name: value for name, value in os.environ.items()
-               if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_", "PG"))}
+    environ = inherited_environ()
     lifeline, _ = os.pipe()  # the other end stays open as long as this process lives
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

@@ -5,16 +5,13 @@ Each refused relation stands for every place of a mapping that reads one, and on
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Heartbeat
@@ -340,23 +337,14 @@ def test_proxy_that_withholds_the_messages_is_warned_about(site: Site, monkeypat
     assert [warning["subject"] for warning in after.compared["warnings"]][-1] == "tenants"
 
 
-@pytest.fixture(scope="module")
-def server_with_fdw(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """A server with postgres_fdw, which the wheel lacks."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+@pytest.fixture
+def server_with_fdw(server: EmbeddedServer) -> EmbeddedServer:
+    """The server of the tests, if it has postgres_fdw."""
+    with psycopg.connect(server.dsn()) as connection:
         query = "SELECT FROM pg_available_extensions WHERE name = 'postgres_fdw'"
-        if connection.execute(query).fetchone() is not None:
-            yield server
-            return
-    if not installed:
-        if os.environ.get("CI"):
-            pytest.fail("install postgresql, so that this test can use postgres_fdw")
-        pytest.skip("no server with postgres_fdw is installed")
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as directory:
-        patch.setattr(wheel, "binaries", lambda: installed[-1])
-        with EmbeddedServer(Path(directory)) as running:
-            yield running
+        if connection.execute(query).fetchone() is None:
+            pytest.skip("this PostgreSQL has no postgres_fdw")
+    return server
 
 
 @pytest.mark.parametrize("partition", [False, True])

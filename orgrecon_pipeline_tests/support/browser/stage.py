@@ -21,6 +21,7 @@ from orgrecon_pipeline.demo.company import create_schema, mark_simulated, seed
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.support.defs.processes import INSTANCE, MODULE, process, webserver
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,8 +81,7 @@ def company_history(directory: Path) -> Iterator[Stage]:
     (directory / "home/dagster.yaml").write_text(INSTANCE, encoding="utf-8")
     with EmbeddedServer(directory / "postgres") as server:
         dsn = server.create_database("company")
-        inherited = {name: value for name, value in os.environ.items()
-                if not name.startswith(("ORGRECON_", "DAGSTER_", "DATABASE_URL"))}
+        inherited = inherited_environ()
         variables = {
             "DATABASE_URL": dsn, "ORGRECON_MAPPING": str(directory / "orgrecon.yaml"), "LANG": "en_US.UTF-8",
             "ORGRECON_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}", "DAGSTER_HOME": str(directory / "home"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
@@ -22,6 +21,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.sources import answer_gate
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 CHECK = dg.AssetCheckKey(dg.AssetKey(GATE_ASSET), GATE_CHECK)
 MAPPING = (
@@ -102,8 +102,7 @@ class World:
 def environment(directory: Path, dsn: str) -> dict[str, str]:
     """Return the variables of a world, without any orgrecon or Dagster variable of the caller."""
     return {
-        **{name: value for name, value in os.environ.items()
-           if not name.startswith(("ORGRECON_", "DATABASE_URL", "DAGSTER_"))},
+        **inherited_environ(),
         "DATABASE_URL": dsn,
         "ORGRECON_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}",
         "ORGRECON_OUTPUT_DIR": str(directory / "reports"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,9 +14,10 @@ from pathlib import Path
 import psycopg
 
 from orgrecon_pipeline.demo import company
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 
 REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
@@ -92,7 +92,7 @@ class World:
                           ("remote", "add", "origin", "../remote.git"), ("push", "-q", "-u", "origin", "main")):
             run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments, cwd=self.checkout)
         self._programs()
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE_URL"))}
+        clean = inherited_environ()
         self.environ = {
             **clean, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}", "DATABASE_URL": self.source,
             "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
@@ -116,7 +116,7 @@ class World:
             (bin_dir / name).write_text(text)
             (bin_dir / name).chmod(0o755)
         for name in ("psql", "pg_dump", "pg_restore"):
-            (bin_dir / name).symlink_to(wheel.binaries() / name)
+            (bin_dir / name).symlink_to(find_binaries() / name)
 
     def follow(self, commands: Iterable[str]) -> list[Step]:
         """Run the commands in order, each in a shell in the checkout; return one step per command."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo import postgres_binaries
 from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "listen_addresses": "",
@@ -63,9 +63,9 @@ class PostgresServer:
 @contextlib.contextmanager
 def postgres_server(binaries: Path) -> Iterator[PostgresServer]:
     """Yield a server in a temporary directory; stop and remove it afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="orgrecon-", dir=wheel.short_directory()))
+    directory = Path(tempfile.mkdtemp(prefix="orgrecon-", dir=postgres_binaries.short_directory()))
     if os.geteuid() == 0:
-        os.chown(directory, *wheel.identity(directory / "none"))
+        os.chown(directory, *postgres_binaries.identity(directory / "none"))
     server = PostgresServer(binaries, directory)
     try:
         yield server
@@ -77,5 +77,5 @@ def postgres_server(binaries: Path) -> Iterator[PostgresServer]:
 def _as_server() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
-    user, group = wheel.identity(Path("/none"))
+    user, group = postgres_binaries.identity(Path("/none"))
     return {"user": user, "group": group, "extra_groups": []}

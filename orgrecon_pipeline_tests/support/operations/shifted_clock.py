@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 #: Where Debian's package faketime puts its library.
 _LIBRARIES = "/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"
@@ -102,7 +103,7 @@ class Company:
         environ: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run orgrecon under the shifted clock."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORGRECON", "DAGSTER"))}
+        kept = inherited_environ()
         return subprocess.run(
             [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=directory or self.directory,
             env={**kept, **self.clock.environ, "DATABASE_URL": self.server.dsn(database or self.database),

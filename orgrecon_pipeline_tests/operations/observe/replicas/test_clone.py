@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -37,7 +37,7 @@ class Clones:
 
     def clone(self, *, promoted: bool = False) -> Site:
         """Return a site that reads a server over the copy; ``promoted``: on a new timeline, as after a failover."""
-        server = self.stack.enter_context(postgres_server(wheel.binaries()))
+        server = self.stack.enter_context(postgres_server(find_binaries()))
         server.run("cp", "-a", str(self.copy), str(server.data))
         if promoted:
             server.run("touch", str(server.data / "standby.signal"))
@@ -51,7 +51,7 @@ class Clones:
 @pytest.fixture
 def clones(template_sql: str, tmp_path: Path) -> Iterator[Clones]:
     with ExitStack() as stack:
-        server = stack.enter_context(postgres_server(wheel.binaries()))
+        server = stack.enter_context(postgres_server(find_binaries()))
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")
         server.start()

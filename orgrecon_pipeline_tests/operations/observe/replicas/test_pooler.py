@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
@@ -65,7 +65,7 @@ def test_pooler_that_swaps_primary_and_standby_is_inconclusive(template_sql: str
     with (
         tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
         psycopg.connect(primary.create_database("orgs"), autocommit=True) as admin,
-        postgres_server(wheel.binaries()) as standby,
+        postgres_server(find_binaries()) as standby,
     ):
         admin.execute(template_sql)
         site = make_site(admin, primary.dsn("orgs"), tmp_path, tenants=3)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
@@ -42,7 +42,7 @@ class Recovery:
 
     def to(self, moment: datetime) -> tuple[PostgresServer, Site]:
         """Return a server that was recovered to ``moment``, and a site that reads it."""
-        server = self.stack.enter_context(postgres_server(wheel.binaries()))
+        server = self.stack.enter_context(postgres_server(find_binaries()))
         server.run("cp", "-a", str(self.backup), str(server.data))
         server.run("touch", str(server.data / "recovery.signal"))
         server.start(restore_command=f"cp {self.archive}/%f %p", recovery_target_time=moment.isoformat(),
@@ -55,7 +55,7 @@ class Recovery:
 @pytest.fixture
 def recovery(template_sql: str, tmp_path: Path) -> Iterator[Recovery]:
     with ExitStack() as stack:
-        server = stack.enter_context(postgres_server(wheel.binaries()))
+        server = stack.enter_context(postgres_server(find_binaries()))
         archive, backup = server.directory / "archive", server.directory / "backup"
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo import postgres_wheel as wheel
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.coverage import CoverageSubject
 from orgrecon_pipeline.domain.errors import DayRefused
@@ -27,6 +26,7 @@ from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.environ import inherited_environ
 from orgrecon_pipeline_tests.support.operations.concurrency import (
     BackgroundObservation,
     blocked_backends,
@@ -86,7 +86,7 @@ def pair(template_sql: str, tmp_path: Path) -> Iterator[Pair]:
     with (
         tempfile.TemporaryDirectory(prefix="orgrecon-pg-") as place, EmbeddedServer(Path(place)) as primary,
         psycopg.connect(primary.create_database("orgs"), autocommit=True) as admin,
-        postgres_server(wheel.binaries()) as standby,
+        postgres_server(find_binaries()) as standby,
     ):
         admin.execute(template_sql)
         site = make_site(admin, primary.dsn("orgs"), tmp_path, tenants=4)
@@ -246,7 +246,7 @@ def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
 
 def report(site: Site, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``orgrecon report`` with a separate ledger."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ORGRECON", "DAGSTER", "DATABASE", "PG"))}
+    clean = inherited_environ()
     return run_python(
         ORGRECON, "report", "--output-dir", "trail", *arguments, cwd=directory,
         env={**clean, "DATABASE_URL": site.dsn, "ORGRECON_LEDGER_URL": "sqlite:///cli.db"})
