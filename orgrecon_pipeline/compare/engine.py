@@ -183,5 +183,6 @@ class _Run:
     def _read_samples(self, drift: Drift) -> None:
         report = self._mapping.report
         for name, tenants in drift.items():
-            self._samples += self._reader.read_samples(
+            sampled = self._reader.read_samples(
                 name, tenants, report.sample_keys, with_values=report.sample_values)
+            self._samples += self._reader.with_context(name, sampled)

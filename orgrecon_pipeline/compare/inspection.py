@@ -9,6 +9,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import TableRead, foreign_table, tables_read
 from orgrecon_pipeline.compare.queries.row_hash import COMMA
+from orgrecon_pipeline.compare.queries.statements import context_column
 from orgrecon_pipeline.compare.statement_facts import CHANCE, CODES, ROLE, SETTING, TIME, StatementFacts
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig
@@ -73,6 +74,28 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
             f"{names}: set for this role, database or connection, and emptied for the comparison, so that every reader "
             "sees the same rows")})
     return tuple(warnings)
+
+
+def context_warnings(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> tuple[SqlWarning, ...]:
+    """Return a warning for each context column that cannot be read. Nothing else depends on them."""
+    warnings = []
+    for name, entity in mapping.entities.items():
+        for side in sides:
+            for relation in getattr(entity, side):
+                for column in entity.show:
+                    try:
+                        session.query_aside(sql.SQL("SELECT {} FROM {} {} LIMIT 0").format(
+                            context_column(relation, column, sql.Identifier(column)), fragment(relation.from_),
+                            where_clause(relation.where)), column)
+                    except CannotDecide as failure:
+                        warnings.append(context_warning(f"{name}.{side}", str(failure)))
+    return tuple(warnings)
+
+
+def context_warning(subject: str, failure: str) -> SqlWarning:
+    """Return the warning that the context columns of one side, such as ``org_units.source``, cannot be read."""
+    return {"code": "context_unreadable", "subject": subject, "names": [], "text": (
+        f"{subject}: the context columns cannot be read and are left out: {failure}: correct show in the mapping")}
 
 
 def merge_warnings(warnings: Mapping[str, Sequence[SqlWarning]]) -> tuple[SqlWarning, ...]:

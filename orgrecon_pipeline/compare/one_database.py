@@ -10,7 +10,7 @@ from functools import partial
 from psycopg import sql
 
 from orgrecon_pipeline.compare import preflight
-from orgrecon_pipeline.compare.keys.drilldown import drill_down, read_samples
+from orgrecon_pipeline.compare.keys.drilldown import SampledKey, drill_down, read_samples
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
@@ -21,7 +21,6 @@ from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_no_null_keys
 from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_hash_sum, compare_sides, scan_side
 from orgrecon_pipeline.compare.self_test import run_self_test
-from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
@@ -92,7 +91,9 @@ class OneDatabase(Reader):
             tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
         return self._run(tasks)
 
-    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+    def read_samples(
+        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
+    ) -> list[SampledKey]:
         return read_samples(self._session, self.statements[name], drift, limit, with_values=with_values)
 
     def _run(self, tasks: list[_DriftTask]) -> Drift:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import TableRead, column_types, require_same_type, table_sizes, tables_read
-from orgrecon_pipeline.compare.inspection import SqlWarning, inspect_sql
+from orgrecon_pipeline.compare.inspection import SqlWarning, context_warnings, inspect_sql
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -64,6 +64,7 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
         identity = identify(session)
         types = column_types(session, mapping, sides)
         tables = tables_read(session)
+        warnings += context_warnings(session, mapping, sides)
         rows = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, tables)}
     readable = [table for table in tables if table.kind in _TABLES and table.may_select]
     largest = max(readable, key=lambda table: rows[table.oid]).identifier if readable else None

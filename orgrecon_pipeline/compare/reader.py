@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
-from orgrecon_pipeline.compare.inspection import SqlWarning
+from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
+from orgrecon_pipeline.compare.keys.context import read_context
+from orgrecon_pipeline.compare.keys.drilldown import SampledKey
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -76,8 +78,19 @@ class Reader(ABC):
         return bool(self.sessions[side].query(self.statements[name].has_rows(side), name)[0]["has_rows"])
 
     @abstractmethod
-    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+    def read_samples(
+        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
+    ) -> list[SampledKey]:
         """Return up to ``limit`` keys of each kind."""
+
+    def with_context(self, name: str, sampled: list[SampledKey]) -> list[Sample]:
+        """Return the samples with their context columns; without them and with a warning if they cannot be read."""
+        if not sampled or not self.statements[name].entity.show:
+            return [key.sample for key in sampled]
+        tenants, keys = {key.tenant for key in sampled}, [key.key_hash for key in sampled]
+        context = read_context(self.sessions, self.statements[name], tenants, keys)
+        self.warnings += tuple(context_warning(f"{name}.{side}", why) for side, why in context.failures.items())
+        return [key.sample.model_copy(update={"show": context.by_key[key.key_hash]}) for key in sampled]
 
     def close(self) -> None:
         """Close all connections."""

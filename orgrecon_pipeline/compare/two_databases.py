@@ -15,7 +15,7 @@ from typing import Any
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
-from orgrecon_pipeline.compare.keys.drilldown import make_sample
+from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -27,7 +27,6 @@ from orgrecon_pipeline.compare.scan.merge_join import Row
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.canonical import bounded_name
-from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.identity import identify
@@ -105,7 +104,9 @@ class TwoDatabases(Reader):
     def recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
 
-    def read_samples(self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool) -> list[Sample]:
+    def read_samples(
+        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
+    ) -> list[SampledKey]:
         chosen = [(tenant, kind, key) for kind, keys in self._first_keys[name].items() for tenant, key in keys[:limit]]
         if not chosen:
             return []
@@ -124,8 +125,9 @@ class TwoDatabases(Reader):
                 column: (_copies(values["source"], key, position), _copies(values["target"], key, position))
                 for position, column in enumerate(statements.entity.compare)}
             differing = {column: pair for column, pair in columns.items() if pair[0] != pair[1]}
-            samples.append(make_sample(statements, tenant, kind, keys[key], differing, with_values=with_values))
-        return sorted(samples, key=lambda sample: (sample.tenant, list(sample.key.values()), sample.kind))
+            samples.append(SampledKey(tenant, key, make_sample(
+                statements, tenant, kind, keys[key], differing, with_values=with_values)))
+        return sorted(samples, key=lambda s: (s.sample.tenant, list(s.sample.key.values()), s.sample.kind))
 
     def _servers_hash_equally(self) -> bool:
         answers = []

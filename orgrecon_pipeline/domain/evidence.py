@@ -140,7 +140,8 @@ class Sample(Frozen):
     """One drifting key.
 
     ``columns`` names the differing columns of a mismatched key. ``values`` holds ``[source, target]`` per differing
-    column as text, but only if the mapping asks for values.
+    column as text, but only if the mapping asks for values. ``show`` holds the text of each context column, if the
+    mapping has some: of the side that has the key, or as ``source → target`` if they differ.
     """
 
     tenant: str
@@ -149,6 +150,7 @@ class Sample(Frozen):
     key: dict[str, str]
     columns: tuple[str, ...] = ()
     values: dict[str, tuple[str | None, str | None]] | None = None
+    show: dict[str, str | None] | None = None
 
 
 class Outcome(Reasoned):

@@ -103,10 +103,14 @@ Relations = Annotated[tuple[Relation, ...], BeforeValidator(
 
 
 class Entity(_Strict):
-    """One kind of row that is compared: its key within a tenant, its compared columns, and its two sides."""
+    """One kind of row that is compared: its key within a tenant, its compared columns, and its two sides.
+
+    The context columns of ``show`` are never compared. A relation that does not map one has NULL in it.
+    """
 
     key: Annotated[Names, Field(min_length=1)]
     compare: Names = ()
+    show: Names = ()
     source: Relations
     target: Relations
 
@@ -116,6 +120,11 @@ class Entity(_Strict):
             raise ValueError(f"key: {TENANT_COLUMN} is part of every key: remove it")
         if shared := sorted(set(self.key) & set(self.compare)):
             raise ValueError(f"compare: {', '.join(shared)} is already in the key: remove it from compare")
+        if shared := sorted({TENANT_COLUMN, *self.key, *self.compare} & set(self.show)):
+            raise ValueError(f"show: {', '.join(shared)} is already compared: remove it from show")
+        mapped = {column for side in SIDES for relation in getattr(self, side) for column in relation.columns}
+        if unmapped := sorted(set(self.show) - mapped):
+            raise ValueError(f"show: no relation maps {', '.join(unmapped)}: map it on a side that has it")
         needed = {TENANT_COLUMN, *self.key, *self.compare}
         for side in SIDES:
             for relation in getattr(self, side):
@@ -264,12 +273,17 @@ class MappingConfig(_Strict):
         return Identity(self.migration.name, environment)
 
     @property
+    def shown(self) -> dict[str, list[str]]:
+        """The context columns of each entity that has some."""
+        return {name: list(entity.show) for name, entity in self.entities.items() if entity.show}
+
+    @property
     def digest(self) -> str:
         """The epoch: SHA-256 of what is compared and of the version of the comparison.
 
         The order of keys, of columns and of a side's relations does not change it, because it cannot change a result.
-        Nor do the migration's name and the settings of gate, scan and report: they change how evidence is gathered,
-        shown and counted, but not what it is evidence of.
+        Nor do the migration's name, context columns and the settings of gate, scan and report: they change how
+        evidence is gathered, shown and counted, but not what it is evidence of.
         """
         return sha256_of({"comparison": COMPARISON_VERSION, "version": self.version, **self.normalised})
 

@@ -68,7 +68,7 @@ class LedgerWriter(Store):
             _insert_rows(connection, tables.sample, (
                 (number, ordinal, _storable(sample.tenant), _storable(sample.entity), sample.kind.value,
                  _json_text(sample.key), _json_text(sample.columns),
-                 None if sample.values is None else _json_text(sample.values))
+                 *(None if shown is None else _json_text(shown) for shown in (sample.values, sample.show)))
                 for ordinal, sample in enumerate(samples)))
             _insert_rows(connection, tables.coverage, (
                 (number, ordinal, event.subject.value, _storable(event.name), event.change.value)

@@ -154,6 +154,7 @@ class LedgerReader(Store):
                 tenant=row.tenant, entity=row.entity, kind=row.kind, key=json.loads(row.key),
                 columns=tuple(json.loads(row.differing_columns)),
                 values=None if row.column_values is None else json.loads(row.column_values),
+                show=None if row.context is None else json.loads(row.context),
             ) for row in connection.execute(statement)]
 
     def acknowledgements(self, kind: Literal["coverage", "source"]) -> list[Acknowledgement]:

@@ -114,7 +114,7 @@ tenant_row = sa.Table(
     sqlite_with_rowid=False,
 )
 
-#: Sample keys of an observation, in the order in which reports show them. The last three columns are JSON.
+#: Sample keys of an observation, in the order in which reports show them. The columns after ``kind`` are JSON.
 sample = sa.Table(
     "orgrecon_sample", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
@@ -125,6 +125,7 @@ sample = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("differing_columns", sa.Text, nullable=False),
     sa.Column("column_values", sa.Text),
+    sa.Column("context", sa.Text),
     sqlite_with_rowid=False,
 )
 

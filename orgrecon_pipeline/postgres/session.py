@@ -185,6 +185,22 @@ class Session:
         self.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt"), action)
         return rows
 
+    def query_aside(
+        self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[DictRow]:
+        """Return all rows of a statement without which the transaction can go on: if it fails, it stays usable.
+
+        The statement may take half of the time that is left. The locks that it takes are released again.
+        """
+        seconds = min(self._deadline.remaining() / 2, self.settings.statement_timeout_seconds)
+        self.execute(sql.SQL("SAVEPOINT aside"), action)
+        self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
+        try:
+            with self._translated_errors(action), self._connection.cursor(binary=True) as cursor:
+                return cursor.execute(statement, parameters or {}).fetchall()
+        finally:
+            self.execute(sql.SQL("ROLLBACK TO SAVEPOINT aside; RELEASE SAVEPOINT aside"), action)
+
     def stream(
         self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None, *, chunk: int = 1
     ) -> Generator[TupleRow, None, None]:

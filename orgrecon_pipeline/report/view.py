@@ -168,8 +168,10 @@ def _tenants(record: Record) -> dict[str, str] | None:
 
 def _samples(record: Record) -> dict[str, str]:
     with_values = any(sample.values is not None for sample in record.samples)
-    heading = ["Tenant", "Entity", "Kind", "Key", "Differing columns", *(["Source → target"] if with_values else [])]
-    rows = [_sample_row(sample, with_values) for sample in record.samples]
+    with_context = any(sample.show is not None for sample in record.samples)
+    heading = ["Tenant", "Entity", "Kind", "Key", "Differing columns", *(["Source → target"] if with_values else []),
+               *(["Context"] if with_context else [])]
+    rows = [_sample_row(sample, with_values, with_context) for sample in record.samples]
     if rows:
         verb = "is" if len(rows) == 1 else "are"
         note = f"{counted(len(rows), 'drifting key')} {verb} shown; the summary counts all of them."
@@ -182,7 +184,7 @@ def _samples(record: Record) -> dict[str, str]:
     return {"table": _table(heading, "l" * len(heading), rows), "note": note}
 
 
-def _sample_row(sample: Sample, with_values: bool) -> list[str]:
+def _sample_row(sample: Sample, with_values: bool, with_context: bool) -> list[str]:
     key = ", ".join(f"{code(column)} = {code(value)}" for column, value in sorted(sample.key.items()))
     columns = ", ".join(map(code, sample.columns))
     row = [code(sample.tenant), code(sample.entity), sample.kind.value, key or NOTHING, columns or NOTHING]
@@ -190,6 +192,9 @@ def _sample_row(sample: Sample, with_values: bool) -> list[str]:
         pairs = ((column, ["NULL" if text is None else code(text) for text in pair])
                  for column, pair in sorted((sample.values or {}).items()))
         row.append("; ".join(f"{code(column)}: {source} → {target}" for column, (source, target) in pairs) or NOTHING)
+    if with_context:
+        row.append("; ".join(f"{code(column)}: {'NULL' if text is None else code(text)}"
+                             for column, text in sorted((sample.show or {}).items())) or NOTHING)
     return row
 
 

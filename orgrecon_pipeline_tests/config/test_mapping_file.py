@@ -44,6 +44,10 @@ BROKEN = [
     ("settle_seconds: 5", "heartbeats: {from: a.b, at: c}", 29, "is an unknown field: did you mean heartbeat?"),
     ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    key: [a]", 21, "found duplicate key"),
     ("version: 1", "version: 1\n\t- x", 4, "correct the YAML"),
+    ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    show: [updated_at, seen_at]", 19,
+     "show: no relation maps seen_at, updated_at: map it on a side that has it"),
+    ("    key: [unit_id, user_id]", "    key: [unit_id, user_id]\n    show: [role, tenant_id]", 19,
+     "show: role, tenant_id is already compared: remove it from show"),
     ("entities:", "entitys:", 7, "is an unknown field: did you mean entities?"),
 ]
 

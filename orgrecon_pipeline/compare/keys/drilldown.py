@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
@@ -15,6 +16,15 @@ from orgrecon_pipeline.postgres.session import Session
 
 #: Values of source and target, by differing column.
 Differing = dict[str, tuple[str | None, str | None]]
+
+@dataclass(frozen=True)
+class SampledKey:
+    """Sample of a key, with the full name of its tenant and the hash of the key."""
+
+    tenant: str
+    key_hash: int
+    sample: Sample
+
 
 _ARRAYS = ("keys", "source_states", "target_states", "source_now", "target_now", "changed")
 
@@ -32,7 +42,7 @@ def drill_down(
 
 def read_samples(
     session: Session, statements: EntityStatements, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
-) -> list[Sample]:
+) -> list[SampledKey]:
     """Return up to ``limit`` keys of each kind, from the tenants that drift most, ordered by tenant and key."""
     chosen = _most_drifting(drift, limit)
     if not chosen or not limit:
@@ -42,8 +52,9 @@ def read_samples(
     mismatched = [row["key_hash"] for row in rows if row["kind"] == DriftKind.MISMATCHED]
     differing = _differing_columns(session, statements, sorted(chosen), mismatched)
     return [
-        make_sample(statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_hash"], {}),
-                    with_values=with_values)
+        SampledKey(row["tenant"], row["key_hash"], make_sample(
+            statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_hash"], {}),
+            with_values=with_values))
         for row in rows]
 
 

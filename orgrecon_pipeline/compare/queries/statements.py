@@ -15,6 +15,7 @@ from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
+from orgrecon_pipeline.domain.canonical import MAX_NAME
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql
 
@@ -130,6 +131,20 @@ class EntityStatements:
             value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
         )
 
+    def side_context(self, side: str) -> sql.Composed:
+        """Return the context columns as text, for parameters ``tenants`` and ``tracked_keys``."""
+        return load_sql("compare/sql/side_context.sql").format(
+            side=self.side(side, of_tenants=True, with_context=True),
+            key_hash=self._key_hash(),
+            context=COMMA.join(sql.SQL("pg_catalog.left({}, {})").format(name, sql.Literal(MAX_NAME + 1))
+                               for name in _numbered("context", self.entity.show).values()),
+        )
+
+    def context_columns(self, side: str) -> tuple[str, ...]:
+        """Return the context columns that a relation of one side maps."""
+        relations: tuple[Relation, ...] = getattr(self.entity, side)
+        return tuple(name for name in self.entity.show if any(name in relation.columns for relation in relations))
+
     def key_join(self, *, all_tenants: bool) -> sql.Composed:
         """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
         keys = [(key,) for key in self._keys]
@@ -182,10 +197,11 @@ class EntityStatements:
         """Return whether one side has a row, as column ``has_rows``."""
         return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS has_rows").format(self.side(side))
 
-    def side(self, side: str, *, of_tenants: bool = False) -> sql.Composed:
+    def side(self, side: str, *, of_tenants: bool = False, with_context: bool = False) -> sql.Composed:
         """Return the rows of one side; with ``of_tenants``, only those of parameter ``tenants``."""
         relations: tuple[Relation, ...] = getattr(self.entity, side)
-        return sql.SQL("\nUNION ALL\n").join(self._relation(relation, of_tenants) for relation in relations)
+        return sql.SQL("\nUNION ALL\n").join(
+            self._relation(relation, of_tenants, with_context) for relation in relations)
 
     def _side_fingerprints(self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum) -> sql.Composed:
         counted = list(zip(self._values, self._value_counts, strict=True))
@@ -207,12 +223,16 @@ class EntityStatements:
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
-    def _relation(self, relation: Relation, of_tenants: bool) -> sql.Composed:
+    def _relation(self, relation: Relation, of_tenants: bool, with_context: bool) -> sql.Composed:
+        columns = [self._column(name, relation.columns[name]) for name in self.columns]
+        if with_context:
+            columns += [context_column(relation, name, alias)
+                        for name, alias in _numbered("context", self.entity.show).items()]
         conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []
         if of_tenants:
             conditions.append(self._is_wanted(relation.columns[TENANT_COLUMN]))
         return sql.SQL("SELECT {} FROM {} {}").format(
-            COMMA.join(self._column(name, relation.columns[name]) for name in self.columns),
+            COMMA.join(columns),
             fragment(relation.from_),
             sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
         )
@@ -284,6 +304,12 @@ def statements_by_entity(
         name: EntityStatements(
             name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash)
         for name, entity in mapping.entities.items()}
+
+
+def context_column(relation: Relation, name: str, alias: sql.Identifier) -> sql.Composed:
+    """Return a context column as text; NULL if the relation does not map it."""
+    return sql.SQL('({})::text COLLATE pg_catalog."C" AS {}').format(
+        fragment(relation.columns.get(name, "NULL")), alias)
 
 
 def hash_probe(row_hash: RowHash) -> sql.Composed:

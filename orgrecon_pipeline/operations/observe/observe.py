@@ -218,4 +218,5 @@ def _settings_compared(mapping: MappingConfig) -> dict[str, Any]:
         "gate": mapping.gate.policy.model_dump(),
         "report": mapping.report.model_dump(),
         "scan": mapping.scan.model_dump(by_alias=True, exclude_none=True),
+        **({"show": mapping.shown} if mapping.shown else {}),
     }

@@ -53,8 +53,9 @@ def database_has_changed(context: Context, endpoints: Endpoints, comparison: Com
 def _same_settings(context: Context, admission: Admission, observation: Observation) -> bool:
     """Return whether an earlier attempt would find and show the same as this one."""
     now: dict[str, Any] = context.mapping.model_dump(by_alias=True, exclude_none=True)
-    return (observation.mapping_digest, observation.provenance, observation.orgrecon_version) == (
-        context.mapping.digest, admission.provenance, __version__
-    ) and all(
-        observation.compared.get(section, {}).get(name) == now[section].get(name)
+    compared = observation.compared
+    return (
+        observation.mapping_digest, observation.provenance, observation.orgrecon_version, compared.get("show", {})
+    ) == (context.mapping.digest, admission.provenance, __version__, context.mapping.shown) and all(
+        compared.get(section, {}).get(name) == now[section].get(name)
         for section, names in _RESULT_SETTINGS.items() for name in names)

@@ -81,7 +81,7 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
     samples = [
         Sample(tenant="zeta", entity="org_units", kind="missing", key={"unit_id": "7", "b": "", "a": "😀\n"}),
         Sample(tenant="zeta", entity="a_last", kind="mismatched", key={"unit_id": "8"}, columns=("name", "kind"),
-               values={"name": ("x", None), "kind": (None, "é <&>")}),
+               values={"name": ("x", None), "kind": (None, "é <&>")}, show={"updated_at": "é → NULL", "by": None}),
     ]
     coverage = [
         CoverageEvent(CoverageSubject.TENANT, "zeta", CoverageChange.APPEARED),

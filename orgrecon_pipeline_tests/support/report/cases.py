@@ -175,7 +175,8 @@ def _failing_day() -> Record:
          row("initech", units, 2), row("initech", members, 40)],
         [Sample(tenant="globex", entity=members, kind="unexpected", key={"user_id": "7", "unit_id": "31"}),
          Sample(tenant="globex", entity=members, kind="duplicate", key={"user_id": "9", "unit_id": "31"}),
-         Sample(tenant="acme", entity=units, kind="missing", key={"unit_id": "5"}),
+         Sample(tenant="acme", entity=units, kind="missing", key={"unit_id": "5"},
+                show={"updated_at": "2026-02-10 09:14:03+00", "request_id": None}),
          Sample(tenant="acme", entity=units, kind="mismatched", key={"unit_id": "6"}, columns=("name", "parent_id"),
                 values={"name": ("Sales & Marketing", "Sales"), "parent_id": ("4", None)})],
     )
@@ -239,5 +240,5 @@ def hostile_record(names: Sequence[str]) -> Record:
         DAY,
         [row(name, entity=name, missing=1) for name in names],
         [Sample(tenant=name, entity=name, kind="mismatched", key={name: name}, columns=(name,),
-                values={name: (name, name)}) for name in names],
+                values={name: (name, name)}, show={name: name}) for name in names],
     )

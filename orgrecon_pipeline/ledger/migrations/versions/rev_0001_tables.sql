@@ -70,6 +70,7 @@ CREATE TABLE orgrecon_sample (
     key TEXT NOT NULL,
     differing_columns TEXT NOT NULL,
     column_values TEXT,
+    context TEXT,
     CONSTRAINT pk_orgrecon_sample PRIMARY KEY (observation, ordinal),
     CONSTRAINT fk_orgrecon_sample_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 ) {without_rowid}
