@@ -116,8 +116,9 @@ class Entity(_Strict):
 
     @model_validator(mode="after")
     def _columns_are_mapped(self) -> Entity:
-        if TENANT_COLUMN in self.key:
-            raise ValueError(f"key: {TENANT_COLUMN} is part of every key: remove it")
+        for field, names in (("key", self.key), ("compare", self.compare)):
+            if TENANT_COLUMN in names:
+                raise ValueError(f"{field}: {TENANT_COLUMN} is part of every key: remove it from {field}")
         if shared := sorted(set(self.key) & set(self.compare)):
             raise ValueError(f"compare: {', '.join(shared)} is already in the key: remove it from compare")
         if shared := sorted({TENANT_COLUMN, *self.key, *self.compare} & set(self.show)):

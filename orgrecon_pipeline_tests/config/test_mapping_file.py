@@ -20,6 +20,7 @@ BROKEN = [
     ("compare: [role]", "compare: [role, role]", 21, "names role twice"),
     ("compare: [role]", "compare: [user_id]", 19, "user_id is already in the key"),
     ("key: [unit_id, user_id]", "key: [tenant_id, unit_id, user_id]", 19, "tenant_id is part of every key"),
+    ("compare: [role]", "compare: [role, tenant_id]", 19, "compare: tenant_id is part of every key"),
     ("where: deleted_at", "were: deleted_at", 14, "is an unknown field: did you mean where?"),
     ("from: public.teams", "frm: public.teams", 12, "is an unknown field: did you mean from?"),
     ("window_days: 7", "window_days: seven", 28, "gate.window_days: must be a whole number"),
