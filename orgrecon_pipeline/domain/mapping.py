@@ -22,6 +22,10 @@ COMPARISON_VERSION = 3
 #: The logical column that every relation maps besides the key: the tenant that owns the row.
 TENANT_COLUMN = "tenant_id"
 
+#: Key and compared columns of an entity. A SELECT of PostgreSQL returns at most 1,664 columns, and the statements of a
+#: comparison add a few.
+MAX_COLUMNS = 1_600
+
 #: The legacy side and the v2.3 side.
 SIDES = ("source", "target")
 
@@ -119,6 +123,9 @@ class Entity(_Strict):
         for field, names in (("key", self.key), ("compare", self.compare)):
             if TENANT_COLUMN in names:
                 raise ValueError(f"{field}: {TENANT_COLUMN} is part of every key: remove it from {field}")
+        if (number := len(self.key) + len(self.compare)) > MAX_COLUMNS:
+            raise ValueError(f"has {number:,} key and compared columns, but PostgreSQL can compare at most "
+                             f"{MAX_COLUMNS:,} at once: split it into two entities with the same key")
         if shared := sorted(set(self.key) & set(self.compare)):
             raise ValueError(f"compare: {', '.join(shared)} is already in the key: remove it from compare")
         if shared := sorted({TENANT_COLUMN, *self.key, *self.compare} & set(self.show)):

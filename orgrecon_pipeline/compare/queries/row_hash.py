@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,10 @@ _INTEGERS: dict[str, tuple[LiteralString, LiteralString]] = {
     "bigint": ("{}", "0"),
     "boolean": ("{}::integer::bigint", "false"),
 }
-# By type: the hash of a value x seeded by h, and the substitute for NULL. These hashes read every bit of their type.
+# By type: the seeded hash function, and the substitute for NULL. These hashes read every bit of their type.
 _HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
-    "text": ("pg_catalog.hashtextextended({x}, {h})", "''"),
-    "uuid": ("pg_catalog.uuid_hash_extended({x}, {h})", "'00000000-0000-0000-0000-000000000000'"),
+    "text": ("pg_catalog.hashtextextended", "''"),
+    "uuid": ("pg_catalog.uuid_hash_extended", "'00000000-0000-0000-0000-000000000000'"),
 }
 
 # Bits of a bigint, without the sign bit, that mark which values are NULL.
@@ -69,7 +70,7 @@ class RowHash:
         return sql.SQL("coalesce({}, {})").format(plain, chain.hashed())
 
     def _chain_of(self, columns: Sequence[Column]) -> _Chain:
-        chain = _Chain(sql.SQL("{}::bigint").format(sql.Literal(self.seed)))
+        chain = _Chain(self.seed)
         for column, column_type in columns:
             chain.add(column, column_type)
         return chain
@@ -85,10 +86,15 @@ class RowHash:
 
 
 class _Chain:
-    """Expression under construction. After an integer is mixed in, it must be hashed before the next one."""
+    """Expression under construction. After an integer is mixed in, it must be hashed before the next one.
 
-    def __init__(self, seed: sql.Composed) -> None:
-        self._expression, self._must_hash = seed, False
+    Each step wraps the expression before it. Its text is kept flat, because psycopg composes nested texts recursively.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._before: deque[sql.Composable] = deque([sql.SQL("{}::bigint").format(sql.Literal(seed))])
+        self._after: list[sql.Composable] = []
+        self._must_hash = False
 
     def add(self, column: sql.Composable, column_type: ColumnType, *, nullable: bool = False) -> None:
         if column_type.name in _INTEGERS:
@@ -96,19 +102,30 @@ class _Chain:
             self.mix_in(sql.SQL(pattern).format(_coalesce(column, null, nullable)))
             return
         own_hash = _HASHES.get(column_type.name)
-        pattern, null = own_hash or _HASHES["text"]
+        function, null = own_hash or _HASHES["text"]
         value = _coalesce(column if own_hash else column_type.as_text(column), null, nullable)
-        self._expression, self._must_hash = sql.SQL(pattern).format(x=value, h=self._expression), False
+        self._finish()
+        self._wrap(sql.SQL(function) + sql.SQL("(") + value + sql.SQL(", "), sql.SQL(")"))
 
     def mix_in(self, integer: sql.Composable) -> None:
         """Mix a bigint into the seed by XOR, which loses nothing of it."""
-        self._expression = sql.SQL("({} # ({}))").format(self.hashed(), integer)
+        self._finish()
+        self._wrap(sql.SQL("("), sql.SQL(" # ({}))").format(integer))
         self._must_hash = True
 
     def hashed(self) -> sql.Composed:
-        if not self._must_hash:
-            return self._expression
-        return sql.SQL("pg_catalog.hashint4extended(0, {})").format(self._expression)
+        """Return the expression, which is not changed after that."""
+        self._finish()
+        return sql.Composed([*self._before, *self._after])
+
+    def _finish(self) -> None:
+        if self._must_hash:
+            self._wrap(sql.SQL("pg_catalog.hashint4extended(0, "), sql.SQL(")"))
+            self._must_hash = False
+
+    def _wrap(self, before: sql.Composable, after: sql.Composable) -> None:
+        self._before.appendleft(before)
+        self._after.append(after)
 
 
 def _coalesce(value: sql.Composable, null: LiteralString, nullable: bool) -> sql.Composable:

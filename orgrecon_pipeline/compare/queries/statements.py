@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from psycopg import sql
@@ -257,7 +258,7 @@ class EntityStatements:
     def _where_tracked(self) -> sql.Composed:
         return sql.SQL("WHERE {} = ANY (%(tracked_keys)s::bigint[])").format(self._key_hash())
 
-    @property
+    @cached_property
     def _names(self) -> dict[str, sql.Identifier]:
         """Aliases of the columns in statements. The mapping's own names could clash with names of the statements."""
         mapped = {**_numbered("key", self.entity.key), **_numbered("value", self.entity.compare)}
