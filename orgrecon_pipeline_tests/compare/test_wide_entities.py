@@ -87,5 +87,5 @@ def test_drift_in_an_entity_of_the_maximum_width_is_found(dsns: tuple[str, str],
 
 
 def test_entity_beyond_the_maximum_width_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ValidationError, match="has 1,601 key and compared columns.*at most 1,600 at once: split it"):
+    with pytest.raises(ValidationError, match=r"has 1,601 key and compared columns.*at most 1,600 at once: split it"):
         wide(MAX_COLUMNS)
