@@ -28,6 +28,7 @@ ALLOWED = {
     "demo": {"domain", "file_lock", "metrics"},
     "defs": {"config", "demo", "domain", "file_lock", "ledger", "notify", "operations", "report"},
     "cli": {"config", "defs", "demo", "domain", "ledger", "metrics", "notify", "operations", "report", "version"},
+    "component": {"defs"},
     "definitions": {"defs"},
     "__main__": {"cli"},
     "version": set(),

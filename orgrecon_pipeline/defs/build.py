@@ -1,61 +1,85 @@
-"""Dagster definitions, built from an environment."""
+"""The default code location: the component with the settings of the environment, and asset keys without a prefix."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
-from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs import dev_demo, resources
-from orgrecon_pipeline.defs.assets.day import day_assets, drift_gate
-from orgrecon_pipeline.defs.assets.partitions import daily_partitions
-from orgrecon_pipeline.defs.automation.daily import day_sensors, every_utc_day
-from orgrecon_pipeline.defs.automation.gate_sensors import gate_sensors
-from orgrecon_pipeline.defs.jobs import day_job, gate_job
-from orgrecon_pipeline.defs.render_job import render_days
+from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, Settings, read_settings
+from orgrecon_pipeline.defs import dev_demo
+from orgrecon_pipeline.defs.assemble import Parts, assemble
+from orgrecon_pipeline.defs.assets.partitions import start_date
+from orgrecon_pipeline.defs.component import KEY_PART, OrgreconComponent, SensorFields
+from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
+from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
-from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
-from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
-from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
 from orgrecon_pipeline.operations.observe.due_days import reobserve_every
 
 SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"
 REOBSERVE_VARIABLE = "ORGRECON_REOBSERVE_HOURS"
+KEY_PREFIX_VARIABLE = "ORGRECON_KEY_PREFIX"
 
 _SENSOR_SECONDS = 60
 
 
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
-    """Return assets, checks, jobs, schedule, sensors and resources. Secrets are passed to Dagster by name only.
+    """Return assets, checks, jobs, schedule, sensors and the resource. Secrets are named, never contained.
 
     Raises:
         UsageError: if a variable has an invalid value.
     """
-    partitions = daily_partitions(environ)
-    seconds = _sensor_seconds(environ)
-    assets = [*day_assets(partitions), drift_gate]
+    definitions = assemble(_parts(environ))
+    assets = list(definitions.assets or ())
     if dev_demo.dev_demo_enabled(environ):
         assets = _marked_as_demo(assets)
     return dg.Definitions(
-        assets=_with_code_references(assets),
-        jobs=[day_job(_deadline_seconds(environ)), gate_job(), render_days],
-        schedules=[every_utc_day],
-        sensors=[
-            *day_sensors(partitions, every_seconds=seconds, reobserve=reobserve_every(environ.get(REOBSERVE_VARIABLE))),
-            *gate_sensors(every_seconds=seconds),
-        ],
-        resources=_resources(environ),
+        assets=_with_code_references(assets), jobs=definitions.jobs, schedules=definitions.schedules,
+        sensors=definitions.sensors, resources=definitions.resources,
         # For runs without a job, such as backfills: one process per step would only cost time.
         executor=dg.in_process_executor,
     )
 
 
-def _marked_as_demo(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+def default_names(environ: Mapping[str, str]) -> ComponentNames:
+    """Return the names in the default code location.
+
+    Raises:
+        UsageError: if a variable has an invalid value.
+    """
+    return _parts(environ).names
+
+
+def _parts(environ: Mapping[str, str]) -> Parts:
+    settings = read_settings(environ)
+    resource: dict[str, str | None] = {
+        "mapping_file": settings.mapping_file, "ledger_url": DEFAULT_LEDGER_URL, "output_dir": str(settings.output_dir)}
+    if dev_demo.dev_demo_enabled(environ):
+        directory = dev_demo.DIRECTORY.absolute()
+        resource |= {"demo_directory": str(directory), "ledger_url": f"sqlite:///{directory / 'ledger.db'}",
+                     "output_dir": str(directory / "reports")}
+    component = OrgreconComponent(
+        key_prefix=_key_prefix(environ), owners=["team:platform"], start_date=start_date(environ).isoformat(),
+        sensors=SensorFields(every_seconds=_sensor_seconds(environ), reobserve_hours=_reobserve_hours(environ)),
+        report_base_url=environ.get(LINK_VARIABLE, ""),
+    )
+    return component.parts(_mapping(settings), environ, **resource)
+
+
+def _mapping(settings: Settings) -> MappingConfig:
+    # An invalid mapping fails the runs, which name the problem. The code location must still load.
+    try:
+        return load_mapping(settings.mapping_file, settings.environ)
+    except OrgreconError:
+        return default_mapping()
+
+
+def _marked_as_demo(assets: Sequence[Any]) -> list[Any]:
     # The description is the first text that the UI shows of an asset.
     return list(dg.map_asset_specs(
         lambda spec: spec.replace_attributes(
@@ -65,44 +89,25 @@ def _marked_as_demo(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
     ))
 
 
-def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[Any]:
+def _with_code_references(assets: Sequence[Any]) -> Sequence[Any]:
     # The function is in beta and warns on every call.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.with_source_code_references(assets)
 
 
-def _resources(environ: Mapping[str, str]) -> Mapping[str, object]:
-    settings = read_settings(environ)
-
-    def secret(variable: str) -> str | None:
-        return dg.EnvVar(variable) if environ.get(variable) else None
-
-    if dev_demo.dev_demo_enabled(environ):
-        directory = dev_demo.DIRECTORY.absolute()
-        source = resources.SourceResource(demo_directory=str(directory))
-        ledger_url, output_dir = f"sqlite:///{directory / 'ledger.db'}", directory / "reports"
-    else:
-        source = resources.SourceResource(
-            database_url=secret(SOURCE_VARIABLE), target_database_url=secret(TARGET_VARIABLE),
-            mapping_file=settings.mapping_file)
-        ledger_url, output_dir = secret("ORGRECON_LEDGER_URL") or settings.ledger_url, settings.output_dir
-    return {
-        "source": source,
-        "ledger": resources.LedgerResource(url=ledger_url),
-        "audit_directory": resources.OutputDirectoryResource(path=str(output_dir)),
-        "clock": resources.ClockResource(simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None),
-        "notifier": resources.NotifierResource(
-            urls=secret(URLS_VARIABLE) or "", report_base_url=environ.get(LINK_VARIABLE, "")),
-    }
+def _key_prefix(environ: Mapping[str, str]) -> list[str]:
+    text = environ.get(KEY_PREFIX_VARIABLE, "")
+    parts = text.split("/") if text else []
+    if not all(KEY_PART.fullmatch(part) for part in parts):
+        raise UsageError(f"{KEY_PREFIX_VARIABLE} is {text[:80]!a}: set it to parts of letters, digits and _, separated "
+                         "by /, such as org_v23/prod.")
+    return parts
 
 
-def _deadline_seconds(environ: Mapping[str, str]) -> float:
-    # An invalid mapping fails the runs, which name the problem. The code location must still load.
-    try:
-        return load_mapping(read_settings(environ).mapping_file, environ).scan.deadline_seconds
-    except OrgreconError:
-        return default_mapping().scan.deadline_seconds
+def _reobserve_hours(environ: Mapping[str, str]) -> float | None:
+    every = reobserve_every(environ.get(REOBSERVE_VARIABLE))
+    return every / timedelta(hours=1) if every else None
 
 
 def _sensor_seconds(environ: Mapping[str, str]) -> int:

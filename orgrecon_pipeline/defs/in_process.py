@@ -11,9 +11,9 @@ import dagster as dg
 
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.assets.partitions import START_VARIABLE, start_date
-from orgrecon_pipeline.defs.build import build_definitions
+from orgrecon_pipeline.defs.build import build_definitions, default_names
 from orgrecon_pipeline.defs.errors import EXIT_CODE, INTERNAL_ERROR_CODE
-from orgrecon_pipeline.defs.gate_check import GATE_KEY, refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused, OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
@@ -56,9 +56,10 @@ def run_day(
     first = start_date(environ)
     if day < first:
         raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to {day} or earlier.")
-    job = build_definitions(environ).resolve_job_def(JOB_NAME)
+    names = default_names(environ)
+    job = build_definitions(environ).resolve_job_def(names.name(JOB_NAME))
     day_config = {"baseline": baseline, "exact": exact, "restored": restored}
-    config = {"ops": {"tenant_drift": {"config": day_config}}, **_QUIET}
+    config = {"ops": {names.op("tenant_drift"): {"config": day_config}}, **_QUIET}
     with _instance(environ) as instance:
         try:
             result = job.execute_in_process(
@@ -67,11 +68,11 @@ def run_day(
             raise KeyboardInterrupt from None
     if not result.success:
         raise KeyboardInterrupt if _was_interrupted(result) else _failure(result)
-    observed = _metadata(result, "tenant_drift")
+    observed = _metadata(result, names.op("tenant_drift"))
     return DayRun(
         verdict=Verdict(observed["verdict"].value),
         reason=str(observed["reason"].value),
-        path=Path(str(_metadata(result, "markdown_report")["path"].value)),
+        path=Path(str(_metadata(result, names.op("markdown_report"))["path"].value)),
         note=str(observed["note"].value) if "note" in observed else "",
     )
 
@@ -88,7 +89,8 @@ def update_gate_check(environ: Mapping[str, str]) -> str:
         return ""
     try:
         with dg.DagsterInstance.get() as instance:
-            refresh_gate_check(instance, Context.from_settings(read_settings(environ)), GATE_KEY)
+            gate = default_names(environ).key("drift_gate")
+            refresh_gate_check(instance, Context.from_settings(read_settings(environ)), gate)
     except Exception as error:  # the evidence is stored already: this must not fail the command
         return (f"the gate's check in DAGSTER_HOME was not updated ({type(error).__name__}): until the sensor "
                 "gate_is_current runs, it may show the previous answer.")

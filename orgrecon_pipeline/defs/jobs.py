@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
 from orgrecon_pipeline.defs.dagster_internals import UnresolvedAssetJobDefinition
-from orgrecon_pipeline.defs.gate_check import GATE_ASSET
+from orgrecon_pipeline.defs.names import ComponentNames
 
 JOB_NAME = "reconcile_day"
 GATE_JOB_NAME = "decide_gate"
 PARTITION_TAG = "dagster/partition"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 
+# Dagster's job for assets that are materialised without a job, in the UI or by a backfill.
+_IMPLICIT_JOB = "__ASSET_JOB"
 _HOUR_SECONDS = 60 * 60
 _GATE_SECONDS = 600
 _DEFAULT_MAX_SECONDS = 3 * _HOUR_SECONDS
@@ -22,39 +24,55 @@ _UNFINISHED = [dg.DagsterRunStatus[name] for name in (
     "NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING", "SUSPENDED")]
 
 
-def day_job(deadline_seconds: float) -> UnresolvedAssetJobDefinition:
+def day_job(names: ComponentNames, deadline_seconds: float) -> UnresolvedAssetJobDefinition:
     """Return the job that materialises the assets of a day and then the gate, in one process.
 
     A comparison ends by itself at the mapping's ``scan.deadline_seconds``. Dagster stops a run after twice that time
     plus an hour: a run that hangs would block its day.
     """
     return dg.define_asset_job(
-        JOB_NAME,
-        selection=dg.AssetSelection.assets(
-            "tenant_drift", "daily_summary", "rolling_window", "markdown_report", GATE_ASSET),
+        names.name(JOB_NAME),
+        selection=names.selection(),
         executor_def=dg.in_process_executor,
-        tags={MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR_SECONDS)},
+        tags={**names.tags, MAX_RUNTIME_TAG: str(int(2 * deadline_seconds) + _HOUR_SECONDS)},
         description="Compares today (UTC), or renders a past day again from its evidence; then decides the gate.",
     )
 
 
-def gate_job() -> UnresolvedAssetJobDefinition:
+def gate_job(names: ComponentNames) -> UnresolvedAssetJobDefinition:
     """Return the job that decides the gate from the evidence in the ledger."""
     return dg.define_asset_job(
-        GATE_JOB_NAME,
-        selection=dg.AssetSelection.assets(GATE_ASSET),
+        names.name(GATE_JOB_NAME),
+        selection=names.selection("drift_gate"),
         executor_def=dg.in_process_executor,
-        tags={MAX_RUNTIME_TAG: str(_GATE_SECONDS)},
+        tags={**names.tags, MAX_RUNTIME_TAG: str(_GATE_SECONDS)},
         description="Decides the gate again after the evidence changed without a run of a day.",
     )
 
 
-def is_running(instance: dg.DagsterInstance, *, partition: str | None = None, jobs: Sequence[str] = ()) -> bool:
-    """Return whether a run, of the partition and one of the jobs if they are given, is queued or running."""
+def is_running(
+    instance: dg.DagsterInstance, names: ComponentNames, assets: Collection[dg.AssetKey], *,
+    partition: str | None = None, jobs: Collection[str] = (JOB_NAME,),
+) -> bool:
+    """Return whether a run of the component is queued or running: of one of ``jobs``, or of its ``assets`` alone.
+
+    Runs of other components, and everything else in the code location and the instance, do not count.
+    """
+    return any(not _is_abandoned(record) for record in _unfinished(instance, names, assets, partition, jobs))
+
+
+def _unfinished(
+    instance: dg.DagsterInstance, names: ComponentNames, assets: Collection[dg.AssetKey], partition: str | None,
+    jobs: Collection[str],
+) -> Iterator[dg.RunRecord]:
     tags = {PARTITION_TAG: partition} if partition else {}
-    names: list[str | None] = [*jobs] or [None]
-    filters = [dg.RunsFilter(statuses=_UNFINISHED, tags=tags, job_name=name) for name in names]
-    return any(not _is_abandoned(record) for runs in filters for record in instance.get_run_records(runs, limit=20))
+    for job in jobs:
+        yield from instance.get_run_records(
+            dg.RunsFilter(statuses=_UNFINISHED, job_name=names.name(job), tags={**names.tags, **tags}))
+    # Such a run has no tag of ours. It names the assets that it materialises.
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED, job_name=_IMPLICIT_JOB, tags=tags)):
+        if set(assets) & (record.dagster_run.asset_selection or frozenset()):
+            yield record
 
 
 def _is_abandoned(record: dg.RunRecord) -> bool:

@@ -22,13 +22,18 @@ TARGET_VARIABLE = "ORGRECON_TARGET_DATABASE_URL"
 
 @dataclass(frozen=True)
 class Context:
-    """What every operation needs. ``environ`` holds the environment variables that contain the DSNs."""
+    """What every operation needs. ``environ`` holds the environment variables that contain the DSNs.
+
+    ``source_variable`` and ``target_variable`` are the names of those for a mapping without shards.
+    """
 
     mapping: MappingConfig
     ledger: Ledger
     output_dir: Path
     clock: Clock = field(default_factory=Clock)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    source_variable: str = SOURCE_VARIABLE
+    target_variable: str = TARGET_VARIABLE
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Context:
@@ -41,20 +46,27 @@ class Context:
             mapping=load_mapping(settings.mapping_file, settings.environ), ledger=open_ledger(settings.ledger_url),
             output_dir=settings.output_dir, clock=read_clock(settings.environ), environ=settings.environ)
 
+    def endpoints(self) -> dict[str, Endpoints]:
+        """Return the endpoints of each shard by its name; see :func:`read_endpoints`."""
+        return read_endpoints(self.mapping, self.environ, self.source_variable, self.target_variable)
 
-def read_endpoints(mapping: MappingConfig, environ: Mapping[str, str]) -> dict[str, Endpoints]:
+
+def read_endpoints(
+    mapping: MappingConfig, environ: Mapping[str, str], source: str = SOURCE_VARIABLE, target: str = TARGET_VARIABLE
+) -> dict[str, Endpoints]:
     """Return the endpoints of each shard by its name, or of :data:`UNSHARDED` if the mapping lists no shards.
+
+    ``source`` and ``target`` name the variables of a mapping without shards.
 
     Raises:
         ConfigurationError: if a variable is not set or is not a Postgres URL, or if the target variable is set
             although the mapping lists shards. Ignoring it would compare less than the user asked for.
     """
     if not mapping.shards:
-        source = _read_endpoint(environ, SOURCE_VARIABLE, "or use --baseline if there is no database yet")
-        target = _read_endpoint(environ, TARGET_VARIABLE) if environ.get(TARGET_VARIABLE) else source
-        return {UNSHARDED: Endpoints(source, target)}
-    if environ.get(TARGET_VARIABLE):
-        raise ConfigurationError(f"{TARGET_VARIABLE} is set, but the mapping lists shards, which name their own "
+        endpoint = _read_endpoint(environ, source, "or use --baseline if there is no database yet")
+        return {UNSHARDED: Endpoints(endpoint, _read_endpoint(environ, target) if environ.get(target) else endpoint)}
+    if environ.get(target):
+        raise ConfigurationError(f"{target} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")
     return {
         shard.name: Endpoints(*(_read_endpoint(environ, variable, f"the database of shard {shard.name}")

@@ -18,7 +18,7 @@ from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
-from orgrecon_pipeline.operations.context import Context, read_endpoints
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline.postgres.identity import identify
@@ -69,7 +69,7 @@ def diagnose(context: Context) -> Diagnosis:
     """
     findings = (
         replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
-        for name, endpoints in read_endpoints(context.mapping, context.environ).items()
+        for name, endpoints in context.endpoints().items()
         for finding in _check_endpoints(context.mapping, endpoints))
     return Diagnosis((*findings, *_check_ledger(context.environ)))
 

@@ -24,14 +24,14 @@ def test_dev_demo_with_any_configuration_is_disabled() -> None:
     for name in ("DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_MAPPING", "ORGRECON_OUTPUT_DIR",
                  "ORGRECON_SIMULATED_NOW_FILE"):
         assert not dev_demo_enabled({**DEV, name: "x"})
-    source = (build_definitions({}).resources or {})["source"]
-    assert source.demo_directory is None
+    [resource] = (build_definitions({}).resources or {}).values()
+    assert resource.demo_directory is None
 
 
 def test_dev_demo_marks_the_description_of_every_asset() -> None:
     for environ, marked in ((DEV, True), ({}, False)):
         specs = list(build_definitions(environ).resolve_all_asset_specs())
-        assert len(specs) == 5
+        assert len(specs) == 10  # five assets and five mapped tables
         assert {DEMO_NOTICE in str(spec.description) for spec in specs} == {marked}
         assert {bool(spec.kinds) and "demo_data" in spec.tags for spec in specs} == {marked}
 

@@ -13,7 +13,6 @@ from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.gate_check import GATE_KEY, refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME, PARTITION_TAG
-from orgrecon_pipeline.defs.resources import NotifierResource
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.publish import publish
@@ -61,7 +60,7 @@ class Daemon:
         """Create a run that has started and never ends."""
         job = self.world.definitions.resolve_job_def(JOB_NAME)
         return self.instance.create_run_for_job(
-            job, tags={PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED
+            job, tags={**job.tags, PARTITION_TAG: partition}, status=dg.DagsterRunStatus.STARTED
         )
 
 
@@ -235,7 +234,7 @@ def test_materialisation_without_check_requests_a_gate_run(world: World, daemon:
 def test_check_is_not_refreshed_while_a_run_will_decide_it(world: World, daemon: Daemon) -> None:
     job = world.definitions.resolve_job_def(JOB_NAME)
     world.set_clock(DAY, 9)
-    run = daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    run = daemon.instance.create_run_for_job(job, tags=job.tags, status=dg.DagsterRunStatus.STARTED)
     context = context_of(world)
     observe(context, DAY)
     assert not refresh_gate_check(daemon.instance, context, GATE_KEY)
@@ -249,7 +248,7 @@ def test_long_run_does_not_delay_a_gate_run_after_a_later_decision(world: World,
     """Otherwise Dagster would display an outdated open gate until the long run ends."""
     job = world.definitions.resolve_job_def(JOB_NAME)
     world.set_clock(DAY, 9)
-    daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    daemon.instance.create_run_for_job(job, tags=job.tags, status=dg.DagsterRunStatus.STARTED)
     daemon.run({"": "2026-03-10"})
     world.inject_drift()
     world.set_clock(DAY, 10)
@@ -307,20 +306,17 @@ def test_failed_notification_of_an_inconclusive_day_is_sent_again_once(
     assert len(webhook.titles) == 1
 
 
-def test_failed_run_is_notified_with_its_failure_message(
-    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,
+def test_failed_run_of_our_jobs_is_notified_with_its_failure_message(
+    world: World, daemon: Daemon, webhook: Webhook,
 ) -> None:
-    sent: list[str] = []
-    monkeypatch.setattr(NotifierResource, "send", lambda self, event: sent.append(f"{event.title}: {event.text}") or [])
+    @dg.job(executor_def=dg.in_process_executor)
+    def broken() -> None:
+        dg.op(name="broken_op")(lambda: 1 / 0)()
+
+    daemon.evaluate("run_failed")  # the first evaluation only remembers where the event log ends
     world.set_clock(DAY + timedelta(days=1))
-    result = world.run_day_job(daemon.instance, DAY)
-    run = daemon.instance.get_run_by_id(result.run_id)
-    assert run is not None
-    failed = next(event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE")
-    context = dg.build_run_status_sensor_context(
-        "run_failed", failed, daemon.instance, run, resources=dict(world.definitions.resources or {})
-    ).for_run_failure()
-    world.definitions.get_repository_def().get_sensor_def("run_failed")(context)
-    assert sent == ["Org Model v2.3: reconcile_day of 2026-03-10 failed: 2026-03-10 has no evidence and stays "
-                    "MISSING, because a live database only shows today: restore a database to that day and use "
-                    "--restored, or import its report."]
+    assert not broken.execute_in_process(instance=daemon.instance, raise_on_error=False).success
+    assert not world.run_day_job(daemon.instance, DAY).success
+    daemon.evaluate("run_failed")
+    assert webhook.titles == ["Org Model v2.3: reconcile_day of 2026-03-10 failed"]
+    assert "restore a database to that day" in webhook.messages[0]["message"]

@@ -1,4 +1,4 @@
-"""The assets: evidence, summary, rolling window and report of a day, and the gate.
+"""The assets of a component: evidence, summary, rolling window and report of a day, and the gate.
 
 A run materialises one day, or a range of days (tags ``dagster/asset_partition_range_start`` and ``…_end``).
 
@@ -6,18 +6,21 @@ No ``from __future__ import annotations`` here: Dagster reads the types of conte
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field
 
+from orgrecon_pipeline.defs.assets import column_schemas
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK, GATE_KEY, gate_now, refresh_gate_check
-from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
+from orgrecon_pipeline.defs.gate_check import GATE_CHECK, gate_now, refresh_gate_check
+from orgrecon_pipeline.defs.names import ComponentNames
+from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
@@ -25,8 +28,6 @@ from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish
 from orgrecon_pipeline.report.read import read_report
 
-_GROUP = "org_v23_reconciliation"
-_OWNERS = ["team:platform"]
 _WORST_TENANTS = 20  # shown in the Dagster UI; the report lists more
 progress_log = logging.getLogger("orgrecon.progress")
 
@@ -39,14 +40,29 @@ class DayConfig(dg.Config):
     restored: bool = Field(default=False, description="Compare a database that was restored to the day.")
 
 
-def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
-    """Return the four assets of a day, upstream first."""
-    daily: dict[str, Any] = {"group_name": _GROUP, "owners": _OWNERS, "partitions_def": partitions,
-                             "required_resource_keys": CONTEXT_RESOURCES}
+@dataclass(frozen=True)
+class Labels:
+    """How the assets appear in a company's catalog, besides what they have anyway."""
+
+    group: str
+    owners: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset()
+
+
+def day_assets(
+    names: ComponentNames, labels: Labels, partitions: dg.PartitionsDefinition[str], upstream: Sequence[dg.AssetKey]
+) -> Sequence[dg.AssetsDefinition]:
+    """Return the four assets of a day, the first one downstream of the ``upstream`` tables."""
+
+    def daily(asset: str, *kinds: str) -> dict[str, Any]:
+        return {**_attributes(names, labels, asset, kinds), "partitions_def": partitions}
 
     @dg.asset(
-        **daily, kinds={"postgres", "python"}, pool="observation",
-        check_specs=[dg.AssetCheckSpec("observation_complete", asset="tenant_drift",
+        **daily("tenant_drift", "postgres", "python"), pool=names.pool, metadata=column_schemas.TENANT_DRIFT,
+        # A comparison reads whole tables. Any other mapping could demand partitions that these do not have.
+        deps=[dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in upstream],
+        check_specs=[dg.AssetCheckSpec("observation_complete", asset=names.key("tenant_drift"),
                                        description="The comparison of the day is complete: it is PASS or FAIL.")],
     )
     def tenant_drift(context: dg.AssetExecutionContext, config: DayConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -61,12 +77,13 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
 
         results = []
         with user_facing_errors():
-            operation = open_context(context.resources, warn=context.log.warning)
+            operation = resource_of(context, names).open(warn=context.log.warning)
+            gate = names.keys(context)["drift_gate"]
             imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
             for problem in imported.refused:
                 report_progress(f"not imported: {problem}")
             if imported.days:
-                refresh_gate_check(context.instance, operation, GATE_KEY)
+                refresh_gate_check(context.instance, operation, gate)
             days = partition_days(context)
             if not config.baseline and not config.restored:
                 require_evidence(operation, days)
@@ -77,7 +94,7 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                     observed = observe(
                         operation, day, exact=config.exact, restored=config.restored, progress=report_progress)
                 if observed.fresh:
-                    refresh_gate_check(context.instance, operation, GATE_KEY)
+                    refresh_gate_check(context.instance, operation, gate)
                 if observed.note:
                     report_progress(observed.note)
                 observation = observed.observation
@@ -90,15 +107,15 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
         return asset_result(context, "observation_complete", results)
 
     @dg.asset(
-        **daily, deps=[tenant_drift], kinds={"pandas"},
-        check_specs=[dg.AssetCheckSpec("zero_drift", asset="daily_summary",
+        **daily("daily_summary", "pandas"), deps=[tenant_drift], metadata=column_schemas.DAILY_SUMMARY,
+        check_specs=[dg.AssetCheckSpec("zero_drift", asset=names.key("daily_summary"),
                                        description="The verdict of the day is PASS: no key drifts in any tenant.")],
     )
     def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Drift of the day by entity and kind, and the tenants with the most drift."""
         results = []
         with user_facing_errors():
-            operation = open_context(context.resources)
+            operation = resource_of(context, names).open()
             for day in partition_days(context):
                 deciding = describe.deciding_observation(operation, day)
                 summary = summarise(deciding, operation.ledger.tenant_drift(deciding.id))
@@ -108,25 +125,25 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                 ))
         return asset_result(context, "zero_drift", results)
 
-    @dg.asset(**daily, deps=[daily_summary], kinds={"python"})
+    @dg.asset(**daily("rolling_window", "python"), deps=[daily_summary])
     def rolling_window(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Verdicts, drift and streak of the seven days that end with this day. Days without evidence are MISSING."""
         with user_facing_errors():
-            operation = open_context(context.resources)
+            operation = resource_of(context, names).open()
             results = [DayResult(day, describe.gate_decision(gate_as_of(operation.ledger, day)))
                        for day in partition_days(context)]
         return asset_result(context, None, results)
 
     @dg.asset(
-        **daily, deps=[rolling_window], kinds={"markdown", "jinja"},
-        check_specs=[dg.AssetCheckSpec("report_sound", asset="markdown_report",
+        **daily("markdown_report", "markdown", "jinja"), deps=[rolling_window],
+        check_specs=[dg.AssetCheckSpec("report_sound", asset=names.key("markdown_report"),
                                        description="The file, read back, equals what its record renders to.")],
     )
     def markdown_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Report of the day in the output directory: one markdown file per day, overwritten by a rerun."""
         results = []
         with user_facing_errors():
-            operation = open_context(context.resources)
+            operation = resource_of(context, names).open()
             days = partition_days(context)
             for day in days:
                 published = publish(operation, day)
@@ -137,32 +154,45 @@ def day_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDe
                     {"digest": read_back},
                 ))
             # Publishing imports evidence that only the existing report lists.
-            refresh_gate_check(context.instance, operation, GATE_KEY)
+            refresh_gate_check(context.instance, operation, names.keys(context)["drift_gate"])
         return asset_result(context, "report_sound", results)
 
     return [tenant_drift, daily_summary, rolling_window, markdown_report]
 
 
-@dg.asset(
-    name=GATE_ASSET, group_name=_GROUP, owners=_OWNERS, kinds={"python"}, deps=["markdown_report"],
-    required_resource_keys=CONTEXT_RESOURCES,
-    # A check that passed stays passed in the UI. The policy makes the UI show that no run followed on the next day.
-    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=40), warn_window=timedelta(hours=26)),
-    check_specs=[dg.AssetCheckSpec(
-        GATE_CHECK, asset=GATE_ASSET,
-        description="The signal of the gate: it passes if and only if the Phase 2 read cutover may go ahead. "
-                    "Ignore it after valid_until.",
-    )],
-)
-def drift_gate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
+def gate_asset(names: ComponentNames, labels: Labels) -> dg.AssetsDefinition:
+    """Return the asset of the gate."""
     # Without partitions, because a check on a partitioned asset shows the day that ran last.
-    with user_facing_errors():
-        answer = gate_now(open_context(context.resources))
-    metadata = describe.gate(answer)
-    return dg.MaterializeResult(
-        metadata=metadata,
-        check_results=[dg.AssetCheckResult(
-            check_name=GATE_CHECK, passed=answer.open, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata,
+
+    @dg.asset(
+        **_attributes(names, labels, "drift_gate", ("python",)), deps=[names.key("markdown_report")],
+        # A check that passed stays passed in the UI. The policy makes the UI show that no run followed on the next day.
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=40), warn_window=timedelta(hours=26)),
+        check_specs=[dg.AssetCheckSpec(
+            GATE_CHECK, asset=names.key("drift_gate"),
+            description="The signal of the gate: it passes if and only if the Phase 2 read cutover may go ahead. "
+                        "Ignore it after valid_until.",
         )],
     )
+    def drift_gate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
+        with user_facing_errors():
+            answer = gate_now(resource_of(context, names).open())
+        metadata = describe.gate(answer)
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[dg.AssetCheckResult(
+                check_name=GATE_CHECK, passed=answer.open, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata,
+            )],
+        )
+
+    return cast("dg.AssetsDefinition", drift_gate)
+
+
+def _attributes(names: ComponentNames, labels: Labels, asset: str, kinds: Collection[str]) -> dict[str, Any]:
+    return {
+        "key": names.key(asset), "group_name": labels.group, "owners": labels.owners,
+        "tags": {**labels.tags, **names.asset_tags(asset)}, "kinds": {*kinds, *labels.kinds},
+        "required_resource_keys": {names.resource},
+    }

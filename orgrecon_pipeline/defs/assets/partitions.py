@@ -15,7 +15,8 @@ from orgrecon_pipeline.operations.context import Context
 
 START_VARIABLE = "ORGRECON_START_DATE"
 
-_DEFAULT_START = date(2024, 1, 1)
+#: The first day that has a partition by default.
+DEFAULT_START = date(2024, 1, 1)
 _LISTED_DAYS = 20
 
 
@@ -37,14 +38,14 @@ def start_date(environ: Mapping[str, str]) -> date:
     """Return the first day that has a partition; raise UsageError if ``ORGRECON_START_DATE`` is not a day."""
     text = environ.get(START_VARIABLE)
     try:
-        return parse_day(text) if text else _DEFAULT_START
+        return parse_day(text) if text else DEFAULT_START
     except UsageError as error:
         raise UsageError(f"{START_VARIABLE}: {error}") from None
 
 
-def daily_partitions(environ: Mapping[str, str]) -> dg.DailyPartitionsDefinition:
-    """Return one partition per UTC day, today included (``end_offset=1``)."""
-    return dg.DailyPartitionsDefinition(start_date=start_date(environ).isoformat(), timezone="UTC", end_offset=1)
+def daily_partitions(first: date) -> dg.DailyPartitionsDefinition:
+    """Return one partition per UTC day from ``first`` to today, which is included (``end_offset=1``)."""
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)
 
 
 def partition_days(context: dg.AssetExecutionContext) -> list[date]:

@@ -3,67 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
 from orgrecon_pipeline.defs.jobs import JOB_NAME, is_running
-from orgrecon_pipeline.defs.resources import CONTEXT_RESOURCES, open_context
+from orgrecon_pipeline.defs.names import ComponentNames
+from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.operations.observe import due_days
 from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue
 from orgrecon_pipeline.operations.trail.stale_reports import StaleReport, stale_reports, unimported_reports
 
-_REPORT = dg.AssetKey("markdown_report")
-_RUNNING = dg.DefaultSensorStatus.RUNNING
+
+@dataclass(frozen=True)
+class Automation:
+    """What runs without a person.
+
+    The ``schedule`` observes today at a UTC ``hour``; without it, the sensors do not observe today either. The sensors
+    are evaluated every ``every_seconds`` seconds. ``reobserve`` is the time after which a FAIL or INCONCLUSIVE today is
+    compared again; None for never.
+    """
+
+    schedule: bool = True
+    hour: int = 8
+    sensors: bool = True
+    every_seconds: int = 60
+    reobserve: timedelta | None = None
+
+    def of_sensor(self, names: ComponentNames, base: str) -> dict[str, Any]:
+        """Return the arguments that all sensors of a component have in common."""
+        status = dg.DefaultSensorStatus.RUNNING if self.sensors else dg.DefaultSensorStatus.STOPPED
+        return {"name": names.name(base), "minimum_interval_seconds": self.every_seconds, "default_status": status,
+                "required_resource_keys": {names.resource}}
 
 
-@dg.schedule(
-    name="every_utc_day", job_name=JOB_NAME, cron_schedule=f"{due_days.DAILY_AT.minute} {due_days.DAILY_AT.hour} * * *",
-    execution_timezone="UTC", default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"ledger", "clock"},
-    description="Compares the current UTC day at 08:00. The sensor owed_days makes up for a missed tick.",
-)
-def every_utc_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a run for the day of the tick."""
-    tick = context.scheduled_execution_time
-    day = utc_day(tick)
-    due = due_days.day_of_tick(
-        tick, context.resources.clock.open().now(), context.resources.ledger.open().observations(day),
-        running=is_running(context.instance, partition=day.isoformat()),
+def daily_schedule(names: ComponentNames, automation: Automation) -> dg.ScheduleDefinition:
+    """Return the schedule that observes each UTC day."""
+    running = dg.DefaultScheduleStatus.RUNNING if automation.schedule else dg.DefaultScheduleStatus.STOPPED
+
+    @dg.schedule(
+        name=names.name("every_utc_day"), job_name=names.name(JOB_NAME), cron_schedule=f"0 {automation.hour} * * *",
+        execution_timezone="UTC", default_status=running, required_resource_keys={names.resource}, tags=names.tags,
+        description=f"Compares the current UTC day at {automation.hour:02}:00. The sensor {names.name('owed_days')} "
+                    "makes up for a missed tick.",
     )
-    if isinstance(due, NotDue):
-        return dg.SkipReason(due.reason)
-    return dg.RunRequest(run_key=f"{due}:schedule", partition_key=due.isoformat())
+    def every_utc_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Request a run for the day of the tick."""
+        resource = resource_of(context, names)
+        tick = context.scheduled_execution_time
+        day = utc_day(tick)
+        due = due_days.day_of_tick(
+            tick, resource.clock().now(), resource.open_ledger().observations(day),
+            running=is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat()))
+        if isinstance(due, NotDue):
+            return dg.SkipReason(due.reason)
+        return dg.RunRequest(run_key=f"{due}:schedule", partition_key=due.isoformat())
+
+    return every_utc_day
 
 
 def day_sensors(
-    partitions: dg.TimeWindowPartitionsDefinition, *, every_seconds: int, reobserve: timedelta | None
+    names: ComponentNames, automation: Automation, partitions: dg.TimeWindowPartitionsDefinition
 ) -> Sequence[dg.SensorDefinition]:
-    """Return the sensors that request runs of the day job, evaluated every ``every_seconds`` seconds.
-
-    ``reobserve`` is the time after which a FAIL or INCONCLUSIVE today is compared again; None for never.
-    """
+    """Return the sensors that request runs of the day job."""
+    job_name = names.name(JOB_NAME)
 
     @dg.sensor(
-        job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
-        required_resource_keys=CONTEXT_RESOURCES,
+        **automation.of_sensor(names, "owed_days"), job_name=job_name,
         description="Compares today if the schedule's tick was missed or its run died: until 23:30 UTC, with "
                     "increasing pauses. Renders past days that have evidence in the ledger but no up-to-date report "
                     "in Dagster or in the output directory.",
     )
     def owed_days(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request runs for today and for past days with stale reports."""
-        operation = open_context(context.resources, warn=context.log.warning)
+        resource = resource_of(context, names)
+        operation, keys = resource.open(warn=context.log.warning), names.keys(context)
         now = operation.clock.now()
         today = utc_day(now)
         attempts = Attempts.from_cursor(context.cursor)
-        due = due_days.due_today(
-            now, operation.ledger.observations(today), tried=attempts,
-            running=is_running(context.instance, partition=today.isoformat()),
-            reported=not any(stale_reports(operation, [today], {today})),
-        )
         requests, notes = [], []
+        due = due_days.due_today(
+            now, operation.ledger.observations(today), hour=automation.hour, tried=attempts,
+            running=is_running(context.instance, names, keys.values(), partition=today.isoformat()),
+            reported=not any(stale_reports(operation, [today], {today})),
+        ) if automation.schedule else NotDue("the schedule is off: today is not observed")
         if isinstance(due, NotDue):
             notes.append(due.reason)
         else:
@@ -72,46 +98,45 @@ def day_sensors(
                 run_key=f"{due.subject}:{due.made}", partition_key=due.subject,
                 tags={"orgrecon/attempt": str(due.made)},
             ))
-        materialized = context.instance.get_materialized_partitions(_REPORT)
+        materialized = context.instance.get_materialized_partitions(keys["markdown_report"])
         days = due_days.past_days(today)
         for stale in stale_reports(operation, days, {day for day in days if day.isoformat() in materialized}):
             day = stale.day.isoformat()
-            if _has_partition(partitions, stale) and not is_running(context.instance, partition=day):
+            running = is_running(context.instance, names, keys.values(), partition=day)
+            if _has_partition(partitions, stale) and not running:
                 notes.append(f"{day} is rendered: {stale.why}")
                 # One attempt for each state of the evidence, repeated on the next day.
                 requests.append(dg.RunRequest(run_key=f"{day}:render:{stale.digest[:12]}:{today}", partition_key=day))
         return _result(requests, notes, attempts.as_cursor())
 
     @dg.sensor(
-        job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
-        required_resource_keys={"ledger", "clock"},
+        **automation.of_sensor(names, "reobserve_today"), job_name=job_name,
         description="Compares today again every ORGRECON_REOBSERVE_HOURS hours while it is FAIL or INCONCLUSIVE. "
                     "Does nothing if the variable is not set.",
     )
     def reobserve_today(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request another run for today after the configured time."""
-        if reobserve is None:
+        if automation.reobserve is None:
             return _result([], ["ORGRECON_REOBSERVE_HOURS is not set: a decided day is not compared again"])
-        now = context.resources.clock.open().now()
+        resource = resource_of(context, names)
+        now = resource.clock().now()
         day = utc_day(now)
         key = due_days.reobservation_key(
-            now, context.resources.ledger.open().observations(day), every=reobserve,
-            running=is_running(context.instance, partition=day.isoformat()))
+            now, resource.open_ledger().observations(day), every=automation.reobserve,
+            running=is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat()))
         if isinstance(key, NotDue):
             return _result([], [key.reason])
         return _result([dg.RunRequest(run_key=key, partition_key=day.isoformat())], [])
 
     @dg.sensor(
-        job_name=JOB_NAME, minimum_interval_seconds=every_seconds, default_status=_RUNNING,
-        required_resource_keys={"ledger", "audit_directory", "clock"},
+        **automation.of_sensor(names, "new_reports"), job_name=job_name,
         description="Imports past days from reports that appeared in the output directory, such as a baseline that "
                     "was committed elsewhere. Logs a warning for each unsound report and leaves it out.",
     )
     def new_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run for each past day that has a sound report but no evidence in the ledger."""
-        resources = context.resources
-        reports = unimported_reports(
-            resources.ledger.open(), resources.audit_directory.path, resources.clock.open().today())
+        resource = resource_of(context, names)
+        reports = unimported_reports(resource.open_ledger(), resource.output_dir, resource.clock().today())
         requests = [
             dg.RunRequest(run_key=f"{new.day}:import:{new.digest[:12]}", partition_key=new.day.isoformat())
             for new in reports.sound if _has_partition(partitions, new)]

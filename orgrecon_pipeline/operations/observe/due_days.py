@@ -16,8 +16,7 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.reasons import counted
 
-#: The UTC time of the daily schedule. Today is due for the sensor once the grace period after it has passed.
-DAILY_AT = time(8)
+#: Today is due for the sensor once this time after the daily schedule has passed.
 GRACE = timedelta(minutes=10)
 #: The UTC time after which no run starts, because it might not end on the same day.
 LAST_AT = time(23, 30)
@@ -72,15 +71,17 @@ def next_attempt(subject: str, now: datetime, tried: Attempts) -> Attempts | Not
 
 
 def due_today(
-    now: datetime, observations: Iterable[Observation], *, running: bool, tried: Attempts, reported: bool = True
+    now: datetime, observations: Iterable[Observation], *, hour: int, running: bool, tried: Attempts,
+    reported: bool = True,
 ) -> Attempts | NotDue:
     """Return the next attempt to observe today, unless today is not due.
 
-    Today is due from the schedule's time and grace period on, if no comparison of it was ``reported`` (a run that died
-    may have left no report) and no run of it is queued or ``running``. ``tried`` are the attempts so far.
+    Today is due from the UTC ``hour`` of the schedule and the grace period on, if no comparison of it was ``reported``
+    (a run that died may have left no report) and no run of it is queued or ``running``. ``tried`` are the attempts so
+    far.
     """
     today = utc_day(now)
-    begins = midnight(today) + timedelta(hours=DAILY_AT.hour) + GRACE
+    begins = midnight(today) + timedelta(hours=hour) + GRACE
     ends = datetime.combine(today, LAST_AT, timezone.utc)
     # A baseline, stamped elsewhere, compares nothing: today is still due.
     compared = [observation for observation in observations if observation.provenance.compared]

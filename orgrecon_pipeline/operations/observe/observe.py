@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
 from orgrecon_pipeline.domain.mapping_change import stored_mapping
 from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
-from orgrecon_pipeline.operations.context import Context, read_endpoints
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
@@ -66,7 +66,7 @@ def observe(
         added = import_report(context.ledger, context.output_dir, day)
     if day < today and not restored:
         return _reuse(context, day, fresh=added > 0)
-    endpoints = read_endpoints(context.mapping, context.environ)
+    endpoints = context.endpoints()
     if restored and not (endpoints.keys() == {UNSHARDED} and endpoints[UNSHARDED].one_database):
         raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
                                  "exactly the same time.")

@@ -1,21 +1,43 @@
-"""The Dagster definitions as reviewable JSON; run this module to write ``graph.json`` again."""
+"""The Dagster definitions as reviewable JSON; run this module to write the committed snapshots again."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.defs.assemble import assemble
 from orgrecon_pipeline.defs.build import build_definitions
+from orgrecon_pipeline.defs.component import OrgreconComponent, ScheduleFields, SensorFields
 
-SNAPSHOT = Path(__file__).with_name("graph.json")
+
+def default_location() -> dg.Definitions:
+    """Return the definitions of the default code location."""
+    return build_definitions({})
 
 
-def graph() -> dict[str, Any]:
+def component() -> dg.Definitions:
+    """Return the definitions of a component whose fields have values."""
+    fields = OrgreconComponent(
+        environment="prod", owners=["team:data"], tags={"domain": "organisation"}, kinds=["kubernetes"],
+        schedule=ScheduleFields(hour=6), sensors=SensorFields(enabled=False, every_seconds=300),
+        start_date="2026-01-01", upstream={"public.teams": "ingest/teams"})
+    return assemble(fields.parts(default_mapping(), {}))
+
+
+#: The committed snapshots.
+SNAPSHOTS: dict[Path, Callable[[], dg.Definitions]] = {
+    Path(__file__).with_name("graph.json"): default_location,
+    Path(__file__).with_name("graph_of_component.json"): component,
+}
+
+
+def graph(definitions: dg.Definitions) -> dict[str, Any]:
     """Return what the UI shows of the definitions, as JSON values."""
-    definitions = build_definitions({"DATABASE_URL": "postgresql://nobody@nowhere/none"})
     repository = definitions.get_repository_def()
     return {
         "assets": {node.key.to_user_string(): _asset(node)
@@ -54,12 +76,19 @@ def _asset(node: Any) -> dict[str, Any]:
         "group": node.group_name,
         "kinds": sorted(node.kinds),
         "owners": list(node.owners),
+        "tags": {name: value for name, value in sorted(node.tags.items()) if not name.startswith("dagster/kind/")},
+        "table": node.metadata.get("dagster/table_name"),
+        "columns": _columns(node.metadata.get("dagster/column_schema")),
         "partitions": None if partitions is None else {
             "start": partitions.start.date().isoformat(), "timezone": partitions.timezone,
             "cron": partitions.cron_schedule, "end_offset": partitions.end_offset,
         },
         "pools": sorted(node.pools or ()),
     }
+
+
+def _columns(schema: Any) -> dict[str, str] | None:
+    return schema and {column.name: column.type for column in schema.columns}
 
 
 def _freshness(policy: Any) -> dict[str, str] | None:
@@ -73,10 +102,6 @@ def _check(node: Any, key: dg.AssetCheckKey) -> dict[str, Any]:
     return {"blocking": spec.blocking, "description": spec.description}
 
 
-def text() -> str:
-    """Return the text of the snapshot."""
-    return json.dumps(graph(), indent=2, ensure_ascii=False) + "\n"
-
-
 if __name__ == "__main__":
-    SNAPSHOT.write_text(text(), encoding="utf-8")
+    for path, build in SNAPSHOTS.items():
+        path.write_text(json.dumps(graph(build()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,171 @@
+"""The component: the fields that a ``defs.yaml`` sets, and what they mean for the definitions."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import dagster as dg
+from dagster.components import Component, ComponentLoadContext, ComponentTypeSpec, Model, Resolvable, scaffold_with
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import ENVIRONMENT_VARIABLE, read_settings
+from orgrecon_pipeline.defs.assemble import Parts, assemble
+from orgrecon_pipeline.defs.assets.day import Labels
+from orgrecon_pipeline.defs.assets.partitions import DEFAULT_START
+from orgrecon_pipeline.defs.automation.daily import Automation
+from orgrecon_pipeline.defs.names import ComponentNames, identifier
+from orgrecon_pipeline.defs.resources import LEDGER_VARIABLE, OrgreconResource
+from orgrecon_pipeline.defs.scaffolder import DefsYamlScaffolder
+from orgrecon_pipeline.domain.days import parse_day
+from orgrecon_pipeline.domain.errors import OrgreconError
+from orgrecon_pipeline.domain.identity import Identity, validate_name
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
+from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
+from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+KEY_PART = re.compile(r"[A-Za-z0-9_]+")
+
+
+def _matching(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str]:
+    def validate(text: str) -> str:
+        if not pattern.fullmatch(text):
+            # The text is not shown: somebody may have written a URL with its password.
+            raise ValueError(f"is not {meaning}")
+        return text
+
+    return validate
+
+
+def _day(text: str) -> str:
+    try:
+        return parse_day(text).isoformat()
+    except OrgreconError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
+Variable = Annotated[str, AfterValidator(_matching(
+    _VARIABLE, "the name of an environment variable: write its name, and put the URL into it"))]
+KeyPart = Annotated[str, AfterValidator(_matching(KEY_PART, "a part of an asset key: use letters, digits and _"))]
+Name = Annotated[str, AfterValidator(lambda text: validate_name(text) if text else "")]
+Day = Annotated[str, AfterValidator(_day)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScheduleFields(_Block):
+    """The schedule that observes today."""
+
+    hour: int = Field(default=8, ge=0, le=22)
+    enabled: bool = True
+
+
+class SensorFields(_Block):
+    """The sensors that make up for missed days, keep the gate's check current and send notifications."""
+
+    enabled: bool = True
+    every_seconds: int = Field(default=60, ge=1, le=3600)
+    reobserve_hours: float | None = Field(default=None, ge=0.25, le=24)
+
+
+@scaffold_with(DefsYamlScaffolder)
+class OrgreconComponent(Component, Resolvable, Model):
+    """Daily evidence that the target of a data migration contains what its source contains, and a gate for the cutover.
+
+    Fields that end in ``_env`` name environment variables. docs/dagster.md describes every field.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mapping: str | None = Field(default=None, description="The mapping file, relative to the folder of the defs.yaml")
+    environment: Name | None = Field(
+        default=None, description="Name of the environment; by default that of ORGRECON_ENVIRONMENT")
+    key_prefix: list[KeyPart] | None = Field(
+        default=None, description="Prefix of all asset keys; by default the names of migration and environment")
+    group: KeyPart | None = Field(default=None, description="Asset group; by default one per migration")
+    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:name")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of all assets")
+    kinds: list[str] = Field(default_factory=list, max_length=1, description="One more kind of all assets")
+    start_date: Day = Field(default=DEFAULT_START.isoformat(), description="The first partition, as YYYY-MM-DD")
+    schedule: ScheduleFields = Field(default=ScheduleFields(), description="When today is observed, in UTC")
+    sensors: SensorFields = Field(default=SensorFields(), description="What the sensors do")
+    source_env: Variable = Field(default=SOURCE_VARIABLE, description="Names the source's URL")
+    target_env: Variable = Field(
+        default=TARGET_VARIABLE, description="Names the target's URL, if it is another database")
+    ledger_env: Variable = Field(default=LEDGER_VARIABLE, description="Names the ledger's URL")
+    notify_env: Variable = Field(default=URLS_VARIABLE, description="Names the notification channels")
+    report_base_url: str = Field(default="", description="URL of the reports, for notifications")
+    output_dir: str | None = Field(
+        default=None, description="The output directory, relative to the root of the project")
+    upstream: dict[str, str] = Field(
+        default_factory=dict, description="Keys of mapped tables that are assets already, by the table's name")
+
+    @classmethod
+    def get_spec(cls) -> ComponentTypeSpec:
+        """Return what ``dg list components`` and the UI show."""
+        return ComponentTypeSpec(tags=["postgres", "data-quality"],
+                                 produces=["asset", "asset_check", "job", "schedule", "sensor", "resource"])
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> OrgreconComponent:
+        """Load the component from the attributes of a ``defs.yaml``; name the field of the first invalid value."""
+        try:
+            return super().load(attributes, context)
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise dg.DagsterInvalidDefinitionError(
+                f"{context.path}: {field}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+    def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
+        """Return the definitions, for the environment of the process."""
+        folder = context.path if context.path.is_dir() else context.path.parent
+        mapping_file = str((folder / self.mapping).resolve()) if self.mapping else None
+        try:
+            mapping = load_mapping(mapping_file, {})
+            identity = mapping.identity(self._environment(os.environ) or "")
+            output = self.output_dir or f"docs/runbooks/{identity.slug}-reconciliation-reports"
+            return assemble(self.parts(
+                mapping, os.environ, mapping_file=mapping_file, output_dir=str(context.project_root / output)))
+        except OrgreconError as error:
+            raise dg.DagsterInvalidDefinitionError(f"{context.path}: {error}") from None
+
+    def parts(self, mapping: MappingConfig, environ: Mapping[str, str], **resource: str | None) -> Parts:
+        """Return what the definitions are made from; ``resource`` has more fields of the resource."""
+        environment = self._environment(environ)
+        identity = mapping.identity(environment or "")
+        return Parts(
+            names=ComponentNames(identity, tuple(self._prefix(identity))),
+            mapping=mapping,
+            resource=OrgreconResource(
+                source_env=self.source_env, target_env=self.target_env, ledger_env=self.ledger_env,
+                notify_env=self.notify_env, report_base_url=self.report_base_url, environment=environment,
+                simulated_now_file=environ.get(SIMULATED_NOW_VARIABLE) or None, **resource),  # type: ignore[arg-type]
+            labels=Labels(self.group or f"{identifier(identity.migration)}_reconciliation", self.owners, self.tags,
+                          frozenset(self.kinds)),
+            automation=Automation(
+                schedule=self.schedule.enabled, hour=self.schedule.hour, sensors=self.sensors.enabled,
+                every_seconds=self.sensors.every_seconds,
+                reobserve=timedelta(hours=self.sensors.reobserve_hours) if self.sensors.reobserve_hours else None),
+            first_day=parse_day(self.start_date),
+            upstream={table: dg.AssetKey.from_user_string(key) for table, key in self.upstream.items()},
+        )
+
+    def _environment(self, environ: Mapping[str, str]) -> str | None:
+        # None if it is not named, which is ambiguous in a ledger that holds several.
+        if self.environment is not None:
+            return self.environment
+        return read_settings(environ).environment if ENVIRONMENT_VARIABLE in environ else None
+
+    def _prefix(self, identity: Identity) -> Sequence[str]:
+        if self.key_prefix is not None:
+            return self.key_prefix
+        return [identifier(name) for name in (identity.migration, identity.environment) if name]
