@@ -57,18 +57,14 @@ Name = Annotated[str, AfterValidator(lambda text: validate_name(text) if text el
 Day = Annotated[str, AfterValidator(_day)]
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScheduleFields(_Block):
+class ScheduleFields(Resolvable, Model):
     """The schedule that observes today."""
 
     hour: int = Field(default=8, ge=0, le=22)
     enabled: bool = True
 
 
-class SensorFields(_Block):
+class SensorFields(Resolvable, Model):
     """The sensors that make up for missed days, keep the gate's check current and send notifications."""
 
     enabled: bool = True
