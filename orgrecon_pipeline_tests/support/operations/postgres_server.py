@@ -27,6 +27,7 @@ class PostgresServer:
 
     def __init__(self, binaries: Path, directory: Path) -> None:
         self.binaries, self.directory, self.data = binaries, directory, directory / "data"
+        self._port = "5432"
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, tool: str, *arguments: str) -> None:
@@ -37,6 +38,7 @@ class PostgresServer:
         assert done.returncode == 0, done.stderr.decode()
 
     def start(self, **settings: str) -> None:
+        self._port = settings.get("port", self._port)
         options = [part for name, value in {**_FAST, **settings}.items() for part in ("-c", f"{name}={value}")]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,7 +52,7 @@ class PostgresServer:
             self._process.wait(60)
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
-        return f"postgresql://{user}@/{database}?host={quote(str(self.directory), safe='')}"
+        return f"postgresql://{user}@/{database}?host={quote(str(self.directory), safe='')}&port={self._port}"
 
     def _answers(self) -> bool:
         assert self._process is not None
