@@ -145,12 +145,13 @@ def test_tenant_names_from_parallel_workers_are_the_same(server: Any, connect: A
     dsn = server.dsn(database)
     admin = connect(dsn)
     admin.execute("SET client_encoding = 'UTF8'")
+    setting = "debug_parallel_query" if admin.info.server_version >= 160_000 else "force_parallel_mode"
     pair = Pair((dsn, dsn), (admin, admin), mapping(tenants={"from": "public.old", "tenant": "t"}))
     pair.tables("text", "text", f"('{name}', 1, 'x')")
     pair.run(1, "UPDATE public.new SET v = 'y'")
-    assert pair.drift(options="-cdebug_parallel_query%3Don") == {name: {"mismatched": 1}}
+    assert pair.drift(options=f"-c{setting}%3Don") == {name: {"mismatched": 1}}
     pair.run(1, "UPDATE public.new SET v = 'x'")
-    found = pair.compare(options="-cdebug_parallel_query%3Don")
+    found = pair.compare(options=f"-c{setting}%3Don")
     assert list(found.present) == list(found.declared or ()) == [name]
 
 
