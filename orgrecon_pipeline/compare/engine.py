@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from orgrecon_pipeline.compare.keys.tracked_keys import Drift, merge_drift, split_by_flux
+from orgrecon_pipeline.compare.keys.first_keys import FirstKeysByKind
+from orgrecon_pipeline.compare.keys.key_spool import KeySpool
+from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
 from orgrecon_pipeline.compare.one_database import OneDatabase
 from orgrecon_pipeline.compare.progress import periodic_progress
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -18,7 +20,7 @@ from orgrecon_pipeline.compare.two_databases import TwoDatabases
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
-from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
@@ -79,6 +81,7 @@ class _Run:
                  wait: Callable[[float], None]) -> None:
         self._mapping, self._reader, self._deadline, self._exact = mapping, reader, deadline, exact
         self._progress, self._wait = progress, wait
+        self._keys = KeySpool(mapping.report.keep_keys)
         self._samples: list[Sample] = []
 
     def run(self, admit: Admit, started: float) -> Comparison:
@@ -100,7 +103,7 @@ class _Run:
             first = self._find_drift(fingerprints)
             reader.require_unchanged()
             if not self._mapping.scan.rechecks:
-                self._read_samples(first)
+                self._read_keys(first)
         confirmed, in_flux, reads = self._recheck(first)
         results = ReadResults(fingerprints, first, confirmed, in_flux)
         return Comparison(
@@ -109,6 +112,7 @@ class _Run:
             declared=results.present if declared == results.present else declared,  # keeps one of two equal lists
             tenant_rows=results.tenant_rows(declared, self._mapping.report.breakdown_limit),
             samples=tuple(self._samples),
+            keys=self._keys,
             values={name: of_entity.values for name, of_entity in fingerprints.items()},
             keys_in_flux=results.keys_in_flux,
             how={"digest_method": reader.row_hash.name, "exact": self._exact, "self_test": "passed",
@@ -159,7 +163,7 @@ class _Run:
                 if tenants.keys() - drift[name].keys():
                     self._require_not_emptied(name)
             if last:
-                self._read_samples(split_by_flux(drift)[0])
+                self._read_keys(split_by_flux(drift)[0])
             return drift
 
     def _require_current(self, identity: DatabaseIdentity, first: DatabaseIdentity) -> None:
@@ -180,9 +184,22 @@ class _Run:
                 raise CannotDecide(f"{name}: the {side} lost every row during the comparison: run the report again",
                                    ReasonCode.TABLE_CHANGED)
 
-    def _read_samples(self, drift: Drift) -> None:
+    def _read_keys(self, drift: Drift) -> None:
+        """Keep the confirmed keys, and choose samples of them."""
         report = self._mapping.report
-        for name, tenants in drift.items():
+        first_keys = {name: FirstKeysByKind(tenants, report.sample_keys) for name, tenants in drift.items()}
+        # If not all keys can be kept, an entity with many must not displace one with few.
+        for name in sorted(drift, key=lambda name: count_keys(drift[name])):
+            if not (expected := count_keys(drift[name])):
+                continue
+            self._progress(f"{name}: reading {counted(expected, 'drifting key')}")
+            before = self._keys.drifting[name]
+            for tenant, key_hash, key in self._reader.read_keys(name, drift[name]):
+                self._keys.add(key)
+                first_keys[name].add(tenant, key_hash, key)
+            # SQL that is not deterministic can hide a key again. It is then left out, but counted.
+            self._keys.drifting[name] = before + expected
+        for name, of_entity in first_keys.items():
             sampled = self._reader.read_samples(
-                name, tenants, report.sample_keys, with_values=report.sample_values)
+                name, of_entity.chosen(), report.sample_keys, with_values=report.sample_values)
             self._samples += self._reader.with_context(name, sampled)

@@ -12,6 +12,7 @@ from psycopg import sql
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, drill_down, read_samples
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
+from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -22,7 +23,8 @@ from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_no
 from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_hash_sum, compare_sides, scan_side
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
-from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.int8_arrays import concatenate
+from orgrecon_pipeline.postgres.session import CHUNK_ROWS, Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
 # Rows of both sides per statement. Larger statements need temporary files on the server.
@@ -90,6 +92,14 @@ class OneDatabase(Reader):
             sizes = ((tenant, len(keys.keys)) for tenant, keys in sorted(tenants.items()))
             tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
         return self._run(tasks)
+
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+        statements = self.statements[name]
+        sizes = ((tenant, len(tracked.keys)) for tenant, tracked in sorted(drift.items()))
+        for batch in _batches(sizes, BATCH_KEYS):
+            parameters = {"tenants": batch, "tracked_keys": concatenate(drift[tenant].keys for tenant in batch)}
+            rows = self._session.stream(statements.key_rows(SIDES), name, parameters, chunk=CHUNK_ROWS)
+            yield from keys_of_rows(statements, rows)
 
     def read_samples(
         self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool

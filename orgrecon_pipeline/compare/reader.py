@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
 from orgrecon_pipeline.compare.keys.context import read_context
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey
+from orgrecon_pipeline.compare.keys.key_rows import FoundKey
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -78,10 +80,14 @@ class Reader(ABC):
         return bool(self.sessions[side].query(self.statements[name].has_rows(side), name)[0]["has_rows"])
 
     @abstractmethod
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+        """Yield the given drifting keys of one entity. Nothing else may be read meanwhile."""
+
+    @abstractmethod
     def read_samples(
         self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
     ) -> list[SampledKey]:
-        """Return up to ``limit`` keys of each kind."""
+        """Return samples of the given drifting keys, up to ``limit`` of each kind."""
 
     def with_context(self, name: str, sampled: list[SampledKey]) -> list[Sample]:
         """Return the samples with their context columns; without them and with a warning if they cannot be read."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
+from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, count_keys
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.domain.canonical import bounded_name
@@ -22,6 +23,7 @@ from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
 _JsonNames = Annotated[TenantNames, PlainValidator(TenantNames.ascending), PlainSerializer(list)]
+_JsonKeys = Annotated[KeySpool, PlainValidator(KeySpool.of), PlainSerializer(list)]
 _NO_KEYS = TrackedKeys.start(Counts.zero(), *[int8_array(())] * 3)
 
 
@@ -47,6 +49,7 @@ class Comparison:
         declared: tenants of the declared universe; None if the mapping has none.
         tenant_rows: every drifting tenant and the first clean ones, with one row per tenant and entity.
         samples: the first drifting keys of each kind.
+        keys: all drifting keys.
         values: rows of both sides in which a compared column is not NULL, by entity and column.
         keys_in_flux: keys that differed at every read while both of their sides changed. They are neither drift nor
             transient.
@@ -60,6 +63,7 @@ class Comparison:
     declared: _JsonNames | None
     tenant_rows: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
+    keys: _JsonKeys
     values: dict[str, dict[str, int]]
     keys_in_flux: int
     how: dict[str, Any]
@@ -81,7 +85,7 @@ class Comparison:
         return len({row.tenant for row in self.tenant_rows if row.drift})
 
     def as_json_value(self) -> dict[str, Any]:
-        """Return the comparison, which must not have shards, as JSON values."""
+        """Return the comparison, which must not have shards and must keep all its keys, as JSON values."""
         value: dict[str, Any] = TypeAdapter(Comparison).dump_python(self, mode="json", exclude={"shards"})
         return value
 

@@ -9,13 +9,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from heapq import merge
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
+from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -31,13 +34,11 @@ from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
+from orgrecon_pipeline.postgres.session import CHUNK_ROWS, MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 from orgrecon_pipeline.postgres.sql_files import Statement
 
 # So many that some buckets hold no drifting key of the self-test.
 _SELF_TEST_BUCKETS = 64
-# Rows of a stream to fetch at a time.
-_CHUNK_ROWS = 1_000
 
 
 class TwoDatabases(Reader):
@@ -103,6 +104,15 @@ class TwoDatabases(Reader):
 
     def recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
+
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+        if not drift:
+            return
+        statements = self.statements[name]
+        by_side = {side: statements.key_rows((side,)) for side in SIDES}
+        parameters = {"tenants": sorted(drift), "tracked_keys": concatenate(keys.keys for keys in drift.values())}
+        with self._streams(name, by_side, parameters, {}) as streams:
+            yield from keys_of_rows(statements, merge(*streams, key=itemgetter(0)))
 
     def read_samples(
         self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
@@ -197,7 +207,7 @@ class TwoDatabases(Reader):
             streams = {
                 side: session.stream(statements[side], f"{name}.{side}", {
                     **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
-                    chunk=_CHUNK_ROWS)
+                    chunk=CHUNK_ROWS)
                 for side, session in self.sessions.items()}
             try:
                 first_rows = self._first_rows(streams)

@@ -30,7 +30,7 @@ def sha256_of(value: Any) -> str:
 
 def bounded_name(name: str) -> str:
     """Return the name, or for one longer than :data:`MAX_NAME` its beginning and the SHA-256 of the whole."""
-    return bounded_text(name, MAX_NAME, kept=MAX_NAME - 20)
+    return name if len(name) <= MAX_NAME else bounded_text(name, MAX_NAME, kept=MAX_NAME - 20)
 
 
 def bounded_text(text: str, longest: int, *, kept: int | None = None) -> str:

@@ -208,10 +208,14 @@ class ScanSettings(_Strict):
 
 
 class ReportSettings(_Strict):
-    """How much a report shows: tenants in the breakdown, sample keys per entity and kind, and values of samples."""
+    """How much a report shows: tenants in the breakdown, sample keys per entity and kind, and values of samples.
+
+    ``keep_keys`` is the largest number of drifting keys of an observation that the ledger keeps.
+    """
 
     breakdown_limit: Annotated[int, Field(ge=1, le=2_000)] = 200
     sample_keys: Annotated[int, Field(ge=0, le=100)] = 10
+    keep_keys: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     sample_values: bool = False
 
 

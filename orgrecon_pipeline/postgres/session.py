@@ -53,6 +53,9 @@ _PARSE_TREE = "parse tree:"
 # A setting with a period, as the options of a connection set it.
 _CUSTOM_OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w$]*(?:\.[\w$]+)+)\s*=")
 
+#: Small rows of a stream to fetch at a time.
+CHUNK_ROWS = 1_000
+
 _CANCEL_SECONDS = 5.0
 
 

@@ -43,14 +43,13 @@ def drill_down(
 def read_samples(
     session: Session, statements: EntityStatements, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
 ) -> list[SampledKey]:
-    """Return up to ``limit`` keys of each kind, from the tenants that drift most, ordered by tenant and key."""
-    chosen = _most_drifting(drift, limit)
-    if not chosen or not limit:
+    """Return up to ``limit`` of the given keys of each kind, ordered by tenant and key."""
+    if not drift or not limit:
         return []
     statement = statements.drift("drift_samples.sql", first_read=False)
-    rows = session.query(statement, statements.name, {**_parameters(chosen, chosen), "limit": limit})
+    rows = session.query(statement, statements.name, {**_parameters(drift, drift), "limit": limit})
     mismatched = [row["key_hash"] for row in rows if row["kind"] == DriftKind.MISMATCHED]
-    differing = _differing_columns(session, statements, sorted(chosen), mismatched)
+    differing = _differing_columns(session, statements, sorted(drift), mismatched)
     return [
         SampledKey(row["tenant"], row["key_hash"], make_sample(
             statements, row["tenant"], row["kind"], row["key"], differing.get(row["key_hash"], {}),
@@ -85,19 +84,6 @@ def _parameters(tenants: Iterable[str], tracked: dict[str, TrackedKeys] | None) 
         "target_states": concatenate(tenant_keys.target_states for tenant_keys in earlier),
         "changed": concatenate(tenant_keys.changed for tenant_keys in earlier),
     }
-
-
-def _most_drifting(drift: dict[str, TrackedKeys], limit: int) -> dict[str, TrackedKeys]:
-    """Return the most drifting tenants that together have ``limit`` keys of each kind, if there are so many."""
-    chosen: dict[str, TrackedKeys] = {}
-    for kind in DriftKind:
-        wanted = limit
-        for tenant in sorted(drift, key=lambda t: (-drift[t].counts[kind], t)):
-            if wanted <= 0 or not drift[tenant].counts[kind]:
-                break
-            chosen[tenant] = drift[tenant]
-            wanted -= drift[tenant].counts[kind]
-    return chosen
 
 
 def _differing_columns(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from orgrecon_pipeline.compare.keys.tracked_keys import (
     IN_FLUX,
@@ -58,7 +59,7 @@ class _TenantCollector:
 
     def add(self, key: int, source: Row | None, target: Row | None) -> Iterable[str]:
         """Add a key if it drifts, and return the kinds for which it counts."""
-        if not (kinds := _kinds(source, target)):
+        if not (kinds := kinds_of(*(row and row[2:] for row in (source, target)))):
             return ()
         now = tuple(int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target))
         before = (*now, 0) if self._states is None else self._states.get(key)
@@ -80,14 +81,17 @@ class _TenantCollector:
         return TrackedKeys(Counts.of(self._counts), *self._arrays) if self._arrays[0] else None
 
 
-def _kinds(source: Row | None, target: Row | None) -> dict[str, int]:
-    """Return the kinds of drift of one key, by the rules of docs/concepts.md."""
+def kinds_of(source: Sequence[Any] | None, target: Sequence[Any] | None) -> dict[str, int]:
+    """Return the kinds of drift of one key with their counts, by the rules of docs/concepts.md.
+
+    Each side, None if it lacks the key, is its number of copies, and their values as a set and as a multiset.
+    """
     if source is None:
         return {DriftKind.UNEXPECTED.value: 1}
     if target is None:
         return {DriftKind.MISSING.value: 1}
-    copies, as_set, as_multiset = source[2:]
-    target_copies, target_set, target_multiset = target[2:]
+    copies, as_set, as_multiset = source
+    target_copies, target_set, target_multiset = target
     if copies == target_copies:
         return {} if as_multiset == target_multiset else {DriftKind.MISMATCHED.value: 1}
     mismatched = {} if as_set == target_set else {DriftKind.MISMATCHED.value: 1}

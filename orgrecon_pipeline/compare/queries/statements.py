@@ -146,6 +146,25 @@ class EntityStatements:
         relations: tuple[Relation, ...] = getattr(self.entity, side)
         return tuple(name for name in self.entity.show if any(name in relation.columns for relation in relations))
 
+    def key_rows(self, sides: tuple[str, ...]) -> sql.Composed:
+        """Return the rows of some keys on the given sides, for parameters ``tenants`` and ``tracked_keys``."""
+        both = len(sides) > 1
+        rows = sql.SQL("\nUNION ALL\n").join(
+            sql.SQL("SELECT r.*, {} AS on_source FROM ({}) AS r").format(
+                sql.Literal(side == "source"), self.side(side, of_tenants=True))
+            for side in sides)
+        key_hash = self._key_hash()
+        if both and any(_hashes_differ(kind) for _, kind in self._typed(self.entity.key)):
+            key_hash = sql.SQL("min({}) OVER (PARTITION BY tenant_id, {})").format(key_hash, COMMA.join(self._keys))
+        return load_sql("compare/sql/key_rows.sql").format(
+            rows=rows,
+            key_hash=key_hash,
+            tenant_text=self._tenant_text(),
+            key_texts=self._key_texts(),
+            value_numbers=COMMA.join(
+                self._value_number(column, across_sides=both) for column in self._typed(self.entity.compare)),
+        )
+
     def key_join(self, *, all_tenants: bool) -> sql.Composed:
         """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
         keys = [(key,) for key in self._keys]
@@ -278,7 +297,7 @@ class EntityStatements:
         return [sql.Identifier(f"with_value_{position}") for position in range(len(self.entity.compare))]
 
     def _key_texts(self) -> sql.Composed:
-        return COMMA.join(sql.SQL("{}::text").format(key) for key in self._keys)
+        return COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.key))
 
     def _tenant_text(self) -> sql.Composed:
         return self.types[TENANT_COLUMN].as_text(sql.Identifier(TENANT_COLUMN))
@@ -288,6 +307,14 @@ class EntityStatements:
 
     def _key_hash(self) -> sql.Composed:
         return self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)))
+
+    def _value_number(self, column: Column, *, across_sides: bool) -> sql.Composed:
+        """Return a number that is the same for equal values; NULL for NULL."""
+        name, kind = column
+        number = self.row_hash.of([column])
+        if across_sides and _hashes_differ(kind):
+            return sql.SQL("min({}) OVER (PARTITION BY {})").format(number, name)
+        return number
 
     def _bucket(self) -> sql.Composed:
         return sql.SQL("({} & %(mask)s)::integer").format(self._key_hash())
@@ -319,6 +346,11 @@ def hash_probe(row_hash: RowHash) -> sql.Composed:
     columns = [(sql.Identifier(name), ColumnType(kind, kind == "text", native_equality=True))
                for name, kind in zip("abcdefgh", kinds, strict=True)]
     return load_sql("compare/sql/hash_probe.sql").format(row_hash=row_hash.of(columns[:-1], columns[-1:]))
+
+
+def _hashes_differ(kind: ColumnType) -> bool:
+    """Whether equal values can hash differently, so that all of them must get the hash of one."""
+    return kind.composite and not kind.consistent_hash
 
 
 def _numbered(prefix: str, names: Iterable[str]) -> dict[str, sql.Identifier]:

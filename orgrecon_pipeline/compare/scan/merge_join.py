@@ -36,7 +36,12 @@ def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Row, Row]]:
     for row in rows:
         key = row[:width]
         if last is not None and not last < key:
-            raise CannotDecide("a database returned rows in another order than requested: do not trust this server",
-                               ReasonCode.UNSORTED_ROWS)
+            raise out_of_order()
         last = key
         yield key, row
+
+
+def out_of_order() -> CannotDecide:
+    """Return the error for a stream that is not sorted."""
+    return CannotDecide("a database returned rows in another order than requested: do not trust this server",
+                        ReasonCode.UNSORTED_ROWS)

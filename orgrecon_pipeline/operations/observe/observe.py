@@ -164,6 +164,7 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         **comparison.how,
         **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),
         "coverage": coverage.facts(),
+        **comparison.keys.facts(),
         "keys_in_flux": comparison.keys_in_flux,
         "tenants_declared": None if comparison.declared is None else len(comparison.declared),
         "values": comparison.values,

@@ -18,7 +18,7 @@ from orgrecon_pipeline.version import __version__
 # Settings that change what a comparison finds or shows.
 _RESULT_SETTINGS = {
     "scan": ("settle_seconds", "rechecks", "max_replica_lag_seconds", "heartbeat"),
-    "report": ("breakdown_limit", "sample_keys", "sample_values"),
+    "report": ("breakdown_limit", "sample_keys", "sample_values", "keep_keys"),
 }
 
 

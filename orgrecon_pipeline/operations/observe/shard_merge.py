@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from orgrecon_pipeline.compare.inspection import merge_warnings
+from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import by_shard
@@ -39,6 +40,7 @@ def merge_shards(
         declared=TenantNames().union(*declared) if declared else None,
         tenant_rows=_tenant_rows(comparisons, mapping.report.breakdown_limit),
         samples=_first_samples([sample for part in parts for sample in part.samples], mapping.report.sample_keys),
+        keys=KeySpool.merged((part.keys for part in parts), mapping.report.keep_keys),
         values={
             name: {column: sum(part.values[name][column] for part in parts) for column in parts[0].values[name]}
             for name in mapping.entities

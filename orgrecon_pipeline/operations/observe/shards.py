@@ -30,6 +30,8 @@ Wait = Callable[[float], None] | None
 CompareShard = Callable[[str, Progress, Deadline], Comparison]
 
 _NAMED = 3
+# With more drifting keys, a shard is compared again instead of being stored with all of them.
+_MAX_CACHED_KEYS = 10_000
 
 
 class ShardsUndecided(CannotDecide):
@@ -85,7 +87,7 @@ def compare_endpoints(
     if failures:
         raise ShardsUndecided(failures, {
             name: comparison for name, comparison in comparisons.items()
-            if name not in reused_from and not comparison.keys_in_flux})
+            if name not in reused_from and _may_be_reused(comparison)})
     return shard_merge.merge_shards(admission.mapping, comparisons, reused_from, time.monotonic() - started)
 
 
@@ -156,6 +158,11 @@ class _ShardRunner:
             deadlines = list(self._running)
         for deadline in deadlines:
             deadline.stop()
+
+
+def _may_be_reused(comparison: Comparison) -> bool:
+    keys = comparison.keys
+    return not comparison.keys_in_flux and keys.complete and keys.kept.total() <= _MAX_CACHED_KEYS
 
 
 def _size(comparison: Comparison) -> str:
