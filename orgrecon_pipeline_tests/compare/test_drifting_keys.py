@@ -1,0 +1,149 @@
+"""Every drifting key is read with its kinds and differing columns, and spooled up to a limit."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.keys.key_spool import KeySpool
+from orgrecon_pipeline.compare.result import Comparison
+from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline_tests.support.compare import endpoints
+
+MISSING, MISMATCHED = ("missing",), ("mismatched",)
+
+
+def mapping(key: str, *compared: str, tables: tuple[str, ...] = ("",), **report: Any) -> MappingConfig:
+    names = ["t", *key.split(), *compared]
+    columns = {"tenant_id": "t", **{name: name for name in names[1:]}}
+    return MappingConfig.model_validate({
+        "version": 1, "scan": {"settle_seconds": 0, "rechecks": 1}, "report": report,
+        "entities": {f"things{table}": {
+            "key": key.split(), "compare": list(compared),
+            "source": {"from": f"public.old{table}", "columns": columns},
+            "target": {"from": f"public.new{table}", "columns": columns}} for table in tables}})
+
+
+def fill(connection: psycopg.Connection[Any], columns: str, source: str, target: str, suffix: str = "") -> None:
+    """Create the tables of both sides; each row set is a list of VALUES, empty for none."""
+    for table, rows in ((f"old{suffix}", source), (f"new{suffix}", target)):
+        connection.execute(f"CREATE TABLE public.{table} ({columns})")
+        if rows:
+            connection.execute(f"INSERT INTO public.{table} VALUES {rows}")
+
+
+def keys(comparison: Comparison) -> set[tuple[Any, ...]]:
+    return {(key.tenant, key.key, key.kinds, key.columns) for key in comparison.keys}
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str], connect: Any) -> tuple[str, psycopg.Connection[Any]]:
+    dsn = new_database()
+    return dsn, connect(dsn)
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
+def test_kept_key_names_its_kinds_and_differing_columns(
+    database: tuple[str, psycopg.Connection[Any]], exact: bool
+) -> None:
+    dsn, connection = database
+    fill(connection, "t text, b bigint, a text, x int, y text",
+         "('one', 1, 'k', 1, 'p'), ('one', 2, 'k', 1, 'p'), ('one', 3, 'k', 1, NULL), ('two', 4, 'k', 1, 'p'), "
+         "('two', 4, 'k', 1, 'p'), ('two', 5, 'k', 1, 'p'), ('two', 5, 'k', 2, 'q')",
+         "('one', 2, 'k', 2, 'q'), ('one', 3, 'k', 1, 'p'), ('one', 6, 'k', 1, 'p'), ('two', 4, 'k', 3, 'p'), "
+         "('two', 5, 'k', 1, 'q'), ('two', 5, 'k', 2, 'p')")
+    comparison = compare(mapping("b a", "x", "y"), endpoints.one_database(dsn), exact=exact)
+    # The key is in the order of the names of its columns, not of the mapping.
+    assert keys(comparison) == {
+        ("one", ("k", "1"), MISSING, ()),
+        ("one", ("k", "2"), MISMATCHED, ("x", "y")),
+        ("one", ("k", "3"), MISMATCHED, ("y",)),
+        ("one", ("k", "6"), ("unexpected",), ()),
+        ("two", ("k", "4"), ("duplicate", "mismatched"), ("x",)),
+        # Each column has the same values on both sides, but in other rows.
+        ("two", ("k", "5"), MISMATCHED, ("x", "y")),
+    }
+    assert comparison.keys.facts() == {
+        "keys": {"things": {"drifting": 6, "left_out": 0}},
+        "mismatched_columns": {"things": {"x": 3, "y": 3}},
+    }
+
+
+def test_equal_values_with_different_texts_are_no_differing_column_and_one_key(
+    database: tuple[str, psycopg.Connection[Any]],
+) -> None:
+    dsn, connection = database
+    fill(connection, "t numeric, k jsonb, n numeric, j jsonb, v text",
+         """(1.0, '{"a": 1.0}', 2.0, '[1.0]', 'old'), (1.0, '2.0', 1, '1', 'x')""",
+         """(1.00, '{"a": 1.00}', 2.00, '[1.00]', 'new'), (1.00, '3.0', 1, '1', 'x')""")
+    comparison = compare(mapping("k", "n", "j", "v"), endpoints.one_database(dsn))
+    assert keys(comparison) == {
+        ("1", ('{"a": 1.00}',), MISMATCHED, ("v",)), ("1", ("2.0",), MISSING, ()), ("1", ("3.0",), ("unexpected",), ())}
+
+
+def test_numeric_key_has_the_same_text_whatever_its_scale(database: tuple[str, psycopg.Connection[Any]]) -> None:
+    """A key must be recognised on the next day."""
+    dsn, connection = database
+    fill(connection, "t text, k numeric", "('one', 7.00)", "('one', 8.0)")
+    comparison = compare(mapping("k"), endpoints.one_database(dsn))
+    assert {key.key for key in comparison.keys} == {("7",), ("8",)}
+    assert {sample.key["k"] for sample in comparison.samples} == {"7", "8"}
+
+
+def test_large_entity_does_not_displace_the_keys_of_a_small_one(
+    database: tuple[str, psycopg.Connection[Any]],
+) -> None:
+    dsn, connection = database
+    fill(connection, "t text, k int", ", ".join(f"('one', {n})" for n in range(30)), "", "_a")
+    fill(connection, "t text, k int", "('one', 1), ('one', 2)", "", "_b")
+    comparison = compare(mapping("k", tables=("_a", "_b"), keep_keys=5), endpoints.one_database(dsn))
+    assert comparison.keys.kept == {"things_a": 3, "things_b": 2}
+    assert comparison.keys.facts()["keys"] == {
+        "things_a": {"drifting": 30, "left_out": 27}, "things_b": {"drifting": 2, "left_out": 0}}
+    assert not comparison.keys.complete
+    assert len(list(comparison.keys)) == 5
+
+
+def test_samples_do_not_depend_on_the_kept_keys(database: tuple[str, psycopg.Connection[Any]]) -> None:
+    dsn, connection = database
+    fill(connection, "t text, k int, v text", ", ".join(f"('{t}', {n}, 'x')" for t in "ab" for n in range(1_500)),
+         ", ".join(f"('a', {n}, 'y')" for n in range(1_500)))
+    samples = [compare(mapping("k", "v", keep_keys=limit, sample_keys=3, sample_values=True),
+                       endpoints.one_database(dsn)).samples for limit in (0, 10_000)]
+    assert samples[0] == samples[1]
+    assert [(s.tenant, s.kind, s.key["k"], s.values) for s in samples[0]] == [
+        *(("a", "mismatched", k, {"v": ("x", "y")}) for k in ("0", "1", "10")),
+        *(("b", "missing", k, None) for k in ("0", "1", "10"))]
+
+
+def some_keys(count: int) -> list[DriftingKey]:
+    return [DriftingKey(f"tenant {n} \u2028é", "things", (str(n),), MISMATCHED, ("x",)) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_500])
+def test_spool_returns_every_key_each_time_it_is_read(count: int) -> None:
+    spool = KeySpool(10_000)
+    for key in some_keys(count):
+        spool.add(key)
+    assert [list(spool), list(spool)] == [some_keys(count)] * 2
+    assert KeySpool.of(list(spool)).facts() == KeySpool.merged([spool], count).facts() == spool.facts()
+
+
+def test_spool_without_disk_space_still_counts_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    spool = KeySpool(10_000)
+    for key in some_keys(2_500):
+        spool.add(key)
+    assert list(spool) == []
+    assert spool.facts()["keys"] == {"things": {"drifting": 2_500, "left_out": 2_500}}
+    assert spool.facts()["mismatched_columns"] == {"things": {"x": 2_500}}
