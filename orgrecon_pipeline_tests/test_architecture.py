@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline_tests.support.environ import inherited_environ
+
 PACKAGE = Path(__file__).parents[1] / "orgrecon_pipeline"
 ROOT = PACKAGE.name
 
@@ -93,6 +95,18 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", probe, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("program", [
+    "from orgrecon_pipeline.definitions import defs; defs().resolve_job_def('reconcile_day')",
+    "from orgrecon_pipeline.cli.app import main; main(['doctor'])",
+])
+def test_pandas_is_loaded_only_for_tables(program: str, seeded_database: str, tmp_path: Path) -> None:
+    probe = ("import sys\n"
+             f"try:\n    {program}\nexcept SystemExit as ended:\n    assert not ended.code, ended.code\n"
+             "assert 'pandas' not in sys.modules\n")
+    subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, check=True, capture_output=True,
+                   env={**inherited_environ(), "DATABASE_URL": seeded_database})
 
 
 def test_importing_reads_no_environment_and_connects_nowhere(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WORST_TENANTS = 20
 
@@ -28,6 +30,8 @@ class DailySummary:
 
 def summarise(observation: Observation, tenant_drift: pd.DataFrame) -> DailySummary:
     """Summarise a day from its deciding observation and its per-tenant rows (see :meth:`Ledger.tenant_drift`)."""
+    import pandas as pd
+
     kinds = [kind.value for kind in DriftKind]
     by_tenant = tenant_drift.groupby("tenant", sort=True)[[*kinds, "transient"]].sum()
     by_tenant["drift"] = by_tenant[kinds].sum(axis="columns")

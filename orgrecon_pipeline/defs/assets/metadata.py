@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow
@@ -16,6 +15,9 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.daily_summary import DailySummary
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.trail.publish import Published
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Metadata = Mapping[str, Any]
 
@@ -47,7 +49,7 @@ def observation(observation: Observation, worst: Sequence[TenantRow], note: str)
         "reason": observation.reason,
         **({"note": note} if note else {}),
         **{name: figure for name, figure in figures.items() if figure is not None},
-        **({"worst_tenants": _table(pd.DataFrame(drifting))} if drifting else {}),
+        **({"worst_tenants": _table(drifting, list(drifting[0]))} if drifting else {}),
         "compared": dg.JsonMetadataValue(observation.compared),
     }
 
@@ -56,8 +58,8 @@ def summary(deciding: Observation, summary: DailySummary) -> Metadata:
     """Return the metadata of ``daily_summary``: both tables, and the number of drifting keys by kind."""
     return {
         "verdict": deciding.verdict.value,
-        "by_entity": _table(summary.by_entity),
-        "worst_tenants": _table(summary.worst),
+        "by_entity": _frame(summary.by_entity),
+        "worst_tenants": _frame(summary.worst),
         **summary.drift,
         "drift": sum(summary.drift.values()),
     }
@@ -103,7 +105,7 @@ def gate(answer: GateAnswer) -> Metadata:
 
 
 def _window(rows: tuple[WindowRow, ...]) -> dg.TableMetadataValue:
-    return _table(pd.DataFrame([
+    table = [
         {
             "day": row.day.isoformat(),
             "verdict": row.verdict.value,
@@ -113,16 +115,19 @@ def _window(rows: tuple[WindowRow, ...]) -> dg.TableMetadataValue:
             "counts": "yes" if row.eligible
             else row.reason.sentence.removeprefix(f"{row.day} is ").removeprefix(f"{row.day} "),
         }
-        for row in rows]))
+        for row in rows]
+    return _table(table, list(table[0]))
 
 
-def _table(frame: pd.DataFrame) -> dg.TableMetadataValue:
-    # Dagster refuses numpy integers and dates, so each cell becomes a plain value, and a missing value a dash.
-    records = [
-        dg.TableRecord({str(name): _cell(value) for name, value in row.items()})
-        for row in frame.astype(object).to_dict(orient="records")]
-    columns = [dg.TableColumn(str(name)) for name in frame.columns]
-    return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
+def _frame(frame: pd.DataFrame) -> dg.TableMetadataValue:
+    # As objects, because Dagster refuses the integers of numpy.
+    return _table(frame.astype(object).to_dict(orient="records"), list(frame.columns))
+
+
+def _table(rows: Sequence[Mapping[Any, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    # Dagster refuses dates, so each cell becomes a plain value, and a missing value a dash.
+    records = [dg.TableRecord({str(name): _cell(value) for name, value in row.items()}) for row in rows]
+    return dg.TableMetadataValue(records, dg.TableSchema(columns=[dg.TableColumn(name) for name in columns]))
 
 
 def _cell(value: Any) -> str | int | float | bool:
