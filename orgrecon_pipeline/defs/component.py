@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import TypeVar
 
 import dagster as dg
 from dagster.components import Component, ComponentLoadContext, ComponentTypeSpec, Model, Resolvable, scaffold_with
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import ENVIRONMENT_VARIABLE, read_settings
@@ -29,38 +29,18 @@ from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
 
+Value = TypeVar("Value")
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 KEY_PART = re.compile(r"[A-Za-z0-9_]+")
-
-
-def _matching(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str]:
-    def validate(text: str) -> str:
-        if not pattern.fullmatch(text):
-            # The text is not shown: somebody may have written a URL with its password.
-            raise ValueError(f"is not {meaning}")
-        return text
-
-    return validate
-
-
-def _day(text: str) -> str:
-    try:
-        return parse_day(text).isoformat()
-    except OrgreconError as error:
-        raise ValueError(str(error).rstrip(".")) from None
-
-
-Variable = Annotated[str, AfterValidator(_matching(
-    _VARIABLE, "the name of an environment variable: write its name, and put the URL into it"))]
-KeyPart = Annotated[str, AfterValidator(_matching(KEY_PART, "a part of an asset key: use letters, digits and _"))]
-Name = Annotated[str, AfterValidator(lambda text: validate_name(text) if text else "")]
-Day = Annotated[str, AfterValidator(_day)]
+_NOT_A_VARIABLE = "is not the name of an environment variable: write its name, and put the URL into it"
+_NOT_A_KEY_PART = "is not a part of an asset key: use letters, digits and _"
 
 
 class ScheduleFields(Resolvable, Model):
     """The schedule that observes today."""
 
-    hour: int = Field(default=8, ge=0, le=22)
+    hour: int = 8
     enabled: bool = True
 
 
@@ -68,8 +48,8 @@ class SensorFields(Resolvable, Model):
     """The sensors that make up for missed days, keep the gate's check current and send notifications."""
 
     enabled: bool = True
-    every_seconds: int = Field(default=60, ge=1, le=3600)
-    reobserve_hours: float | None = Field(default=None, ge=0.25, le=24)
+    every_seconds: int = 60
+    reobserve_hours: float | None = None
 
 
 @scaffold_with(DefsYamlScaffolder)
@@ -82,27 +62,75 @@ class OrgreconComponent(Component, Resolvable, Model):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mapping: str | None = Field(default=None, description="The mapping file, relative to the folder of the defs.yaml")
-    environment: Name | None = Field(
+    environment: str | None = Field(
         default=None, description="Name of the environment; by default that of ORGRECON_ENVIRONMENT")
-    key_prefix: list[KeyPart] | None = Field(
+    key_prefix: list[str] | None = Field(
         default=None, description="Prefix of all asset keys; by default the names of migration and environment")
-    group: KeyPart | None = Field(default=None, description="Asset group; by default one per migration")
+    group: str | None = Field(default=None, description="Asset group; by default one per migration")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:name")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of all assets")
-    kinds: list[str] = Field(default_factory=list, max_length=1, description="One more kind of all assets")
-    start_date: Day = Field(default=DEFAULT_START.isoformat(), description="The first partition, as YYYY-MM-DD")
+    kinds: list[str] = Field(default_factory=list, description="One more kind of all assets")
+    start_date: str = Field(default=DEFAULT_START.isoformat(), description="The first partition, as YYYY-MM-DD")
     schedule: ScheduleFields = Field(default=ScheduleFields(), description="When today is observed, in UTC")
     sensors: SensorFields = Field(default=SensorFields(), description="What the sensors do")
-    source_env: Variable = Field(default=SOURCE_VARIABLE, description="Names the source's URL")
-    target_env: Variable = Field(
+    source_env: str = Field(default=SOURCE_VARIABLE, description="Names the source's URL")
+    target_env: str = Field(
         default=TARGET_VARIABLE, description="Names the target's URL, if it is another database")
-    ledger_env: Variable = Field(default=LEDGER_VARIABLE, description="Names the ledger's URL")
-    notify_env: Variable = Field(default=URLS_VARIABLE, description="Names the notification channels")
+    ledger_env: str = Field(default=LEDGER_VARIABLE, description="Names the ledger's URL")
+    notify_env: str = Field(default=URLS_VARIABLE, description="Names the notification channels")
     report_base_url: str = Field(default="", description="URL of the reports, for notifications")
     output_dir: str | None = Field(
         default=None, description="The output directory, relative to the root of the project")
     upstream: dict[str, str] = Field(
         default_factory=dict, description="Keys of mapped tables that are assets already, by the table's name")
+
+    # Not as types of the fields: Dagster validates those first, and shows the value, which may be a URL.
+    @field_validator("source_env", "target_env", "ledger_env", "notify_env")
+    @classmethod
+    def _names_a_variable(cls, name: str) -> str:
+        return _require(bool(_VARIABLE.fullmatch(name)), name, _NOT_A_VARIABLE)
+
+    @field_validator("environment")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        return validate_name(name) if name else name
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _consists_of_key_parts(cls, parts: list[str] | None) -> list[str] | None:
+        return _require(all(KEY_PART.fullmatch(part) for part in parts or ()), parts, _NOT_A_KEY_PART)
+
+    @field_validator("group")
+    @classmethod
+    def _is_a_key_part(cls, group: str | None) -> str | None:
+        return _require(group is None or bool(KEY_PART.fullmatch(group)), group, "is not a group: use letters, digits "
+                        "and _")
+
+    @field_validator("kinds")
+    @classmethod
+    def _is_one_kind(cls, kinds: list[str]) -> list[str]:
+        return _require(len(kinds) <= 1, kinds, "names several: Dagster shows three kinds, and ours are two")
+
+    @field_validator("start_date")
+    @classmethod
+    def _is_a_day(cls, day: str) -> str:
+        try:
+            return parse_day(day).isoformat()
+        except OrgreconError as error:
+            raise ValueError(str(error).rstrip(".")) from None
+
+    @field_validator("schedule")
+    @classmethod
+    def _starts_early_enough(cls, schedule: ScheduleFields) -> ScheduleFields:
+        return _require(0 <= schedule.hour <= 22, schedule, f"hour is {schedule.hour}: set it to 0 to 22 (UTC)")
+
+    @field_validator("sensors")
+    @classmethod
+    def _are_evaluated_at_times(cls, sensors: SensorFields) -> SensorFields:
+        seconds, hours = sensors.every_seconds, sensors.reobserve_hours
+        _require(1 <= seconds <= 3600, sensors, f"every_seconds is {seconds}: set it to a number from 1 to 3600")
+        return _require(hours is None or 0.25 <= hours <= 24, sensors,
+                        f"reobserve_hours is {hours}: set it to a number from 0.25 to 24, or leave it out")
 
     @classmethod
     def get_spec(cls) -> ComponentTypeSpec:
@@ -165,3 +193,9 @@ class OrgreconComponent(Component, Resolvable, Model):
         if self.key_prefix is not None:
             return self.key_prefix
         return [identifier(name) for name in (identity.migration, identity.environment) if name]
+
+
+def _require(valid: bool, value: Value, problem: str) -> Value:
+    if not valid:
+        raise ValueError(problem)
+    return value
