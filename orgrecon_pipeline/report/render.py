@@ -19,7 +19,13 @@ _TEMPLATE = "report_v1.md.j2"
 
 def render(record: Record) -> str:
     """Return the whole text of a report, which ends with its record and a newline."""
-    return _template().render(page=view_of(record), record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX)
+    return _template().render(
+        page=view_of(record), github=True, record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX)
+
+
+def render_plain(record: Record) -> str:
+    """Return the text for people, in Markdown that needs no GitHub: without alerts and without the record."""
+    return _template().render(page=view_of(record), github=False)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.render import render, render_plain
 from orgrecon_pipeline_tests.support.report.cases import (
     BASELINE_COMPARED,
     COMPARED,
@@ -37,6 +37,18 @@ CASES = golden_cases()
 
 SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window",
             "Mapping change since 2026-11-22", "Observations of this day", "Warnings", "How this was compared"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_plain_report_has_the_lines_of_the_report_without_syntax_of_github(case: str) -> None:
+    record = CASES[case]
+    plain = render_plain(record)
+    assert "[!" not in plain
+    assert "```mermaid" not in plain
+    assert "<!--" not in plain
+    lines = {line.removeprefix("> ") for line in render(record).splitlines()}
+    assert [line for line in plain.splitlines() if line.removeprefix("> ") not in lines] == []
+    assert "## How this was compared" in plain
 
 
 @pytest.mark.parametrize("name", CASES)

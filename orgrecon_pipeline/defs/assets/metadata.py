@@ -80,7 +80,7 @@ def gate_decision(decision: GateDecision) -> Metadata:
 def report(published: Published, *, with_text: bool) -> Metadata:
     """Return the metadata of ``markdown_report``; ``with_text`` includes the report itself."""
     return {
-        **({"report": dg.MarkdownMetadataValue(published.markdown)} if with_text else {}),
+        **({"report": dg.MarkdownMetadataValue(published.plain_text)} if with_text else {}),
         "path": dg.PathMetadataValue(str(published.path)),
         "digest": published.record.digest,
         "verdict": published.record.verdict.value,
