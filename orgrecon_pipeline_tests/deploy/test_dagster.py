@@ -49,6 +49,7 @@ CHART: Tree = {
     "dagsterWebserver": {"resources"},
     "retention": {"enabled", "schedule", "sensor"},
     "additionalInstanceConfig": {"run_retries"},
+    "concurrency": {"pools"},
 }
 USER_DEPLOYMENT = {
     "name", "image", "codeServerArgs", "port", "includeConfigInLaunchedRuns", "env", "envSecrets", "volumes",
@@ -93,7 +94,7 @@ def test_chart_storage_is_external_postgres_with_secret_and_named_driver(values:
     assert (values["rabbitmq"]["enabled"], values["telemetry"]["enabled"]) == (False, False)
 
 
-def test_chart_runs_share_volume_mapping_and_secret_and_limit_each_day_to_one_run(values: Tree) -> None:
+def test_chart_runs_share_volume_mapping_and_secret(values: Tree) -> None:
     [deployment] = values["dagster-user-deployments"]["deployments"]
     cron = yaml.safe_load((DEPLOY / "cron/org-v23-reconcile-report.yaml").read_text())
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -107,8 +108,6 @@ def test_chart_runs_share_volume_mapping_and_secret_and_limit_each_day_to_one_ru
     assert environ["ORGRECON_OUTPUT_DIR"] == pod["containers"][0]["args"][-1]
     assert deployment["envSecrets"] == [{"name": "orgrecon"}]
     assert deployment["image"]["tag"] != "latest"
-    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
-    assert queue["tagConcurrencyLimits"] == [{"key": "dagster/partition", "limit": 1}]
 
 
 def test_chart_and_plain_host_have_the_same_instance_settings(values: Tree) -> None:
@@ -116,7 +115,9 @@ def test_chart_and_plain_host_have_the_same_instance_settings(values: Tree) -> N
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     runs = plain["concurrency"]["runs"]
     assert runs["max_concurrent_runs"] == queue["maxConcurrentRuns"]
-    assert runs["tag_concurrency_limits"] == queue["tagConcurrencyLimits"]
+    pools = values["concurrency"]["pools"]
+    assert plain["concurrency"]["pools"] == {"default_limit": 1, "granularity": "run"}
+    assert pools == {"defaultLimit": 1, "granularity": "run"}
     assert plain["retention"]["sensor"]["purge_after_days"] == values["retention"]["sensor"]["purgeAfterDays"]
     assert plain["retention"]["schedule"]["purge_after_days"] == values["retention"]["schedule"]["purgeAfterDays"]
     assert plain["telemetry"] == values["telemetry"]
@@ -191,12 +192,12 @@ def test_plain_host_stores_a_real_run_in_postgres(instance: dict[str, str], tmp_
         "with dg.DagsterInstance.get() as i:\n"
         "    print(json.dumps({'storage': type(i.event_log_storage).__name__,\n"
         "        'runs': [r.status.value for r in i.get_runs()],\n"
-        "        'limits': i.get_concurrency_config().run_queue_config.tag_concurrency_limits,\n"
+        "        'limit': i.get_concurrency_config().pool_config.default_pool_limit,\n"
         "        'monitoring': i.run_monitoring_enabled, 'telemetry': i.telemetry_enabled}))\n"
     ))
     assert details == {
         "storage": "PostgresEventLogStorage", "runs": ["SUCCESS"], "monitoring": True, "telemetry": False,
-        "limits": [{"key": "dagster/partition", "limit": 1}],
+        "limit": 1,
     }
 
 
