@@ -19,7 +19,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -37,7 +37,7 @@ def demo(
         terminal.say(f"the application's metrics are at {url}, and in {textfile} afterwards")
         today = run_history(files, company, run_day, terminal.say, clean=clean)
         run = run_day(files.environ, today)
-        text_views.show_report(read_report(run.path), run.path)
+        text_views.show_report(read_report(run.path, default_mapping().identity(environment="")), run.path)
         terminal.show_lines([
             f"all reports: {files.reports}", f"ledger: {files.path / 'ledger.db'}",
             f"mapping: {files.path / 'orgrecon.yaml'}"])

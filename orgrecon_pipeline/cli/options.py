@@ -12,6 +12,7 @@ import typer
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.config.settings import DEFAULT_OUTPUT_DIR, Settings, read_settings
 from orgrecon_pipeline.domain.days import parse_day
+from orgrecon_pipeline.domain.identity import Identity
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.context import Context
@@ -31,6 +32,14 @@ def settings_from(mapping: Path | None = None, output_dir: Path | None = None) -
     """Return the settings of the environment, overridden by the given options."""
     return read_settings(
         os.environ, mapping_file=str(mapping) if mapping else None, output_dir=str(output_dir) if output_dir else None)
+
+
+def identity_from(mapping: Path | None = None) -> Identity:
+    """Return the identity at hand, by the mapping and the environment."""
+    from orgrecon_pipeline.config.mapping_file import load_mapping
+
+    settings = settings_from(mapping)
+    return load_mapping(settings.mapping_file, settings.environ).identity(settings.environment)
 
 
 def open_context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.cli.options import Day, MappingFile, OutputDir, OutputFormat, open_context, settings_from
+from orgrecon_pipeline.cli.options import (
+    Day,
+    MappingFile,
+    OutputDir,
+    OutputFormat,
+    identity_from,
+    open_context,
+    settings_from,
+)
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
@@ -39,13 +47,14 @@ def report(
     from orgrecon_pipeline.report.read import read_report
     from orgrecon_pipeline.report.verify import read_trail
 
+    identity = identity_from(mapping)
     with mention_stored_evidence(settings, day):
         with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
         warnings = [run.note, run.reason if run.verdict is Verdict.INCONCLUSIVE else ""]
-        for warning in (*filter(None, warnings), *read_trail(run.path.parent).findings):
+        for warning in (*filter(None, warnings), *read_trail(run.path.parent, identity).findings):
             terminal.say(warning)
-        record = read_report(run.path)
+        record = read_report(run.path, identity)
         for warning in record.compared.get("warnings", ()):
             terminal.say(f"warning: {warning['text']}")
         terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))

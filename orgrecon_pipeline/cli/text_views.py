@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.evidence import FIGURES, Verdict
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.domain.gate import WindowRow
+    from orgrecon_pipeline.domain.identity import Identity
     from orgrecon_pipeline.domain.record import Record, WindowDay
     from orgrecon_pipeline.operations.doctor import Diagnosis
     from orgrecon_pipeline.operations.gate.current import GateAnswer
@@ -38,7 +39,7 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
     ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
     """
     console = terminal.stdout()
-    title = f"{record.day}  {record.verdict.value}  ({record.provenance.value})"
+    title = f"{record.identity}: {record.day}  {record.verdict.value}  ({record.provenance.value})"
     print_box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
     if attempt and not attempt.decided and record.verdict.decided:
         # The exit code follows this attempt, although the headline shows the day's verdict.
@@ -48,8 +49,8 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
     if record.tenants_with_drift:
         _print_drifting_tenants(console, record)
     _print_window(console, record.window)
-    _print_banner(console, record.gate.state.value, record.streak_days, record.window_days, record.gate.reason,
-                  record.gate.earliest_open_day)
+    _print_banner(console, record.identity, record.gate.state.value, record.streak_days, record.window_days,
+                  record.gate.reason, record.gate.earliest_open_day)
     console.print(Text(f"report: {path}"))
 
 
@@ -58,8 +59,8 @@ def show_gate(answer: GateAnswer, today: date) -> None:
     console = terminal.stdout()
     decision = answer.decision
     _print_window(console, decision.window)
-    _print_banner(console, decision.state.value, decision.streak_days, decision.window_days, decision.reason.sentence,
-                  decision.earliest_open_day)
+    _print_banner(console, answer.identity, decision.state.value, decision.streak_days, decision.window_days,
+                  decision.reason.sentence, decision.earliest_open_day)
     console.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
     if answer.as_of < today:
         console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
@@ -111,9 +112,12 @@ def _print_drifting_tenants(console: Console, record: Record) -> None:
         for row in record.tenants if row.drift and row.tenant in tenants])
 
 
-def _print_banner(console: Console, state: str, streak: int, window: int, reason: str, earliest: date) -> None:
+def _print_banner(
+    console: Console, identity: Identity, state: str, streak: int, window: int, reason: str, earliest: date
+) -> None:
     text = Text(f"GATE {state}", style=f"bold {_COLOURS[state]}")
-    text.append(f"  streak {streak} of {window}\n{reason}\nearliest opening day: {earliest}", style="default")
+    text.append(f"  streak {streak} of {window}  ({identity})\n{reason}\nearliest opening day: {earliest}",
+                style="default")
     print_box(console, text, _COLOURS[state])
 
 

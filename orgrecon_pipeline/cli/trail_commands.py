@@ -9,16 +9,16 @@ from typing import Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.cli.options import DirectoryArgument, OutputFormat, settings_from
+from orgrecon_pipeline.cli.options import DirectoryArgument, MappingFile, OutputFormat, identity_from, open_context
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.errors import UsageError
 
 
-def verify(directory: DirectoryArgument, format: OutputFormat = Format.TEXT) -> int:
+def verify(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
     """Check every report of a directory: digest, bytes, name, windows, missing days. Exit code: 0 sound, 1 not."""
     from orgrecon_pipeline.report.verify import verify_trail
 
-    verification = verify_trail(directory)
+    verification = verify_trail(directory, identity_from(mapping))
     terminal.show(verification, format, text=text_views.show_verification)
     return 0 if verification.sound else 1
 
@@ -26,28 +26,29 @@ def verify(directory: DirectoryArgument, format: OutputFormat = Format.TEXT) -> 
 def sync(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Directory to copy from: the cluster's volume.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Directory to copy to: the repository.")],
+    mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> int:
     """Copy verified reports from SRC to DST; never replace a report with a weaker one. Exit code: 1 on a conflict."""
     from orgrecon_pipeline.operations.clock import Clock, read_clock
     from orgrecon_pipeline.operations.trail.sync import sync_trail
 
-    synced = sync_trail(source, target, Clock().today(), simulated_today=read_clock(os.environ).today())
+    simulated_today = read_clock(os.environ).today()
+    synced = sync_trail(source, target, identity_from(mapping), Clock().today(), simulated_today)
     terminal.show(synced, format, text=lambda synced: terminal.show_lines(synced.lines()))
     for line in (*synced.conflicts, *synced.disagreements):
         terminal.say(line)
     return 1 if synced.conflicts else 0
 
 
-def import_(directory: DirectoryArgument, format: OutputFormat = Format.TEXT) -> int:
+def import_(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
     """Rebuild the ledger from the reports of a directory. Exit code: 1 if a report is not sound."""
-    from orgrecon_pipeline.ledger.open import open_ledger
-    from orgrecon_pipeline.operations.clock import read_clock
     from orgrecon_pipeline.operations.trail.importer import import_trail
 
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory: name the directory that holds the reports.")
-    imported = import_trail(open_ledger(settings_from().ledger_url), directory, clock=read_clock(os.environ))
+    context = open_context(mapping)
+    imported = import_trail(context.ledger, directory, clock=context.clock)
     if imported.days and os.environ.get("DAGSTER_HOME"):
         from orgrecon_pipeline.defs.in_process import update_gate_check
 

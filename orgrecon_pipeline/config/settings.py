@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.identity import validate_name
+from orgrecon_pipeline.domain.identity import validate_environment
 
 #: Names the environment of all evidence, such as ``prod``. An empty value is the environment without a name.
 ENVIRONMENT_VARIABLE = "ORGRECON_ENVIRONMENT"
@@ -20,12 +20,14 @@ DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 class Settings:
     """Settings of a command or a Dagster run. Fields that can hold a password are left out of the ``repr``.
 
-    Without a ``mapping_file`` it is searched for. ``environment`` is the name of the environment, empty without one.
+    Without a ``mapping_file`` it is searched for. ``environment`` is the name of the environment, empty without one;
+    ``environment_named`` tells whether it was set, if only to the empty name.
     ``environ`` holds the DSNs of the compared databases, among others.
     """
 
     mapping_file: str | None
     environment: str
+    environment_named: bool
     output_dir: Path
     ledger_url: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
@@ -48,6 +50,7 @@ def read_settings(
     """
     return Settings(
         environment=_read_environment(environ),
+        environment_named=ENVIRONMENT_VARIABLE in environ,
         mapping_file=mapping_file or environ.get("ORGRECON_MAPPING") or None,
         output_dir=Path(output_dir or environ.get("ORGRECON_OUTPUT_DIR") or DEFAULT_OUTPUT_DIR),
         ledger_url=environ.get("ORGRECON_LEDGER_URL") or DEFAULT_LEDGER_URL,
@@ -58,6 +61,6 @@ def read_settings(
 def _read_environment(environ: Mapping[str, str]) -> str:
     name = environ.get(ENVIRONMENT_VARIABLE, "")
     try:
-        return validate_name(name) if name else ""
+        return validate_environment(name)
     except ValueError as invalid:
         raise ConfigurationError(f"{ENVIRONMENT_VARIABLE}: {invalid}.") from None

@@ -30,7 +30,8 @@ def gate_now(context: Context) -> GateAnswer:
     mapping = context.mapping
     days, distrust = evidence_of_ledger(context.ledger, context.output_dir, mapping.gate)
     now = context.clock.now_for(day.provenance for day in days.values())
-    return current_gate(days, mapping.gate, now, mapping_digest=mapping.digest, distrust=distrust)
+    return current_gate(days, mapping.gate, now, identity=context.ledger.identity, ledger=context.ledger.id,
+                        mapping_digest=mapping.digest, distrust=distrust)
 
 
 def answer_digest(answer: GateAnswer) -> str:

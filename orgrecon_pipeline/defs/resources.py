@@ -14,11 +14,13 @@ from orgrecon_pipeline.config.settings import DEFAULT_OUTPUT_DIR
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, start_demo
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE, Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
+from orgrecon_pipeline.operations.own_ledger import require_unambiguous
 
 LEDGER_VARIABLE = "ORGRECON_LEDGER_URL"
 
@@ -48,18 +50,26 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     simulated_now_file: str | None = None
     demo_directory: str | None = None
 
+    def mapping(self) -> MappingConfig:
+        """Return the mapping."""
+        return demo_mapping() if self.demo_directory else load_mapping(self.mapping_file, {})
+
     def open_ledger(self) -> Ledger:
-        """Return the ledger; create or migrate its tables first if necessary.
+        """Return the ledger, opened for the identity; create or migrate its tables first if necessary.
 
         Raises:
             ConfigurationError: if its variable is not set, or the ledger cannot be used.
+            UsageError: if it is not clear which of its identities is meant.
         """
+        mapping = self.mapping()
         url = os.environ.get(self.ledger_env) or self.ledger_url
         if not url:
             raise ConfigurationError(
                 f"{self.ledger_env} is not set: set it to the URL of the ledger, such as "
                 "postgresql://user:password@host:5432/database.")
-        return open_ledger(url)
+        ledger = open_ledger(url, mapping.identity(self.environment or ""))
+        require_unambiguous(ledger, mapping, environment_named=self.environment is not None)
+        return ledger
 
     def clock(self) -> Clock:
         """Return the clock of this machine, or the injected one."""
@@ -71,13 +81,10 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def open(self, warn: Callable[[str], object] = lambda line: None) -> Context:
         """Return the context of an operation; ``warn`` receives the notice of a demo."""
-        ledger, output_dir = self.open_ledger(), Path(self.output_dir)
+        mapping, ledger, output_dir = self.mapping(), self.open_ledger(), Path(self.output_dir)
         environ = dict(os.environ)
         if self.demo_directory:
-            mapping = demo_mapping()
             environ[self.source_env] = start_demo(Path(self.demo_directory), mapping, ledger, output_dir, warn)
-        else:
-            mapping = load_mapping(self.mapping_file, {})
         return Context(mapping, ledger, output_dir, self.clock(), environ, self.source_env, self.target_env)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 
@@ -19,6 +20,20 @@ class OrgreconError(Exception):
 
 class UsageError(OrgreconError):
     """The command line asks for something impossible."""
+
+
+class OtherIdentity(UsageError):
+    """``what``, such as the path of a report, belongs to ``theirs``, another identity than the one at hand."""
+
+    def __init__(self, what: str, theirs: Identity, ours: Identity) -> None:
+        self.theirs = theirs
+        fixes = []
+        if theirs.environment != ours.environment:
+            fixes.append(f"set ORGRECON_ENVIRONMENT={theirs.environment}" if theirs.environment
+                         else "unset ORGRECON_ENVIRONMENT")
+        if theirs.migration != ours.migration:
+            fixes.append(f"name the mapping of {theirs.migration} with --mapping")
+        super().__init__(f"{what} belongs to {theirs}, not {ours}: {' and '.join(fixes)}, or name another directory.")
 
 
 class ConfigurationError(OrgreconError):

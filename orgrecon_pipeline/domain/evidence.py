@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind, add_figures
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
+
+#: The id of a ledger.
+LedgerId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 #: Which of several decided observations decides a day.
 SameDay = Literal["latest", "worst"]
@@ -154,8 +157,14 @@ class Sample(Frozen):
 
 
 class Outcome(Reasoned):
-    """What an observation found. ``compared`` says how the comparison was made (JSON values only)."""
+    """What an observation found. ``compared`` says how the comparison was made (JSON values only).
 
+    ``title`` is the migration's title at that time. ``ledger`` is the id of the ledger that stored the observation
+    first, None for a baseline, which is the same in every ledger.
+    """
+
+    title: str
+    ledger: LedgerId | None
     verdict: Verdict
     provenance: Provenance
     tenants_scanned: int | None = Field(ge=0)

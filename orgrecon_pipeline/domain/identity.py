@@ -41,3 +41,8 @@ def validate_name(text: str) -> str:
         raise ValueError(f"{text[:80]!a} is not a name: use at most 40 lower-case letters, digits, - and single _, "
                          "with a letter or digit at each end")
     return text
+
+
+def validate_environment(text: str) -> str:
+    """Return the name of an environment, which may be empty; raise ValueError if it is not valid."""
+    return validate_name(text) if text else ""

@@ -75,6 +75,7 @@ class ReasonCode(str, Enum):
     EVIDENCE_FROM_FUTURE = "evidence_from_future"
     NO_EVIDENCE = "no_evidence"
     UNSOUND_TRAIL = "unsound_trail"
+    OTHER_IDENTITY = "other_identity"
     OTHER_GATE_POLICY = "other_gate_policy"
     MAPPING_NOT_COMPARED = "mapping_not_compared"
     CLOSED_NOW = "closed_now"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timezone
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.day_decision import conditions_of
@@ -27,6 +27,7 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow
+from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
 
@@ -70,9 +71,14 @@ class GateRecord(Reasoned):
 
 
 class Record(Outcome):
-    """The record. ``live_days`` is the number of counted days on which a live database was compared."""
+    """The record of a day of one identity.
+
+    ``live_days`` is the number of counted days on which a live database was compared.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
+    migration: Annotated[str, AfterValidator(validate_name)]
+    environment: Annotated[str, AfterValidator(validate_environment)]
     day: date
     tenants: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
@@ -83,6 +89,11 @@ class Record(Outcome):
     gate: GateRecord
     mapping_change: MappingChange | None
     digest: str
+
+    @property
+    def identity(self) -> Identity:
+        """The identity of the evidence."""
+        return Identity(self.migration, self.environment)
 
     @property
     def window_days(self) -> int:
@@ -137,6 +148,7 @@ class Record(Outcome):
 
 
 def build_record(
+    identity: Identity,
     deciding: Observation,
     observations: Sequence[Observation],
     tenants: Sequence[TenantRow],
@@ -151,6 +163,7 @@ def build_record(
     """
     value: dict[str, Any] = {
         "schema": SCHEMA,
+        **identity.as_json_value(),
         "day": deciding.day,
         **deciding.outcome(),
         "tenants": tuple(tenants),

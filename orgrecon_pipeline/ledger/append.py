@@ -51,14 +51,14 @@ class LedgerWriter(Store):
         order in which reports show them.
 
         Returns:
-            False, without any change, if the ledger already has an observation with this id.
+            False, without any change, if the ledger already has an observation of this identity with this id.
 
         Raises:
             EvidenceNotStored: if the write fails, a text holds a NUL or half a surrogate pair, or a figure is above
                 2**53 - 1.
         """
         with self.writing() as connection:
-            number = _insert_observation(connection, observation)
+            number = self._insert_observation(connection, observation)
             if number is None:
                 return False
             _insert_rows(connection, tables.entity, (
@@ -85,53 +85,61 @@ class LedgerWriter(Store):
         """
         with self.writing() as connection:
             connection.execute(insert(tables.acknowledgement).values(
-                kind=kind, reason=_storable(reason), observation_id=observation_id, details=_json_text(details),
-                recorded_at=recorded_at))
+                **self._identity, kind=kind, reason=_storable(reason), observation_id=observation_id,
+                details=_json_text(details), recorded_at=recorded_at))
 
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
         with self.writing() as connection:
+            observation = self.own.observation
+            number = connection.execute(
+                select(observation.c.number).where(observation.c.id == observation_id)).scalar_one()
             connection.execute(insert(tables.shard_result).values(
-                observation_id=observation_id, shard=_storable(shard), exact=int(exact), result=_json_text(result)))
+                observation=number, shard=_storable(shard), exact=int(exact), result=_json_text(result)))
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""
-        rows = [{**asdict(entry), "channel": _storable(entry.channel)} for entry in notified]
+        rows = [{**self._identity, **asdict(entry), "channel": _storable(entry.channel)} for entry in notified]
         if rows:
             with self.writing() as connection:
                 connection.execute(insert(tables.notification), rows)
 
+    @property
+    def _identity(self) -> dict[str, str]:
+        return {"migration": self.identity.migration, "environment": self.identity.environment}
 
-def _insert_observation(connection: Connection, observation: Observation) -> int | None:
-    """Insert an observation and return its number, or None if its id is known."""
-    id_ = _storable(observation.id)
-    if connection.execute(select(tables.observation.c.number).where(tables.observation.c.id == id_)).first():
-        return None
-    try:
-        key = connection.execute(insert(tables.observation).values(
-            id=id_,
-            day=observation.day,
-            provenance=observation.provenance.value,
-            verdict=observation.verdict.value,
-            reason=_storable(observation.reason),
-            reason_code=observation.reason_code.value,
-            reason_parameters=_json_text(observation.reason_parameters),
-            observed_at=observation.observed_at,
-            mapping_digest=_storable(observation.mapping_digest),
-            orgrecon_version=_storable(observation.orgrecon_version),
-            tenants_scanned=observation.tenants_scanned,
-            tenants_with_drift=observation.tenants_with_drift,
-            compared=_json_text(observation.compared),
-        )).inserted_primary_key
-    except IntegrityError as error:
-        # On Postgres, another process may append the same observation between the two statements.
-        if getattr(error.orig, "sqlstate", None) == "23505":
-            connection.get_transaction().rollback()  # type: ignore[union-attr]
+    def _insert_observation(self, connection: Connection, observation: Observation) -> int | None:
+        """Insert an observation and return its number, or None if its id is known."""
+        id_, own = _storable(observation.id), self.own.observation
+        if connection.execute(select(own.c.number).where(own.c.id == id_)).first():
             return None
-        raise
-    assert key is not None  # noqa: S101 - a single row was inserted
-    return int(key[0])
-
+        try:
+            key = connection.execute(insert(tables.observation).values(
+                **self._identity,
+                id=id_,
+                title=_storable(observation.title),
+                ledger=observation.ledger,
+                day=observation.day,
+                provenance=observation.provenance.value,
+                verdict=observation.verdict.value,
+                reason=_storable(observation.reason),
+                reason_code=observation.reason_code.value,
+                reason_parameters=_json_text(observation.reason_parameters),
+                observed_at=observation.observed_at,
+                mapping_digest=_storable(observation.mapping_digest),
+                orgrecon_version=_storable(observation.orgrecon_version),
+                tenants_scanned=observation.tenants_scanned,
+                tenants_with_drift=observation.tenants_with_drift,
+                compared=_json_text(observation.compared),
+            )).inserted_primary_key
+        except IntegrityError as error:
+            # On Postgres, another process may append the same observation between the two statements.
+            if getattr(error.orig, "sqlstate", None) == "23505":
+                connection.get_transaction().rollback()  # type: ignore[union-attr]
+                return None
+            raise
+        assert key is not None  # noqa: S101 - a single row was inserted
+        return int(key[0])
 
 def _tenant_values(number: int, observation: Observation, rows: Iterable[TenantRow]) -> Iterator[Sequence[Any]]:
     ordinals = {name: ordinal for ordinal, name in enumerate(observation.entities)}

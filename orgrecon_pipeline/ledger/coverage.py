@@ -11,7 +11,7 @@ from sqlalchemy import select
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.tables import coverage, observation
+from orgrecon_pipeline.ledger.tables import coverage
 
 _PAGE = 20_000  # events
 
@@ -81,6 +81,7 @@ class CoverageReader(Store):
 
     def lost_coverage(self, observation_id: str) -> list[CoverageEvent]:
         """Return what an observation reported as lost or never seen, in the order in which it was appended."""
+        observation = self.own.observation
         statement = select(coverage.c.subject, coverage.c.name).join(
             observation, observation.c.number == coverage.c.observation
         ).where(observation.c.id == observation_id, coverage.c.change == CoverageChange.LOST.value).order_by(
@@ -91,6 +92,7 @@ class CoverageReader(Store):
 
     def _ranks(self, *, simulated: bool, until: datetime | None) -> dict[int, int]:
         """Return the position of each observation in the order of time, by observation number."""
+        observation = self.own.observation
         is_simulated = observation.c.provenance == Provenance.SIMULATED.value
         statement = select(observation.c.number).where(is_simulated if simulated else ~is_simulated).order_by(
             observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.number)

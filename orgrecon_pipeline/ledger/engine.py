@@ -6,13 +6,16 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Subquery, Table, create_engine, event, select
 from sqlalchemy.pool import NullPool
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored
+from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress
 from orgrecon_pipeline.ledger.errors import translate_errors
 
@@ -27,15 +30,44 @@ _POSTGRES_SETTINGS = (
     f"set_config('lock_timeout', '{_WAIT_SECONDS}s', true)")
 
 
+class OwnRows(NamedTuple):
+    """The rows of one identity. Rows of all other tables belong to an observation."""
+
+    observation: Subquery
+    acknowledgement: Subquery
+    notification: Subquery
+
+
 @dataclass(frozen=True, repr=False)
 class Store:
-    """A ledger's database. Each use opens a connection and closes it, so a server restart in between is harmless."""
+    """A ledger's database, opened for one identity.
+
+    Each use opens a connection and closes it, so a server restart in between is harmless.
+    """
 
     address: SqliteAddress | PostgresAddress
     engine: Engine
+    identity: Identity
 
     def __repr__(self) -> str:
-        return f"<{self.address}>"
+        return f"<{self.address} for {self.identity}>"
+
+    @cached_property
+    def id(self) -> str:
+        """The id of the ledger: 16 hexadecimal digits, drawn at its creation; a copy or a moved ledger keeps it."""
+        with self.reading() as connection:
+            id_: str = connection.execute(select(tables.ledger.c.id)).scalar_one()
+        return id_
+
+    @cached_property
+    def own(self) -> OwnRows:
+        """The rows of this identity. Every statement that reads goes through them, so that identities never mix."""
+        return OwnRows(*(self._own(table) for table in (
+            tables.observation, tables.acknowledgement, tables.notification)))
+
+    def _own(self, table: Table) -> Subquery:
+        return select(table).where(
+            table.c.migration == self.identity.migration, table.c.environment == self.identity.environment).subquery()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

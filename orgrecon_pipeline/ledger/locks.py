@@ -1,4 +1,7 @@
-"""Locks of a ledger: one run per day, and one sender of notifications. A lock never outlives its process."""
+"""Locks of a ledger, per identity: one comparison, one run per day, and one sender of notifications.
+
+A lock never outlives its process.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,12 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotStored
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.file_lock import temporary_file_lock
+from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.errors import translate_errors
-
-_ADVISORY_CLASS = 0x6F72_6763  # "orgc": the first half of the advisory lock's key; the day is the second half
-_NOTIFICATIONS = 0  # no day has this ordinal
 
 
 class LedgerLocks(Store):
@@ -30,29 +32,34 @@ class LedgerLocks(Store):
             AlreadyRunning: on entering, without waiting, if another thread or process holds the day.
             EvidenceNotStored: on entering, if the lock cannot be created.
         """
-        return self._lock(str(day), day.toordinal(), f"another run is already working on {day}: wait until it ends.")
+        return self._lock(str(day), f"another run of {self.identity} is already working on {day}: wait until it ends.")
+
+    def observation_lock(self) -> AbstractContextManager[None]:
+        """Hold the comparison of databases, whatever the day. Raises the same errors as :meth:`day_lock`."""
+        return self._lock(
+            "observation", f"another comparison of {self.identity} is already running: wait until it ends.")
 
     def notification_lock(self) -> AbstractContextManager[None]:
         """Hold the notifications, from reading the known states of the channels to recording the sent ones.
 
         Raises the same errors as :meth:`day_lock`.
         """
-        return self._lock("notifications", _NOTIFICATIONS, "another process is already sending notifications.")
+        return self._lock("notifications", "another process is already sending notifications.")
 
     @contextlib.contextmanager
-    def _lock(self, name: str, number: int, busy: str) -> Iterator[None]:
-        """Hold the lock ``name``, in Postgres ``number``; ``busy`` is the message if it is taken."""
+    def _lock(self, name: str, busy: str) -> Iterator[None]:
+        """Hold the lock ``name`` of the identity; ``busy`` is the message if it is taken."""
         with contextlib.ExitStack() as stack:
             if isinstance(self.address, SqliteAddress):
-                locked = _lock_file(self.address, name, stack)
+                locked = _lock_file(self.address, self.identity, name, stack)
             else:
                 with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
-                    locked = self._lock_in_postgres(number, stack)
+                    locked = self._lock_in_postgres(name, stack)
             if not locked:
                 raise AlreadyRunning(busy)
             yield
 
-    def _lock_in_postgres(self, number: int, stack: contextlib.ExitStack) -> bool:
+    def _lock_in_postgres(self, name: str, stack: contextlib.ExitStack) -> bool:
         connection = self.engine.connect()
         # Errors on release are ignored: the work under the lock is done, and the ledger tolerates two runs.
         stack.push(lambda *_: _close(connection))
@@ -61,14 +68,16 @@ class LedgerLocks(Store):
         connection = connection.execution_options(isolation_level="READ COMMITTED")
         connection.execute(text("SELECT set_config(name, '0', true) FROM pg_settings "
                                 "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
-        statement = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_CLASS}, {number})")
+        # The key includes the ledger's id, because two ledgers may share a database.
+        statement = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended(id || ' {self.identity.slug} {name}', 0)) "  # noqa: S608
+                         f"FROM {tables.ledger.name}")
         return bool(connection.execute(statement).scalar())
 
 
-def _lock_file(address: SqliteAddress, name: str, stack: contextlib.ExitStack) -> bool:
+def _lock_file(address: SqliteAddress, identity: Identity, name: str, stack: contextlib.ExitStack) -> bool:
     ledger = address.path.resolve()  # a ledger has one lock, whichever of its names is used
     try:
-        return stack.enter_context(temporary_file_lock(ledger.with_name(f"{ledger.name}.{name}.lock")))
+        return stack.enter_context(temporary_file_lock(ledger.with_name(f"{ledger.name}.{identity.slug}.{name}.lock")))
     except OSError as error:
         raise EvidenceNotStored(f"cannot lock {name} beside the ledger {ledger}: {error.strerror}.") from None
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, column, func, select, table
 from sqlalchemy.exc import DBAPIError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress, parse_address
 from orgrecon_pipeline.ledger.engine import make_engine
 from orgrecon_pipeline.ledger.errors import translate_errors
@@ -22,8 +23,8 @@ _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lo
 _one_migration = threading.Lock()
 
 
-def open_ledger(url: str) -> Ledger:
-    """Open the ledger of a URL for writing; create its directory, file and tables if they do not exist.
+def open_ledger(url: str, identity: Identity) -> Ledger:
+    """Open the ledger of a URL for an identity, for writing; create its directory, file and tables if necessary.
 
     Raises:
         ConfigurationError: if the URL is invalid, the ledger cannot be reached, created, migrated or written, or a
@@ -32,7 +33,7 @@ def open_ledger(url: str) -> Ledger:
     address = parse_address(url)
     if isinstance(address, SqliteAddress):
         _prepare_file(address)
-    ledger = Ledger(address, make_engine(address, create=True))
+    ledger = Ledger(address, make_engine(address, create=True), identity)
     with translate_errors(ConfigurationError, f"cannot open {address}"):
         revision, read_only = _read_state(ledger)
         if revision != REVISION:
@@ -40,11 +41,11 @@ def open_ledger(url: str) -> Ledger:
         elif read_only:
             raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): name a writable database.")
     # The file exists now. If it is removed later, it must not be created again without its evidence.
-    return Ledger(address, make_engine(address, create=False))
+    return Ledger(address, make_engine(address, create=False), identity)
 
 
-def open_existing(url: str) -> Ledger | None:
-    """Open the ledger of a URL for reading, without changing anything; return None if there is no ledger yet.
+def open_existing(url: str, identity: Identity) -> Ledger | None:
+    """Open the ledger of a URL for an identity, for reading, without changes; return None if there is no ledger yet.
 
     Raises:
         ConfigurationError: if the URL is invalid, the ledger cannot be read, or it has another revision.
@@ -52,7 +53,7 @@ def open_existing(url: str) -> Ledger | None:
     address = parse_address(url)
     if isinstance(address, SqliteAddress) and not os.path.lexists(address.path):
         return None
-    ledger = Ledger(address, make_engine(address, create=False))
+    ledger = Ledger(address, make_engine(address, create=False), identity)
     with translate_errors(ConfigurationError, f"cannot open {address}"):
         revision, _ = _read_state(ledger)
     if revision is None:

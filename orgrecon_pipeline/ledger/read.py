@@ -24,18 +24,18 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.tables import entity, observation, sample, tenant_row
+from orgrecon_pipeline.ledger.tables import entity, sample, shard_result, tenant_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Every column that the gate needs.
-_EVIDENCE = [observation.c[name] for name in (
-    "id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
-    "reason_parameters", "tenants_scanned", "compared")]
+_EVIDENCE = ("id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
+             "reason_parameters", "tenants_scanned", "compared")
 
 # SUM ignores NULL, but a sum with an unknown figure is unknown. Postgres sums BIGINT to NUMERIC, hence the cast.
 _DRIFT = (
@@ -64,7 +64,7 @@ class LedgerReader(Store):
 
     def observations(self, day: date) -> list[Observation]:
         """Return all observations of a day in the order in which they were appended, ignoring their timestamps."""
-        return self._load(observation.c.day == day)
+        return self._load(self.own.observation.c.day == day)
 
     def deciding(self, day: date, same_day: SameDay) -> Observation | None:
         """Return the deciding observation of a day, or None if the day has no observation."""
@@ -72,12 +72,20 @@ class LedgerReader(Store):
 
     def observation(self, observation_id: str | None) -> Observation | None:
         """Return the observation with this id, or None."""
-        return next(iter(self._load(observation.c.id == observation_id)), None)
+        return next(iter(self._load(self.own.observation.c.id == observation_id)), None)
+
+    def identities(self) -> list[Identity]:
+        """Return every identity of which the ledger has observations, not only the one that it was opened for."""
+        table = tables.observation
+        with self.reading() as connection:
+            rows = connection.execute(select(table.c.migration, table.c.environment).distinct())
+            return sorted(Identity(*row) for row in rows)
 
     def days(self) -> list[date]:
         """Return the days that have an observation, earliest first."""
+        day = self.own.observation.c.day
         with self.reading() as connection:
-            return list(connection.execute(select(observation.c.day).distinct().order_by(observation.c.day)).scalars())
+            return list(connection.execute(select(day).distinct().order_by(day)).scalars())
 
     def latest(
         self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False,
@@ -88,6 +96,7 @@ class LedgerReader(Store):
         ``decided_only`` accepts only PASS and FAIL; ``completed_only`` only comparisons that ran to the end, so that
         their figures are known; ``until`` only observations made up to this moment.
         """
+        observation = self.own.observation
         conditions = [observation.c.observed_at <= until] if until is not None else []
         if completed_only:
             conditions.append(observation.c.tenants_scanned.is_not(None))
@@ -99,13 +108,15 @@ class LedgerReader(Store):
 
     def verdict_counts(self) -> dict[Verdict, int]:
         """Return the number of observations by verdict; verdicts without observations are absent."""
+        stored = self.own.observation.c.verdict
         with self.reading() as connection:
-            rows = connection.execute(select(observation.c.verdict, func.count()).group_by(observation.c.verdict))
+            rows = connection.execute(select(stored, func.count()).group_by(stored))
             return {Verdict(verdict): count for verdict, count in rows}
 
     def evidence(self, until: date) -> dict[date, DayEvidence]:
         """Return the evidence of each day up to and including ``until``, earliest day first."""
-        statement = select(*_EVIDENCE, _DRIFT).outerjoin_from(
+        observation = self.own.observation
+        statement = select(*(observation.c[name] for name in _EVIDENCE), _DRIFT).outerjoin_from(
             observation, _DRIFT, _DRIFT.c.of == observation.c.number
         ).where(observation.c.day <= until).order_by(observation.c.day, observation.c.number)
         by_day: dict[date, list[_Observed]] = defaultdict(list)
@@ -119,13 +130,13 @@ class LedgerReader(Store):
 
         Rows of one tenant are adjacent, in the order of the observation's entities.
         """
-        drift = func.sum(tenant_row.c.drift)
+        drift, observation = func.sum(tenant_row.c.drift), self.own.observation
         listed = (
             select(tenant_row.c.tenant, drift.label("drift"))
             .join(observation, observation.c.number == tenant_row.c.observation)
             .where(observation.c.id == observation_id)
             .group_by(tenant_row.c.tenant).order_by(drift.desc(), tenant_row.c.tenant).limit(max(limit, 0)).subquery())
-        statement = _tenant_rows(observation_id).join(listed, listed.c.tenant == tenant_row.c.tenant).order_by(
+        statement = self._tenant_rows(observation_id).join(listed, listed.c.tenant == tenant_row.c.tenant).order_by(
             listed.c.drift.desc(), tenant_row.c.tenant, tenant_row.c.entity)
         with self.reading() as connection:
             return [TenantRow(**row) for row in connection.execute(statement).mappings()]
@@ -138,7 +149,7 @@ class LedgerReader(Store):
         """
         import pandas as pd
 
-        statement = _tenant_rows(observation_id).order_by(tenant_row.c.tenant, tenant_row.c.entity)
+        statement = self._tenant_rows(observation_id).order_by(tenant_row.c.tenant, tenant_row.c.entity)
         with self.reading() as connection:
             rows = [tuple(row) for row in connection.execute(statement)]
         types: dict[str, Any] = {"tenant": "object", "entity": "object", **dict.fromkeys(FIGURES, "int64")}
@@ -147,6 +158,7 @@ class LedgerReader(Store):
 
     def samples(self, observation_id: str) -> list[Sample]:
         """Return the sample keys of an observation, in the order in which they were appended."""
+        observation = self.own.observation
         statement = select(sample).join(observation, observation.c.number == sample.c.observation).where(
             observation.c.id == observation_id).order_by(sample.c.ordinal)
         with self.reading() as connection:
@@ -159,7 +171,7 @@ class LedgerReader(Store):
 
     def acknowledgements(self, kind: Literal["coverage", "source"]) -> list[Acknowledgement]:
         """Return all acknowledgements of a kind, in the order in which they were recorded."""
-        table = tables.acknowledgement
+        table = self.own.acknowledgement
         with self.reading() as connection:
             rows = connection.execute(select(table).where(table.c.kind == kind).order_by(table.c.number))
             return [Acknowledgement(kind, row.reason, row.observation_id, json.loads(row.details), row.recorded_at)
@@ -167,14 +179,16 @@ class LedgerReader(Store):
 
     def shard_results(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
         """Return the stored results of the shards that succeeded in an incomplete attempt, by shard."""
-        table = tables.shard_result
-        statement = select(table).where(table.c.observation_id == observation_id, table.c.exact == int(exact))
+        observation = self.own.observation
+        statement = select(shard_result).join(
+            observation, observation.c.number == shard_result.c.observation
+        ).where(observation.c.id == observation_id, shard_result.c.exact == int(exact)).order_by(shard_result.c.shard)
         with self.reading() as connection:
-            return {row.shard: json.loads(row.result) for row in connection.execute(statement.order_by(table.c.shard))}
+            return {row.shard: json.loads(row.result) for row in connection.execute(statement)}
 
     def last_notified(self) -> dict[tuple[str, str], str]:
         """Return the last state that each notification channel knows, by channel and topic."""
-        table = tables.notification
+        table = self.own.notification
         latest = select(func.max(table.c.number)).group_by(table.c.channel, table.c.topic)
         with self.reading() as connection:
             rows = connection.execute(select(table).where(table.c.number.in_(latest)))
@@ -185,6 +199,7 @@ class LedgerReader(Store):
         last: bool,
     ) -> Observation | None:
         verdicts = [verdict.value for verdict in Verdict if verdict.decided or not decided_only]
+        observation = self.own.observation
         # SQLite and Postgres sort NULL differently. A baseline has no timestamp and comes before everything else.
         order: list[ColumnElement[Any]] = [
             observation.c.observed_at.is_not(None), observation.c.observed_at, observation.c.id]
@@ -195,6 +210,7 @@ class LedgerReader(Store):
         return next(iter(self._load(observation.c.number == number.scalar_subquery())), None)
 
     def _load(self, condition: ColumnElement[bool]) -> list[Observation]:
+        observation = self.own.observation
         totals: dict[int, dict[str, EntityTotals]] = defaultdict(dict)
         with self.reading() as connection:
             for row in connection.execute(
@@ -209,6 +225,15 @@ class LedgerReader(Store):
                 "reason_parameters": json.loads(row["reason_parameters"]),
                 "compared": json.loads(row["compared"]),
             }) for row in rows]
+
+    def _tenant_rows(self, observation_id: str) -> Select[Any]:
+        observation = self.own.observation
+        return (
+            select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES))
+            .join(observation, observation.c.number == tenant_row.c.observation)
+            .join(entity,
+                  (entity.c.observation == tenant_row.c.observation) & (entity.c.ordinal == tenant_row.c.entity))
+            .where(observation.c.id == observation_id))
 
 
 class _Observed(NamedTuple):
@@ -236,11 +261,3 @@ def _observed(row: Any) -> _Observed:
         counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
         saw_a_tenant=provenance.real and bool(row.tenants_scanned),
     )
-
-
-def _tenant_rows(observation_id: str) -> Select[Any]:
-    return (
-        select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES))
-        .join(observation, observation.c.number == tenant_row.c.observation)
-        .join(entity, (entity.c.observation == tenant_row.c.observation) & (entity.c.ordinal == tenant_row.c.entity))
-        .where(observation.c.id == observation_id))

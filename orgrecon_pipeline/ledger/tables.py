@@ -1,7 +1,8 @@
-"""Tables of the ledger. Triggers, which the migrations create, make all of them append-only.
+"""Tables of the ledger, which may hold the evidence of several identities.
 
-Table names carry a prefix because a ledger may share its database with other applications. JSON is stored as text:
-JSONB rewrites numbers, and a record must keep its bytes.
+Triggers, which the migrations create, make all of them append-only. Table names carry a prefix because a ledger may
+share its database with other applications. JSON is stored as text: JSONB rewrites numbers, and a record must keep its
+bytes.
 """
 
 from __future__ import annotations
@@ -66,12 +67,28 @@ def _figures(*, nullable: bool) -> list[Any]:
     )]
 
 
-#: Observations. ``reason_parameters`` and ``compared`` are JSON.
+def _identity() -> list[Any]:
+    return [sa.Column("migration", _NAME, nullable=False), sa.Column("environment", _NAME, nullable=False)]
+
+
+#: The ledger itself: one row, with the id that the ledger drew when its tables were created.
+ledger = sa.Table(
+    "orgrecon_ledger", metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", _NAME, nullable=False),
+    sa.CheckConstraint("number = 1", name="number"),
+)
+
+#: Observations. ``ledger`` is the id of the ledger that stored the observation first; ``reason_parameters`` and
+#: ``compared`` are JSON.
 observation = sa.Table(
     "orgrecon_observation", metadata,
     sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    *_identity(),
     sa.Column("id", _NAME, nullable=False),
-    sa.Column("day", sa.Date, nullable=False, index=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("ledger", _NAME),
+    sa.Column("day", sa.Date, nullable=False),
     sa.Column("provenance", _NAME, nullable=False),
     sa.Column("verdict", _NAME, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -83,7 +100,8 @@ observation = sa.Table(
     sa.Column("tenants_scanned", sa.BigInteger),
     sa.Column("tenants_with_drift", sa.BigInteger),
     sa.Column("compared", sa.Text, nullable=False),
-    sa.UniqueConstraint("id"),
+    sa.UniqueConstraint("migration", "environment", "id"),
+    sa.Index(None, "migration", "environment", "day"),
     sa.CheckConstraint("provenance IN ('live', 'baseline', 'restored', 'simulated')", name="provenance"),
     sa.CheckConstraint("verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')", name="verdict"),
     sa.CheckConstraint(f"tenants_scanned BETWEEN 0 AND {MAX_FIGURE}", name="tenants_scanned"),
@@ -147,11 +165,16 @@ coverage = sa.Table(
 acknowledgement = sa.Table(
     "orgrecon_acknowledgement", metadata,
     sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    *_identity(),
     sa.Column("kind", _NAME, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("observation_id", _NAME, sa.ForeignKey(observation.c.id)),
+    sa.Column("observation_id", _NAME),
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("recorded_at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["migration", "environment", "observation_id"],
+        [observation.c.migration, observation.c.environment, observation.c.id],
+        name="fk_orgrecon_acknowledgement_observation"),
     sa.CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
 )
 
@@ -159,18 +182,19 @@ acknowledgement = sa.Table(
 notification = sa.Table(
     "orgrecon_notification", metadata,
     sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    *_identity(),
     sa.Column("channel", _NAME, nullable=False),
     sa.Column("topic", _NAME, nullable=False),
     sa.Column("state", _NAME, nullable=False),
     sa.Column("recorded_at", Instant, nullable=False),
     sa.CheckConstraint("state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED')", name="state"),
-    sa.Index(None, "channel", "topic"),
+    sa.Index(None, "migration", "environment", "channel", "topic"),
 )
 
 #: Results of the shards that succeeded in an incomplete attempt, for the next attempt of the day. ``result`` is JSON.
 shard_result = sa.Table(
     "orgrecon_shard_result", metadata,
-    sa.Column("observation_id", _NAME, sa.ForeignKey(observation.c.id), primary_key=True),
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("shard", _NAME, primary_key=True),
     sa.Column("exact", sa.Integer, nullable=False),
     sa.Column("result", sa.Text, nullable=False),

@@ -76,7 +76,7 @@ def open_collector(settings: Settings) -> EvidenceCollector:
     mapping = load_mapping(settings.mapping_file, settings.environ)
     clock = read_clock(settings.environ)
     return EvidenceCollector(
-        lambda: read_snapshot(settings.ledger_url, mapping.gate, clock.now(), mapping.digest, settings.output_dir),
+        lambda: read_snapshot(settings, mapping, clock.now()),
         tuple(mapping.entities), mapping.gate.window_days,
     )
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping import GatePolicy, MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
 
 # A baseline compares nothing and a restored database belongs to another day, so neither shows that the daily run works.
 _DAILY = (Provenance.LIVE, Provenance.SIMULATED)
@@ -51,19 +52,20 @@ class MetricsSnapshot:
 
 
 def read_snapshot(
-    ledger_url: str, policy: GatePolicy, now: datetime, mapping_digest: str | None = None, trail: Path | None = None
+    settings: Settings, mapping: MappingConfig, now: datetime
 ) -> MetricsSnapshot:
     """Open the ledger and return the state of its evidence, with the gate as of today or yesterday (UTC).
 
-    Reports in the directory ``trail`` that the ledger lacks close the gate.
+    Reports in the output directory that the ledger lacks close the gate.
 
     Raises:
         ConfigurationError: if there is no ledger (not yet, or no longer), or it cannot be read.
+        UsageError: if it is not clear which identity is meant.
     """
-    ledger = open_existing(ledger_url)
+    ledger = existing_ledger(settings, mapping)
     if ledger is None:
         raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
-    return take_snapshot(ledger, policy, now, mapping_digest, trail)
+    return take_snapshot(ledger, mapping.gate, now, mapping.digest, settings.output_dir)
 
 
 def take_snapshot(
@@ -71,7 +73,8 @@ def take_snapshot(
 ) -> MetricsSnapshot:
     """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
     days, distrust = evidence_of_ledger(ledger, trail, policy) if trail else (ledger.evidence(date.max), None)
-    gate = current_gate(days, policy, now, mapping_digest=mapping_digest, distrust=distrust)
+    gate = current_gate(days, policy, now, identity=ledger.identity, ledger=ledger.id, mapping_digest=mapping_digest,
+                        distrust=distrust)
     latest_day = max(days, default=None)
     latest = ledger.deciding(latest_day, policy.same_day) if latest_day else None
     completed = ledger.latest(_DAILY)

@@ -12,8 +12,8 @@ from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock, read_clock
+from orgrecon_pipeline.operations.own_ledger import own_ledger
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 
 SOURCE_VARIABLE = "DATABASE_URL"
@@ -42,9 +42,10 @@ class Context:
         Raises:
             ConfigurationError: if the mapping, the ledger or the injected clock cannot be used.
         """
+        mapping = load_mapping(settings.mapping_file, settings.environ)
         return cls(
-            mapping=load_mapping(settings.mapping_file, settings.environ), ledger=open_ledger(settings.ledger_url),
-            output_dir=settings.output_dir, clock=read_clock(settings.environ), environ=settings.environ)
+            mapping=mapping, ledger=own_ledger(settings, mapping), output_dir=settings.output_dir,
+            clock=read_clock(settings.environ), environ=settings.environ)
 
     def endpoints(self) -> dict[str, Endpoints]:
         """Return the endpoints of each shard by its name; see :func:`read_endpoints`."""

@@ -14,9 +14,9 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.repair.script import RepairScript, build_script
 
 _ALL = 2**31 - 1
@@ -55,7 +55,7 @@ def plan_repair(settings: Settings, day: date | None) -> RepairPlan:
     today = read_clock(settings.environ).today()
     day = day or today
     refuse_future(day, today)
-    ledger = open_existing(settings.ledger_url)
+    ledger = existing_ledger(settings, mapping)
     observation = ledger.deciding(day, mapping.gate.same_day) if ledger else None
     if ledger is None or observation is None:
         # A past day cannot be observed any more.

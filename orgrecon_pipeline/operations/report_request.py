@@ -9,9 +9,10 @@ from datetime import date
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
-from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import read_endpoints
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.write import check_writable
 
 
@@ -19,7 +20,8 @@ def validate_report_request(settings: Settings, day: date | None, *, baseline: b
     """Return the day to materialise, by default today, before Dagster is imported or a database is contacted.
 
     Raises:
-        UsageError: if ``restored`` is combined with ``baseline``, or no day is given with it.
+        UsageError: if ``restored`` is combined with ``baseline``, or no day is given with it, or the ledger or
+            the output directory belong to another identity.
         DayRefused: if the day is in the future.
         ConfigurationError: if the mapping is invalid, the day needs a database and none is configured, or the
             output directory is not writable.
@@ -33,6 +35,8 @@ def validate_report_request(settings: Settings, day: date | None, *, baseline: b
     refuse_future(day, today)
     if restored or (day == today and not baseline):
         read_endpoints(mapping, settings.environ)
+    existing_ledger(settings, mapping)
+    require_own_reports(settings.output_dir, mapping.identity(settings.environment))
     check_writable(settings.output_dir)
     return day
 
@@ -53,6 +57,6 @@ def mention_stored_evidence(settings: Settings, day: date) -> Iterator[None]:
 def _observation_count(settings: Settings, day: date) -> int:
     """Return how many observations of ``day`` the ledger has; 0 if it cannot be read, which the run itself reports."""
     with suppress(OrgreconError):
-        ledger = open_existing(settings.ledger_url)
+        ledger = existing_ledger(settings, load_mapping(settings.mapping_file, settings.environ))
         return len(ledger.observations(day)) if ledger else 0
     return 0

@@ -15,8 +15,8 @@ from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 
 # Fields that a record repeats from the observation that decides the day.
-_REPEATED = ("verdict", "provenance", "reason", "reason_code", "reason_parameters", "tenants_scanned",
-             "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version")
+_REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",
+             "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version")
 
 _ELIGIBLE = (ReasonCode.ELIGIBLE, ReasonCode.ELIGIBLE_BEFORE_STREAK)
 
@@ -53,6 +53,8 @@ def _in_observations(record: Record) -> Iterator[str]:
         except ValueError:
             yield "has an observation whose time is not a UTC time"
             return
+        if (row.ledger is not None) is not row.provenance.compared:
+            yield "has a baseline with a ledger, or a comparison without one"
         if (moment is not None) is not row.provenance.compared:
             yield "has a baseline with a time, or a comparison without one"
         # The time of a restored database is the moment to which it was restored.

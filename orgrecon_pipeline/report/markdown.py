@@ -27,10 +27,11 @@ _INVISIBLE = re.compile(
 _BETWEEN = re.compile("([`|]+)")
 _ENTITIES = str.maketrans({"`": "&#96;", "|": "&#124;"})
 
-# What every renderer takes for a plain word: letters with inner hyphens or apostrophes, numbers, dates and times.
+# What every renderer takes for a plain word: letters with inner hyphens or apostrophes, numbers, dates and times, and
+# versions such as v2.3.
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
 _WORD = re.compile(
-    rf"(?:[{_LETTERS}]+(?:[-'’][{_LETTERS}]+)*|[0-9]{{1,15}}(?:[.:-][0-9]{{1,15}})*%?|[–—…=/-]?)[)\"'”’.,;:!?…]*"
+    rf"(?:[{_LETTERS}]+(?:[-'’][{_LETTERS}]+)*|v?[0-9]{{1,15}}(?:[.:-][0-9]{{1,15}})*%?|[–—…=/-]?)[)\"'”’.,;:!?…]*"
 )
 # Punctuation around a word. It is removed by index, because a pattern needs quadratic time for a long run of it.
 _BEFORE, _AFTER = "(\"'“‘", ")\"'”’.,;:!?…"

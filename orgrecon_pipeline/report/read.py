@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import SCHEMA, Record
 from orgrecon_pipeline.report.consistency import contradiction
 from orgrecon_pipeline.report.file_names import MAX_BYTES, day_of, shown
@@ -30,8 +31,20 @@ class _Unsound(Exception):
     """A problem with a report, as the predicate of a sentence about its file."""
 
 
-def read_report(path: Path) -> Record:
-    """Read a report; raise UnsoundTrail, with its name and the problem, if it is not what its record renders to."""
+def read_report(path: Path, identity: Identity) -> Record:
+    """Read a report of an identity.
+
+    Raises:
+        UnsoundTrail: if the report is not what its record renders to; the message names the file and the problem.
+        OtherIdentity: if the report is sound, but belongs to another identity.
+    """
+    record = _read_sound(path)
+    if record.identity != identity:
+        raise OtherIdentity(shown(path), record.identity, identity)
+    return record
+
+
+def _read_sound(path: Path) -> Record:
     try:
         return _read(path)
     except _Unsound as problem:

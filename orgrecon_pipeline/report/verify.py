@@ -11,6 +11,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.file_names import day_of, file_name, looks_like_a_report, shown
 from orgrecon_pipeline.report.read import read_report
@@ -65,8 +66,13 @@ def report_files(directory: Path) -> list[tuple[date, Path]]:
     return sorted((day, path) for day, path in named if day is not None)
 
 
-def read_trail(directory: Path) -> Trail:
-    """Read every report of a directory, each by itself; raise UnsoundTrail if the directory cannot be listed."""
+def read_trail(directory: Path, identity: Identity) -> Trail:
+    """Read every report of a directory, each by itself.
+
+    Raises:
+        UnsoundTrail: if the directory cannot be listed.
+        OtherIdentity: if a report belongs to another identity than ``identity``.
+    """
     findings = [
         f"{shown(directory / name)} looks like a report, but is not named YYYY-MM-DD.md: rename or remove it."
         for name in sorted(_names(directory)) if looks_like_a_report(name)
@@ -74,16 +80,20 @@ def read_trail(directory: Path) -> Trail:
     files, records = dict(report_files(directory)), {}
     for day, path in files.items():
         try:
-            records[day] = read_report(path)
+            records[day] = read_report(path, identity)
         except UnsoundTrail as unsound:
             findings.append(str(unsound))
     return Trail(files, records, tuple(findings))
 
 
-def verify_trail(directory: Path) -> Trail:
-    """Read every report of a directory and check it against the others. Problems become findings, not errors."""
+def verify_trail(directory: Path, identity: Identity) -> Trail:
+    """Read every report of a directory and check it against the others. Problems become findings, not errors.
+
+    Raises:
+        OtherIdentity: if a report belongs to another identity than ``identity``.
+    """
     try:
-        trail = read_trail(directory)
+        trail = read_trail(directory, identity)
     except UnsoundTrail as unsound:
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]

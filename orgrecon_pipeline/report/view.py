@@ -56,7 +56,8 @@ def view_of(record: Record) -> dict[str, Any]:
     first_observation = _FIRST_OBSERVATION if record.compared.get("first_observation") is True else ""
     return {
         "day": record.day.isoformat(),
-        "title": f"Org Model v2.3 reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
+        "title": f"{_subject(record)} reconciliation report: {record.day.isoformat()}{_TITLES[record.provenance]}",
+        "identity": _identity(record),
         "banner": _banner(record),
         "notes": [note for note in (_NOTES[record.provenance], first_observation) if note],
         "summary": _table(("Figure", "Value"), "lr", _summary(record)),
@@ -75,6 +76,15 @@ def view_of(record: Record) -> dict[str, Any]:
         ]),
         "record": record.line(),
     }
+
+
+def _subject(record: Record) -> str:
+    return prose(record.title) + (f" ({prose(record.environment)})" if record.environment else "")
+
+
+def _identity(record: Record) -> str:
+    environment = f" in environment {code(record.environment)}" if record.environment else ""
+    return f"migration {code(record.migration)}{environment}"
 
 
 def _warnings(compared: Mapping[str, Any]) -> Iterator[str]:
@@ -230,11 +240,11 @@ def _trend(window: Sequence[WindowDay]) -> dict[str, str]:
 def _observations(record: Record) -> dict[str, str]:
     rows = record.observations
     heading = ("Observed at (UTC)", "Verdict", "Decides", "Provenance", "Tenants scanned", "Tenants with drift",
-               "Drifting keys", "Reason", "Id")
-    table = _table(heading, "llllrrrll", [
+               "Drifting keys", "Reason", "Id", "Ledger")
+    table = _table(heading, "llllrrrlll", [
         (_moment(row.observed_at), row.verdict.value, "**yes**" if row.decides else "no", row.provenance.value,
          _figure(row.tenants_scanned), _figure(row.tenants_with_drift), _figure(sum_counts(row.entities).total),
-         prose(row.reason), code(row.id))
+         prose(row.reason), code(row.id), code(row.ledger) if row.ledger else NOTHING)
         for row in rows
     ])
     times = "once" if len(rows) == 1 else f"{len(rows)} times"

@@ -22,7 +22,7 @@ from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
 from orgrecon_pipeline.domain.evidence import Sample, TenantRow, Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.report.cases import ENTITIES, observation, totals
 
 TENANTS = 200

@@ -18,10 +18,10 @@ import psycopg
 from orgrecon_pipeline.demo.company import create_schema
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.bench.company import SEED, Size, mapping
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 
 _ROWS = 500_000
 _WAIT_SECONDS = 4.0

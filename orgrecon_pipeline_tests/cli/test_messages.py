@@ -10,8 +10,8 @@ import pytest
 
 from orgrecon_pipeline.demo.scenario import DEFAULT_DIRECTORY
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.cli.process import CommandResult
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 
 DAY = date(2026, 3, 2)
 Command = Callable[..., CommandResult]
@@ -32,7 +32,8 @@ def error(orgrecon: Command) -> Callable[..., str]:
 def store_clean_day(directory: Path) -> None:
     """Create a ledger with one clean day."""
     open_ledger(f"sqlite:///{directory / '.orgrecon' / 'ledger.db'}").append(Observation(
-        id="a", day=DAY, provenance=Provenance.LIVE, verdict=Verdict.PASS, reason="Zero drift.",
+        id="a", title="Org Model v2.3", ledger="0123456789abcdef",
+        day=DAY, provenance=Provenance.LIVE, verdict=Verdict.PASS, reason="Zero drift.",
         reason_code="unknown", reason_parameters={},
         observed_at=datetime(2026, 3, 2, 8, tzinfo=timezone.utc), mapping_digest="d", orgrecon_version="0",
         tenants_scanned=4, tenants_with_drift=0, compared={},

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.company import seed
-from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.cli.mapping import write_mapping
 from orgrecon_pipeline_tests.support.cli.process import run, run_cases
+from orgrecon_pipeline_tests.support.default_identity import verify_trail
 
 SHARDS = [{"name": name, "source_env": f"{name.upper()}_URL", "target_env": f"{name.upper()}_URL"}
           for name in ("eu1", "us1")]

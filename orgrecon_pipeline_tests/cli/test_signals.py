@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.company import seed
-from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.cli.mapping import write_mapping
 from orgrecon_pipeline_tests.support.cli.process import run, start
+from orgrecon_pipeline_tests.support.default_identity import verify_trail
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]

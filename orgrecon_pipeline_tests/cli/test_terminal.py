@@ -13,10 +13,11 @@ from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.domain.record import Record, build_record
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.trail.importer import ImportResult
 from orgrecon_pipeline.report.verify import Trail
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY, build_record
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 DAYS = [(NOW - timedelta(days=n)).date() for n in range(6, -1, -1)]
@@ -51,7 +52,8 @@ def record(tenant: str = UUID) -> Record:
     """Return the record of a day on which one of twelve tenants drifts, with figures of many digits."""
     totals = EntityTotals(**{**dict.fromkeys(FIGURES, 12_345), "source_rows": 1_000_000, "target_rows": 1_000_001})
     observation = Observation(
-        id="a", day=DAYS[-1], provenance=Provenance.SIMULATED, verdict=Verdict.FAIL, reason="98760 drifting keys.",
+        id="a", title="Org Model v2.3", ledger="0123456789abcdef",
+        day=DAYS[-1], provenance=Provenance.SIMULATED, verdict=Verdict.FAIL, reason="98760 drifting keys.",
         reason_code="unknown", reason_parameters={},
         observed_at=NOW, mapping_digest="m", orgrecon_version="1", tenants_scanned=12, tenants_with_drift=1,
         entities=dict.fromkeys(ENTITIES, totals), compared={},
@@ -62,7 +64,7 @@ def record(tenant: str = UUID) -> Record:
 
 def test_gate_on_a_narrow_terminal_shows_days_and_statuses_in_full(screen: io.StringIO) -> None:
     decision = decide_gate(DAYS[-1], evidence(first=Verdict.INCONCLUSIVE), GatePolicy())
-    text_views.show_gate(GateAnswer(decision, DAYS[-1], NOW), DAYS[-1])
+    text_views.show_gate(GateAnswer(IDENTITY, None, decision, DAYS[-1], NOW), DAYS[-1])
     text = screen.getvalue()
     assert "…" not in text
     beginnings = [line.split()[:2] for line in text.splitlines()]

@@ -13,7 +13,7 @@ import pytest
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.gate.dagster_client import ask_dagster
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.defs.host import Host, assert_no_overlapping_runs, runs
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql, webserver
 

@@ -15,7 +15,7 @@ from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.defs.world import CHECK, QUIET, World, checks, failure
 
 DAY = date(2026, 3, 10)

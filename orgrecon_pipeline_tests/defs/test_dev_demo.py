@@ -10,8 +10,7 @@ import pytest
 
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.dev_demo import DEMO_NOTICE, dev_demo_enabled
-from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import open_ledger, read_report
 from orgrecon_pipeline_tests.support.defs.processes import answers, eventually, free_port, graphql, process
 from orgrecon_pipeline_tests.support.environ import inherited_environ
 

@@ -19,10 +19,10 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.defs.displayed_check import displayed_gate
 from orgrecon_pipeline_tests.support.defs.processes import webserver
 from orgrecon_pipeline_tests.support.defs.world import QUIET, World
@@ -36,8 +36,8 @@ def observation(number: int, day: date, verdict: Verdict, provenance: Provenance
         entity = entity.model_copy(update={"missing": 1, "source_rows": 1})
     baseline = provenance is Provenance.BASELINE
     return Observation(
-        id=f"{number:016x}", day=day, provenance=provenance, verdict=verdict, reason="because.",
-        reason_code="unknown", reason_parameters={},
+        id=f"{number:016x}", title="Org Model v2.3", ledger=None if baseline else "0123456789abcdef", day=day,
+        provenance=provenance, verdict=verdict, reason="because.", reason_code="unknown", reason_parameters={},
         observed_at=None if baseline else datetime(day.year, day.month, day.day, 12, tzinfo=timezone.utc)
         + timedelta(minutes=number), mapping_digest=digest, orgrecon_version="1", tenants_with_drift=0,
         tenants_scanned=None if verdict is Verdict.INCONCLUSIVE else 0 if baseline else 3,

@@ -17,9 +17,10 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, parse_asset_key
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY, current_gate
 from orgrecon_pipeline_tests.support.defs.world import location, wrapped
 
 
@@ -61,7 +62,7 @@ def answering(
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 POLICY = GatePolicy()
-QUESTION = Question(POLICY)
+QUESTION = Question(IDENTITY, POLICY)
 TOKEN = "t0ken-k4n4ry"
 
 
@@ -192,7 +193,7 @@ def test_too_few_live_days_keep_the_gate_closed() -> None:
     with answering(wrapped(execution(current_gate(days, POLICY, NOW).as_json_value()))) as url:
         assert ask(url).open
         assert not ask(url, require_live=1).open
-        assert not ask(url, Question(POLICY.model_copy(update={"min_live_days": 1}))).open
+        assert not ask(url, Question(IDENTITY, POLICY.model_copy(update={"min_live_days": 1}))).open
 
 
 def test_oversized_response_keeps_the_gate_closed() -> None:
@@ -298,7 +299,7 @@ def test_refusal_of_a_server_says_what_to_do(
 def test_asset_with_a_key_prefix_is_asked_for_by_its_key() -> None:
     requests: list[Any] = []
     with answering(wrapped(execution()), requests=requests) as url:
-        assert ask(url, Question(POLICY, asset=parse_asset_key("company/prod/drift_gate"))).open
+        assert ask(url, Question(IDENTITY, POLICY, asset=parse_asset_key("company/prod/drift_gate"))).open
         assert {json.dumps(["company", "prod", "drift_gate"])} == {
             json.dumps(key["path"]) for _, headers in requests for key in asked_keys(headers["body"])}
 

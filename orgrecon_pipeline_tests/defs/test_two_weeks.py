@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.defs.host import DAY_SECONDS, Host, assert_no_overlapping_runs, descendants, runs
 from orgrecon_pipeline_tests.support.defs.processes import eventually
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.cli.app import main
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, start_python
 
 SERIES = re.compile(r'^dualwrite_writes_total\{entity="(\w+)",outcome="(\w+)",side="(\w+)"\} (\S+)$', re.MULTILINE)

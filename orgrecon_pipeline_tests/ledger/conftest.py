@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess, new_sqlite_ledger
 
 

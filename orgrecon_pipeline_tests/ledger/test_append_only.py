@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.ledger.tables import metadata
+from orgrecon_pipeline_tests.support.default_identity import open_existing
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, ChildProcess, contents, full, raw_connection
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
@@ -40,7 +40,8 @@ def changed_column(table: sa.Table) -> str:
     """Return a column that is in no key, so that only the trigger refuses the change."""
     return {
         "orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
-        "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
+        "orgrecon_ledger": "id", "orgrecon_coverage": "name",
+        "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
     }.get(table.name, "reason")
 
 
@@ -99,7 +100,7 @@ def test_row_cannot_be_replaced_through_another_unique_key(
 CHILD = """
 import os, signal
 from orgrecon_pipeline_tests.support.ledger.cases import full, observation, tenant_row
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 ledger = open_ledger(url)
 def many(count, die_at=None):
     for number in range(count):

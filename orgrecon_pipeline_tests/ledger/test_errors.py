@@ -22,7 +22,7 @@ from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import engine as engine_module
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing, open_ledger
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY, open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
     ChildProcess,
@@ -181,7 +181,8 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_write_protected_ledger_can_be_read_but_not_written(protected: Path) -> None:
     url = f"sqlite:///{protected}"
-    opened = Ledger(SqliteAddress(protected), engine_module.make_engine(SqliteAddress(protected), create=False))
+    engine = engine_module.make_engine(SqliteAddress(protected), create=False)
+    opened = Ledger(SqliteAddress(protected), engine, IDENTITY)
 
     def check() -> None:
         ledger = open_existing(url)
@@ -249,7 +250,7 @@ def test_file_size_limit_leaves_the_stored_evidence_unchanged(tmp_path: Path) ->
         "import resource, signal\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import observation, tenant_row\n"
         "from orgrecon_pipeline.domain.errors import EvidenceNotStored\n"
-        "from orgrecon_pipeline.ledger.open import open_ledger\n"
+        "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
         "try: open_ledger(url).append(observation('a'), [tenant_row(str(n) * 30) for n in range(20_000)], (), ())\n"

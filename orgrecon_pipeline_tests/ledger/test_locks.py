@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotStored
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, ChildProcess, contents, full, raised, raw_connection
 
 HOLD_DAY = """
 from orgrecon_pipeline_tests.support.ledger.cases import DAY
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 with open_ledger(url).day_lock(DAY):
     write_line('held')
     read_line()
@@ -95,7 +95,7 @@ def test_day_lock_never_has_two_holders(
         "import pathlib, os\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation\n"
         "from orgrecon_pipeline.domain.errors import AlreadyRunning\n"
-        "from orgrecon_pipeline.ledger.open import open_ledger\n"
+        "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
         "ledger, held = open_ledger(url), 0\n"
         "write_line('ready'); path = read_line()\n"
         "while held < 15:\n"
@@ -132,7 +132,7 @@ def test_day_lock_does_not_block_appends(ledger: Ledger, start_child: Callable[[
         assert len(ledger.observations(DAY)) == 1
         assert start_child(
             "from orgrecon_pipeline_tests.support.ledger.cases import full\n"
-            "from orgrecon_pipeline.ledger.open import open_ledger\n"
+            "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
             "write_line(open_ledger(url).append(*full('other')))\n"
         ).read_line() == "True", "the lock excludes runs, not imports"
 
@@ -166,7 +166,7 @@ def test_day_lock_released_by_the_parent_is_not_kept_by_a_forked_child(
     holder = start_child(
         "import os\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import DAY\n"
-        "from orgrecon_pipeline.ledger.open import open_ledger\n"
+        "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
         "with open_ledger(url).day_lock(DAY):\n"
         "    forked = os.fork()\n"
         "    if not forked:\n"
@@ -182,7 +182,7 @@ def test_day_lock_released_by_the_parent_is_not_kept_by_a_forked_child(
 
 def test_day_lock_that_cannot_be_created_names_the_ledger(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    (tmp_path / f"ledger.db.{DAY}.lock").symlink_to("/nowhere")
+    (tmp_path / f"ledger.db.org-v23.{DAY}.lock").symlink_to("/nowhere")
     error = raised(lambda: ledger.day_lock(DAY).__enter__())
     assert isinstance(error, EvidenceNotStored)
     assert str(error).startswith(f"cannot lock {DAY} beside the ledger")

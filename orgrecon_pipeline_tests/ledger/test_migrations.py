@@ -15,8 +15,8 @@ from alembic.script import ScriptDirectory
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing, open_ledger
 from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE, metadata
+from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
     ChildProcess,
@@ -73,7 +73,7 @@ def test_current_ledger_loads_neither_alembic_nor_pandas(
     code, loaded = start_child(
         "from datetime import date\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation\n"
-        "from orgrecon_pipeline.ledger.open import open_existing, open_ledger\n"
+        "from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger\n"
         "open_ledger(url).append(observation('a'), (), (), ())\n"
         "ledger = open_existing(url)\n"
         "ledger.evidence(date.max); ledger.observations(DAY); ledger.breakdown('full', 10)\n"
@@ -131,7 +131,7 @@ def test_concurrent_processes_create_a_ledger_once(
 ) -> None:
     children = [start_child(
         "import alembic.command\n"
-        "from orgrecon_pipeline.ledger.open import open_ledger\n"
+        "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
         "from orgrecon_pipeline_tests.support.ledger.cases import observation\n"
         "write_line('ready'); read_line()\n"
         f"write_line(open_ledger(url).append(observation('{number}'), (), (), ()))\n"
@@ -153,7 +153,7 @@ def test_process_killed_during_migration_leaves_no_table(
         killed = start_child(
             "import os, signal\n"
             "from sqlalchemy import Engine, event\n"
-            "from orgrecon_pipeline.ledger.open import open_ledger\n"
+            "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
             "executed = []\n"
             "@event.listens_for(Engine, 'after_cursor_execute')\n"
             "def count(connection, cursor, statement, *_):\n"

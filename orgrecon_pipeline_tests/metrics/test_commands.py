@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import observation, totals
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 

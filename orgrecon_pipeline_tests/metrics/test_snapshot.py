@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import read_snapshot, take_snapshot
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import observation, totals
 
 LAST = date(2026, 3, 8)
 POLICY = GatePolicy()
+MAPPING = default_mapping()
 
 
 @pytest.fixture
@@ -45,8 +48,12 @@ def append(
         tenants_scanned=None if undecided else 0 if baseline else 3,
         tenants_with_drift=None if undecided else int(verdict is Verdict.FAIL),
         entities={"org_units": totals(None if undecided else 5, **({"missing": 2} if verdict is Verdict.FAIL else {}))},
-        compared={} if undecided or baseline else {"seconds": 12.5},
+        compared={} if undecided or baseline else {"seconds": 12.5}, mapping_digest=MAPPING.digest,
     ), (), (), ())
+
+
+def settings_for(url: str, directory: Path) -> Settings:
+    return read_settings({"ORGRECON_LEDGER_URL": url, "ORGRECON_OUTPUT_DIR": str(directory / "reports")})
 
 
 def append_clean_week(ledger: Ledger) -> None:
@@ -106,7 +113,8 @@ def test_evidence_from_the_future_does_not_open_the_gate(ledger: Ledger) -> None
 
 
 def test_missing_ledger_is_down_until_it_comes_back(url: str, tmp_path: Path) -> None:
-    collector = EvidenceCollector(lambda: read_snapshot(url, POLICY, at(LAST, 9)), ["org_units"], 7)
+    settings = settings_for(url, tmp_path)
+    collector = EvidenceCollector(lambda: read_snapshot(settings, MAPPING, at(LAST, 9)), ["org_units"], 7)
     assert collector.current().ledger_up is False
     append_clean_week(open_ledger(url))
     assert collector.current().gate_open is True
@@ -120,16 +128,16 @@ def test_missing_ledger_is_down_until_it_comes_back(url: str, tmp_path: Path) ->
 def test_damaged_ledger_raises_an_error(url: str, tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"text that is as long as a database" * 100)
     with pytest.raises(ConfigurationError):
-        read_snapshot(url, POLICY, at(LAST, 9))
+        read_snapshot(settings_for(url, tmp_path), MAPPING, at(LAST, 9))
 
 
-def test_error_of_an_unreachable_postgres_ledger_does_not_contain_its_password() -> None:
+def test_error_of_an_unreachable_postgres_ledger_does_not_contain_its_password(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        read_snapshot("postgresql://u:CanaryPw@127.0.0.1:1/none", POLICY, at(LAST, 9))
+        read_snapshot(settings_for("postgresql://u:CanaryPw@127.0.0.1:1/none", tmp_path), MAPPING, at(LAST, 9))
     assert "CanaryPw" not in str(refused.value)
 
 
-def test_postgres_ledger_gives_the_same_snapshot_as_sqlite(empty_database: str) -> None:
+def test_postgres_ledger_gives_the_same_snapshot_as_sqlite(empty_database: str, tmp_path: Path) -> None:
     append_clean_week(open_ledger(empty_database))
-    snapshot = read_snapshot(empty_database, POLICY, at(LAST, 9))
+    snapshot = read_snapshot(settings_for(empty_database, tmp_path), MAPPING, at(LAST, 9))
     assert (snapshot.gate_open, snapshot.last_success, snapshot.observations) == (True, at(LAST, 8), {Verdict.PASS: 7})

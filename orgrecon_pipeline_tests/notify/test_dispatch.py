@@ -15,11 +15,11 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.notify.dispatch import notify_of_run, record_current_state, send_pending
 from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
 from orgrecon_pipeline_tests.support.python_process import run_python
 from orgrecon_pipeline_tests.support.report.cases import DAY, History, Provenance, Verdict, clean_week, observation

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden_cases
 
 CASES = golden_cases()

@@ -15,8 +15,8 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render, render_plain
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import (
     BASELINE_COMPARED,
     COMPARED,

@@ -21,7 +21,8 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.trail_consistency import disagreements
-from orgrecon_pipeline.report.verify import read_trail, report_files, verify_trail
+from orgrecon_pipeline.report.verify import report_files
+from orgrecon_pipeline_tests.support.default_identity import read_trail, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, clean_week, days_back, observation
 
 

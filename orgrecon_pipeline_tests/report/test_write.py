@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
-from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.write import check_writable, write_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden_cases
 
 CASES = golden_cases()

@@ -148,7 +148,7 @@ def day_assets(
             for day in days:
                 published = publish(operation, day)
                 digest = published.record.digest
-                read_back = read_report(published.path).digest
+                read_back = read_report(published.path, published.record.identity).digest
                 results.append(DayResult(
                     day, describe.report(published, with_text=len(days) == 1), digest, read_back == digest,
                     {"digest": read_back},

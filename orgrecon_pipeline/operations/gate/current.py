@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import Provenance, Reasoned, SameDay
+from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
 from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow, decide_gate, valid_until
+from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import WindowDay, instant_text
@@ -20,8 +21,13 @@ from orgrecon_pipeline.domain.record import WindowDay, instant_text
 
 @dataclass(frozen=True)
 class GateAnswer:
-    """The gate decision, the day it is based on, and the UTC time until which it is valid."""
+    """The gate decision of an identity, the day it is based on, and the UTC time until which it is valid.
 
+    ``ledger`` is the id of the ledger that was asked, None if reports were.
+    """
+
+    identity: Identity
+    ledger: str | None
     decision: GateDecision
     as_of: date
     valid_until: datetime
@@ -35,6 +41,7 @@ class GateAnswer:
         """Return the answer under its public field names."""
         decision = self.decision
         return {
+            **self.identity.as_json_value(), "ledger": self.ledger,
             "state": decision.state.value, "as_of": self.as_of.isoformat(),
             "valid_until": instant_text(self.valid_until),
             "streak_days": decision.streak_days, "window_days": decision.window_days,
@@ -66,7 +73,8 @@ class GateAnswer:
             earliest_open_day=fields.earliest_open_day,
             window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
                          for row in fields.window))
-        answer = cls(decision, fields.as_of, valid_until(fields.as_of))
+        identity = Identity(fields.migration, fields.environment)
+        answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of))
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
             raise ValueError("live_days or valid_until contradicts the other fields")
         return answer
@@ -80,6 +88,9 @@ class _WindowFields(WindowDay):
 class _AnswerFields(Reasoned):
     model_config = ConfigDict(extra="ignore")
 
+    migration: Annotated[str, AfterValidator(validate_name)]
+    environment: Annotated[str, AfterValidator(validate_environment)]
+    ledger: LedgerId | None
     state: GateState
     as_of: date
     valid_until: str
@@ -99,16 +110,18 @@ def _one_line(reason: Reason) -> Reason:
 
 
 def current_gate(
-    days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, day: date | None = None,
-    mapping_digest: str | None = None, distrust: Reason | None = None,
+    days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, identity: Identity,
+    ledger: str | None = None, day: date | None = None, mapping_digest: str | None = None,
+    distrust: Reason | None = None,
 ) -> GateAnswer:
-    """Decide the gate as of today, or of yesterday if today has no evidence yet.
+    """Decide the gate of an identity as of today, or of yesterday if today has no evidence yet.
 
     The gate is CLOSED if the evidence is older than yesterday, from the future, of another mapping, or not trusted.
     A ``day`` can only make the answer stricter: the gate must be open as of that day and now.
 
     Args:
-        days: the evidence of all days.
+        days: the evidence of all days, all of the identity.
+        ledger: the id of the ledger that holds the evidence, None if reports do.
         mapping_digest: the digest of the mapping, which must be the one that was compared; None if it is not known.
         distrust: why the evidence is not trusted, None if it is.
     """
@@ -125,7 +138,7 @@ def current_gate(
         reason = distrust or _stricter_policy(decision, days, policy)
     if reason:
         decision = decision.closed_because(reason)
-    return GateAnswer(decision, as_of, valid_until(as_of))
+    return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of))
 
 
 def require_live_days(policy: GatePolicy, live_days: int) -> GatePolicy:

@@ -45,7 +45,8 @@ def current_state(
     The gate closes when its evidence becomes too old.
     """
     days, distrust = evidence_of_ledger(ledger, trail, policy)
-    answer = current_gate(days, policy, now, mapping_digest=mapping_digest, distrust=distrust)
+    answer = current_gate(days, policy, now, identity=ledger.identity, ledger=ledger.id,
+                          mapping_digest=mapping_digest, distrust=distrust)
     gate = answer.decision if days else None
     return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 
@@ -65,7 +66,7 @@ def state_before_run(
     for day, path in report_files(trail):
         if day not in days:
             with suppress(UnsoundTrail):
-                days[day] = read_report(path).to_evidence()
+                days[day] = read_report(path, ledger.identity).to_evidence()
     gate = decide_gate(max(days), days, policy) if days else None
     return CurrentState(_recent(days, policy, utc_day(now), also), gate)
 

@@ -15,6 +15,7 @@ from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState, valid_until
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
@@ -49,11 +50,13 @@ _LOCATIONS_QUERY = """query OrgreconGateLocations($assets: [AssetKeyInput!]!) {
 
 @dataclass(frozen=True)
 class Question:
-    """What a deployment is asked for: an answer about this asset, under this policy and mapping or stricter ones.
+    """What a deployment is asked for: an answer of this identity about this asset, under this policy and mapping or
+    stricter ones.
 
     Without a ``mapping_digest``, any mapping is accepted.
     """
 
+    identity: Identity
     policy: GatePolicy
     mapping_digest: str | None = None
     asset: tuple[str, ...] = (ASSET,)
@@ -101,6 +104,8 @@ def decide_from_data(data: Mapping[str, Any], question: Question, now: datetime)
         node = _node(data, question.asset_name)
         _refuse_ambiguous_locations(data, question.asset_name)
         answer = _answer_of_execution(_execution(node, question.asset_name))
+        if answer.identity != question.identity:
+            raise NotConfirmed(f"its answer is of {answer.identity}, not of {question.identity}")
     except NotConfirmed as reason:
         return _closed(reason, question, now)
     return recheck(answer, question, now)
@@ -108,7 +113,8 @@ def decide_from_data(data: Mapping[str, Any], question: Question, now: datetime)
 
 def _closed(reason: NotConfirmed, question: Question, now: datetime) -> GateAnswer:
     return current_gate(
-        {}, question.policy, now, distrust=_not_open(f"Dagster does not confirm that the gate is open: {reason}"))
+        {}, question.policy, now, identity=question.identity,
+        distrust=_not_open(f"Dagster does not confirm that the gate is open: {reason}"))
 
 
 def _not_open(sentence: str) -> Reason:

@@ -10,16 +10,18 @@ from pathlib import Path
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.gate import DayEvidence, effective_policy
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_existing
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.report.file_names import shown
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.verify import report_files, verify_trail
 
 # Days for which the longest window stays within the calendar of datetime.date.
@@ -35,25 +37,29 @@ def answer_gate(
     ledger yet, as in a fresh checkout, the output directory alone is read.
 
     Raises:
-        UsageError: if the day is at the end of the calendar, or ``require_live`` exceeds the window.
+        UsageError: if the day is at the end of the calendar, ``require_live`` exceeds the window, or the reports
+            belong to another identity.
     """
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is too close to the end of the calendar for a window: name a day of this millennium.")
     mapping = load_mapping(settings.mapping_file, settings.environ)
+    identity = mapping.identity(settings.environment)
     policy = require_live_days(mapping.gate, require_live)
     clock = read_clock(settings.environ)
-    ledger = None if trail else open_existing(settings.ledger_url)
+    ledger = None if trail else existing_ledger(settings, mapping)
+    require_own_reports(trail or settings.output_dir, identity)
     distrust = None
     if ledger is not None:
         days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
-        days, distrust = _evidence_of_trail(directory)
+        days, distrust = _evidence_of_trail(directory, identity)
     else:
         days, distrust = {}, _no_evidence(directory, named=trail is not None)
     now = clock.now_for(evidence.provenance for evidence in days.values())
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
-    return current_gate(days, policy, now, day=day, mapping_digest=mapping.digest, distrust=distrust)
+    return current_gate(days, policy, now, identity=identity, ledger=ledger.id if ledger else None, day=day,
+                        mapping_digest=mapping.digest, distrust=distrust)
 
 
 def answer_gate_from_dagster(
@@ -67,7 +73,8 @@ def answer_gate_from_dagster(
     from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 
     mapping = load_mapping(settings.mapping_file, settings.environ)
-    question = Question(mapping.gate, mapping.digest, parse_asset_key(ASSET if asset_key is None else asset_key))
+    question = Question(mapping.identity(settings.environment), mapping.gate, mapping.digest,
+                        parse_asset_key(ASSET if asset_key is None else asset_key))
     clock = read_clock(settings.environ)
     answer = ask_dagster(DagsterServer.at(url, settings.environ), question, clock.now(), require_live=require_live)
     now = clock.now_for(row.provenance for row in answer.decision.window if row.provenance)
@@ -99,6 +106,10 @@ def evidence_of_ledger(
     Only reports of the window are read: older ones cannot change the answer.
     """
     days = ledger.evidence(date.max)
+    try:
+        require_own_reports(output_dir, ledger.identity)
+    except OtherIdentity as error:
+        return days, Reason.word(ReasonCode.OTHER_IDENTITY, str(error).rstrip("."), **error.theirs.as_json_value())
     reports = report_files(output_dir)
     newest = max([*days, *(day for day, _ in reports)], default=None)
     length = effective_policy(newest, days, policy).window_days if newest else 0
@@ -106,7 +117,7 @@ def evidence_of_ledger(
     for day, path in reports:
         if newest and (newest - day).days < length + 1:
             try:
-                record = read_report(path)
+                record = read_report(path, ledger.identity)
             except UnsoundTrail as error:
                 unsound = unsound or str(error)
                 continue
@@ -122,8 +133,8 @@ def evidence_of_ledger(
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 
-def _evidence_of_trail(directory: Path) -> tuple[Mapping[date, DayEvidence], Reason | None]:
-    verification = verify_trail(directory)
+def _evidence_of_trail(directory: Path, identity: Identity) -> tuple[Mapping[date, DayEvidence], Reason | None]:
+    verification = verify_trail(directory, identity)
     days = {day: record.to_evidence() for day, record in verification.records.items()}
     if verification.sound:
         return days, None

@@ -55,7 +55,8 @@ def observe(
 
     Raises:
         DayRefused: if the day is in the future, is past and has no evidence, or is not the day of the database.
-        AlreadyRunning: if another run of the day is in progress.
+        AlreadyRunning: if another comparison of the identity or another run of the day is in progress.
+        OtherIdentity: if the output directory holds a report of another identity.
         ConfigurationError: if the environment names no usable database, or a tenant is in two shards.
     """
     asked_at = context.clock.now()
@@ -71,7 +72,7 @@ def observe(
         raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
                                  "exactly the same time.")
     decided_shards: dict[str, Comparison] = {}
-    with context.ledger.day_lock(day):
+    with context.ledger.observation_lock(), context.ledger.day_lock(day):
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
             comparison = compare_endpoints(context, endpoints, admission, exact=exact, progress=progress, wait=wait)
@@ -203,9 +204,12 @@ def _verdict(context: Context, day: date, comparison: Comparison, lost: Reason |
 
 def _observation(context: Context, reason: Reason, compared: dict[str, Any], **fields: Any) -> Observation:
     draft = Observation(
-        id="", mapping_digest=context.mapping.digest, orgrecon_version=__version__, compared=compared,
-        **reason.as_fields(), **fields)
-    return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
+        id="", title=context.mapping.migration.title,
+        # A baseline must be the same in every ledger.
+        ledger=context.ledger.id if fields["provenance"].compared else None, mapping_digest=context.mapping.digest,
+        orgrecon_version=__version__, compared=compared, **reason.as_fields(), **fields)
+    identified = {**context.ledger.identity.as_json_value(), **draft.model_dump(mode="json")}
+    return draft.model_copy(update={"id": sha256_of(identified)[:16]})
 
 
 def _databases_compared(context: Context, databases: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail
+from orgrecon_pipeline.domain.errors import EvidenceNotStored, OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.gate import other_databases
 from orgrecon_pipeline.domain.record import Record
@@ -18,6 +18,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.verify import report_files
 
 _NOT_SIMULATED = tuple(provenance for provenance in Provenance if provenance is not Provenance.SIMULATED)
@@ -44,7 +45,11 @@ def import_trail(
 
     ``only_unknown`` skips days for which the ledger has evidence. ``clock``, by default this machine's, determines
     today: a report of a later day is refused, because evidence from the future closes the gate and cannot be deleted.
+
+    Raises:
+        OtherIdentity: if a report belongs to another identity than the ledger was opened for; nothing is imported.
     """
+    require_own_reports(directory, ledger.identity)
     clock = clock or Clock()
     known = set(ledger.days()) if only_unknown else set()
     days, added, refused = [], 0, []
@@ -52,7 +57,7 @@ def import_trail(
         if day in known:
             continue
         try:
-            record = read_report(path)
+            record = read_report(path, ledger.identity)
             today = utc_day(clock.now_for([record.provenance]))
             if day > today:
                 raise UnsoundTrail(
@@ -73,10 +78,12 @@ def import_report(ledger: Ledger, directory: Path, day: date) -> int:
 
     Raises:
         UnsoundTrail: if the report exists and is not sound.
+        OtherIdentity: if any report of the directory belongs to another identity.
         EvidenceNotStored: if the ledger cannot be written.
     """
+    require_own_reports(directory, ledger.identity)
     path = directory / file_name(day)
-    return import_record(ledger, read_report(path)) if os.path.lexists(path) else 0
+    return import_record(ledger, read_report(path, ledger.identity)) if os.path.lexists(path) else 0
 
 
 def import_record(ledger: Ledger, record: Record) -> int:
@@ -85,10 +92,13 @@ def import_record(ledger: Ledger, record: Record) -> int:
     The record has all details of its deciding observation, and only a summary of the others.
 
     Raises:
+        OtherIdentity: if the record belongs to another identity than the ledger was opened for.
         UnsoundTrail: if the record contains impossible values, or is simulated and the ledger has other evidence.
             Nothing is imported. The same if a live record is of another database than the ledger's evidence.
         EvidenceNotStored: if the ledger cannot be written.
     """
+    if record.identity != ledger.identity:
+        raise OtherIdentity(file_name(record.day), record.identity, ledger.identity)
     if record.provenance is Provenance.SIMULATED and ledger.latest(_NOT_SIMULATED):
         raise UnsoundTrail(
             f"{file_name(record.day)} is simulated, but this ledger is not: import it into a separate ledger.")

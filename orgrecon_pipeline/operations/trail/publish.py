@@ -62,7 +62,8 @@ def record_of(ledger: Ledger, day: date) -> Record:
     observations, deciding, gate = _evidence_of(ledger, day)
     tenants = ledger.breakdown(deciding.id, _report_settings(deciding).breakdown_limit)
     return build_record(
-        deciding, observations, tenants, ledger.samples(deciding.id), gate, _mapping_change(ledger, deciding, gate))
+        ledger.identity, deciding, observations, tenants, ledger.samples(deciding.id), gate,
+        _mapping_change(ledger, deciding, gate))
 
 
 def publish(context: Context, day: date) -> Published:
@@ -70,13 +71,14 @@ def publish(context: Context, day: date) -> Published:
 
     Raises:
         DayRefused: if the day has no evidence.
+        OtherIdentity: if the output directory holds a report of another identity.
         EvidenceNotStored: if the ledger or the file cannot be written.
     """
     with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
         import_report(context.ledger, context.output_dir, day)
     record = record_of(context.ledger, day)
     with suppress(UnsoundTrail):
-        existing = read_report(context.output_dir / file_name(day))
+        existing = read_report(context.output_dir / file_name(day), record.identity)
         # A report with the sentences of another version of orgrecon stays as it is.
         record = existing if existing.matches(record) else record
     return Published(record, write_report(context.output_dir, record))

@@ -59,7 +59,7 @@ def unimported_reports(ledger: Ledger, directory: str, today: date) -> Unimporte
     unknown = [(day, path) for day, path in report_files(Path(directory)) if day < today and day not in known]
     for day, path in unknown[-_MAX_UNIMPORTED:]:
         try:
-            sound.append(StaleReport(day, read_report(path).digest, "its report was not imported yet"))
+            sound.append(StaleReport(day, read_report(path, ledger.identity).digest, "its report was not imported yet"))
         except UnsoundTrail as unsound:
             refused.append(str(unsound))
     return UnimportedReports(tuple(sound), tuple(refused))
@@ -70,7 +70,7 @@ def _why_stale(path: Path, due: Record) -> str:
     if not path.exists():
         return "it has no report in the directory"
     try:
-        report = read_report(path)
+        report = read_report(path, due.identity)
     except UnsoundTrail:
         return "its report is not sound"
     if report.matches(due):

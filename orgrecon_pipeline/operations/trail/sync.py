@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import ObservedRow, Record
 from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.trail_consistency import disagreements
@@ -63,23 +64,27 @@ class SyncResult:
                f"{len(self.conflicts)} in conflict")
 
 
-def sync_trail(source: Path, target: Path, today: date, simulated_today: date | None = None) -> SyncResult:
+def sync_trail(
+    source: Path, target: Path, identity: Identity, today: date, simulated_today: date | None = None
+) -> SyncResult:
     """Copy the reports of ``source`` to ``target``, oldest first. Repeating a sync changes nothing.
 
     Args:
         source: a directory of reports, which is only read.
         target: the directory to copy to, created if it does not exist.
+        identity: the identity to which all reports of both directories must belong.
         today: the current day; a report of a later day is refused, because it would close the gate.
         simulated_today: the current day of an injected clock, for a simulated trail.
 
     Raises:
         UsageError: if ``source`` contains no report, or is the same directory as ``target``.
+        OtherIdentity: if a report belongs to another identity; nothing is copied.
         UnsoundTrail: if a directory cannot be listed.
         ConfigurationError: if there is a report to write and ``target`` is not writable.
         EvidenceNotStored: if a report cannot be written; the reports written before it stay.
     """
-    incoming = _read_source(source, target)
-    existing = read_trail(target)
+    incoming = _read_source(source, target, identity)
+    existing = read_trail(target, identity)
     result = SyncResult(conflicts=list(incoming.findings))
     # The first report of a trail determines whether it is simulated.
     first = min((existing.records or incoming.records).items(), default=None)
@@ -110,12 +115,12 @@ def sync_trail(source: Path, target: Path, today: date, simulated_today: date | 
     return result
 
 
-def _read_source(source: Path, target: Path) -> Trail:
+def _read_source(source: Path, target: Path, identity: Identity) -> Trail:
     if not source.is_dir():
         raise UsageError(f"{shown(source)} is not a directory: name the directory of the reports to copy.")
     if target.exists() and os.path.samefile(source, target):
         raise UsageError(f"{shown(source)} and {shown(target)} are the same directory: name two different ones.")
-    trail = read_trail(source)
+    trail = read_trail(source, identity)
     if not trail.files and not trail.findings:
         raise UsageError(f"{shown(source)} contains no report: check that the reports were copied there completely.")
     return trail

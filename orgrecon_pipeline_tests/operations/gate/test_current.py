@@ -17,15 +17,15 @@ from orgrecon_pipeline.defs.gate_check import gate_now
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.metrics.snapshot import take_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import dagster_client as dagster_gate
-from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_state, state_before_run
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
 from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
 

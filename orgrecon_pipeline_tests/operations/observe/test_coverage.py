@@ -13,7 +13,6 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import GateSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.observe.observe import observe
@@ -22,6 +21,7 @@ from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.operations.observe.test_day import at, morning
 from orgrecon_pipeline_tests.operations.observe.test_faults import edit_mapping
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.shards import MEMBERSHIPS, ShardedSite
 from orgrecon_pipeline_tests.support.operations.site import Site
 

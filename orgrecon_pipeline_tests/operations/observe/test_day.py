@@ -17,14 +17,14 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy, GateSettings
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate.current import current_gate, require_live_days
+from orgrecon_pipeline.operations.gate.current import require_live_days
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_record, import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger
 from orgrecon_pipeline_tests.support.operations.site import Site, fast_mapping
 
 UTC = timezone.utc

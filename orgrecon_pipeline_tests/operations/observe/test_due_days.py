@@ -29,7 +29,8 @@ def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
 def observation(verdict: Verdict = Verdict.PASS, provenance: Provenance = Provenance.LIVE, when: datetime | None = None,
          ) -> Observation:
     return Observation(
-        id="x", day=DAY, provenance=provenance, verdict=verdict, reason="", reason_code="unknown", reason_parameters={},
+        id="x", title="Org Model v2.3", ledger="0123456789abcdef",
+        day=DAY, provenance=provenance, verdict=verdict, reason="", reason_code="unknown", reason_parameters={},
         mapping_digest="d", orgrecon_version="1",
         observed_at=None if provenance is Provenance.BASELINE else when or at(8), tenants_scanned=0,
         tenants_with_drift=0, entities={"org_units": EntityTotals.zero()}, compared={},

@@ -15,11 +15,11 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.site import READER, Site
 
 INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL

@@ -14,10 +14,10 @@ import pytest
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site
 
 Connect = Callable[[str], psycopg.Connection[Any]]

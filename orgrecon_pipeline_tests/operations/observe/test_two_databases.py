@@ -26,7 +26,7 @@ from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.operations.concurrency import (
     LONG_TIMEOUTS,
     BackgroundObservation,

@@ -13,15 +13,13 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate import other_databases
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.default_identity import open_ledger, read_report, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import observation
 
 

@@ -14,18 +14,21 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline.operations.gate.dagster_client import decide_from_response
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.operations.trail.stale_reports import stale_reports
-from orgrecon_pipeline.operations.trail.sync import sync_trail
-from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.default_identity import (
+    IDENTITY,
+    current_gate,
+    open_ledger,
+    read_report,
+    sync_trail,
+    verify_trail,
+)
 from orgrecon_pipeline_tests.support.report.cases import DAY, observation
 
 POLICY = GatePolicy()
@@ -159,4 +162,5 @@ def test_reworded_client_accepts_the_answer_of_an_older_dagster_deployment(old: 
         "__typename": "AssetChecks", "checks": [{"name": "seven_day_zero_delta", "executionForLatestMaterialization": {
             "status": "SUCCEEDED" if passed else "FAILED", "evaluation": {"success": passed, "metadataEntries": [
                 {"label": "answer", "jsonString": json.dumps(older)}]}}}]}}}}
-    assert without_sentences(decide_from_response(response, POLICY, NOW).as_json_value()) == without_sentences(answer)
+    decided = decide_from_response(response, IDENTITY, POLICY, NOW)
+    assert without_sentences(decided.as_json_value()) == without_sentences(answer)

@@ -16,9 +16,9 @@ import pytest
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.operations.trail.sync import SyncResult, sync_trail
+from orgrecon_pipeline.operations.trail.sync import SyncResult
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.default_identity import sync_trail, verify_trail
 from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python, start_python
 from orgrecon_pipeline_tests.support.report.cases import DAY, History, clean_week, days_back, observation, row
 
@@ -282,7 +282,7 @@ def test_sync_with_a_full_disk_is_completed_by_the_next_run(directories: tuple[P
     write_all(directories[0], clean_week())
     # Writing beyond a file-size limit fails like a full disk.
     code = ("import resource, signal, sys\nfrom datetime import date\nfrom pathlib import Path\n"
-            "from orgrecon_pipeline.operations.trail.sync import sync_trail\n"
+            "from orgrecon_pipeline_tests.support.default_identity import sync_trail\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "sync_trail(Path(sys.argv[1]), Path(sys.argv[2]), date.fromisoformat(sys.argv[3]))\n")

@@ -17,6 +17,7 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.defs.dagster_internals import latest_check_execution
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.dagster_client import Question, decide_from_data
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.defs.world import CHECK, World, wrapped
 
 
@@ -36,4 +37,4 @@ def displayed_gate(instance: dg.DagsterInstance, world: World) -> GateAnswer:
             ]}
         execution = {"status": asyncio.run(record.resolve_status(loading)).value, "evaluation": evaluation}
     now = datetime.fromisoformat((world.directory / "now").read_text())
-    return decide_from_data(wrapped(execution)["data"], Question(default_mapping().gate), now)
+    return decide_from_data(wrapped(execution)["data"], Question(IDENTITY, default_mapping().gate), now)

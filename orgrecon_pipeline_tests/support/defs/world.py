@@ -18,9 +18,9 @@ from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.sources import answer_gate
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.environ import inherited_environ
 
 CHECK = dg.AssetCheckKey(dg.AssetKey(GATE_ASSET), GATE_CHECK)

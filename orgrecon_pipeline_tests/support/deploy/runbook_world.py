@@ -15,7 +15,7 @@ import psycopg
 
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 from orgrecon_pipeline_tests.support.environ import inherited_environ
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program

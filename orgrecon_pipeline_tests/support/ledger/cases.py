@@ -26,7 +26,7 @@ from orgrecon_pipeline.domain.evidence import (
 )
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.python_process import start_python
 
 DAY = date(2026, 11, 23)
@@ -50,7 +50,8 @@ def totals(rows: int | None = 10, **figures: int | None) -> EntityTotals:
 def observation(name: str, day: date = DAY, verdict: Verdict = Verdict.PASS, **changes: Any) -> Observation:
     """Return a live observation made at 08:00 with the id ``name`` and the given changes."""
     values: dict[str, Any] = {
-        "id": name, "day": day, "provenance": Provenance.LIVE, "verdict": verdict, "reason": f"the reason of {name}",
+        "id": name, "title": "Org Model v2.3", "ledger": "0123456789abcdef",
+        "day": day, "provenance": Provenance.LIVE, "verdict": verdict, "reason": f"the reason of {name}",
         "reason_code": ReasonCode.ZERO_DRIFT, "reason_parameters": {"tenants_scanned": 2, "rows_compared": 60},
         "observed_at": datetime(day.year, day.month, day.day, 8, tzinfo=timezone.utc), "mapping_digest": "d" * 64,
         "orgrecon_version": "1.0.0", "tenants_scanned": 2, "tenants_with_drift": 0,

@@ -13,9 +13,9 @@ from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
 from orgrecon_pipeline_tests.support.secret_canary import with_password
 

@@ -20,13 +20,15 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy, MappingConfig
+from orgrecon_pipeline.domain.mapping import DEFAULT_TITLE, GatePolicy, MappingConfig
 from orgrecon_pipeline.domain.mapping_change import MappingChange, stored_mapping
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.record import Record, build_record, changed_since
+from orgrecon_pipeline.domain.record import Record, changed_since
+from orgrecon_pipeline_tests.support.default_identity import build_record
 
 DAY = date(2026, 11, 23)
 MAPPING_DIGEST = sha256_of("the mapping")
+LEDGER = "0123456789abcdef"
 ENTITIES = ("org_units", "org_unit_memberships")
 
 SIDE = {"database": "app", "system_identifier": "7312345678901234567", "server_version": "18.0",
@@ -81,7 +83,8 @@ def observation(
                 action="org_units.source"),
         }[verdict]
     draft = Observation(
-        id="", day=day, provenance=provenance, verdict=verdict,
+        id="", title=DEFAULT_TITLE, ledger=None if baseline else LEDGER,
+        day=day, provenance=provenance, verdict=verdict,
         **reason.as_fields(),
         observed_at=None if baseline else datetime(day.year, day.month, day.day, hour, 0, 3, 141592, timezone.utc),
         mapping_digest=mapping_digest, orgrecon_version="1.0.0",

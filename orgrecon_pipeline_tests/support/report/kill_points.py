@@ -16,7 +16,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report import write
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 
 CALLS = {"open", "write", "fsync", "replace", "unlink", "close", "stat", "fstat", "listdir"}
 

@@ -1,9 +1,20 @@
 -- Tables of the ledger. Their columns depend on the database: rev_0001_initial.py replaces the fields in braces.
 -- A migration never changes, so this file repeats tables.py.
 
+CREATE TABLE orgrecon_ledger (
+    number INTEGER NOT NULL,
+    id {name} NOT NULL,
+    CONSTRAINT pk_orgrecon_ledger PRIMARY KEY (number),
+    CONSTRAINT ck_orgrecon_ledger_number CHECK (number = 1)
+)
+
 CREATE TABLE orgrecon_observation (
     number {number} NOT NULL,
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
     id {name} NOT NULL,
+    title TEXT NOT NULL,
+    ledger {name},
     day DATE NOT NULL,
     provenance {name} NOT NULL,
     verdict {name} NOT NULL,
@@ -17,7 +28,7 @@ CREATE TABLE orgrecon_observation (
     tenants_with_drift BIGINT,
     compared TEXT NOT NULL,
     CONSTRAINT pk_orgrecon_observation PRIMARY KEY (number),
-    CONSTRAINT uq_orgrecon_observation_id UNIQUE (id),
+    CONSTRAINT uq_orgrecon_observation_migration_environment_id UNIQUE (migration, environment, id),
     CONSTRAINT ck_orgrecon_observation_provenance
         CHECK (provenance IN ('live', 'baseline', 'restored', 'simulated')),
     CONSTRAINT ck_orgrecon_observation_verdict CHECK (verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE')),
@@ -25,7 +36,7 @@ CREATE TABLE orgrecon_observation (
     CONSTRAINT ck_orgrecon_observation_tenants_with_drift CHECK (tenants_with_drift BETWEEN 0 AND 9007199254740991)
 )
 
-CREATE INDEX ix_orgrecon_observation_day ON orgrecon_observation (day)
+CREATE INDEX ix_orgrecon_observation_migration_environment_day ON orgrecon_observation (migration, environment, day)
 
 CREATE TABLE orgrecon_entity (
     observation BIGINT NOT NULL,
@@ -91,6 +102,8 @@ CREATE INDEX ix_orgrecon_coverage_subject_name ON orgrecon_coverage (subject, na
 
 CREATE TABLE orgrecon_acknowledgement (
     number {number} NOT NULL,
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
     kind {name} NOT NULL,
     reason TEXT NOT NULL,
     observation_id {name},
@@ -98,12 +111,15 @@ CREATE TABLE orgrecon_acknowledgement (
     recorded_at {instant} NOT NULL,
     CONSTRAINT pk_orgrecon_acknowledgement PRIMARY KEY (number),
     CONSTRAINT ck_orgrecon_acknowledgement_kind CHECK (kind IN ('coverage', 'source')),
-    CONSTRAINT fk_orgrecon_acknowledgement_observation_id
-        FOREIGN KEY (observation_id) REFERENCES orgrecon_observation (id)
+    CONSTRAINT fk_orgrecon_acknowledgement_observation
+        FOREIGN KEY (migration, environment, observation_id)
+        REFERENCES orgrecon_observation (migration, environment, id)
 )
 
 CREATE TABLE orgrecon_notification (
     number {number} NOT NULL,
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
     channel {name} NOT NULL,
     topic {name} NOT NULL,
     state {name} NOT NULL,
@@ -113,15 +129,15 @@ CREATE TABLE orgrecon_notification (
         CHECK (state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED'))
 )
 
-CREATE INDEX ix_orgrecon_notification_channel_topic ON orgrecon_notification (channel, topic)
+CREATE INDEX ix_orgrecon_notification_migration_environment_channel_topic
+    ON orgrecon_notification (migration, environment, channel, topic)
 
 CREATE TABLE orgrecon_shard_result (
-    observation_id {name} NOT NULL,
+    observation BIGINT NOT NULL,
     shard {name} NOT NULL,
     exact INTEGER NOT NULL,
     result TEXT NOT NULL,
-    CONSTRAINT pk_orgrecon_shard_result PRIMARY KEY (observation_id, shard),
+    CONSTRAINT pk_orgrecon_shard_result PRIMARY KEY (observation, shard),
     CONSTRAINT ck_orgrecon_shard_result_exact CHECK (exact IN (0, 1)),
-    CONSTRAINT fk_orgrecon_shard_result_observation_id
-        FOREIGN KEY (observation_id) REFERENCES orgrecon_observation (id)
+    CONSTRAINT fk_orgrecon_shard_result_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 ) {without_rowid}

@@ -14,11 +14,11 @@ from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site, open_site
 

@@ -25,7 +25,7 @@ from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
-from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.environ import inherited_environ
 from orgrecon_pipeline_tests.support.operations.concurrency import (
     BackgroundObservation,

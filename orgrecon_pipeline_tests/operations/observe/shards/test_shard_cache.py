@@ -14,11 +14,10 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.admission import LiveAdmission
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline.report.verify import verify_trail
+from orgrecon_pipeline_tests.support.default_identity import open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.operations.shards import (
     MEMBERSHIPS,
     NAMES,
