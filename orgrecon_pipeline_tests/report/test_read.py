@@ -214,7 +214,7 @@ def test_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / f"{DAY}.md"
     with path.open("wb") as huge:
         huge.truncate(1 << 40)
-    script = ("import sys, pathlib; from orgrecon_pipeline.report.read import read_report\n"
+    script = ("import sys, pathlib; from orgrecon_pipeline_tests.support.default_identity import read_report\n"
               "try: read_report(pathlib.Path(sys.argv[1]))\n"
               "except Exception as e: print(type(e).__name__, e)")
 
