@@ -72,8 +72,8 @@ def entries(seed: int) -> list[Callable[[Ledger], object]]:
         todo.append(lambda ledger, id_=id_: ledger.acknowledge(
             rng.choice(("coverage", "source")), f"because of {seed}", id_, {"databases": {}}, MOMENT))
         todo.append(lambda ledger, id_=id_: ledger.append_shard_result(id_, "eu1", False, {"seed": seed}))
-        todo.append(lambda ledger, state=rng.choice(("OPEN", "CLOSED")): ledger.record_notified(
-            [Notified("a channel", "gate", state, MOMENT)]))
+        notified = Notified("a channel", "gate", rng.choice(("OPEN", "CLOSED")), MOMENT)
+        todo.append(lambda ledger, notified=notified: ledger.record_notified([notified]))
     return todo
 
 

@@ -63,7 +63,7 @@ def answer_gate(
 
 
 def answer_gate_from_dagster(
-    settings: Settings, url: str, *, asset_key: str | None, require_live: int, require_today: bool = False
+    settings: Settings, url: str, *, asset_key: str | None = None, require_live: int, require_today: bool = False
 ) -> GateAnswer:
     """Return the current gate from the check of a Dagster deployment; see :func:`ask_dagster`.
 

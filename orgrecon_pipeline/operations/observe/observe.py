@@ -72,7 +72,7 @@ def observe(
         raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
                                  "exactly the same time.")
     decided_shards: dict[str, Comparison] = {}
-    with context.ledger.observation_lock(), context.ledger.day_lock(day):
+    with context.ledger.day_lock(day), context.ledger.observation_lock():
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
             comparison = compare_endpoints(context, endpoints, admission, exact=exact, progress=progress, wait=wait)
