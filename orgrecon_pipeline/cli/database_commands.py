@@ -45,21 +45,22 @@ def acknowledge(
     day: Annotated[date | None, typer.Option(
         "--date", parser=parse_day, metavar="YYYY-MM-DD",
         help="UTC day to which the database was restored (default: the latest live comparison).")] = None,
+    mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> None:
     """Accept lost coverage: what the latest comparison found gone was removed on purpose."""
     from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 
-    names = acknowledge_coverage(open_context(), reason, day)
+    names = acknowledge_coverage(open_context(mapping), reason, day)
     terminal.show({"acknowledged": names}, format,
                   text=lambda _: terminal.show_lines(f"acknowledged: {name}" for name in names))
 
 
-def accept_source(reason: Reason, format: OutputFormat = Format.TEXT) -> None:
+def accept_source(reason: Reason, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> None:
     """Accept a moved database: compare the database that the latest run refused from now on."""
     from orgrecon_pipeline.operations.observe import acknowledge
 
-    databases = acknowledge.accept_source(open_context(), reason)
+    databases = acknowledge.accept_source(open_context(mapping), reason)
     terminal.show(
         {"accepted": next(iter(databases.values())), "databases": databases}, format,
         text=lambda _: terminal.show_lines(

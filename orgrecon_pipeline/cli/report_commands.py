@@ -105,6 +105,7 @@ def render(
     first: Annotated[date, typer.Argument(metavar="D", parser=parse_day, help="First UTC day.")],
     last: Annotated[date | None, typer.Argument(metavar="D2", parser=parse_day, help="Last UTC day.")] = None,
     output_dir: OutputDir = None,
+    mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> None:
     """Write the reports of day D, or of D to D2, again from the ledger. Days without evidence stay MISSING."""
@@ -114,7 +115,7 @@ def render(
     last = last or first
     if last < first:
         raise UsageError(f"{last} is before {first}: give the earlier day first.")
-    context = open_context(output_dir=output_dir)
+    context = open_context(mapping, output_dir)
     observed = set(context.ledger.days())
     days = [day for day in days_between(first, last) if day in observed]
     if not days:

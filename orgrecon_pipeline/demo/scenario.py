@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 
-from orgrecon_pipeline.config.settings import ENVIRONMENT_VARIABLE
 from orgrecon_pipeline.demo.application import Application
 from orgrecon_pipeline.demo.company import Company, create_company
 from orgrecon_pipeline.demo.faults import Fault, inject
@@ -84,7 +83,7 @@ def prepare_directory(path: Path | None, *, with_ui: bool) -> DemoDirectory:
     (path / "orgrecon.yaml").write_text("".join(lines), encoding="utf-8")
     environ = {
         **os.environ,
-        ENVIRONMENT_VARIABLE: "",
+        "ORGRECON_ENVIRONMENT": "",
         "ORGRECON_MAPPING": str(path / "orgrecon.yaml"),
         "ORGRECON_LEDGER_URL": f"sqlite:///{path / 'ledger.db'}",
         "ORGRECON_OUTPUT_DIR": str(path / "reports"),
