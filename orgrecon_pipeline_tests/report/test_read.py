@@ -62,7 +62,7 @@ EDITS: list[tuple[str, Callable[[str], str], str]] = [
     ("text before", lambda t: "Approved.\n" + t, "was edited: line 1 "),
     ("a byte order mark", lambda t: "\ufeff" + t, "was edited: line 1 "),
     ("Windows line ends", lambda t: t.replace("\n", "\r\n"), "line ends"),
-    ("the record's figure", lambda t: t.replace('"tenants_with_drift":2,"verdict"', '"tenants_with_drift":0,"verdict"'),
+    ("the record's figure", lambda t: t.replace('"tenants_with_drift":2,"title"', '"tenants_with_drift":0,"title"'),
      "was edited: the digest of its record is wrong"),
     ("the digest", lambda t: t.replace(RECORD.digest, "0" * 64), "was edited: the digest of its record is wrong"),
     ("spaces in the record", lambda t: t.replace('{"compared":', '{ "compared":'), "canonical"),
