@@ -217,7 +217,7 @@ def test_two_simultaneous_runs_of_today_make_one_observation(
             assert first.is_alive()
         with dg.DagsterInstance.ephemeral() as other:
             second = world.run_day_job(other, DAY)
-        assert "another run is already working on 2026-03-10" in failure(second)
+        assert "another run of org-v23 is already working on 2026-03-10" in failure(second)
     finally:
         blocker.rollback()  # type: ignore[attr-defined]
         first.join()

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.gate.dagster_client import decide_from_response
+from orgrecon_pipeline.operations.gate.dagster_client import Question, decide_from_data
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.operations.trail.stale_reports import stale_reports
@@ -29,6 +29,7 @@ from orgrecon_pipeline_tests.support.default_identity import (
     sync_trail,
     verify_trail,
 )
+from orgrecon_pipeline_tests.support.defs.world import wrapped
 from orgrecon_pipeline_tests.support.report.cases import DAY, observation
 
 POLICY = GatePolicy()
@@ -158,9 +159,8 @@ def test_reworded_client_accepts_the_answer_of_an_older_dagster_deployment(old: 
     older = {**answer, "reason": "An older sentence.",
              "window": [{**row, "reason": "An older sentence."} for row in answer["window"]]}
     passed = answer["state"] == "OPEN"
-    response = {"data": {"assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
-        "__typename": "AssetChecks", "checks": [{"name": "seven_day_zero_delta", "executionForLatestMaterialization": {
-            "status": "SUCCEEDED" if passed else "FAILED", "evaluation": {"success": passed, "metadataEntries": [
-                {"label": "answer", "jsonString": json.dumps(older)}]}}}]}}}}
-    decided = decide_from_response(response, IDENTITY, POLICY, NOW)
+    response = wrapped({
+        "status": "SUCCEEDED" if passed else "FAILED", "evaluation": {"success": passed, "metadataEntries": [
+            {"label": "answer", "jsonString": json.dumps(older)}]}})
+    decided = decide_from_data(response["data"], Question(IDENTITY, POLICY), NOW)
     assert without_sentences(decided.as_json_value()) == without_sentences(answer)
