@@ -85,6 +85,11 @@ def test_chart_values_have_known_keys_only(values: Tree) -> None:
     assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"].keys() <= QUEUED
 
 
+def test_deployment_for_an_existing_release_equals_that_of_a_new_one(values: Tree) -> None:
+    existing = yaml.safe_load((DEPLOY / "helm/deployments.yaml").read_text())
+    assert existing == {"deployments": values["dagster-user-deployments"]["deployments"]}
+
+
 def test_chart_storage_is_external_postgres_with_secret_and_named_driver(values: Tree) -> None:
     assert values["postgresql"]["enabled"] is False
     assert values["generatePostgresqlPasswordSecret"] is False
