@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal
-from orgrecon_pipeline.cli.database_commands import accept_source, acknowledge, doctor, repair_sql
+from orgrecon_pipeline.cli.database_commands import accept_ledger, accept_source, acknowledge, doctor, repair_sql
 from orgrecon_pipeline.cli.demo_command import demo
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "verify": verify, "sync": sync, "import": import_, "render": render,
-    "acknowledge": acknowledge, "accept-source": accept_source, "doctor": doctor, "repair-sql": repair_sql,
-    "exporter": exporter, "metrics": metrics, "demo": demo,
+    "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger, "doctor": doctor,
+    "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "demo": demo,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)

@@ -1,4 +1,7 @@
-"""The commands about the compared databases: ``doctor``, ``repair-sql``, ``acknowledge`` and ``accept-source``."""
+"""The commands about the compared databases and about what a person accepts.
+
+They are ``doctor``, ``repair-sql``, ``acknowledge``, ``accept-source`` and ``accept-ledger``.
+"""
 
 from __future__ import annotations
 
@@ -66,3 +69,29 @@ def accept_source(reason: Reason, mapping: MappingFile = None, format: OutputFor
         text=lambda _: terminal.show_lines(
             f"accepted: {label} is database {identity['database']} on server {identity['system_identifier']}"
             for label, identity in databases.items()))
+
+
+def accept_ledger(
+    reason: Reason,
+    ledger_id: Annotated[str | None, typer.Argument(
+        metavar="[LEDGER_ID]", help="Ledger to accept, as the reason of the check names it (default: every ledger).",
+    )] = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> None:
+    """Accept another ledger that evaluated the gate's check in Dagster: this ledger replaces it from now on."""
+    from orgrecon_pipeline.domain.record import instant_text
+    from orgrecon_pipeline.operations.gate import accept_ledger
+
+    context, environ = open_context(mapping), settings_from(mapping).as_environ()
+    acceptance = accept_ledger.accept_ledger(context, reason, ledger_id)
+    if environ.get("DAGSTER_HOME"):
+        from orgrecon_pipeline.defs.in_process import update_gate_check
+
+        if warning := update_gate_check(environ):
+            terminal.say(warning)
+    until = instant_text(acceptance.until)
+    terminal.show(
+        {"ledger": context.ledger.id, "accepted": acceptance.ledger, "until": until}, format,
+        text=lambda _: terminal.show_lines([
+            f"accepted: evaluations by {f'ledger {ledger_id}' if ledger_id else 'any other ledger'} up to {until}"]))

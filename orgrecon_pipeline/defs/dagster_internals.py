@@ -14,7 +14,7 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 
 __all__ = ["CHECKED_VERSION", "AssetCheckExecutionRecord", "UnresolvedAssetJobDefinition", "evaluation_target",
-           "is_evaluated", "is_planned", "latest_check_execution"]
+           "is_evaluated", "is_planned", "latest_check_execution", "latest_evaluations"]
 
 #: The version of Dagster that this module was written for and last checked against.
 CHECKED_VERSION = "1.13.27"
@@ -25,6 +25,14 @@ _EVALUATED = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionReco
 def latest_check_execution(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
     """Return the execution of the check that was created last, or None before the first."""
     return instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+
+
+def latest_evaluations(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, limit: int
+) -> list[AssetCheckExecutionRecord]:
+    """Return the executions of the check that ended with a result, latest first."""
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit, status=set(_EVALUATED))
+    return [record for record in records if is_evaluated(record) and record.evaluation is not None]
 
 
 def is_evaluated(record: AssetCheckExecutionRecord) -> bool:

@@ -1,21 +1,32 @@
-"""The check ``seven_day_zero_delta`` in a Dagster instance: the answer it displays, and how it is refreshed.
+"""The check ``seven_day_zero_delta`` in a Dagster instance: its result, the answer it displays, how it is refreshed.
 
 ``asset`` is always the key of the asset that has the check: a company can rename our assets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
 import dagster as dg
 
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.dagster_internals import (
+    AssetCheckExecutionRecord,
     evaluation_target,
     is_evaluated,
     is_planned,
     latest_check_execution,
+    latest_evaluations,
 )
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.claims import Claim, Claimant, claims_of_evaluation, other_claims, other_ledger
+from orgrecon_pipeline.domain.gate import GateState
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.gate.accept_ledger import accepted_ledgers
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
 
@@ -23,6 +34,36 @@ GATE_ASSET = "drift_gate"
 GATE_CHECK = "seven_day_zero_delta"
 #: The key of the asset in the default code location.
 GATE_KEY = dg.AssetKey(GATE_ASSET)
+
+# Evaluations that are read for their claims. Each carries the claims of those before it, so only evaluations that ran
+# at the same time can lack a claim.
+_EVALUATIONS = 25
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of the check: the gate's answer, and the last evaluations by other ledgers."""
+
+    answer: GateAnswer
+    claims: Sequence[Claim]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Metadata of the check and its asset. ``orgrecon gate --dagster-url`` reads ``answer`` and ``claims``."""
+        return {**describe.gate(self.answer),
+                "claims": dg.JsonMetadataValue([claim.as_json_value() for claim in self.claims])}
+
+
+def result_now(instance: dg.DagsterInstance, context: Context, asset: dg.AssetKey) -> CheckResult:
+    """Return the result of the check at this moment, CLOSED if another ledger evaluates the same check."""
+    answer, own = gate_now(context), Claimant(context.ledger.identity, context.ledger.id)
+    evaluated = [claim for record in latest_evaluations(instance, _check_key(asset), _EVALUATIONS)
+                 for claim in _claims_of(record)]
+    claims = other_claims(evaluated, own, accepted_ledgers(context.ledger))
+    unaccepted = next((claim for claim in claims if not claim.accepted), None)
+    if unaccepted is not None:
+        answer = replace(answer, decision=answer.decision.closed_because(other_ledger(unaccepted)))
+    return CheckResult(answer, claims)
 
 
 def gate_now(context: Context) -> GateAnswer:
@@ -39,22 +80,38 @@ def answer_digest(answer: GateAnswer) -> str:
     return sha256_of(answer.as_json_value())
 
 
-def displayed_digest(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
-    """Return the digest of the answer that Dagster displays for the check; empty if it displays none.
+def is_displayed(instance: dg.DagsterInstance, asset: dg.AssetKey, result: CheckResult) -> bool:
+    """Return whether Dagster displays this result for the check.
+
+    If several ledgers evaluate the check, the CLOSED result of any of them is enough. Otherwise each would replace the
+    result of the others for ever.
+    """
+    displayed = _displayed_answer(instance, asset)
+    if displayed is None:
+        return False
+    conflict = ReasonCode.OTHER_LEDGER
+    if result.answer.decision.reason.code is conflict and displayed.get("reason_code") == conflict.value:
+        return displayed.get("state") == GateState.CLOSED.value
+    return sha256_of(displayed) == answer_digest(result.answer)
+
+
+def _displayed_answer(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dict[str, Any] | None:
+    """Return the answer that Dagster displays for the check, None if it displays none or a later one differs.
 
     Dagster displays the check execution that was *created* last, and only if it belongs to the latest
-    materialisation. If two runs overlap, it may therefore display no answer.
+    materialisation. If two runs overlap, it may therefore display no answer, or not the one that was stored last.
     """
     record = latest_check_execution(instance, _check_key(asset))
     if record is None or not is_evaluated(record) or record.evaluation is None:
-        return ""
+        return None
     latest = _latest_materialization(instance, asset)
     target = record.evaluation.target_materialization_data
     if latest is not None and latest.run_id != record.run_id and \
             (target is None or target.storage_id != latest.storage_id):
-        return ""
-    answer = record.evaluation.metadata.get("answer")
-    return sha256_of(answer.value) if isinstance(answer, dg.JsonMetadataValue) else ""
+        return None
+    last = max(latest_evaluations(instance, _check_key(asset), _EVALUATIONS), key=_stored_at)
+    answer = _json_metadata(record, "answer")
+    return answer if isinstance(answer, dict) and answer == _json_metadata(last, "answer") else None
 
 
 def latest_execution_id(instance: dg.DagsterInstance, asset: dg.AssetKey) -> int:
@@ -80,17 +137,31 @@ def refresh_gate_check(instance: dg.DagsterInstance, context: Context, asset: dg
     Returns:
         Whether a result was stored.
     """
-    answer = gate_now(context)
-    if displayed_digest(instance, asset) == answer_digest(answer) or decision_is_planned(instance, asset):
+    result = result_now(instance, context, asset)
+    if is_displayed(instance, asset, result) or decision_is_planned(instance, asset):
         return False
-    metadata = describe.gate(answer)
+    metadata = result.metadata
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=asset, metadata=metadata))
     latest = _latest_materialization(instance, asset)
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(
-        asset_key=asset, check_name=GATE_CHECK, passed=answer.open, metadata=metadata,
+        asset_key=asset, check_name=GATE_CHECK, passed=result.answer.open, metadata=metadata,
         severity=dg.AssetCheckSeverity.ERROR, target_materialization_data=latest and evaluation_target(latest),
     ))
     return True
+
+
+def _claims_of(record: AssetCheckExecutionRecord) -> Sequence[Claim]:
+    return claims_of_evaluation(_stored_at(record), _json_metadata(record, "answer"), _json_metadata(record, "claims"))
+
+
+def _stored_at(record: AssetCheckExecutionRecord) -> datetime:
+    assert record.event is not None  # noqa: S101 - only evaluated records come here
+    return datetime.fromtimestamp(record.event.timestamp, timezone.utc)
+
+
+def _json_metadata(record: AssetCheckExecutionRecord, label: str) -> Any:
+    value = record.evaluation.metadata.get(label) if record.evaluation else None
+    return value.value if isinstance(value, dg.JsonMetadataValue) else None
 
 
 def _check_key(asset: dg.AssetKey) -> dg.AssetCheckKey:

@@ -82,6 +82,7 @@ class ReasonCode(str, Enum):
     LEDGER_LACKS_REPORTS = "ledger_lacks_reports"
     NO_REPORT_TODAY = "no_report_today"
     DAGSTER_NOT_OPEN = "dagster_not_open"
+    OTHER_LEDGER = "other_ledger"
 
 
 #: Reasons of a complete comparison that found rows or tenants gone, or never there.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.tables import AcknowledgementKind
 
 _CHUNK = 10_000  # rows
 # A NUL as json.dumps writes it. With an even number of backslashes, u0000 is text.
@@ -76,12 +77,13 @@ class LedgerWriter(Store):
         return True
 
     def acknowledge(
-        self, kind: Literal["coverage", "source"], reason: str, observation_id: str | None, details: dict[str, Any],
+        self, kind: AcknowledgementKind, reason: str, observation_id: str | None, details: dict[str, Any],
         recorded_at: datetime,
     ) -> None:
-        """Record permanently that lost coverage or a changed source database is intended.
+        """Record permanently that lost coverage, a changed source database or another ledger in Dagster is intended.
 
-        ``observation_id`` is the observation that reported it; ``details`` are JSON values that identify it.
+        ``observation_id`` is the observation that reported it, None for a ledger; ``details`` are JSON values that
+        identify it.
         """
         with self.writing() as connection:
             connection.execute(insert(tables.acknowledgement).values(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, case, cast, func, select
 
@@ -28,7 +28,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.tables import entity, sample, shard_result, tenant_row
+from orgrecon_pipeline.ledger.tables import AcknowledgementKind, entity, sample, shard_result, tenant_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +47,12 @@ _DRIFT = (
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """A person's statement that lost coverage or a changed source database is intended.
+    """A person's statement that lost coverage, a changed source database or another ledger in Dagster is intended.
 
     ``observation_id`` is the observation that reported the loss or change; ``details`` (JSON values) identifies it.
     """
 
-    kind: Literal["coverage", "source"]
+    kind: AcknowledgementKind
     reason: str
     observation_id: str | None
     details: dict[str, Any]
@@ -169,7 +169,7 @@ class LedgerReader(Store):
                 show=None if row.context is None else json.loads(row.context),
             ) for row in connection.execute(statement)]
 
-    def acknowledgements(self, kind: Literal["coverage", "source"]) -> list[Acknowledgement]:
+    def acknowledgements(self, kind: AcknowledgementKind) -> list[Acknowledgement]:
         """Return all acknowledgements of a kind, in the order in which they were recorded."""
         table = self.own.acknowledgement
         with self.reading() as connection:

@@ -8,12 +8,15 @@ bytes.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES
+
+#: What a person acknowledges: lost coverage, a changed source database, or another ledger in Dagster.
+AcknowledgementKind = Literal["coverage", "source", "ledger"]
 
 #: The revision that this version reads and writes; a test compares it with the migrations.
 REVISION = "0001"
@@ -175,7 +178,7 @@ acknowledgement = sa.Table(
         ["migration", "environment", "observation_id"],
         [observation.c.migration, observation.c.environment, observation.c.id],
         name="fk_orgrecon_acknowledgement_observation"),
-    sa.CheckConstraint("kind IN ('coverage', 'source')", name="kind"),
+    sa.CheckConstraint("kind IN ('coverage', 'source', 'ledger')", name="kind"),
 )
 
 #: States that notification channels know; the last row of a topic counts. ``channel`` is a hash of its address.

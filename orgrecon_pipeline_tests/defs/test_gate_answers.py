@@ -16,11 +16,12 @@ import pytest
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.operations.gate.current import GateAnswer
+from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, parse_asset_key
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
-from orgrecon_pipeline_tests.support.default_identity import IDENTITY, current_gate
 from orgrecon_pipeline_tests.support.defs.world import location, wrapped
 
 
@@ -62,6 +63,9 @@ def answering(
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 POLICY = GatePolicy()
+IDENTITY = Identity("org-v23", "prod")
+LEDGER = "a" * 16
+OTHER = {"migration": "org-v23", "environment": "staging", "ledger": "b" * 16}
 QUESTION = Question(IDENTITY, POLICY)
 TOKEN = "t0ken-k4n4ry"
 
@@ -75,14 +79,15 @@ def ask(
 def open_answer() -> dict[str, Any]:
     days = {day: DayEvidence(day, Verdict.PASS, Provenance.LIVE, "d", True)
             for day in (NOW.date() - timedelta(days=n) for n in range(8))}
-    return current_gate(days, POLICY, NOW).as_json_value()
+    return current_gate(days, POLICY, NOW, identity=IDENTITY, ledger=LEDGER).as_json_value()
 
 
-def execution(answer: Any = None, **changes: Any) -> dict[str, Any]:
-    evaluation = {"success": True, "severity": "ERROR", "metadataEntries": [
+def execution(answer: Any = None, claims: Any = (), at: datetime = NOW, **changes: Any) -> dict[str, Any]:
+    evaluation = {"success": True, "timestamp": at.timestamp(), "metadataEntries": [
         {"__typename": "TextMetadataEntry", "label": "state"},
         {"__typename": "JsonMetadataEntry", "label": "answer",
          "jsonString": answer if isinstance(answer, str) else json.dumps(answer or open_answer())},
+        {"__typename": "JsonMetadataEntry", "label": "claims", "jsonString": json.dumps(claims)},
     ]}
     return {"status": "SUCCEEDED", "evaluation": evaluation, **changes}
 
@@ -163,6 +168,16 @@ INVALID: dict[str, Any] = {
     "live days contradicted by the rows": attached(live_days=7, window=window(provenance="baseline")),
     "window is an object": attached(window={"0": 1}),
     "no list of collisions": wrapped(execution(), assetNodeDefinitionCollisions=None),
+    "another environment": attached(environment="staging"),
+    "another migration": attached(migration="org-v24"),
+    "no identity": attached(migration=None),
+    "a ledger without an id": attached(ledger="prod"),
+    "reports instead of a ledger": attached(ledger=None),
+    "no time": wrapped(execution(evaluation={**execution()["evaluation"], "timestamp": None})),
+    "a time that is none": wrapped(execution(evaluation={**execution()["evaluation"], "timestamp": 1e300})),
+    "no executions": wrapped(execution(), assetCheckExecutions=None),
+    "an execution that is a list": wrapped(execution(), []),
+    "claims that are an object": wrapped(execution(claims={})),
     "no workspace": wrapped(execution(), workspaceOrError={"__typename": "PythonError"}),
     "no code location": wrapped(execution(), workspaceOrError={"__typename": "Workspace", "locationEntries": []}),
 }
@@ -190,7 +205,8 @@ def test_http_error_redirect_or_encoded_body_keeps_the_gate_closed(status: int, 
 def test_too_few_live_days_keep_the_gate_closed() -> None:
     days = {day: DayEvidence(day, Verdict.PASS, Provenance.BASELINE, "d", False)
             for day in (NOW.date() - timedelta(days=n) for n in range(8))}
-    with answering(wrapped(execution(current_gate(days, POLICY, NOW).as_json_value()))) as url:
+    answer = current_gate(days, POLICY, NOW, identity=IDENTITY, ledger=LEDGER).as_json_value()
+    with answering(wrapped(execution(answer))) as url:
         assert ask(url).open
         assert not ask(url, require_live=1).open
         assert not ask(url, Question(IDENTITY, POLICY.model_copy(update={"min_live_days": 1}))).open
@@ -313,3 +329,55 @@ def test_asset_key_that_is_none_is_refused(key: str) -> None:
 def asked_keys(body: str) -> list[Any]:
     variables = json.loads(body)["variables"]
     return [variables["asset"]] if "asset" in variables else variables["assets"]
+
+
+def claimed(at: datetime, *, accepted: bool, **changes: Any) -> dict[str, Any]:
+    return {**OTHER, "at": instant_text(at), "accepted": accepted, **changes}
+
+
+EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+
+
+def other_execution(at: datetime = EARLIER) -> dict[str, Any]:
+    return execution({**open_answer(), **OTHER}, at=at)
+
+
+def failed(at: datetime, answer: Any = None) -> dict[str, Any]:
+    return execution(answer, status="FAILED", evaluation={**execution(answer, at=at)["evaluation"], "success": False})
+
+
+ACCEPTED = claimed(EARLIER, accepted=True)
+HISTORIES: dict[str, tuple[bool, dict[str, Any]]] = {
+    "own": (True, wrapped(execution(), execution(at=EARLIER), {"status": "EXECUTION_FAILED", "evaluation": None})),
+    "other ledger": (False, wrapped(execution(), other_execution())),
+    "same identity": (False, wrapped(execution(), execution({**open_answer(), "ledger": "b" * 16}, at=EARLIER))),
+    "accepted": (True, wrapped(execution(claims=[ACCEPTED]), other_execution())),
+    "again after the acceptance": (False, wrapped(execution(claims=[ACCEPTED]), other_execution(NOW))),
+    "another one is accepted": (
+        False, wrapped(execution(claims=[{**ACCEPTED, "ledger": "c" * 16}]), other_execution())),
+    "carried and accepted": (True, wrapped(execution(claims=[ACCEPTED]))),
+    "carried": (False, wrapped(execution(claims=[claimed(EARLIER, accepted=False)]))),
+    "carried by an earlier one only": (False, wrapped(execution(), execution(claims=[ACCEPTED], at=EARLIER))),
+    "acceptance of another type": (False, wrapped(execution(claims=[{**ACCEPTED, "accepted": "yes"}]))),
+    "unreadable": (False, wrapped(execution(), execution("{}", at=EARLIER))),
+    "closed earlier": (True, wrapped(execution(), failed(EARLIER))),
+    "closed later": (False, wrapped(execution(), failed(LATER))),
+}
+
+
+@pytest.mark.parametrize(
+    ("opens", "response"), HISTORIES.values(), ids=[name.replace(" ", "_") for name in HISTORIES])
+def test_open_answer_opens_only_if_every_other_ledger_in_the_history_is_accepted(
+    opens: bool, response: dict[str, Any],
+) -> None:
+    with answering(response) as url:
+        answer = ask(url)
+    assert answer.open is opens, answer.decision.reason.sentence
+
+
+def test_answer_of_another_identity_is_not_shown() -> None:
+    with answering(wrapped(failed(NOW, {**open_answer(), **OTHER, "state": "CLOSED"}))) as url:
+        answer = ask(url)
+    assert answer.identity == IDENTITY
+    assert answer.decision.streak_days == 0
+    assert "its answer is about org-v23 in staging, but org-v23 in prod was asked" in answer.decision.reason.sentence

@@ -18,7 +18,7 @@ from orgrecon_pipeline.defs.assets import column_schemas
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import GATE_CHECK, gate_now, refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import GATE_CHECK, refresh_gate_check, result_now
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.evidence import Verdict
@@ -178,12 +178,12 @@ def gate_asset(names: ComponentNames, labels: Labels) -> dg.AssetsDefinition:
     def drift_gate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
         with user_facing_errors():
-            answer = gate_now(resource_of(context, names).open())
-        metadata = describe.gate(answer)
+            result = result_now(context.instance, resource_of(context, names).open(), context.asset_key)
         return dg.MaterializeResult(
-            metadata=metadata,
+            metadata=result.metadata,
             check_results=[dg.AssetCheckResult(
-                check_name=GATE_CHECK, passed=answer.open, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata,
+                check_name=GATE_CHECK, passed=result.answer.open, severity=dg.AssetCheckSeverity.ERROR,
+                metadata=result.metadata,
             )],
         )
 

@@ -33,17 +33,16 @@ def gate_sensors(
         resource = resource_of(context, names)
         operation, keys = resource.open(), names.keys(context)
         gate = keys["drift_gate"]
-        answer = gate_check.gate_now(operation)
-        digest = gate_check.answer_digest(answer)
-        if gate_check.displayed_digest(context.instance, gate) == digest:
+        result = gate_check.result_now(context.instance, operation, gate)
+        if gate_check.is_displayed(context.instance, gate, result):
             return dg.SensorResult(skip_reason="the check agrees with the ledger", cursor=Attempts().as_cursor())
         # Do not wait for a run that was created before the latest result: it may take hours.
         planned = gate_check.decision_is_planned(context.instance, gate)
         if planned and is_running(
                 context.instance, names, keys.values(), jobs=(GATE_JOB_NAME, JOB_NAME)):
             return dg.SensorResult(skip_reason="a run that decides the gate is active")
-        attempt = next_attempt(
-            f"{answer.as_of} {digest[:12]}", operation.clock.now(), Attempts.from_cursor(context.cursor))
+        subject = f"{result.answer.as_of} {gate_check.answer_digest(result.answer)[:12]}"
+        attempt = next_attempt(subject, operation.clock.now(), Attempts.from_cursor(context.cursor))
         if isinstance(attempt, NotDue):
             return dg.SensorResult(skip_reason=attempt.reason)
         latest = gate_check.latest_execution_id(context.instance, gate)

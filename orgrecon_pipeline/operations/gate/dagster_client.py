@@ -6,37 +6,43 @@ only one code location can have evaluated it. Everything else is CLOSED, with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from orgrecon_pipeline.domain.claims import first_unaccepted, other_ledger
 from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import GateState, valid_until
+from orgrecon_pipeline.domain.gate import valid_until
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
-from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer, NotConfirmed, parse_json
+from orgrecon_pipeline.operations.gate.dagster_evaluations import (
+    CHECK,
+    EXECUTIONS,
+    FIELDS,
+    Evaluation,
+    displayed_evaluation,
+    listed_evaluations,
+)
+from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer, NotConfirmed
 
 ASSET = "drift_gate"
-CHECK = "seven_day_zero_delta"
-
 _ANSWER_QUERY = """query OrgreconGate($asset: AssetKeyInput!) {
   assetNodeOrError(assetKey: $asset) {
     __typename ... on AssetNode {
       assetChecksOrError {
         __typename ... on AssetChecks {
-          checks { name executionForLatestMaterialization { status evaluation {
-            success metadataEntries { label ... on JsonMetadataEntry { jsonString } }
-          } } }
+          checks { name executionForLatestMaterialization { %(fields)s } }
         }
       }
     }
   }
-}"""
+  assetCheckExecutions(assetKey: $asset, checkName: "%(check)s", limit: %(limit)d) { %(fields)s }
+}""" % {"check": CHECK, "fields": FIELDS, "limit": EXECUTIONS}  # noqa: UP031 (braces)
 # A second query, because it fails if no location has the asset.
 _LOCATIONS_QUERY = """query OrgreconGateLocations($assets: [AssetKeyInput!]!) {
   assetNodeDefinitionCollisions(assetKeys: $assets) { repositories { location { name } } }
@@ -50,8 +56,7 @@ _LOCATIONS_QUERY = """query OrgreconGateLocations($assets: [AssetKeyInput!]!) {
 
 @dataclass(frozen=True)
 class Question:
-    """What a deployment is asked for: an answer of this identity about this asset, under this policy and mapping or
-    stricter ones.
+    """What a deployment is asked for: an answer about this identity and asset, under this policy or a stricter one.
 
     Without a ``mapping_digest``, any mapping is accepted.
     """
@@ -103,9 +108,10 @@ def decide_from_data(data: Mapping[str, Any], question: Question, now: datetime)
     try:
         node = _node(data, question.asset_name)
         _refuse_ambiguous_locations(data, question.asset_name)
-        answer = _answer_of_execution(_execution(node, question.asset_name))
-        if answer.identity != question.identity:
-            raise NotConfirmed(f"its answer is of {answer.identity}, not of {question.identity}")
+        answer, displayed = displayed_evaluation(_execution(node, question.asset_name))
+        _refuse_other_identity(displayed, question.identity)
+        if answer.open:
+            _refuse_disagreement(displayed, listed_evaluations(data.get("assetCheckExecutions")))
     except NotConfirmed as reason:
         return _closed(reason, question, now)
     return recheck(answer, question, now)
@@ -119,6 +125,26 @@ def _closed(reason: NotConfirmed, question: Question, now: datetime) -> GateAnsw
 
 def _not_open(sentence: str) -> Reason:
     return Reason.word(ReasonCode.DAGSTER_NOT_OPEN, sentence, detail=sentence)
+
+
+def _refuse_other_identity(displayed: Evaluation, identity: Identity) -> None:
+    claimant = displayed.claims[0].claimant
+    if claimant.identity != identity:
+        about = claimant.identity or "an unknown migration"
+        raise NotConfirmed(
+            f"its answer is about {about}, but {identity} was asked for: check ORGRECON_ENVIRONMENT and --mapping, or "
+            "name another asset with --asset-key")
+
+
+def _refuse_disagreement(displayed: Evaluation, listed: Sequence[Evaluation]) -> None:
+    """Raise NotConfirmed if an OPEN answer does not know of another ledger, or a later one is not OPEN."""
+    own, *known = displayed.claims
+    claims = [*known, *(claim for evaluation in listed for claim in evaluation.claims)]
+    conflict = first_unaccepted(claims, own.claimant, known)
+    if conflict is not None:
+        raise NotConfirmed(other_ledger(conflict).sentence)
+    if any(evaluation.at > displayed.at and not evaluation.passed for evaluation in listed):
+        raise NotConfirmed("a later result of the check is not OPEN: ask again in a minute")
 
 
 def _refuse_ambiguous_locations(data: Mapping[str, Any], asset: str) -> None:
@@ -185,20 +211,6 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     return value
 
 
-def _answer_of_execution(execution: Mapping[str, Any]) -> GateAnswer:
-    status = execution.get("status")
-    if status == "IN_PROGRESS":
-        raise NotConfirmed("the check is still running, ask again later")
-    if status not in ("SUCCEEDED", "FAILED"):
-        raise NotConfirmed(f"the check did not finish ({_word(status)}), see its run in Dagster")
-    evaluation = _object(execution, "evaluation")
-    answer = _attached_answer(evaluation)
-    passed = status == "SUCCEEDED" and evaluation.get("success") is True
-    if passed is not (answer.decision.state is GateState.OPEN):
-        raise NotConfirmed("the result of the check contradicts the answer in its metadata")
-    return answer
-
-
 def recheck(answer: GateAnswer, question: Question, now: datetime) -> GateAnswer:
     """Return the answer, CLOSED if it is not the one that was asked for, or is outdated at ``now``."""
     if answer.open and (reason := _why_closed(answer, question, now)):
@@ -234,21 +246,3 @@ def _why_closed(answer: GateAnswer, question: Question, now: datetime) -> str:
     if decision.live_days < policy.min_live_days:
         return f"Dagster's answer counts only {decision.live_days} of the {policy.min_live_days} required live days"
     return ""
-
-
-def _attached_answer(evaluation: Mapping[str, Any]) -> GateAnswer:
-    entries = evaluation.get("metadataEntries")
-    attached = [
-        entry.get("jsonString") for entry in entries if isinstance(entry, dict) and entry.get("label") == "answer"
-    ] if isinstance(entries, list) else []
-    if len(attached) != 1 or not isinstance(attached[0], str):
-        raise NotConfirmed("the check has no answer in its metadata")
-    parse_json(attached[0])  # refuses duplicate fields
-    try:
-        return GateAnswer.from_json(attached[0])
-    except ValueError:
-        raise NotConfirmed("the answer in the metadata of the check is invalid") from None
-
-
-def _word(value: Any) -> str:
-    return value[:30] if isinstance(value, str) and value.isidentifier() else "no status"

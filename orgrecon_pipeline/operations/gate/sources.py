@@ -73,8 +73,8 @@ def answer_gate_from_dagster(
     from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 
     mapping = load_mapping(settings.mapping_file, settings.environ)
-    question = Question(mapping.identity(settings.environment), mapping.gate, mapping.digest,
-                        parse_asset_key(ASSET if asset_key is None else asset_key))
+    key = parse_asset_key(ASSET if asset_key is None else asset_key)
+    question = Question(mapping.identity(settings.environment), mapping.gate, mapping.digest, key)
     clock = read_clock(settings.environ)
     answer = ask_dagster(DagsterServer.at(url, settings.environ), question, clock.now(), require_live=require_live)
     now = clock.now_for(row.provenance for row in answer.decision.window if row.provenance)

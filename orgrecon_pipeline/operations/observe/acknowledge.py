@@ -25,7 +25,7 @@ def acknowledge_coverage(context: Context, reason: str, day: date | None = None)
         UsageError: if the reason is too short, no comparison is complete, or nothing was lost or never seen.
         DayRefused: if the day is in the future.
     """
-    reason = _normalised_reason(reason)
+    reason = normalised_reason(reason)
     if day is not None:
         refuse_future(day, context.clock.today())
     observations = _latest_complete(context, day)
@@ -53,7 +53,7 @@ def accept_source(context: Context, reason: str) -> Pins:
         UsageError: if the reason is too short, or the latest observation read no database, or only pinned databases
             in a later state than before.
     """
-    reason = _normalised_reason(reason)
+    reason = normalised_reason(reason)
     latest = _latest(context, completed_only=False)
     read = pins_of(latest.compared) if latest else {}
     if not latest or not read:
@@ -84,7 +84,8 @@ def _latest_complete(context: Context, day: date | None) -> list[Observation]:
     return [observation for observation in complete if observation.observed_at == complete[-1].observed_at]
 
 
-def _normalised_reason(text: str) -> str:
+def normalised_reason(text: str) -> str:
+    """Return the reason in one line; raise UsageError if it is too short."""
     text = " ".join(text.split())
     if len(text) < _MIN_REASON_LENGTH:
         raise UsageError("--reason is too short: explain in a sentence why this is intended. It is stored permanently.")

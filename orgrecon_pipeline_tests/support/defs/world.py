@@ -125,14 +125,15 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     raise AssertionError("no step failed")
 
 
-def wrapped(execution: Any, **changes: Any) -> dict[str, Any]:
-    """Return the GraphQL response about the gate's check with this latest execution, in a single code location."""
+def wrapped(execution: Any, *earlier: Any, **changes: Any) -> dict[str, Any]:
+    """Return the GraphQL response about the gate's check with these executions, latest first, in one code location."""
     return {"data": {
         "assetNodeOrError": {"__typename": "AssetNode", "assetChecksOrError": {
             "__typename": "AssetChecks", "checks": [
                 {"name": "another", "executionForLatestMaterialization": None},
                 {"name": "seven_day_zero_delta", "executionForLatestMaterialization": execution},
             ]}},
+        "assetCheckExecutions": [each for each in (execution, *earlier) if each],
         "assetNodeDefinitionCollisions": [],
         "workspaceOrError": {"__typename": "Workspace", "locationEntries": [location("orgrecon")]},
         **changes,

@@ -110,7 +110,7 @@ CREATE TABLE orgrecon_acknowledgement (
     details TEXT NOT NULL,
     recorded_at {instant} NOT NULL,
     CONSTRAINT pk_orgrecon_acknowledgement PRIMARY KEY (number),
-    CONSTRAINT ck_orgrecon_acknowledgement_kind CHECK (kind IN ('coverage', 'source')),
+    CONSTRAINT ck_orgrecon_acknowledgement_kind CHECK (kind IN ('coverage', 'source', 'ledger')),
     CONSTRAINT fk_orgrecon_acknowledgement_observation
         FOREIGN KEY (migration, environment, observation_id)
         REFERENCES orgrecon_observation (migration, environment, id)
