@@ -176,7 +176,7 @@ INVALID: dict[str, Any] = {
     "no time": wrapped(execution(evaluation={**execution()["evaluation"], "timestamp": None})),
     "a time that is none": wrapped(execution(evaluation={**execution()["evaluation"], "timestamp": 1e300})),
     "no executions": wrapped(execution(), assetCheckExecutions=None),
-    "an execution that is a list": wrapped(execution(), []),
+    "an execution that is a list": wrapped(execution(), ["x"]),
     "claims that are an object": wrapped(execution(claims={})),
     "no workspace": wrapped(execution(), workspaceOrError={"__typename": "PythonError"}),
     "no code location": wrapped(execution(), workspaceOrError={"__typename": "Workspace", "locationEntries": []}),

@@ -24,18 +24,22 @@ from orgrecon_pipeline_tests.support.defs.world import CHECK, World, wrapped
 
 def displayed_gate(instance: dg.DagsterInstance, world: World) -> GateAnswer:
     """Return the answer of ``orgrecon gate --dagster-url`` for the check of this instance."""
-    records = instance.event_log_storage.get_asset_check_execution_history(CHECK, EXECUTIONS)
-    loading = LoadingContextForTest(instance)
-    executions = [_execution(record, loading) for record in records]
-    displayed = bool(records) and asyncio.run(records[0].targets_latest_materialization(loading))
-    response = wrapped(executions[0] if displayed else None, assetCheckExecutions=executions)
+    response = asyncio.run(_response(instance))
     settings = read_settings(world.environ)
     mapping = load_mapping(settings.mapping_file, {})
     question = Question(mapping.identity(settings.environment), mapping.gate)
     return decide_from_data(response["data"], question, datetime.fromisoformat((world.directory / "now").read_text()))
 
 
-def _execution(record: AssetCheckExecutionRecord, loading: LoadingContextForTest) -> dict[str, Any]:
+async def _response(instance: dg.DagsterInstance) -> dict[str, Any]:
+    records = instance.event_log_storage.get_asset_check_execution_history(CHECK, EXECUTIONS)
+    loading = LoadingContextForTest(instance)
+    executions = [await _execution(record, loading) for record in records]
+    displayed = bool(records) and await records[0].targets_latest_materialization(loading)
+    return wrapped(executions[0] if displayed else None, assetCheckExecutions=executions)
+
+
+async def _execution(record: AssetCheckExecutionRecord, loading: LoadingContextForTest) -> dict[str, Any]:
     evaluation = None
     if record.evaluation is not None and record.event is not None and \
             record.event.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -44,4 +48,4 @@ def _execution(record: AssetCheckExecutionRecord, loading: LoadingContextForTest
             {"label": label, "jsonString": json.dumps(value.value)}
             for label, value in data.metadata.items() if isinstance(value, dg.JsonMetadataValue)
         ]}
-    return {"status": asyncio.run(record.resolve_status(loading)).value, "evaluation": evaluation}
+    return {"status": (await record.resolve_status(loading)).value, "evaluation": evaluation}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,17 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def webserver(environ: Mapping[str, str], home: Path) -> Iterator[str]:
-    """Run the web server on the instance in ``home`` and yield its URL."""
+def webserver(
+    environ: Mapping[str, str], home: Path, code: Sequence[str] = MODULE, path_prefix: str = ""
+) -> Iterator[str]:
+    """Run the web server on the instance in ``home`` and yield its URL, with the path prefix if there is one.
+
+    ``code`` are the options that name the code locations.
+    """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *MODULE]
+    url = f"http://127.0.0.1:{port}{path_prefix}"
+    prefixed = ["--path-prefix", path_prefix] if path_prefix else []
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *prefixed, *code]
     log = home / "web.log"
     with process(command, {**environ, "DAGSTER_HOME": str(home)}, home, log):
         eventually(lambda: answers(url), 120, log.read_text)
