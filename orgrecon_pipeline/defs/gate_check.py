@@ -50,7 +50,7 @@ class CheckResult:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """Metadata of the check and its asset. ``orgrecon gate --dagster-url`` reads ``answer`` and ``claims``."""
-        return {**describe.gate(self.answer),
+        return {**describe.gate(self.answer), "identity": str(self.answer.identity), "ledger": self.answer.ledger or "",
                 "claims": dg.JsonMetadataValue([claim.as_json_value() for claim in self.claims])}
 
 
