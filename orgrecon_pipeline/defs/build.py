@@ -19,11 +19,11 @@ from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
+from orgrecon_pipeline.operations.gate.dagster_client import KEY_PREFIX_VARIABLE
 from orgrecon_pipeline.operations.observe.due_days import reobserve_every
 
 SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"
 REOBSERVE_VARIABLE = "ORGRECON_REOBSERVE_HOURS"
-KEY_PREFIX_VARIABLE = "ORGRECON_KEY_PREFIX"
 
 _SENSOR_SECONDS = 60
 

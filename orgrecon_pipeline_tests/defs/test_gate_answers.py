@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
-from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, parse_asset_key
+from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, default_asset_key, parse_asset_key
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 from orgrecon_pipeline_tests.support.defs.world import location, wrapped
 
@@ -318,6 +318,11 @@ def test_asset_with_a_key_prefix_is_asked_for_by_its_key() -> None:
         assert ask(url, Question(IDENTITY, POLICY, asset=parse_asset_key("company/prod/drift_gate"))).open
         assert {json.dumps(["company", "prod", "drift_gate"])} == {
             json.dumps(key["path"]) for _, headers in requests for key in asked_keys(headers["body"])}
+
+
+def test_asset_key_is_by_default_that_of_the_default_location() -> None:
+    assert default_asset_key({}) == "drift_gate"
+    assert default_asset_key({"ORGRECON_KEY_PREFIX": "company/prod"}) == "company/prod/drift_gate"
 
 
 @pytest.mark.parametrize("key", ["", "/drift_gate", "drift_gate/", "a//b", " ", "a\nb"])

@@ -31,6 +31,8 @@ from orgrecon_pipeline.operations.gate.dagster_evaluations import (
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer, NotConfirmed
 
 ASSET = "drift_gate"
+#: Names the prefix of the asset keys of the default code location, such as ``company/prod``.
+KEY_PREFIX_VARIABLE = "ORGRECON_KEY_PREFIX"
 _ANSWER_QUERY = """query OrgreconGate($asset: AssetKeyInput!) {
   assetNodeOrError(assetKey: $asset) {
     __typename ... on AssetNode {
@@ -70,6 +72,12 @@ class Question:
     def asset_name(self) -> str:
         """The asset key as the Dagster UI writes it."""
         return "/".join(self.asset)
+
+
+def default_asset_key(environ: Mapping[str, str]) -> str:
+    """Return the key of the asset with the check in the default code location with this environment."""
+    prefix = environ.get(KEY_PREFIX_VARIABLE)
+    return f"{prefix}/{ASSET}" if prefix else ASSET
 
 
 def parse_asset_key(text: str) -> tuple[str, ...]:

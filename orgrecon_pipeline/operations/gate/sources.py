@@ -67,13 +67,20 @@ def answer_gate_from_dagster(
 ) -> GateAnswer:
     """Return the current gate from the check of a Dagster deployment; see :func:`ask_dagster`.
 
-    ``asset_key`` is the key of the asset with the check, as the Dagster UI writes it; None for ``drift_gate``.
+    ``asset_key`` is the key of the asset with the check, as the Dagster UI writes it; None for that of the default
+    code location.
     """
-    from orgrecon_pipeline.operations.gate.dagster_client import ASSET, Question, ask_dagster, parse_asset_key, recheck
+    from orgrecon_pipeline.operations.gate.dagster_client import (
+        Question,
+        ask_dagster,
+        default_asset_key,
+        parse_asset_key,
+        recheck,
+    )
     from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 
     mapping = load_mapping(settings.mapping_file, settings.environ)
-    key = parse_asset_key(ASSET if asset_key is None else asset_key)
+    key = parse_asset_key(default_asset_key(settings.environ) if asset_key is None else asset_key)
     question = Question(mapping.identity(settings.environment), mapping.gate, mapping.digest, key)
     clock = read_clock(settings.environ)
     answer = ask_dagster(DagsterServer.at(url, settings.environ), question, clock.now(), require_live=require_live)
