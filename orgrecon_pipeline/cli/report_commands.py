@@ -76,7 +76,7 @@ def gate(
         metavar="URL", help="Ask the asset check of a Dagster deployment instead of the ledger. A token is sent from "
                             "$ORGRECON_DAGSTER_TOKEN.")] = None,
     asset_key: Annotated[str | None, typer.Option(
-        metavar="KEY", help="Asset in Dagster that has the check, such as prefix/drift_gate (default: drift_gate, below "
+        metavar="KEY", help="Asset in Dagster that has the check, as in prefix/drift_gate (default: drift_gate, below "
                             "$ORGRECON_KEY_PREFIX).",
     )] = None,
     mapping: MappingFile = None,
