@@ -18,10 +18,12 @@ from orgrecon_pipeline.cli.options import (
     open_context,
     settings_from,
 )
+from orgrecon_pipeline.cli.tenant_views import GateFormat, TenantSelection, show_tenants
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.gate import GateState
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 
@@ -79,14 +81,35 @@ def gate(
         metavar="KEY", help="Asset in Dagster that has the check, as in prefix/drift_gate (default: drift_gate, below "
                             "$ORGRECON_KEY_PREFIX).",
     )] = None,
+    tenant: Annotated[list[str] | None, typer.Option(
+        metavar="TENANT", help="Ask for this tenant instead of the whole company; can be repeated.")] = None,
+    cohort: Annotated[str | None, typer.Option(
+        metavar="FILE", help="Ask for the tenants in this file, one a line; - reads standard input.")] = None,
+    by_tenant: Annotated[bool, typer.Option(
+        "--by-tenant", help="List the gate of every tenant. The exit code is that of the company.")] = False,
+    state: Annotated[GateState | None, typer.Option(help="With --by-tenant: only tenants in this state.")] = None,
+    min_streak: Annotated[int, typer.Option(min=0, help="With --by-tenant: only tenants with such a streak.")] = 0,
     mapping: MappingFile = None,
-    format: OutputFormat = Format.TEXT,
+    format: Annotated[GateFormat, typer.Option(help="How to print the answer; csv lists tenants.")] = GateFormat.TEXT,
 ) -> int:
-    """Decide whether the Phase 2 read cutover may go ahead. Exit code: 0 OPEN, 1 CLOSED."""
+    """Decide whether the Phase 2 read cutover may go ahead. Exit code: 0 OPEN, 1 CLOSED.
+
+    With --tenant or --cohort, the exit code is 0 only if the gate of every tenant asked for is OPEN.
+    """
     from orgrecon_pipeline.operations.clock import read_clock
-    from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
+    from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, gather_evidence
 
     settings = settings_from(mapping, output_dir)
+    wanted = TenantSelection.of(tenant or (), cohort, by_tenant=by_tenant, state=state, min_streak=min_streak)
+    if wanted is not None:
+        if dagster_url is not None:
+            raise UsageError("the check in Dagster answers for the company only: leave out --dagster-url to ask for "
+                             "tenants.")
+        evidence = gather_evidence(
+            settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today)
+        return show_tenants(evidence, wanted, format)
+    if format is GateFormat.CSV:
+        raise UsageError("--format csv lists tenants: add --by-tenant, --tenant or --cohort.")
     if dagster_url is None:
         if asset_key is not None:
             raise UsageError("--asset-key names an asset in Dagster: add --dagster-url.")
@@ -98,7 +121,7 @@ def gate(
         answer = answer_gate_from_dagster(
             settings, dagster_url, asset_key=asset_key, require_live=require_live, require_today=require_today)
     today = read_clock(settings.environ).today()
-    terminal.show(answer, format, text=lambda answer: text_views.show_gate(answer, today))
+    terminal.show(answer, Format(format), text=lambda answer: text_views.show_gate(answer, today))
     return 0 if answer.open else 1
 
 
@@ -129,14 +152,20 @@ def render(
 def exporter(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")] = 9464,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - scraped from outside the pod
+    path_prefix: Annotated[str, typer.Option(
+        metavar="PATH", help="Prefix of all paths, such as /orgrecon, behind a proxy that keeps it.")] = "",
     mapping: MappingFile = None,
 ) -> None:
-    """Serve Prometheus metrics (/metrics, /healthz). The ledger is read at every scrape."""
+    """Serve Prometheus metrics (/metrics) and the gate (/gate, /gate/tenants/TENANT) from the ledger."""
     from orgrecon_pipeline.metrics.collector import make_registry, open_collector
-    from orgrecon_pipeline.metrics.exporter import make_metrics_server, serve
+    from orgrecon_pipeline.metrics.exporter import make_exporter, serve
+    from orgrecon_pipeline.metrics.gate_endpoint import open_gate_app
 
-    server = make_metrics_server(make_registry(open_collector(settings_from(mapping))), host=host, port=port)
-    terminal.say(f"metrics at http://{host}:{server.server_port}/metrics")
+    settings = settings_from(mapping)
+    server = make_exporter(make_registry(open_collector(settings)), open_gate_app(settings), host=host, port=port,
+                           path_prefix=path_prefix)
+    base = f"http://{host}:{server.server_port}{path_prefix.rstrip('/')}"
+    terminal.say(f"metrics at {base}/metrics, the gate at {base}/gate")
     serve(server)
 
 

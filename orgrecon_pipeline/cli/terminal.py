@@ -131,4 +131,6 @@ def print_box(console: Console, text: Text, colour: str, title: str = "") -> Non
 
 def printable(text: str) -> str:
     """Escape control and direction characters. Tenant names are data and must not control the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)

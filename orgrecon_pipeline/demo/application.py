@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 
 from orgrecon_pipeline.demo.company import ROLES, random_uuid
 from orgrecon_pipeline.metrics.dual_write import SIDES, DualWriteMetrics
-from orgrecon_pipeline.metrics.exporter import make_metrics_server
+from orgrecon_pipeline.metrics.exporter import make_exporter
 
 _SECONDS_BETWEEN_WRITES = 0.05
 _ENTITIES = {"rename_team": "org_units", "add_member": "org_unit_memberships",
@@ -95,7 +95,7 @@ def published_metrics(entities: Sequence[str], *, port: int, textfile: Path) -> 
     """Yield dual-write metrics and the URL that serves them; write ``textfile`` when the block ends."""
     registry = CollectorRegistry()
     metrics = DualWriteMetrics(registry, entities)
-    server = make_metrics_server(registry, host="127.0.0.1", port=port)
+    server = make_exporter(registry, host="127.0.0.1", port=port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -67,6 +67,15 @@ class ReasonCode(str, Enum):
     OTHER_DATABASE = "other_database"
     OBSERVED_WITHOUT_HISTORY = "observed_without_history"
 
+    # A day of a tenant's window.
+    TENANT_CLEAN = "tenant_clean"
+    TENANT_DRIFTS = "tenant_drifts"
+    TENANT_NOT_LISTED = "tenant_not_listed"
+    TENANT_NOT_COMPARED = "tenant_not_compared"
+    TENANT_UNKNOWN = "tenant_unknown"
+    TENANT_ABSENT = "tenant_absent"
+    TENANT_DEPARTED = "tenant_departed"
+
     # The gate.
     WINDOW_CLEAN = "window_clean"
     STREAK_TOO_SHORT = "streak_too_short"

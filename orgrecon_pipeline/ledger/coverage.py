@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.tenant_gate import Presence
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.tables import coverage
 
@@ -31,13 +34,40 @@ class CoverageReader(Store):
         ``simulated`` reads the history of simulated observations instead of that of all others; ``until`` ignores
         observations made after this moment.
         """
-        rank = self._ranks(simulated=simulated, until=until)
-        if not rank:
+        for name, changes in self._histories(subject, self._ranks(simulated=simulated, until=until)):
+            if changes[-1].change == CoverageChange.APPEARED.value:
+                yield name
+
+    def tenant_presences(
+        self, *, simulated: bool = False, name: str | None = None
+    ) -> Iterator[tuple[str, Presence]]:
+        """Yield the tenants that were ever compared, or the one with this ``name``, with arrivals and departures.
+
+        They are ordered as by :meth:`known_names`.
+        """
+        own = self.own.observation
+        with self.reading() as connection:
+            days = {row.number: row.day for row in connection.execute(select(own.c.number, own.c.day))}
+        ranks = self._ranks(simulated=simulated, until=None)
+        presences: dict[tuple[Any, ...], Presence] = {}
+        for tenant, changes in self._histories(CoverageSubject.TENANT, ranks, name):
+            history = tuple([(event.observation, event.change) for event in changes])
+            if history not in presences:
+                presences[history] = Presence.of((days[number], CoverageChange(change)) for number, change in history)
+            yield tenant, presences[history]
+
+    def _histories(
+        self, subject: CoverageSubject, ranks: dict[int, int], only: str | None = None
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """Yield each name with its changes, in order of time, as far as their observations have a rank."""
+        if not ranks:
             return
         # Sorting by name alone lets the index deliver each page; a page costs neither a sort nor a join.
         statement = select(coverage.c.name, coverage.c.change, coverage.c.observation, coverage.c.ordinal).where(
             coverage.c.subject == subject.value, coverage.c.change != CoverageChange.LOST.value
         ).order_by(coverage.c.name)
+        if only is not None:
+            statement = statement.where(coverage.c.name == only)
         after, size = None, _PAGE
         while True:
             page = statement if after is None else statement.where(coverage.c.name > after)
@@ -51,8 +81,11 @@ class CoverageReader(Store):
                 if not events:
                     size *= 2
                     continue
-            latest = _latest_changes(events, rank)
-            yield from (name for name, change in latest.items() if change == CoverageChange.APPEARED.value)
+            for name, of_name in groupby(events, key=attrgetter("name")):
+                if changes := [event for event in of_name if event.observation in ranks]:
+                    if len(changes) > 1:
+                        changes.sort(key=lambda event: (ranks[event.observation], event.ordinal))
+                    yield name, changes
             if not full:
                 return
             after, size = events[-1].name, _PAGE
@@ -101,12 +134,3 @@ class CoverageReader(Store):
         with self.reading() as connection:
             return {number: rank for rank, number in enumerate(connection.execute(statement).scalars())}
 
-
-def _latest_changes(events: Iterable[Any], ranks: dict[int, int]) -> dict[str, str]:
-    """Return the latest change of each name, in the order of the events."""
-    latest: dict[str, tuple[tuple[int, int], str]] = {}
-    for name, change, number, ordinal in events:
-        rank = ranks.get(number)
-        if rank is not None and (name not in latest or latest[name][0] < (rank, ordinal)):
-            latest[name] = (rank, ordinal), change
-    return {name: change for name, (_, change) in latest.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, cast, func, select
 
 from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
@@ -26,6 +26,7 @@ from orgrecon_pipeline.domain.evidence import (
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
+from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind, entity, sample, shard_result, tenant_row
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Every column that the gate needs.
-_EVIDENCE = ("id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
-             "reason_parameters", "tenants_scanned", "compared")
+_EVIDENCE = ("number", "id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
+             "reason_parameters", "tenants_scanned", "tenants_with_drift", "compared")
 
 # SUM ignores NULL, but a sum with an unknown figure is unknown. Postgres sums BIGINT to NUMERIC, hence the cast.
 _DRIFT = (
@@ -115,15 +116,29 @@ class LedgerReader(Store):
 
     def evidence(self, until: date) -> dict[date, DayEvidence]:
         """Return the evidence of each day up to and including ``until``, earliest day first."""
-        observation = self.own.observation
-        statement = select(*(observation.c[name] for name in _EVIDENCE), _DRIFT).outerjoin_from(
-            observation, _DRIFT, _DRIFT.c.of == observation.c.number
-        ).where(observation.c.day <= until).order_by(observation.c.day, observation.c.number)
-        by_day: dict[date, list[_Observed]] = defaultdict(list)
         with self.reading() as connection:
-            for row in connection.execute(statement):
-                by_day[row.day].append(_observed(row))
-            return {day: DayEvidence.of(day, observations) for day, observations in by_day.items()}
+            return {day: DayEvidence.of(day, observations)
+                    for day, observations in self._observed_by_day(connection, until).items()}
+
+    def tenant_observations(self) -> dict[date, list[TenantObservation]]:
+        """Return all observations of each day, with the tenants in which each found drift; earliest day first.
+
+        All drifting tenants of all days are held in memory.
+        """
+        names = [kind.value for kind in DriftKind]
+        kinds = [func.sum(tenant_row.c[name]).label(name) for name in names]
+        own = self.own.observation
+        statement = select(tenant_row.c.observation, tenant_row.c.tenant, *kinds).join(
+            own, own.c.number == tenant_row.c.observation
+        ).where(tenant_row.c.drift > 0).group_by(tenant_row.c.observation, tenant_row.c.tenant)
+        drifting: dict[int, dict[str, Counts[int]]] = defaultdict(dict)
+        with self.reading() as connection:
+            by_day = self._observed_by_day(connection, date.max)
+            for number, tenant, *counts in connection.execute(statement):
+                # A sum of BIGINT is NUMERIC on Postgres.
+                drifting[number][tenant] = Counts.of(dict(zip(names, map(int, counts), strict=True)))
+        return {day: [TenantObservation.of_rows(o, drifting.get(o.number, {}), o.tenants_with_drift) for o in observed]
+                for day, observed in by_day.items()}
 
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
@@ -226,6 +241,16 @@ class LedgerReader(Store):
                 "compared": json.loads(row["compared"]),
             }) for row in rows]
 
+    def _observed_by_day(self, connection: Connection, until: date) -> dict[date, list[_Observed]]:
+        observation = self.own.observation
+        statement = select(*(observation.c[name] for name in _EVIDENCE), _DRIFT).outerjoin_from(
+            observation, _DRIFT, _DRIFT.c.of == observation.c.number
+        ).where(observation.c.day <= until).order_by(observation.c.day, observation.c.number)
+        by_day: dict[date, list[_Observed]] = defaultdict(list)
+        for row in connection.execute(statement):
+            by_day[row.day].append(_observed(row))
+        return by_day
+
     def _tenant_rows(self, observation_id: str) -> Select[Any]:
         observation = self.own.observation
         return (
@@ -239,6 +264,7 @@ class LedgerReader(Store):
 class _Observed(NamedTuple):
     """An observation as the gate needs it."""
 
+    number: int
     id: str
     provenance: Provenance
     verdict: Verdict
@@ -249,15 +275,16 @@ class _Observed(NamedTuple):
     counts: Counts[int | None]
     why: Reason
     saw_a_tenant: bool
+    tenants_with_drift: int | None
 
 
 def _observed(row: Any) -> _Observed:
     reason = Reason.stored(row.reason_code, json.loads(row.reason_parameters), row.reason)
     provenance = Provenance(row.provenance)
     return _Observed(
-        id=row.id, provenance=provenance, verdict=Verdict(row.verdict), observed_at=row.observed_at,
+        number=row.number, id=row.id, provenance=provenance, verdict=Verdict(row.verdict), observed_at=row.observed_at,
         mapping_digest=row.mapping_digest, reason_code=reason.code, compared=json.loads(row.compared),
         # An observation without entities has no drift.
         counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
-        saw_a_tenant=provenance.real and bool(row.tenants_scanned),
+        saw_a_tenant=provenance.real and bool(row.tenants_scanned), tenants_with_drift=row.tenants_with_drift,
     )

@@ -1,4 +1,4 @@
-"""Publication of the metrics: an HTTP server with ``/metrics`` and ``/healthz``, and a file for node_exporter."""
+"""The exporter, an HTTP server with ``/metrics``, ``/gate`` and ``/healthz``, and the metrics as a file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry
+from orgrecon_pipeline.metrics.gate_endpoint import GateApp
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 class _Server(ThreadingMixIn, WSGIServer):
     # A scrape that waits for the ledger must block neither the probe nor the end of the process.
     daemon_threads = True
+    request_queue_size = 128  # connections that wait to be accepted
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -35,27 +37,32 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing for scrapes and probes."""
 
 
-def make_metrics_server(registry: CollectorRegistry, *, host: str, port: int) -> WSGIServer:
-    """Return a bound server for a registry: call ``serve_forever``, and ``shutdown`` from another thread.
+def make_exporter(
+    registry: CollectorRegistry, gate: GateApp | None = None, *, host: str, port: int, path_prefix: str = ""
+) -> WSGIServer:
+    """Return a bound server for a registry, and for the gate if it is given.
 
-    Port 0 chooses a free port (``server_port``).
+    Call its ``serve_forever``, and ``shutdown`` from another thread. Port 0 chooses a free port (``server_port``).
+    Paths are expected with ``path_prefix`` before them, such as ``/orgrecon``; ``/healthz`` also answers without it.
 
     Raises:
-        ConfigurationError: if the server cannot listen on the address.
+        ConfigurationError: if the server cannot listen on the address, or the prefix is not a path.
     """
-    metrics = make_wsgi_app(registry)
+    metrics, prefix = make_wsgi_app(registry), _prefix(path_prefix)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
             return _plain(start_response, "405 Method Not Allowed", "use GET\n")
-        if path == "/metrics":
-            answer: Iterable[bytes] = metrics(environ, start_response)
-            return answer
-        if path == "/healthz":
+        if path in ("/healthz", f"{prefix}/healthz"):
             # Only the process: restarting it does not repair a ledger, whose state is orgrecon_ledger_up.
             return _plain(start_response, "200 OK", "ok\n")
-        return _plain(start_response, "404 Not Found", "try /metrics or /healthz\n")
+        if path == f"{prefix}/metrics":
+            answer: Iterable[bytes] = metrics(environ, start_response)
+            return answer
+        if gate and (path == f"{prefix}/gate" or path.startswith(f"{prefix}/gate/")):
+            return gate(environ, start_response, path[len(prefix):])
+        return _plain(start_response, "404 Not Found", f"try {prefix}/metrics, {prefix}/gate or /healthz\n")
 
     try:
         return make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
@@ -64,6 +71,13 @@ def make_metrics_server(registry: CollectorRegistry, *, host: str, port: int) ->
         is_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
         option = "--host" if is_host else "--port"
         raise ConfigurationError(f"cannot listen on {host}:{port} ({why}): choose another {option}.") from None
+
+
+def _prefix(text: str) -> str:
+    prefix = text.rstrip("/")
+    if prefix and not (prefix.startswith("/") and prefix.isascii() and prefix.isprintable()):
+        raise ConfigurationError(f"--path-prefix {text[:80]!a} is not a path: write it as in /orgrecon.")
+    return prefix
 
 
 def serve(server: WSGIServer) -> None:

@@ -21,7 +21,7 @@ from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry, metric_families
-from orgrecon_pipeline.metrics.exporter import make_metrics_server, write_textfile
+from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
 from orgrecon_pipeline_tests.support.ledger.cases import observation
@@ -63,7 +63,7 @@ def get(series: Series, name: str, **labels: str) -> float:
 
 @contextmanager
 def serving(read: Callable[[], MetricsSnapshot]) -> Iterator[str]:
-    server = make_metrics_server(make_registry(EvidenceCollector(read, ENTITIES, 7)), host="127.0.0.1", port=0)
+    server = make_exporter(make_registry(EvidenceCollector(read, ENTITIES, 7)), host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -208,16 +208,16 @@ def test_slow_scrape_does_not_block_the_probe() -> None:
 def test_port_in_use_suggests_another_port() -> None:
     registry = make_registry(EvidenceCollector(snapshot, ENTITIES, 7))
     with serving(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
-        make_metrics_server(registry, host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
+        make_exporter(registry, host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
 
 
 def test_sigterm_stops_the_exporter() -> None:
     program = (
         "from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry\n"
-        "from orgrecon_pipeline.metrics.exporter import make_metrics_server, serve\n"
+        "from orgrecon_pipeline.metrics.exporter import make_exporter, serve\n"
         "from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot\n"
         "c = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ['org_units'], 7)\n"
-        "s = make_metrics_server(make_registry(c), host='127.0.0.1', port=0)\n"
+        "s = make_exporter(make_registry(c), host='127.0.0.1', port=0)\n"
         "print(s.server_port, flush=True)\n"
         "serve(s)\n"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
@@ -15,6 +15,7 @@ from orgrecon_pipeline.domain.gate import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
@@ -28,10 +29,49 @@ from orgrecon_pipeline.report.verify import report_files, verify_trail
 _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
 
 
+@dataclass(frozen=True)
+class GateEvidence:
+    """The evidence of one identity from one source, with everything else that decides the gate.
+
+    ``records`` holds the reports if there is no ``ledger``. For ``day``, ``distrust`` and the rest see
+    :func:`current_gate`.
+    """
+
+    identity: Identity
+    ledger: Ledger | None
+    records: Mapping[date, Record]
+    days: Mapping[date, DayEvidence]
+    policy: GatePolicy
+    now: datetime
+    mapping_digest: str
+    day: date | None = None
+    distrust: Reason | None = None
+
+    def decide(self, days: Mapping[date, DayEvidence]) -> GateAnswer:
+        """Return the gate of the given days under these conditions."""
+        return current_gate(
+            days, self.policy, self.now, identity=self.identity, ledger=self.ledger.id if self.ledger else None,
+            day=self.day, mapping_digest=self.mapping_digest, distrust=self.distrust)
+
+    @property
+    def answer(self) -> GateAnswer:
+        """The gate of the whole company."""
+        return self.decide(self.days)
+
+
 def answer_gate(
     settings: Settings, *, trail: Path | None, day: date | None, require_live: int, require_today: bool = False
 ) -> GateAnswer:
-    """Return the current gate from the reports in ``trail`` if it is given, else from the ledger.
+    """Return the current gate; see :func:`gather_evidence`."""
+    return gather_evidence(
+        settings, trail=trail, day=day, require_live=require_live, require_today=require_today).answer
+
+
+def gather_evidence(
+    settings: Settings, *, trail: Path | None, day: date | None = None, require_live: int = 0,
+    require_today: bool = False,
+) -> GateEvidence:
+    """Return the evidence of the reports in ``trail`` if it is given, else of the ledger.
 
     Reports in the output directory that the ledger lacks are evidence too: the stricter answer counts. If there is no
     ledger yet, as in a fresh checkout, the output directory alone is read.
@@ -48,18 +88,19 @@ def answer_gate(
     clock = read_clock(settings.environ)
     ledger = None if trail else existing_ledger(settings, mapping)
     require_own_reports(trail or settings.output_dir, identity)
+    records: Mapping[date, Record] = {}
     distrust = None
     if ledger is not None:
         days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
-        days, distrust = _evidence_of_trail(directory, identity)
+        records, distrust = _records_of_trail(directory, identity)
+        days = {day: record.to_evidence() for day, record in records.items()}
     else:
         days, distrust = {}, _no_evidence(directory, named=trail is not None)
     now = clock.now_for(evidence.provenance for evidence in days.values())
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
-    return current_gate(days, policy, now, identity=identity, ledger=ledger.id if ledger else None, day=day,
-                        mapping_digest=mapping.digest, distrust=distrust)
+    return GateEvidence(identity, ledger, records, days, policy, now, mapping.digest, day, distrust)
 
 
 def answer_gate_from_dagster(
@@ -140,11 +181,10 @@ def evidence_of_ledger(
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 
-def _evidence_of_trail(directory: Path, identity: Identity) -> tuple[Mapping[date, DayEvidence], Reason | None]:
+def _records_of_trail(directory: Path, identity: Identity) -> tuple[Mapping[date, Record], Reason | None]:
     verification = verify_trail(directory, identity)
-    days = {day: record.to_evidence() for day, record in verification.records.items()}
     if verification.sound:
-        return days, None
-    return days, Reason.word(
+        return verification.records, None
+    return verification.records, Reason.word(
         ReasonCode.UNSOUND_TRAIL, f"the trail is not sound, see orgrecon verify: {verification.findings[0]}",
         findings=len(verification.findings))

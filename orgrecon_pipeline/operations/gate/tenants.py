@@ -1,0 +1,184 @@
+"""The tenant gate now: the answer for each tenant of a ledger or a trail, and for a cohort of tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple, Protocol
+
+from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.gate import GateDecision, GateState
+from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.domain.tenant_gate import (
+    ListedPresence,
+    Presence,
+    TenantObservation,
+    TenantPresence,
+    evidence_of_tenant,
+)
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.operations.gate.current import GateAnswer
+from orgrecon_pipeline.operations.gate.sources import GateEvidence
+
+
+class TenantAnswer(NamedTuple):
+    """The gate of one tenant. ``drifting_keys`` counts those of the latest decided comparison."""
+
+    tenant: str
+    decision: GateDecision
+    drifting_keys: int
+
+    @property
+    def open(self) -> bool:
+        """Whether the tenant's gate is OPEN."""
+        return self.decision.state is GateState.OPEN
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return the answer under its public field names."""
+        decision = self.decision
+        return {
+            "tenant": self.tenant, "state": decision.state.value, "streak_days": decision.streak_days,
+            "earliest_open_day": decision.earliest_open_day.isoformat(), "drifting_keys": self.drifting_keys,
+            **decision.reason.as_fields()}
+
+
+@dataclass(frozen=True)
+class CohortAnswer:
+    """The gate of a cohort, OPEN if that of each of its tenants is, beside the company's gate, which it never changes.
+    """
+
+    company: GateAnswer
+    tenants: tuple[TenantAnswer, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether every tenant's gate is OPEN."""
+        return bool(self.tenants) and all(tenant.open for tenant in self.tenants)
+
+    @property
+    def reason(self) -> str:
+        """How many of the tenants are OPEN, as a sentence without a full stop."""
+        opened = sum(tenant.open for tenant in self.tenants)
+        return f"{opened} of {counted(len(self.tenants), 'tenant')} OPEN"
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return the company's gate, the ``cohort``, and the list ``tenants``."""
+        cohort = {"state": (GateState.OPEN if self.open else GateState.CLOSED).value, "reason": self.reason,
+                  "tenants": len(self.tenants), "open": sum(tenant.open for tenant in self.tenants)}
+        return {**self.company.as_json_value(), "cohort": cohort,
+                "tenants": [tenant.as_json_value() for tenant in self.tenants]}
+
+
+class _Source(Protocol):
+    """Where the evidence about tenants comes from."""
+
+    def observations(self) -> Mapping[date, Sequence[TenantObservation]]: ...
+    def presences(self) -> Iterator[tuple[str, TenantPresence]]: ...
+    def presence(self, tenant: str) -> TenantPresence: ...
+
+
+class TenantGates:
+    """The gates of all tenants at one moment. Tenants with the same history share one decision."""
+
+    def __init__(self, evidence: GateEvidence) -> None:
+        self._evidence = evidence
+        self._source: _Source = (
+            _LedgerSource(evidence.ledger, simulated=_simulated(evidence)) if evidence.ledger
+            else _TrailSource(evidence.records))
+        self._observations = self._source.observations()
+        self._decided: dict[tuple[Any, ...], GateDecision] = {}
+        self._answers: dict[str, TenantAnswer] = {}
+        self._drifted: dict[str, tuple[str, ...]] = {}
+        for of_day in self._observations.values():
+            for observation in of_day:
+                for tenant in observation.drifting:
+                    self._drifted[tenant] = (*self._drifted.get(tenant, ()), observation.observed.id)
+        decided = [observation for day in sorted(self._observations) for observation in self._observations[day]
+                   if observation.observed.verdict.decided]
+        self._latest = decided[-1].drifting if decided else {}
+
+    @property
+    def company(self) -> GateAnswer:
+        """The gate of the whole company."""
+        return self._evidence.answer
+
+    def all(self) -> Iterator[TenantAnswer]:
+        """Yield the gate of every tenant that was ever compared, ordered by name."""
+        return (self._answer(tenant, presence) for tenant, presence in self._source.presences())
+
+    def of(self, tenant: str) -> TenantAnswer:
+        """Return the gate of one tenant; an unknown one is CLOSED."""
+        name = bounded_name(tenant)
+        if name not in self._answers:
+            self._answers[name] = self._answer(name, self._source.presence(name))
+        return self._answers[name]
+
+    def cohort(self, tenants: Iterable[str]) -> CohortAnswer:
+        """Return the gate of some tenants together."""
+        return CohortAnswer(self.company, tuple(self.of(tenant) for tenant in dict.fromkeys(tenants)))
+
+    def _answer(self, tenant: str, presence: TenantPresence) -> TenantAnswer:
+        history = (presence, self._drifted.get(tenant))
+        decision = self._decided.get(history)
+        if decision is None:
+            days = evidence_of_tenant(tenant, presence, self._observations)
+            decision = self._decided[history] = self._evidence.decide(days).decision
+        drifting = self._latest.get(tenant)
+        return TenantAnswer(tenant, decision, drifting.total if drifting else 0)
+
+
+class _LedgerSource:
+    def __init__(self, ledger: Ledger, *, simulated: bool) -> None:
+        self._ledger, self._simulated = ledger, simulated
+
+    def observations(self) -> Mapping[date, Sequence[TenantObservation]]:
+        return self._ledger.tenant_observations()
+
+    def presences(self) -> Iterator[tuple[str, TenantPresence]]:
+        return self._ledger.tenant_presences(simulated=self._simulated)
+
+    def presence(self, tenant: str) -> TenantPresence:
+        known = dict(self._ledger.tenant_presences(simulated=self._simulated, name=tenant))
+        return known.get(tenant, Presence())
+
+
+class _TrailSource:
+    """The tenants that reports list. A day whose report leaves out a tenant is not clean for it."""
+
+    def __init__(self, records: Mapping[date, Record]) -> None:
+        self._records = records
+        self._listed: dict[str, list[date]] = {}
+        for day, record in records.items():
+            for tenant in {row.tenant for row in record.tenants if row.source_rows or row.target_rows}:
+                self._listed.setdefault(tenant, []).append(day)
+
+    def observations(self) -> Mapping[date, Sequence[TenantObservation]]:
+        return {day: _tenant_observations(record) for day, record in self._records.items()}
+
+    def presences(self) -> Iterator[tuple[str, TenantPresence]]:
+        return ((tenant, self.presence(tenant)) for tenant in sorted(self._listed))
+
+    def presence(self, tenant: str) -> TenantPresence:
+        return ListedPresence(frozenset(self._listed.get(tenant, ())))
+
+
+def _tenant_observations(record: Record) -> list[TenantObservation]:
+    drifting: dict[str, list[Counts[int]]] = {}
+    for row in record.tenants:
+        if row.drift:
+            drifting.setdefault(row.tenant, []).append(row.counts)
+    counts = {tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()}
+    return [
+        # A report lists the tenants of its deciding observation only.
+        TenantObservation.of_rows(observation, counts, record.tenants_with_drift) if row.decides
+        else TenantObservation(observation, complete=False)
+        for row, observation in zip(record.observations, record.to_observations(), strict=True)]
+
+
+def _simulated(evidence: GateEvidence) -> bool:
+    """Return whether the evidence is a demo's; simulated tenants have a history of their own."""
+    return bool(evidence.days) and all(day.provenance is Provenance.SIMULATED for day in evidence.days.values())
