@@ -1,0 +1,94 @@
+"""The command ``history``: a calendar of all days in the terminal, as data, or as a picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from orgrecon_pipeline.cli.options import MappingFile, settings_from
+from orgrecon_pipeline.cli.terminal import print_table, stdout
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.history import DayOutcome, History
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_STYLES = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING": "dim"}
+_MARKS = {"PASS": "pass", "INCONCLUSIVE": "undecided", "MISSING": "–"}
+
+
+class HistoryFormat(str, Enum):
+    """How the history is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    SVG = "svg"
+
+
+def history(
+    days: Annotated[int | None, typer.Option(
+        min=1, max=36_500, metavar="N", help="Only the last N days; by default all since the first report.")] = None,
+    output_dir: Annotated[Path | None, typer.Option(
+        help="Read the reports in this directory instead of the ledger.")] = None,
+    mapping: MappingFile = None,
+    format: Annotated[HistoryFormat, typer.Option(
+        help="How to print the history; svg is a heat map.")] = HistoryFormat.TEXT,
+) -> None:
+    """Show the verdict, drift and provenance of every day as a calendar."""
+    from orgrecon_pipeline.operations.gate.sources import gather_evidence
+    from orgrecon_pipeline.operations.history import history_of
+
+    known = history_of(gather_evidence(settings_from(mapping, output_dir), trail=output_dir), days)
+    if format is HistoryFormat.JSON:
+        print(json.dumps(known.as_json_value(), ensure_ascii=False, sort_keys=True))  # noqa: T201
+    elif format is HistoryFormat.CSV:
+        _print_csv(known)
+    elif format is HistoryFormat.SVG:
+        from orgrecon_pipeline.report.heat_map import heat_map
+
+        sys.stdout.write(heat_map(str(known.identity), [
+            (day.day, day.verdict, day.drifting_keys, day.provenance) for day in known.days]))
+    else:
+        _print_calendar(known)
+
+
+def _print_csv(known: History) -> None:
+    kinds = [kind.value for kind in DriftKind]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["day", "verdict", "provenance", *kinds, "reason"])
+    for day in known.days:
+        value = day.as_json_value()
+        writer.writerow(["" if value[name] is None else value[name] for name in (
+            "day", "verdict", "provenance", *kinds, "reason")])
+
+
+def _print_calendar(known: History) -> None:
+    """Print one line a week: ``pass``, the number of drifting keys, ``undecided``, or ``–`` without a report."""
+    cells = {day.day: _cell(day) for day in known.days}
+    first, last = known.days[0].day, known.days[-1].day
+    monday = first - timedelta(days=first.weekday())
+    weeks: list[list[str | Text]] = []
+    while monday <= last:
+        week = [monday + timedelta(days=number) for number in range(7)]
+        weeks.append([monday.isoformat(), *(cells.get(day, Text("")) for day in week)])
+        monday += timedelta(days=7)
+    console = stdout()
+    print_table(console, str(known.identity), ("week of", *_WEEKDAYS), weeks)
+    verdicts = [day.verdict.value for day in known.days]
+    console.print(Text(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _STYLES)
+                       + "; * is a baseline, r restored, s simulated"))
+
+
+def _cell(day: DayOutcome) -> Text:
+    mark = _MARKS.get(day.verdict.value) or f"{day.drifting_keys:,} drift"
+    provenance = {"baseline": "*", "restored": " r", "simulated": " s"}.get(day.provenance or "", "")
+    return Text(f"{mark}{provenance}", style=_STYLES[day.verdict.value])
