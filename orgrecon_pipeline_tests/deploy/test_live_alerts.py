@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo.application import published_metrics
-from orgrecon_pipeline.metrics.exporter import make_metrics_server
+from orgrecon_pipeline.metrics.exporter import make_exporter
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
 from orgrecon_pipeline_tests.support.workload.metered_writes import MeteredWrites
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
@@ -41,7 +41,7 @@ def accelerated(rules: str) -> str:
 @contextmanager
 def empty_metrics_server() -> Iterator[int]:
     """Serve an empty metrics page; yield its port."""
-    server = make_metrics_server(CollectorRegistry(), host="127.0.0.1", port=0)
+    server = make_exporter(CollectorRegistry(), host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
