@@ -17,6 +17,7 @@ import typer
 from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.database_commands import accept_ledger, accept_source, acknowledge, doctor, repair_sql
 from orgrecon_pipeline.cli.demo_command import demo
+from orgrecon_pipeline.cli.diff_command import diff
 from orgrecon_pipeline.cli.history_command import history
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
@@ -33,6 +34,8 @@ app = typer.Typer(
            "3 INCONCLUSIVE · 4 already running.",
 )
 _COMMANDS: dict[str, Callable[..., int | None]] = {
+    "report": report, "gate": gate, "verify": verify, "sync": sync, "import": import_, "render": render,
+    "acknowledge": acknowledge, "accept-source": accept_source, "doctor": doctor, "diff": diff,
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
     "doctor": doctor,

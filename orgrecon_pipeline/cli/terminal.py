@@ -18,6 +18,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+#: Progress messages are logged here.
+progress_log = logging.getLogger("orgrecon.progress")
+
 _PIPE_WIDTH = 400
 _LONGEST_WORD = 8  # letters of a header in a narrow table
 
@@ -76,13 +79,12 @@ def progress() -> Iterator[None]:
         return
     with console.status("starting") as status:
         handler = _StatusHandler(status)
-        log = logging.getLogger("orgrecon.progress")
-        log.setLevel(logging.INFO)
-        log.addHandler(handler)
+        progress_log.setLevel(logging.INFO)
+        progress_log.addHandler(handler)
         try:
             yield
         finally:
-            log.removeHandler(handler)
+            progress_log.removeHandler(handler)
 
 
 class _StatusHandler(logging.Handler):

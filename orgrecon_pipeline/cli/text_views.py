@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,13 @@ from rich.text import Text
 from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.evidence import FIGURES, Verdict
+from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Sample, Verdict
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.domain.gate import WindowRow
     from orgrecon_pipeline.domain.identity import Identity
     from orgrecon_pipeline.domain.record import Record, WindowDay
+    from orgrecon_pipeline.operations.diff import Diff
     from orgrecon_pipeline.operations.doctor import Diagnosis
     from orgrecon_pipeline.operations.gate.current import GateAnswer
     from orgrecon_pipeline.operations.trail.importer import ImportResult
@@ -45,13 +46,58 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
         # The exit code follows this attempt, although the headline shows the day's verdict.
         console.print(Text(f"this attempt: {attempt.value}; the day stays {record.verdict.value}, as decided before",
                            style=_COLOURS[attempt.value]))
-    _print_entities(console, record)
+    title = f"{_counted(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
+    _print_entities(console, title, record.entities)
     if record.tenants_with_drift:
         _print_drifting_tenants(console, record)
     _print_window(console, record.window)
     _print_banner(console, record.identity, record.gate.state.value, record.streak_days, record.window_days,
                   record.gate.reason, record.gate.earliest_open_day)
     console.print(Text(f"report: {path}"))
+
+
+def show_diff(diff: Diff) -> None:
+    """Print the result of an ad-hoc comparison, with the drifting keys."""
+    console = terminal.stdout()
+    colour = {"equal": "green", "different": "red"}.get(diff.result.value, "yellow")
+    text = Text(printable(diff.reason))
+    text.append("\nThis is not evidence: nothing was stored, and neither the day nor the gate has changed.", "dim")
+    title = f"{diff.result.value.replace('_', ' ').upper()}  tenant {printable(diff.request.tenant)}  ({diff.identity})"
+    print_box(console, text, colour, title)
+    if diff.comparison is None:
+        return
+    if diff.shards:
+        console.print(Text(f"shard: {', '.join(diff.shards)}"))
+    _print_entities(console, "Entities", diff.comparison.totals)
+    if samples := diff.comparison.samples:
+        _print_samples(console, samples)
+    if diff.not_listed:
+        console.print(Text(f"and {_counted(diff.not_listed, 'more key')}: raise --limit to list them"))
+
+
+def _print_samples(console: Console, samples: Sequence[Sample]) -> None:
+    with_values, with_context = any(s.values for s in samples), any(s.show for s in samples)
+    headers = ("key", "entity", "kind", "columns", *(["source → target"] if with_values else []),
+               *(["context"] if with_context else []))
+
+    def row(sample: Sample) -> list[Text]:
+        cells = [_pairs(sample.key), sample.entity, sample.kind.value, ", ".join(sample.columns)]
+        if with_values:
+            cells.append(_pairs({column: f"{_value(source)} → {_value(target)}"
+                                 for column, (source, target) in (sample.values or {}).items()}))
+        if with_context:
+            cells.append(_pairs(sample.show or {}))
+        return [Text(printable(cell)) for cell in cells]
+
+    print_table(console, "Drifting keys", headers, [row(sample) for sample in samples])
+
+
+def _pairs(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{column}={_value(text)}" for column, text in values.items())
+
+
+def _value(text: str | None) -> str:
+    return "NULL" if text is None else text
 
 
 def show_gate(answer: GateAnswer, today: date) -> None:
@@ -98,11 +144,10 @@ def _print_window(console: Console, days: Iterable[WindowDay | WindowRow]) -> No
         for day in days])
 
 
-def _print_entities(console: Console, record: Record) -> None:
-    title = f"{_counted(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
+def _print_entities(console: Console, title: str, entities: Mapping[str, EntityTotals]) -> None:
     print_table(console, title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
         (name, *(_figure(getattr(totals, figure)) for figure in FIGURES))
-        for name, totals in record.entities.items()])
+        for name, totals in entities.items()])
 
 
 def _print_drifting_tenants(console: Console, record: Record) -> None:

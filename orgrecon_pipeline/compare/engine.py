@@ -12,6 +12,7 @@ from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
 from orgrecon_pipeline.compare.one_database import OneDatabase
 from orgrecon_pipeline.compare.progress import periodic_progress
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison, ReadResults, SnapshotPair
@@ -36,7 +37,7 @@ Admit = Callable[[SnapshotPair], None]
 
 
 def compare(
-    mapping: MappingConfig, endpoints: Endpoints, *, exact: bool = False,
+    mapping: MappingConfig, endpoints: Endpoints, *, exact: bool = False, only: RowFilter | None = None,
     admit: Admit = lambda snapshot: None, progress: Progress = lambda message: None,
     wait: Callable[[float], None] | None = None, deadline: Deadline | None = None,
 ) -> Comparison:
@@ -46,6 +47,7 @@ def compare(
 
     Args:
         exact: compare every tenant by key, not only those whose fingerprints differ.
+        only: the rows to compare; None for all. A comparison of some rows is not evidence.
         admit: see :data:`Admit`.
         progress: receives progress messages.
         wait: sleeps that many seconds between two reads; by default until the deadline is stopped.
@@ -53,20 +55,22 @@ def compare(
     """
     started = time.monotonic()
     deadline = deadline or Deadline(mapping.scan.deadline_seconds)
-    reader = open_reader(mapping, endpoints, deadline)
+    reader = open_reader(mapping, endpoints, deadline, only)
     try:
         return _Run(mapping, reader, deadline, exact, progress, wait or deadline.sleep).run(admit, started)
     finally:
         reader.close()
 
 
-def open_reader(mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline) -> Reader:
+def open_reader(
+    mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline, only: RowFilter | None = None
+) -> Reader:
     """Connect to the databases."""
     source, target = (
         partial(Session, endpoint, mapping.scan, deadline) for endpoint in (endpoints.source, endpoints.target))
     if endpoints.one_database:
-        return OneDatabase(mapping, source, new_row_hash())
-    return TwoDatabases(mapping, source, target, new_row_hash())
+        return OneDatabase(mapping, source, new_row_hash(), only)
+    return TwoDatabases(mapping, source, target, new_row_hash(), only)
 
 
 def new_row_hash() -> RowHash:
@@ -87,6 +91,7 @@ class _Run:
     def run(self, admit: Admit, started: float) -> Comparison:
         reader = self._reader
         tables = reader.run_preflight()
+        reader.require_filter_values()
         self._progress(f"preflight checks passed: {tables} {'table' if tables == 1 else 'tables'}")
         for warning in reader.warnings:
             self._progress(f"warning: {warning['text']}")

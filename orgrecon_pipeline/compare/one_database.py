@@ -15,6 +15,7 @@ from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, HashSum, statements_by_entity
 from orgrecon_pipeline.compare.reader import Reader
@@ -39,16 +40,19 @@ _DriftTask = tuple[str, Task[dict[str, TrackedKeys]]]
 class OneDatabase(Reader):
     """Reader of one database."""
 
-    def __init__(self, mapping: MappingConfig, open_session: Callable[[], Session], row_hash: RowHash) -> None:
+    def __init__(
+        self, mapping: MappingConfig, open_session: Callable[[], Session], row_hash: RowHash,
+        only: RowFilter | None = None,
+    ) -> None:
         """Connect."""
         self._session = open_session()
-        super().__init__(mapping, dict.fromkeys(SIDES, self._session), row_hash)
+        super().__init__(mapping, dict.fromkeys(SIDES, self._session), row_hash, only)
         self._pool = SnapshotPool(self._session, open_session, mapping.scan.workers)
 
     def run_preflight(self) -> int:
         self._preflight = preflight.run_preflight(self._session, self.mapping)
         preflight.require_lockable(self._session, self._preflight)
-        self.statements = statements_by_entity(self.mapping, self._preflight.types, self.row_hash)
+        self.statements = statements_by_entity(self.mapping, self._preflight.types, self.row_hash, self.only)
         self.rows.expected, self.warnings = self._preflight.estimated_rows, self._preflight.warnings
         return len(self._preflight.tables)
 
@@ -66,7 +70,7 @@ class OneDatabase(Reader):
         preflight.require_unchanged(self._session, self.mapping, self._preflight)
 
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
-        hash_sum, largest_table = choose_hash_sum(tenants), self._preflight.largest_table
+        hash_sum, largest_table = choose_hash_sum(tenants), None if self.only else self._preflight.largest_table
         scans = {name: _EntityScan(statements, hash_sum, largest_table, self.rows)
                  for name, statements in self.statements.items()}
         self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])

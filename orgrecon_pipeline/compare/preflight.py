@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
 from psycopg import sql
+from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.catalog import TableRead, column_types, require_same_type, table_sizes, tables_read
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warnings, inspect_sql
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter, as_literal
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig, ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
@@ -92,6 +96,21 @@ def require_same_types(source: Preflight, target: Preflight) -> None:
         for column, kind in types.items():
             require_same_type(
                 name, column, (f"{name}.source", kind), (f"{name}.target", target.types[name][column]))
+
+
+def require_values(session: Session, statements: EntityStatements, only: RowFilter) -> None:
+    """Raise UsageError if a text of the row filter is not a value of its column's type in the open transaction."""
+    for column, text in only.texts.items():
+        kind, named = statements.types[column], f"{statements.name}.{column}"
+        if not session.encoding.expressible([text]):
+            raise UsageError(f"{text!a} cannot be a value of {named}: a database's encoding lacks its characters.")
+        if kind.native_equality:
+            name = sql.SQL(cast("LiteralString", kind.name))
+            try:
+                session.query_aside(sql.SQL("SELECT {}::{}").format(as_literal(text), name), named)
+            except CannotDecide as failure:
+                if str(failure.reason.parameters.get("sqlstate", "")).startswith("22"):
+                    raise UsageError(f"{text!a} is not a value of {named}, which is {kind.name}: correct it.") from None
 
 
 def require_same_database(identity: DatabaseIdentity, preflight: Preflight, connection: str) -> None:

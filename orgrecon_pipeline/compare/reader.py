@@ -12,7 +12,9 @@ from orgrecon_pipeline.compare.keys.context import read_context
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey
 from orgrecon_pipeline.compare.keys.key_rows import FoundKey
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.preflight import require_values
 from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
@@ -34,12 +36,23 @@ class Reader(ABC):
     #: About SQL that may hide rows; known after :meth:`run_preflight`.
     warnings: tuple[SqlWarning, ...]
 
-    def __init__(self, mapping: MappingConfig, sessions: dict[str, Session], row_hash: RowHash) -> None:
-        self.mapping, self.sessions, self.row_hash, self.rows = mapping, sessions, row_hash, RowCounter()
+    def __init__(
+        self, mapping: MappingConfig, sessions: dict[str, Session], row_hash: RowHash, only: RowFilter | None
+    ) -> None:
+        self.mapping, self.sessions, self.row_hash, self.only = mapping, sessions, row_hash, only
+        self.rows = RowCounter()
 
     @abstractmethod
     def run_preflight(self) -> int:
         """Run the preflight checks, and return the number of tables that the mapping reads."""
+
+    def require_filter_values(self) -> None:
+        """Raise UsageError if a text of the row filter is not a value of its column's type. Needs no open snapshot."""
+        if self.only:
+            for session in dict.fromkeys(self.sessions.values()):
+                with session.transaction():
+                    for statements in self.statements.values():
+                        require_values(session, statements, self.only)
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[SnapshotPair]:

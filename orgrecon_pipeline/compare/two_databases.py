@@ -21,13 +21,14 @@ from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
 from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, merge_fingerprints, require_no_null_keys
 from orgrecon_pipeline.compare.scan.merge_join import Row
-from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
+from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS, scan_settings
 from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
@@ -46,10 +47,10 @@ class TwoDatabases(Reader):
 
     def __init__(
         self, mapping: MappingConfig, open_source: Callable[[], Session], open_target: Callable[[], Session],
-        row_hash: RowHash,
+        row_hash: RowHash, only: RowFilter | None = None,
     ) -> None:
         """Connect to both databases."""
-        super().__init__(mapping, {}, row_hash)
+        super().__init__(mapping, {}, row_hash, only)
         with ExitStack() as stack:
             stack.callback(self.close)
             for side, open_session in zip(SIDES, (open_source, open_target), strict=True):
@@ -65,7 +66,7 @@ class TwoDatabases(Reader):
         preflight.require_same_types(self._preflights["source"], self._preflights["target"])
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
-        self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash)
+        self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash, self.only)
         self.warnings = merge_warnings({side: result.warnings for side, result in self._preflights.items()})
         self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
         return sum(len(result.tables) for result in self._preflights.values())
@@ -164,8 +165,9 @@ class TwoDatabases(Reader):
         return drift
 
     def _scan(self, statements: EntityStatements) -> Fingerprints:
-        by_side = {side: statements.side_stream(side, self._preflights[side].largest_table) for side in SIDES}
-        with self._streams(statements.name, by_side, {}, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
+        largest = {side: None if self.only else self._preflights[side].largest_table for side in SIDES}
+        by_side = {side: statements.side_stream(side, largest[side]) for side in SIDES}
+        with self._streams(statements.name, by_side, {}, scan_settings(statements), MANY_TENANTS_WORK_MEM) as streams:
             return merge_fingerprints(*streams, statements.entity.compare, self.rows.add)
 
     def _find_differing_buckets(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:

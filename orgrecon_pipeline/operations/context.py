@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock, read_clock
-from orgrecon_pipeline.operations.own_ledger import own_ledger
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.ledger.ledger import Ledger
 
 SOURCE_VARIABLE = "DATABASE_URL"
 TARGET_VARIABLE = "ORGRECON_TARGET_DATABASE_URL"
@@ -42,6 +44,8 @@ class Context:
         Raises:
             ConfigurationError: if the mapping, the ledger or the injected clock cannot be used.
         """
+        from orgrecon_pipeline.operations.own_ledger import own_ledger  # slow to import, and diff needs no ledger
+
         mapping = load_mapping(settings.mapping_file, settings.environ)
         return cls(
             mapping=mapping, ledger=own_ledger(settings, mapping), output_dir=settings.output_dir,

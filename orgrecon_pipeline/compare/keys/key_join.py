@@ -29,7 +29,7 @@ def join_by_key(
     all_tenants = len(tenants) == len(fingerprints.tenants)
     statement = statements.key_join(all_tenants=all_tenants)
     seconds = _MIN_SECONDS + sum(fingerprints.rows_of(tenant).total for tenant in tenants) / _ROWS_PER_SECOND
-    with session.planner_settings(NO_NESTED_LOOPS if all_tenants else {}):
+    with session.planner_settings(NO_NESTED_LOOPS if all_tenants and statements.only is None else {}):
         parameters = {} if all_tenants else {"tenants": list(tenants)}
         rows = session.query_within(seconds, statement, statements.name, parameters)
     if rows is None:

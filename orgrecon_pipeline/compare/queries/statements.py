@@ -7,7 +7,7 @@ Each fragment of the mapping ends its line, so that a ``--`` comment in it ends 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
@@ -15,6 +15,7 @@ from psycopg import sql
 from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter, equals
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
 from orgrecon_pipeline.domain.canonical import MAX_NAME
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation
@@ -52,13 +53,15 @@ _NO_TABLE = sql.SQL("(SELECT) AS nothing")
 class EntityStatements:
     """Builds the statements of one entity. Each public method returns the statement of the SQL file of that name.
 
-    A ``largest_table`` is the largest table that the role may read, see ``side_fingerprints.sql``.
+    A ``largest_table`` is the largest table that the role may read, see ``side_fingerprints.sql``. With ``only``, all
+    statements except :meth:`has_rows` are restricted to its rows.
     """
 
     name: str
     entity: Entity
     types: dict[str, ColumnType]
     row_hash: RowHash
+    only: RowFilter | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -215,7 +218,7 @@ class EntityStatements:
 
     def has_rows(self, side: str) -> sql.Composed:
         """Return whether one side has a row, as column ``has_rows``."""
-        return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS has_rows").format(self.side(side))
+        return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS has_rows").format(replace(self, only=None).side(side))
 
     def side(self, side: str, *, of_tenants: bool = False, with_context: bool = False) -> sql.Composed:
         """Return the rows of one side; with ``of_tenants``, only those of parameter ``tenants``."""
@@ -251,6 +254,9 @@ class EntityStatements:
         conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []
         if of_tenants:
             conditions.append(self._is_wanted(relation.columns[TENANT_COLUMN]))
+        if self.only:
+            conditions += [equals(relation.columns[name], self.types[name], text)
+                           for name, text in self.only.texts.items()]
         return sql.SQL("SELECT {} FROM {} {}").format(
             COMMA.join(columns),
             fragment(relation.from_),
@@ -325,12 +331,12 @@ class EntityStatements:
 
 
 def statements_by_entity(
-    mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash
+    mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None
 ) -> dict[str, EntityStatements]:
-    """Return the statements of each entity, given the types of its columns."""
+    """Return the statements of each entity, given the types of its columns; ``only`` as in EntityStatements."""
     return {
         name: EntityStatements(
-            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash)
+            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash, only)
         for name, entity in mapping.entities.items()}
 
 

@@ -25,6 +25,11 @@ _MANY_TENANTS = 20_000
 SCAN_SETTINGS = {**NO_NESTED_LOOPS, "enable_parallel_append": "off"}
 
 
+def scan_settings(statements: EntityStatements) -> dict[str, str]:
+    """Return the planner settings for a scan; none for that of one tenant, which an index may find."""
+    return SCAN_SETTINGS if statements.only is None else {}
+
+
 @dataclass(frozen=True)
 class SideFingerprints:
     """Result of the scan of one side.
@@ -66,7 +71,7 @@ def scan_side(
     session: Session, statements: EntityStatements, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None
 ) -> SideFingerprints:
     """Scan one side of an entity."""
-    with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
+    with session.planner_settings(scan_settings(statements), MANY_TENANTS_WORK_MEM):
         statement = statements.side_arrays(side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
         parts: dict[str, bytearray] = defaultdict(bytearray)
         for row in session.stream(statement, statements.name):

@@ -24,7 +24,8 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
-from orgrecon_pipeline.operations.observe.shards import Progress, ShardsUndecided, Wait, compare_endpoints
+from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardsUndecided
+from orgrecon_pipeline.operations.observe.shards import Wait, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.version import __version__

@@ -1,0 +1,179 @@
+"""Ad-hoc comparison of one tenant: the same comparison as that of a day, but never evidence. Nothing is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
+from orgrecon_pipeline.compare.result import Comparison, SnapshotPair
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.databases import UNSHARDED
+from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
+from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.mapping import SIDES, Entity, MappingConfig
+from orgrecon_pipeline.domain.reasons import ReasonCode, counted
+from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.operations.context import read_endpoints
+from orgrecon_pipeline.operations.observe import shard_merge
+from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided
+from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.dsn import Endpoints
+
+
+class DiffResult(str, Enum):
+    """Whether the compared rows are the same on both sides."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    NOT_DECIDED = "not_decided"
+
+
+@dataclass(frozen=True)
+class DiffRequest:
+    """What to compare.
+
+    Attributes:
+        tenant: the text of the tenant.
+        entity: the entity to compare; None for all that have the columns of ``key``.
+        key: wanted texts of columns of the key.
+        values: whether to show the values of differing columns, in addition to what the mapping asks for.
+        limit: keys to list per entity and kind.
+    """
+
+    tenant: str
+    entity: str | None = None
+    key: Mapping[str, str] = field(default_factory=dict)
+    values: bool = False
+    limit: int = 100
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Result of an ad-hoc comparison. ``comparison`` is None if it could not be completed."""
+
+    identity: Identity
+    request: DiffRequest
+    result: DiffResult
+    reason: str
+    comparison: Comparison | None = None
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the shards that have rows of the tenant."""
+        return [name for name, part in self.comparison.shards.items() if part.present] if self.comparison else []
+
+    @property
+    def not_listed(self) -> int:
+        """Number of drifting keys beyond the limit."""
+        return _drift(self.comparison) - len(self.comparison.samples) if self.comparison else 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about the SQL of the mapping."""
+        return [str(warning["text"]) for warning in self.comparison.how["warnings"]] if self.comparison else []
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        known = self.comparison
+        return {
+            **self.identity.as_json_value(), "evidence": False, "tenant": self.request.tenant,
+            "key": dict(self.request.key), "result": self.result.value, "reason": self.reason,
+            "observed_at": instant_text(known.observed_at) if known else None, "shards": self.shards,
+            "entities": {name: totals.model_dump() for name, totals in known.totals.items()} if known else {},
+            "keys": [sample.model_dump(mode="json", exclude={"tenant"}) for sample in known.samples] if known else [],
+            "keys_not_listed": self.not_listed, "warnings": self.warnings,
+        }
+
+
+def diff(settings: Settings, request: DiffRequest, progress: Progress = lambda line: None) -> Diff:
+    """Compare the rows of one tenant now.
+
+    Raises:
+        UsageError: if the entity or a column of the key does not exist, or a text is not a value of its column.
+        ConfigurationError: if the mapping or the environment cannot be used, or the tenant is in two shards.
+    """
+    mapping = load_mapping(settings.mapping_file, settings.environ)
+    identity = mapping.identity(settings.environment)
+    endpoints = read_endpoints(mapping, settings.environ)
+    narrowed = _narrowed(mapping, request, one_database=all(each.one_database for each in endpoints.values()))
+    try:
+        comparison = _compare(narrowed, endpoints, RowFilter(request.tenant, request.key), progress)
+    except CannotDecide as failure:
+        return Diff(identity, request, DiffResult.NOT_DECIDED, f"{failure.reason.sentence}.")
+    return Diff(identity, request, *_decide(request, comparison), comparison)
+
+
+def _narrowed(mapping: MappingConfig, request: DiffRequest, *, one_database: bool) -> MappingConfig:
+    """Return the mapping with the entities and settings of an ad-hoc comparison."""
+    report = mapping.report.model_copy(update={
+        "sample_keys": request.limit, "sample_values": mapping.report.sample_values or request.values})
+    # Both sides of one database are in one snapshot, and the rechecks would take many times as long.
+    scan = mapping.scan.model_copy(update={"rechecks": 0} if one_database else {})
+    return mapping.model_copy(update={
+        "entities": _entities(mapping, request), "tenants": None, "report": report, "scan": scan})
+
+
+def _entities(mapping: MappingConfig, request: DiffRequest) -> dict[str, Entity]:
+    for text in (request.tenant, *request.key.values()):
+        if not text.isascii() and text.encode("utf-8", "replace").decode() != text:
+            raise UsageError(f"{text!a} is not valid UTF-8: correct the encoding of the terminal.")
+    entities = mapping.entities
+    if request.entity is not None:
+        if request.entity not in entities:
+            raise UsageError(f"{request.entity!a} is not an entity of the mapping: use {' or '.join(entities)}.")
+        entities = {request.entity: entities[request.entity]}
+    chosen = {name: entity for name, entity in entities.items() if request.key.keys() <= set(entity.key)}
+    if not chosen:
+        keys = "; ".join(f"{name} has {', '.join(entity.key)}" for name, entity in entities.items())
+        raise UsageError(f"no entity has {' and '.join(map(ascii, request.key))} in its key: {keys}.")
+    return chosen
+
+
+def _compare(
+    mapping: MappingConfig, endpoints: dict[str, Endpoints], only: RowFilter, progress: Progress
+) -> Comparison:
+    def require_current(snapshot: SnapshotPair) -> None:
+        for side in SIDES:
+            if lag := getattr(snapshot, side).lag(mapping.scan.max_replica_lag_seconds):
+                raise CannotDecide(f"{side}: {lag}", ReasonCode.REPLICA_LAG)
+
+    def compare_shard(name: str, say: Progress, deadline: Deadline) -> Comparison:
+        return compare(mapping, endpoints[name], only=only, admit=require_current, progress=say, deadline=deadline)
+
+    if endpoints.keys() == {UNSHARDED}:
+        return compare_shard(UNSHARDED, progress, Deadline(mapping.scan.deadline_seconds))
+    started = time.monotonic()
+    comparisons, failures = ShardRunner(mapping.scan, compare_shard, progress).run(list(endpoints))
+    shard_merge.refuse_shared_tenants(comparisons)
+    if failures:
+        raise ShardsUndecided(failures, {})
+    return shard_merge.merge_shards(mapping, comparisons, {}, time.monotonic() - started)
+
+
+def _decide(request: DiffRequest, comparison: Comparison) -> tuple[DiffResult, str]:
+    if drift := _drift(comparison):
+        return DiffResult.DIFFERENT, f"{counted(drift, 'key')} {'differs' if drift == 1 else 'differ'}."
+    if comparison.keys_in_flux:
+        return DiffResult.NOT_DECIDED, (
+            f"{counted(comparison.keys_in_flux, 'key')} changed at every read on both sides: run the command again.")
+    if not (rows := sum(totals.rows or 0 for totals in comparison.totals.values())):
+        return DiffResult.NOT_DECIDED, _no_rows(request, comparison)
+    return DiffResult.EQUAL, f"All rows are equal ({counted(rows, 'row')} of both sides compared)."
+
+
+def _no_rows(request: DiffRequest, comparison: Comparison) -> str:
+    """Return why nothing was compared. A typing error must not look like equality."""
+    key = ", ".join(f"{column} {text!a}" for column, text in request.key.items())
+    row = f"row with {key} " if key else "row "
+    return (f"Neither side has a {row}of tenant {request.tenant!a} in {' or '.join(comparison.totals)}, so nothing was "
+            "compared: check the spelling.")
+
+
+def _drift(comparison: Comparison) -> int:
+    return sum(totals.counts.total or 0 for totals in comparison.totals.values())
