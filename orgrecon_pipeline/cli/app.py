@@ -34,11 +34,9 @@ app = typer.Typer(
            "3 INCONCLUSIVE · 4 already running.",
 )
 _COMMANDS: dict[str, Callable[..., int | None]] = {
-    "report": report, "gate": gate, "verify": verify, "sync": sync, "import": import_, "render": render,
-    "acknowledge": acknowledge, "accept-source": accept_source, "doctor": doctor, "diff": diff,
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
-    "doctor": doctor,
+    "doctor": doctor, "diff": diff,
     "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "demo": demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -13,8 +13,10 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.compare import one_database
+from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
+from orgrecon_pipeline.operations.diff import DiffRequest, DiffResult, diff
 from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
 from orgrecon_pipeline_tests.support.operations.site import Site, make_site, open_site
 from orgrecon_pipeline_tests.support.repair.scenario import MakeTables, RepairScenario, entity, table_scenario
@@ -80,6 +82,18 @@ def test_values_equal_under_the_collation_only_are_mismatched(loose: Site, sourc
     assert [(s.kind, s.columns) for s in loose.ledger.samples(after.id)] == [("mismatched", ("name",))]
     exact = loose.observe(exact=True)
     assert exact.entities["org_units"].mismatched == 1
+
+
+@pytest.mark.parametrize("tenant", ["acme", "ACME", "Acmé"])
+def test_ad_hoc_comparison_reads_only_the_tenant_with_exactly_that_name(loose: Site, tenant: str) -> None:
+    for number, name in enumerate(("acme", "ACME", "Acmé"), start=990):
+        loose.run(f"INSERT INTO public.teams (tenant_id, id, name) VALUES ('{name}', {number}, 'x')")
+    (loose.directory / "orgrecon.yaml").write_text(loose.mapping.model_dump_json(by_alias=True, exclude_none=True))
+    settings = read_settings({"DATABASE_URL": loose.dsn}, mapping_file=str(loose.directory / "orgrecon.yaml"))
+    result = diff(settings, DiffRequest(tenant))
+    assert (result.result, result.reason) == (DiffResult.DIFFERENT, "1 key differs.")
+    assert result.comparison
+    assert list(result.comparison.present) == [tenant]
 
 
 def create_citext(site: Site) -> None:
