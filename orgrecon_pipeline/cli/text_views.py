@@ -69,6 +69,9 @@ def show_diff(diff: Diff) -> None:
     if diff.shards:
         console.print(Text(f"shard: {', '.join(diff.shards)}"))
     _print_entities(console, "Entities", diff.comparison.totals)
+    for entity, columns in diff.mismatched_columns.items():
+        counts = ", ".join(f"{column} {keys}" for column, keys in sorted(columns.items(), key=lambda item: -item[1]))
+        console.print(Text(f"{entity}: mismatched keys by column: {counts}"))
     if samples := diff.comparison.samples:
         _print_samples(console, samples)
     if diff.not_listed:

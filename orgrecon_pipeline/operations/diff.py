@@ -71,7 +71,15 @@ class Diff:
     @property
     def not_listed(self) -> int:
         """Number of drifting keys beyond the limit."""
-        return _drift(self.comparison) - len(self.comparison.samples) if self.comparison else 0
+        if self.comparison is None:
+            return 0
+        listed = {(sample.entity, *sample.key.values()) for sample in self.comparison.samples}  # one key, two kinds
+        return self.comparison.keys.drifting.total() - len(listed)
+
+    @property
+    def mismatched_columns(self) -> dict[str, dict[str, int]]:
+        """Number of mismatched keys by entity and differing column."""
+        return self.comparison.keys.facts()["mismatched_columns"] if self.comparison else {}
 
     @property
     def warnings(self) -> list[str]:
@@ -87,7 +95,8 @@ class Diff:
             "observed_at": instant_text(known.observed_at) if known else None, "shards": self.shards,
             "entities": {name: totals.model_dump() for name, totals in known.totals.items()} if known else {},
             "keys": [sample.model_dump(mode="json", exclude={"tenant"}) for sample in known.samples] if known else [],
-            "keys_not_listed": self.not_listed, "warnings": self.warnings,
+            "keys_not_listed": self.not_listed, "mismatched_columns": self.mismatched_columns,
+            "warnings": self.warnings,
         }
 
 
@@ -112,7 +121,8 @@ def diff(settings: Settings, request: DiffRequest, progress: Progress = lambda l
 def _narrowed(mapping: MappingConfig, request: DiffRequest, *, one_database: bool) -> MappingConfig:
     """Return the mapping with the entities and settings of an ad-hoc comparison."""
     report = mapping.report.model_copy(update={
-        "sample_keys": request.limit, "sample_values": mapping.report.sample_values or request.values})
+        "sample_keys": request.limit, "sample_values": mapping.report.sample_values or request.values,
+        "keep_keys": 0})
     # Both sides of one database are in one snapshot, and the rechecks would take many times as long.
     scan = mapping.scan.model_copy(update={"rechecks": 0} if one_database else {})
     return mapping.model_copy(update={
@@ -157,8 +167,8 @@ def _compare(
 
 
 def _decide(request: DiffRequest, comparison: Comparison) -> tuple[DiffResult, str]:
-    if drift := _drift(comparison):
-        return DiffResult.DIFFERENT, f"{counted(drift, 'key')} {'differs' if drift == 1 else 'differ'}."
+    if keys := comparison.keys.drifting.total():
+        return DiffResult.DIFFERENT, f"{counted(keys, 'key')} {'differs' if keys == 1 else 'differ'}."
     if comparison.keys_in_flux:
         return DiffResult.NOT_DECIDED, (
             f"{counted(comparison.keys_in_flux, 'key')} changed at every read on both sides: run the command again.")
@@ -173,7 +183,3 @@ def _no_rows(request: DiffRequest, comparison: Comparison) -> str:
     row = f"row with {key} " if key else "row "
     return (f"Neither side has a {row}of tenant {request.tenant!a} in {' or '.join(comparison.totals)}, so nothing was "
             "compared: check the spelling.")
-
-
-def _drift(comparison: Comparison) -> int:
-    return sum(totals.counts.total or 0 for totals in comparison.totals.values())

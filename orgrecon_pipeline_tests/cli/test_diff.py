@@ -78,6 +78,7 @@ def test_json_is_one_document(
     assert (document["migration"], document["environment"]) == ("org-v23", "staging")
     assert (document["tenant"], document["result"], document["keys_not_listed"]) == (tenant, "different", 0)
     assert document["entities"]["org_unit_memberships"]["mismatched"] == 1
+    assert document["mismatched_columns"] == {"org_unit_memberships": {"role": 1}}
     assert document["keys"] == [{
         "entity": "org_unit_memberships", "kind": "mismatched", "key": {"unit_id": str(unit), "user_id": str(user)},
         "columns": ["role"], "values": None, "show": None}]
