@@ -12,7 +12,8 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.operations.gate.dagster_client import ask_dagster
+from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster
+from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.defs.host import Host, assert_no_overlapping_runs, runs
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql, webserver
@@ -81,9 +82,10 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
     before = {day: path.read_bytes() for day, path in files.items() if day != missing}
     assert read_report(files[failed]).verdict is Verdict.FAIL
     now = world.set_clock(today, 1)  # nothing is due before eight
-    policy = default_mapping().gate
+    question = Question(default_mapping().gate)
     with host.daemon(), webserver(world.environ, host.home) as url:
-        assert ask_dagster(url, policy, now).open
+        server = DagsterServer.at(url, {})
+        assert ask_dagster(server, question, now).open
         decided = graphql(url, CHECK)
         again = {failed, passed, another}
         for day in again:
@@ -102,13 +104,13 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
             "numMaterialized": len(days) - 1, "numFailed": 1}
         assert not world.ledger.observations(missing)
         # The gate is unchanged: the same answer, decided by the same run.
-        assert ask_dagster(url, policy, now).open
+        assert ask_dagster(server, question, now).open
         assert graphql(url, CHECK) == decided
         run_two_backfills_during_a_comparison(host, url, failed, passed, today)
         assert {day: path.read_bytes() for day, path in files.items() if path.exists()} == before
         now = world.set_clock(today, 10)
-        eventually(lambda: ask_dagster(url, policy, now).open, 60, host.log)
-        assert ask_dagster(url, policy, now).as_of == today
+        eventually(lambda: ask_dagster(server, question, now).open, 60, host.log)
+        assert ask_dagster(server, question, now).as_of == today
 
 
 def run_two_backfills_during_a_comparison(host: Host, url: str, failed: date, passed: date, today: date) -> None:

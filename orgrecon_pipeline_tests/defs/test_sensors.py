@@ -189,7 +189,7 @@ def test_fail_of_today_is_observed_again_only_if_configured(world: World, daemon
     world.set_clock(DAY)
     daemon.run({"": "2026-03-10"})
     world.set_clock(DAY, 12)
-    assert "ORGRECON_REOBSERVE_HOURS is not set" in daemon.evaluate("reobserve_today")[1]
+    assert "no interval is set" in daemon.evaluate("reobserve_today")[1]
     world.environ["ORGRECON_REOBSERVE_HOURS"] = "3"
     del world.definitions
     world.set_clock(DAY, 10)

@@ -9,8 +9,8 @@ import dagster as dg
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 
 _ROWS = (
-    dg.TableColumn("source_rows", "integer", "Rows of the legacy model"),
-    dg.TableColumn("target_rows", "integer", "Rows of v2.3"),
+    dg.TableColumn("source_rows", "integer", "Rows of the source"),
+    dg.TableColumn("target_rows", "integer", "Rows of the target"),
     *(dg.TableColumn(kind.value, "integer", f"Keys that are {kind.meaning}") for kind in DriftKind),
     dg.TableColumn("transient", "integer", "Keys that differed and agreed when they were read again; not drift"),
 )

@@ -62,14 +62,11 @@ def upstream_specs(
     specs = [
         dg.AssetSpec(
             key, group_name=group, kinds={"postgres", "table"},
-            description=f"Table {table}, {_ROLES[table.side]}. Compared by tenant_drift, never written.",
+            description=f"Table {table}, the {table.side} of a migration. Compared by tenant_drift, never written.",
             metadata={"dagster/table_name": str(table)},
         )
         for table, key in upstream.items() if str(table) not in keys]
     return list(dict.fromkeys(upstream.values())), specs
-
-
-_ROLES = {"source": "legacy model", "target": "v2.3"}
 
 
 @lru_cache(maxsize=256)

@@ -111,13 +111,13 @@ def day_sensors(
 
     @dg.sensor(
         **automation.of_sensor(names, "reobserve_today"), job_name=job_name,
-        description="Compares today again every ORGRECON_REOBSERVE_HOURS hours while it is FAIL or INCONCLUSIVE. "
-                    "Does nothing if the variable is not set.",
+        description="Compares today again while it is FAIL or INCONCLUSIVE, at the interval that "
+                    "ORGRECON_REOBSERVE_HOURS or the component's field sensors.reobserve_hours sets, if any.",
     )
     def reobserve_today(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request another run for today after the configured time."""
         if automation.reobserve is None:
-            return _result([], ["ORGRECON_REOBSERVE_HOURS is not set: a decided day is not compared again"])
+            return _result([], ["no interval is set: a decided day is not compared again"])
         resource = resource_of(context, names)
         now = resource.clock().now()
         day = utc_day(now)
