@@ -112,7 +112,7 @@ def other_ledger(claim: Claim) -> Reason:
     return Reason.word(
         ReasonCode.OTHER_LEDGER,
         f"{claim.claimant} evaluated the same check in Dagster ({claim.at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} "
-        "UTC): give each code location its own asset keys, or run orgrecon accept-ledger if this ledger replaces it",
+        "UTC): give each code location its own asset keys, or run orgrecon accept-ledger if that ledger is out of use",
         **claim.claimant.as_json_value(), at=instant_text(claim.at))
 
 
