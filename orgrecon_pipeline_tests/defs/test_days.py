@@ -15,6 +15,7 @@ from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
+from orgrecon_pipeline.report.render import render_plain
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.defs.world import CHECK, QUIET, World, checks, failure
 
@@ -38,7 +39,7 @@ def test_day_job_without_drift_passes_every_check_but_the_gate(world: World, ins
     assert drift.metadata["tenants_scanned"].value == 6
     assert {"missing", "unexpected", "mismatched", "duplicate", "rows_compared", "seconds"} <= set(drift.metadata)
     [report] = result.asset_materializations_for_node("markdown_report")
-    assert report.metadata["report"].value == (world.reports / f"{DAY}.md").read_text(encoding="utf-8")
+    assert report.metadata["report"].value == render_plain(record)
 
 
 def test_day_job_with_drift_fails_the_zero_drift_check_and_still_writes_the_report(
