@@ -29,7 +29,7 @@ _INTERNAL_ERROR = 3
 
 app = typer.Typer(
     name="orgrecon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Daily evidence that Org Model v2.3 holds exactly what the legacy organisation model holds.",
+    help="Daily evidence that the target of a migration holds exactly what its source holds.",
     epilog="Exit codes: 0 success · 1 FAIL, CLOSED or unsound · 2 usage, mapping or configuration error · "
            "3 INCONCLUSIVE · 4 already running.",
 )

@@ -1,5 +1,6 @@
 """Prometheus metrics of the evidence. Names, labels and units are a public contract with alerts and dashboards.
 
+Every metric has the labels ``migration`` and ``environment``, so that several exporters can share one Prometheus.
 Streaks are counted in daily reports (``_reports``), because a unit of time would have to be seconds. No tenant is ever
 a label: their number has no bound, and their names are private. All series exist from the first scrape on, so an alert
 never waits for one to appear. An unknown figure is NaN, never 0.
@@ -21,6 +22,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Verdict
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
@@ -40,8 +42,11 @@ class EvidenceCollector(Collector):
     gate and the last known figures.
     """
 
-    def __init__(self, read: Callable[[], MetricsSnapshot], entities: Sequence[str], window_days: int) -> None:
+    def __init__(
+        self, read: Callable[[], MetricsSnapshot], identity: Identity, entities: Sequence[str], window_days: int
+    ) -> None:
         self._read = read
+        self._identity = identity
         self._entities = tuple(entities)
         self._lock = threading.Lock()
         self._last = MetricsSnapshot(ledger_up=False, window_days=window_days)
@@ -49,7 +54,7 @@ class EvidenceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the current metrics."""
-        return iter(metric_families(self.current(), self._entities))
+        return iter(metric_families(self.current(), self._identity, self._entities))
 
     def current(self) -> MetricsSnapshot:
         """Return the current state, or :meth:`MetricsSnapshot.unreachable` of the last state if the ledger fails."""
@@ -77,7 +82,7 @@ def open_collector(settings: Settings) -> EvidenceCollector:
     clock = read_clock(settings.environ)
     return EvidenceCollector(
         lambda: read_snapshot(settings, mapping, clock.now()),
-        tuple(mapping.entities), mapping.gate.window_days,
+        mapping.identity(settings.environment), tuple(mapping.entities), mapping.gate.window_days,
     )
 
 
@@ -88,11 +93,17 @@ def make_registry(collector: EvidenceCollector) -> CollectorRegistry:
     return registry
 
 
-def metric_families(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metric]:
-    """Return every metric of a snapshot, for the mapping's ``entities`` in their order."""
-    info = InfoMetricFamily("orgrecon_build", "The version of orgrecon that serves these metrics.")
-    info.add_metric([], {"version": __version__})
-    return [info, *_freshness(snapshot), *_gate(snapshot), *_latest_day(snapshot, entities)]
+def metric_families(snapshot: MetricsSnapshot, identity: Identity, entities: Sequence[str]) -> list[Metric]:
+    """Return every metric of a snapshot of an identity, for the mapping's ``entities`` in their order."""
+    build = InfoMetricFamily("orgrecon_build", "The version of orgrecon that serves these metrics.")
+    build.add_metric([], {"version": __version__})
+    ledger = InfoMetricFamily("orgrecon_ledger", "The id of the ledger; empty while it is unknown.")
+    ledger.add_metric([], {"ledger": snapshot.ledger})
+    metrics = [build, ledger, *_freshness(snapshot), *_gate(snapshot), *_latest_day(snapshot, entities)]
+    for metric in metrics:
+        for sample in metric.samples:
+            sample.labels.update(identity.as_json_value())
+    return metrics
 
 
 def _freshness(snapshot: MetricsSnapshot) -> list[Metric]:

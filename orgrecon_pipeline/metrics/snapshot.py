@@ -22,7 +22,7 @@ _DAILY = (Provenance.LIVE, Provenance.SIMULATED)
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """State of the evidence at one moment.
+    """State of the evidence of an identity at one moment. ``ledger`` is the id of its ledger, empty if unknown.
 
     ``latest`` is the deciding observation of ``latest_day``, the latest day with an observation. ``last_completion`` is
     the time of the latest daily observation with any verdict, ``last_success`` that of the latest PASS; None if there
@@ -32,6 +32,7 @@ class MetricsSnapshot:
 
     ledger_up: bool
     window_days: int
+    ledger: str = ""
     latest_day: date | None = None
     latest: Observation | None = None
     last_completion: datetime | None = None
@@ -85,6 +86,7 @@ def take_snapshot(
     seconds = latest.compared.get("seconds") if latest else None
     return MetricsSnapshot(
         ledger_up=True,
+        ledger=ledger.id,
         window_days=policy.window_days,
         latest_day=latest_day,
         latest=latest,

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.days import parse_day, utc_day
 from orgrecon_pipeline.domain.errors import AlreadyRunning
 from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.notify.events import Event, changes, gate_event, initial_state, verdict_event
+from orgrecon_pipeline.notify.events import Event, Subject, changes, gate_event, initial_state, verdict_event
 from orgrecon_pipeline.notify.notifier import Notifier
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, CurrentState, current_state, state_before_run
@@ -136,11 +136,12 @@ def _events(context: Context, current: CurrentState, link_base: str) -> dict[str
         base = link_base.rstrip("/")
         return f"Report: {base}/{file_name(day)}" if base else f"Report: {context.output_dir / file_name(day)}"
 
+    subject = Subject(context.mapping.migration.title, context.ledger.identity, context.ledger.id)
     events = {
-        day.isoformat(): verdict_event(day, evidence.verdict, evidence.reason.sentence, report(day))
+        day.isoformat(): verdict_event(subject, day, evidence.verdict, evidence.reason.sentence, report(day))
         for day, evidence in current.days.items()}
     if current.gate:
-        events[GATE_TOPIC] = gate_event(current.gate, report(current.gate.day))
+        events[GATE_TOPIC] = gate_event(subject, current.gate, report(current.gate.day))
     return events
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import GateDecision, GateState
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC
 
 Severity = Literal["success", "info", "warning", "failure"]
@@ -30,6 +31,25 @@ class Event:
     text: str
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about: a migration in an environment, and the ledger whose evidence it is, if there is any."""
+
+    title: str
+    identity: Identity
+    ledger: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The beginning of a message's title, as in ``Org Model v2.3 (prod)``."""
+        return f"{self.title} ({self.identity.environment})" if self.identity.environment else self.title
+
+    @property
+    def line(self) -> str:
+        """The last line of a message, as in ``org-v23 in prod, ledger 9f2c61d07a4be835``."""
+        return f"{self.identity}, ledger {self.ledger}" if self.ledger else str(self.identity)
+
+
 def changes(notified: Mapping[str, str], states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the new state of each topic whose state differs from the ``notified`` one.
 
@@ -47,30 +67,31 @@ def initial_state(topic: str) -> str:
     return GateState.CLOSED.value if topic == GATE_TOPIC else Verdict.MISSING.value
 
 
-def verdict_event(day: date, verdict: Verdict, reason: str, *more: str) -> Event:
+def verdict_event(subject: Subject, day: date, verdict: Verdict, reason: str, *more: str) -> Event:
     """Return the event for a day that became FAIL or INCONCLUSIVE; ``more`` are further lines of text."""
     severity: Severity = "failure" if verdict is Verdict.FAIL else "warning"
-    return _event(severity, f"Org Model v2.3: {day} is {verdict.value}", reason, *more)
+    return _event(subject, severity, f"{day} is {verdict.value}", reason, *more)
 
 
-def gate_event(gate: GateDecision, *more: str) -> Event:
+def gate_event(subject: Subject, gate: GateDecision, *more: str) -> Event:
     """Return the event for a gate that opened or closed; ``more`` are further lines of text."""
     if gate.state is GateState.OPEN:
-        return _event("success", f"Org Model v2.3: GATE OPEN as of {gate.day}", gate.reason.sentence, *more)
+        return _event(subject, "success", f"GATE OPEN as of {gate.day}", gate.reason.sentence, *more)
     return _event(
-        "warning", f"Org Model v2.3: GATE CLOSED as of {gate.day}", gate.reason.sentence,
+        subject, "warning", f"GATE CLOSED as of {gate.day}", gate.reason.sentence,
         f"Streak {gate.streak_days} of {gate.window_days}; it can open on {gate.earliest_open_day} at the earliest.",
         *more,
     )
 
 
-def run_failed_event(job: str, day: str | None, reason: str) -> Event:
+def run_failed_event(subject: Subject, job: str, day: str | None, reason: str) -> Event:
     """Return the event for a run that ended without a verdict; ``reason`` is one sanitised sentence."""
-    return _event("failure", f"Org Model v2.3: {job}{f' of {day}' if day else ''} failed", reason)
+    return _event(subject, "failure", f"{job}{f' of {day}' if day else ''} failed", reason)
 
 
-def _event(severity: Severity, title: str, *lines: str) -> Event:
-    return Event(severity, plain_text(title)[:200], "\n".join(plain_text(line) for line in lines if line)[:_MAX_TEXT])
+def _event(subject: Subject, severity: Severity, title: str, *lines: str) -> Event:
+    text = "\n".join(plain_text(line) for line in lines if line)[:_MAX_TEXT]
+    return Event(severity, plain_text(f"{subject.heading}: {title}")[:200], f"{text}\n{plain_text(subject.line)}")
 
 
 def plain_text(text: str) -> str:

@@ -146,7 +146,7 @@ def _deliver(url: str, events: Sequence[Event], accepted: list[Event]) -> str:
 def _client() -> Apprise:
     from apprise import Apprise, AppriseAsset
 
-    return Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Org Model v2.3 reconciliation", async_mode=False))
+    return Apprise(asset=AppriseAsset(app_id="orgrecon", app_desc="Daily reconciliation", async_mode=False))
 
 
 def _is_supported(url: str) -> bool:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.dual_write import DualWriteMetrics
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
 
 ALERTS = ROOT / "deploy/alerts"
@@ -32,7 +33,8 @@ def published_metrics() -> set[str]:
     """Return the names of all series that orgrecon and a dual writer publish."""
     registry = CollectorRegistry()
     DualWriteMetrics(registry, ENTITIES)
-    families = [*metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES), *registry.collect()]
+    snapshot = MetricsSnapshot(ledger_up=True, window_days=7)
+    families = [*metric_families(snapshot, IDENTITY, ENTITIES), *registry.collect()]
     return {sample.name for family in families for sample in family.samples}
 
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.dual_write import DualWriteMetrics
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/orgrecon.json").read_text())
@@ -27,7 +28,7 @@ def published_labels() -> dict[str, set[str]]:
     DualWriteMetrics(registry, ["org_units"])
     labels: dict[str, set[str]] = {}
     snapshot = MetricsSnapshot(ledger_up=True, window_days=7)
-    for family in (*metric_families(snapshot, ["org_units"]), *registry.collect()):
+    for family in (*metric_families(snapshot, IDENTITY, ["org_units"]), *registry.collect()):
         for sample in family.samples:
             labels.setdefault(sample.name, {"job", "namespace"}).update(sample.labels)
     return labels

@@ -18,6 +18,7 @@ from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry
 from orgrecon_pipeline.metrics.exporter import make_exporter
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.defs.processes import free_port
 from orgrecon_pipeline_tests.support.deploy.chart_instance import chart_instance
 from orgrecon_pipeline_tests.support.deploy.image import DOCKERFILE, build_environment, instructions, last_stage
@@ -64,7 +65,7 @@ def test_health_check_succeeds_only_while_the_exporter_runs() -> None:
     [check] = [rest for word, rest in last_stage() if word == "HEALTHCHECK"]
     command = json.loads(check.split("CMD ", 1)[1])
     assert command[0] == "python"
-    collector = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"], 7)
+    collector = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), IDENTITY, ["org_units"], 7)
     server = make_exporter(make_registry(collector), host="127.0.0.1", port=0)
     script = command[2].replace("9464", str(server.server_port))
     assert script != command[2]

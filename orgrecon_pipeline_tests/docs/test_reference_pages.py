@@ -14,6 +14,7 @@ from orgrecon_pipeline.cli.app import app
 from orgrecon_pipeline.domain.mapping import GateSettings, ReportSettings, ScanSettings
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -55,7 +56,8 @@ def test_metrics_page_lists_every_metric_with_its_labels() -> None:
     rows = re.findall(r"^\| `(orgrecon_\w+)` \| \w+ \| (.+?) \|", page("docs/metrics.md"), re.MULTILINE)
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
     published: dict[str, set[str]] = {}
-    for family in metric_families(MetricsSnapshot(ledger_up=True, window_days=7), ["org_units"]):
+    for family in metric_families(MetricsSnapshot(ledger_up=True, window_days=7), IDENTITY, ["org_units"]):
         for sample in family.samples:
-            published.setdefault(sample.name, set()).update(sample.labels)
+            assert {"migration", "environment"} <= sample.labels.keys()
+            published.setdefault(sample.name, set()).update(sample.labels.keys() - {"migration", "environment"})
     assert documented == published

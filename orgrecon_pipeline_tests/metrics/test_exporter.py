@@ -23,6 +23,7 @@ from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry, metric_families
 from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
 from orgrecon_pipeline_tests.support.ledger.cases import observation
 from orgrecon_pipeline_tests.support.python_process import start_python
@@ -63,7 +64,8 @@ def get(series: Series, name: str, **labels: str) -> float:
 
 @contextmanager
 def serving(read: Callable[[], MetricsSnapshot]) -> Iterator[str]:
-    server = make_exporter(make_registry(EvidenceCollector(read, ENTITIES, 7)), host="127.0.0.1", port=0)
+    registry = make_registry(EvidenceCollector(read, IDENTITY, ENTITIES, 7))
+    server = make_exporter(registry, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -81,8 +83,9 @@ def fetch(url: str) -> str:
 
 def test_series_before_the_first_observation_are_the_same_as_after_it(tmp_path: Path) -> None:
     empty, full = tmp_path / "empty.prom", tmp_path / "full.prom"
-    write_textfile(empty, EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ENTITIES, 7))
-    write_textfile(full, EvidenceCollector(snapshot, ENTITIES, 7))
+    nothing = MetricsSnapshot(ledger_up=True, window_days=7)
+    write_textfile(empty, EvidenceCollector(lambda: nothing, IDENTITY, ENTITIES, 7))
+    write_textfile(full, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     before, after = series_of(empty.read_text()), series_of(full.read_text())
     assert before.keys() == after.keys()
     assert math.isnan(get(before, "orgrecon_drift_rows", entity="org_units", kind="missing"))
@@ -92,7 +95,7 @@ def test_series_before_the_first_observation_are_the_same_as_after_it(tmp_path: 
 
 def test_published_figures_equal_those_of_the_observation(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
-    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    write_textfile(file, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     series = series_of(file.read_text())
     drift = [get(series, "orgrecon_drift_rows", entity="org_unit_memberships", kind=kind) for kind in DriftKind]
     assert drift[:4] == [1, 0, 2, 0]
@@ -113,15 +116,16 @@ def test_published_figures_equal_those_of_the_observation(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
 def test_exactly_one_verdict_is_published_as_1(verdict: Verdict) -> None:
-    [verdicts] = [
-        family for family in metric_families(snapshot(verdict), ENTITIES) if family.name == "orgrecon_day_verdict"]
+    families = metric_families(snapshot(verdict), IDENTITY, ENTITIES)
+    [verdicts] = [family for family in families if family.name == "orgrecon_day_verdict"]
     assert {sample.labels["verdict"]: sample.value for sample in verdicts.samples if sample.value} == {verdict.value: 1}
 
 
 def test_inconclusive_day_publishes_nan_instead_of_zero() -> None:
     latest = day_observation(Verdict.INCONCLUSIVE, EntityTotals.unknown())
     undecided = MetricsSnapshot(ledger_up=True, window_days=7, latest=latest)
-    [drift] = [family for family in metric_families(undecided, ENTITIES) if family.name == "orgrecon_drift_rows"]
+    families = metric_families(undecided, IDENTITY, ENTITIES)
+    [drift] = [family for family in families if family.name == "orgrecon_drift_rows"]
     assert len(drift.samples) == len(ENTITIES) * len(DriftKind)
     assert all(math.isnan(sample.value) for sample in drift.samples)
 
@@ -161,7 +165,7 @@ def test_ledger_failure_is_logged_once_and_without_secrets(caplog: pytest.LogCap
             raise answer
         return answer
 
-    collector = EvidenceCollector(read, ENTITIES, 7)
+    collector = EvidenceCollector(read, IDENTITY, ENTITIES, 7)
     for _ in range(4):
         collector.current()
     assert caplog.messages == ["cannot read the ledger: RuntimeError", "the ledger is gone."]
@@ -206,7 +210,7 @@ def test_slow_scrape_does_not_block_the_probe() -> None:
 
 
 def test_port_in_use_suggests_another_port() -> None:
-    registry = make_registry(EvidenceCollector(snapshot, ENTITIES, 7))
+    registry = make_registry(EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     with serving(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
         make_exporter(registry, host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
 
@@ -216,7 +220,8 @@ def test_sigterm_stops_the_exporter() -> None:
         "from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry\n"
         "from orgrecon_pipeline.metrics.exporter import make_exporter, serve\n"
         "from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot\n"
-        "c = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), ['org_units'], 7)\n"
+        "from orgrecon_pipeline.domain.identity import Identity\n"
+        "c = EvidenceCollector(lambda: MetricsSnapshot(ledger_up=True, window_days=7), Identity(), ['org_units'], 7)\n"
         "s = make_exporter(make_registry(c), host='127.0.0.1', port=0)\n"
         "print(s.server_port, flush=True)\n"
         "serve(s)\n"
@@ -242,18 +247,18 @@ def _fetch_when_up(url: str) -> str:
 
 def test_textfile_is_replaced_atomically(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
-    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    write_textfile(file, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     before = file.read_bytes()
-    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    write_textfile(file, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     assert file.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["orgrecon.prom"]
     with pytest.raises(ConfigurationError, match="--textfile"):
-        write_textfile(tmp_path / "nowhere" / "orgrecon.prom", EvidenceCollector(snapshot, ENTITIES, 7))
+        write_textfile(tmp_path / "nowhere" / "orgrecon.prom", EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
 
 
 def test_promtool_accepts_the_metrics(tmp_path: Path) -> None:
     file = tmp_path / "orgrecon.prom"
-    write_textfile(file, EvidenceCollector(snapshot, ENTITIES, 7))
+    write_textfile(file, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     checked = subprocess.run(
         [promtool(), "check", "metrics"], stdin=file.open(), capture_output=True, text=True, check=False
     )

@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import read_snapshot, take_snapshot
-from orgrecon_pipeline_tests.support.default_identity import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import observation, totals
 
 LAST = date(2026, 3, 8)
@@ -114,7 +114,7 @@ def test_evidence_from_the_future_does_not_open_the_gate(ledger: Ledger) -> None
 
 def test_missing_ledger_is_down_until_it_comes_back(url: str, tmp_path: Path) -> None:
     settings = settings_for(url, tmp_path)
-    collector = EvidenceCollector(lambda: read_snapshot(settings, MAPPING, at(LAST, 9)), ["org_units"], 7)
+    collector = EvidenceCollector(lambda: read_snapshot(settings, MAPPING, at(LAST, 9)), IDENTITY, ["org_units"], 7)
     assert collector.current().ledger_up is False
     append_clean_week(open_ledger(url))
     assert collector.current().gate_open is True

@@ -11,10 +11,10 @@ from orgrecon_pipeline.defs.automation.daily import Automation
 from orgrecon_pipeline.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME, PARTITION_TAG, is_running
 from orgrecon_pipeline.defs.names import ComponentNames
-from orgrecon_pipeline.defs.resources import resource_of
+from orgrecon_pipeline.defs.resources import OrgreconResource, resource_of
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.notify.dispatch import send_pending
-from orgrecon_pipeline.notify.events import run_failed_event
+from orgrecon_pipeline.notify.events import Subject, run_failed_event
 from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue, next_attempt
 
 
@@ -69,7 +69,8 @@ def gate_sensors(
         """Send the day of a failed run and the message of its first failure."""
         resource = resource_of(context, names)
         run = context.dagster_run
-        event = run_failed_event(run.job_name, run.tags.get(PARTITION_TAG), _failure_message(context.for_run_failure()))
+        message = _failure_message(context.for_run_failure())
+        event = run_failed_event(_subject(resource, names), run.job_name, run.tags.get(PARTITION_TAG), message)
         for line in resource.notifier().send([event]):
             context.log.warning(line)
 
@@ -80,6 +81,14 @@ def gate_sensors(
         description="Notifies every channel when a run of one of the component's jobs fails.",
     )
     return [gate_is_current, notify_of_changes, failures]
+
+
+def _subject(resource: OrgreconResource, names: ComponentNames) -> Subject:
+    try:
+        title = resource.mapping().migration.title
+    except OrgreconError:  # an invalid mapping may be why the run failed
+        title = names.identity.migration
+    return Subject(title, names.identity)
 
 
 def _failure_message(context: dg.RunFailureSensorContext) -> str:
