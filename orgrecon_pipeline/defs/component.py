@@ -6,10 +6,21 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from importlib.resources import files
 from typing import TypeVar
 
 import dagster as dg
-from dagster.components import Component, ComponentLoadContext, ComponentTypeSpec, Model, Resolvable, scaffold_with
+from dagster.components import (
+    Component,
+    ComponentLoadContext,
+    ComponentTypeSpec,
+    Model,
+    Resolvable,
+    Scaffolder,
+    ScaffoldRequest,
+    scaffold_component,
+    scaffold_with,
+)
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
@@ -20,7 +31,6 @@ from orgrecon_pipeline.defs.assets.partitions import DEFAULT_START
 from orgrecon_pipeline.defs.automation.daily import Automation
 from orgrecon_pipeline.defs.names import ComponentNames, identifier
 from orgrecon_pipeline.defs.resources import LEDGER_VARIABLE, OrgreconResource
-from orgrecon_pipeline.defs.scaffolder import DefsYamlScaffolder
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.identity import Identity, validate_name
@@ -50,6 +60,28 @@ class SensorFields(Resolvable, Model):
     enabled: bool = True
     every_seconds: int = 60
     reobserve_hours: float | None = None
+
+
+class DefsYamlScaffolder(Scaffolder):
+    """Writes a ``defs.yaml`` whose comments name every field, and beside it a copy of the default mapping."""
+
+    def scaffold(self, request: ScaffoldRequest) -> None:
+        """Write the files. An existing mapping is kept."""
+        if request.scaffold_format != "yaml":
+            scaffold_component(request)
+            return
+        text = (files("orgrecon_pipeline.defs") / "templates" / "defs.yaml").read_text(encoding="utf-8")
+        text = text.replace("TYPE_NAME", request.type_name)
+        folder = request.target_path.parent if request.append else request.target_path
+        if request.append:
+            with request.target_path.open("a", encoding="utf-8") as file:
+                file.write(f"---\n{text}")
+        else:
+            (folder / "defs.yaml").write_text(text, encoding="utf-8")
+        mapping = folder / "orgrecon.yaml"
+        if not mapping.exists():
+            default = files("orgrecon_pipeline.config") / "default_mapping.yaml"
+            mapping.write_text(default.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 @scaffold_with(DefsYamlScaffolder)

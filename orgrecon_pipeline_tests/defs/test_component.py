@@ -13,7 +13,7 @@ from dagster.components.core.component_tree import ComponentTreeException
 from dagster.components.testing import create_defs_folder_sandbox
 
 from orgrecon_pipeline.component import OrgreconComponent
-from orgrecon_pipeline.defs.scaffolder import DefsYamlScaffolder
+from orgrecon_pipeline.defs.component import DefsYamlScaffolder
 from orgrecon_pipeline.domain.errors import ConfigurationError
 
 TYPE = "orgrecon_pipeline.component.OrgreconComponent"
