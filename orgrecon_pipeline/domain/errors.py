@@ -30,7 +30,7 @@ class OtherIdentity(UsageError):
         fixes = []
         if theirs.environment != ours.environment:
             fixes.append(f"set ORGRECON_ENVIRONMENT={theirs.environment}" if theirs.environment
-                         else "unset ORGRECON_ENVIRONMENT")
+                         else "set ORGRECON_ENVIRONMENT to nothing")
         if theirs.migration != ours.migration:
             fixes.append(f"name the mapping of {theirs.migration} with --mapping")
         super().__init__(f"{what} belongs to {theirs}, not {ours}: {' and '.join(fixes)}, or name another directory.")

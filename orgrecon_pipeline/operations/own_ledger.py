@@ -46,16 +46,15 @@ def require_unambiguous(ledger: Ledger, mapping: MappingConfig, *, environment_n
         and (identity.migration == own.migration or not mapping.names_migration)
         and (identity.environment == own.environment or not environment_named)]
     if others:
-        raise UsageError(
-            f"{ledger.address} holds evidence of {_listed(others)}, and {_what_is_missing(mapping, environment_named)}")
+        raise UsageError(f"{ledger.address} holds evidence of {_listed(others)}, and {_what_is_missing(own, others)}")
 
 
-def _what_is_missing(mapping: MappingConfig, environment_named: bool) -> str:
+def _what_is_missing(own: Identity, others: list[Identity]) -> str:
     missing, fixes = [], []
-    if not mapping.names_migration:
+    if any(other.migration != own.migration for other in others):
         missing.append("the mapping names no migration")
         fixes.append("add migration: {name: …} to the mapping")
-    if not environment_named:
+    if any(other.environment != own.environment for other in others):
         missing.append(f"{ENVIRONMENT_VARIABLE} is not set")
         fixes.append(f"set {ENVIRONMENT_VARIABLE} (to nothing for the environment without a name)")
     return f"{' and '.join(missing)}: {' and '.join(fixes)}, so that it is clear which one is meant."
