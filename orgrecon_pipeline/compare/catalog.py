@@ -11,6 +11,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_hash import COMMA
+from orgrecon_pipeline.compare.types.mismatch import require_same_types
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -54,16 +55,12 @@ def column_types(session: Session, mapping: MappingConfig, sides: tuple[str, ...
     if mapping.tenants and "source" in sides:
         _declared_tenant_type(session, mapping.tenants)
     types = _types(session, {oid for columns in oids.values() for column in columns.values() for _, oid in column})
-    return {name: _common_types(name, columns, types) for name, columns in oids.items()}
-
-
-def require_same_type(entity: str, column: str, first: tuple[str, ColumnType], second: tuple[str, ColumnType]) -> None:
-    """Raise CannotDecide if a column has different types in two places, each given as its name and the type there."""
-    (where, kind), (other, other_kind) = first, second
-    if kind.name != other_kind.name:
-        raise CannotDecide(
-            f"{entity}.{column} is {kind.name} in {where} and {other_kind.name} in {other}: "
-            f"cast one of them in the mapping, as in (…)::{kind.name}", ReasonCode.TYPE_MISMATCH)
+    require_same_types((f"{name}.{column}", [(where, types[oid]) for where, oid in places])
+                       for name, columns in oids.items() for column, places in columns.items())
+    for name, entity in mapping.entities.items():
+        _require_tenant_type(f"{name}.{TENANT_COLUMN}", types[oids[name][TENANT_COLUMN][0][1]])
+        _require_equality(session, name, entity, sides)
+    return {name: {column: types[places[0][1]] for column, places in columns.items()} for name, columns in oids.items()}
 
 
 def tables_read(session: Session) -> tuple[TableRead, ...]:
@@ -137,39 +134,40 @@ def _type_oids(session: Session, name: str, entity: Entity, sides: tuple[str, ..
     columns = (TENANT_COLUMN, *entity.key, *entity.compare)
     oids: _TypeOids = {column: [] for column in columns}
     for side in sides:
-        for relation in getattr(entity, side):
-            where = f"{name}.{side}"
-            for column, oid in session.describe(_without_rows(relation, columns), where):
+        for where, relation in entity.relations(name, side):
+            statement = sql.SQL("{} LIMIT 0").format(select_columns(relation, columns))
+            for column, oid in session.describe(statement, where):
                 oids[column].append((where, oid))
     return oids
 
 
-def _without_rows(relation: Relation, columns: tuple[str, ...]) -> sql.Composed:
-    # DISTINCT fails for a type without equality, such as json, which could not be compared either.
+def _require_equality(session: Session, name: str, entity: Entity, sides: tuple[str, ...]) -> None:
+    columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+    for side in sides:
+        for where, relation in entity.relations(name, side):
+            session.describe(sql.SQL("{} LIMIT 0").format(select_columns(relation, columns, distinct=True)), where)
+
+
+def select_columns(relation: Relation, columns: Iterable[str], *, distinct: bool = False) -> sql.Composed:
+    """Return the SELECT of some columns; a ``distinct`` one fails for a type without equality, such as json."""
     expressions = COMMA.join(sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
                              for column in columns)
-    return sql.SQL("SELECT DISTINCT {} FROM {} {} LIMIT 0").format(
-        expressions, fragment(relation.from_), where_clause(relation.where))
+    return sql.SQL("SELECT {} {} FROM {} {}").format(
+        sql.SQL("DISTINCT" if distinct else ""), expressions, fragment(relation.from_), where_clause(relation.where))
 
 
 def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
     rows = session.query(load_sql("compare/sql/types.sql"), "reading the types", {"oids": sorted(oids)})
     types = {}
     for row in rows:
-        name = "text" if _CITEXT.fullmatch(row["name"]) else str(row["name"])
         types[row["oid"]] = ColumnType(
-            _SYNONYMS.get(name, name), row["collatable"], row["native_equality"], row["composite"])
+            _comparable_name(row["name"]), row["collatable"], row["native_equality"], row["composite"], row["kind"],
+            _comparable_name(row["element"]), row["element_kind"])
     return types
 
 
-def _common_types(entity: str, columns: _TypeOids, types: dict[int, ColumnType]) -> dict[str, ColumnType]:
-    common = {}
-    for column, ((first_where, first_oid), *others) in columns.items():
-        common[column] = types[first_oid]
-        for where, oid in others:
-            require_same_type(entity, column, (first_where, types[first_oid]), (where, types[oid]))
-    _require_tenant_type(f"{entity}.{TENANT_COLUMN}", common[TENANT_COLUMN])
-    return common
+def _comparable_name(name: str) -> str:
+    return "text" if _CITEXT.fullmatch(name) else _SYNONYMS.get(name, name)
 
 
 def _require_tenant_type(column: str, column_type: ColumnType) -> None:

@@ -9,12 +9,13 @@ from typing import cast
 from psycopg import sql
 from typing_extensions import LiteralString
 
-from orgrecon_pipeline.compare.catalog import TableRead, column_types, require_same_type, table_sizes, tables_read
+from orgrecon_pipeline.compare.catalog import TableRead, column_types, table_sizes, tables_read
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warnings, inspect_sql
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter, as_literal
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
+from orgrecon_pipeline.compare.types.mismatch import require_same_types
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig, ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -90,12 +91,11 @@ def require_lockable(session: Session, preflight: Preflight) -> None:
                 "grant SELECT on the table instead of on columns", ReasonCode.PERMISSION_DENIED)
 
 
-def require_same_types(source: Preflight, target: Preflight) -> None:
+def require_types_of_both(source: Preflight, target: Preflight) -> None:
     """Raise CannotDecide if a column has different types in two databases."""
-    for name, types in source.types.items():
-        for column, kind in types.items():
-            require_same_type(
-                name, column, (f"{name}.source", kind), (f"{name}.target", target.types[name][column]))
+    require_same_types(
+        (f"{name}.{column}", [(f"{name}.source", kind), (f"{name}.target", target.types[name][column])])
+        for name, types in source.types.items() for column, kind in types.items())
 
 
 def require_values(session: Session, statements: EntityStatements, only: RowFilter) -> None:

@@ -141,6 +141,14 @@ class Entity(_Strict):
         return self
 
 
+    def relations(self, name: str, side: str) -> list[tuple[str, Relation]]:
+        """Return the relations of one side, each with its name in messages; ``name`` is that of the entity."""
+        relations: tuple[Relation, ...] = getattr(self, side)
+        if len(relations) == 1:
+            return [(f"{name}.{side}", relations[0])]
+        return [(f"{name}.{side}.{number}", relation) for number, relation in enumerate(relations)]
+
+
 class GatePolicy(_Strict):
     """The conditions under which the gate opens.
 

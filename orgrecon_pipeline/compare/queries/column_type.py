@@ -32,12 +32,18 @@ class ColumnType:
         native_equality: whether its ``=`` is PostgreSQL's own. Another ``=`` may ignore differences, as citext ignores
             case, so such values are compared as text.
         composite: whether its values contain values of other types, as an array does.
+        kind: as in ``pg_type.typtype``: ``b`` for a base type, ``c`` for a composite type, ``e`` for an enum and so on.
+        element: the name of the type of an array's elements; empty for other types.
+        element_kind: the kind of that type.
     """
 
     name: str
     collatable: bool
     native_equality: bool
     composite: bool = False
+    kind: str = "b"
+    element: str = ""
+    element_kind: str = ""
 
     @property
     def compared_as_text(self) -> bool:
@@ -48,6 +54,11 @@ class ColumnType:
     def consistent_hash(self) -> bool:
         """Whether equal values always have the same hash. In jsonb, 1.0 and 1.00 are equal but have different texts."""
         return self.name in _UNIQUE_TEXT or self.compared_as_text
+
+    @property
+    def of_element(self) -> ColumnType:
+        """Type of an array's elements, without its properties of equality."""
+        return ColumnType(self.element, collatable=False, native_equality=False, kind=self.element_kind)
 
     @property
     def as_tenant(self) -> ColumnType:
