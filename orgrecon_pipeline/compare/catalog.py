@@ -54,13 +54,22 @@ def column_types(session: Session, mapping: MappingConfig, sides: tuple[str, ...
     oids = {name: _type_oids(session, name, entity, sides) for name, entity in mapping.entities.items()}
     if mapping.tenants and "source" in sides:
         _declared_tenant_type(session, mapping.tenants)
-    types = _types(session, {oid for columns in oids.values() for column in columns.values() for _, oid in column})
+    types = types_by_oid(
+        session, {oid for columns in oids.values() for places in columns.values() for _, oid in places})
     require_same_types((f"{name}.{column}", [(where, types[oid]) for where, oid in places])
                        for name, columns in oids.items() for column, places in columns.items())
-    for name, entity in mapping.entities.items():
+    for name in mapping.entities:
         _require_tenant_type(f"{name}.{TENANT_COLUMN}", types[oids[name][TENANT_COLUMN][0][1]])
-        _require_equality(session, name, entity, sides)
     return {name: {column: types[places[0][1]] for column, places in columns.items()} for name, columns in oids.items()}
+
+
+def require_equality(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> None:
+    """Raise CannotDecide if a column has a type without equality, such as json."""
+    for name, entity in mapping.entities.items():
+        columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+        for side in sides:
+            for where, relation in entity.relations(name, side):
+                session.describe(sql.SQL("{} LIMIT 0").format(select_columns(relation, columns, distinct=True)), where)
 
 
 def tables_read(session: Session) -> tuple[TableRead, ...]:
@@ -120,7 +129,7 @@ def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNa
 def _declared_tenant_type(session: Session, tenants: Tenants) -> ColumnType:
     statement = sql.SQL("{} LIMIT 0").format(_declared_tenants(tenants, fragment(tenants.tenant)))
     [(_, oid)] = session.describe(statement, "tenants")
-    tenant_type = _types(session, {oid})[oid]
+    tenant_type = types_by_oid(session, {oid})[oid]
     _require_tenant_type("tenants.tenant", tenant_type)
     return tenant_type
 
@@ -141,13 +150,6 @@ def _type_oids(session: Session, name: str, entity: Entity, sides: tuple[str, ..
     return oids
 
 
-def _require_equality(session: Session, name: str, entity: Entity, sides: tuple[str, ...]) -> None:
-    columns = (TENANT_COLUMN, *entity.key, *entity.compare)
-    for side in sides:
-        for where, relation in entity.relations(name, side):
-            session.describe(sql.SQL("{} LIMIT 0").format(select_columns(relation, columns, distinct=True)), where)
-
-
 def select_columns(relation: Relation, columns: Iterable[str], *, distinct: bool = False) -> sql.Composed:
     """Return the SELECT of some columns; a ``distinct`` one fails for a type without equality, such as json."""
     expressions = COMMA.join(sql.SQL("({}) AS {}").format(fragment(relation.columns[column]), sql.Identifier(column))
@@ -156,7 +158,8 @@ def select_columns(relation: Relation, columns: Iterable[str], *, distinct: bool
         sql.SQL("DISTINCT" if distinct else ""), expressions, fragment(relation.from_), where_clause(relation.where))
 
 
-def _types(session: Session, oids: set[int]) -> dict[int, ColumnType]:
+def types_by_oid(session: Session, oids: set[int]) -> dict[int, ColumnType]:
+    """Return the given types. A domain stands for its base type."""
     rows = session.query(load_sql("compare/sql/types.sql"), "reading the types", {"oids": sorted(oids)})
     types = {}
     for row in rows:

@@ -11,10 +11,11 @@ from orgrecon_pipeline.compare.catalog import TableRead, foreign_table, tables_r
 from orgrecon_pipeline.compare.queries.row_hash import COMMA
 from orgrecon_pipeline.compare.queries.statements import context_column
 from orgrecon_pipeline.compare.statement_facts import CHANCE, CODES, ROLE, SETTING, TIME, StatementFacts
+from orgrecon_pipeline.compare.types.lossy_casts import MappedColumns, lossy_casts
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.postgres.node_tree import Node, read_tree
+from orgrecon_pipeline.postgres.node_tree import Node, Value, queries, read_tree
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
 
@@ -27,12 +28,19 @@ _TEXTS = {
     TIME: "depends on the time of the run ({names}): a condition on the time can hide every recent loss",
     CHANCE: "contains {names} and can return something else at every call, or drop rows",
 }
+_LOSSY_CAST = "lossy_cast"
+_LOSSY_CASTS = ("casts {names}, so different values can become equal and hide drift: cast the other side to a type "
+                "that keeps every value")
 _NOT_INSPECTED = ("was not inspected for limits and volatile functions, because a proxy withholds the server's "
                   "messages: connect without it")
 # Databases that a warning names.
 _NAMED = 3
+# Names that the text of a warning lists.
+_LISTED = 10
 _HEARTBEAT = "scan.heartbeat"
 
+# Where it is in the mapping, the names of its columns, the SELECT, and the text of the mapping.
+_MappedSql = tuple[str, tuple[str, ...], sql.Composed, str]
 # Functions by OID, as functions.sql returns them.
 _Functions = dict[int, dict[str, Any]]
 _DROPPED = {"volatile": False, "short_name": ""}
@@ -49,11 +57,13 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
     """
     warnings: list[SqlWarning] = []
     facts: dict[str, StatementFacts] = {}
-    for place, select, text in _statements(mapping, sides):
+    columns: list[tuple[str, MappedColumns]] = []
+    for place, names, select, text in _statements(mapping, sides):
         of_place = facts.setdefault(place, StatementFacts())
         if tree := session.parse_tree(select, place):
             root = read_tree(tree)
             of_place.add_tree(root, text)
+            columns += [(place, MappedColumns(names, query)) for query in queries(root)]
             if place == _HEARTBEAT and isinstance(root, Node):
                 _refuse_current_time(root)
         else:
@@ -62,17 +72,20 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
     statement, oids = load_sql("compare/sql/foreign_partitions.sql"), [table.oid for table in tables]
     for row in session.query(statement, "listing the partitions", {"oids": oids}):
         raise foreign_table(row["schema"], row["name"])
-    facts |= _facts_of_views(session, tables)
+    views = _views(session, tables)
+    facts |= {name: StatementFacts().add_tree(tree) for name, tree in views.values()}
     functions = _functions_called(session, facts)
     for subject, of_subject in facts.items():
         _refuse(subject, of_subject, functions)
         warnings += [_warning(code, subject, _TEXTS[code], sorted(of_subject.names[code]))
                      for code in CODES if of_subject.names[code]]
+    warnings += [_warning(_LOSSY_CAST, place, _LOSSY_CASTS, casts)
+                 for place, casts in lossy_casts(session, columns, views).items()]
     if session.custom_settings:
-        names = ", ".join(session.custom_settings)
+        settings = ", ".join(session.custom_settings)
         warnings.append({"code": "custom_settings", "names": list(session.custom_settings), "text": (
-            f"{names}: set for this role, database or connection, and emptied for the comparison, so that every reader "
-            "sees the same rows")})
+            f"{settings}: set for this role, database or connection, and emptied for the comparison, so that every "
+            "reader sees the same rows")})
     return tuple(warnings)
 
 
@@ -114,34 +127,35 @@ def merge_warnings(warnings: Mapping[str, Sequence[SqlWarning]]) -> tuple[SqlWar
 
 
 def _warning(code: str, subject: str, text: str, names: Sequence[str] = ()) -> SqlWarning:
-    return {"code": code, "subject": subject, "names": list(names),
-            "text": f"{subject} {text.format(names=', '.join(names))}"}
+    listed = ", ".join(names[:_LISTED]) + f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
+    return {"code": code, "subject": subject, "names": list(names), "text": f"{subject} {text.format(names=listed)}"}
 
 
-def _statements(mapping: MappingConfig, sides: tuple[str, ...]) -> Iterator[tuple[str, sql.Composed, str]]:
-    """Yield the name, the statement and the text of each part of the mapping that is SQL."""
+def _statements(mapping: MappingConfig, sides: tuple[str, ...]) -> Iterator[_MappedSql]:
+    """Yield each part of the mapping that is SQL."""
     if beat := mapping.scan.heartbeat:
-        yield _statement(_HEARTBEAT, [beat.at], beat.from_, beat.where)
+        yield _statement(_HEARTBEAT, {"at": beat.at}, beat.from_, beat.where)
     for name, entity in mapping.entities.items():
         for side in sides:
             for relation in getattr(entity, side):
-                columns = [relation.columns[column] for column in (TENANT_COLUMN, *entity.key, *entity.compare)]
+                columns = {name: relation.columns[name] for name in (TENANT_COLUMN, *entity.key, *entity.compare)}
                 yield _statement(f"{name}.{side}", columns, relation.from_, relation.where)
     if mapping.tenants and "source" in sides:
-        yield _statement("tenants", [mapping.tenants.tenant], mapping.tenants.from_, mapping.tenants.where)
+        yield _statement("tenants", {"tenant": mapping.tenants.tenant}, mapping.tenants.from_, mapping.tenants.where)
 
 
-def _statement(place: str, columns: list[str], from_: str, where: str | None) -> tuple[str, sql.Composed, str]:
+def _statement(place: str, columns: dict[str, str], from_: str, where: str | None) -> _MappedSql:
     statement = sql.SQL("SELECT {} FROM {} {}").format(
-        COMMA.join(sql.SQL("({})").format(fragment(column)) for column in columns), fragment(from_),
+        COMMA.join(sql.SQL("({})").format(fragment(column)) for column in columns.values()), fragment(from_),
         where_clause(where))
-    return place, statement, " ".join((*columns, from_, where or ""))
+    return place, tuple(columns), statement, " ".join((*columns.values(), from_, where or ""))
 
 
-def _facts_of_views(session: Session, tables: tuple[TableRead, ...]) -> dict[str, StatementFacts]:
+def _views(session: Session, tables: tuple[TableRead, ...]) -> dict[int, tuple[str, Value]]:
+    """Return the names and the trees of the views by OID."""
     views = {table.oid: f"view {table.schema}.{table.name}" for table in tables if table.kind == "v"}
     rows = session.query(load_sql("compare/sql/view_trees.sql"), "reading the views", {"oids": list(views)})
-    return {views[row["oid"]]: StatementFacts().add_tree(read_tree(row["tree"])) for row in rows}
+    return {row["oid"]: (views[row["oid"]], read_tree(row["tree"])) for row in rows}
 
 
 def _functions_called(session: Session, facts: dict[str, StatementFacts]) -> _Functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 from psycopg import sql
 from typing_extensions import LiteralString
 
-from orgrecon_pipeline.compare.catalog import TableRead, column_types, table_sizes, tables_read
+from orgrecon_pipeline.compare.catalog import TableRead, column_types, require_equality, table_sizes, tables_read
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warnings, inspect_sql
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter, as_literal
@@ -68,6 +69,8 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
         warnings = inspect_sql(session, mapping, sides)
         identity = identify(session)
         types = column_types(session, mapping, sides)
+        if sides == SIDES:
+            require_equality(session, mapping, sides)
         tables = tables_read(session)
         warnings += context_warnings(session, mapping, sides)
         rows = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, tables)}
@@ -91,11 +94,17 @@ def require_lockable(session: Session, preflight: Preflight) -> None:
                 "grant SELECT on the table instead of on columns", ReasonCode.PERMISSION_DENIED)
 
 
-def require_types_of_both(source: Preflight, target: Preflight) -> None:
-    """Raise CannotDecide if a column has different types in two databases."""
+def require_comparable(
+    sessions: Mapping[str, Session], mapping: MappingConfig, preflights: Mapping[str, Preflight]
+) -> None:
+    """Raise CannotDecide if a column has different types in two databases, or a type without equality."""
+    source, target = (preflights[side].types for side in SIDES)
     require_same_types(
-        (f"{name}.{column}", [(f"{name}.source", kind), (f"{name}.target", target.types[name][column])])
-        for name, types in source.types.items() for column, kind in types.items())
+        (f"{name}.{column}", [(f"{name}.source", kind), (f"{name}.target", target[name][column])])
+        for name, types in source.items() for column, kind in types.items())
+    for side, session in sessions.items():
+        with session.transaction():
+            require_equality(session, mapping, (side,))
 
 
 def require_values(session: Session, statements: EntityStatements, only: RowFilter) -> None:

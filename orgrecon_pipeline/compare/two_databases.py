@@ -63,7 +63,7 @@ class TwoDatabases(Reader):
             side: preflight.run_preflight(session, self.mapping, (side,)) for side, session in self.sessions.items()}
         for side, session in self.sessions.items():
             preflight.require_lockable(session, self._preflights[side])
-        preflight.require_types_of_both(self._preflights["source"], self._preflights["target"])
+        preflight.require_comparable(self.sessions, self.mapping, self._preflights)
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
         self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash, self.only)

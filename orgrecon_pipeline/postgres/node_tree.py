@@ -73,6 +73,11 @@ def _is_name(item: Value) -> bool:
     return isinstance(item, str) and item.startswith(":")
 
 
+def queries(tree: Value) -> list[Node]:
+    """Return the queries of a tree, which can be a list of them."""
+    return [node for node in (tree if isinstance(tree, list) else [tree]) if isinstance(node, Node)]
+
+
 def constant(node: Node | None) -> bytes | None:
     """Return the bytes of a constant, which may be within a cast; None if it is NULL or no constant."""
     while node is not None and node.label == "FUNCEXPR":

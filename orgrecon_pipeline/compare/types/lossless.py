@@ -54,6 +54,11 @@ _FUNCTIONS = {
 _IN_UTC = {"timestamp with time zone", "time with time zone"}
 # Integers that are compared as text where nothing else is common: their text has only digits.
 _DIGITS = {*_INTEGERS, "oid", "xid", "xid8", "cid"}
+# How long the text of a type can be, and how many decimal places it has.
+_TEXT_WIDTHS = {"boolean": 5, "smallint": 6, "integer": 11, "bigint": 20, "uuid": 36, '"char"': 4, "name": 63}
+_SCALES = {**dict.fromkeys(_INTEGERS, 0), "money": 2}
+# Encodings in pg_attribute.atttypmod.
+_UNKNOWN, _LENGTH_HEADER, _ALL_FIELDS, _MICROSECONDS = -1, 4, 0x7FFF, 6
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,34 @@ def keeps_every_value(source: str, target: str, between: str = "") -> bool:
         return True
     steps = _WIDER.get(source, {}).get(target)
     return steps is not None and steps == ((between,) if between else ())
+
+
+def keeps_every_length(name: str, length: int, before: str, length_before: int) -> bool:
+    """Return whether a cast to a length or precision of the same type loses nothing.
+
+    Args:
+        name: the type.
+        length: as in ``pg_attribute.atttypmod``.
+        before: the type from which the value was cast, if it was.
+        length_before: the length or precision of the value; -1 if it is not known.
+    """
+    if length in (_UNKNOWN, length_before):
+        return True
+    if name in ("text", "character"):
+        width = _TEXT_WIDTHS.get(before) if length_before == _UNKNOWN else length_before - _LENGTH_HEADER
+        return width is not None and width <= length - _LENGTH_HEADER
+    if name == "numeric":
+        scale = _SCALES.get(before) if length_before == _UNKNOWN else _scale(length_before)
+        return scale is not None and scale <= _scale(length)
+    if name == "interval":
+        return length >> 16 == _ALL_FIELDS and length & 0xFFFF in (_MICROSECONDS, 0xFFFF)
+    if name.startswith("time"):
+        return before == "date" or (_MICROSECONDS if length_before == _UNKNOWN else length_before) <= length
+    return name == "bit varying" and _UNKNOWN < length_before <= length
+
+
+def _scale(length: int) -> int:
+    return ((length - _LENGTH_HEADER & 0x7FF) ^ 0x400) - 0x400  # eleven bits with a sign
 
 
 def _common_types(first: ColumnType, second: ColumnType) -> list[str]:
