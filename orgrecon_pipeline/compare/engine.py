@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from orgrecon_pipeline.compare.failing_column import name_failing_column
 from orgrecon_pipeline.compare.keys.first_keys import FirstKeysByKind
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
@@ -58,6 +59,8 @@ def compare(
     reader = open_reader(mapping, endpoints, deadline, only)
     try:
         return _Run(mapping, reader, deadline, exact, progress, wait or deadline.sleep).run(admit, started)
+    except CannotDecide as failure:
+        raise name_failing_column(reader.sessions, mapping, failure) from None
     finally:
         reader.close()
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import table_sizes
 from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
+from orgrecon_pipeline.compare.failing_column import name_failing_column
 from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.self_test import run_self_test
@@ -119,7 +120,10 @@ def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str
         with closing(Session(endpoint, mapping.scan, Deadline(mapping.scan.deadline_seconds))) as session:
             yield Finding("ok", topic, f"the database of {endpoint.variable} accepts connections")
             topic = "comparison"
-            preflight = run_preflight(session, mapping, sides)
+            try:
+                preflight = run_preflight(session, mapping, sides)
+            except CannotDecide as failure:
+                raise name_failing_column(dict.fromkeys(sides, session), mapping, failure) from None
             yield from _check_identity_and_role(session, mapping, preflight)
             require_lockable(session, preflight)
             yield Finding("ok", "row-level security", "hides no rows from this role")

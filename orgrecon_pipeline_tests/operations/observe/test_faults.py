@@ -97,7 +97,7 @@ CASES = [
     Case("a table is missing", sql("DROP TABLE public.team_members"), INCONCLUSIVE,
          "org_unit_memberships.source: a table does not exist"),
     Case("a column was renamed", sql("ALTER TABLE public.org_units RENAME COLUMN name TO title"), INCONCLUSIVE,
-         "org_units.target: a column does not exist"),
+         "org_units.target, column name: a column does not exist"),
     Case("a column has another type", sql("ALTER TABLE public.org_unit_memberships ALTER COLUMN user_id TYPE text"),
          INCONCLUSIVE, "org_unit_memberships.user_id is uuid in org_unit_memberships.source and text"),
     Case("a narrower integer", sql("ALTER TABLE public.org_units ALTER COLUMN legacy_id TYPE integer"), INCONCLUSIVE,
@@ -109,7 +109,7 @@ CASES = [
     Case("invalid SQL in the mapping", edit_mapping("deleted_at IS NULL", "deleted_at IS IS NULL"), INCONCLUSIVE,
          "not valid"),
     Case("a value that cannot be cast", edit_mapping("\"name\":\"name\"", "\"name\":\"name::int::text\""), INCONCLUSIVE,
-         "cannot be converted to the type"),
+         "org_units.source, column name: a value cannot be read as the type"),
     # Lost coverage.
     Case("both sides are emptied", sql(EMPTY_BOTH_MODELS), INCONCLUSIVE, "coverage lost"),
     Case("both sides and the universe are emptied", sql(EMPTY_BOTH_MODELS, "TRUNCATE public.tenants"), INCONCLUSIVE,

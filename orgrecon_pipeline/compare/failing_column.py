@@ -1,0 +1,78 @@
+"""Name of the column whose expression makes a statement fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from psycopg import sql
+
+from orgrecon_pipeline.compare.catalog import select_columns
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig, Relation
+from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.sql_files import fragment, where_clause
+
+# Classes of errors that an expression can cause: invalid data, invalid SQL, and a limit of the server.
+_CLASSES = ("22", "42", "54")
+_NO_TABLE = "42P01"
+
+# Returns the statement that evaluates some columns of a relation.
+_Probe = Callable[[Relation, Sequence[str]], sql.Composed]
+
+
+def name_failing_column(sessions: Mapping[str, Session], mapping: MappingConfig, failure: CannotDecide) -> CannotDecide:
+    """Return an error that names the column whose expression fails, found by trying fewer and fewer of them.
+
+    Return ``failure`` if no single column is the cause. No session may be in a transaction.
+    """
+    action, state = failure.reason.parameters.get("action", ""), failure.reason.parameters.get("sqlstate", "")
+    if failure.reason.code is not ReasonCode.CANNOT_READ or state[:2] not in _CLASSES or state == _NO_TABLE:
+        return failure
+    probe = _analysed if state.startswith("42") else _evaluated
+    for name, entity in mapping.entities.items():
+        for side, session in sessions.items():
+            if action not in (name, f"{name}.{side}"):
+                continue
+            for where, relation in entity.relations(name, side):
+                columns = (TENANT_COLUMN, *entity.key, *entity.compare)
+                if found := _first_failing(session, relation, where, columns, probe, state):
+                    return found
+    return failure
+
+
+def _first_failing(
+    session: Session, relation: Relation, where: str, columns: Sequence[str], probe: _Probe, state: str
+) -> CannotDecide | None:
+    """Return the error of the first column that fails with an SQLSTATE; None if no column does."""
+    if failure := _error(session, probe(relation, ()), f"{where}, from or where", state):
+        return failure
+    if not _error(session, probe(relation, columns), where, state):
+        return None
+    while len(columns) > 1:
+        half = columns[:len(columns) // 2]
+        columns = half if _error(session, probe(relation, half), where, state) else columns[len(half):]
+    return _error(session, probe(relation, columns), f"{where}, column {columns[0]}", state)
+
+
+def _error(session: Session, statement: sql.Composed, action: str, state: str) -> CannotDecide | None:
+    """Return the error of a statement; None if it succeeds or fails for another reason."""
+    try:
+        with session.transaction():
+            session.query(statement, action)
+    except CannotDecide as error:
+        return error if error.reason.parameters.get("sqlstate") == state else None
+    return None
+
+
+def _analysed(relation: Relation, columns: Sequence[str]) -> sql.Composed:
+    if not columns:
+        return sql.SQL("SELECT FROM {} {} LIMIT 0").format(fragment(relation.from_), where_clause(relation.where))
+    return sql.SQL("{} LIMIT 0").format(select_columns(relation, columns, distinct=True))
+
+
+def _evaluated(relation: Relation, columns: Sequence[str]) -> sql.Composed:
+    counts: list[sql.Composable] = [
+        sql.SQL("count(({}))").format(fragment(relation.columns[column])) for column in columns]
+    return sql.SQL("SELECT {} FROM {} {}").format(
+        sql.SQL(", ").join(counts or [sql.SQL("count(*)")]), fragment(relation.from_), where_clause(relation.where))
