@@ -104,8 +104,8 @@ class _Chain:
         own_hash = _HASHES.get(column_type.name)
         function, null = own_hash or _HASHES["text"]
         value = _coalesce(column if own_hash else column_type.as_text(column), null, nullable)
-        self._finish()
         self._wrap(sql.SQL(function) + sql.SQL("(") + value + sql.SQL(", "), sql.SQL(")"))
+        self._must_hash = False
 
     def mix_in(self, integer: sql.Composable) -> None:
         """Mix a bigint into the seed by XOR, which loses nothing of it."""

@@ -65,17 +65,21 @@ VALUES: dict[str, list[str]] = {
     "public.other_label": ["1", "A", "b"], "public.label[]": ["{}", "{1}", "{a}"],
     "public.pair": ["(1,a)", "(2,)"], "public.other_pair": ["(1,a)", "(3,)"],
 }
-_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision", "oid", "xid")
+_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision", "oid")
+_DIGITS = ("smallint", "integer", "bigint", "oid", "xid", "cid", "xid8")
 _TEXTS = ("text", "character(10)", "name", '"char"')
-_ARRAYS = ("integer[]", "bigint[]", "numeric[]", "double precision[]", "text[]", "varchar[]", "public.small[]",
-           "public.label[]")
+_ARRAYS = ("integer[]", "bigint[]", "numeric[]", "double precision[]", "public.small[]")
 
 #: Literals that mean the same in several types, so that following the advice must make them equal.
 MEANINGS: list[dict[str, str]] = [
-    {**dict.fromkeys((*_NUMBERS, "money", "cid", "xid8", "public.small"), "1"), "boolean": "true", "bit(3)": "001"},
+    dict.fromkeys((*_NUMBERS, "public.small"), "1"), dict.fromkeys(_DIGITS, "1"),
+    {**dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision", "money"), "1"),
+     "boolean": "true"},
+    {**dict.fromkeys(("smallint", "integer", "bigint", "numeric"), "1"), "bit(3)": "001", "boolean": "true"},
     *(dict.fromkeys((kind, text), "1") for text in _TEXTS
-      for kind in (*_NUMBERS, *_TEXTS, "public.label", "public.other_label", "bit varying")),
+      for kind in (*_NUMBERS, *_DIGITS, *_TEXTS, "public.label", "public.other_label", "bit varying")),
     dict.fromkeys(_ARRAYS, "{1}"),
+    *(dict.fromkeys((kind, "text[]"), "{1}") for kind in (*_ARRAYS, "varchar[]", "public.label[]")),
     {"date": "2024-01-01", "timestamp without time zone": "2024-01-01",
      "timestamp with time zone": "2024-01-01 00:00+00"},
     {"date[]": "{2024-01-01}", "timestamptz[]": "{2024-01-01 00:00+00}"}, {"text": "2024-01-01", "date": "2024-01-01"},
