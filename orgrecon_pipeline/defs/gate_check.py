@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -25,6 +25,7 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.claims import Claim, Claimant, claims_of_evaluation, other_claims, other_ledger
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.accept_ledger import accepted_ledgers
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
@@ -42,28 +43,53 @@ _EVALUATIONS = 25
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of the check: the gate's answer, and the last evaluations by other ledgers."""
+    """The result of the check: the gate's answer, the observations of its window, and the claims of other ledgers."""
 
     answer: GateAnswer
+    observations: Collection[str]
     claims: Sequence[Claim]
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """Metadata of the check and its asset. ``orgrecon gate --dagster-url`` reads ``answer`` and ``claims``."""
         return {**describe.gate(self.answer), "identity": str(self.answer.identity), "ledger": self.answer.ledger or "",
+                "observations": dg.JsonMetadataValue(sorted(self.observations)),
                 "claims": dg.JsonMetadataValue([claim.as_json_value() for claim in self.claims])}
 
 
 def result_now(instance: dg.DagsterInstance, context: Context, asset: dg.AssetKey) -> CheckResult:
     """Return the result of the check at this moment, CLOSED if another ledger evaluates the same check."""
-    answer, own = gate_now(context), Claimant(context.ledger.identity, context.ledger.id)
-    evaluated = [claim for record in latest_evaluations(instance, _check_key(asset), _EVALUATIONS)
-                 for claim in _claims_of(record)]
+    own = Claimant(context.ledger.identity, context.ledger.id)
+    records = latest_evaluations(instance, _check_key(asset), _EVALUATIONS)
+    answer = gate_now(context)
+    observations = {observation.id for row in answer.decision.window
+                    for observation in context.ledger.observations(row.day)}
+    evaluated = [claim for record in records for claim in _claims_of(record)]
+    evaluated += _claims_of_copies(records, own, context.ledger, known=observations)
     claims = other_claims(evaluated, own, accepted_ledgers(context.ledger))
     unaccepted = next((claim for claim in claims if not claim.accepted), None)
     if unaccepted is not None:
         answer = replace(answer, decision=answer.decision.closed_because(other_ledger(unaccepted)))
-    return CheckResult(answer, claims)
+    return CheckResult(answer, observations, claims)
+
+
+def _claims_of_copies(
+    records: Iterable[AssetCheckExecutionRecord], own: Claimant, ledger: Ledger, *, known: Collection[str]
+) -> list[Claim]:
+    """Return a claim for each evaluation with the id of this ledger that was based on evidence that it lacks.
+
+    A copy of the ledger, or its state before it was restored from an older backup, made it.
+    """
+    known, claims = set(known), []
+    for record in records:
+        listed = _json_metadata(record, "observations")
+        if _claims_of(record)[0].claimant == own:
+            unknown = set(map(str, listed)) - known if isinstance(listed, list) else {""}
+            if all(ledger.observation(id_) for id_ in unknown):
+                known |= unknown
+            else:
+                claims.append(Claim(replace(own, copy=True), _stored_at(record)))
+    return claims
 
 
 def gate_now(context: Context) -> GateAnswer:

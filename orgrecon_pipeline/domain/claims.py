@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,14 +22,20 @@ LEDGER_ID = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Claimant:
-    """A ledger that evaluated the check for an identity; both are None if an evaluation cannot be read."""
+    """A ledger that evaluated the check for an identity; both are None if an evaluation cannot be read.
+
+    ``copy`` marks a copy or another state of the ledger at hand, which has the same id and other evidence.
+    """
 
     identity: Identity | None = None
     ledger: str | None = None
+    copy: bool = False
 
     def __str__(self) -> str:
         """``ledger 00c0ffee00c0ffee of org-v23 in prod``."""
-        return f"ledger {self.ledger} of {self.identity}" if self.identity else "an unknown ledger"
+        if self.identity is None:
+            return "an unknown ledger"
+        return f"{'a copy of ' if self.copy else ''}ledger {self.ledger} of {self.identity}"
 
     def as_json_value(self) -> dict[str, str | None]:
         """Return the public fields ``migration``, ``environment`` and ``ledger``."""
@@ -60,7 +66,8 @@ class Claim:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the claim under its public field names."""
-        return {**self.claimant.as_json_value(), "at": instant_text(self.at), "accepted": self.accepted}
+        return {**self.claimant.as_json_value(), "copy": self.claimant.copy, "at": instant_text(self.at),
+                "accepted": self.accepted}
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,6 @@ def _claim(fields: Any, latest: datetime) -> Claim:
         at = parse_instant(fields["at"])
     except (KeyError, TypeError, ValueError):
         at = None
-    if at is None or not isinstance(fields.get("accepted"), bool):
+    if at is None or not all(isinstance(fields.get(name), bool) for name in ("accepted", "copy")):
         return Claim(Claimant(), latest)
-    return Claim(Claimant.from_json_value(fields), at, fields["accepted"])
+    return Claim(replace(Claimant.from_json_value(fields), copy=fields["copy"]), at, fields["accepted"])

@@ -337,7 +337,7 @@ def asked_keys(body: str) -> list[Any]:
 
 
 def claimed(at: datetime, *, accepted: bool, **changes: Any) -> dict[str, Any]:
-    return {**OTHER, "at": instant_text(at), "accepted": accepted, **changes}
+    return {**OTHER, "copy": False, "at": instant_text(at), "accepted": accepted, **changes}
 
 
 EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)

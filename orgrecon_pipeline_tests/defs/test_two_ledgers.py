@@ -105,6 +105,23 @@ def test_moved_ledger_needs_no_acceptance(located: Located) -> None:
     assert moved.sensor_requests() == 0
 
 
+def test_copy_of_a_ledger_with_other_evidence_closes_the_check_for_both(located: Located) -> None:
+    """The copy of a production ledger in staging has the same id and, without a name, the same identity."""
+    prod, copied = located("prod"), located("prod")
+    prod.stamp_baselines(days=1)
+    prod.evaluate()
+    shutil.copy(prod.world.directory / "ledger.db", copied.world.directory / "ledger.db")
+    assert not copied.sensor_requests(), "a copy with the same evidence gives the same answer"
+    copied.stamp_baselines()
+    copied.evaluate()
+    assert prod.sensor_requests() == 1
+    prod.evaluate()
+    assert reason(prod).startswith(f"a copy of ledger {prod.context.ledger.id} of org-v23 in prod evaluated")
+    prod.accept(prod)
+    prod.evaluate()
+    assert "1 of 7 clean days" in reason(prod)
+
+
 def test_renamed_environment_needs_an_acceptance(located: Located) -> None:
     """Its ledger is the same, but the answer before the change was about another identity."""
     unnamed, named = located("test"), located("prod")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_only_accepted_claims_that_an_answer_knows_are_passed_over(
 
 
 def test_claims_survive_the_metadata_of_an_evaluation() -> None:
-    claims = [Claim(STAGING, at(3), accepted=True), Claim(UNKNOWN, at(1))]
+    claims = [Claim(STAGING, at(3), accepted=True), Claim(UNKNOWN, at(1)), Claim(replace(PROD, copy=True), at(2))]
     carried = json.loads(json.dumps([claim.as_json_value() for claim in claims]))
     assert claims_of_evaluation(at(5), answer(PROD), carried) == [Claim(PROD, at(5)), *claims]
 
