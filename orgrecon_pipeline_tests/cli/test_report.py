@@ -159,8 +159,9 @@ def test_report_of_another_schema_with_lists_quotes_and_percent_signs(
     # The breakdown is limited to two tenants, the figures are not.
     assert (record["tenants_scanned"], record["tenants_with_drift"]) == (4, 3)
     mismatched = next(sample for sample in record["samples"] if sample["kind"] == "mismatched")
-    assert mismatched == {"tenant": "3", "entity": "groups", "kind": "mismatched", "key": {"group_id": "t1"},
-                          "columns": ["parent"], "values": {"parent": ["boss", None]}}
+    expected = {"tenant": "3", "entity": "groups", "kind": "mismatched", "key": {"group_id": "t1"},
+                "columns": ["parent"], "values": {"parent": ["boss", None]}}
+    assert {name: mismatched[name] for name in expected} == expected
 
 
 def test_condition_on_the_time_is_compared_with_a_warning(tmp_path: Path, seeded_database: str) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Verdict
+from orgrecon_pipeline.operations.observe import due_days
 from orgrecon_pipeline.operations.observe.due_days import (
     Attempts,
     NotDue,
     day_of_tick,
-    due_today,
     past_days,
     reobservation_key,
     reobserve_every,
 )
 
 DAY = date(2026, 3, 10)
+
+due_today = partial(due_days.due_today, hour=8)
 
 
 def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
@@ -88,6 +91,13 @@ def test_attempts_of_a_day_are_bounded_and_pauses_double() -> None:
 def test_due_today_on_a_new_day_starts_with_the_first_attempt() -> None:
     exhausted = Attempts("2026-03-09", 8, at(23, 0, DAY - timedelta(days=1)))
     assert due_today(at(9), [], running=False, tried=exhausted) == Attempts("2026-03-10", 1, at(9))
+
+
+@pytest.mark.parametrize(("hour", "now", "due"), [(6, at(6, 9), False), (6, at(6, 10), True), (20, at(19), False),
+                                                  (20, at(20, 30), True), (0, at(0, 30), True)])
+def test_due_today_begins_after_the_hour_of_the_schedule(hour: int, now: datetime, due: bool) -> None:
+    attempt = due_days.due_today(now, [], hour=hour, running=False, tried=NONE)
+    assert isinstance(attempt, Attempts) is due
 
 
 def test_due_today_after_the_clock_was_set_back_is_still_due() -> None:
