@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import socket
 import threading
@@ -22,6 +23,9 @@ from orgrecon_pipeline.metrics.gate_endpoint import GateApp
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+_LONGEST_BODY = 65_536  # bytes; what webhooks post is much shorter
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -51,16 +55,20 @@ def make_exporter(
     metrics, prefix = make_wsgi_app(registry), _prefix(path_prefix)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+        path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
+        of_gate = gate and (path == f"{prefix}/gate" or path.startswith(f"{prefix}/gate/"))
+        # Webhooks of deployment tools can only post.
+        if method not in ("GET", "HEAD", "POST" if of_gate else "GET"):
             return _plain(start_response, "405 Method Not Allowed", "use GET\n")
+        if not _discard_body(environ):
+            return _plain(start_response, "413 Content Too Large", "send no body\n")
         if path in ("/healthz", f"{prefix}/healthz"):
             # Only the process: restarting it does not repair a ledger, whose state is orgrecon_ledger_up.
             return _plain(start_response, "200 OK", "ok\n")
         if path == f"{prefix}/metrics":
             answer: Iterable[bytes] = metrics(environ, start_response)
             return answer
-        if gate and (path == f"{prefix}/gate" or path.startswith(f"{prefix}/gate/")):
+        if gate and of_gate:
             return gate(environ, start_response, path[len(prefix):])
         return _plain(start_response, "404 Not Found", f"try {prefix}/metrics, {prefix}/gate or /healthz\n")
 
@@ -71,6 +79,21 @@ def make_exporter(
         is_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
         option = "--host" if is_host else "--port"
         raise ConfigurationError(f"cannot listen on {host}:{port} ({why}): choose another {option}.") from None
+
+
+def _discard_body(environ: WSGIEnvironment) -> bool:
+    """Read the body of a request, and return whether it is short enough.
+
+    A connection that is closed while it holds unread data is reset, and the client may lose the answer.
+    """
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not re.fullmatch("[0-9]{1,9}", length) or int(length) > _LONGEST_BODY:
+        return False
+    try:
+        environ["wsgi.input"].read(int(length))
+    except OSError:  # the client sent less than it announced
+        return False
+    return True
 
 
 def _prefix(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import threading
@@ -126,6 +127,35 @@ def test_gate_behind_a_prefix_answers_below_it_only(ledger: Path) -> None:
         root = base.removesuffix("/orgrecon")
         assert get(f"{root}/healthz").status == 200
         assert get(f"{root}/gate").status == 404
+
+
+@pytest.mark.parametrize(("path", "body", "status"), [
+    ("/gate", b"", 200),
+    ("/gate", b'{"phase": "Progressing"}', 200),
+    ("/gate", b"x" * 65_536, 200),
+    ("/gate", b"x" * 65_537, 413),
+    ("/gate/tenants/nobody", b"{}", 503),
+    ("/metrics", b"", 405),
+    ("/healthz", b"", 405),
+], ids=["nothing", "short", "longest", "too long", "tenant", "metrics", "probe"])
+def test_post_is_answered_like_get_for_the_gate_only(ledger: Path, path: str, body: bytes, status: int) -> None:
+    with serving(gate_app(cache(ledger), None)) as base:
+        connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)
+        connection.request("POST", path, body)
+        response = connection.getresponse()
+        assert response.status == status, response.read()
+        if path == "/gate" and status == 200:
+            assert json.loads(response.read()) == get(f"{base}/gate").body
+        connection.close()
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999999999999999999"])
+def test_post_with_an_impossible_length_is_refused(ledger: Path, length: str) -> None:
+    with serving(gate_app(cache(ledger), None)) as base:
+        connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/gate", headers={"Content-Length": length})
+        assert connection.getresponse().status == 413
+        connection.close()
 
 
 @pytest.mark.parametrize("prefix", ["orgrecon", "/ü", "/a\nb"])
