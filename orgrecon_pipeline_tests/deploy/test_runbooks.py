@@ -18,6 +18,7 @@ from orgrecon_pipeline_tests.support.deploy.tools import ROOT
 RUNBOOKS = ROOT / "docs/runbooks"
 PAGES = sorted(page for page in RUNBOOKS.rglob("*.md") if not page.name.startswith("2"))
 WITH_COMMANDS = [page for page in PAGES if commands(page)]
+CUTOVER = RUNBOOKS / "org-v23-phase2-cutover.md"
 REPORT = f"orgrecon report --output-dir {REPORTS}"
 
 
@@ -67,8 +68,8 @@ def test_runbook_index_lists_every_runbook() -> None:
 
 
 def test_cutover_runbook_requires_live_evidence_and_has_all_sections() -> None:
-    page = (RUNBOOKS / "org-v23-phase2-cutover.md").read_text()
-    assert "orgrecon gate --require-live 7" in commands(RUNBOOKS / "org-v23-phase2-cutover.md")
+    page = CUTOVER.read_text()
+    assert "orgrecon gate --require-live 7" in commands(CUTOVER, "Wave 3: all tenants")
     for heading in ("Preconditions", "Decide", "Flip the flag", "What to watch", "Abort and roll back", "Afterwards"):
         assert re.search(rf"^## \d\. {heading}$", page, re.MULTILINE), heading
 
@@ -76,16 +77,50 @@ def test_cutover_runbook_requires_live_evidence_and_has_all_sections() -> None:
 @pytest.mark.slow
 def test_cutover_commands_succeed_with_an_open_gate(world: World) -> None:
     world.live_week()
-    steps = world.follow(commands(RUNBOOKS / "org-v23-phase2-cutover.md"))
+    steps = world.follow(commands(CUTOVER))
     assert_success(steps)
     assert any("GATE OPEN" in step.output for step in steps if step.command.startswith("orgrecon gate"))
 
 
-def test_cutover_first_command_fails_without_live_days(world: World) -> None:
+@pytest.mark.slow
+def test_cutover_waves_release_clean_tenants_only(world: World) -> None:
+    world.live_week()
+    drifting = world.environ["TENANT"]
+    with psycopg.connect(world.source, autocommit=True) as connection:
+        connection.execute("DELETE FROM public.org_unit_memberships WHERE tenant_id = %s", [drifting])
+    [compared] = world.follow([REPORT])
+    assert compared.code == 1
+    waves = {heading: world.follow(commands(CUTOVER, heading)) for heading in (
+        "Wave 1: the internal tenant", "Wave 2: a cohort", "Wave 3: all tenants")}
+    released = [all(step.code == 0 for step in steps) for steps in waves.values()]
+    assert released == [True, True, False], waves
+    switched = (world.checkout / "switched.txt").read_text().splitlines()
+    assert len(switched) == 5
+    assert drifting not in switched
+
+
+@pytest.mark.slow
+def test_cutover_backs_out_one_tenant_and_keeps_the_others(world: World) -> None:
+    world.live_week()
+    for wave in ("Wave 1: the internal tenant", "Wave 2: a cohort"):
+        assert_success(world.follow(commands(CUTOVER, wave)))
+    drifting = world.environ["TENANT"]
+    with psycopg.connect(world.source, autocommit=True) as connection:
+        connection.execute("DELETE FROM public.org_unit_memberships WHERE tenant_id = %s", [drifting])
+    compared, watched = world.follow(commands(CUTOVER, "4. What to watch"))
+    assert (compared.code, watched.code) == (1, 1)
+    assert drifting in watched.output
+    steps = world.follow(commands(CUTOVER, "One tenant"))
+    assert [step.command for step in steps if step.code] == ['orgrecon diff --tenant "$TENANT"']
+    assert drifting not in (world.checkout / "switched.txt").read_text().splitlines()
+
+
+def test_cutover_gates_are_closed_without_live_days(world: World) -> None:
     assert_success(world.follow([f"orgrecon report --baseline --output-dir {REPORTS}"]))
-    [first, *_] = world.follow(commands(RUNBOOKS / "org-v23-phase2-cutover.md")[:1])
-    assert first.code == 1
-    assert "GATE CLOSED" in first.output
+    asked = world.follow(command for command in commands(CUTOVER) if command in (
+        'orgrecon gate --tenant "$INTERNAL_TENANT"', "orgrecon gate --require-live 7"))
+    assert [step.code for step in asked] == [1, 1]
+    assert all("CLOSED" in step.output for step in asked)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import psycopg
 
 from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries
+from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 from orgrecon_pipeline_tests.support.environ import inherited_environ
@@ -77,7 +78,7 @@ class World:
     def build(self) -> None:
         """Seed the company database and create the checkout."""
         with psycopg.connect(self.source, autocommit=True) as connection:
-            company.seed(connection, tenants=6, users_per_tenant=8)
+            internal, tenant, *_ = company.seed(connection, tenants=6, users_per_tenant=8).tenants
         for name in ("deploy", "docs/runbooks", "orgrecon_pipeline/config"):
             shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
         for report in (self.checkout / REPORTS).glob("2*.md"):
@@ -98,7 +99,7 @@ class World:
             "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
             "REAL_KUBECTL": cluster_tool("kubectl"), "PYTHON": sys.executable,
             "CLUSTER_REPORTS": str(self.folder / "cluster"),
-            "DAGSTER_PG_PASSWORD": "x", "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main",
+            "INTERNAL_TENANT": internal, "TENANT": tenant, "DAGSTER_PG_PASSWORD": "x", "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main",
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
             "GIT_COMMITTER_EMAIL": "a@example.org", "PYTHONPATH": str(ROOT),
         }
@@ -142,19 +143,26 @@ class World:
         trial_ledger, ledger = open_ledger(trial), open_ledger(self.ledger)
         [real] = trial_ledger.observations(trial_ledger.days()[-1])
         assert real.observed_at is not None
+        appeared = [CoverageEvent(subject, name, CoverageChange.APPEARED)
+                    for subject in CoverageSubject for name in trial_ledger.known_names(subject)]
         for back in range(6, 0, -1):
             compared = real.compared if back == 6 else {**real.compared, "first_observation": False}
             earlier = {"day": real.day - timedelta(days=back), "observed_at": real.observed_at - timedelta(days=back)}
             ledger.append(real.model_copy(
-                update={**earlier, "compared": compared, "id": f"{real.id[:14]}{back:02}"}), (), (), ())
+                update={**earlier, "compared": compared, "id": f"{real.id[:14]}{back:02}"}), (), (),
+                appeared if back == 6 else ())
         steps = self.follow([
             f"orgrecon report --output-dir {REPORTS}",
             f"orgrecon render {real.day - timedelta(days=6)} {real.day} --output-dir {REPORTS}"])
         assert [step.code for step in steps] == [0, 0], steps
 
 
-def commands(page: Path) -> list[str]:
-    """Return the commands in the bash blocks of a page, with continued lines joined."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+def commands(page: Path, section: str = "") -> list[str]:
+    """Return the commands in the bash blocks of a page, or of one of its sections, with continued lines joined."""
+    text = page.read_text()
+    if section:
+        text = re.split(rf"^#+ {re.escape(section)}$", text, flags=re.MULTILINE)[1]
+        text = re.split(r"^#+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.strip() and not line.startswith("#")]
