@@ -43,6 +43,11 @@ def cluster_tool(name: str) -> str:
     return _which(name, f"deploy/ci/fetch_tools.sh failed: {fetched.stderr[-300:]}")
 
 
+def installed(name: str) -> str:
+    """Return the path of a program of the operating system; skip or fail the test if it is missing."""
+    return _which(name, f"install Debian's package {name}")
+
+
 def _which(name: str, fix: str) -> str:
     path = shutil.which(name)
     if path is None:
