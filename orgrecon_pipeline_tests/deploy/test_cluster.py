@@ -123,8 +123,8 @@ def test_cron_job_runs_the_documented_command_with_volume_and_secret(cron: Manif
         "orgrecon", "report", "--output-dir", "/var/lib/orgrecon/reports",
     ]
     assert {entry["name"] for entry in container["env"]} == {
-        "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_NOTIFY_URLS",
-        "ORGRECON_REPORT_BASE_URL",
+        "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_ENVIRONMENT",
+        "ORGRECON_NOTIFY_URLS", "ORGRECON_REPORT_BASE_URL",
     }
     for entry in container["env"]:
         reference = entry["valueFrom"]["secretKeyRef"]
@@ -152,7 +152,8 @@ def test_ledger_of_the_cron_job_outlives_its_pod(cron: Manifest) -> None:
 def test_exporter_runs_the_documented_command_with_access_to_the_ledger_only() -> None:
     container = pod_specs(rendered("base"))["orgrecon-exporter"]["containers"][0]
     assert [*container["command"], *container["args"]] == ["orgrecon", "exporter", "--port", "9464"]
-    assert [entry["name"] for entry in container["env"]] == ["ORGRECON_LEDGER_URL"]
+    names = [entry["name"] for entry in container["env"]]
+    assert names == ["ORGRECON_LEDGER_URL", "ORGRECON_ENVIRONMENT", "ORGRECON_GATE_TOKEN"]
     for probe in ("readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
 
