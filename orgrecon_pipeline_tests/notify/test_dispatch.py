@@ -87,7 +87,7 @@ def host(tmp_path: Path, webhook: Webhook) -> Host:
 def test_run_notifies_of_its_changes_once(host: Host, webhook: Webhook) -> None:
     host.run_week()
     assert webhook.titles == [OPEN]
-    assert webhook.messages[0]["message"].endswith(f"Report: https://example.com/r/{DAY}.md")
+    assert f"Report: https://example.com/r/{DAY}.md\norg-v23, ledger " in webhook.messages[0]["message"]
     host.run(observation(hour=9))
     assert len(webhook.messages) == 1
     for hour in (10, 11):
