@@ -46,6 +46,12 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "samples": lambda ledger: [ledger.samples(id_) for id_ in IDS],
     "shard_results": lambda ledger: [ledger.shard_results(id_, exact) for id_ in IDS for exact in (False, True)],
     "tenant_drift": lambda ledger: [ledger.tenant_drift(id_).to_dict("list") for id_ in IDS],
+    "tenant_observations": lambda ledger: {
+        day: [(observation.observed.id, observation.drifting, observation.complete) for observation in observations]
+        for day, observations in ledger.tenant_observations().items()},
+    "tenant_presences": lambda ledger: [
+        [(name, presence.changes) for name, presence in ledger.tenant_presences(simulated=simulated)]
+        for simulated in (False, True)],
     "verdict_counts": lambda ledger: ledger.verdict_counts(),
 }
 # The methods that write, lock, or say something about the whole ledger.
