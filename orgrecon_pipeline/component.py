@@ -1,4 +1,4 @@
-"""The component that adds orgrecon to a company's own Dagster project: the public name of it."""
+"""Public name of the component that adds orgrecon to a company's own Dagster project."""
 
 from orgrecon_pipeline.defs.component import OrgreconComponent
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from datetime import timedelta
 from enum import Enum
@@ -14,12 +12,13 @@ import typer
 from rich.text import Text
 
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.terminal import print_table, stdout
+from orgrecon_pipeline.cli.terminal import print_csv, print_json, print_table, stdout
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.history import DayOutcome, History
 
+_COLUMNS = ("day", "verdict", "provenance", *(kind.value for kind in DriftKind), "reason")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _STYLES = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "MISSING": "dim"}
 _MARKS = {"PASS": "pass", "INCONCLUSIVE": "undecided", "MISSING": "–"}
@@ -47,34 +46,24 @@ def history(
     from orgrecon_pipeline.operations.gate.sources import gather_evidence
     from orgrecon_pipeline.operations.history import history_of
 
-    known = history_of(gather_evidence(settings_from(mapping, output_dir), trail=output_dir), days)
+    shown = history_of(gather_evidence(settings_from(mapping, output_dir), trail=output_dir), days)
     if format is HistoryFormat.JSON:
-        print(json.dumps(known.as_json_value(), ensure_ascii=False, sort_keys=True))  # noqa: T201
+        print_json(shown.as_json_value())
     elif format is HistoryFormat.CSV:
-        _print_csv(known)
+        print_csv(_COLUMNS, (day.as_json_value() for day in shown.days))
     elif format is HistoryFormat.SVG:
         from orgrecon_pipeline.report.heat_map import heat_map
 
-        sys.stdout.write(heat_map(str(known.identity), [
-            (day.day, day.verdict, day.drifting_keys, day.provenance) for day in known.days]))
+        sys.stdout.write(heat_map(str(shown.identity), [
+            (day.day, day.verdict, day.drifting_keys, day.provenance) for day in shown.days]))
     else:
-        _print_calendar(known)
+        _print_calendar(shown)
 
 
-def _print_csv(known: History) -> None:
-    kinds = [kind.value for kind in DriftKind]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["day", "verdict", "provenance", *kinds, "reason"])
-    for day in known.days:
-        value = day.as_json_value()
-        writer.writerow(["" if value[name] is None else value[name] for name in (
-            "day", "verdict", "provenance", *kinds, "reason")])
-
-
-def _print_calendar(known: History) -> None:
+def _print_calendar(history: History) -> None:
     """Print one line a week: ``pass``, the number of drifting keys, ``undecided``, or ``–`` without a report."""
-    cells = {day.day: _cell(day) for day in known.days}
-    first, last = known.days[0].day, known.days[-1].day
+    cells = {day.day: _cell(day) for day in history.days}
+    first, last = history.days[0].day, history.days[-1].day
     monday = first - timedelta(days=first.weekday())
     weeks: list[list[str | Text]] = []
     while monday <= last:
@@ -82,8 +71,8 @@ def _print_calendar(known: History) -> None:
         weeks.append([monday.isoformat(), *(cells.get(day, Text("")) for day in week)])
         monday += timedelta(days=7)
     console = stdout()
-    print_table(console, str(known.identity), ("week of", *_WEEKDAYS), weeks)
-    verdicts = [day.verdict.value for day in known.days]
+    print_table(console, str(history.identity), ("week of", *_WEEKDAYS), weeks)
+    verdicts = [day.verdict.value for day in history.days]
     console.print(Text(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _STYLES)
                        + "; * is a baseline, r restored, s simulated"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from orgrecon_pipeline.cli.terminal import print_box, printable, stdout
+from orgrecon_pipeline.cli.terminal import print_box, print_csv, print_json, printable, stdout
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate import GateState
 
@@ -74,7 +73,7 @@ def show_tenants(evidence: GateEvidence, wanted: TenantSelection, format: GateFo
         return 0 if gates.company.open else 1
     cohort = gates.cohort(wanted.names)
     if format is GateFormat.JSON:
-        print(json.dumps(cohort.as_json_value(), ensure_ascii=False, sort_keys=True))  # noqa: T201
+        print_json(cohort.as_json_value())
     elif format is GateFormat.CSV:
         _print_csv(cohort.tenants)
     else:
@@ -123,11 +122,7 @@ def _print_lines(tenants: Iterable[TenantAnswer]) -> None:
 
 
 def _print_csv(tenants: Iterable[TenantAnswer]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for tenant in tenants:
-        value = tenant.as_json_value()
-        writer.writerow([value[column] for column in _COLUMNS])
+    print_csv(_COLUMNS, (tenant.as_json_value() for tenant in tenants))
 
 
 def _read_cohort(cohort: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import sys
@@ -46,8 +47,19 @@ def show(result: Result, format: Format, *, text: Callable[[Result], object]) ->
     if format is Format.TEXT:
         text(result)
         return
-    value = result if isinstance(result, Mapping) else result.as_json_value()
+    print_json(result if isinstance(result, Mapping) else result.as_json_value())
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
     print(json.dumps(value, ensure_ascii=False, sort_keys=True))  # noqa: T201
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print these columns of the rows as CSV on stdout. None is an empty cell."""
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def say(line: str) -> None:

@@ -36,8 +36,8 @@ def name_failing_column(sessions: Mapping[str, Session], mapping: MappingConfig,
                 continue
             for where, relation in entity.relations(name, side):
                 columns = (TENANT_COLUMN, *entity.key, *entity.compare)
-                if found := _first_failing(session, relation, where, columns, probe, state):
-                    return found
+                if error := _first_failing(session, relation, where, columns, probe, state):
+                    return error
     return failure
 
 

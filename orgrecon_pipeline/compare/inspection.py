@@ -39,7 +39,7 @@ _NAMED = 3
 _LISTED = 10
 _HEARTBEAT = "scan.heartbeat"
 
-# Where it is in the mapping, the names of its columns, the SELECT, and the text of the mapping.
+# The name of the mapping's SQL in messages, the names of its columns, the SELECT, and the text of the mapping.
 _MappedSql = tuple[str, tuple[str, ...], sql.Composed, str]
 # Functions by OID, as functions.sql returns them.
 _Functions = dict[int, dict[str, Any]]
@@ -47,7 +47,7 @@ _DROPPED = {"volatile": False, "short_name": ""}
 
 
 def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> tuple[SqlWarning, ...]:
-    """Refuse SQL whose rows the server cannot vouch for, and return warnings about SQL that may hide rows.
+    """Refuse SQL that can return other rows at another read, and return warnings about SQL that may hide rows.
 
     Nothing is read or planned, so no foreign table is opened.
 
@@ -58,16 +58,16 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
     warnings: list[SqlWarning] = []
     facts: dict[str, StatementFacts] = {}
     columns: list[tuple[str, MappedColumns]] = []
-    for place, names, select, text in _statements(mapping, sides):
-        of_place = facts.setdefault(place, StatementFacts())
-        if tree := session.parse_tree(select, place):
+    for subject, names, select, text in _statements(mapping, sides):
+        of_sql = facts.setdefault(subject, StatementFacts())
+        if tree := session.parse_tree(select, subject):
             root = read_tree(tree)
-            of_place.add_tree(root, text)
-            columns += [(place, MappedColumns(names, query)) for query in queries(root)]
-            if place == _HEARTBEAT and isinstance(root, Node):
+            of_sql.add_tree(root, text)
+            columns += [(subject, MappedColumns(names, query)) for query in queries(root)]
+            if subject == _HEARTBEAT and isinstance(root, Node):
                 _refuse_current_time(root)
         else:
-            warnings.append(_warning("not_inspected", place, _NOT_INSPECTED))
+            warnings.append(_warning("not_inspected", subject, _NOT_INSPECTED))
     tables = tables_read(session)
     statement, oids = load_sql("compare/sql/foreign_partitions.sql"), [table.oid for table in tables]
     for row in session.query(statement, "listing the partitions", {"oids": oids}):
@@ -79,8 +79,8 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
         _refuse(subject, of_subject, functions)
         warnings += [_warning(code, subject, _TEXTS[code], sorted(of_subject.names[code]))
                      for code in CODES if of_subject.names[code]]
-    warnings += [_warning(_LOSSY_CAST, place, _LOSSY_CASTS, casts)
-                 for place, casts in lossy_casts(session, columns, views).items()]
+    warnings += [_warning(_LOSSY_CAST, subject, _LOSSY_CASTS, casts)
+                 for subject, casts in lossy_casts(session, columns, views).items()]
     if session.custom_settings:
         settings = ", ".join(session.custom_settings)
         warnings.append({"code": "custom_settings", "names": list(session.custom_settings), "text": (

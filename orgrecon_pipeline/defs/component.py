@@ -1,4 +1,4 @@
-"""The component: the fields that a ``defs.yaml`` sets, and what they mean for the definitions."""
+"""The component: the fields of its ``defs.yaml``, and the definitions that it builds from them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABL
 
 Value = TypeVar("Value")
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: A part of an asset key, or a group.
 KEY_PART = re.compile(r"[A-Za-z0-9_]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_A_VARIABLE = "is not the name of an environment variable: write its name, and put the URL into it"
 _NOT_A_KEY_PART = "is not a part of an asset key: use letters, digits and _"
 

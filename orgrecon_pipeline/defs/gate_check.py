@@ -1,6 +1,6 @@
-"""The check ``seven_day_zero_delta`` in a Dagster instance: its result, the answer it displays, how it is refreshed.
+"""The check ``seven_day_zero_delta`` in a Dagster instance: its result, the displayed answer, and the refresh.
 
-``asset`` is always the key of the asset that has the check: a company can rename our assets.
+``asset`` is always the key of the asset that has the check. A company can rename that asset.
 """
 
 from __future__ import annotations
@@ -29,12 +29,8 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.accept_ledger import accepted_ledgers
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
 from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
-
-GATE_ASSET = "drift_gate"
-GATE_CHECK = "seven_day_zero_delta"
-#: The key of the asset in the default code location.
-GATE_KEY = dg.AssetKey(GATE_ASSET)
 
 # Evaluations that are read for their claims. Each carries the claims of those before it, so only evaluations that ran
 # at the same time can lack a claim.
@@ -109,8 +105,8 @@ def answer_digest(answer: GateAnswer) -> str:
 def is_displayed(instance: dg.DagsterInstance, asset: dg.AssetKey, result: CheckResult) -> bool:
     """Return whether Dagster displays this result for the check.
 
-    If several ledgers evaluate the check, the CLOSED result of any of them is enough. Otherwise each would replace the
-    result of the others for ever.
+    If several ledgers evaluate the check, the CLOSED result of any of them is enough. Otherwise each
+    would keep replacing the results of the others.
     """
     displayed = _displayed_answer(instance, asset)
     if displayed is None:

@@ -58,7 +58,7 @@ class TenantObservation:
 
 @dataclass(frozen=True)
 class _About:
-    """An observation as it is about one tenant."""
+    """What an observation says about one tenant, for the rules of the gate."""
 
     observed: GateObservation
     verdict: Verdict
@@ -176,8 +176,6 @@ def _not_compared(evidence: DayEvidence) -> Reason | None:
     if evidence.provenance.compared:
         return None
     return Reason.word(ReasonCode.TENANT_NOT_COMPARED, "only a baseline, which compares no tenant")
-
-
 
 
 def _not_listed(listed: int) -> Reason:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GATE_PATH = "/gate"
 TENANT_PATH = "/gate/tenants/"
 
-#: Names the bearer token that a request for the gate must carry; without it, everybody may ask.
+#: Variable with the bearer token that a request for the gate must carry. If it is not set, no token is required.
 TOKEN_VARIABLE = "ORGRECON_GATE_TOKEN"
 
 # How long an answer is given again without reading the ledger, and how long a request waits for the ledger, in seconds.

@@ -1,4 +1,4 @@
-"""Ad-hoc comparison of one tenant: the same comparison as that of a day, but never evidence. Nothing is stored."""
+"""Ad-hoc comparison of one tenant, by the statements of a day's comparison. It stores nothing and is no evidence."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class DiffRequest:
     """What to compare.
 
     Attributes:
-        tenant: the text of the tenant.
+        tenant: the tenant, as text.
         entity: the entity to compare; None for all that have the columns of ``key``.
-        key: wanted texts of columns of the key.
+        key: the values to compare, as text, by column of the key.
         values: whether to show the values of differing columns, in addition to what the mapping asks for.
         limit: keys to list per entity and kind.
     """
@@ -88,13 +88,15 @@ class Diff:
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        known = self.comparison
+        comparison = self.comparison
         return {
             **self.identity.as_json_value(), "evidence": False, "tenant": self.request.tenant,
             "key": dict(self.request.key), "result": self.result.value, "reason": self.reason,
-            "observed_at": instant_text(known.observed_at) if known else None, "shards": self.shards,
-            "entities": {name: totals.model_dump() for name, totals in known.totals.items()} if known else {},
-            "keys": [sample.model_dump(mode="json", exclude={"tenant"}) for sample in known.samples] if known else [],
+            "observed_at": instant_text(comparison.observed_at) if comparison else None, "shards": self.shards,
+            "entities": {
+                name: totals.model_dump() for name, totals in comparison.totals.items()} if comparison else {},
+            "keys": [sample.model_dump(mode="json", exclude={"tenant"})
+                     for sample in comparison.samples] if comparison else [],
             "keys_not_listed": self.not_listed, "mismatched_columns": self.mismatched_columns,
             "warnings": self.warnings,
         }
@@ -110,7 +112,7 @@ def diff(settings: Settings, request: DiffRequest, progress: Progress = lambda l
     mapping = load_mapping(settings.mapping_file, settings.environ)
     identity = mapping.identity(settings.environment)
     endpoints = read_endpoints(mapping, settings.environ)
-    narrowed = _narrowed(mapping, request, one_database=all(each.one_database for each in endpoints.values()))
+    narrowed = _narrowed(mapping, request, one_database=all(shard.one_database for shard in endpoints.values()))
     try:
         comparison = _compare(narrowed, endpoints, RowFilter(request.tenant, request.key), progress)
     except CannotDecide as failure:

@@ -57,5 +57,5 @@ def history_of(evidence: GateEvidence, length: int | None) -> History:
 def _outcome(day: date, evidence: GateEvidence) -> DayOutcome:
     if day not in evidence.days:
         return DayOutcome(day, Verdict.MISSING, None, Counts.unknown(), "no report")
-    known = evidence.days[day].under(evidence.policy)
-    return DayOutcome(day, known.verdict, known.provenance, known.counts, known.reason.sentence)
+    decided = evidence.days[day].under(evidence.policy)
+    return DayOutcome(day, decided.verdict, decided.provenance, decided.counts, decided.reason.sentence)

@@ -1,4 +1,4 @@
-"""Opening of the ledger for the identity at hand, if the names at hand leave no doubt which identity is meant."""
+"""Opening of the ledger for the identity at hand, refused if a name is missing and several identities are possible."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ import pytest
 
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs.gate_check import GATE_KEY, refresh_gate_check
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME, PARTITION_TAG
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline_tests.support.defs.world import World
+from orgrecon_pipeline_tests.support.defs.world import CHECK, World
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
 
 DAY = date(2026, 3, 10)
@@ -237,10 +237,10 @@ def test_check_is_not_refreshed_while_a_run_will_decide_it(world: World, daemon:
     run = daemon.instance.create_run_for_job(job, tags=job.tags, status=dg.DagsterRunStatus.STARTED)
     context = context_of(world)
     observe(context, DAY)
-    assert not refresh_gate_check(daemon.instance, context, GATE_KEY)
+    assert not refresh_gate_check(daemon.instance, context, CHECK.asset_key)
     daemon.instance.report_run_failed(run)
-    assert refresh_gate_check(daemon.instance, context, GATE_KEY)
-    assert not refresh_gate_check(daemon.instance, context, GATE_KEY)
+    assert refresh_gate_check(daemon.instance, context, CHECK.asset_key)
+    assert not refresh_gate_check(daemon.instance, context, CHECK.asset_key)
     assert daemon.evaluate("gate_is_current")[1] == "the check agrees with the ledger"
 
 

@@ -21,7 +21,7 @@ Context = dict[str, "str | None"]
 
 @dataclass(frozen=True)
 class ContextResult:
-    """Context by key hash, and for each side that could not be read why."""
+    """Context by key hash, and the reasons of the sides that could not be read."""
 
     by_key: dict[int, Context]
     failures: dict[str, str] = field(default_factory=dict)

@@ -73,13 +73,15 @@ class Conversion:
 def common_conversion(first: ColumnType, second: ColumnType) -> Conversion | None:
     """Return how to convert both types to one; None if that would lose something, or make all values different."""
     for name in _common_types(first, second):
-        one, other = _expression(first, name), _expression(second, name)
-        if one is not None and other is not None:
-            return Conversion(one, other, ", which is read as UTC" if _reads_as_utc(first, second, name) else "")
+        of_first, of_second = _expression(first, name), _expression(second, name)
+        if of_first is not None and of_second is not None:
+            note = ", which is read as UTC" if _reads_as_utc(first, second, name) else ""
+            return Conversion(of_first, of_second, note)
     if {first.name, second.name} == {"json", "jsonb"}:
         # No cast of json is both: its text keeps what jsonb drops, but equal values can have different texts.
-        one, other = (_cast("jsonb") if kind.name == "json" else EXPRESSION for kind in (first, second))
-        return Conversion(one, other, ", which drops spaces, the order of keys and all but the last of repeated keys")
+        of_first, of_second = (_cast("jsonb") if kind.name == "json" else EXPRESSION for kind in (first, second))
+        return Conversion(
+            of_first, of_second, ", which drops spaces, the order of keys and all but the last of repeated keys")
     return None
 
 

@@ -35,17 +35,18 @@ def lossy_casts(
     """
     functions = _cast_functions(session)
     trees = {oid: query for oid, (_, tree) in views.items() for query in queries(tree)}
-    found = [(place, column, cast) for place, relation in relations
-             for column, casts in zip(relation.names, casts_by_column(relation.query, trees, functions), strict=True)
-             for cast in casts]
-    types = types_by_oid(session, {oid for *_, cast in found for oid in (cast.source, cast.target, cast.before) if oid})
-    lossy = [(place, column, cast) for place, column, cast in found if _loses(cast, types)]
+    casts = [(subject, column, cast) for subject, relation in relations
+             for column, of_column in zip(
+                 relation.names, casts_by_column(relation.query, trees, functions), strict=True)
+             for cast in of_column]
+    types = types_by_oid(session, {oid for *_, cast in casts for oid in (cast.source, cast.target, cast.before) if oid})
+    lossy = [(subject, column, cast) for subject, column, cast in casts if _loses(cast, types)]
     names = _type_names(session, [cast for *_, cast in lossy])
     texts: dict[str, list[str]] = defaultdict(list)
-    for place, column, cast in lossy:
+    for subject, column, cast in lossy:
         within = f" (in {views[cast.view][0]})" if cast.view else ""
-        texts[place].append(f"{column} to {names[cast.target, cast.length]}{within}")
-    return {place: list(dict.fromkeys(of_place)) for place, of_place in texts.items()}
+        texts[subject].append(f"{column} to {names[cast.target, cast.length]}{within}")
+    return {subject: list(dict.fromkeys(of_subject)) for subject, of_subject in texts.items()}
 
 
 def _cast_functions(session: Session) -> CastFunctions:

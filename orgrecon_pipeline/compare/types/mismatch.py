@@ -1,4 +1,4 @@
-"""Columns that have another type in another place of the mapping, with the conversion that makes them comparable."""
+"""Columns that have several types in the mapping, with the conversion that makes them comparable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _advice(first: TypeAt, second: TypeAt) -> str:
         return ("no cast makes them comparable without a loss; map both to expressions of one type that keep different "
                 "values different")
     expressions = {where: conversion.first, other: conversion.second}
-    written = {place: expression for place, expression in expressions.items() if expression != EXPRESSION}
+    written = {where: expression for where, expression in expressions.items() if expression != EXPRESSION}
     if len(written) > 1 and conversion.first == conversion.second:
         return f"in both, write {conversion.first}{conversion.note}"
-    return " and ".join(f"in {place}, write {expression}" for place, expression in written.items()) + conversion.note
+    return " and ".join(f"in {where}, write {expression}" for where, expression in written.items()) + conversion.note

@@ -18,11 +18,12 @@ from orgrecon_pipeline.defs.assets import column_schemas
 from orgrecon_pipeline.defs.assets import metadata as describe
 from orgrecon_pipeline.defs.assets.partitions import DayResult, asset_result, partition_days, require_evidence
 from orgrecon_pipeline.defs.errors import user_facing_errors
-from orgrecon_pipeline.defs.gate_check import GATE_CHECK, refresh_gate_check, result_now
+from orgrecon_pipeline.defs.gate_check import refresh_gate_check, result_now
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
+from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish

@@ -21,16 +21,16 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.gate.dagster_evaluations import (
-    CHECK,
     EXECUTIONS,
     FIELDS,
+    GATE_CHECK,
     Evaluation,
     displayed_evaluation,
     listed_evaluations,
 )
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer, NotConfirmed
 
-ASSET = "drift_gate"
+GATE_ASSET = "drift_gate"
 #: Names the prefix of the asset keys of the default code location, such as ``company/prod``.
 KEY_PREFIX_VARIABLE = "ORGRECON_KEY_PREFIX"
 _ANSWER_QUERY = """query OrgreconGate($asset: AssetKeyInput!) {
@@ -44,7 +44,7 @@ _ANSWER_QUERY = """query OrgreconGate($asset: AssetKeyInput!) {
     }
   }
   assetCheckExecutions(assetKey: $asset, checkName: "%(check)s", limit: %(limit)d) { %(fields)s }
-}""" % {"check": CHECK, "fields": FIELDS, "limit": EXECUTIONS}  # noqa: UP031 (braces)
+}""" % {"check": GATE_CHECK, "fields": FIELDS, "limit": EXECUTIONS}  # noqa: UP031 (braces)
 # A second query, because it fails if no location has the asset.
 _LOCATIONS_QUERY = """query OrgreconGateLocations($assets: [AssetKeyInput!]!) {
   assetNodeDefinitionCollisions(assetKeys: $assets) { repositories { location { name } } }
@@ -66,7 +66,7 @@ class Question:
     identity: Identity
     policy: GatePolicy
     mapping_digest: str | None = None
-    asset: tuple[str, ...] = (ASSET,)
+    asset: tuple[str, ...] = (GATE_ASSET,)
 
     @property
     def asset_name(self) -> str:
@@ -77,14 +77,15 @@ class Question:
 def default_asset_key(environ: Mapping[str, str]) -> str:
     """Return the key of the asset with the check in the default code location with this environment."""
     prefix = environ.get(KEY_PREFIX_VARIABLE)
-    return f"{prefix}/{ASSET}" if prefix else ASSET
+    return f"{prefix}/{GATE_ASSET}" if prefix else GATE_ASSET
 
 
 def parse_asset_key(text: str) -> tuple[str, ...]:
     """Return the parts of an asset key such as ``prefix/drift_gate``; raise UsageError if it is not one."""
     parts = tuple(text.split("/"))
     if not text.isprintable() or not all(part.strip() for part in parts):
-        raise UsageError(f"--asset-key {text[:80]!a} is not an asset key: write it as in Dagster, like prefix/{ASSET}.")
+        raise UsageError(
+            f"--asset-key {text[:80]!a} is not an asset key: write it as in Dagster, like prefix/{GATE_ASSET}.")
     return parts
 
 
@@ -205,9 +206,9 @@ def _execution(node: Mapping[str, Any], asset: str) -> Mapping[str, Any]:
     listed = checks.get("checks")
     if checks.get("__typename") != "AssetChecks" or not isinstance(listed, list):
         raise NotConfirmed(f"the deployment does not list the checks of {asset}")
-    named = [check for check in listed if isinstance(check, dict) and check.get("name") == CHECK]
+    named = [check for check in listed if isinstance(check, dict) and check.get("name") == GATE_CHECK]
     if len(named) != 1:
-        raise NotConfirmed(f"{asset} must have one check named {CHECK}, but has {len(named)}")
+        raise NotConfirmed(f"{asset} must have one check named {GATE_CHECK}, but has {len(named)}")
     return _object(named[0], "executionForLatestMaterialization")
 
 
@@ -215,7 +216,7 @@ def _object(value: Any, *path: str) -> dict[str, Any]:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, dict):
-        raise NotConfirmed(f"{CHECK} was not evaluated on the latest materialisation ({path[-1]} is empty)")
+        raise NotConfirmed(f"{GATE_CHECK} was not evaluated on the latest materialisation ({path[-1]} is empty)")
     return value
 
 

@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.dagster_server import NotConfirmed, parse_json
 
-CHECK = "seven_day_zero_delta"
+GATE_CHECK = "seven_day_zero_delta"
 #: Number of executions that are compared with the displayed one.
 EXECUTIONS = 25
 #: The fields of an execution that this module reads.
@@ -37,7 +37,7 @@ def displayed_evaluation(execution: Mapping[str, Any]) -> tuple[GateAnswer, Eval
         raise NotConfirmed(f"the check did not finish ({_word(status)}), see its run in Dagster")
     evaluation = execution.get("evaluation")
     if not isinstance(evaluation, dict):
-        raise NotConfirmed(f"{CHECK} was not evaluated on the latest materialisation (evaluation is empty)")
+        raise NotConfirmed(f"{GATE_CHECK} was not evaluated on the latest materialisation (evaluation is empty)")
     attached = _attached(evaluation, "answer")
     if len(attached) != 1 or not isinstance(attached[0], str):
         raise NotConfirmed("the check has no answer in its metadata")

@@ -14,11 +14,12 @@ import dagster as dg
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.defs.build import build_definitions
-from orgrecon_pipeline.defs.gate_check import GATE_ASSET, GATE_CHECK
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
+from orgrecon_pipeline.operations.gate.dagster_client import GATE_ASSET
+from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
 from orgrecon_pipeline.operations.gate.sources import answer_gate
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.environ import inherited_environ
