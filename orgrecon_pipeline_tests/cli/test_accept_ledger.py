@@ -26,7 +26,7 @@ def test_accept_ledger_prints_what_is_accepted_and_until_when(tmp_path: Path) ->
     assert age < timedelta(minutes=5)
 
 
-def test_accept_ledger_refuses_what_is_no_ledger_or_no_reason(tmp_path: Path) -> None:
+def test_accept_ledger_with_an_invalid_id_or_without_a_reason_is_refused(tmp_path: Path) -> None:
     cases = {
         (*REASON, "prod"): "'prod' is not the id of a ledger: copy the id from the reason of the gate",
         (*REASON, OTHER.upper()): "is not the id of a ledger",

@@ -67,7 +67,7 @@ def test_gate_of_a_cohort_file_ignores_white_space_and_byte_order_mark(site: Pat
         0, [("acme", "OPEN", "8"), ("Ünïcode", "OPEN", "8")])
 
 
-def test_gate_by_tenant_lists_all_in_every_format_with_the_company_s_exit_code(site: Path) -> None:
+def test_gate_by_tenant_lists_all_in_every_format_and_exits_as_the_company(site: Path) -> None:
     answers = {format: ask(site, "gate", "--by-tenant", "--format", format) for format in ("text", "json", "csv")}
     assert {answer.code for answer in answers.values()} == {1}
     expected = {tenant: "CLOSED" if tenant == DRIFTING else "OPEN" for tenant in TENANTS}

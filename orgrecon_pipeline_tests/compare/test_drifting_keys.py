@@ -76,7 +76,7 @@ def test_kept_key_names_its_kinds_and_differing_columns(
     }
 
 
-def test_equal_values_with_different_texts_are_no_differing_column_and_one_key(
+def test_equal_values_with_different_texts_are_one_key_without_a_differing_column(
     database: tuple[str, psycopg.Connection[Any]],
 ) -> None:
     dsn, connection = database

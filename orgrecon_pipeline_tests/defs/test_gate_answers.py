@@ -326,7 +326,7 @@ def test_asset_key_is_by_default_that_of_the_default_location() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "/drift_gate", "drift_gate/", "a//b", " ", "a\nb"])
-def test_asset_key_that_is_none_is_refused(key: str) -> None:
+def test_invalid_asset_key_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match="--asset-key"):
         parse_asset_key(key)
 

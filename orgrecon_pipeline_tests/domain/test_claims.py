@@ -65,7 +65,7 @@ def test_claim_of_an_unknown_ledger_is_accepted_only_together_with_all_others() 
     ([Claim(UNKNOWN, at(1))], Claim(UNKNOWN, at(1))),
     ([Claim(STAGING, at(9), accepted=True)], Claim(STAGING, at(9), accepted=True)),
 ])
-def test_only_accepted_claims_that_an_answer_knows_are_passed_over(
+def test_only_accepted_claims_that_an_answer_knows_are_ignored(
     claims: list[Claim], unaccepted: Claim | None,
 ) -> None:
     known = [Claim(STAGING, at(5), accepted=True), Claim(REBUILT, at(5))]

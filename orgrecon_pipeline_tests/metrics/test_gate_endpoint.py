@@ -159,7 +159,7 @@ def test_post_with_an_impossible_length_is_refused(ledger: Path, length: str) ->
 
 
 @pytest.mark.parametrize("prefix", ["orgrecon", "/ü", "/a\nb"])
-def test_prefix_that_is_no_path_is_refused(prefix: str) -> None:
+def test_invalid_path_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="--path-prefix"):
         make_exporter(CollectorRegistry(), None, host="127.0.0.1", port=0, path_prefix=prefix)
 

@@ -331,7 +331,7 @@ def test_only_rows_of_the_tenant_are_read(bench: Bench) -> None:
     assert rows_read() == before
 
 
-def test_every_shard_is_asked(bench: Bench) -> None:
+def test_tenant_is_compared_in_every_shard_or_not_decided(bench: Bench) -> None:
     if bench.dsns[0] == bench.dsns[1]:
         pytest.skip("needs two databases")
     for side in (0, 1):

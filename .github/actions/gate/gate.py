@@ -45,17 +45,19 @@ class Answer:
         asked = tenants or [gate]
         identity = " in ".join(filter(None, (gate["migration"], gate["environment"])))
         return cls(
-            "OPEN" if is_open else "CLOSED", reason, identity, min(each["streak_days"] for each in asked),
-            max(each["earliest_open_day"] for each in asked),
-            tuple(f"{each['tenant']}: {each['state']}, {each['reason']}" for each in tenants))
+            "OPEN" if is_open else "CLOSED", reason, identity, min(answer["streak_days"] for answer in asked),
+            max(answer["earliest_open_day"] for answer in asked),
+            tuple(f"{answer['tenant']}: {answer['state']}, {answer['reason']}" for answer in tenants))
 
     def lines(self) -> list[str]:
         """Return the answer as lines of text."""
         shown = list(self.tenants[:_SHOWN_TENANTS])
         if more := len(self.tenants) - len(shown):
             shown.append(f"and {more} more")
+        figures = ([f"streak {self.streak_days}, earliest opening day {self.earliest_open_day}"]
+                   if self.earliest_open_day else [])
         return [f"{self.identity}: GATE {self.state}" if self.identity else f"GATE {self.state}", self.reason,
-                f"streak of {self.streak_days} days, earliest opening day {self.earliest_open_day}", *shown]
+                *figures, *shown]
 
 
 def given(name: str) -> str:
