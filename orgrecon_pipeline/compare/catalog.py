@@ -55,12 +55,12 @@ def column_types(session: Session, mapping: MappingConfig, sides: tuple[str, ...
     if mapping.tenants and "source" in sides:
         _declared_tenant_type(session, mapping.tenants)
     types = types_by_oid(
-        session, {oid for columns in oids.values() for places in columns.values() for _, oid in places})
-    require_same_types((f"{name}.{column}", [(where, types[oid]) for where, oid in places])
-                       for name, columns in oids.items() for column, places in columns.items())
+        session, {oid for columns in oids.values() for mapped in columns.values() for _, oid in mapped})
+    require_same_types((f"{name}.{column}", [(where, types[oid]) for where, oid in mapped])
+                       for name, columns in oids.items() for column, mapped in columns.items())
     for name in mapping.entities:
         _require_tenant_type(f"{name}.{TENANT_COLUMN}", types[oids[name][TENANT_COLUMN][0][1]])
-    return {name: {column: types[places[0][1]] for column, places in columns.items()} for name, columns in oids.items()}
+    return {name: {column: types[mapped[0][1]] for column, mapped in columns.items()} for name, columns in oids.items()}
 
 
 def require_equality(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, drill_down, read_samples
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
-from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
+from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -97,7 +97,7 @@ class OneDatabase(Reader):
             tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
         return self._run(tasks)
 
-    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         statements = self.statements[name]
         sizes = ((tenant, len(tracked.keys)) for tenant, tracked in sorted(drift.items()))
         for batch in _batches(sizes, BATCH_KEYS):

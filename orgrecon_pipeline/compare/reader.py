@@ -10,7 +10,7 @@ from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
 from orgrecon_pipeline.compare.keys.context import read_context
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey
-from orgrecon_pipeline.compare.keys.key_rows import FoundKey
+from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.preflight import require_values
 from orgrecon_pipeline.compare.progress import RowCounter
@@ -93,7 +93,7 @@ class Reader(ABC):
         return bool(self.sessions[side].query(self.statements[name].has_rows(side), name)[0]["has_rows"])
 
     @abstractmethod
-    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         """Yield the given drifting keys of one entity. Nothing else may be read meanwhile."""
 
     @abstractmethod

@@ -18,7 +18,7 @@ from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
-from orgrecon_pipeline.compare.keys.key_rows import FoundKey, keys_of_rows
+from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -106,7 +106,7 @@ class TwoDatabases(Reader):
     def recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
 
-    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[FoundKey]:
+    def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         if not drift:
             return
         statements = self.statements[name]

@@ -20,9 +20,9 @@ DEFAULT_OUTPUT_DIR = "docs/runbooks/org-v23-reconciliation-reports"
 class Settings:
     """Settings of a command or a Dagster run. Fields that can hold a password are left out of the ``repr``.
 
-    Without a ``mapping_file`` it is searched for. ``environment`` is the name of the environment, empty without one;
-    ``environment_named`` tells whether it was set, if only to the empty name.
-    ``environ`` holds the DSNs of the compared databases, among others.
+    Without a ``mapping_file``, the mapping is searched for. ``environment`` is the name of the environment, empty
+    without one; ``environment_named`` says whether it was set, even to the empty name. ``environ`` holds the DSNs of
+    the compared databases, among others.
     """
 
     mapping_file: str | None

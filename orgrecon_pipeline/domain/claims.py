@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from orgrecon_pipeline.domain.identity import Identity, validate_name
+from orgrecon_pipeline.domain.identity import LEDGER_ID, Identity, validate_name
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import instant_text, parse_instant
-
-#: The id of a ledger.
-LEDGER_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Claimant:
             identity = Identity(validate_name(migration), environment and validate_name(environment))
         except ValueError:
             return cls()
-        return cls(identity, ledger) if LEDGER_ID.fullmatch(ledger) else cls()
+        return cls(identity, ledger) if re.fullmatch(LEDGER_ID, ledger) else cls()
 
 
 @dataclass(frozen=True)

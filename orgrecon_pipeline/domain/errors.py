@@ -23,7 +23,10 @@ class UsageError(OrgreconError):
 
 
 class OtherIdentity(UsageError):
-    """``what``, such as the path of a report, belongs to ``theirs``, another identity than the one at hand."""
+    """A report belongs to another identity than the one at hand.
+
+    ``what`` is its path in the message, ``theirs`` its identity, and ``ours`` the one at hand.
+    """
 
     def __init__(self, what: str, theirs: Identity, ours: Identity) -> None:
         self.theirs = theirs

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind, add_figures
+from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 #: The id of a ledger.
-LedgerId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+LedgerId = Annotated[str, Field(pattern=f"^{LEDGER_ID}$")]
 
 #: Which of several decided observations decides a day.
 SameDay = Literal["latest", "worst"]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 #: The migration of a mapping that names none.
 DEFAULT_MIGRATION = "org-v23"
 
+#: Pattern of the id of a ledger.
+LEDGER_ID = "[0-9a-f]{16}"
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,38}[a-z0-9])?")
 
 

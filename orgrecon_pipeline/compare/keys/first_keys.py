@@ -20,7 +20,7 @@ class FirstKeysByKind:
     def __init__(self, drift: Mapping[str, TrackedKeys], limit: int) -> None:
         self._limit = limit
         self._tenants = _most_drifting(drift, limit)
-        # Each with what it is sorted by: tenant, key and key hash.
+        # By kind: tenant, key and key hash, by which they are sorted.
         self._held: dict[str, list[tuple[str, tuple[str, ...], int]]] = {kind.value: [] for kind in DriftKind}
 
     def add(self, tenant: str, key_hash: int, key: DriftingKey) -> None:
@@ -54,10 +54,10 @@ def _most_drifting(drift: Mapping[str, TrackedKeys], limit: int) -> set[str]:
     """Return the most drifting tenants that together have ``limit`` keys of each kind, if there are so many."""
     chosen: set[str] = set()
     for kind in DriftKind:
-        wanted = limit
+        remaining = limit
         for tenant in sorted(drift, key=lambda t: (-drift[t].counts[kind], t)):
-            if wanted <= 0 or not drift[tenant].counts[kind]:
+            if remaining <= 0 or not drift[tenant].counts[kind]:
                 break
             chosen.add(tenant)
-            wanted -= drift[tenant].counts[kind]
+            remaining -= drift[tenant].counts[kind]
     return chosen

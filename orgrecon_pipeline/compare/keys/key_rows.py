@@ -1,4 +1,4 @@
-"""The drifting keys themselves: their texts, kinds and differing columns, from a stream of their rows."""
+"""Drifting keys with their texts, kinds and differing columns, from a stream of their rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
 
 #: The full name of the tenant, the hash of the key, and the key.
-FoundKey = tuple[str, int, DriftingKey]
+KeyWithHash = tuple[str, int, DriftingKey]
 
 # The compared values of each copy of a key on one side, as numbers.
 _Copies = Sequence[list[int | None]]
@@ -24,7 +24,7 @@ _MISSING, _UNEXPECTED, _MISMATCHED = ((kind.value,) for kind in (
     DriftKind.MISSING, DriftKind.UNEXPECTED, DriftKind.MISMATCHED))
 
 
-def keys_of_rows(statements: EntityStatements, rows: Iterable[Row]) -> Iterator[FoundKey]:
+def keys_of_rows(statements: EntityStatements, rows: Iterable[Row]) -> Iterator[KeyWithHash]:
     """Yield the keys in the rows of ``key_rows.sql`` of both sides, in the order of their hashes."""
     names = statements.entity.key
     by_name = sorted(range(len(names)), key=names.__getitem__)

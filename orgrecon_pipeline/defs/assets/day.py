@@ -43,7 +43,7 @@ class DayConfig(dg.Config):
 
 @dataclass(frozen=True)
 class Labels:
-    """How the assets appear in a company's catalog, besides what they have anyway."""
+    """Group, owners, and additional tags and kinds of the assets."""
 
     group: str
     owners: Sequence[str] = ()

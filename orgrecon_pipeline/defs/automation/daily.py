@@ -20,7 +20,7 @@ from orgrecon_pipeline.operations.trail.stale_reports import StaleReport, stale_
 
 @dataclass(frozen=True)
 class Automation:
-    """What runs without a person.
+    """Settings of the schedule and the sensors.
 
     The ``schedule`` observes today at a UTC ``hour``; without it, the sensors do not observe today either. The sensors
     are evaluated every ``every_seconds`` seconds. ``reobserve`` is the time after which a FAIL or INCONCLUSIVE today is

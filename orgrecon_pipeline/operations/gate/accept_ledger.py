@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 
-from orgrecon_pipeline.domain.claims import LEDGER_ID, Acceptance
+from orgrecon_pipeline.domain.claims import Acceptance
 from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.record import instant_text, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
@@ -21,7 +23,7 @@ def accept_ledger(context: Context, reason: str, ledger_id: str | None = None) -
         UsageError: if the reason is too short, or ``ledger_id`` is not the id of a ledger.
     """
     reason = normalised_reason(reason)
-    if ledger_id is not None and not LEDGER_ID.fullmatch(ledger_id):
+    if ledger_id is not None and not re.fullmatch(LEDGER_ID, ledger_id):
         raise UsageError(f"{ledger_id[:40]!a} is not the id of a ledger: copy the id from the reason of the gate, or "
                          "leave it out to accept every ledger.")
     # Never an injected clock: Dagster stores evaluations with the real time.
