@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -23,6 +22,7 @@ from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, default_asset_key, parse_asset_key
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 from orgrecon_pipeline_tests.support.defs.world import location, wrapped
+from orgrecon_pipeline_tests.support.http_server import serving
 
 
 @contextmanager
@@ -51,14 +51,8 @@ def answering(
 
         def log_message(self, *_: Any) -> None: ...
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as web:
-        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{web.server_port}"
-        finally:
-            web.shutdown()
-            thread.join()
+    with serving(http.server.HTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url
 
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from orgrecon_pipeline_tests.support.defs.processes import free_port
 from orgrecon_pipeline_tests.support.deploy.chart_instance import chart_instance
 from orgrecon_pipeline_tests.support.deploy.image import DOCKERFILE, build_environment, instructions, last_stage
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, own_venv, run
+from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
 
 RUN_POD = ROOT / "orgrecon_pipeline_tests/support/deploy/run_pod.py"
@@ -69,12 +69,8 @@ def test_health_check_succeeds_only_while_the_exporter_runs() -> None:
     server = make_exporter(make_registry(collector), host="127.0.0.1", port=0)
     script = command[2].replace("9464", str(server.server_port))
     assert script != command[2]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    healthy = subprocess.run([sys.executable, "-c", script], check=False)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        healthy = subprocess.run([sys.executable, "-c", script], check=False)
     stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert (healthy.returncode, stopped.returncode) == (0, 1)
 

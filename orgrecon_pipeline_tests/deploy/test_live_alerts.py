@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +24,7 @@ from orgrecon_pipeline.demo import company
 from orgrecon_pipeline.demo.application import published_metrics
 from orgrecon_pipeline.metrics.exporter import make_exporter
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, promtool, run
+from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.workload.metered_writes import MeteredWrites
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
 
@@ -42,14 +42,8 @@ def accelerated(rules: str) -> str:
 def empty_metrics_server() -> Iterator[int]:
     """Serve an empty metrics page; yield its port."""
     server = make_exporter(CollectorRegistry(), host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from orgrecon_pipeline.metrics.exporter import make_exporter, write_textfile
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
+from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.ledger.cases import observation
 from orgrecon_pipeline_tests.support.python_process import start_python
 
@@ -62,18 +63,9 @@ def get(series: Series, name: str, **labels: str) -> float:
     return series[name, frozenset(labels.items())]
 
 
-@contextmanager
-def serving(read: Callable[[], MetricsSnapshot]) -> Iterator[str]:
+def exporting(read: Callable[[], MetricsSnapshot]) -> AbstractContextManager[str]:
     registry = make_registry(EvidenceCollector(read, IDENTITY, ENTITIES, 7))
-    server = make_exporter(registry, host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(make_exporter(registry, host="127.0.0.1", port=0))
 
 
 def fetch(url: str) -> str:
@@ -138,7 +130,7 @@ def test_unreachable_ledger_closes_the_gate_and_keeps_the_last_figures() -> None
             raise RuntimeError("postgresql://user:secret@host/ledger is down")
         return snapshot()
 
-    with serving(read) as url:
+    with exporting(read) as url:
         up = series_of(fetch(f"{url}/metrics"))
         reachable[0] = False
         text = fetch(f"{url}/metrics")
@@ -175,7 +167,7 @@ def test_ledger_that_never_answered_is_published_as_down_with_a_closed_gate() ->
     def read() -> MetricsSnapshot:
         raise OSError("no ledger")
 
-    with serving(read) as url:
+    with exporting(read) as url:
         down = series_of(fetch(f"{url}/metrics"))
         assert fetch(f"{url}/healthz") == "ok\n"
     assert get(down, "orgrecon_ledger_up") == 0
@@ -184,7 +176,7 @@ def test_ledger_that_never_answered_is_published_as_down_with_a_closed_gate() ->
 
 
 def test_unknown_path_and_method_are_refused() -> None:
-    with serving(snapshot) as url:
+    with exporting(snapshot) as url:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{url}/")
         with pytest.raises(urllib.error.HTTPError, match="405"):
@@ -198,7 +190,7 @@ def test_slow_scrape_does_not_block_the_probe() -> None:
         release.wait(20)
         return snapshot()
 
-    with serving(read) as url:
+    with exporting(read) as url:
         scrape = threading.Thread(target=fetch, args=(f"{url}/metrics",))
         scrape.start()
         try:
@@ -211,7 +203,7 @@ def test_slow_scrape_does_not_block_the_probe() -> None:
 
 def test_port_in_use_suggests_another_port() -> None:
     registry = make_registry(EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
-    with serving(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
+    with exporting(snapshot) as url, pytest.raises(ConfigurationError, match="choose another --port"):
         make_exporter(registry, host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
 
 

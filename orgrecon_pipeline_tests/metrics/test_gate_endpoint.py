@@ -26,6 +26,7 @@ from orgrecon_pipeline.metrics.exporter import make_exporter
 from orgrecon_pipeline.metrics.gate_endpoint import GateCache, gate_app, open_gate_app, read_gates
 from orgrecon_pipeline.operations.gate.tenants import TenantGates
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
+from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.report.cases import observation
 
 TODAY = datetime.now(timezone.utc).date()
@@ -69,16 +70,10 @@ def environ(ledger: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(app: Any, path_prefix: str = "") -> Iterator[str]:
+def exporting(app: Any, path_prefix: str = "") -> Iterator[str]:
     server = make_exporter(CollectorRegistry(), app, host="127.0.0.1", port=0, path_prefix=path_prefix)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{path_prefix}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server) as url:
+        yield f"{url}{path_prefix}"
 
 
 def cache(ledger: Path, **changes: Any) -> GateCache:
@@ -88,7 +83,7 @@ def cache(ledger: Path, **changes: Any) -> GateCache:
 
 
 def test_open_gate_is_200_with_the_answer_of_the_command_line(ledger: Path) -> None:
-    with serving(open_gate_app(read_settings(environ(ledger)))) as base:
+    with exporting(open_gate_app(read_settings(environ(ledger)))) as base:
         answer = get(f"{base}/gate")
     assert answer.status == 200
     assert answer.body == read_gates(read_settings(environ(ledger))).company.as_json_value()
@@ -106,7 +101,7 @@ def test_open_gate_is_200_with_the_answer_of_the_command_line(ledger: Path) -> N
     ("x" * 5_000, 400, "CLOSED"),
 ])
 def test_gate_of_a_tenant_answers_for_the_quoted_name(ledger: Path, quoted: str, status: int, state: str) -> None:
-    with serving(gate_app(cache(ledger), None)) as base:
+    with exporting(gate_app(cache(ledger), None)) as base:
         answer = get(f"{base}/gate/tenants/{quoted}")
     assert (answer.status, answer.body["state"]) == (status, state)
     if status == 200:
@@ -116,12 +111,12 @@ def test_gate_of_a_tenant_answers_for_the_quoted_name(ledger: Path, quoted: str,
 
 @pytest.mark.parametrize("path", ["/gate/", "/gate/tenants", "/gate/other", "/gates", "/"])
 def test_other_paths_are_404(ledger: Path, path: str) -> None:
-    with serving(gate_app(cache(ledger), None)) as base:
+    with exporting(gate_app(cache(ledger), None)) as base:
         assert get(f"{base}{path}").status == 404
 
 
 def test_gate_behind_a_prefix_answers_below_it_only(ledger: Path) -> None:
-    with serving(gate_app(cache(ledger), None), path_prefix="/orgrecon") as base:
+    with exporting(gate_app(cache(ledger), None), path_prefix="/orgrecon") as base:
         assert get(f"{base}/gate").status == 200
         assert get(f"{base}/healthz").status == 200
         root = base.removesuffix("/orgrecon")
@@ -139,7 +134,7 @@ def test_gate_behind_a_prefix_answers_below_it_only(ledger: Path) -> None:
     ("/healthz", b"", 405),
 ], ids=["nothing", "short", "longest", "too long", "tenant", "metrics", "probe"])
 def test_post_is_answered_like_get_for_the_gate_only(ledger: Path, path: str, body: bytes, status: int) -> None:
-    with serving(gate_app(cache(ledger), None)) as base:
+    with exporting(gate_app(cache(ledger), None)) as base:
         connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)
         connection.request("POST", path, body)
         response = connection.getresponse()
@@ -151,7 +146,7 @@ def test_post_is_answered_like_get_for_the_gate_only(ledger: Path, path: str, bo
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999999999999999999"])
 def test_post_with_an_impossible_length_is_refused(ledger: Path, length: str) -> None:
-    with serving(gate_app(cache(ledger), None)) as base:
+    with exporting(gate_app(cache(ledger), None)) as base:
         connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)
         connection.request("POST", "/gate", headers={"Content-Length": length})
         assert connection.getresponse().status == 413
@@ -165,7 +160,7 @@ def test_invalid_path_prefix_is_refused(prefix: str) -> None:
 
 
 def test_token_is_required_where_one_is_set(ledger: Path) -> None:
-    with serving(open_gate_app(read_settings(environ(ledger, ORGRECON_GATE_TOKEN="s3cret")))) as base:
+    with exporting(open_gate_app(read_settings(environ(ledger, ORGRECON_GATE_TOKEN="s3cret")))) as base:
         given = {header: get(f"{base}/gate", **({"Authorization": header} if header else {})).status
                  for header in ("", "Bearer wrong", "Basic s3cret", "Bearer s3cret", "bearer s3cret", "Bearer s3cret2")}
         refused = get(f"{base}/gate/tenants/{TENANT[:1]}")
@@ -178,7 +173,7 @@ def test_token_is_required_where_one_is_set(ledger: Path) -> None:
 
 
 def test_unchanged_open_answer_is_304_and_expires_within_seconds(ledger: Path) -> None:
-    with serving(gate_app(cache(ledger, fresh_seconds=5.0), None)) as base:
+    with exporting(gate_app(cache(ledger, fresh_seconds=5.0), None)) as base:
         first = get(f"{base}/gate")
         again = get(f"{base}/gate", If_None_Match=f'"other", W/{first.headers["ETag"]}')
         other = get(f"{base}/gate", If_None_Match='"other"')
@@ -208,7 +203,7 @@ def drift_today(ledger: Path) -> None:
 
 @pytest.mark.parametrize("harm", [remove, corrupt, replace_by_directory, drift_today])
 def test_gate_without_a_usable_open_ledger_is_503_with_a_reason(ledger: Path, harm: Callable[[Path], None]) -> None:
-    with serving(gate_app(cache(ledger), None)) as base:
+    with exporting(gate_app(cache(ledger), None)) as base:
         assert get(f"{base}/gate").status == 200
         etag = get(f"{base}/gate").headers["ETag"]
         harm(ledger)
@@ -223,7 +218,7 @@ def test_gate_without_a_usable_open_ledger_is_503_with_a_reason(ledger: Path, ha
 
 def test_stale_evidence_is_503_even_from_the_cache(ledger: Path) -> None:
     now = [datetime.now(timezone.utc)]
-    with serving(gate_app(cache(ledger, fresh_seconds=3600.0, now=lambda: now[0]), None)) as base:
+    with exporting(gate_app(cache(ledger, fresh_seconds=3600.0, now=lambda: now[0]), None)) as base:
         assert get(f"{base}/gate").status == 200
         now[0] += timedelta(days=2)
         stale = get(f"{base}/gate")
@@ -239,7 +234,7 @@ def test_requests_to_a_ledger_that_does_not_answer_in_time_are_503(ledger: Path)
         release.wait(60)
         return read_gates(settings)
 
-    with serving(gate_app(cache(ledger, read=slow, wait_seconds=0.2), None)) as base:
+    with exporting(gate_app(cache(ledger, read=slow, wait_seconds=0.2), None)) as base:
         statuses: list[int] = []
         first = threading.Thread(target=lambda: statuses.append(get(f"{base}/gate").status))
         first.start()
@@ -257,7 +252,7 @@ def test_internal_error_is_503_without_its_message(ledger: Path) -> None:
     def broken() -> TenantGates:
         raise RuntimeError("postgresql://user:s3cret@host/db")
 
-    with serving(gate_app(cache(ledger, read=broken), None)) as base:
+    with exporting(gate_app(cache(ledger, read=broken), None)) as base:
         answer = get(f"{base}/gate")
     assert (answer.status, answer.body["state"]) == (503, "CLOSED")
     assert "s3cret" not in json.dumps(answer.body)
@@ -271,6 +266,6 @@ def test_ledger_is_read_once_for_requests_within_the_fresh_time(ledger: Path) ->
         reads.append(os.getpid())
         return read_gates(settings)
 
-    with serving(gate_app(cache(ledger, read=read, fresh_seconds=3600.0), None)) as base:
+    with exporting(gate_app(cache(ledger, read=read, fresh_seconds=3600.0), None)) as base:
         assert {get(f"{base}/gate").status for _ in range(20)} == {200}
     assert len(reads) == 1

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from orgrecon_pipeline_tests.support.http_server import serving
+
 
 class Webhook(ThreadingHTTPServer):
     """``messages`` holds the received messages. The answer is ``status``, sent once ``release`` is set."""
@@ -50,12 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running_webhook() -> Iterator[Webhook]:
     """Run a webhook for the length of the block."""
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = Webhook()
+    with serving(server):
         try:
             yield server
         finally:
             server.release.set()
-            server.shutdown()
-            thread.join()
