@@ -14,7 +14,7 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
-from orgrecon_pipeline_tests.support.default_identity import read_report
+from orgrecon_pipeline_tests.support.default_identity import IDENTITY, read_report
 from orgrecon_pipeline_tests.support.defs.host import Host, assert_no_overlapping_runs, runs
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql, webserver
 
@@ -82,7 +82,7 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
     before = {day: path.read_bytes() for day, path in files.items() if day != missing}
     assert read_report(files[failed]).verdict is Verdict.FAIL
     now = world.set_clock(today, 1)  # nothing is due before eight
-    question = Question(default_mapping().gate)
+    question = Question(IDENTITY, default_mapping().gate)
     with host.daemon(), webserver(world.environ, host.home) as url:
         server = DagsterServer.at(url, {})
         assert ask_dagster(server, question, now).open

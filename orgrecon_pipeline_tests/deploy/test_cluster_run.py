@@ -133,6 +133,7 @@ def test_drift_fails_the_job_writes_a_fail_report_and_fires_the_alert(
     assert "| FAIL |" in report
     assert code in CRON["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"]
     metrics = metrics_of(pod)
-    assert 'orgrecon_drift_rows{entity="org_unit_memberships",kind="missing"} 3.0' in metrics
+    labels = 'entity="org_unit_memberships",environment="",kind="missing",migration="org-v23"'
+    assert f"orgrecon_drift_rows{{{labels}}} 3.0" in metrics
     assert firing(metrics, tmp_path, "OrgreconDriftFound")
     assert not firing(metrics, tmp_path, "OrgreconInconclusive")

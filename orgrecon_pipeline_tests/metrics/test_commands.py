@@ -42,7 +42,8 @@ def exporter(home: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], s
         ORGRECON, "exporter", "--port", "0", "--host", "127.0.0.1", cwd=home, env=environ(home, **more))
     try:
         assert process.stderr
-        match = re.fullmatch(r"orgrecon: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline())
+        line = process.stderr.readline()
+        match = re.fullmatch(r"orgrecon: metrics at (http://127\.0\.0\.1:\d+)/metrics, the gate at .*/gate\n", line)
         assert match
         yield process, match[1]
     finally:
@@ -59,8 +60,8 @@ def fetch(url: str) -> str:
 def test_exporter_serves_the_ledger_until_a_signal_stops_it(home: Path, number: signal.Signals) -> None:
     with exporter(home) as (process, url):
         text = fetch(f"{url}/metrics")
-        assert "orgrecon_ledger_up 1.0" in text
-        assert 'orgrecon_drift_rows{entity="org_units",kind="missing"} 3.0' in text
+        assert 'orgrecon_ledger_up{environment="",migration="org-v23"} 1.0' in text
+        assert 'orgrecon_drift_rows{entity="org_units",environment="",kind="missing",migration="org-v23"} 3.0' in text
         assert fetch(f"{url}/healthz") == "ok\n"
         process.send_signal(number)
         out, rest = process.communicate(timeout=20)
@@ -70,7 +71,7 @@ def test_exporter_serves_the_ledger_until_a_signal_stops_it(home: Path, number: 
 def test_exporter_without_a_ledger_publishes_it_as_down_and_hides_its_url(tmp_path: Path) -> None:
     ledger_url = f"postgresql://user:{CANARY}@127.0.0.1:1/ledger"
     with exporter(tmp_path, ORGRECON_LEDGER_URL=ledger_url) as (process, url):
-        assert "orgrecon_ledger_up 0.0" in fetch(f"{url}/metrics")
+        assert 'orgrecon_ledger_up{environment="",migration="org-v23"} 0.0' in fetch(f"{url}/metrics")
         assert fetch(f"{url}/healthz") == "ok\n"
         process.terminate()
         out, rest = process.communicate(timeout=20)

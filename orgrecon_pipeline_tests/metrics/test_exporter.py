@@ -60,7 +60,7 @@ def series_of(text: str) -> Series:
 
 
 def get(series: Series, name: str, **labels: str) -> float:
-    return series[name, frozenset(labels.items())]
+    return series[name, frozenset({**IDENTITY.as_json_value(), **labels}.items())]
 
 
 def exporting(read: Callable[[], MetricsSnapshot]) -> AbstractContextManager[str]:
@@ -221,7 +221,7 @@ def test_sigterm_stops_the_exporter() -> None:
     with start_python(program) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
-        assert "orgrecon_ledger_up 1.0" in _fetch_when_up(f"http://127.0.0.1:{port}/metrics")
+        assert 'orgrecon_ledger_up{environment="",migration="org-v23"} 1.0' in _fetch_when_up(f"http://127.0.0.1:{port}/metrics")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 
