@@ -142,7 +142,8 @@ class OrgreconComponent(Component, Resolvable, Model):
     @field_validator("kinds")
     @classmethod
     def _is_one_kind(cls, kinds: list[str]) -> list[str]:
-        return _require(len(kinds) <= 1, kinds, "names several: Dagster shows three kinds, and ours are two")
+        return _require(
+            len(kinds) <= 1, kinds, "names several: give one, because two of the three that Dagster shows are taken")
 
     @field_validator("start_date")
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, common_conversion
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 
 #: Where a column is mapped, such as ``units.source``, and its type there.
 TypeAt = tuple[str, ColumnType]
@@ -20,8 +20,10 @@ def require_same_types(columns: Iterable[tuple[str, Sequence[TypeAt]]]) -> None:
     """Raise CannotDecide with advice on every column that has several types, given as its name and its types."""
     mismatches = [mismatch for name, types in columns if (mismatch := _mismatch(name, types))]
     if mismatches:
-        more = f"; {len(mismatches) - _EXPLAINED} more columns have different types" * (len(mismatches) > _EXPLAINED)
-        raise CannotDecide("; ".join(mismatches[:_EXPLAINED]) + more, ReasonCode.TYPE_MISMATCH)
+        sentences = mismatches[:_EXPLAINED]
+        if more := len(mismatches) - len(sentences):
+            sentences.append(f"{counted(more, 'more column')} of different types")
+        raise CannotDecide("; ".join(sentences), ReasonCode.TYPE_MISMATCH)
 
 
 def _mismatch(name: str, types: Sequence[TypeAt]) -> str:

@@ -56,7 +56,7 @@ def upstream_specs(
     tables = mapped_tables(mapping)
     if unknown := sorted(keys.keys() - {str(table) for table in tables}):
         raise ConfigurationError(
-            f"upstream: {unknown[0]} is not a table of the mapping, which names {', '.join(sorted(map(str, tables)))}.")
+            f"upstream: {unknown[0]} is not a table of the mapping: use {', '.join(sorted(map(str, tables)))}.")
     upstream = {table: keys.get(str(table)) or dg.AssetKey([*names.prefix, table.side, *table.name])
                 for table in tables}
     specs = [

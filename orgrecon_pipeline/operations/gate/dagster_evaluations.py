@@ -32,9 +32,9 @@ def displayed_evaluation(execution: Mapping[str, Any]) -> tuple[GateAnswer, Eval
     """Return the answer of the execution that Dagster displays; raise NotConfirmed if it has none."""
     status = execution.get("status")
     if status == "IN_PROGRESS":
-        raise NotConfirmed("the check is still running, ask again later")
+        raise NotConfirmed("the check is still running: ask again later")
     if status not in ("SUCCEEDED", "FAILED"):
-        raise NotConfirmed(f"the check did not finish ({_word(status)}), see its run in Dagster")
+        raise NotConfirmed(f"the check did not finish ({_word(status)}): see its run in Dagster")
     evaluation = execution.get("evaluation")
     if not isinstance(evaluation, dict):
         raise NotConfirmed(f"{GATE_CHECK} was not evaluated on the latest materialisation (evaluation is empty)")
