@@ -131,11 +131,15 @@ def _read_cohort(cohort: str | None) -> tuple[str, ...]:
         return ()
     try:
         if cohort == "-":
-            content = sys.stdin.buffer.read(_LONGEST_COHORT)
+            content = sys.stdin.buffer.read(_LONGEST_COHORT + 1)
         else:
             with open(cohort, "rb") as file:
-                content = file.read(_LONGEST_COHORT)
-        lines = content.decode("utf-8-sig").splitlines()
+                content = file.read(_LONGEST_COHORT + 1)
+        if len(content) > _LONGEST_COHORT:
+            raise UsageError(f"--cohort {cohort}: longer than {_LONGEST_COHORT // 1_000_000} MB: split it into several "
+                             "files, or use --by-tenant.")
+        # Not splitlines(), which would also split a name at U+2028 and the like, and ask for its parts.
+        lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise UsageError(f"--cohort {cohort}: not UTF-8 text: save it as UTF-8.") from None
     except (OSError, ValueError) as error:

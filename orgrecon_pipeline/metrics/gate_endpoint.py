@@ -110,7 +110,7 @@ def gate_app(cache: GateCache, token: str | None) -> GateApp:
             return _respond(start_response, HTTPStatus.UNAUTHORIZED, _closed("the bearer token is missing or wrong"),
                             [("WWW-Authenticate", 'Bearer realm="orgrecon"')])
         try:
-            tenant = _tenant_of(path)
+            tenant = _tenant_of(path, environ.get("QUERY_STRING", ""))
         except ValueError as error:
             return _respond(start_response, HTTPStatus.BAD_REQUEST, _closed(str(error)))
         if tenant is None and path != GATE_PATH:
@@ -164,10 +164,13 @@ def _answer(gates: TenantGates, tenant: str | None) -> tuple[bool, dict[str, Any
     return answer.open, {**shared, **answer.as_json_value()}
 
 
-def _tenant_of(path: str) -> str | None:
-    """Return the tenant that a path asks for, None for another path; raise ValueError for a name that none can have."""
+def _tenant_of(path: str, query: str) -> str | None:
+    """Return the tenant that a path asks for, None for another path; raise ValueError if the name is not clear."""
     if not path.startswith(TENANT_PATH):
         return None
+    if query:
+        # Perhaps the end of a name with an unquoted question mark, whose beginning is another tenant.
+        raise ValueError("a tenant's gate has no query: quote a ? in the name as %3F")
     # WSGI gives the bytes of a path as Latin-1.
     name = path[len(TENANT_PATH):].encode("latin-1")
     if not name or len(name) > _MAX_TENANT_BYTES or b"\0" in name:

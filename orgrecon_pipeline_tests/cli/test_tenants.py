@@ -67,6 +67,14 @@ def test_gate_of_a_cohort_file_ignores_white_space_and_byte_order_mark(site: Pat
         0, [("acme", "OPEN", "8"), ("Ünïcode", "OPEN", "8")])
 
 
+def test_gate_of_a_cohort_file_ends_a_name_only_at_a_newline(site: Path, tmp_path: Path) -> None:
+    cohort = tmp_path / "wave.txt"
+    cohort.write_bytes("acme\u2028Ünïcode".encode())
+    answer = ask(site, "gate", "--cohort", str(cohort), "--format", "csv")
+    assert (answer.code, [row["tenant"] for row in csv.DictReader(io.StringIO(answer.out))]) == (
+        1, ["acme\u2028Ünïcode"])
+
+
 def test_gate_by_tenant_lists_all_in_every_format_and_exits_as_the_company(site: Path) -> None:
     answers = {format: ask(site, "gate", "--by-tenant", "--format", format) for format in ("text", "json", "csv")}
     assert {answer.code for answer in answers.values()} == {1}
@@ -89,6 +97,7 @@ def test_gate_by_tenant_filters(site: Path, filters: tuple[str, ...], expected: 
     (("gate", "--cohort", "."), "cannot be read"),
     (("gate", "--cohort", "empty.txt"), "names no tenant"),
     (("gate", "--cohort", "latin.txt"), "not UTF-8"),
+    (("gate", "--cohort", "long.txt"), "longer than 64 MB"),
     (("gate", "--by-tenant", "--tenant", "acme"), "--by-tenant lists every tenant"),
     (("gate", "--state", "OPEN"), "add --by-tenant"),
     (("gate", "--min-streak", "3"), "add --by-tenant"),
@@ -100,6 +109,7 @@ def test_gate_by_tenant_filters(site: Path, filters: tuple[str, ...], expected: 
 def test_contradicting_options_are_one_line_with_exit_code_2(site: Path, arguments: tuple[str, ...], part: str) -> None:
     (site / "empty.txt").write_text("\n \n", "utf-8")
     (site / "latin.txt").write_bytes(b"\xfc\n")
+    (site / "long.txt").write_bytes(b"acme\n" + b" " * 64_000_000 + DRIFTING.encode())
     answer = ask(site, *arguments)
     assert (answer.code, answer.out) == (2, "")
     assert part in answer.err

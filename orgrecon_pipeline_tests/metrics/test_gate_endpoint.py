@@ -95,6 +95,7 @@ def test_open_gate_is_200_with_the_answer_of_the_command_line(ledger: Path) -> N
     ("a/b%20%C3%BC", 200, "OPEN"),
     ("nobody", 503, "CLOSED"),
     ("A%2Fb%20%C3%BC", 503, "CLOSED"),
+    ("a%2Fb%20%C3%BC?eu", 400, "CLOSED"),  # an unquoted "a/b ü?eu" is not "a/b ü"
     ("%FF", 400, "CLOSED"),
     ("", 400, "CLOSED"),
     ("x%00", 400, "CLOSED"),
