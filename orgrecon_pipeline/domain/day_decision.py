@@ -105,10 +105,13 @@ def has_regressed(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
 
 
 def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of ``compared`` that the gate needs of every observation, not only of the deciding one."""
+    """Return the part of ``compared`` that the gates need of every observation, not only of the deciding one."""
     kept = ("gate", "report", "moved_from", "first_observation")
     settings = {name: compared[name] for name in kept if name in compared}
-    coverage = {name: value for name in ("acknowledged", "left_count") if (value := _coverage(compared).get(name))}
+    facts = _coverage(compared)
+    # Names are kept only of tenants that departed. After a loss, the universe may have been emptied with the tables.
+    departed = () if facts.get("lost_count") or facts.get("left_too_many") else ("left",)
+    coverage = {name: value for name in ("acknowledged", "left_count", *departed) if (value := facts.get(name))}
     return {**settings, **identities_of(compared), **({"coverage": coverage} if coverage else {})}
 
 

@@ -39,7 +39,7 @@ _INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 class ObservedRow(Outcome):
     """One observation of the day: enough of it to list it, and to restore it in a ledger.
 
-    ``compared`` holds only what the gate needs; see :func:`conditions_of`.
+    ``compared`` holds only what the gates need; see :func:`conditions_of`.
     """
 
     id: str

@@ -20,6 +20,7 @@ from orgrecon_pipeline.domain.reasons import drift, zero_drift
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.sources import GateEvidence, gather_evidence
 from orgrecon_pipeline.operations.gate.tenants import TenantGates
+from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
@@ -102,19 +103,25 @@ def store(directory: Path, days: list[Day], breakdown_limit: int = 200) -> Conte
             changes |= {"tenants_scanned": len(day.tenants), "tenants_with_drift": keys,
                         "entities": {**others, "org_units": entity}}
         item = item.model_copy(update={**changes, "compared": {**item.compared, "report": report.model_dump()}})
-        events = []
-        if day.drifting is not None:
-            subject = CoverageSubject.TENANT
+        if day.drifting is None:
+            context.ledger.append(item, (), (), ())
+        else:
+            subject, left = CoverageSubject.TENANT, sorted(known - day.tenants)
             events = [CoverageEvent(subject, t, CoverageChange.APPEARED) for t in sorted(day.tenants - known)]
-            events += [CoverageEvent(subject, t, CoverageChange.DEPARTED) for t in sorted(known - day.tenants)]
+            events += [CoverageEvent(subject, t, CoverageChange.DEPARTED) for t in left]
             known = day.tenants
-        context.ledger.append(item, () if day.drifting is None else rows, (), events)
+            coverage = {"left": left, "left_count": len(left)}
+            context.ledger.append(
+                item.model_copy(update={"compared": {**item.compared, "coverage": coverage}}), rows, (), events)
+            if left:  # a rerun decides the day, and no longer reports the departures
+                rerun = {"id": f"{item.id}again", "observed_at": moment + timedelta(hours=1)}
+                context.ledger.append(item.model_copy(update=rerun), rows, (), ())
         publish(context, day.day)
     return context
 
 
-def evidence(directory: Path, *, trail: bool = False) -> GateEvidence:
-    environ = {"ORGRECON_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}",
+def evidence(directory: Path, *, trail: bool = False, ledger: str = "ledger.db") -> GateEvidence:
+    environ = {"ORGRECON_LEDGER_URL": f"sqlite:///{directory / ledger}",
                "ORGRECON_OUTPUT_DIR": str(directory / "reports")}
     return gather_evidence(read_settings(environ), trail=directory / "reports" if trail else None)
 
@@ -138,7 +145,10 @@ def test_gate_of_tenants_and_cohorts_equals_oracle_and_is_never_looser_from_repo
     for size in range(1, len(TENANTS) + 1):
         cohort = TENANTS[:size]
         assert gates.cohort(cohort).open is all(expected[tenant] >= 7 for tenant in cohort)
-    of_trail = TenantGates(evidence(tmp_path, trail=True))
-    for tenant in (*TENANTS, "nobody"):
-        assert of_trail.of(tenant).decision.streak_days <= gates.of(tenant).decision.streak_days
-        assert gates.of(tenant).open or not of_trail.of(tenant).open
+    imported = import_trail(open_ledger(f"sqlite:///{tmp_path / 'imported.db'}"), tmp_path / "reports")
+    assert not imported.refused
+    for of_reports in (evidence(tmp_path, trail=True), evidence(tmp_path, ledger="imported.db")):
+        others = TenantGates(of_reports)
+        for tenant in (*TENANTS, "nobody"):
+            assert others.of(tenant).decision.streak_days <= gates.of(tenant).decision.streak_days
+            assert gates.of(tenant).open or not others.of(tenant).open
