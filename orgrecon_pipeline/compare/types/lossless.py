@@ -75,7 +75,7 @@ def common_conversion(first: ColumnType, second: ColumnType) -> Conversion | Non
     for name in _common_types(first, second):
         of_first, of_second = _expression(first, name), _expression(second, name)
         if of_first is not None and of_second is not None:
-            note = ", which is read as UTC" if _reads_as_utc(first, second, name) else ""
+            note = ", which is read as UTC" if name.removesuffix("[]") in _IN_UTC else ""
             return Conversion(of_first, of_second, note)
     if {first.name, second.name} == {"json", "jsonb"}:
         # No cast of json is both: its text keeps what jsonb drops, but equal values can have different texts.
@@ -158,7 +158,3 @@ def _expression(kind: ColumnType, target: str) -> str | None:
 
 def _cast(*types: str) -> str:
     return EXPRESSION + "".join(f"::{name}" for name in types)
-
-
-def _reads_as_utc(first: ColumnType, second: ColumnType, name: str) -> bool:
-    return name.removesuffix("[]") in _IN_UTC and first.name != second.name

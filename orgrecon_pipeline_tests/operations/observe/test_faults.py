@@ -235,7 +235,7 @@ def test_declared_tenants_without_rows_are_inconclusive(site: Site) -> None:
 
 @pytest.mark.parametrize(("raised", "words"), [
     ("USING ERRCODE = '42P01'", "a table does not exist"), ("USING ERRCODE = '3F000'", "SQLSTATE 3F000"),
-    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "cannot be converted to"),
+    ("USING ERRCODE = 'ZZ001'", "SQLSTATE ZZ001"), ("USING ERRCODE = '22012', DETAIL = name", "division by zero"),
 ])
 def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised: str, words: str) -> None:
     site.run("CREATE FUNCTION public.raising(name text) RETURNS text LANGUAGE plpgsql STABLE AS "

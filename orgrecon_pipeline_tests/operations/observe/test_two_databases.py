@@ -322,7 +322,7 @@ def test_side_that_fails_while_the_other_streams_is_inconclusive(two_databases: 
     two_databases.mapping = raising(two_databases.mapping, "team_members")
     after = two_databases.observe()
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "a value cannot be converted" in after.reason
+    assert "division by zero" in after.reason
     wait_until(lambda: not open_sessions(two_databases.admin) + open_sessions(two_databases.target_admin))
 
 
