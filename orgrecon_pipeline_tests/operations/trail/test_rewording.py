@@ -155,12 +155,13 @@ def test_reworded_reports_and_older_ones_agree_with_one_another(old: Context, tm
 
 def test_reworded_client_accepts_the_answer_of_an_older_dagster_deployment(old: Context) -> None:
     days = old.ledger.evidence(date.max)
-    answer = current_gate(days, POLICY, NOW).as_json_value()
+    answer = current_gate(days, POLICY, NOW, ledger=old.ledger.id).as_json_value()
     older = {**answer, "reason": "An older sentence.",
              "window": [{**row, "reason": "An older sentence."} for row in answer["window"]]}
     passed = answer["state"] == "OPEN"
     response = wrapped({
-        "status": "SUCCEEDED" if passed else "FAILED", "evaluation": {"success": passed, "metadataEntries": [
-            {"label": "answer", "jsonString": json.dumps(older)}]}})
+        "status": "SUCCEEDED" if passed else "FAILED", "evaluation": {
+            "success": passed, "timestamp": NOW.timestamp(), "metadataEntries": [
+                {"label": "answer", "jsonString": json.dumps(older)}, {"label": "claims", "jsonString": "[]"}]}})
     decided = decide_from_data(response["data"], Question(IDENTITY, POLICY), NOW)
     assert without_sentences(decided.as_json_value()) == without_sentences(answer)
