@@ -139,7 +139,8 @@ def gate_app(cache: GateCache, token: str | None) -> GateApp:
 def open_gate_app(settings: Settings) -> GateApp:
     """Return the application for the ledger of the settings, with the token of :data:`TOKEN_VARIABLE`."""
     clock = read_clock(settings.environ)
-    return gate_app(GateCache(lambda: read_gates(settings), clock.now), settings.environ.get(TOKEN_VARIABLE))
+    token = settings.environ.get(TOKEN_VARIABLE, "").strip()  # a secret that was read from a file ends with a newline
+    return gate_app(GateCache(lambda: read_gates(settings), clock.now), token)
 
 
 def read_gates(settings: Settings) -> TenantGates:

@@ -173,6 +173,12 @@ def test_token_is_required_where_one_is_set(ledger: Path) -> None:
     assert "s3cret" not in json.dumps(refused.body)
 
 
+def test_token_from_a_file_with_a_newline_is_accepted(ledger: Path) -> None:
+    with exporting(open_gate_app(read_settings(environ(ledger, ORGRECON_GATE_TOKEN="s3cret\n")))) as base:
+        assert get(f"{base}/gate", Authorization="Bearer s3cret").status == 200
+        assert get(f"{base}/gate").status == 401
+
+
 def test_unchanged_open_answer_is_304_and_expires_within_seconds(ledger: Path) -> None:
     with exporting(gate_app(cache(ledger, fresh_seconds=5.0), None)) as base:
         first = get(f"{base}/gate")
