@@ -58,7 +58,7 @@ def make_exporter(
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
         of_gate = gate and (path == f"{prefix}/gate" or path.startswith(f"{prefix}/gate/"))
         # Webhooks of deployment tools can only post.
-        if method not in ("GET", "HEAD", "POST" if of_gate else "GET"):
+        if method not in (("GET", "HEAD", "POST") if of_gate else ("GET", "HEAD")):
             return _plain(start_response, "405 Method Not Allowed", "use GET\n")
         if not _discard_body(environ):
             return _plain(start_response, "413 Content Too Large", "send no body\n")

@@ -22,7 +22,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.render import render, render_plain
+from orgrecon_pipeline.report.render import render_plain
 from orgrecon_pipeline.report.write import write_report
 
 
@@ -34,13 +34,8 @@ class Published:
     path: Path
 
     @property
-    def markdown(self) -> str:
-        """The text of the report, rendered on demand, as a long range of days does not need it."""
-        return render(self.record)
-
-    @property
     def plain_text(self) -> str:
-        """The report for a viewer other than GitHub; see :func:`render_plain`."""
+        """The report for a viewer other than GitHub, rendered on demand; see :func:`render_plain`."""
         return render_plain(self.record)
 
 

@@ -214,7 +214,7 @@ def test_renamed_tenant_is_shown(site: Site) -> None:
         site.run(f"UPDATE public.{table} SET {column} = upper({column}) || ' ' WHERE {column} = '{tenant}'")
     after = site.observe()
     assert after.compared["coverage"]["renamed"] == [[tenant, f"{tenant.upper()} "]]
-    markdown = publish(site.context, after.day).markdown
+    markdown = render(publish(site.context, after.day).record)
     assert "\n## Warnings\n" in markdown
     assert f"- Tenant `{tenant}` is gone and `{tenant.upper()} ` is new" in markdown
 
@@ -226,7 +226,7 @@ def test_first_observation_of_a_ledger_is_shown_all_day(site: Site, tmp_path: Pa
         first = site.observe()
         assert first.compared["first_observation"] is True
     note = "First observation in this ledger: no earlier observation says which tenants existed."
-    assert f"\n{note}\n" in publish(site.context, first.day).markdown
+    assert f"\n{note}\n" in render(publish(site.context, first.day).record)
     known = replace(site, ledger=open_ledger(f"sqlite:///{tmp_path / 'known.db'}"))
     yesterday = first.model_copy(update={
         "id": "yesterday", "day": first.day - timedelta(days=1),

@@ -203,7 +203,7 @@ def test_baseline_with_new_ledger_keeps_the_live_report(site: Site, lost: bool) 
     fresh = replace(site.context, ledger=open_ledger(f"sqlite:///{site.directory / 'new.db'}"))
     import_trail(fresh.ledger, fresh.output_dir, only_unknown=True)
     assert not stamp_baseline(fresh, day).fresh
-    assert publish(fresh, day).path.read_text("utf-8") == before.markdown
+    assert publish(fresh, day).path.read_text("utf-8") == render(before.record)
 
 
 def test_baseline_over_unreadable_report_is_refused(site: Site) -> None:

@@ -26,6 +26,7 @@ from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.operations.concurrency import (
     LONG_TIMEOUTS,
@@ -379,5 +380,5 @@ def test_report_names_both_databases(two_databases: TwoDatabases) -> None:
     after: Observation = two_databases.observe()
     published = publish(two_databases.context, after.day)
     for side, admin in (("source", two_databases.admin), ("target", two_databases.target_admin)):
-        assert f"| `{side}.database` | `{admin.info.dbname}` |" in published.markdown
+        assert f"| `{side}.database` | `{admin.info.dbname}` |" in render(published.record)
     assert verify_trail(two_databases.context.output_dir).sound

@@ -17,6 +17,7 @@ from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.admission import LiveAdmission
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.operations.shards import (
     MEMBERSHIPS,
@@ -202,7 +203,7 @@ def test_report_names_every_shard(shards: ShardedSite) -> None:
     observe_with_failing_shard(shards, "us1")
     after = shards.observe()
     published = publish(shards.context, after.day)
-    lines = published.markdown.splitlines()
+    lines = render(published.record).splitlines()
     for name, admin in shards.admins.items():
         [databases] = [line for line in lines if line.startswith(f"| `shards.{name}.source and target` |")]
         assert f"`database` `{admin.info.dbname}`" in databases
