@@ -51,7 +51,7 @@ def acknowledge(
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> None:
-    """Accept lost coverage: what the latest comparison found gone was removed on purpose."""
+    """Accept lost coverage: what the latest comparison reported as gone was removed on purpose."""
     from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 
     names = acknowledge_coverage(open_context(mapping), reason, day)
@@ -60,7 +60,7 @@ def acknowledge(
 
 
 def accept_source(reason: Reason, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> None:
-    """Accept a moved database: compare the database that the latest run refused from now on."""
+    """Accept a moved database: from now on, compare the database that the latest run refused."""
     from orgrecon_pipeline.operations.observe import acknowledge
 
     databases = acknowledge.accept_source(open_context(mapping), reason)

@@ -61,7 +61,7 @@ def history(
 
 
 def _print_calendar(history: History) -> None:
-    """Print one line a week: ``pass``, the number of drifting keys, ``undecided``, or ``–`` without a report."""
+    """Print one line per week: ``pass``, the number of drifting keys, ``undecided``, or ``–`` without a report."""
     cells = {day.day: _cell(day) for day in history.days}
     first, last = history.days[0].day, history.days[-1].day
     monday = first - timedelta(days=first.weekday())

@@ -84,7 +84,7 @@ def gate(
     tenant: Annotated[list[str] | None, typer.Option(
         metavar="TENANT", help="Ask for this tenant instead of the whole company; can be repeated.")] = None,
     cohort: Annotated[str | None, typer.Option(
-        metavar="FILE", help="Ask for the tenants in this file, one a line; - reads standard input.")] = None,
+        metavar="FILE", help="Ask for the tenants in this file, one per line; - reads standard input.")] = None,
     by_tenant: Annotated[bool, typer.Option(
         "--by-tenant", help="List the gate of every tenant. The exit code is that of the company.")] = False,
     state: Annotated[GateState | None, typer.Option(help="With --by-tenant: only tenants in this state.")] = None,

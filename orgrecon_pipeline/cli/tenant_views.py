@@ -50,7 +50,7 @@ class TenantSelection:
         """
         named = bool(names) or cohort is not None
         if named and by_tenant:
-            raise UsageError("--by-tenant lists every tenant: leave out either it, or --tenant and --cohort.")
+            raise UsageError("--by-tenant cannot be combined with --tenant or --cohort: leave out one of them.")
         if (state is not None or min_streak) and not by_tenant:
             raise UsageError("--state and --min-streak filter the list of --by-tenant: add --by-tenant.")
         if by_tenant:
@@ -126,7 +126,7 @@ def _print_csv(tenants: Iterable[TenantAnswer]) -> None:
 
 
 def _read_cohort(cohort: str | None) -> tuple[str, ...]:
-    """Return the tenants of a file, one a line without the white space around it; ``-`` is standard input."""
+    """Return the tenants of a file, one per line without the white space around it; ``-`` is standard input."""
     if cohort is None:
         return ()
     try:
@@ -146,5 +146,5 @@ def _read_cohort(cohort: str | None) -> tuple[str, ...]:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise UsageError(f"--cohort {cohort}: cannot be read ({reason}): check the path.") from None
     if not (names := tuple(name for line in lines if (name := line.strip()))):
-        raise UsageError(f"--cohort {cohort}: names no tenant: write one tenant a line.")
+        raise UsageError(f"--cohort {cohort}: names no tenant: write one tenant per line.")
     return names

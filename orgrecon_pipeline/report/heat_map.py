@@ -1,4 +1,4 @@
-"""The verdicts of all days as a picture: one column a week, one square a day."""
+"""The verdicts of all days as a picture: one column per week, one square per day."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_gate_by_tenant_filters(site: Path, filters: tuple[str, ...], expected: 
     (("gate", "--cohort", "empty.txt"), "names no tenant"),
     (("gate", "--cohort", "latin.txt"), "not UTF-8"),
     (("gate", "--cohort", "long.txt"), "longer than 64 MB"),
-    (("gate", "--by-tenant", "--tenant", "acme"), "--by-tenant lists every tenant"),
+    (("gate", "--by-tenant", "--tenant", "acme"), "--by-tenant cannot be combined with --tenant or --cohort"),
     (("gate", "--state", "OPEN"), "add --by-tenant"),
     (("gate", "--min-streak", "3"), "add --by-tenant"),
     (("gate", "--format", "csv"), "--format csv lists tenants"),

@@ -82,7 +82,8 @@ class DagsterServer:
             error.close()
             raise NotConfirmed(self._refusal(error)) from None
         except URLError as error:
-            raise NotConfirmed(f"the web server cannot be reached ({type(error.reason).__name__})") from None
+            kind = type(error.reason).__name__
+            raise NotConfirmed(f"the web server cannot be reached ({kind}): check --dagster-url") from None
         except Exception as error:
             # http.client raises many kinds of errors for a response that is not HTTP; none of them may open the gate.
             raise NotConfirmed(f"the web server sent no valid response ({type(error).__name__})") from None
