@@ -80,6 +80,17 @@ def deciding_observation(observations: Sequence[AnyObservation], same_day: SameD
     return max(outcomes, key=lambda outcome: _SEVERITY[outcome.verdict], default=by_time[-1])
 
 
+def decided_by_own_policy(observations: Sequence[AnyObservation]) -> AnyObservation:
+    """Return the observation that decides a day under the policy of its own observations (at least one).
+
+    So a day is decided in the same way for ever, whatever today's mapping says.
+    """
+    policies = [policy for observation in observations if (policy := gate_policy_of(observation.compared))]
+    deciding = deciding_observation(observations, strictest(policies).same_day)
+    assert deciding is not None  # noqa: S101 - there is at least one observation
+    return deciding
+
+
 def strictest(policies: Iterable[GatePolicy]) -> GatePolicy:
     """Return the policy that asks for the most of each that any of the policies asks for, at least the default."""
     policies = list(policies) or [GatePolicy()]

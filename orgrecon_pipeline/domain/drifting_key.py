@@ -1,7 +1,11 @@
-"""A drifting key, by which it is recognised from one day to the next."""
+"""A drifting key, how it is recognised on another day, and its state since the previous decided day."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from datetime import date
+from enum import Enum
 from typing import NamedTuple
 
 
@@ -21,3 +25,26 @@ class DriftingKey(NamedTuple):
     key: tuple[str, ...]
     kinds: tuple[str, ...]
     columns: tuple[str, ...]
+
+
+class KeyState(str, Enum):
+    """A drifting key compared with the previous decided day, on which a new key did not drift.
+
+    A healed key drifted on the previous decided day only.
+    """
+
+    NEW = "new"
+    PERSISTENT = "persistent"
+    HEALED = "healed"
+
+
+def state_of(first_seen: date | None, day: date) -> KeyState | None:
+    """Return the state on a day of a key that drifts, None if it is unknown."""
+    if first_seen is None:
+        return None
+    return KeyState.NEW if first_seen == day else KeyState.PERSISTENT
+
+
+def key_text(key: Iterable[str]) -> str:
+    """Return the texts of a key, in the order of the names of its columns, as they are stored and compared."""
+    return json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))

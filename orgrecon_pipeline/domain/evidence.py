@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind, add_figures
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
@@ -126,13 +127,17 @@ class EntityTotals(NullableKindFields, KindFields):  # type: ignore[misc, valid-
 
 
 class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
-    """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known."""
+    """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known.
+
+    ``first_seen`` is the first day of its oldest drift; None if there is no drift, or if it is unknown.
+    """
 
     tenant: str
     entity: str
     source_rows: int = Field(ge=0)
     target_rows: int = Field(ge=0)
     transient: int = Field(ge=0)
+    first_seen: date | None = None
 
     @property
     def drift(self) -> int:
@@ -145,7 +150,8 @@ class Sample(Frozen):
 
     ``columns`` names the differing columns of a mismatched key. ``values`` holds ``[source, target]`` per differing
     column as text, but only if the mapping asks for values. ``show`` holds the text of each context column, if the
-    mapping has some: of the side that has the key, or as ``source → target`` if they differ.
+    mapping has some: of the side that has the key, or as ``source → target`` if they differ. ``first_seen`` is the
+    first day of the key's current run of drifting days. It and ``state`` are None if they are unknown.
     """
 
     tenant: str
@@ -155,6 +161,73 @@ class Sample(Frozen):
     columns: tuple[str, ...] = ()
     values: dict[str, tuple[str | None, str | None]] | None = None
     show: dict[str, str | None] | None = None
+    first_seen: date | None = None
+    state: KeyState | None = None
+
+
+class StateCounts(Frozen):
+    """Keys of one entity and kind by state; the kind of a healed key is that of the previous day. None if unknown.
+
+    The states are unknown if the ledger does not have all keys of both days.
+    """
+
+    new: int | None = Field(ge=0)
+    persistent: int | None = Field(ge=0)
+    healed: int | None = Field(ge=0)
+
+
+class Oldest(Frozen):
+    """The first day of the oldest drift of an entity that is still there, and the first tenant that has it."""
+
+    first_seen: date
+    tenant: str
+
+
+class SkippedDay(Frozen):
+    """A day that was skipped. A decided one was compared under another mapping, or is a baseline."""
+
+    day: date
+    verdict: Verdict
+
+
+class Previous(Frozen):
+    """The previous decided day, if there is one, the observation that decided it, and the days in between."""
+
+    since: date | None = None
+    observation: str | None = None
+    skipped: tuple[SkippedDay, ...] = ()
+
+
+class Change(Frozen):
+    """Change of the drift since the day ``since``, by entity and drift kind.
+
+    Attributes:
+        since: the previous decided day; None if there is none, so that every key is new.
+        observation: the id of the observation that decided it.
+        skipped: the days in between, oldest first.
+        entities: the numbers of keys.
+        oldest: the oldest drift of each drifting entity; None if it is unknown.
+    """
+
+    since: date | None
+    observation: str | None
+    skipped: tuple[SkippedDay, ...]
+    entities: dict[str, dict[str, StateCounts]]
+    oldest: dict[str, Oldest | None]
+
+    @classmethod
+    def of(
+        cls, previous: Previous, entities: Mapping[str, Mapping[str, StateCounts]], oldest: Mapping[str, Oldest | None]
+    ) -> Change:
+        """Return the change since a previous day."""
+        return cls(since=previous.since, observation=previous.observation, skipped=previous.skipped,
+                   entities={name: dict(kinds) for name, kinds in entities.items()}, oldest=dict(oldest))
+
+    def total(self, state: KeyState) -> int | None:
+        """Return the number of keys in a state over all entities and kinds; None if it is unknown."""
+        total: int | None = add_figures(
+            getattr(counts, state.value) for kinds in self.entities.values() for counts in kinds.values())
+        return total
 
 
 class Outcome(Reasoned):
@@ -184,12 +257,13 @@ class Observation(Outcome):
     """One complete attempt to compare a day, without its per-tenant rows and samples.
 
     ``observed_at`` is the database's clock at the snapshot, None for a baseline, and the client's clock if no database
-    answered.
+    answered. ``change`` is known if the day is decided and a database was compared.
     """
 
     id: str
     day: date
     observed_at: datetime | None
+    change: Change | None = None
 
     @field_validator("entities")
     @classmethod
@@ -212,6 +286,15 @@ class Observation(Outcome):
         """Rows of both sides over all entities."""
         rows: int | None = add_figures(totals.rows for totals in self.entities.values())
         return rows
+
+
+    def drifting_keys(self) -> dict[str, int | None]:
+        """Return the number of drifting keys by entity; None where it is unknown."""
+        keys = self.compared.get("keys")
+        stored = keys if isinstance(keys, dict) else {}
+        return {
+            name: 0 if totals.counts.total == 0 else stored.get(name, {}).get("drifting")
+            for name, totals in self.entities.items()}
 
 
 def sum_counts(entities: dict[str, EntityTotals]) -> Counts[int | None]:

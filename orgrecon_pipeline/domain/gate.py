@@ -18,7 +18,8 @@ from orgrecon_pipeline.domain.databases import Pins, describe_pin, pins_of
 from orgrecon_pipeline.domain.day_decision import Rankable, deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.days import days_ending, midnight
 from orgrecon_pipeline.domain.drift_kinds import Counts
-from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
+from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.evidence import Change, Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
@@ -42,6 +43,8 @@ class GateObservation(Rankable, Protocol):
     def why(self) -> Reason: ...
     @property
     def saw_a_tenant(self) -> bool: ...
+    @property
+    def change(self) -> Change | None: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class DayEvidence:
     """One day as the gate needs it: its deciding observation, and the conditions of all its observations.
 
     Attributes:
+        new, healed: keys by state, see :class:`KeyState`; None if they are unknown.
         saw_a_tenant: whether any observation of the day found a tenant in a database of the company.
         databases: the databases that the deciding observation compared, by label; None if only a later window tells
             of the day.
@@ -66,6 +70,8 @@ class DayEvidence:
     saw_a_tenant: bool
     reason: Reason = field(default_factory=lambda: Reason.word(ReasonCode.UNKNOWN, ""))
     counts: Counts[int | None] = field(default_factory=Counts.zero)
+    new: int | None = None
+    healed: int | None = None
     databases: Pins | None = field(default_factory=dict, hash=False)
     moved_from: Pins = field(default_factory=dict, hash=False)
     first: bool = False
@@ -87,7 +93,8 @@ class DayEvidence:
         return cls(
             day=day, verdict=deciding.verdict, provenance=deciding.provenance, mapping_digest=deciding.mapping_digest,
             saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
-            reason=deciding.why, counts=deciding.counts, databases=pins_of(deciding.compared),
+            reason=deciding.why, counts=deciding.counts, new=_keys(deciding, KeyState.NEW),
+            healed=_keys(deciding, KeyState.HEALED), databases=pins_of(deciding.compared),
             moved_from={
                 label: pin for o in reversed(observations) for label, pin in o.compared.get("moved_from", {}).items()},
             first=bool(deciding.compared.get("first_observation")),
@@ -108,6 +115,8 @@ class WindowRow:
     counts: Counts[int | None]
     eligible: bool
     reason: Reason
+    new: int | None = None
+    healed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +233,12 @@ class _Trail:
             else Reason.word(ReasonCode.ELIGIBLE_BEFORE_STREAK, "clean, but a later day broke the streak"))
         if evidence is None:
             return WindowRow(day, Verdict.MISSING, None, Counts.unknown(), False, reason)
-        return WindowRow(day, evidence.verdict, evidence.provenance, evidence.counts, why_not is None, reason)
+        return WindowRow(day, evidence.verdict, evidence.provenance, evidence.counts, why_not is None, reason,
+                         evidence.new, evidence.healed)
+
+
+def _keys(observation: GateObservation, state: KeyState) -> int | None:
+    return observation.change.total(state) if observation.change else None
 
 
 def other_databases(days: Mapping[date, DayEvidence]) -> dict[date, Reason]:

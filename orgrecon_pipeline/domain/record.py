@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.evidence import (
+    Change,
     KindFields,
     NullableKindFields,
     Observation,
@@ -48,9 +49,14 @@ class ObservedRow(Outcome):
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
-    """One day of the rolling window. A MISSING day has no provenance and no counts."""
+    """One day of the rolling window. A MISSING day has no provenance and no counts.
+
+    ``new`` and ``healed`` are the keys of the day's change, None if they are unknown.
+    """
 
     day: date
+    new: int | None = Field(ge=0)
+    healed: int | None = Field(ge=0)
     verdict: Verdict
     provenance: Provenance | None
     eligible: bool
@@ -59,7 +65,7 @@ class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
     def from_row(cls, row: WindowRow) -> WindowDay:
         """Return a row of a gate decision's window."""
         return cls(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible,
-                   **row.counts, **row.reason.as_fields())
+                   new=row.new, healed=row.healed, **row.counts, **row.reason.as_fields())
 
 
 class GateRecord(Reasoned):
@@ -87,6 +93,7 @@ class Record(Outcome):
     streak_days: int = Field(ge=0)
     live_days: int = Field(ge=0)
     gate: GateRecord
+    change: Change | None
     mapping_change: MappingChange | None
     digest: str
 
@@ -107,6 +114,10 @@ class Record(Outcome):
         rows = self.window[len(self.window) - length:]
         return dict.fromkeys(Provenance, 0) | Counter(row.provenance for row in rows if row.provenance)
 
+    def keys_left_out(self) -> dict[str, int]:
+        """Return how many drifting keys were left out of the ledger, by entity that has some."""
+        return {name: keys["left_out"] for name, keys in self.compared.get("keys", {}).items() if keys["left_out"]}
+
     def matches(self, other: Record) -> bool:
         """Return whether the records differ at most in the sentences of their reasons, which depend on the version."""
         return self._without_sentences() == other._without_sentences()
@@ -124,7 +135,8 @@ class Record(Outcome):
         """Return the observations as a ledger holds them, as far as known; raise ValueError for an impossible time."""
         return [
             Observation(id=row.id, day=self.day, observed_at=parse_instant(row.observed_at),
-                        **row.outcome() | {"compared": self.compared if row.decides else row.compared})
+                        **row.outcome() | {"compared": self.compared if row.decides else row.compared},
+                        change=self.change if row.decides else None)
             for row in self.observations
         ]
 
@@ -179,6 +191,7 @@ def build_record(
         "live_days": gate.live_days,
         "gate": GateRecord(
             state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()),
+        "change": deciding.change,
         "mapping_change": mapping_change,
         "digest": "",
     }

@@ -93,6 +93,10 @@ class _About:
     def saw_a_tenant(self) -> bool:
         return self.observed.saw_a_tenant
 
+    @property
+    def change(self) -> None:
+        """The change of the drift is only known of all tenants together."""
+
 
 class TenantPresence(Protocol):
     """When a tenant existed; hashable."""

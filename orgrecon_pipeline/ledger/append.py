@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from orgrecon_pipeline.domain.coverage import CoverageEvent
+from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
-from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
+from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sample, TenantRow
 from orgrecon_pipeline.ledger import tables
+from orgrecon_pipeline.ledger.append_keys import (
+    FirstSeen,
+    append_samples_as_keys,
+    append_staged_keys,
+    change_of_staged_keys,
+    earlier_keys,
+    incomplete_entities,
+    samples_with_first_seen,
+    stage_keys,
+)
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
 
-_CHUNK = 10_000  # rows
-# A NUL as json.dumps writes it. With an even number of backslashes, u0000 is text.
-_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+@dataclass(frozen=True)
+class NewDrift:
+    """The drifting keys of a decided comparison, and the observation of the previous decided day."""
+
+    keys: Iterable[DriftingKey]
+    previous: Previous
+    observation: Observation | None
 
 
 @dataclass(frozen=True)
@@ -44,12 +58,13 @@ class LedgerWriter(Store):
 
     def append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
-        coverage: Iterable[CoverageEvent],
+        coverage: Iterable[CoverageEvent], drift: NewDrift | None = None,
     ) -> bool:
         """Append an observation with everything that belongs to it, in one transaction.
 
         There is at most one tenant row per tenant and entity; they are consumed once, as a stream. Samples are in the
-        order in which reports show them.
+        order in which reports show them. Without ``drift``, as when a report is imported, the samples are the only
+        keys, and the observation, its rows and samples already say how the drift changed.
 
         Returns:
             False, without any change, if the ledger already has an observation of this identity with this id.
@@ -62,17 +77,32 @@ class LedgerWriter(Store):
             number = self._insert_observation(connection, observation)
             if number is None:
                 return False
-            _insert_rows(connection, tables.entity, (
-                (number, ordinal, _storable(name), *(getattr(totals, figure) for figure in FIGURES))
+            samples = list(samples)
+            if drift is None:
+                kept = append_samples_as_keys(connection, number, observation, samples)
+                change, first_seen = observation.change, None
+            else:
+                kept = stage_keys(connection, list(observation.entities), drift.keys)
+                earlier = earlier_keys(connection, self.own, drift.previous, drift.observation)
+                append_staged_keys(connection, number, observation.day, earlier)
+                change, first_seen = change_of_staged_keys(
+                    connection, number, observation, earlier, incomplete_entities(observation, kept))
+                samples = samples_with_first_seen(connection, number, observation, samples)
+            if change is not None:
+                connection.execute(insert(tables.change).values(
+                    observation=number, change=json_text(change.model_dump(mode="json"))))
+            insert_rows(connection, tables.entity, (
+                (number, ordinal, storable(name), *(getattr(totals, figure) for figure in FIGURES), kept[name])
                 for ordinal, (name, totals) in enumerate(observation.entities.items())))
-            _insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows))
-            _insert_rows(connection, tables.sample, (
-                (number, ordinal, _storable(sample.tenant), _storable(sample.entity), sample.kind.value,
-                 _json_text(sample.key), _json_text(sample.columns),
-                 *(None if shown is None else _json_text(shown) for shown in (sample.values, sample.show)))
+            insert_rows(connection, tables.tenant_row, _tenant_values(number, observation, tenant_rows, first_seen))
+            insert_rows(connection, tables.sample, (
+                (number, ordinal, storable(sample.tenant), storable(sample.entity), sample.kind.value,
+                 json_text(sample.key), json_text(sample.columns),
+                 *(None if shown is None else json_text(shown) for shown in (sample.values, sample.show)),
+                 iso_day(sample.first_seen))
                 for ordinal, sample in enumerate(samples)))
-            _insert_rows(connection, tables.coverage, (
-                (number, ordinal, event.subject.value, _storable(event.name), event.change.value)
+            insert_rows(connection, tables.coverage, (
+                (number, ordinal, event.subject.value, storable(event.name), event.change.value)
                 for ordinal, event in enumerate(coverage)))
         return True
 
@@ -87,8 +117,8 @@ class LedgerWriter(Store):
         """
         with self.writing() as connection:
             connection.execute(insert(tables.acknowledgement).values(
-                **self._identity, kind=kind, reason=_storable(reason), observation_id=observation_id,
-                details=_json_text(details), recorded_at=recorded_at))
+                **self._identity, kind=kind, reason=storable(reason), observation_id=observation_id,
+                details=json_text(details), recorded_at=recorded_at))
 
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
@@ -97,11 +127,11 @@ class LedgerWriter(Store):
             number = connection.execute(
                 select(observation.c.number).where(observation.c.id == observation_id)).scalar_one()
             connection.execute(insert(tables.shard_result).values(
-                observation=number, shard=_storable(shard), exact=int(exact), result=_json_text(result)))
+                observation=number, shard=storable(shard), exact=int(exact), result=json_text(result)))
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""
-        rows = [{**self._identity, **asdict(entry), "channel": _storable(entry.channel)} for entry in notified]
+        rows = [{**self._identity, **asdict(entry), "channel": storable(entry.channel)} for entry in notified]
         if rows:
             with self.writing() as connection:
                 connection.execute(insert(tables.notification), rows)
@@ -112,27 +142,27 @@ class LedgerWriter(Store):
 
     def _insert_observation(self, connection: Connection, observation: Observation) -> int | None:
         """Insert an observation and return its number, or None if its id is known."""
-        id_, own = _storable(observation.id), self.own.observation
+        id_, own = storable(observation.id), self.own.observation
         if connection.execute(select(own.c.number).where(own.c.id == id_)).first():
             return None
         try:
             key = connection.execute(insert(tables.observation).values(
                 **self._identity,
                 id=id_,
-                title=_storable(observation.title),
+                title=storable(observation.title),
                 ledger=observation.ledger,
                 day=observation.day,
                 provenance=observation.provenance.value,
                 verdict=observation.verdict.value,
-                reason=_storable(observation.reason),
+                reason=storable(observation.reason),
                 reason_code=observation.reason_code.value,
-                reason_parameters=_json_text(observation.reason_parameters),
+                reason_parameters=json_text(observation.reason_parameters),
                 observed_at=observation.observed_at,
-                mapping_digest=_storable(observation.mapping_digest),
-                orgrecon_version=_storable(observation.orgrecon_version),
+                mapping_digest=storable(observation.mapping_digest),
+                orgrecon_version=storable(observation.orgrecon_version),
                 tenants_scanned=observation.tenants_scanned,
                 tenants_with_drift=observation.tenants_with_drift,
-                compared=_json_text(observation.compared),
+                compared=json_text(observation.compared),
             )).inserted_primary_key
         except IntegrityError as error:
             # On Postgres, another process may append the same observation between the two statements.
@@ -143,56 +173,17 @@ class LedgerWriter(Store):
         assert key is not None  # noqa: S101 - a single row was inserted
         return int(key[0])
 
-def _tenant_values(number: int, observation: Observation, rows: Iterable[TenantRow]) -> Iterator[Sequence[Any]]:
+
+def _tenant_values(
+    number: int, observation: Observation, rows: Iterable[TenantRow], first_seen: FirstSeen | None
+) -> Iterator[Sequence[Any]]:
+    """Yield the values of the rows, with the given first days of drift, or else with their own."""
     ordinals = {name: ordinal for ordinal, name in enumerate(observation.entities)}
     for row in rows:
         ordinal = ordinals.get(row.entity)
         if ordinal is None:
             raise EvidenceNotStored("the evidence was not stored: a tenant row names an entity that the observation "
                                     "does not have.")
-        yield (number, _storable(row.tenant), ordinal, *(getattr(row, figure) for figure in FIGURES), row.drift)
-
-
-def _insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows, whose values are in the order of the table's columns, as a stream: with COPY on Postgres."""
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    if connection.dialect.name == "postgresql":
-        _copy(connection, f'COPY "{table.name}" ({names}) FROM STDIN', rows)
-        return
-    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" for _ in table.columns)})'  # noqa: S608
-    iterator = iter(rows)
-    while chunk := [tuple(row) for row in islice(iterator, _CHUNK)]:
-        connection.exec_driver_sql(statement, chunk)
-
-
-def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-    import psycopg
-
-    driver: Any = connection.connection.driver_connection
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.Error as error:
-        # The same error that SQLAlchemy would raise; it does not show the rows.
-        raise DBAPIError.instance(statement, None, error, psycopg.Error, hide_parameters=True) from None
-
-
-def _storable(text: str) -> str:
-    """Return the text, which both databases must store unchanged."""
-    try:
-        if b"\x00" not in text.encode("utf-8"):
-            return text
-    except UnicodeEncodeError:
-        pass
-    raise EvidenceNotStored("the evidence was not stored: a text in it holds a NUL or half a surrogate pair, which "
-                            "Postgres cannot store: correct the text at its source.")
-
-
-def _json_text(value: Any) -> str:
-    """Return JSON that parses to the same value, with keys in the same order."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (ValueError, TypeError, RecursionError):
-        raise EvidenceNotStored("the evidence was not stored: JSON cannot represent a value in it.") from None
-    return _storable(_ESCAPED_NUL.sub("\x00", text))  # an escaped NUL is refused like any other
+        day = row.first_seen if first_seen is None else first_seen.get((ordinal, row.tenant))
+        yield (number, storable(row.tenant), ordinal, *(getattr(row, figure) for figure in FIGURES), row.drift,
+               iso_day(day))

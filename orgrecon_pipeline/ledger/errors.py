@@ -32,7 +32,8 @@ _POSTGRES = {
     "25006": "it is read-only (a standby?): name a writable database",
     "3D000": "the database does not exist: create it",
     "3F000": "it has no schema to create tables in: create one, or set the role's search_path",
-    "42501": "permission denied: grant the role CREATE and USAGE on the schema, SELECT and INSERT on the tables",
+    "42501": "permission denied: grant the role TEMPORARY on the database, CREATE and USAGE on "
+             "the schema, SELECT and INSERT on the tables",
     "42703": "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import",
     "42P01": "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import",
     "42P07": "it has tables but no revision: restore it, or rebuild it with orgrecon import",

@@ -13,8 +13,10 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, cast
 
 from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drifting_key import state_of
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
+    Change,
     EntityTotals,
     Observation,
     Provenance,
@@ -29,7 +31,7 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.tables import AcknowledgementKind, entity, sample, shard_result, tenant_row
+from orgrecon_pipeline.ledger.tables import AcknowledgementKind, change, entity, sample, shard_result, tenant_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,28 +162,32 @@ class LedgerReader(Store):
         """Return every row stored for an observation, one per tenant and entity, ordered by both.
 
         Columns: ``tenant`` and ``entity`` (text), ``source_rows`` and ``target_rows`` (rows), one column per kind of
-        drift and ``transient`` (keys). The figures are int64.
+        drift and ``transient`` (keys), and ``first_seen`` (the first day of the oldest drift, or None).
+        The figures are int64.
         """
         import pandas as pd
 
         statement = self._tenant_rows(observation_id).order_by(tenant_row.c.tenant, tenant_row.c.entity)
         with self.reading() as connection:
             rows = [tuple(row) for row in connection.execute(statement)]
-        types: dict[str, Any] = {"tenant": "object", "entity": "object", **dict.fromkeys(FIGURES, "int64")}
+        types: dict[str, Any] = {
+            "tenant": "object", "entity": "object", **dict.fromkeys(FIGURES, "int64"), "first_seen": "object"}
         frame: pd.DataFrame = pd.DataFrame.from_records(rows, columns=list(types)).astype(types)
         return frame
 
     def samples(self, observation_id: str) -> list[Sample]:
         """Return the sample keys of an observation, in the order in which they were appended."""
         observation = self.own.observation
-        statement = select(sample).join(observation, observation.c.number == sample.c.observation).where(
-            observation.c.id == observation_id).order_by(sample.c.ordinal)
+        statement = select(sample, observation.c.day).join(
+            observation, observation.c.number == sample.c.observation,
+        ).where(observation.c.id == observation_id).order_by(sample.c.ordinal)
         with self.reading() as connection:
             return [Sample(
                 tenant=row.tenant, entity=row.entity, kind=row.kind, key=json.loads(row.key),
                 columns=tuple(json.loads(row.differing_columns)),
                 values=None if row.column_values is None else json.loads(row.column_values),
                 show=None if row.context is None else json.loads(row.context),
+                first_seen=row.first_seen, state=state_of(row.first_seen, row.day),
             ) for row in connection.execute(statement)]
 
     def acknowledgements(self, kind: AcknowledgementKind) -> list[Acknowledgement]:
@@ -233,19 +239,23 @@ class LedgerReader(Store):
                 .order_by(entity.c.observation, entity.c.ordinal)
             ).mappings():
                 totals[row["observation"]][row["name"]] = EntityTotals(**{figure: row[figure] for figure in FIGURES})
-            rows = connection.execute(select(observation).where(condition).order_by(observation.c.number)).mappings()
+            rows = connection.execute(
+                select(observation, change.c.change).outerjoin(change, change.c.observation == observation.c.number)
+                .where(condition).order_by(observation.c.number)).mappings()
             return [Observation(**{
                 **{name: row[name] for name in Observation.model_fields if name != "entities"},
                 "entities": totals[row["number"]],
+                "change": row["change"] and json.loads(row["change"]),
                 "reason_parameters": json.loads(row["reason_parameters"]),
                 "compared": json.loads(row["compared"]),
             }) for row in rows]
 
     def _observed_by_day(self, connection: Connection, until: date) -> dict[date, list[_Observed]]:
         observation = self.own.observation
-        statement = select(*(observation.c[name] for name in _EVIDENCE), _DRIFT).outerjoin_from(
+        statement = select(*(observation.c[name] for name in _EVIDENCE), change.c.change, _DRIFT).outerjoin_from(
             observation, _DRIFT, _DRIFT.c.of == observation.c.number
-        ).where(observation.c.day <= until).order_by(observation.c.day, observation.c.number)
+        ).outerjoin(change, change.c.observation == observation.c.number).where(
+            observation.c.day <= until).order_by(observation.c.day, observation.c.number)
         by_day: dict[date, list[_Observed]] = defaultdict(list)
         for row in connection.execute(statement):
             by_day[row.day].append(_observed(row))
@@ -254,7 +264,8 @@ class LedgerReader(Store):
     def _tenant_rows(self, observation_id: str) -> Select[Any]:
         observation = self.own.observation
         return (
-            select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES))
+            select(tenant_row.c.tenant, entity.c.name.label("entity"), *(tenant_row.c[figure] for figure in FIGURES),
+                   tenant_row.c.first_seen)
             .join(observation, observation.c.number == tenant_row.c.observation)
             .join(entity,
                   (entity.c.observation == tenant_row.c.observation) & (entity.c.ordinal == tenant_row.c.entity))
@@ -276,6 +287,7 @@ class _Observed(NamedTuple):
     why: Reason
     saw_a_tenant: bool
     tenants_with_drift: int | None
+    change: Change | None
 
 
 def _observed(row: Any) -> _Observed:
@@ -287,4 +299,5 @@ def _observed(row: Any) -> _Observed:
         # An observation without entities has no drift.
         counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
         saw_a_tenant=provenance.real and bool(row.tenants_scanned), tenants_with_drift=row.tenants_with_drift,
+        change=row.change and Change.model_validate_json(row.change),
     )

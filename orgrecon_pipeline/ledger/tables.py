@@ -111,18 +111,21 @@ observation = sa.Table(
     sa.CheckConstraint(f"tenants_with_drift BETWEEN 0 AND {MAX_FIGURE}", name="tenants_with_drift"),
 )
 
-#: Entities of an observation, ordered by ``ordinal``. An unknown figure is NULL.
+#: Entities of an observation, ordered by ``ordinal``. An unknown figure is NULL. ``kept_keys`` is the number of its
+#: drifting keys that this ledger has.
 entity = sa.Table(
     "orgrecon_entity", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("name", _NAME, nullable=False),
     *_figures(nullable=True),
+    sa.Column("kept_keys", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("observation", "name"),
     sqlite_with_rowid=False,
 )
 
-#: One row per tenant and entity (its ordinal) of an observation. ``drift`` is the sum of all kinds of drift.
+#: One row per tenant and entity (its ordinal) of an observation. ``drift`` is the sum of all kinds of drift, and
+#: ``first_seen`` the first day of its oldest drift.
 tenant_row = sa.Table(
     "orgrecon_tenant_row", metadata,
     sa.Column("observation", sa.BigInteger, primary_key=True),
@@ -130,6 +133,7 @@ tenant_row = sa.Table(
     sa.Column("entity", sa.Integer, primary_key=True, autoincrement=False),
     *_figures(nullable=False),
     sa.Column("drift", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", sa.Date),
     sa.CheckConstraint(f"drift = {' + '.join(kind.value for kind in DriftKind)}", name="drift"),
     sa.ForeignKeyConstraint(["observation", "entity"], [entity.c.observation, entity.c.ordinal]),
     sqlite_with_rowid=False,
@@ -147,7 +151,28 @@ sample = sa.Table(
     sa.Column("differing_columns", sa.Text, nullable=False),
     sa.Column("column_values", sa.Text),
     sa.Column("context", sa.Text),
+    sa.Column("first_seen", sa.Date),
     sqlite_with_rowid=False,
+)
+
+#: Drifting keys of an observation, one row per kind; ``entity`` is the ordinal. ``key`` and ``differing_columns`` are
+#: JSON. A million rows must be small and quick to append, so there are no keys and only one small index.
+key = sa.Table(
+    "orgrecon_key", metadata,
+    sa.Column("observation", sa.BigInteger, nullable=False, index=True),
+    sa.Column("entity", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.Date),
+    sa.Column("tenant", _NAME, nullable=False),
+    sa.Column("key", _NAME, nullable=False),
+    sa.Column("kind", _NAME, nullable=False),
+    sa.Column("differing_columns", sa.Text),
+)
+
+#: Change of the drift since the previous decided day, as JSON, of decided comparisons.
+change = sa.Table(
+    "orgrecon_change", metadata,
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True, autoincrement=False),
+    sa.Column("change", sa.Text, nullable=False),
 )
 
 #: Coverage events of an observation; see :mod:`orgrecon_pipeline.domain.coverage`.

@@ -13,6 +13,7 @@ from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay, Verdict, sum_counts
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
+from orgrecon_pipeline.report.key_consistency import key_contradictions
 
 # Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",
@@ -39,6 +40,7 @@ def _contradictions(record: Record) -> Iterator[str]:
         repeated = ("day", "verdict", "reason_code", "reason_parameters")
         if {name: record.gate.reason_parameters.get(name) for name in repeated} not in rows:
             yield "has a reason for the gate that contradicts its window"
+    yield from key_contradictions(record)
     values = record.compared.get("values", {})
     if not isinstance(values, dict) or not all(
         isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()

@@ -77,7 +77,7 @@ class _Checker:
             yield "has a window of another length than its gate policy asks for"
             return
         known = {day: evidence.under(policy) for day, evidence in self._evidence.items()}
-        figures = attrgetter("verdict", "provenance", "counts")
+        figures = attrgetter("verdict", "provenance", "counts", "new", "healed")
         wrong = [row for row in record.window if row.day in known and figures(row) != figures(known[row.day])]
         for row in wrong:
             yield (f"shows {row.day} as {_describe(row)}, but the report of that day shows "

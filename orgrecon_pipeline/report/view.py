@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
+from orgrecon_pipeline.report.cells import NOTHING, UNKNOWN, figure, table
+from orgrecon_pipeline.report.change_view import change_view, first_seen, mismatches_by_column
 from orgrecon_pipeline.report.comparison_facts import fact_rows
 from orgrecon_pipeline.report.markdown import code, prose
-
-UNKNOWN = "unknown"
-NOTHING = "–"
 
 # The entities of the packaged mapping come in this order, others after them by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
@@ -39,8 +39,8 @@ _NOTES = {
 
 _FIRST_OBSERVATION = "First observation in this ledger: no earlier observation says which tenants existed."
 
-# Parts of ``compared`` that are not in the table of facts: the mapping is in the record only.
-_SHOWN_ELSEWHERE = ("first_observation", "mapping", "warnings")
+# Parts of ``compared`` that are not in the table of facts. The mapping and the numbers of keys are in the record only.
+_SHOWN_ELSEWHERE = ("first_observation", "keys", "mapping", "mismatched_columns", "warnings")
 
 _ALERTS = {Verdict.PASS: "", Verdict.FAIL: "CAUTION", Verdict.INCONCLUSIVE: "WARNING", Verdict.MISSING: "WARNING"}
 
@@ -60,17 +60,19 @@ def view_of(record: Record) -> dict[str, Any]:
         "identity": _identity(record),
         "banner": _banner(record),
         "notes": [note for note in (_NOTES[record.provenance], first_observation) if note],
-        "summary": _table(("Figure", "Value"), "lr", _summary(record)),
+        "summary": table(("Figure", "Value"), "lr", _summary(record)),
         "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
         "legend": _LEGEND,
         "tenants": _tenants(record),
         "samples": _samples(record),
+        "change": change_view(record),
+        "by_column": mismatches_by_column(record),
         "window": _window(record),
         "trend": _trend(record.window),
         "mapping_change": _mapping_change(record.mapping_change),
         "observations": _observations(record),
         "warnings": list(_warnings(record.compared)),
-        "compared": _table(("What", "Value"), "ll", [
+        "compared": table(("What", "Value"), "ll", [
             ("Mapping digest", code(record.mapping_digest)), ("orgrecon version", code(record.orgrecon_version)),
             *fact_rows({name: value for name, value in record.compared.items() if name not in _SHOWN_ELSEWHERE}),
         ]),
@@ -104,21 +106,11 @@ def _warnings(compared: Mapping[str, Any]) -> Iterator[str]:
 def _mapping_change(change: MappingChange | None) -> dict[str, str] | None:
     if change is None:
         return None
-    return {"since": change.since.isoformat(), "table": _table(("Change", "Before", "After"), "lll", [
+    return {"since": change.since.isoformat(), "table": table(("Change", "Before", "After"), "lll", [
         (prose(item.text) + (" (**narrower**)" if item.narrows else ""),
          *(NOTHING if sql is None else code(sql) for sql in (item.before, item.after)))
         for item in change.changes
     ])}
-
-
-def _table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
-    marks = {"l": ":---", "r": "---:"}
-    lines = [heading, [marks[mark] for mark in align], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if rows else ""
-
-
-def _figure(value: int | None) -> str:
-    return UNKNOWN if value is None else str(value)
 
 
 def _banner(record: Record) -> dict[str, str]:
@@ -149,11 +141,13 @@ def _summary(record: Record) -> list[tuple[str, str]]:
     first = {name: at for at, name in enumerate(_FIRST_ENTITIES)}
     entities = sorted(record.entities.items(), key=lambda item: (first.get(item[0], len(first)), item[0]))
     return [
-        ("Tenants scanned", _figure(record.tenants_scanned)),
-        ("Tenants with drift", _figure(record.tenants_with_drift)),
-        *((f"{figure.capitalize()} {code(name)} rows", _figure(getattr(totals, figure)))
-          for figure in _KEY_FIGURES for name, totals in entities),
-        ("Rows compared", _figure(add_figures(totals.rows for _, totals in entities))),
+        ("Tenants scanned", figure(record.tenants_scanned)),
+        ("Tenants with drift", figure(record.tenants_with_drift)),
+        *((f"{kind.capitalize()} {code(name)} rows", figure(getattr(totals, kind)))
+          for kind in _KEY_FIGURES for name, totals in entities),
+        *((f"{state.value.capitalize()} drifting keys", figure(record.change.total(state)))
+          for state in KeyState if record.change),
+        ("Rows compared", figure(add_figures(totals.rows for _, totals in entities))),
         ("Gate status", f"**{record.verdict.value}**"),
     ]
 
@@ -162,17 +156,18 @@ def _tenants(record: Record) -> dict[str, str] | None:
     listed = {row.tenant for row in record.tenants}
     if not listed and not record.tenants_scanned:
         return None
-    heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES))
-    table = _table(heading, "ll" + "r" * (len(heading) - 2), [
+    heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES), "First seen")
+    rows_table = table(heading, "ll" + "r" * (len(heading) - 3) + "l", [
         (code(row.tenant), code(row.entity), str(row.source_rows), str(row.target_rows),
-         *(str(getattr(row, figure)) for figure in _KEY_FIGURES))
+         *(str(getattr(row, kind)) for kind in _KEY_FIGURES),
+         NOTHING if not row.drift else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
         for row in record.tenants
     ])
     more = (record.tenants_scanned or 0) - len(listed)
     if more <= 0:
-        return {"table": table, "note": "Every tenant is shown."}
+        return {"table": rows_table, "note": "Every tenant is shown."}
     drifting = max(0, (record.tenants_with_drift or 0) - len({row.tenant for row in record.tenants if row.drift}))
-    return {"table": table, "note": f"{counted(more, 'more tenant')} {'is' if more == 1 else 'are'} not shown, "
+    return {"table": rows_table, "note": f"{counted(more, 'more tenant')} {'is' if more == 1 else 'are'} not shown, "
                                     f"{drifting or 'none'} of them with drift."}
 
 
@@ -180,7 +175,7 @@ def _samples(record: Record) -> dict[str, str]:
     with_values = any(sample.values is not None for sample in record.samples)
     with_context = any(sample.show is not None for sample in record.samples)
     heading = ["Tenant", "Entity", "Kind", "Key", "Differing columns", *(["Source → target"] if with_values else []),
-               *(["Context"] if with_context else [])]
+               *(["Context"] if with_context else []), "First seen"]
     rows = [_sample_row(sample, with_values, with_context) for sample in record.samples]
     if rows:
         verb = "is" if len(rows) == 1 else "are"
@@ -191,7 +186,7 @@ def _samples(record: Record) -> dict[str, str]:
         note = "There is drift, but no sample of it was stored."
     else:
         note = "None: there is no drift."
-    return {"table": _table(heading, "l" * len(heading), rows), "note": note}
+    return {"table": table(heading, "l" * len(heading), rows), "note": note}
 
 
 def _sample_row(sample: Sample, with_values: bool, with_context: bool) -> list[str]:
@@ -205,16 +200,17 @@ def _sample_row(sample: Sample, with_values: bool, with_context: bool) -> list[s
     if with_context:
         row.append("; ".join(f"{code(column)}: {'NULL' if text is None else code(text)}"
                              for column, text in sorted((sample.show or {}).items())) or NOTHING)
-    return row
+    return [*row, first_seen(sample.first_seen, sample.state)]
 
 
 def _window(record: Record) -> str:
     kinds = [kind.heading for kind in DriftKind]
-    heading = ("Date (UTC)", "Gate status", *kinds, "Provenance", "Counts in streak", "Note")
+    heading = ("Date (UTC)", "Gate status", *kinds, "New", "Healed", "Provenance", "Counts in streak", "Note")
     streak_start = len(record.window) - record.streak_days
-    return _table(heading, "ll" + "r" * len(kinds) + "lll", [
+    return table(heading, "ll" + "r" * (len(kinds) + 2) + "lll", [
         (row.day.isoformat(), row.verdict.value,
-         *(NOTHING if row.verdict is Verdict.MISSING else _figure(keys) for keys in row.counts.values()),
+         *(NOTHING if row.verdict is Verdict.MISSING else figure(keys) for keys in row.counts.values()),
+         *(figure(keys) if row.provenance and row.provenance.compared else NOTHING for keys in (row.new, row.healed)),
          row.provenance.value if row.provenance else NOTHING,
          "yes" if row.eligible and position >= streak_start else "no", prose(row.reason) if row.reason else NOTHING)
         for position, row in enumerate(record.window)
@@ -241,15 +237,15 @@ def _observations(record: Record) -> dict[str, str]:
     rows = record.observations
     heading = ("Observed at (UTC)", "Verdict", "Decides", "Provenance", "Tenants scanned", "Tenants with drift",
                "Drifting keys", "Reason", "Id", "Ledger")
-    table = _table(heading, "llllrrrlll", [
+    rows_table = table(heading, "llllrrrlll", [
         (_moment(row.observed_at), row.verdict.value, "**yes**" if row.decides else "no", row.provenance.value,
-         _figure(row.tenants_scanned), _figure(row.tenants_with_drift), _figure(sum_counts(row.entities).total),
+         figure(row.tenants_scanned), figure(row.tenants_with_drift), figure(sum_counts(row.entities).total),
          prose(row.reason), code(row.id), code(row.ledger) if row.ledger else NOTHING)
         for row in rows
     ])
     times = "once" if len(rows) == 1 else f"{len(rows)} times"
     others = sum(row.mapping_digest != record.mapping_digest and row.provenance.compared for row in rows)
-    return {"table": table, "note": f"The day was observed {times}."
+    return {"table": rows_table, "note": f"The day was observed {times}."
                                     + (f" {others} of them compared another mapping." if others else "")}
 
 

@@ -40,8 +40,8 @@ def changed_column(table: sa.Table) -> str:
     """Return a column that is in no key, so that only the trigger refuses the change."""
     return {
         "orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
-        "orgrecon_ledger": "id", "orgrecon_coverage": "name",
-        "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
+        "orgrecon_key": "differing_columns", "orgrecon_change": "change", "orgrecon_ledger": "id",
+        "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
     }.get(table.name, "reason")
 
 
@@ -50,11 +50,15 @@ def changes(table: sa.Table) -> list[str]:
     column, key = changed_column(table), ", ".join(f'"{part.name}"' for part in table.primary_key)
     value = "4" if isinstance(table.c[column].type, sa.BigInteger) else "'changed'"
     values = ", ".join(value if part.name == column else f'"{part.name}"' for part in table.columns)
-    copy = f'INSERT INTO "{table.name}" ({columns(table)}) SELECT {values} FROM "{table.name}" WHERE true'
+    if not key:  # SQLite would still replace a row through its number
+        values, table_columns = f"rowid, {values}", f"rowid, {columns(table)}"
+    else:
+        table_columns = columns(table)
+    copy = f'INSERT INTO "{table.name}" ({table_columns}) SELECT {values} FROM "{table.name}" WHERE true'
     return [
         f'UPDATE "{table.name}" SET "{column}" = {value}',
         f'DELETE FROM "{table.name}"',
-        f"{copy} ON CONFLICT ({key}) DO UPDATE SET \"{column}\" = excluded.\"{column}\"",
+        f"{copy} ON CONFLICT ({key or 'rowid'}) DO UPDATE SET \"{column}\" = excluded.\"{column}\"",
         copy.replace("INSERT", "INSERT OR REPLACE", 1),
         f"WITH gone AS (DELETE FROM \"{table.name}\" RETURNING 1) SELECT * FROM gone",
         f'TRUNCATE "{table.name}" CASCADE',
@@ -71,7 +75,7 @@ UNSUPPORTED = {"sqlite": (4, 5, 6, 7), "postgresql": (3,)}
 def test_table_refuses_every_kind_of_change(filled: Ledger, ledger_url: str, table: sa.Table) -> None:
     before, dialect = contents(filled), ledger_url.split(":")[0]
     for number, statement in enumerate(changes(table)):
-        if number in UNSUPPORTED[dialect]:
+        if number in UNSUPPORTED[dialect] or (number == 2 and not table.primary_key):
             continue
         refusals = (sqlite3.IntegrityError, psycopg.errors.RestrictViolation)
         with raw_connection(ledger_url) as connection, pytest.raises(refusals, match="append-only"):

@@ -245,12 +245,12 @@ def test_tenant_drift_is_a_data_frame_with_integer_figures(ledger: Ledger) -> No
     fail, rows, _, _ = full()
     ledger.append(fail, rows, (), ())
     frame = ledger.tenant_drift("full")
-    assert list(frame.columns) == ["tenant", "entity", *FIGURES]
-    assert {str(frame[name].dtype) for name in frame.columns[2:]} == {"int64"}
+    assert list(frame.columns) == ["tenant", "entity", *FIGURES, "first_seen"]
+    assert {str(frame[name].dtype) for name in FIGURES} == {"int64"}
     ordered = sorted(rows, key=lambda row: (row.tenant.encode(), list(fail.entities).index(row.entity)))
     assert frame.to_dict("records") == [{name: getattr(row, name) for name in frame.columns} for row in ordered]
     empty = ledger.tenant_drift("unknown")
-    assert {str(empty[name].dtype) for name in empty.columns[2:]} == {"int64"}
+    assert {str(empty[name].dtype) for name in FIGURES} == {"int64"}
 
 
 def test_acknowledgements_are_returned_by_kind_in_recorded_order(ledger: Ledger) -> None:

@@ -71,7 +71,8 @@ class GateAnswer:
             epoch=fields.mapping_digest,
             counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
-            window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why))
+            window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why),
+                                   row.new, row.healed)
                          for row in fields.window))
         identity = Identity(fields.migration, fields.environment)
         answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of))

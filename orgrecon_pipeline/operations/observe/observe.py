@@ -23,6 +23,7 @@ from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
 from orgrecon_pipeline.operations.observe.coverage import check_coverage
+from orgrecon_pipeline.operations.observe.history import new_drift
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
 from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardsUndecided
 from orgrecon_pipeline.operations.observe.shards import Wait, compare_endpoints
@@ -73,6 +74,7 @@ def observe(
         raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
                                  "exactly the same time.")
     decided_shards: dict[str, Comparison] = {}
+    comparison: Comparison | None = None
     with context.ledger.day_lock(day), context.ledger.observation_lock():
         admission = (RestoredAdmission if restored else LiveAdmission)(context, day, asked_at)
         try:
@@ -85,7 +87,10 @@ def observe(
             raise
         except Exception as error:  # a bug or no memory: store the attempt, so that the day is not MISSING
             attempt = _undecided(context, day, admission, reasons.internal_error(internal_error(error)))
-        context.ledger.append(*attempt)
+        drift = None
+        if comparison is not None and attempt[0].verdict.decided:
+            drift = new_drift(context.ledger, attempt[0], comparison.keys)
+        context.ledger.append(*attempt, drift)
         for name, decided in sorted(decided_shards.items()):
             context.ledger.append_shard_result(attempt[0].id, name, exact, decided.as_json_value())
         return ObserveResult(attempt[0], fresh=True)

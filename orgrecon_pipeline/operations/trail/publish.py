@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
+from orgrecon_pipeline.domain.day_decision import decided_by_own_policy, gate_policy_of
 from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate import GateDecision, decide_gate
@@ -85,19 +85,10 @@ def _mapping_change(ledger: Ledger, deciding: Observation, gate: GateDecision) -
         return None
     for row in reversed(gate.window[:-1]):
         if row.verdict.decided and row.provenance and row.provenance.compared:
-            earlier = _deciding(ledger.observations(row.day))
+            earlier = decided_by_own_policy(ledger.observations(row.day))
             if earlier.provenance.compared and earlier.mapping_digest != deciding.mapping_digest:
                 return changed_since(deciding, earlier)
     return None
-
-
-def _deciding(observations: Sequence[Observation]) -> Observation:
-    """Return the observation that decides a day, of its observations (at least one)."""
-    # The policy of the observations applies, not that of today's mapping: the day renders to the same bytes for ever.
-    policies = [policy for observation in observations if (policy := gate_policy_of(observation.compared))]
-    deciding = deciding_observation(observations, strictest(policies).same_day)
-    assert deciding is not None  # noqa: S101 - there is at least one observation
-    return deciding
 
 
 def _evidence_of(ledger: Ledger, day: date) -> tuple[Sequence[Observation], Observation, GateDecision]:
@@ -105,7 +96,7 @@ def _evidence_of(ledger: Ledger, day: date) -> tuple[Sequence[Observation], Obse
     observations = ledger.observations(day)
     if not observations:
         raise DayRefused(f"{day} has no evidence in the ledger: import its report, or name another day.")
-    deciding = _deciding(observations)
+    deciding = decided_by_own_policy(observations)
     gate = decide_gate(day, ledger.evidence(day), gate_policy_of(deciding.compared) or GatePolicy())
     return observations, deciding, gate
 

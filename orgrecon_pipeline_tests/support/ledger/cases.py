@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
+    Change,
     EntityTotals,
     Observation,
+    Oldest,
     Provenance,
     Sample,
+    SkippedDay,
+    StateCounts,
     TenantRow,
     Verdict,
 )
@@ -60,10 +65,10 @@ def observation(name: str, day: date = DAY, verdict: Verdict = Verdict.PASS, **c
     return Observation(**{**values, **changes})
 
 
-def tenant_row(tenant: str, entity: str = "org_units", **figures: int) -> TenantRow:
+def tenant_row(tenant: str, entity: str = "org_units", **fields: Any) -> TenantRow:
     """Return a tenant row with ten rows on each side; other figures are zero unless given."""
     return TenantRow(tenant=tenant, entity=entity, **{
-        **dict.fromkeys(FIGURES, 0), "source_rows": 10, "target_rows": 10, **figures})
+        **dict.fromkeys(FIGURES, 0), "source_rows": 10, "target_rows": 10, **fields})
 
 
 def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantRow], list[Sample], list[CoverageEvent]]:
@@ -73,16 +78,26 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
         reason="3 keys | <b> é 😀", tenants_with_drift=2,
         observed_at=datetime(day.year, day.month, day.day, 8, 0, 3, 1, tzinfo=timezone.utc),
         entities={"org_units": totals(30, missing=2, duplicate=1), "a_last": totals(2**53 - 1, mismatched=1)},
+        change=Change(
+            since=day - timedelta(days=3), observation="an earlier one",
+            skipped=(SkippedDay(day=day - timedelta(days=2), verdict=Verdict.INCONCLUSIVE),
+                     SkippedDay(day=day - timedelta(days=1), verdict=Verdict.MISSING)),
+            entities={"org_units": {"missing": StateCounts(new=None, persistent=None, healed=None)},
+                      "a_last": {"mismatched": StateCounts(new=1, persistent=2**53 - 1, healed=0)}},
+            oldest={"org_units": None, "a_last": Oldest(first_seen=day - timedelta(days=9), tenant="Ärger | `x`")}),
     )
     rows = [
-        tenant_row("zeta", missing=2, duplicate=1), tenant_row("zeta", "a_last", mismatched=1),
+        tenant_row("zeta", missing=2, duplicate=1, first_seen=day),
+        tenant_row("zeta", "a_last", mismatched=1, first_seen=day - timedelta(days=9)),
         tenant_row("Ärger | `x`"), tenant_row("Ärger | `x`", "a_last", source_rows=2**53 - 1),
         tenant_row("", transient=5),
     ]
     samples = [
-        Sample(tenant="zeta", entity="org_units", kind="missing", key={"unit_id": "7", "b": "", "a": "😀\n"}),
+        Sample(tenant="zeta", entity="org_units", kind="missing", key={"unit_id": "7", "b": "", "a": "😀\n"},
+               first_seen=day, state=KeyState.NEW),
         Sample(tenant="zeta", entity="a_last", kind="mismatched", key={"unit_id": "8"}, columns=("name", "kind"),
-               values={"name": ("x", None), "kind": (None, "é <&>")}, show={"updated_at": "é → NULL", "by": None}),
+               values={"name": ("x", None), "kind": (None, "é <&>")}, show={"updated_at": "é → NULL", "by": None},
+               first_seen=day - timedelta(days=9), state=KeyState.PERSISTENT),
     ]
     coverage = [
         CoverageEvent(CoverageSubject.TENANT, "zeta", CoverageChange.APPEARED),

@@ -25,6 +25,8 @@ _KEYS = {
     "orgrecon_entity": "observation = NEW.observation AND (ordinal = NEW.ordinal OR name = NEW.name)",
     "orgrecon_tenant_row": "observation = NEW.observation AND tenant = NEW.tenant AND entity = NEW.entity",
     "orgrecon_sample": "observation = NEW.observation AND ordinal = NEW.ordinal",
+    "orgrecon_key": "rowid = NEW.rowid",
+    "orgrecon_change": "observation = NEW.observation",
     "orgrecon_coverage": "observation = NEW.observation AND ordinal = NEW.ordinal",
     "orgrecon_acknowledgement": "number = NEW.number",
     "orgrecon_notification": "number = NEW.number",

@@ -49,6 +49,7 @@ CREATE TABLE orgrecon_entity (
     mismatched BIGINT CONSTRAINT ck_orgrecon_entity_mismatched CHECK (mismatched BETWEEN 0 AND 9007199254740991),
     duplicate BIGINT CONSTRAINT ck_orgrecon_entity_duplicate CHECK (duplicate BETWEEN 0 AND 9007199254740991),
     transient BIGINT CONSTRAINT ck_orgrecon_entity_transient CHECK (transient BETWEEN 0 AND 9007199254740991),
+    kept_keys BIGINT NOT NULL,
     CONSTRAINT pk_orgrecon_entity PRIMARY KEY (observation, ordinal),
     CONSTRAINT uq_orgrecon_entity_observation_name UNIQUE (observation, name),
     CONSTRAINT fk_orgrecon_entity_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
@@ -66,6 +67,7 @@ CREATE TABLE orgrecon_tenant_row (
     duplicate BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_duplicate CHECK (duplicate BETWEEN 0 AND 9007199254740991),
     transient BIGINT NOT NULL CONSTRAINT ck_orgrecon_tenant_row_transient CHECK (transient BETWEEN 0 AND 9007199254740991),
     drift BIGINT NOT NULL,
+    first_seen DATE,
     CONSTRAINT pk_orgrecon_tenant_row PRIMARY KEY (observation, tenant, entity),
     CONSTRAINT ck_orgrecon_tenant_row_drift CHECK (drift = missing + unexpected + mismatched + duplicate),
     CONSTRAINT fk_orgrecon_tenant_row_observation_entity
@@ -82,9 +84,29 @@ CREATE TABLE orgrecon_sample (
     differing_columns TEXT NOT NULL,
     column_values TEXT,
     context TEXT,
+    first_seen DATE,
     CONSTRAINT pk_orgrecon_sample PRIMARY KEY (observation, ordinal),
     CONSTRAINT fk_orgrecon_sample_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 ) {without_rowid}
+
+CREATE TABLE orgrecon_key (
+    observation BIGINT NOT NULL,
+    entity INTEGER NOT NULL,
+    first_seen DATE,
+    tenant {name} NOT NULL,
+    key {name} NOT NULL,
+    kind {name} NOT NULL,
+    differing_columns TEXT
+)
+
+CREATE INDEX ix_orgrecon_key_observation ON orgrecon_key (observation)
+
+CREATE TABLE orgrecon_change (
+    observation BIGINT NOT NULL,
+    change TEXT NOT NULL,
+    CONSTRAINT pk_orgrecon_change PRIMARY KEY (observation),
+    CONSTRAINT fk_orgrecon_change_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+)
 
 CREATE TABLE orgrecon_coverage (
     observation BIGINT NOT NULL,
