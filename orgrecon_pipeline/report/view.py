@@ -145,7 +145,7 @@ def _summary(record: Record) -> list[tuple[str, str]]:
         ("Tenants with drift", figure(record.tenants_with_drift)),
         *((f"{kind.capitalize()} {code(name)} rows", figure(getattr(totals, kind)))
           for kind in _KEY_FIGURES for name, totals in entities),
-        *((f"{state.value.capitalize()} drifting keys", figure(record.change.total(state)))
+        *((f"{state.value.capitalize()} keys", figure(record.change.total(state)))
           for state in KeyState if record.change),
         ("Rows compared", figure(add_figures(totals.rows for _, totals in entities))),
         ("Gate status", f"**{record.verdict.value}**"),

@@ -93,7 +93,8 @@ def observe(
         context.ledger.append(*attempt, drift)
         for name, decided in sorted(decided_shards.items()):
             context.ledger.append_shard_result(attempt[0].id, name, exact, decided.as_json_value())
-        return ObserveResult(attempt[0], fresh=True)
+        # As it was stored, with the change since the previous decided day.
+        return ObserveResult(context.ledger.observation(attempt[0].id) or attempt[0], fresh=True)
 
 
 def stamp_baseline(context: Context, day: date) -> ObserveResult:

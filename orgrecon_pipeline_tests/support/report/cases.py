@@ -10,12 +10,17 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import (
+    Change,
     EntityTotals,
     Observation,
+    Oldest,
     Provenance,
     Sample,
+    SkippedDay,
+    StateCounts,
     TenantRow,
     Verdict,
 )
@@ -61,8 +66,12 @@ def observation(
     reason: Reason | None = None,
     tenants: int | None = 12, drifting: int | None = 0, entities: Mapping[str, EntityTotals] | None = None,
     hour: int = 8, compared: Mapping[str, Any] = COMPARED, mapping_digest: str = MAPPING_DIGEST,
+    change: Change | None = None,
 ) -> Observation:
-    """Return an observation; a decided one has 504 rows on each side unless ``entities`` is given."""
+    """Return an observation; a decided one has 504 rows on each side unless ``entities`` is given.
+
+    All drift of a decided one is new since the day before unless ``change`` is given.
+    """
     baseline, undecided = provenance is Provenance.BASELINE, verdict is Verdict.INCONCLUSIVE
     if entities is None:
         if undecided:
@@ -82,6 +91,9 @@ def observation(
                 ReasonCode.PERMISSION_DENIED, "org_units.source: grant SELECT on public.teams.",
                 action="org_units.source"),
         }[verdict]
+    if change is None and not (undecided or baseline):
+        new = {name: dict(of_entity.counts) for name, of_entity in entities.items()}
+        change = change_since(day - timedelta(days=1), new)
     draft = Observation(
         id="", title=DEFAULT_TITLE, ledger=None if baseline else LEDGER,
         day=day, provenance=provenance, verdict=verdict,
@@ -91,8 +103,29 @@ def observation(
         tenants_scanned=None if undecided else 0 if baseline else tenants,
         tenants_with_drift=None if undecided else 0 if baseline else drifting,
         entities=dict(entities), compared=dict(BASELINE_COMPARED if baseline else compared),
+        change=change,
     )
     return draft.model_copy(update={"id": sha256_of(draft.model_dump(mode="json"))[:16]})
+
+
+def change_since(
+    since: date, new: Mapping[str, Mapping[str, int]], *, persistent: Mapping[str, Mapping[str, int]] | None = None,
+    healed: Mapping[str, Mapping[str, int]] | None = None, skipped: Sequence[tuple[date, Verdict]] = (),
+    first_seen: date | None = None,
+) -> Change:
+    """Return a change with the given numbers of keys by entity and kind. ``new`` has all entities.
+
+    The oldest drift of each drifting entity was first seen on ``first_seen``, by default on the day after ``since``.
+    """
+    persistent, healed = persistent or {}, healed or {}
+    drifting = {name for numbers in (new, persistent) for name, kinds in numbers.items() if any(kinds.values())}
+    return Change(
+        since=since, observation="0" * 16,
+        skipped=tuple(SkippedDay(day=day, verdict=verdict) for day, verdict in skipped),
+        entities={name: {kind.value: StateCounts(
+            new=kinds.get(kind.value, 0), persistent=persistent.get(name, {}).get(kind.value, 0),
+            healed=healed.get(name, {}).get(kind.value, 0)) for kind in DriftKind} for name, kinds in new.items()},
+        oldest={name: Oldest(first_seen=first_seen or since + timedelta(days=1), tenant="acme") for name in drifting})
 
 
 class History:
@@ -132,10 +165,12 @@ def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> His
     return History(observation(day, provenance=provenance) for day in days_back(*range(length)))
 
 
-def row(tenant: str, entity: str = "org_units", rows: int = 2, **drift: int) -> TenantRow:
+def row(
+    tenant: str, entity: str = "org_units", rows: int = 2, *, first_seen: date | None = None, **drift: int
+) -> TenantRow:
     """Return a row of the breakdown; figures that are not named are zero."""
     figures = {**Counts.zero(), "transient": 0, **drift}
-    return TenantRow(tenant=tenant, entity=entity, source_rows=rows, target_rows=rows, **figures)
+    return TenantRow(tenant=tenant, entity=entity, source_rows=rows, target_rows=rows, first_seen=first_seen, **figures)
 
 
 HOSTILE_NAMES = (
@@ -164,24 +199,38 @@ def golden_cases() -> dict[str, Record]:
 
 
 def _failing_day() -> Record:
-    history = clean_week()
+    """Return a day with new, old and healed drift, after a day that was not decided."""
+    members, units = "org_unit_memberships", "org_units"
+    history, (two_ago, yesterday) = clean_week(), days_back(2, 1)
+    history.by_day[two_ago] = [observation(two_ago, Verdict.FAIL)]
+    history.by_day[yesterday] = [observation(yesterday, Verdict.INCONCLUSIVE)]
     history.by_day[DAY] = [observation(
         verdict=Verdict.FAIL, reason=reasons.drift(8, 2, 12), drifting=2,
-        entities={"org_units": totals(24, missing=1, mismatched=1),
-                  "org_unit_memberships": totals(480, unexpected=3, duplicate=3, transient=4)},
+        entities={units: totals(24, missing=1, mismatched=1),
+                  members: totals(480, unexpected=3, duplicate=3, transient=4)},
+        compared={**COMPARED, "keys": {units: {"drifting": 2, "left_out": 0}, members: {"drifting": 4, "left_out": 0}},
+                  "mismatched_columns": {units: {"name": 1, "parent_id": 1}}},
+        change=change_since(
+            two_ago, {units: {"mismatched": 1}, members: {"unexpected": 2, "duplicate": 1}},
+            persistent={units: {"missing": 1}, members: {"unexpected": 1}}, healed={members: {"mismatched": 2}},
+            skipped=[(yesterday, Verdict.INCONCLUSIVE)], first_seen=two_ago),
     )]
-    members, units = "org_unit_memberships", "org_units"
     return history.record(
         DAY,
-        [row("globex", units, 3), row("globex", members, 51, unexpected=3, duplicate=3, transient=4),
-         row("acme", units, 2, missing=1, mismatched=1), row("acme", members, 40),
+        [row("globex", units, 3), row("globex", members, 51, unexpected=3, duplicate=3, transient=4,
+                                             first_seen=two_ago),
+         row("acme", units, 2, missing=1, mismatched=1, first_seen=two_ago), row("acme", members, 40),
          row("initech", units, 2), row("initech", members, 40)],
-        [Sample(tenant="globex", entity=members, kind="unexpected", key={"user_id": "7", "unit_id": "31"}),
-         Sample(tenant="globex", entity=members, kind="duplicate", key={"user_id": "9", "unit_id": "31"}),
+        [Sample(tenant="globex", entity=members, kind="unexpected", key={"user_id": "7", "unit_id": "31"},
+                first_seen=two_ago, state=KeyState.PERSISTENT),
+         Sample(tenant="globex", entity=members, kind="duplicate", key={"user_id": "9", "unit_id": "31"},
+                first_seen=DAY, state=KeyState.NEW),
          Sample(tenant="acme", entity=units, kind="missing", key={"unit_id": "5"},
-                show={"updated_at": "2026-02-10 09:14:03+00", "request_id": None}),
+                show={"updated_at": "2026-02-10 09:14:03+00", "request_id": None},
+                first_seen=two_ago, state=KeyState.PERSISTENT),
          Sample(tenant="acme", entity=units, kind="mismatched", key={"unit_id": "6"}, columns=("name", "parent_id"),
-                values={"name": ("Sales & Marketing", "Sales"), "parent_id": ("4", None)})],
+                values={"name": ("Sales & Marketing", "Sales"), "parent_id": ("4", None)},
+                first_seen=DAY, state=KeyState.NEW)],
     )
 
 
