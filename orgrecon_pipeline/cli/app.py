@@ -18,6 +18,7 @@ from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.database_commands import accept_ledger, accept_source, acknowledge, doctor, repair_sql
 from orgrecon_pipeline.cli.demo_command import demo
 from orgrecon_pipeline.cli.diff_command import diff
+from orgrecon_pipeline.cli.drift_command import drift
 from orgrecon_pipeline.cli.history_command import history
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
@@ -36,7 +37,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
-    "doctor": doctor, "diff": diff,
+    "doctor": doctor, "drift": drift, "diff": diff,
     "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "demo": demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -46,6 +46,7 @@ class ObservedRow(Outcome):
     id: str
     observed_at: str | None
     decides: bool
+    change: Change | None
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
@@ -136,7 +137,7 @@ class Record(Outcome):
         return [
             Observation(id=row.id, day=self.day, observed_at=parse_instant(row.observed_at),
                         **row.outcome() | {"compared": self.compared if row.decides else row.compared},
-                        change=self.change if row.decides else None)
+                        change=row.change)
             for row in self.observations
         ]
 
@@ -182,7 +183,7 @@ def build_record(
         "samples": tuple(samples),
         "observations": tuple(
             ObservedRow(id=observation.id, observed_at=instant_text(observation.observed_at),
-                        decides=observation.id == deciding.id,
+                        decides=observation.id == deciding.id, change=observation.change,
                         **observation.outcome() | {"compared": conditions_of(observation.compared)})
             for observation in observations
         ),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from orgrecon_pipeline.ledger.append import LedgerWriter
 from orgrecon_pipeline.ledger.coverage import CoverageReader
+from orgrecon_pipeline.ledger.keys import KeyReader
 from orgrecon_pipeline.ledger.locks import LedgerLocks
 from orgrecon_pipeline.ledger.read import LedgerReader
 
 
-class Ledger(LedgerReader, CoverageReader, LedgerWriter, LedgerLocks):
+class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, LedgerLocks):
     """Append-only evidence in SQLite or Postgres; opened by :mod:`orgrecon_pipeline.ledger.open`.
 
     Each base class holds the methods of one job. Methods that read raise :class:`ConfigurationError` if the database

@@ -20,8 +20,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import OrgreconError
-from orgrecon_pipeline.domain.evidence import EntityTotals, Verdict
+from orgrecon_pipeline.domain.evidence import Change, EntityTotals, Verdict
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
@@ -173,11 +175,32 @@ def _latest_day(snapshot: MetricsSnapshot, entities: Sequence[str]) -> list[Metr
         GaugeMetricFamily(
             "orgrecon_tenants_with_drift", "Tenants with drift on the latest day.",
             _figure(latest.tenants_with_drift if latest else None)),
-        drift, transient, compared,
+        drift, *_change(latest.change if latest else None, entities), transient, compared,
         GaugeMetricFamily(
             "orgrecon_scan_duration_seconds", "Duration of the comparison of the latest day.",
             _figure(snapshot.scan_seconds)),
     ]
+
+
+def _change(change: Change | None, entities: Sequence[str]) -> list[Metric]:
+    states = GaugeMetricFamily(
+        "orgrecon_drift_state_rows",
+        "Drifting keys of the latest day by kind: new, persistent or healed since the previous decided day.",
+        labels=["entity", "kind", "state"])
+    oldest = GaugeMetricFamily(
+        "orgrecon_oldest_drift_timestamp_seconds",
+        "Midnight (UTC) of the day on which the oldest drift that is still there was first seen; 0 if there is none.",
+        labels=["entity"])
+    for entity in entities:
+        kinds = change.entities.get(entity, {}) if change else {}
+        for kind in DriftKind:
+            for state in KeyState:
+                keys = getattr(kinds[kind.value], state.value) if kind.value in kinds else None
+                states.add_metric([entity, kind.value, state.value], _figure(keys))
+        first = change.oldest.get(entity) if change else None
+        known = change is not None and (first is not None or entity not in change.oldest)
+        oldest.add_metric([entity], _timestamp(midnight(first.first_seen) if first else None) if known else math.nan)
+    return [states, oldest]
 
 
 def _figure(figure: float | None) -> float:

@@ -17,7 +17,7 @@ from orgrecon_pipeline.report.key_consistency import key_contradictions
 
 # Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",
-             "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version")
+             "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version", "change")
 
 _ELIGIBLE = (ReasonCode.ELIGIBLE, ReasonCode.ELIGIBLE_BEFORE_STREAK)
 

@@ -35,7 +35,7 @@ from orgrecon_pipeline_tests.support.report.update_golden import GOLDEN
 
 CASES = golden_cases()
 
-SECTIONS = ["Summary", "Per-tenant breakdown", "Drift samples", "Rolling window",
+SECTIONS = ["Summary", "Per-tenant breakdown", "Change", "Mismatches by column", "Drift samples", "Rolling window",
             "Mapping change since 2026-11-22", "Observations of this day", "Warnings", "How this was compared"]
 
 
@@ -91,6 +91,7 @@ def test_summary_shows_every_figure_in_order() -> None:
         ("Mismatched org_units rows", "1"), ("Mismatched org_unit_memberships rows", "0"),
         ("Duplicate org_units rows", "0"), ("Duplicate org_unit_memberships rows", "3"),
         ("Transient org_units rows", "0"), ("Transient org_unit_memberships rows", "4"),
+        ("New keys", "4"), ("Persistent keys", "2"), ("Healed keys", "2"),
         ("Rows compared", "1008"), ("Gate status", "FAIL"),
     ]
 
@@ -105,7 +106,9 @@ def test_unknown_figures_are_shown_as_unknown() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_sections_are_in_the_order_of_the_format(name: str) -> None:
     headings = re.findall(r"^## (.*)$", render(CASES[name]), re.MULTILINE)
-    without = {"Per-tenant breakdown"} if name in ("baseline", "inconclusive") else set()
+    headings = [re.sub(r"^Change since .*", "Change", heading) for heading in headings]
+    without = {"Per-tenant breakdown", "Change"} if name in ("baseline", "inconclusive") else set()
+    without |= {"Mismatches by column"} if name not in ("fail_with_samples", "hostile_names") else set()
     without |= {"Mapping change since 2026-11-22", "Warnings"} if name != "narrower_mapping" else set()
     assert headings == [section for section in SECTIONS if section not in without]
 
@@ -162,10 +165,10 @@ def test_window_shows_missing_days_and_the_stored_reasons() -> None:
     zeros = ["0"] * len(DriftKind)
     digests = sha256_of("an older mapping")[:12], MAPPING_DIGEST[:12]
     missing, older, today = (str(day) for day in (*days_back(3, 1), DAY))
-    assert by_day[missing] == ["MISSING", *["–"] * len(DriftKind), "–", "no", "no report"]
-    assert by_day[older] == ["PASS", *zeros, "live", "no",
+    assert by_day[missing] == ["MISSING", *["–"] * len(DriftKind), "–", "–", "–", "no", "no report"]
+    assert by_day[older] == ["PASS", *zeros, "0", "0", "live", "no",
                               "compared under another mapping (epoch {}, now {})".format(*digests)]
-    assert by_day[today] == ["PASS", *zeros, "restored", "yes", "–"]
+    assert by_day[today] == ["PASS", *zeros, "0", "0", "restored", "yes", "–"]
     assert by_day[str(days_back(4)[0])][-2:] == ["no", "clean, but a later day broke the streak"]
 
 

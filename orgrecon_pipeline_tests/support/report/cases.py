@@ -280,11 +280,16 @@ def _day_of_a_narrower_mapping() -> Record:
 
 def hostile_record(names: Sequence[str]) -> Record:
     """Return a record in which every foreign text is one of these names, in turn."""
-    compared = {**COMPARED, "coverage": {"left": list(names)}, "odd": {name: name for name in names if name}}
+    compared = {**COMPARED, "coverage": {"left": list(names)}, "odd": {name: name for name in names if name},
+                "mismatched_columns": {"org_units": dict.fromkeys(names, 1)}}
     history = clean_week()
     entities = {"org_units": totals(24, missing=len(names)), **{name: totals(1) for name in names[:4] if name}}
+    change = change_since(days_back(1)[0], {name: dict(of_entity.counts) for name, of_entity in entities.items()})
+    oldest = {name: Oldest(first_seen=DAY, tenant=tenant) for name, tenant in zip(entities, names, strict=False)}
+    change = change.model_copy(update={"oldest": oldest})
     history.by_day[DAY] = [
         observation(verdict=Verdict.FAIL, hour=7 + at, drifting=len(names), entities=entities, compared=compared,
+                    change=change,
                     reason=Reason.word(ReasonCode.DRIFT, f"Drift in tenant {name} and in {name!a}.", tenant=name))
         for at, name in enumerate(names[:12])
     ]

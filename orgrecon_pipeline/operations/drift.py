@@ -1,0 +1,114 @@
+"""List the drifting keys of a day from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.day_decision import decided_by_own_policy
+from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.operations.clock import read_clock, refuse_future
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
+
+
+@dataclass(frozen=True)
+class DriftList:
+    """The drifting keys of a day; ``notes`` say what is not among them.
+
+    ``key_columns`` has the names of the key's columns by entity, in the order of the texts of a key.
+    """
+
+    identity: Identity
+    ledger: Ledger
+    observation: Observation
+    wanted: KeyFilter
+    key_columns: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    def keys(self) -> Iterator[StoredKey]:
+        """Yield the keys by entity, tenant and key."""
+        return self.ledger.keys(self.observation, self.wanted)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the keys as the rows of every format of ``orgrecon drift``, as JSON values."""
+        day = self.observation.day.isoformat()
+        for key in self.keys():
+            names = self.key_columns.get(key.entity) or tuple(str(n) for n in range(1, len(key.key) + 1))
+            yield {
+                "day": day, "tenant": key.tenant, "entity": key.entity, "kind": key.kind,
+                "key": dict(zip(names, key.key, strict=True)), "columns": list(key.columns),
+                "state": key.state.value if key.state else None,
+                "first_seen": key.first_seen.isoformat() if key.first_seen else None,
+            }
+
+
+def list_drift(settings: Settings, day: date | None, wanted: KeyFilter) -> DriftList:
+    """Return the drifting keys of a day, by default the latest one with evidence.
+
+    Raises:
+        DayRefused: if the day is in the future.
+        UsageError: if the day has no decided observation, or an entity or column is unknown.
+        ConfigurationError: if the ledger or the mapping cannot be used.
+    """
+    mapping = load_mapping(settings.mapping_file, settings.environ)
+    if day is not None:
+        refuse_future(day, read_clock(settings.environ).today())
+    ledger = existing_ledger(settings, mapping)
+    days = ledger.days() if ledger else []
+    if ledger is None or not days:
+        raise UsageError("the ledger holds no evidence: run orgrecon report, or check ORGRECON_LEDGER_URL.")
+    day = day or days[-1]
+    observations = ledger.observations(day)
+    if not observations:
+        raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
+                         "--date.")
+    observation = decided_by_own_policy(observations)
+    if not observation.verdict.decided:
+        raise UsageError(f"{day} is {observation.verdict.value}, so its drift is unknown: {observation.reason}")
+    _require_known(observation, wanted)
+    return DriftList(ledger.identity, ledger, observation, wanted, _key_columns(observation, mapping),
+                     tuple(_notes(ledger, observation, wanted)))
+
+
+def _require_known(observation: Observation, wanted: KeyFilter) -> None:
+    if wanted.entity is not None and wanted.entity not in observation.entities:
+        raise UsageError(f"--entity {wanted.entity[:80]!a} was not compared on {observation.day}: choose one of "
+                         f"{', '.join(observation.entities)}.")
+
+
+def _key_columns(observation: Observation, mapping: MappingConfig) -> dict[str, tuple[str, ...]]:
+    """Return the names of the columns of the keys, as far as they are known."""
+    if observation.mapping_digest == mapping.digest:
+        return {name: tuple(sorted(entity.key)) for name, entity in mapping.entities.items()}
+    stored = observation.compared.get("mapping")
+    entities = stored.get("entities", {}) if isinstance(stored, dict) else {}
+    return {name: tuple(sorted(entity["key"])) for name, entity in entities.items()}
+
+
+def _notes(ledger: Ledger, observation: Observation, wanted: KeyFilter) -> Iterator[str]:
+    """Yield what the list does not show."""
+    kept = ledger.kept_keys(observation)
+    left_out = observation.compared.get("keys", {})
+    for name, drifting in observation.drifting_keys().items():
+        if wanted.entity not in (None, name) or drifting == kept.get(name):
+            continue
+        here = counted(kept.get(name, 0), "drifting key")
+        if left_out.get(name, {}).get("left_out"):
+            why = "report.keep_keys limits how many are kept"
+        else:
+            why = "the ledger was imported from reports, which have samples only"
+        yield f"{name}: only {here} of {'an unknown number' if drifting is None else drifting} can be listed: {why}."
+    change = observation.change
+    if wanted.state is KeyState.HEALED and (change is None or change.since is None):
+        yield f"no key is healed on {observation.day}, because no earlier day was decided under its mapping."

@@ -1,0 +1,166 @@
+"""``orgrecon drift`` lists the keys of a day from the ledger, in every format and with every filter."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline_tests.support.cli.process import CommandResult
+from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
+from orgrecon_pipeline_tests.support.ledger.drift_days import observe
+
+Run = Callable[..., CommandResult]
+
+FIRST, SECOND = date(2026, 11, 20), date(2026, 11, 21)
+UNIT = DriftingKey("acme", "org_units", ("7",), ("missing",), ())
+RENAMED = DriftingKey("acme", "org_units", ("8",), ("mismatched",), ("name", "parent_id"))
+MEMBER = DriftingKey("béta | x", "org_unit_memberships", ("7", "u\n1"), ("duplicate", "mismatched"), ("role",))
+DIGEST = default_mapping().digest
+
+
+def row(day: date, key: DriftingKey, kind: str, state: str, first_seen: date) -> dict[str, Any]:
+    names = ("unit_id", "user_id")[: len(key.key)]
+    return {"day": day.isoformat(), "tenant": key.tenant, "entity": key.entity, "kind": kind,
+            "key": dict(zip(names, key.key, strict=True)),
+            "columns": list(key.columns) if kind == "mismatched" else [], "state": state,
+            "first_seen": first_seen.isoformat()}
+
+
+PERSISTENT_UNIT = row(SECOND, UNIT, "missing", "persistent", FIRST)
+NEW_MEMBER = [row(SECOND, MEMBER, kind, "new", SECOND) for kind in ("duplicate", "mismatched")]
+HEALED = row(SECOND, RENAMED, "mismatched", "healed", FIRST)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger with two failing days, and an INCONCLUSIVE one after them."""
+    path = tmp_path / "ledger.db"
+    ledger = new_sqlite_ledger(path)
+    monkeypatch.setenv("ORGRECON_LEDGER_URL", f"sqlite:///{path}")
+    observe(ledger, FIRST, [UNIT, RENAMED], mapping_digest=DIGEST)
+    observe(ledger, SECOND, [UNIT, MEMBER], mapping_digest=DIGEST)
+    observe(ledger, SECOND + timedelta(days=1), (), verdict=Verdict.INCONCLUSIVE, mapping_digest=DIGEST)
+    return ledger
+
+
+def listed(orgrecon: Run, *options: str) -> list[dict[str, Any]]:
+    result = orgrecon("drift", "--date", str(SECOND), "--format", "jsonl", *options)
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == bool(rows), result.err
+    return rows
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ((), [*NEW_MEMBER, PERSISTENT_UNIT]),
+    (("--state", "new"), NEW_MEMBER),
+    (("--state", "persistent"), [PERSISTENT_UNIT]),
+    (("--state", "healed"), [HEALED]),
+    (("--state", "healed", "--kind", "missing"), []),
+    (("--tenant", "béta | x"), NEW_MEMBER),
+    (("--tenant", "nobody"), []),
+    (("--entity", "org_units"), [PERSISTENT_UNIT]),
+    (("--kind", "duplicate"), NEW_MEMBER[:1]),
+    (("--column", "role"), NEW_MEMBER[1:]),
+    (("--column", "parent_id", "--state", "healed"), [HEALED]),
+    (("--since", str(SECOND)), NEW_MEMBER),
+    (("--since", str(FIRST)), [*NEW_MEMBER, PERSISTENT_UNIT]),
+], ids=str)
+def test_drift_lists_the_keys_that_the_options_ask_for(
+    ledger: Ledger, orgrecon: Run, options: tuple[str, ...], expected: list[dict[str, Any]]
+) -> None:
+    assert listed(orgrecon, *options) == expected
+
+
+def test_drift_writes_the_same_rows_in_every_format(ledger: Ledger, orgrecon: Run, tmp_path: Path) -> None:
+    expected = [*NEW_MEMBER, PERSISTENT_UNIT]
+    document = json.loads(orgrecon("drift", "--date", str(SECOND), "--format", "json").out)
+    assert document["keys"] == expected
+    assert (document["day"], document["since"], document["migration"]) == (str(SECOND), str(FIRST), "org-v23")
+    text = orgrecon("drift", "--date", str(SECOND), "--format", "csv").out
+    assert [{**values, "key": json.loads(values["key"]), "columns": json.loads(values["columns"])}
+            for values in csv.DictReader(io.StringIO(text))] == expected
+    for name in ("json", "csv", "jsonl"):
+        path = tmp_path / f"drift.{name}"
+        path.write_text("an older file")
+        result = orgrecon("drift", "--date", str(SECOND), "--format", name, "--output", str(path))
+        assert (result.code, result.out) == (1, "")
+        assert path.read_text("utf-8") == orgrecon("drift", "--date", str(SECOND), "--format", name).out
+    assert sorted(path.name for path in tmp_path.iterdir() if "drift" in path.name) == [
+        "drift.csv", "drift.json", "drift.jsonl"]
+
+
+def test_drift_writes_typed_columns_to_parquet(ledger: Ledger, orgrecon: Run, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "drift.parquet"
+    assert orgrecon("drift", "--date", str(SECOND), "--format", "parquet", "--output", str(path)).code == 1
+    table = parquet.read_table(path)
+    assert {field.name: str(field.type) for field in table.schema} == {
+        "day": "date32[day]", "tenant": "string", "entity": "string", "kind": "string",
+        "key": "map<string, string>", "columns": "list<element: string>", "state": "string",
+        "first_seen": "date32[day]"}
+    rows = [{**values, "day": str(values["day"]), "first_seen": str(values["first_seen"]), "key": dict(values["key"])}
+            for values in table.to_pylist()]
+    assert rows == [*NEW_MEMBER, PERSISTENT_UNIT]
+
+
+def test_drift_without_pyarrow_names_the_extra(
+    ledger: Ledger, orgrecon: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = orgrecon("drift", "--date", str(SECOND), "--format", "parquet", "--output", "x.parquet")
+    assert (result.code, result.out) == (2, "")
+    assert "pip install 'orgrecon-pipeline[parquet]'" in result.err
+
+
+def test_drift_table_shows_state_and_first_day(ledger: Ledger, orgrecon: Run) -> None:
+    result = orgrecon("drift", "--date", str(SECOND), "--entity", "org_units")
+    assert result.code == 1
+    assert f"{SECOND}  org-v23  1 row, compared with {FIRST}" in result.out
+    assert ["acme", "org_units", "missing", "unit_id", "=", "7", "–", "persistent", str(FIRST)] in [
+        line.split() for line in result.out.splitlines()]
+    assert "no such key drifts" in orgrecon("drift", "--date", str(SECOND), "--tenant", "nobody").out
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("--date", "2026-11-22"), "2026-11-22 is INCONCLUSIVE, so its drift is unknown"),
+    ((), "2026-11-22 is INCONCLUSIVE, so its drift is unknown"),
+    (("--date", "2026-11-19"), "2026-11-19 has no evidence in the ledger: its days are 2026-11-20 to 2026-11-22"),
+    (("--date", "2999-01-01"), "2999-01-01 is in the future"),
+    (("--date", str(SECOND), "--entity", "teams"), "'teams' was not compared on 2026-11-21: choose one of"),
+    (("--date", str(SECOND), "--kind", "wrong"), "'wrong' is not one of"),
+    (("--date", str(SECOND), "--output", "x.csv"), "--output needs --format"),
+    (("--date", str(SECOND), "--format", "parquet"), "name a file with --output"),
+    (("--date", str(SECOND), "--format", "csv", "--output", "no/such/x.csv"), "check --output and its directory"),
+], ids=str)
+def test_impossible_request_for_drift_is_refused_in_one_line(
+    ledger: Ledger, orgrecon: Run, options: tuple[str, ...], message: str
+) -> None:
+    result = orgrecon("drift", *options)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert message in result.err
+
+
+def test_drift_says_which_keys_are_not_listed(ledger: Ledger, orgrecon: Run) -> None:
+    day = SECOND + timedelta(days=2)
+    observe(ledger, day, [UNIT], left_out=4, mapping_digest=DIGEST)
+    result = orgrecon("drift", "--date", str(day))
+    assert result.code == 1
+    assert "org_units: only 1 drifting key of 5 can be listed: report.keep_keys limits how many are kept" in result.err
+
+
+def test_drift_without_a_ledger_is_refused(orgrecon: Run) -> None:
+    result = orgrecon("drift")
+    assert (result.code, result.out) == (2, "")
+    assert "the ledger holds no evidence" in result.err
