@@ -16,13 +16,14 @@ _ROWS = (
 )
 
 
-def _schema(*columns: dg.TableColumn) -> Mapping[str, object]:
-    return {"dagster/column_schema": dg.TableSchema(columns=[*columns, *_ROWS])}
+def _schema(*columns: dg.TableColumn, last: tuple[dg.TableColumn, ...] = ()) -> Mapping[str, object]:
+    return {"dagster/column_schema": dg.TableSchema(columns=[*columns, *_ROWS, *last])}
 
 
 #: One row per tenant and entity.
 TENANT_DRIFT = _schema(dg.TableColumn("tenant", "text", "The tenant that owns the rows"),
-                       dg.TableColumn("entity", "text", "The kind of row that is compared"))
+                       dg.TableColumn("entity", "text", "The kind of row that is compared"),
+                       last=(dg.TableColumn("first_seen", "date", "First day of the oldest drift of these rows"),))
 
 #: One row per entity.
 DAILY_SUMMARY = _schema(dg.TableColumn("entity", "text", "The kind of row that is compared"))

@@ -101,7 +101,8 @@ def day_assets(
                 observation = observed.observation
                 worst = operation.ledger.breakdown(observation.id, _WORST_TENANTS)
                 results.append(DayResult(
-                    day, describe.observation(observation, worst, observed.note), observation.id,
+                    day, describe.observation(
+                        observation, worst, operation.ledger.samples(observation.id), observed.note), observation.id,
                     observation.verdict.decided,
                     {"verdict": observation.verdict.value, "reason": observation.reason},
                 ))

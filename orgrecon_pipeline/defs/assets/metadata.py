@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import DayRefused
-from orgrecon_pipeline.domain.evidence import Observation, TenantRow
+from orgrecon_pipeline.domain.evidence import Observation, Sample, TenantRow
 from orgrecon_pipeline.domain.gate import GateDecision, WindowRow
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.daily_summary import DailySummary
@@ -30,8 +31,10 @@ def deciding_observation(context: Context, day: date) -> Observation:
     return deciding
 
 
-def observation(observation: Observation, worst: Sequence[TenantRow], note: str) -> Metadata:
-    """Return the metadata of ``tenant_drift``, with the rows of the ``worst`` tenants that drift.
+def observation(
+    observation: Observation, worst: Sequence[TenantRow], samples: Sequence[Sample], note: str
+) -> Metadata:
+    """Return the metadata of ``tenant_drift``, with the rows of the ``worst`` tenants that drift, and sample keys.
 
     ``note`` is why no database was compared, if so.
     """
@@ -50,18 +53,26 @@ def observation(observation: Observation, worst: Sequence[TenantRow], note: str)
         **({"note": note} if note else {}),
         **{name: figure for name, figure in figures.items() if figure is not None},
         **({"worst_tenants": _table(drifting, list(drifting[0]))} if drifting else {}),
+        **_keys(observation, samples),
         "compared": dg.JsonMetadataValue(observation.compared),
     }
 
 
 def summary(deciding: Observation, summary: DailySummary) -> Metadata:
-    """Return the metadata of ``daily_summary``: both tables, and the number of drifting keys by kind."""
+    """Return the metadata of ``daily_summary``: its tables, and the numbers of drifting keys by kind and by state."""
+    change = deciding.change
+    states = {state.value: change.total(state) for state in KeyState} if change else {}
+    columns = [{"entity": name, "column": column, "mismatched": keys}
+               for name, of_entity in deciding.compared.get("mismatched_columns", {}).items()
+               for column, keys in sorted(of_entity.items(), key=lambda item: -item[1])]
     return {
         "verdict": deciding.verdict.value,
         "by_entity": _frame(summary.by_entity),
         "worst_tenants": _frame(summary.worst),
         **summary.drift,
         "drift": sum(summary.drift.values()),
+        **{state: keys for state, keys in states.items() if keys is not None},
+        **({"mismatched_columns": _table(columns, list(columns[0]))} if columns else {}),
     }
 
 
@@ -101,6 +112,23 @@ def gate(answer: GateAnswer) -> Metadata:
         "earliest_open_day": decision.earliest_open_day.isoformat(),
         "window": _window(decision.window),
         "answer": dg.JsonMetadataValue(answer.as_json_value()),  # read by orgrecon gate --dagster-url
+    }
+
+
+def _keys(observation: Observation, samples: Sequence[Sample]) -> Metadata:
+    """Return a table of sample keys, and the command that exports all keys."""
+    if not samples:
+        return {}
+    rows = [{
+        "tenant": sample.tenant, "entity": sample.entity, "kind": sample.kind.value,
+        "key": ", ".join(f"{name} = {text}" for name, text in sorted(sample.key.items())),
+        "columns": ", ".join(sample.columns), "state": sample.state.value if sample.state else None,
+        "first_seen": sample.first_seen,
+    } for sample in samples]
+    day = observation.day.isoformat()
+    return {
+        "drifting_keys": _table(rows, list(rows[0])),
+        "all_drifting_keys": f"orgrecon drift --date {day} --format csv --output drift-{day}.csv",
     }
 
 
