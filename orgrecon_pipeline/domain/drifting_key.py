@@ -8,6 +8,9 @@ from datetime import date
 from enum import Enum
 from typing import NamedTuple
 
+# Made once, because a day can have a million keys.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class DriftingKey(NamedTuple):
     """One drifting key of an entity. A tuple, because a day can have a million.
@@ -47,4 +50,4 @@ def state_of(first_seen: date | None, day: date) -> KeyState | None:
 
 def key_text(key: Iterable[str]) -> str:
     """Return the texts of a key, in the order of the names of its columns, as they are stored and compared."""
-    return json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
+    return _encode(list(key))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,10 +23,15 @@ from orgrecon_pipeline.ledger.engine import OwnRows
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 
 _key = tables.key
-_staged = sa.Table(
-    "orgrecon_staged_key", sa.MetaData(),
-    *(sa.Column(name, _key.c[name].type) for name in ("entity", "tenant", "key", "kind", "differing_columns")),
-    prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+
+
+def _temporary(name: str, *columns: str) -> sa.Table:
+    return sa.Table(name, sa.MetaData(), *(sa.Column(column, _key.c[column].type) for column in columns),
+                    prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+
+
+_staged = _temporary("orgrecon_staged_key", "entity", "tenant", "key", "kind", "differing_columns")
+_known = _temporary("orgrecon_known_key", "entity", "tenant", "key", "first_seen")
 
 #: The first day of the oldest drift by the ordinal of the entity and the tenant; None if it is unknown.
 FirstSeen = Mapping[tuple[int, str], date | None]
@@ -51,15 +57,17 @@ def stage_keys(connection: Connection, entities: Sequence[str], keys: Iterable[D
     _staged.create(connection)
     ordinals = {name: ordinal for ordinal, name in enumerate(entities)}
     staged: Counter[str] = Counter()
+    texts_of_columns = lru_cache(json_text)  # few sets of columns differ in many keys
 
     def rows() -> Iterator[Sequence[Any]]:
         for tenant, entity, key, kinds, columns in keys:
             staged[entity] += 1
             row = ordinals[entity], storable(tenant), storable(key_text(key))
             for kind in kinds:
-                yield *row, kind, json_text(columns) if kind == DriftKind.MISMATCHED else None
+                yield *row, kind, texts_of_columns(columns) if kind == DriftKind.MISMATCHED else None
 
     insert_rows(connection, _staged, rows())
+    _index(connection, _staged)
     return staged
 
 
@@ -103,19 +111,22 @@ def incomplete_entities(observation: Observation, kept: Counter[str]) -> set[int
 
 def append_staged_keys(connection: Connection, number: int, day: date, earlier: Earlier) -> None:
     """Append the staged keys to an observation of a day."""
+    _known.create(connection)
     known = select(
         _key.c.entity, _key.c.tenant, _key.c.key,
         # A key of which nobody knows when it began to drift did so on the previous day at the latest.
         func.min(func.coalesce(_key.c.first_seen, literal(earlier.previous.since, sa.Date))).label("first_seen"),
-    ).where(_key.c.observation == earlier.number).group_by(_key.c.entity, _key.c.tenant, _key.c.key).subquery()
+    ).where(_key.c.observation == earlier.number).group_by(_key.c.entity, _key.c.tenant, _key.c.key)
+    connection.execute(insert(_known).from_select([column.name for column in _known.c], known))
+    _index(connection, _known)
     first_seen = case(
-        (known.c.first_seen.is_not(None), known.c.first_seen),
+        (_known.c.first_seen.is_not(None), _known.c.first_seen),
         (_staged.c.entity.in_(earlier.incomplete), null()),
         else_=literal(day, sa.Date))
     values = [literal(number, sa.BigInteger), _staged.c.entity, first_seen, _staged.c.tenant, _staged.c.key,
               _staged.c.kind, _staged.c.differing_columns]
     connection.execute(insert(_key).from_select(
-        [column.name for column in _key.c], select(*values).select_from(_staged).outerjoin(known, _same_key(known))))
+        [column.name for column in _key.c], select(*values).select_from(_staged).outerjoin(_known, _same_key(_known))))
 
 
 def change_of_staged_keys(
@@ -197,6 +208,12 @@ def _oldest(names: Sequence[str], first_seen: FirstSeen, incomplete: Collection[
             complete = day is not None and len(known) == len(of_entity)
             oldest[name] = Oldest(first_seen=day, tenant=tenant) if complete else None
     return oldest
+
+
+def _index(connection: Connection, table: sa.Table) -> None:
+    # SQLite joins by index only. Postgres joins by hash.
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"CREATE INDEX temp.{table.name}_index ON {table.name} (entity, tenant, key)")
 
 
 def _same_key(other: Any) -> Any:

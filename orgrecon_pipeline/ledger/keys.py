@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, literal, null, select
+from sqlalchemy import ColumnElement, Select, literal, null, select, tuple_
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.drifting_key import KeyState, state_of
@@ -90,10 +90,15 @@ class KeyReader(Store):
             entity.c.name, key.c.tenant, key.c.key, key.c.kind, key.c.differing_columns, key.c.first_seen,
         ).join(entity, (entity.c.observation == key.c.observation) & (entity.c.ordinal == key.c.entity)).where(
             key.c.observation == number, *_conditions(key, wanted, observation.day))
-        if healed:
+        if healed and isinstance(self.address, PostgresAddress):
             same = (current.c.observation == self._number(observation.id)) & (current.c.entity == key.c.entity) & (
                 current.c.tenant == key.c.tenant) & (current.c.key == key.c.key)
             statement = statement.outerjoin(current, same).where(current.c.observation.is_(null()))
+        elif healed:  # SQLite has no hash join, but an index of a subquery
+            names = ("entity", "tenant", "key")
+            drifting = select(*(current.c[name] for name in names)).where(
+                current.c.observation == self._number(observation.id))
+            statement = statement.where(tuple_(*(key.c[name] for name in names)).not_in(drifting))
         return statement.order_by(key.c.entity, key.c.tenant, key.c.key, key.c.kind)
 
 
