@@ -283,7 +283,8 @@ def hostile_record(names: Sequence[str]) -> Record:
     compared = {**COMPARED, "coverage": {"left": list(names)}, "odd": {name: name for name in names if name},
                 "mismatched_columns": {"org_units": dict.fromkeys(names, 1)}}
     history = clean_week()
-    entities = {"org_units": totals(24, missing=len(names)), **{name: totals(1) for name in names[:4] if name}}
+    entities = {"org_units": totals(24, missing=len(names), mismatched=1),
+                **{name: totals(1) for name in names[:4] if name}}
     change = change_since(days_back(1)[0], {name: dict(of_entity.counts) for name, of_entity in entities.items()})
     oldest = {name: Oldest(first_seen=DAY, tenant=tenant) for name, tenant in zip(entities, names, strict=False)}
     change = change.model_copy(update={"oldest": oldest})
