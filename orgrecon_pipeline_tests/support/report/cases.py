@@ -286,8 +286,7 @@ def hostile_record(names: Sequence[str]) -> Record:
     entities = {"org_units": totals(24, missing=len(names), mismatched=1),
                 **{name: totals(1) for name in names[:4] if name}}
     change = change_since(days_back(1)[0], {name: dict(of_entity.counts) for name, of_entity in entities.items()})
-    oldest = {name: Oldest(first_seen=DAY, tenant=tenant) for name, tenant in zip(entities, names, strict=False)}
-    change = change.model_copy(update={"oldest": oldest})
+    change = change.model_copy(update={"oldest": {"org_units": Oldest(first_seen=DAY, tenant=names[0])}})
     history.by_day[DAY] = [
         observation(verdict=Verdict.FAIL, hour=7 + at, drifting=len(names), entities=entities, compared=compared,
                     change=change,
