@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+#: How many names a record holds at most of those that were lost, left, or were acknowledged.
+NAMED_IN_RECORD = 100
 
 
 class CoverageSubject(str, Enum):
@@ -34,3 +38,13 @@ class CoverageEvent(NamedTuple):
     subject: CoverageSubject
     name: str
     change: CoverageChange
+
+
+def lists_every_departure(compared: Mapping[str, Any]) -> bool:
+    """Return whether a record names every tenant that departed, given its ``compared``."""
+    facts = compared.get("coverage")
+    if not isinstance(facts, dict):
+        return True
+    # After a loss nothing departs, because the universe may have been emptied with the tables.
+    departed = 0 if facts.get("lost_count") or facts.get("left_too_many") else facts.get("left_count", 0)
+    return len(facts.get("left", ())) >= departed and len(facts.get("acknowledged", ())) < NAMED_IN_RECORD

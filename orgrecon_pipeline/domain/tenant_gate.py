@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from orgrecon_pipeline.domain.coverage import CoverageChange
+from orgrecon_pipeline.domain.coverage import CoverageChange, lists_every_departure
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate import DayEvidence, GateObservation
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
+
+#: See :class:`TenantObservation`.
+Departures = Literal["all", "named", "cut off"]
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,29 @@ class TenantObservation:
         observed: the observation of the whole company.
         drifting: drifting keys by kind, by tenant.
         complete: whether ``drifting`` lists every drifting tenant; a report lists only so many.
+        departures: which departures are known from it: ``all`` of a comparison whose ledger is asked, those that a
+            report ``named``, or not all of them, because the report's list was ``cut off``.
     """
 
     observed: GateObservation
     drifting: Mapping[str, Counts[int]] = field(default_factory=dict)
     complete: bool = True
+    departures: Departures = "named"
 
     @classmethod
     def of_rows(
-        cls, observed: GateObservation, drifting: Mapping[str, Counts[int]], tenants_with_drift: int | None
+        cls, observed: GateObservation, drifting: Mapping[str, Counts[int]], tenants_with_drift: int | None, *,
+        own: bool = False,
     ) -> TenantObservation:
-        """Return an observation with the drifting tenants that are listed, out of ``tenants_with_drift``."""
-        return cls(observed, drifting, complete=len(drifting) == (tenants_with_drift or 0))
+        """Return an observation with the drifting tenants that are listed, out of ``tenants_with_drift``.
+
+        ``own`` says that the ledger compared it, and did not import it from a report.
+        """
+        if own and observed.verdict.decided and observed.provenance.compared:
+            departures: Departures = "all"
+        else:
+            departures = "named" if own or lists_every_departure(observed.compared) else "cut off"
+        return cls(observed, drifting, len(drifting) == (tenants_with_drift or 0), departures)
 
     def of(self, tenant: str) -> GateObservation:
         """Return what the observation says about one tenant."""
@@ -163,9 +177,13 @@ def evidence_of_tenant(
     ``observations`` are all those of each day, in the order of the ledger.
     """
     days = {}
-    for day, of_day in observations.items():
+    cut_off = False
+    for day, of_day in sorted(observations.items()):
         evidence = DayEvidence.of(day, [observation.of(tenant) for observation in of_day])
-        why_not = presence.why_absent(day) or _not_compared(evidence)
+        # After a list of departures was cut off, the tenant may be gone until the ledger compares again.
+        known = [observation.departures for observation in of_day if observation.departures != "named"]
+        cut_off = "cut off" in known or (cut_off and "all" not in known)
+        why_not = presence.why_absent(day) or _not_compared(evidence) or (_may_have_left(day) if cut_off else None)
         if why_not and evidence.verdict is not Verdict.FAIL:
             evidence = replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=why_not, worst=None)
         days[day] = evidence
@@ -174,6 +192,12 @@ def evidence_of_tenant(
 
 def _unknown(what: str) -> Reason:
     return Reason.word(ReasonCode.TENANT_UNKNOWN, f"{what}: check its name")
+
+
+def _may_have_left(day: date) -> Reason:
+    return Reason.word(
+        ReasonCode.TENANT_NOT_LISTED, "a report that was imported names only some of the tenants that left by this day",
+        day=day.isoformat())
 
 
 def _not_compared(evidence: DayEvidence) -> Reason | None:

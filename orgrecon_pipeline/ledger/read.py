@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # Every column that the gate needs.
 _EVIDENCE = ("number", "id", "day", "provenance", "verdict", "observed_at", "mapping_digest", "reason", "reason_code",
-             "reason_parameters", "tenants_scanned", "tenants_with_drift", "compared")
+             "reason_parameters", "tenants_scanned", "tenants_with_drift", "ledger", "compared")
 
 # SUM ignores NULL, but a sum with an unknown figure is unknown. Postgres sums BIGINT to NUMERIC, hence the cast.
 _DRIFT = (
@@ -139,8 +139,10 @@ class LedgerReader(Store):
             for number, tenant, *counts in connection.execute(statement):
                 # A sum of BIGINT is NUMERIC on Postgres.
                 drifting[number][tenant] = Counts.of(dict(zip(names, map(int, counts), strict=True)))
-        return {day: [TenantObservation.of_rows(o, drifting.get(o.number, {}), o.tenants_with_drift) for o in observed]
-                for day, observed in by_day.items()}
+        return {
+            day: [TenantObservation.of_rows(
+                o, drifting.get(o.number, {}), o.tenants_with_drift, own=o.ledger == self.id) for o in observed]
+            for day, observed in by_day.items()}
 
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
@@ -288,6 +290,7 @@ class _Observed(NamedTuple):
     saw_a_tenant: bool
     tenants_with_drift: int | None
     change: Change | None
+    ledger: str | None
 
 
 def _observed(row: Any) -> _Observed:
@@ -300,4 +303,5 @@ def _observed(row: Any) -> _Observed:
         counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
         saw_a_tenant=provenance.real and bool(row.tenants_scanned), tenants_with_drift=row.tenants_with_drift,
         change=row.change and Change.model_validate_json(row.change),
+        ledger=row.ledger,
     )

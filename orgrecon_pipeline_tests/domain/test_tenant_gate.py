@@ -10,7 +10,7 @@ another tenant on a day on which coverage was lost · ``X`` FAIL of another tena
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
@@ -189,3 +189,29 @@ def _present_at(trail: str, position: int) -> bool:
 def test_presence_after_lost_coverage_is_unchanged() -> None:
     presence = Presence.of([(TODAY, APPEARED), (TODAY, CoverageChange.LOST)])
     assert presence.why_absent(TODAY) is None
+
+
+CUT_OFF = {"coverage": {"left_count": 101, "left": [f"t{number}" for number in range(100)]}}
+
+
+@pytest.mark.parametrize(("compared", "own_days", "state"), [
+    ({}, (), "OPEN"),
+    ({"coverage": {"left_count": 1, "left": ["x"]}}, (), "OPEN"),
+    (CUT_OFF, (), "CLOSED"),
+    (CUT_OFF, (3,), "CLOSED"),  # the days before the ledger's own comparison stay unknown
+    (CUT_OFF, (7,), "OPEN"),
+    ({"coverage": {"acknowledged": [f"tenant t{number}" for number in range(100)]}}, (), "CLOSED"),
+    ({"coverage": {"lost_count": 1, "left_count": 101, "left": []}}, (), "OPEN"),  # a loss lets nothing depart
+])
+def test_tenant_gate_after_imported_departures_that_are_cut_off_is_closed(
+    compared: dict[str, Any], own_days: tuple[int, ...], state: str
+) -> None:
+    presence, days = history("P" * 8)
+    first, *_ = sorted(days)
+    narrowed = {}
+    for day, of_day in days.items():
+        observed = replace(of_day[0].observed, compared=compared if day == first else {})
+        own = (day - first).days in own_days or (7 in own_days and day > first)
+        narrowed[day] = [TenantObservation.of_rows(observed, {}, 0, own=own)]
+    decision = decide_gate(TODAY, evidence_of_tenant("acme", presence, narrowed), GatePolicy())
+    assert decision.state.value == state

@@ -9,15 +9,15 @@ from typing import Any
 
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.canonical import MAX_NAME, bounded_name
-from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
+from orgrecon_pipeline.domain.coverage import NAMED_IN_RECORD, CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance
 from orgrecon_pipeline.domain.reasons import Reason, coverage_lost, never_seen, too_many_departures
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
 
-# How many subjects the reason names, and how many of each list the record names.
-_NAMED_IN_REASON, _NAMED_IN_RECORD = 5, 100
+# How many subjects the reason names.
+_NAMED_IN_REASON = 5
 # One tenant of a small company may always leave.
 _MIN_DEPARTURES = 2
 
@@ -106,9 +106,9 @@ class Coverage:
         return {
             "lost": _named(self.lost), "lost_count": len(self.lost),
             "never_seen": _named(self.never_seen), "never_seen_count": len(self.never_seen),
-            "left": list(self.departures.names[:_NAMED_IN_RECORD]), "left_count": len(self.departures.names),
+            "left": list(self.departures.names[:NAMED_IN_RECORD]), "left_count": len(self.departures.names),
             "left_too_many": self.departures.too_many,
-            "acknowledged": _named(self.acknowledged), "renamed": list(self._renamed())[:_NAMED_IN_RECORD],
+            "acknowledged": _named(self.acknowledged), "renamed": list(self._renamed())[:NAMED_IN_RECORD],
         }
 
     def _renamed(self) -> Iterator[list[str]]:
@@ -222,7 +222,7 @@ def _quoted(events: Iterable[CoverageEvent]) -> list[str]:
 
 
 def _named(events: tuple[CoverageEvent, ...]) -> list[str]:
-    return [f"{event.subject.value} {event.name}" for event in events[:_NAMED_IN_RECORD]]
+    return [f"{event.subject.value} {event.name}" for event in events[:NAMED_IN_RECORD]]
 
 
 def _folded(name: str) -> str:
