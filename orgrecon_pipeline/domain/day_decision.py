@@ -167,6 +167,6 @@ def _coverage(compared: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _acknowledged(compared: Mapping[str, Any]) -> list[Any]:
-    """Return the losses of coverage that an observation accepts because somebody acknowledged them."""
+    """Return the losses of coverage that an observation accepts because a person acknowledged them."""
     acknowledged = _coverage(compared).get("acknowledged")
     return list(acknowledged) if isinstance(acknowledged, (list, tuple)) else []

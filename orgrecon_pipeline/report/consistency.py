@@ -1,4 +1,4 @@
-"""Consistency of a record with itself. A digest proves nothing here, because anybody can compute one."""
+"""Consistency of a record with itself. A digest proves nothing here, because an editor can compute it again."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _create_temporary(directory: int, name: str) -> tuple[str, int]:
 
 
 def _remove_leftovers(directory: int) -> None:
-    """Remove temporary files of crashed runs, which nobody has locked."""
+    """Remove temporary files of crashed runs, which no process has locked."""
     for name in os.listdir(directory):
         if not _TEMPORARY.fullmatch(name):
             continue
