@@ -100,7 +100,7 @@ def store(directory: Path, days: list[Day], breakdown_limit: int = 200) -> Conte
             others = {name: totals.model_copy(update=dict.fromkeys(
                 ("missing", "unexpected", "mismatched", "duplicate"), 0)) for name, totals in item.entities.items()}
             entity = entity.model_copy(update=dict.fromkeys(("unexpected", "mismatched", "duplicate"), 0))
-            changes |= {"tenants_scanned": len(day.tenants), "tenants_with_drift": keys,
+            changes |= {"tenants_scanned": len(day.tenants), "tenants_with_drift": keys, "change": None,
                         "entities": {**others, "org_units": entity}}
         item = item.model_copy(update={**changes, "compared": {**item.compared, "report": report.model_dump()}})
         if day.drifting is None:
