@@ -71,7 +71,8 @@ class DefsYamlScaffolder(Scaffolder):
         if request.scaffold_format != "yaml":
             scaffold_component(request)
             return
-        text = (files("orgrecon_pipeline.defs") / "templates" / "defs.yaml").read_text(encoding="utf-8")
+        # Not named defs.yaml, because dg would take a file of that name for a component of this project.
+        text = (files("orgrecon_pipeline.defs") / "templates" / "component.yaml.txt").read_text(encoding="utf-8")
         text = text.replace("TYPE_NAME", request.type_name)
         folder = request.target_path.parent if request.append else request.target_path
         if request.append:
