@@ -16,6 +16,8 @@ from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import Day, MappingFile, OutputFormat, Reason, open_context, settings_from
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.days import parse_day
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drifting_key import KeyState
 
 
 def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
@@ -29,11 +31,20 @@ def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> i
     return 0 if diagnosis.ready else 1
 
 
-def repair_sql(day: Day = None, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> None:
+def repair_sql(
+    day: Day = None,
+    tenant: Annotated[str | None, typer.Option(help="Repair only keys of this tenant.")] = None,
+    entity: Annotated[str | None, typer.Option(help="Repair only keys of this entity.")] = None,
+    kind: Annotated[DriftKind | None, typer.Option(help="Repair only this kind of drift.")] = None,
+    state: Annotated[KeyState | None, typer.Option(help="Repair only keys that are new or persistent.")] = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> None:
     """Print guarded SQL that repairs the drift of a day's report (default: today's). Nothing is executed."""
+    from orgrecon_pipeline.ledger.keys import KeyFilter
     from orgrecon_pipeline.operations.repair import plan_repair
 
-    plan = plan_repair(settings_from(mapping), day)
+    plan = plan_repair(settings_from(mapping), day, KeyFilter(tenant, entity, kind, state))
     terminal.show(plan, format, text=lambda plan: sys.stdout.write(plan.script.sql))
     if format is Format.JSON:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
@@ -30,6 +30,10 @@ _STATEMENT_TIMEOUT = "60s"
 _SETTINGS = "\n".join(f"SET LOCAL {name} = '{value}';" for name, value in SETTINGS.items())
 
 
+#: Keys by tenant and entity, each as the texts of its columns in order of their names.
+Keys = Mapping[tuple[str, str], Sequence[tuple[str, ...]]]
+
+
 @dataclass(frozen=True)
 class RepairScript:
     """SQL that repairs drift; ``unsupported`` says, by entity, why none could be derived."""
@@ -40,7 +44,8 @@ class RepairScript:
 
 def build_script(
     mapping: MappingConfig, rows: Sequence[TenantRow], *, day: str, observation: str, in_flux: int,
-    notes: Sequence[str], database: Mapping[str, str] | None = None,
+    notes: Sequence[str], database: Mapping[str, str] | None = None, kinds: Collection[str] = tuple(DriftKind),
+    keys: Keys | None = None,
 ) -> RepairScript:
     """Return the script that repairs the drift in ``rows``. No database is contacted.
 
@@ -50,6 +55,8 @@ def build_script(
         day, observation, notes: for the header.
         in_flux: number of keys that it could not decide, which may be of any tenant, entity and kind.
         database: ``database`` and ``system_identifier`` of the observed database, if known.
+        kinds: the kinds of drift to repair.
+        keys: the keys to repair; None repairs all.
     """
     drifting = [row for row in rows if row.drift or row.transient]
     shapes, unsupported = _parse_targets(mapping)
@@ -80,8 +87,11 @@ def build_script(
         ))
         parts += _statements([
             EntitySteps(name, n, mapping.entities[name], shapes, array_literal(names),
-                        _limits(name, batch, in_flux), keeps_rows=name in referrers)
-            for n, name in enumerate(order, start=1)])
+                        _limits(name, batch, in_flux, kinds), keeps_rows=name in referrers,
+                        keys=None if keys is None else [
+                            (tenant, *key) for tenant in names for key in keys.get((tenant, name), ())])
+            for n, name in enumerate(order, start=1)
+            if keys is None or any((tenant, name) in keys for tenant in names)])
     if to_list:
         parts.append(
             f"\n-- The statements below only read.\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n{_SETTINGS}\n")
@@ -105,13 +115,14 @@ def _statements(steps: Sequence[EntitySteps]) -> Iterator[str]:
     yield f"\nDROP VIEW {views};\nCOMMIT;\n"
 
 
-def _limits(entity: str, batch: Sequence[TenantRow], in_flux: int) -> dict[str, int]:
+def _limits(entity: str, batch: Sequence[TenantRow], in_flux: int, kinds: Collection[str]) -> dict[str, int]:
     """Return, by kind, how many keys of an entity a batch may change.
 
     A key that was being written while it was read counts as transient or in flux, whatever its drift is.
     """
     rows = [row for row in batch if row.entity == entity]
-    return {kind: in_flux + sum(row.counts[kind] + row.transient for row in rows) for kind in DriftKind}
+    return {kind: in_flux + sum(row.counts[kind] + row.transient for row in rows) if kind in kinds else 0
+            for kind in DriftKind}
 
 
 def _parse_targets(mapping: MappingConfig) -> tuple[dict[str, TargetShape], dict[str, str]]:

@@ -9,6 +9,7 @@ from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
 from orgrecon_pipeline.repair.guard import collation_check, target_check
 from orgrecon_pipeline.repair.sql_fragments import (
     dollar_tag,
+    literal,
     output_column,
     parenthesised,
     quoted,
@@ -32,7 +33,7 @@ class EntitySteps:
 
     def __init__(
         self, name: str, number: int, entity: Entity, shapes: Mapping[str, TargetShape], tenants: str,
-        limits: Mapping[str, int], *, keeps_rows: bool,
+        limits: Mapping[str, int], *, keeps_rows: bool, keys: Sequence[tuple[str, ...]] | None = None,
     ) -> None:
         """
         Args:
@@ -41,9 +42,11 @@ class EntitySteps:
             tenants: array literal of the tenants.
             limits: by kind of drift, how many keys or rows may change.
             keeps_rows: whether no row may be removed.
+            keys: the keys to repair, each as the texts of the tenant and of the key's columns in order of their names;
+                None repairs all keys.
         """
         self._name, self._number, self._entity, self._tenants, self._limits = name, number, entity, tenants, limits
-        self._shape, self._shapes, self._keeps_rows = shapes[name], shapes, keeps_rows
+        self._shape, self._shapes, self._keeps_rows, self._keys = shapes[name], shapes, keeps_rows, keys
         self._views = {view: f"orgrecon_{view}_{number}"
                        for view in ("source", "target", "deleted_rows", "joined_often")}
         # Views that are created. A target without joins returns no row twice.
@@ -70,13 +73,23 @@ class EntitySteps:
         views = "".join(template(file) for file in files).format(
             **self._views,
             entity=self._name,
-            select_source=select_side(self._entity.source, self._columns, self._tenants),
-            select_target=self._select_target(deleted=False),
-            select_deleted=self._select_target(deleted=True) if self._shape.deletion_column else "",
+            select_source=self._only_keys(select_side(self._entity.source, self._columns, self._tenants)),
+            select_target=self._only_keys(self._select_target(deleted=False)),
+            select_deleted=self._only_keys(self._select_target(deleted=True)) if self._shape.deletion_column else "",
             select_all=self._select_all(),
         )
         compared_views = (f"pg_temp.{self._views[side]}" for side in ("source", "target"))
         return views + collation_check(self._name, compared_views, self._columns) + self._checksum("save_checksum.sql")
+
+    def _only_keys(self, select: str) -> str:
+        """Return a SELECT restricted to the keys to repair."""
+        if self._keys is None:
+            return select
+        # In collation "C", so that no collation takes another key for one of these.
+        texts = ", ".join(f'every_row.{quoted(name)}::text COLLATE pg_catalog."C"'
+                          for name in (TENANT_COLUMN, *sorted(self._entity.key)))
+        keys = ",\n    ".join(f"({', '.join(map(literal, key))})" for key in self._keys)
+        return f"SELECT * FROM (\n{select}\n) AS every_row\nWHERE ({texts}) IN (\n    {keys}\n)"  # noqa: S608 (literals)
 
     def view_names(self) -> list[str]:
         """Return the views to drop at the end of the batch."""
