@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -46,6 +49,8 @@ def drift(
     column: Annotated[str | None, typer.Option(help="Only mismatched keys in which this column differs.")] = None,
     since: Annotated[date | None, typer.Option(
         parser=parse_day, metavar="YYYY-MM-DD", help="Only keys that were first seen on this day or later.")] = None,
+    values: Annotated[bool, typer.Option(
+        "--values", help="Also compare the keys now, and show how they drift and the values that differ.")] = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write, instead of stdout.")] = None,
     mapping: MappingFile = None,
     format: Annotated[DriftFormat, typer.Option("--format", help="Table, JSON, CSV, JSON Lines or Parquet.")] =
@@ -57,16 +62,26 @@ def drift(
 
     if output is not None and format is DriftFormat.TEXT:
         raise UsageError("--output needs --format json, csv, jsonl or parquet.")
-    listed = list_drift(settings_from(mapping), day, KeyFilter(tenant, entity, kind, state, column, since))
-    if format is DriftFormat.TEXT:
-        count = _show(listed)
-    else:
-        from orgrecon_pipeline.operations.drift_export import export_drift
+    with terminal.progress() if values else nullcontext():
+        listed = list_drift(settings_from(mapping), day, KeyFilter(tenant, entity, kind, state, column, since),
+                            values=values, progress=logging.getLogger("orgrecon.progress").info)
+        if format is DriftFormat.TEXT:
+            count = _show(listed)
+        else:
+            from orgrecon_pipeline.operations.drift_export import export_drift
 
-        count = export_drift(listed, format.value, output)
+            count = export_drift(listed, format.value, output)
     for note in listed.notes:
         terminal.say(note)
     return 1 if count else 0
+
+
+def _current(row: dict[str, Any]) -> Iterator[str]:
+    """Yield the texts of the columns that --values adds."""
+    if "now" in row:
+        yield ", ".join(row["now"]) or "no drift"
+        yield ", ".join(f"{name}: {pair[0]!r} → {pair[1]!r}" for name, pair in (row["values"] or {}).items()) or "–"
+        yield ", ".join(f"{name} = {value}" for name, value in (row["show"] or {}).items()) or "–"
 
 
 def _show(listed: DriftList) -> int:
@@ -78,7 +93,7 @@ def _show(listed: DriftList) -> int:
             key = ", ".join(f"{name} = {value}" for name, value in row["key"].items())
             shown.append([Text(printable(text)) for text in (
                 row["tenant"], row["entity"], row["kind"], key, ", ".join(row["columns"]) or "–",
-                row["state"] or "unknown", row["first_seen"] or "unknown")])
+                row["state"] or "unknown", row["first_seen"] or "unknown", *_current(row))])
     console, observation = terminal.stdout(), listed.observation
     change = observation.change
     since = f", compared with {change.since}" if change and change.since else ""
@@ -87,7 +102,8 @@ def _show(listed: DriftList) -> int:
     if not count:
         console.print(Text(f"{title}: no such key drifts"))
         return 0
-    print_table(console, title, ("tenant", "entity", "kind", "key", "columns", "state", "first seen"), shown)
+    headers = ("tenant", "entity", "kind", "key", "columns", "state", "first seen")
+    print_table(console, title, headers + ("now", "values", "context") * bool(listed.live), shown)
     if count > len(shown):
         console.print(Text(f"and {count - len(shown)} more: choose --format csv, jsonl or parquet to list all of them"))
     return count

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
@@ -19,14 +20,20 @@ from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
+from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS, with_current_values
+from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
+
+#: The columns of the keys, without their current values.
+COLUMNS = ("day", "tenant", "entity", "kind", "key", "columns", "state", "first_seen")
 
 
 @dataclass(frozen=True)
 class DriftList:
     """The drifting keys of a day; ``notes`` say what is not among them.
 
-    ``key_columns`` has the names of the key's columns by entity, in the order of the texts of a key.
+    ``key_columns`` has the names of the key's columns by entity, in the order of the texts of a key. ``live`` adds the
+    current values to rows, see :func:`with_current_values`; without it there are none.
     """
 
     identity: Identity
@@ -35,6 +42,12 @@ class DriftList:
     wanted: KeyFilter
     key_columns: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    live: Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of every format of ``orgrecon drift``, in order."""
+        return COLUMNS + LIVE_COLUMNS if self.live else COLUMNS
 
     def keys(self) -> Iterator[StoredKey]:
         """Yield the keys by entity, tenant and key."""
@@ -42,6 +55,9 @@ class DriftList:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the keys as the rows of every format of ``orgrecon drift``, as JSON values."""
+        return self.live(self._rows()) if self.live else self._rows()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
         day = self.observation.day.isoformat()
         for key in self.keys():
             names = self.key_columns.get(key.entity) or tuple(str(n) for n in range(1, len(key.key) + 1))
@@ -53,8 +69,13 @@ class DriftList:
             }
 
 
-def list_drift(settings: Settings, day: date | None, wanted: KeyFilter) -> DriftList:
+def list_drift(
+    settings: Settings, day: date | None, wanted: KeyFilter, *, values: bool = False,
+    progress: Progress = lambda line: None,
+) -> DriftList:
     """Return the drifting keys of a day, by default the latest one with evidence.
+
+    With ``values``, the rows also say how the keys drift now.
 
     Raises:
         DayRefused: if the day is in the future.
@@ -78,7 +99,8 @@ def list_drift(settings: Settings, day: date | None, wanted: KeyFilter) -> Drift
         raise UsageError(f"{day} is {observation.verdict.value}, so its drift is unknown: {observation.reason}")
     _require_known(observation, wanted)
     return DriftList(ledger.identity, ledger, observation, wanted, _key_columns(observation, mapping),
-                     tuple(_notes(ledger, observation, wanted)))
+                     tuple(_notes(ledger, observation, wanted)),
+                     partial(with_current_values, settings=settings, progress=progress) if values else None)
 
 
 def _require_known(observation: Observation, wanted: KeyFilter) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -16,15 +16,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.operations.drift import DriftList
+from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _CHUNK = 50_000  # rows
-
-#: Writes all rows to a file, and returns their number.
-_Write = Callable[[Iterator[Mapping[str, Any]], IO[bytes]], int]
-
 
 def export_drift(drift: DriftList, form: str, output: Path | None) -> int:
     """Write the keys as ``json``, ``csv``, ``jsonl`` or ``parquet`` to a file or to stdout, and return their number.
@@ -37,7 +34,7 @@ def export_drift(drift: DriftList, form: str, output: Path | None) -> int:
     """
     if form == "parquet" and output is None:
         raise UsageError("parquet is a binary format: name a file with --output.")
-    write = partial(_write_json, drift) if form == "json" else _WRITERS[form]
+    write = partial(_write_json, drift) if form == "json" else partial(_WRITERS[form], drift.columns)
     if output is None:
         # First to a file: a slow reader of stdout must not hold a transaction of the ledger open.
         with tempfile.TemporaryFile() as file:
@@ -86,27 +83,27 @@ def _write_json(drift: DriftList, rows: Iterator[Mapping[str, Any]], file: IO[by
     return count
 
 
-def _write_csv(rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
+def _write_csv(columns: Sequence[str], rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
     count = 0
-    for frame in _frames(rows):
-        for name in ("key", "columns"):
-            frame[name] = [json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in frame[name]]
+    for frame in _frames(columns, rows):
+        for name in {"key", "columns", *LIVE_COLUMNS}.intersection(columns):
+            frame[name] = _json_texts(frame[name])
         frame.to_csv(file, index=False, header=not count, lineterminator="\n")
         count += len(frame)
     if not count:
-        file.write((",".join(_COLUMNS) + "\n").encode())
+        file.write((",".join(columns) + "\n").encode())
     return count
 
 
-def _write_json_lines(rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
+def _write_json_lines(columns: Sequence[str], rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
     count = 0
-    for frame in _frames(rows):
+    for frame in _frames(columns, rows):
         file.write(frame.to_json(orient="records", lines=True, force_ascii=False).encode())
         count += len(frame)
     return count
 
 
-def _write_parquet(rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
+def _write_parquet(columns: Sequence[str], rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -117,11 +114,14 @@ def _write_parquet(rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
 
     text, day = pa.string(), pa.date32()
     types = {"day": day, "tenant": text, "entity": text, "kind": text, "key": pa.map_(text, text),
-             "columns": pa.list_(text), "state": text, "first_seen": day}
-    schema = pa.schema(list(types.items()))
+             "columns": pa.list_(text), "state": text, "first_seen": day,
+             "now": pa.list_(text), "values": text, "show": text}
+    schema = pa.schema([(name, types[name]) for name in columns])
     count = 0
     with pq.ParquetWriter(file, schema) as writer:
-        for frame in _frames(rows):
+        for frame in _frames(columns, rows):
+            for name in {"values", "show"}.intersection(columns):
+                frame[name] = _json_texts(frame[name])
             frame["key"] = [list(key.items()) for key in frame["key"]]
             for name in ("day", "first_seen"):
                 frame[name] = pd.to_datetime(frame[name]).dt.date
@@ -130,14 +130,19 @@ def _write_parquet(rows: Iterator[Mapping[str, Any]], file: IO[bytes]) -> int:
     return count
 
 
-def _frames(rows: Iterator[Mapping[str, Any]]) -> Iterator[pd.DataFrame]:
+def _json_texts(values: Iterable[Any]) -> list[str | None]:
+    return [None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            for value in values]
+
+
+def _frames(columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> Iterator[pd.DataFrame]:
     """Yield the rows in frames of a bounded size."""
     import pandas as pd
 
     while chunk := list(islice(rows, _CHUNK)):
-        yield pd.DataFrame.from_records(chunk, columns=list(_COLUMNS)).astype("object")
+        yield pd.DataFrame.from_records(chunk, columns=list(columns)).astype("object")
 
 
-#: The columns of every format, in this order.
-_COLUMNS = ("day", "tenant", "entity", "kind", "key", "columns", "state", "first_seen")
+#: Writes the given columns of all rows to a file, and returns the number of rows.
+_Write = Callable[[Sequence[str], Iterator[Mapping[str, Any]], IO[bytes]], int]
 _WRITERS: dict[str, _Write] = {"csv": _write_csv, "jsonl": _write_json_lines, "parquet": _write_parquet}

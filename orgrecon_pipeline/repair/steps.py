@@ -85,11 +85,12 @@ class EntitySteps:
         """Return a SELECT restricted to the keys to repair."""
         if self._keys is None:
             return select
-        # In collation "C", so that no collation takes another key for one of these.
+        # In collation "C", so that no collation takes another key for one of these. VALUES, not a list, because a list
+        # of rows would be compared with each row one by one.
         texts = ", ".join(f'every_row.{quoted(name)}::text COLLATE pg_catalog."C"'
                           for name in (TENANT_COLUMN, *sorted(self._entity.key)))
         keys = ",\n    ".join(f"({', '.join(map(literal, key))})" for key in self._keys)
-        return f"SELECT * FROM (\n{select}\n) AS every_row\nWHERE ({texts}) IN (\n    {keys}\n)"  # noqa: S608 (literals)
+        return f"SELECT * FROM (\n{select}\n) AS every_row\nWHERE ({texts}) IN (VALUES\n    {keys}\n)"  # noqa: S608 (literals)
 
     def view_names(self) -> list[str]:
         """Return the views to drop at the end of the batch."""
