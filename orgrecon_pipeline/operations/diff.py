@@ -95,7 +95,7 @@ class Diff:
             "observed_at": instant_text(comparison.observed_at) if comparison else None, "shards": self.shards,
             "entities": {
                 name: totals.model_dump() for name, totals in comparison.totals.items()} if comparison else {},
-            "keys": [sample.model_dump(mode="json", exclude={"tenant"})
+            "keys": [sample.model_dump(mode="json", exclude={"tenant", "first_seen", "state"})
                      for sample in comparison.samples] if comparison else [],
             "keys_not_listed": self.not_listed, "mismatched_columns": self.mismatched_columns,
             "warnings": self.warnings,

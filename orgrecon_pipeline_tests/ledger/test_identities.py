@@ -35,6 +35,8 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "departed_names": lambda ledger: [ledger.departed_names(subject) for subject in CoverageSubject],
     "evidence": lambda ledger: ledger.evidence(date.max),
     "first": lambda ledger: [ledger.first(list(Provenance), decided_only=decided) for decided in (False, True)],
+    "keys": lambda ledger: [list(ledger.keys(o)) for id_ in IDS if (o := ledger.observation(id_))],
+    "kept_keys": lambda ledger: [ledger.kept_keys(o) for id_ in IDS if (o := ledger.observation(id_))],
     "known_names": lambda ledger: [list(ledger.known_names(subject, until=until))
                                    for subject in CoverageSubject for until in (None, MOMENT)],
     "last_notified": lambda ledger: ledger.last_notified(),
