@@ -84,6 +84,9 @@ def test_working_dsn_leaves_no_part_of_the_password(world: World, home: Path) ->
         }""")
     text = json.dumps(response, ensure_ascii=False)
     assert "k4n4ry" not in text
-    assert '"DATABASE_URL"' in text  # the resource contains the name of its variable
+    [repository] = response["repositoriesOrError"]["nodes"]
+    [resource] = repository["allTopLevelResourceDetails"]
+    configured = {value["key"]: json.loads(value["value"]) for value in resource["configuredValues"]}
+    assert configured["source_env"] == "DATABASE_URL"  # only the name of the variable
     assert "SUCCESS" in text
     assert not list(files_with_password(world.directory))
