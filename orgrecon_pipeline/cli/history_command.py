@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.terminal import print_csv, print_json, print_table, stdout
+from orgrecon_pipeline.cli.terminal import print_csv, print_json, print_table, say, stdout
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def history(
     from orgrecon_pipeline.operations.gate.sources import gather_evidence
     from orgrecon_pipeline.operations.history import history_of
 
-    shown = history_of(gather_evidence(settings_from(mapping, output_dir), trail=output_dir), days)
+    evidence = gather_evidence(settings_from(mapping, output_dir), trail=output_dir)
+    if evidence.distrust:
+        say(f"{evidence.distrust.sentence}.")
+    shown = history_of(evidence, days)
     if format is HistoryFormat.JSON:
         print_json(shown.as_json_value())
     elif format is HistoryFormat.CSV:

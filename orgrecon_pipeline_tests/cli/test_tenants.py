@@ -132,3 +132,9 @@ def test_history_shows_every_day_once_in_every_format(site: Path) -> None:
 def test_history_of_the_last_days_ends_today(site: Path) -> None:
     days = json.loads(ask(site, "history", "--days", "3", "--format", "json").out)["days"]
     assert [day["day"] for day in days] == [(TODAY - timedelta(days=back)).isoformat() for back in (2, 1, 0)]
+
+
+def test_history_of_a_directory_that_does_not_exist_says_so(site: Path) -> None:
+    answer = ask(site, "history", "--output-dir", "nowhere")
+    assert "nowhere does not exist: check --output-dir." in answer.err
+    assert answer.err.count("\n") == 1
