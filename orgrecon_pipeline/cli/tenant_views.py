@@ -116,7 +116,7 @@ def _print_company(state: GateState, reason: str) -> None:
 
 
 def _print_lines(tenants: Iterable[TenantAnswer]) -> None:
-    for name, decision, _ in tenants:
+    for name, decision, *_ in tenants:
         why = "" if decision.state is GateState.OPEN else f"  {printable(decision.reason.sentence)}"
         sys.stdout.write(f"{decision.state.value:6}  streak {decision.streak_days:>3}  {printable(name)}{why}\n")
 

@@ -169,6 +169,12 @@ class Presence:
             ReasonCode.TENANT_DEPARTED, f"the tenant left on {left[-1]}", departed_day=left[-1].isoformat())
 
 
+def exists(presence: TenantPresence, day: date) -> bool:
+    """Return whether the tenant exists on a day, as far as is known."""
+    absent = presence.why_absent(day)
+    return absent is None or absent.code not in (ReasonCode.TENANT_ABSENT, ReasonCode.TENANT_DEPARTED)
+
+
 def evidence_of_tenant(
     tenant: str, presence: TenantPresence, observations: Mapping[date, Sequence[TenantObservation]]
 ) -> dict[date, DayEvidence]:

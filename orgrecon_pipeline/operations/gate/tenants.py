@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.tenant_gate import (
     TenantObservation,
     TenantPresence,
     evidence_of_tenant,
+    exists,
 )
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
@@ -26,11 +27,16 @@ from orgrecon_pipeline.operations.gate.sources import GateEvidence
 
 
 class TenantAnswer(NamedTuple):
-    """The gate of one tenant. ``drifting_keys`` counts those of the latest decided comparison."""
+    """The gate of one tenant.
+
+    ``drifting_keys`` counts those of the latest decided comparison. ``exists`` is false for a tenant that had left by
+    the day of the decision, or had not yet arrived.
+    """
 
     tenant: str
     decision: GateDecision
     drifting_keys: int
+    exists: bool = True
 
     @property
     def open(self) -> bool:
@@ -90,7 +96,7 @@ class TenantGates:
             _LedgerSource(evidence.ledger, simulated=_simulated(evidence)) if evidence.ledger
             else _TrailSource(evidence.records))
         self._observations = self._source.observations()
-        self._decided: dict[tuple[Any, ...], GateDecision] = {}
+        self._decided: dict[tuple[Any, ...], tuple[GateDecision, bool]] = {}
         self._answers: dict[str, TenantAnswer] = {}
         self._drifted: dict[str, tuple[str, ...]] = {}
         for of_day in self._observations.values():
@@ -123,12 +129,13 @@ class TenantGates:
 
     def _answer(self, tenant: str, presence: TenantPresence) -> TenantAnswer:
         history = (presence, self._drifted.get(tenant))
-        decision = self._decided.get(history)
-        if decision is None:
+        decided = self._decided.get(history)
+        if decided is None:
             days = evidence_of_tenant(tenant, presence, self._observations)
-            decision = self._decided[history] = self._evidence.decide(days).decision
+            decision = self._evidence.decide(days).decision
+            decided = self._decided[history] = decision, exists(presence, decision.day)
         drifting = self._latest.get(tenant)
-        return TenantAnswer(tenant, decision, drifting.total if drifting else 0)
+        return TenantAnswer(tenant, decided[0], drifting.total if drifting else 0, decided[1])
 
 
 class _LedgerSource:

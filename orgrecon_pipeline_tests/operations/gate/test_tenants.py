@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.evidence import TenantRow, Verdict
 from orgrecon_pipeline.domain.reasons import drift, zero_drift
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.sources import GateEvidence, gather_evidence
+from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary
 from orgrecon_pipeline.operations.gate.tenants import TenantGates
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
@@ -68,11 +69,13 @@ def random_history(rng: random.Random) -> list[Day]:
     return days
 
 
+def latest_of_oracle(days: list[Day]) -> date:
+    known, yesterday = {day.day for day in days}, TODAY - timedelta(days=1)
+    return yesterday if TODAY not in known and yesterday in known else TODAY
+
+
 def streak_of_oracle(days: list[Day], tenant: str) -> int:
-    by_day = {day.day: day for day in days}
-    latest = TODAY if TODAY in by_day else TODAY - timedelta(days=1)
-    if latest not in by_day:
-        latest = TODAY
+    by_day, latest = {day.day: day for day in days}, latest_of_oracle(days)
     epoch = [day.digest for day in days if day.day <= latest][-1]
     streak = 0
     while (day := by_day.get(latest - timedelta(days=streak))) and day.clean_for(tenant, epoch):
@@ -80,7 +83,18 @@ def streak_of_oracle(days: list[Day], tenant: str) -> int:
     return streak
 
 
-def store(directory: Path, days: list[Day], breakdown_limit: int = 200) -> Context:
+def groups_of_oracle(days: list[Day]) -> tuple[list[str], list[str], list[str]]:
+    """Return the tenants that exist: the OPEN ones, the others by streak, and those that drift."""
+    decided = [day for day in days if day.day <= latest_of_oracle(days) and day.drifting is not None]
+    last = decided[-1] if decided else Day(TODAY, frozenset(), frozenset())
+    streak = {tenant: streak_of_oracle(days, tenant) for tenant in sorted(last.tenants)}
+    ready = [tenant for tenant in streak if streak[tenant] >= 7]
+    drifting = [tenant for tenant in streak if tenant in (last.drifting or ())]
+    waiting = sorted(streak.keys() - {*ready, *drifting}, key=lambda tenant: (-streak[tenant], tenant))
+    return ready, waiting, drifting
+
+
+def store(directory: Path, days: list[Day], breakdown_limit: int = 200, *, reports: bool = True) -> Context:
     """Store a history in a ledger as the comparisons of its days would, and publish the reports."""
     mapping = default_mapping()
     report = mapping.report.model_copy(update={"breakdown_limit": breakdown_limit})
@@ -116,7 +130,8 @@ def store(directory: Path, days: list[Day], breakdown_limit: int = 200) -> Conte
             if left:  # a rerun decides the day, and no longer reports the departures
                 rerun = {"id": f"{item.id}again", "observed_at": moment + timedelta(hours=1)}
                 context.ledger.append(item.model_copy(update=rerun), rows, (), ())
-        publish(context, day.day)
+        if reports:
+            publish(context, day.day)
     return context
 
 
@@ -129,6 +144,18 @@ def evidence(directory: Path, *, trail: bool = False, ledger: str = "ledger.db")
 @pytest.fixture(params=range(HISTORIES), ids=lambda seed: f"seed-{seed}")
 def history(request: pytest.FixtureRequest) -> list[Day]:
     return random_history(random.Random(request.param))
+
+
+def test_summary_counts_every_existing_tenant_and_lists_the_first_ones(history: list[Day], tmp_path: Path) -> None:
+    store(tmp_path, history, reports=False)
+    gates, expected = TenantGates(evidence(tmp_path)), groups_of_oracle(history)
+    for limit in (1, 20):
+        summary = TenantSummary.of(gates, limit)
+        groups = summary.ready, summary.waiting, summary.drifting
+        assert [[answer.tenant for answer in group] for group in groups] == [names[:limit] for names in expected]
+        assert [(group.count, group.more) for group in groups] == [(len(n), max(len(n) - limit, 0)) for n in expected]
+        assert summary.total == sum(map(len, expected))
+        assert summary.sentence.startswith(f"{len(expected[0])} of {summary.total} tenant")
 
 
 def test_gate_of_tenants_and_cohorts_equals_oracle_and_is_never_looser_from_reports(
