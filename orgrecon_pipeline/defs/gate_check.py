@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -28,45 +29,60 @@ from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.accept_ledger import accepted_ledgers
-from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
+from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
-from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
+from orgrecon_pipeline.operations.gate.sources import GateEvidence, evidence_of_context
+from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary
+from orgrecon_pipeline.operations.gate.tenants import TenantGates
 
 # Evaluations that are read for their claims. Each carries the claims of those before it, so only evaluations that ran
 # at the same time can lack a claim.
 _EVALUATIONS = 25
 
+_SHOWN_TENANTS = 20  # of each group
+
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of the check: the gate's answer, the observations of its window, and the claims of other ledgers."""
+    """The result of the check: the evidence, the observations of the gate's window, and the claims of other ledgers."""
 
-    answer: GateAnswer
+    evidence: GateEvidence
     observations: Collection[str]
     claims: Sequence[Claim]
 
+    @cached_property
+    def answer(self) -> GateAnswer:
+        """The gate's answer."""
+        return self.evidence.answer
+
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Metadata of the check and its asset. ``orgrecon gate --dagster-url`` reads ``answer`` and ``claims``."""
+        """Metadata of the check. ``orgrecon gate --dagster-url`` reads ``answer`` and ``claims``."""
         return {**describe.gate(self.answer), "identity": str(self.answer.identity), "ledger": self.answer.ledger or "",
                 "observations": dg.JsonMetadataValue(sorted(self.observations)),
                 "claims": dg.JsonMetadataValue([claim.as_json_value() for claim in self.claims])}
+
+    @property
+    def asset_metadata(self) -> Mapping[str, Any]:
+        """Metadata of the asset: that of the check, and the gates of the tenants."""
+        summary = TenantSummary.of(TenantGates(self.evidence), _SHOWN_TENANTS)
+        return {**self.metadata, **describe.tenant_gates(summary)}
 
 
 def result_now(instance: dg.DagsterInstance, context: Context, asset: dg.AssetKey) -> CheckResult:
     """Return the result of the check at this moment, CLOSED if another ledger evaluates the same check."""
     own = Claimant(context.ledger.identity, context.ledger.id)
     records = latest_evaluations(instance, _check_key(asset), _EVALUATIONS)
-    answer = gate_now(context)
-    observations = {observation.id for row in answer.decision.window
+    evidence = evidence_of_context(context)
+    observations = {observation.id for row in evidence.answer.decision.window
                     for observation in context.ledger.observations(row.day)}
     evaluated = [claim for record in records for claim in _claims_of(record)]
     evaluated += _claims_of_copies(records, own, context.ledger, known=observations)
     claims = other_claims(evaluated, own, accepted_ledgers(context.ledger))
     unaccepted = next((claim for claim in claims if not claim.accepted), None)
     if unaccepted is not None:
-        answer = replace(answer, decision=answer.decision.closed_because(other_ledger(unaccepted)))
-    return CheckResult(answer, observations, claims)
+        evidence = replace(evidence, distrust=other_ledger(unaccepted))
+    return CheckResult(evidence, observations, claims)
 
 
 def _claims_of_copies(
@@ -88,37 +104,31 @@ def _claims_of_copies(
     return claims
 
 
-def gate_now(context: Context) -> GateAnswer:
-    """Return the gate's answer according to the ledger at this moment."""
-    mapping = context.mapping
-    days, distrust = evidence_of_ledger(context.ledger, context.output_dir, mapping.gate)
-    now = context.clock.now_for(day.provenance for day in days.values())
-    return current_gate(days, mapping.gate, now, identity=context.ledger.identity, ledger=context.ledger.id,
-                        mapping_digest=mapping.digest, distrust=distrust)
-
-
 def answer_digest(answer: GateAnswer) -> str:
     """Return a digest that differs between different answers."""
     return sha256_of(answer.as_json_value())
 
 
 def is_displayed(instance: dg.DagsterInstance, asset: dg.AssetKey, result: CheckResult) -> bool:
-    """Return whether Dagster displays this result for the check.
+    """Return whether Dagster displays this result for the check, of the same observations.
 
+    The gates of the tenants can differ between observations from which the same answer follows.
     If several ledgers evaluate the check, the CLOSED result of any of them is enough. Otherwise each
     would keep replacing the results of the others.
     """
-    displayed = _displayed_answer(instance, asset)
-    if displayed is None:
+    record = _displayed(instance, asset)
+    displayed = _json_metadata(record, "answer") if record else None
+    if record is None or not isinstance(displayed, dict):
         return False
     conflict = ReasonCode.OTHER_LEDGER
     if result.answer.decision.reason.code is conflict and displayed.get("reason_code") == conflict.value:
         return displayed.get("state") == GateState.CLOSED.value
-    return sha256_of(displayed) == answer_digest(result.answer)
+    return (sha256_of(displayed) == answer_digest(result.answer)
+            and _json_metadata(record, "observations") == sorted(result.observations))
 
 
-def _displayed_answer(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dict[str, Any] | None:
-    """Return the answer that Dagster displays for the check, None if it displays none or a later one differs.
+def _displayed(instance: dg.DagsterInstance, asset: dg.AssetKey) -> AssetCheckExecutionRecord | None:
+    """Return the execution that Dagster displays for the check, None if there is none or a later answer differs.
 
     Dagster displays the check execution that was *created* last, and only if it belongs to the latest
     materialisation. If two runs overlap, it may therefore display no answer, or not the one that was stored last.
@@ -132,8 +142,7 @@ def _displayed_answer(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dict[
             (target is None or target.storage_id != latest.storage_id):
         return None
     last = max(latest_evaluations(instance, _check_key(asset), _EVALUATIONS), key=_stored_at)
-    answer = _json_metadata(record, "answer")
-    return answer if isinstance(answer, dict) and answer == _json_metadata(last, "answer") else None
+    return record if _json_metadata(record, "answer") == _json_metadata(last, "answer") else None
 
 
 def latest_execution_id(instance: dg.DagsterInstance, asset: dg.AssetKey) -> int:
@@ -162,11 +171,10 @@ def refresh_gate_check(instance: dg.DagsterInstance, context: Context, asset: dg
     result = result_now(instance, context, asset)
     if is_displayed(instance, asset, result) or decision_is_planned(instance, asset):
         return False
-    metadata = result.metadata
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=asset, metadata=metadata))
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=asset, metadata=result.asset_metadata))
     latest = _latest_materialization(instance, asset)
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(
-        asset_key=asset, check_name=GATE_CHECK, passed=result.answer.open, metadata=metadata,
+        asset_key=asset, check_name=GATE_CHECK, passed=result.answer.open, metadata=result.metadata,
         severity=dg.AssetCheckSeverity.ERROR, target_materialization_data=latest and evaluation_target(latest),
     ))
     return True

@@ -181,8 +181,9 @@ def gate_asset(names: ComponentNames, labels: Labels) -> dg.AssetsDefinition:
         """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
         with user_facing_errors():
             result = result_now(context.instance, resource_of(context, names).open(), context.asset_key)
+            metadata = result.asset_metadata
         return dg.MaterializeResult(
-            metadata=result.metadata,
+            metadata=metadata,
             check_results=[dg.AssetCheckResult(
                 check_name=GATE_CHECK, passed=result.answer.open, severity=dg.AssetCheckSeverity.ERROR,
                 metadata=result.metadata,

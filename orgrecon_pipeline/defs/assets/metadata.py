@@ -15,6 +15,7 @@ from orgrecon_pipeline.domain.gate import GateDecision, WindowRow
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.daily_summary import DailySummary
 from orgrecon_pipeline.operations.gate.current import GateAnswer
+from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary
 from orgrecon_pipeline.operations.trail.publish import Published
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def report(published: Published, *, with_text: bool) -> Metadata:
 
 
 def gate(answer: GateAnswer) -> Metadata:
-    """Return the metadata of ``drift_gate`` and its check."""
+    """Return the metadata of ``drift_gate`` and its check about the whole company."""
     decision = answer.decision
     return {
         "state": decision.state.value,
@@ -112,6 +113,23 @@ def gate(answer: GateAnswer) -> Metadata:
         "earliest_open_day": decision.earliest_open_day.isoformat(),
         "window": _window(decision.window),
         "answer": dg.JsonMetadataValue(answer.as_json_value()),  # read by orgrecon gate --dagster-url
+    }
+
+
+def tenant_gates(summary: TenantSummary) -> Metadata:
+    """Return the metadata of ``drift_gate`` about tenants: two numbers to plot, a table, and the command for all rows.
+
+    The table shows the first tenants that drift, then those nearest to opening, then those that are OPEN.
+    """
+    rows = [{
+        "tenant": answer.tenant, "state": answer.decision.state.value, "streak_days": answer.decision.streak_days,
+        "drifting_keys": answer.drifting_keys, "reason": answer.decision.reason.sentence,
+    } for group in (summary.drifting, summary.waiting, summary.ready) for answer in group]
+    return {
+        "tenants_ready": summary.ready.count,
+        "tenants_total": summary.total,
+        **({"tenant_gates": _table(rows, list(rows[0])), "all_tenant_gates": "orgrecon gate --by-tenant"}
+           if rows else {}),
     }
 
 

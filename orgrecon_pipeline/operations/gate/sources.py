@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock
+from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.report.file_names import shown
@@ -101,6 +102,14 @@ def gather_evidence(
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
     return GateEvidence(identity, ledger, records, days, policy, now, mapping.digest, day, distrust)
+
+
+def evidence_of_context(context: Context) -> GateEvidence:
+    """Return the evidence of a context's ledger; see :func:`evidence_of_ledger`."""
+    ledger, mapping = context.ledger, context.mapping
+    days, distrust = evidence_of_ledger(ledger, context.output_dir, mapping.gate)
+    now = context.clock.now_for(day.provenance for day in days.values())
+    return GateEvidence(ledger.identity, ledger, {}, days, mapping.gate, now, mapping.digest, distrust=distrust)
 
 
 def answer_gate_from_dagster(
