@@ -3,7 +3,7 @@
     python deploy/ci/prometheus_rules.py > deploy/exporter/prometheusrule.yaml
     python deploy/ci/prometheus_rules.py --repository https://git.example.org/you/orgrecon/blob/main > …
 
-With --repository every runbook_url becomes a full URL.
+With --repository every runbook_url becomes a full URL. --without dualwrite leaves out deploy/alerts/dualwrite.yaml.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ALERTS = Path(__file__).parents[1] / "alerts"
@@ -29,14 +30,17 @@ spec:
 """
 
 
-def prometheus_rule(repository: str = "") -> str:
+def prometheus_rule(repository: str = "", without: Sequence[str] = ()) -> str:
     """Return the manifest as YAML text, with the comments and layout of the rule files.
 
     Args:
         repository: URL prefix for every ``runbook_url``; empty keeps the relative paths.
+        without: names of rule files, without suffix, to leave out.
     """
     text = HEAD
     for file in sorted(ALERTS.glob("*.yaml")):
+        if file.stem in without:
+            continue
         groups = file.read_text(encoding="utf-8").split("\ngroups:\n", 1)[1]
         text += "".join(f"  {line}".rstrip() + "\n" for line in groups.splitlines())
     if repository:
@@ -47,4 +51,7 @@ def prometheus_rule(repository: str = "") -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repository", default="", help="URL prefix for docs/runbooks/…")
-    sys.stdout.write(prometheus_rule(parser.parse_args().repository))
+    parser.add_argument("--without", action="append", default=[], choices=sorted(f.stem for f in ALERTS.glob("*.yaml")),
+                        help="rule file to leave out; can be repeated")
+    arguments = parser.parse_args()
+    sys.stdout.write(prometheus_rule(arguments.repository, arguments.without))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,13 +15,16 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline_tests.support.deploy.runbook_world import REPORTS, Step, World, commands
-from orgrecon_pipeline_tests.support.deploy.tools import ROOT
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 
 RUNBOOKS = ROOT / "docs/runbooks"
 PAGES = sorted(page for page in RUNBOOKS.rglob("*.md") if not page.name.startswith("2"))
 WITH_COMMANDS = [page for page in PAGES if commands(page)]
 CUTOVER = RUNBOOKS / "org-v23-phase2-cutover.md"
 REPORT = f"orgrecon report --output-dir {REPORTS}"
+# Tests that pin files of `deploy`, which a company must not have to edit.
+PINNED_TESTS = [f"orgrecon_pipeline_tests/deploy/test_{name}.py"
+                for name in ("cluster", "dagster", "overlays", "pod_security")]
 
 
 def _id(page: Path) -> str:
@@ -124,15 +129,30 @@ def test_cutover_gates_are_closed_without_live_days(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_install_commands_succeed_and_the_gate_is_closed(world: World) -> None:
-    page = RUNBOOKS / "install.md"
-    steps = world.follow(commands(page))
+def test_install_commands_succeed_and_leave_the_tests_of_the_deployment_green(world: World) -> None:
+    for name in ("orgrecon_pipeline", "orgrecon_pipeline_tests", "docs"):
+        shutil.copytree(ROOT / name, world.checkout / name, ignore=shutil.ignore_patterns("__pycache__", "2*.md"),
+                        dirs_exist_ok=True)
+    for name in (".yamllint", ".gitignore", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, world.checkout)
+    write_mapping, *others = commands(RUNBOOKS / "install.md")
+    adapt_mapping = "sed -i 's/settle_seconds: 5/settle_seconds: 0/' orgrecon.yaml"
+    steps = world.follow([write_mapping, adapt_mapping, *others])
     closed = [step for step in steps if step.command == "orgrecon gate"]
     assert_success([step for step in steps if step not in closed])
     # The first report runs in the cluster, which this test does not have: there is no evidence yet.
     assert [step.code for step in closed] == [1]
-    assert any(call.startswith("kubectl apply -k") for call in world.calls())
-    assert world.environ["REPOSITORY_URL"] in (world.checkout / "deploy/exporter/prometheusrule.yaml").read_text()
+    assert "kubectl apply -k deploy/kustomize/company" in world.calls()
+    own = run(cluster_tool("kubectl"), "kustomize", str(world.checkout / "deploy/kustomize/company"))
+    for value in ("image: registry.internal/orgrecon:7", "the CA of the company", world.environ["REPOSITORY_URL"],
+                  "name: orgrecon-dagster", "settle_seconds: 0"):
+        assert value in own
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow", *PINNED_TESTS],
+        cwd=world.checkout, env={**world.environ, "PYTHONPATH": str(world.checkout)}, capture_output=True, text=True,
+        check=False)
+    assert done.returncode == 0, done.stdout
+    assert run("git", "status", "--porcelain", "--", "deploy", cwd=world.checkout) == "?? deploy/kustomize/company/\n"
 
 
 @pytest.mark.slow

@@ -14,7 +14,10 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not page.name.startswith("2")),
 ]
 # Paths in the documentation that a contributor creates.
-CREATED = {"docs/runbooks/alerts/NewAlert.md", "docs/runbooks/org-v23__prod-reconciliation-reports"}
+CREATED = {
+    "docs/runbooks/alerts/NewAlert.md", "docs/runbooks/org-v23__prod-reconciliation-reports",
+    "deploy/kustomize/company", "deploy/kustomize/company/kustomization.yaml",
+}
 TEST_FILE = re.compile(r"\w+(/\w+)*/test_\w+(\.py)?")
 
 

@@ -92,6 +92,7 @@ class World:
         for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "seed"),
                           ("remote", "add", "origin", "../remote.git"), ("push", "-q", "-u", "origin", "main")):
             run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments, cwd=self.checkout)
+        (self.folder / "ca.pem").write_text("the CA of the company\n")
         self._programs()
         clean = inherited_environ()
         self.environ = {
@@ -99,7 +100,9 @@ class World:
             "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
             "REAL_KUBECTL": cluster_tool("kubectl"), "PYTHON": sys.executable,
             "CLUSTER_REPORTS": str(self.folder / "cluster"),
-            "INTERNAL_TENANT": internal, "TENANT": tenant, "DAGSTER_PG_PASSWORD": "x", "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main",
+            "INTERNAL_TENANT": internal, "TENANT": tenant, "DAGSTER_PG_PASSWORD": "x", "DAGSTER_PG_HOST": "pg.internal",
+            "REPOSITORY_URL": "https://git.example.org/me/orgrecon/blob/main", "CA_FILE": str(self.folder / "ca.pem"),
+            "IMAGE": "registry.internal/orgrecon", "TAG": "7",
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
             "GIT_COMMITTER_EMAIL": "a@example.org", "PYTHONPATH": str(ROOT),
         }

@@ -13,10 +13,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+# The overlay with a company's own values, which docs/runbooks/install.md creates. Tests do not read it.
+COMPANY = DEPLOY / "kustomize/company"
 
 
 def promtool() -> str:
@@ -60,6 +65,23 @@ def run(*command: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """Return the documents of a YAML text that are not empty."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def kustomized(overlay: str) -> list[dict[str, Any]]:
+    """Return the manifests of an overlay in ``deploy/kustomize``, as kubectl renders them."""
+    return documents(run(cluster_tool("kubectl"), "kustomize", str(DEPLOY / "kustomize" / overlay)))
+
+
+def chart(*options: str) -> list[dict[str, Any]]:
+    """Return the pods of Dagster's chart with our values: of a stand-in, because the chart is not available offline."""
+    stand_in = ROOT / "orgrecon_pipeline_tests/support/deploy/chart"
+    return documents(run(cluster_tool("helm"), "template", "dagster", str(stand_in), "--values",
+                         str(DEPLOY / "helm/values.yaml"), *options))
 
 
 def own_venv(package: str) -> Path:
