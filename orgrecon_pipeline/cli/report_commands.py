@@ -20,6 +20,7 @@ from orgrecon_pipeline.cli.options import (
 )
 from orgrecon_pipeline.cli.tenant_views import GateFormat, TenantSelection, show_tenants
 from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.trail_commands import refresh_reports
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
@@ -47,15 +48,18 @@ def report(
     from orgrecon_pipeline.defs.in_process import run_day
     from orgrecon_pipeline.notify.dispatch import notify_of_run
     from orgrecon_pipeline.report.read import read_report
-    from orgrecon_pipeline.report.verify import read_trail
+    from orgrecon_pipeline.report.verify import verify_trail
 
     identity = identity_from(mapping)
     with mention_stored_evidence(settings, day):
         with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
+        trail = verify_trail(run.path.parent, identity)
         warnings = [run.note, run.reason if run.verdict is Verdict.INCONCLUSIVE else ""]
-        for warning in (*filter(None, warnings), *read_trail(run.path.parent, identity).findings):
+        for warning in (*filter(None, warnings), *trail.findings):
             terminal.say(warning)
+        if trail.outdated:
+            refresh_reports(open_context(mapping, run.path.parent), trail)
         record = read_report(run.path, identity)
         for warning in record.compared.get("warnings", ()):
             terminal.say(f"warning: {warning['text']}")

@@ -116,12 +116,14 @@ def show_gate(answer: GateAnswer, today: date) -> None:
 
 
 def show_verification(verification: Trail) -> None:
-    """Print the findings in a trail, its missing days, and whether it is sound."""
+    """Print the findings in a trail, its outdated reports and missing days, and whether it is sound."""
     show_lines(verification.findings)
+    show_lines(f"outdated: {line}" for line in verification.outdated.values())
     show_lines(f"missing: {day} has no report" for day in verification.holes)
     state = "sound" if verification.sound else "NOT SOUND"
     figures = f"{_counted(verification.reports, 'report')}, {_counted(len(verification.findings), 'finding')}"
-    show_lines([f"{state}: {figures}"])
+    outdated = f", {len(verification.outdated)} outdated" if verification.outdated else ""
+    show_lines([f"{state}: {figures}{outdated}"])
 
 
 def show_import(imported: ImportResult) -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import DirectoryArgument, MappingFile, OutputFormat, identity_from, open_context
 from orgrecon_pipeline.cli.terminal import Format
-from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.errors import OrgreconError, OtherIdentity, UsageError
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.context import Context
+    from orgrecon_pipeline.report.verify import Trail
 
 
 def verify(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
-    """Check every report of a directory: digest, bytes, name, windows, missing days. Exit code: 0 sound, 1 not."""
+    """Check every report of a directory: digest, bytes, name, windows, missing days. Exit code: 0 sound, 1 not.
+
+    A report is outdated if evidence of an earlier day arrived after it. That alone is sound.
+    """
     from orgrecon_pipeline.report.verify import verify_trail
 
     verification = verify_trail(directory, identity_from(mapping))
@@ -38,12 +46,18 @@ def sync(
     terminal.show(synced, format, text=lambda synced: terminal.show_lines(synced.lines()))
     for line in (*synced.conflicts, *synced.disagreements):
         terminal.say(line)
+    for line in synced.outdated:
+        terminal.say(f"outdated: {line}")
     return 1 if synced.conflicts else 0
 
 
 def import_(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
-    """Rebuild the ledger from the reports of a directory. Exit code: 1 if a report is not sound."""
+    """Rebuild the ledger from the reports of a directory. Exit code: 1 if a report is not sound.
+
+    Reports in the output directory that the new evidence makes outdated are rendered again.
+    """
     from orgrecon_pipeline.operations.trail.importer import import_trail
+    from orgrecon_pipeline.report.verify import verify_trail
 
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory: name the directory that holds the reports.")
@@ -57,4 +71,17 @@ def import_(directory: DirectoryArgument, mapping: MappingFile = None, format: O
     terminal.show(imported, format, text=text_views.show_import)
     for refusal in imported.refused:
         terminal.say(refusal)
+    with suppress(OtherIdentity):  # the directory at hand need not be that of this ledger
+        refresh_reports(context, verify_trail(context.output_dir, context.ledger.identity))
     return 1 if imported.refused else 0
+
+
+def refresh_reports(context: Context, trail: Trail) -> None:
+    """Render the outdated reports of the output directory again; ``trail`` is its verification."""
+    from orgrecon_pipeline.operations.trail.stale_reports import refresh_outdated
+
+    try:
+        for day in refresh_outdated(context, trail):
+            terminal.say(f"{day}: evidence of an earlier day arrived after its report, so it was rendered again.")
+    except OrgreconError as error:  # an outdated report is not wrong
+        terminal.say(f"outdated reports were not rendered again: {error}")

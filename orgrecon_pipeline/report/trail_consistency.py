@@ -1,5 +1,8 @@
 """Consistency of reports with one another: each window with the other reports, each gate with the whole trail.
 
+A report that contradicts the others is outdated if evidence of earlier days arrived after it was rendered, and unsound
+if no earlier evidence explains it.
+
 A trail can begin on any day. For days before its first report, and for unreadable reports, only the windows of later
 reports say anything. These rows stand in for the evidence of such days.
 """
@@ -7,23 +10,42 @@ reports say anything. These rows stand in for the evidence of such days.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
-from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.domain.day_decision import gate_policy_of, strictest
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, WindowRow, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay
+from orgrecon_pipeline.report.earlier_evidence import earlier_evidence, figures
+from orgrecon_pipeline.report.file_names import file_name, shown
 
-_RENDER_AGAIN = "render this day again if an earlier day got its report later, else restore it from version control"
+_RESTORE = "restore it from version control, or render it again from its ledger"
+_RENDER = "evidence of an earlier day arrived later; orgrecon render, or the next orgrecon report, renders it again"
 
 
-def disagreements(records: Mapping[date, Record], files: Collection[date]) -> Iterator[tuple[date, str]]:
-    """Yield every disagreement between the sound reports, as a day and the predicate of a sentence about its report.
+@dataclass(frozen=True)
+class Disagreement:
+    """A contradiction between reports: the day whose report is wrong, and the predicate of a sentence about it.
+
+    ``outdated`` if the report was right when it was rendered, and evidence of an earlier day arrived later.
+    """
+
+    day: date
+    predicate: str
+    outdated: bool = False
+
+    def line(self, directory: Path) -> str:
+        """Return the sentence about the report of a directory."""
+        return f"{shown(directory / file_name(self.day))} {self.predicate}."
+
+
+def disagreements(records: Mapping[date, Record], files: Collection[date]) -> Iterator[Disagreement]:
+    """Yield every disagreement between the sound reports, at least one for each report that is outdated or unsound.
 
     ``files`` are the days that have a report, sound or not.
     """
@@ -33,21 +55,20 @@ def disagreements(records: Mapping[date, Record], files: Collection[date]) -> It
     checker = _Checker(records)
     for day in sorted(records):
         try:
-            for finding in checker.check(records[day]):
-                yield day, finding
+            yield from checker.check(records[day])
         except OverflowError:
-            yield day, "is for a day so early that the calendar has no window for it"
+            yield Disagreement(day, "is for a day so early that the calendar has no window for it")
 
 
-def _removed_reports(records: Mapping[date, Record], files: Collection[date]) -> Iterator[tuple[date, str]]:
+def _removed_reports(records: Mapping[date, Record], files: Collection[date]) -> Iterator[Disagreement]:
     removed: dict[date, tuple[date, Verdict]] = {}
     for day in sorted(records):
         for row in records[day].window:
             if row.day not in files and row.day > min(files) and row.verdict is not Verdict.MISSING:
                 removed.setdefault(row.day, (day, row.verdict))
     for day, (later, verdict) in sorted(removed.items()):
-        yield day, (f"is not there, but the report of {later} shows that day as {verdict.value}: "
-                    "restore it from version control")
+        yield Disagreement(day, f"is not there, but the report of {later} shows that day as {verdict.value}: "
+                                "restore it from version control")
 
 
 class _Checker:
@@ -55,55 +76,77 @@ class _Checker:
 
     def __init__(self, records: Mapping[date, Record]) -> None:
         self._horizon = min(row.day for record in records.values() for row in record.window)
-        self._evidence = {day: record.to_evidence() for day, record in records.items()}
+        self._observations = {day: record.to_observations() for day, record in records.items()}
+        self._evidence = {day: DayEvidence.of(day, of_day) for day, of_day in self._observations.items()}
         # Rows for days without a readable report; the latest report that shows a day is the best source.
         self._claims = {
             row.day: row for day in sorted(records) for row in records[day].window
             if row.day not in records and row.verdict is not Verdict.MISSING
         }
 
-    def check(self, record: Record) -> Iterator[str]:
+    def check(self, record: Record) -> Iterator[Disagreement]:
         """Yield what is wrong with one report, given all of them."""
-        own = gate_policy_of(record.compared)
-        if own is None and "gate" in record.compared:
-            yield "has no valid gate policy in compared.gate"
-            return
-        # Earlier days may have asked for more than the day itself; some of them may be in no report of this trail.
-        policy = record.gate.policy
-        if policy != strictest([policy, *filter(None, [own])]):
-            yield "decides the gate under a looser policy than the day was observed under"
-            return
-        if tuple(row.day for row in record.window) != days_ending(record.day, max(SHOWN_DAYS, policy.window_days)):
-            yield "has a window of another length than its gate policy asks for"
-            return
-        known = {day: evidence.under(policy) for day, evidence in self._evidence.items()}
-        figures = attrgetter("verdict", "provenance", "counts", "new", "healed")
-        wrong = [row for row in record.window if row.day in known and figures(row) != figures(known[row.day])]
-        for row in wrong:
-            yield (f"shows {row.day} as {_describe(row)}, but the report of that day shows "
-                   f"{_describe(known[row.day])}: {_RENDER_AGAIN}")
-        if not wrong:
-            yield from self._check_decision(record, policy)
+        if problem := _wrong_form(record):
+            yield Disagreement(record.day, problem)
+        elif differences := list(self._differences(record, self._evidence)):
+            if self._is_outdated(record):
+                yield Disagreement(record.day, f"{differences[0]}: {_RENDER}", outdated=True)
+            else:
+                yield from (Disagreement(record.day, f"{difference}: {_RESTORE}") for difference in differences)
+        if self._opens_without_earlier_reports(record):
+            yield Disagreement(record.day, "shows GATE CLOSED, but the reports of this trail alone would open it: add "
+                                           "the earlier reports")
 
-    def _check_decision(self, record: Record, policy: GatePolicy) -> Iterator[str]:
-        known = self._evidence
-        claims = {day: row for day, row in self._claims.items() if day < record.day}
-        claims |= {row.day: row for row in record.window if row.day in claims}
-        stand_ins = _stand_ins(record.day, claims, known)
-        decision = decide_gate(record.day, {**known, **stand_ins}, policy)
-        if decision.policy != policy:
-            yield f"decides the gate under a looser policy than the days before it were observed under: {_RENDER_AGAIN}"
+    def _is_outdated(self, record: Record) -> bool:
+        """Return whether the report follows exactly from what can have been known when it was rendered."""
+        try:
+            return any(not any(self._differences(record, known))
+                       for known in earlier_evidence(record, self._observations))
+        except (OverflowError, ValueError):  # a forged streak or day
+            return False
+
+    def _differences(self, record: Record, known: Mapping[date, DayEvidence]) -> Iterator[str]:
+        """Yield how the report differs from what the known evidence gives."""
+        shown = {row.day: row for row in record.window if row.day in self._evidence}
+        days = {day: known[day].under(record.gate.policy) if day in known else None for day in shown}
+        wrong = [day for day in shown if figures(shown[day]) != figures(days[day])]
+        for day in wrong:
+            yield f"shows {day} as {_describe(shown[day])}, but the report of that day shows {_describe(days[day])}"
+        if not wrong:
+            yield from self._decision_differences(record, known)
+
+    def _decision_differences(self, record: Record, known: Mapping[date, DayEvidence]) -> Iterator[str]:
+        decision = decide_gate(record.day, {**known, **self._stand_ins(record, known)}, record.gate.policy)
+        if decision.policy != record.gate.policy:
+            yield "decides the gate under a looser policy than the days before it were observed under"
             return
         for row, expected in zip(record.window, decision.window, strict=True):
-            if row.day in known and not self._same_eligibility(row, expected):
+            if row.day in self._evidence and not self._same_eligibility(row, expected):
                 yield (f"says that {row.day} {_counts(row.eligible, row.reason_code)}, but by the reports of this "
-                       f"trail it {_counts(expected.eligible, expected.reason.code)}: {_RENDER_AGAIN}")
+                       f"trail it {_counts(expected.eligible, expected.reason.code)}")
                 return
-        yield from self._check_gate(record, decision)
-        # The reports alone must not open the gate either, or leaving some out would open it.
-        alone = decide_gate(record.day, known, policy)
-        if stand_ins and alone.state is GateState.OPEN and record.gate.state is GateState.CLOSED:
-            yield "shows GATE CLOSED, but the reports of this trail alone would open it: add the earlier reports"
+        yield from self._gate_differences(record, decision)
+
+    def _opens_without_earlier_reports(self, record: Record) -> bool:
+        """Return whether leaving out the reports before this trail opens the gate."""
+        stand_ins, policy = self._stand_ins(record, self._evidence), record.gate.policy
+        if not stand_ins or record.gate.state is GateState.OPEN:
+            return False
+        with_all = decide_gate(record.day, {**self._evidence, **stand_ins}, policy)
+        return with_all.state is GateState.CLOSED and (
+            decide_gate(record.day, self._evidence, policy).state is GateState.OPEN)
+
+    def _stand_ins(self, record: Record, known: Mapping[date, DayEvidence]) -> dict[date, DayEvidence]:
+        """Return evidence for days without a report that counts or not as the windows say."""
+        claims = {day: row for day, row in self._claims.items() if day < record.day}
+        claims |= {row.day: row for row in record.window if row.day in claims}
+        compared = [day for day, evidence in known.items() if day <= record.day and evidence.provenance.compared]
+        epoch = known[max(compared)].mapping_digest if compared else ""
+        return {
+            row.day: DayEvidence(
+                day=row.day, verdict=Verdict.PASS if row.eligible else Verdict.FAIL,
+                provenance=row.provenance, mapping_digest=epoch, saw_a_tenant=False, databases=None)
+            for row in claims.values() if row.provenance}
 
     def _same_eligibility(self, row: WindowDay, expected: WindowRow) -> bool:
         if row.eligible != expected.eligible or row.reason_code is not expected.reason.code:
@@ -114,21 +157,21 @@ class _Checker:
             row.reason_code is ReasonCode.BASELINE_AFTER_TENANT and isinstance(since, str)
             and since < min(self._evidence).isoformat())
 
-    def _check_gate(self, record: Record, decision: GateDecision) -> Iterator[str]:
+    def _gate_differences(self, record: Record, decision: GateDecision) -> Iterator[str]:
         gate = record.gate
         streak, expected = record.streak_days, decision.streak_days
         # Days before the horizon are in no window, so the streak can be longer than this trail shows.
         if streak < expected or (streak > expected and record.day - timedelta(days=expected) >= self._horizon):
-            yield f"shows a streak of {streak}, but the reports give {expected}: {_RENDER_AGAIN}"
+            yield f"shows a streak of {streak}, but the reports give {expected}"
         elif record.live_days != decision.live_days:
-            yield f"shows {record.live_days} live days, but the reports give {decision.live_days}: {_RENDER_AGAIN}"
+            yield f"shows {record.live_days} live days, but the reports give {decision.live_days}"
         elif gate.state is not decision.state:
-            yield f"shows GATE {gate.state.value}, but the reports give {decision.state.value}: {_RENDER_AGAIN}"
+            yield f"shows GATE {gate.state.value}, but the reports give {decision.state.value}"
         elif gate.earliest_open_day != decision.earliest_open_day:
             yield (f"shows {gate.earliest_open_day} as the earliest opening day, but the reports give "
-                   f"{decision.earliest_open_day}: {_RENDER_AGAIN}")
+                   f"{decision.earliest_open_day}")
         elif _outline(gate.why) != _outline(decision.reason):
-            yield f"gives another reason for the gate than the reports: {_RENDER_AGAIN}"
+            yield "gives another reason for the gate than the reports"
 
 
 def _outline(reason: Reason) -> tuple[ReasonCode, dict[str, Any]]:
@@ -137,26 +180,26 @@ def _outline(reason: Reason) -> tuple[ReasonCode, dict[str, Any]]:
     return reason.code, {name: value for name, value in reason.parameters.items() if name not in repeated}
 
 
-def _stand_ins(
-    day: date, claims: Mapping[date, WindowDay], known: Mapping[date, DayEvidence]
-) -> dict[date, DayEvidence]:
-    """Return evidence for days without a report that counts or not as the windows say."""
-    compared = [d for d, evidence in known.items() if d <= day and evidence.provenance.compared]
-    epoch = known[max(compared)].mapping_digest if compared else ""
-    return {
-        row.day: DayEvidence(
-            day=row.day, verdict=Verdict.PASS if row.eligible else Verdict.FAIL,
-            provenance=row.provenance or Provenance.BASELINE, mapping_digest=epoch, saw_a_tenant=False, databases=None)
-        for row in claims.values()
-    }
+def _wrong_form(record: Record) -> str:
+    """Return what is wrong with the policy or the length of the window, whatever other reports say; else nothing."""
+    own = gate_policy_of(record.compared)
+    if own is None and "gate" in record.compared:
+        return "has no valid gate policy in compared.gate"
+    # Earlier days may have asked for more than the day itself; some of them may be in no report of this trail.
+    policy = record.gate.policy
+    if policy != strictest([policy, *filter(None, [own])]):
+        return "decides the gate under a looser policy than the day was observed under"
+    if tuple(row.day for row in record.window) != days_ending(record.day, max(SHOWN_DAYS, policy.window_days)):
+        return "has a window of another length than its gate policy asks for"
+    return ""
 
 
 def _counts(eligible: bool, code: ReasonCode) -> str:
     return "counts" if eligible else f"does not count ({code.value})"
 
 
-def _describe(day: WindowDay | DayEvidence) -> str:
-    if day.provenance is None:
-        return day.verdict.value
-    figures = "/".join("?" if keys is None else str(keys) for keys in day.counts.values())
-    return f"{day.verdict.value} ({day.provenance.value}, {figures})"
+def _describe(day: WindowDay | DayEvidence | None) -> str:
+    if day is None or day.provenance is None:
+        return Verdict.MISSING.value
+    counts = "/".join("?" if keys is None else str(keys) for keys in day.counts.values())
+    return f"{day.verdict.value} ({day.provenance.value}, {counts})"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.file_names import day_of, file_name, looks_like_a_report, shown
+from orgrecon_pipeline.report.file_names import day_of, looks_like_a_report, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail_consistency import disagreements
 
@@ -22,13 +22,20 @@ from orgrecon_pipeline.report.trail_consistency import disagreements
 class Trail:
     """The reports of a directory.
 
-    ``files`` are all files that are named like reports, ``records`` the ones that are sound by themselves. ``findings``
-    make the trail unsound: each is one line that names a file and says what is wrong with it.
+    Attributes:
+        files: all files that are named like reports.
+        records: the ones that are sound by themselves.
+        findings: what makes the trail unsound: each is one line that names a file and says what is wrong with it.
+        contradictory: the days of those ``records`` that other reports show to be unsound.
+        outdated: the days of reports that were right until evidence of an earlier day arrived, with one line each. They
+            do not make the trail unsound.
     """
 
     files: Mapping[date, Path]
     records: Mapping[date, Record]
     findings: tuple[str, ...]
+    contradictory: frozenset[date] = frozenset()
+    outdated: Mapping[date, str] = field(default_factory=dict)
 
     @property
     def holes(self) -> tuple[date, ...]:
@@ -54,7 +61,14 @@ class Trail:
     def as_json_value(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {"sound": self.sound, "reports": self.reports, "findings": list(self.findings),
-                "holes": [day.isoformat() for day in self.holes]}
+                "holes": [day.isoformat() for day in self.holes], "outdated": list(self.outdated.values()),
+                "states": {day.isoformat(): self.state(day) for day in sorted(self.files)}}
+
+    def state(self, day: date) -> Literal["sound", "outdated", "unsound"]:
+        """Return the state of a day's report."""
+        if day not in self.records or day in self.contradictory:
+            return "unsound"
+        return "outdated" if day in self.outdated else "sound"
 
 
 def report_files(directory: Path) -> list[tuple[date, Path]]:
@@ -99,9 +113,17 @@ def verify_trail(directory: Path, identity: Identity) -> Trail:
     findings = [*trail.findings]
     if not trail.files:
         findings.append(f"{shown(directory)} holds no report: there is nothing to verify.")
-    for day, finding in disagreements(trail.records, trail.files):
-        findings.append(f"{shown(directory / file_name(day))} {finding}.")
-    return Trail(trail.files, trail.records, tuple(findings))
+    contradictory: set[date] = set()
+    outdated: dict[date, str] = {}
+    for found in disagreements(trail.records, trail.files):
+        line = found.line(directory)
+        if found.outdated:
+            outdated[found.day] = line
+        else:
+            findings.append(line)
+            contradictory.add(found.day)
+    outdated = {day: line for day, line in outdated.items() if day not in contradictory}
+    return replace(trail, findings=tuple(findings), contradictory=frozenset(contradictory), outdated=outdated)
 
 
 def _names(directory: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Differences between ledger and output directory: stale reports, and reports that were not imported."""
+"""Differences between ledger and output directory: stale and outdated reports, and reports that were not imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.trail.publish import record_of
+from orgrecon_pipeline.operations.trail.importer import import_trail
+from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.verify import report_files
+from orgrecon_pipeline.report.verify import Trail, report_files
 
 # Days per call. The first run imports all sound reports anyway.
 _MAX_UNIMPORTED = 14
@@ -50,6 +51,18 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
             why = "no run has rendered it yet"
         if why:
             yield StaleReport(day, due.digest, why)
+
+
+def refresh_outdated(context: Context, trail: Trail) -> list[date]:
+    """Render the outdated reports of the output directory again, oldest first, and return their days.
+
+    The ledger gets the evidence of every report of ``trail``, the verified output directory, first.
+    """
+    if trail.outdated:
+        import_trail(context.ledger, context.output_dir, clock=context.clock)
+    for day in sorted(trail.outdated):
+        publish(context, day)
+    return sorted(trail.outdated)
 
 
 def unimported_reports(ledger: Ledger, directory: str, today: date) -> UnimportedReports:

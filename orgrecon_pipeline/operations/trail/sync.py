@@ -7,14 +7,14 @@ that contains all of its evidence.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import ObservedRow, Record
 from orgrecon_pipeline.report.file_names import file_name, shown
@@ -36,6 +36,7 @@ class SyncResult:
         kept: why the target's report is the better one.
         conflicts: the files that were refused, with the reason; none of them was changed.
         disagreements: contradictions between sound reports of the target after the sync.
+        outdated: reports of the target that were right until evidence of an earlier day arrived.
     """
 
     copied: dict[date, Record] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class SyncResult:
     kept: dict[date, str] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     disagreements: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -52,6 +54,7 @@ class SyncResult:
             "kept": {day.isoformat(): why for day, why in self.kept.items()},
             "conflicts": self.conflicts,
             "disagreements": self.disagreements,
+            "outdated": self.outdated,
         }
 
     def lines(self) -> Iterable[str]:
@@ -96,7 +99,8 @@ def sync_trail(
             finding = next(finding for finding in existing.findings if finding.startswith(f"{path} "))
             result.conflicts.append(f"{finding} It is not replaced: restore it from version control, or remove it.")
             continue
-        action, why = _refuse_foreign(record, today, simulated=simulated) or _decide(record, existing.records.get(day))
+        action, why = _refuse_foreign(record, today, simulated=simulated) or _decide(
+            record, existing.records.get(day), existing.files.keys() | incoming.records.keys())
         if action == "refuse":
             result.conflicts.append(f"{path}: {why}.")
         elif action == "keep":
@@ -109,9 +113,8 @@ def sync_trail(
             write_report(target, record)
             result.copied[day] = record
     records = {**existing.records, **result.copied}
-    result.disagreements = [
-        f"{shown(target / file_name(day))} {finding}."
-        for day, finding in disagreements(records, {*existing.files, *records})]
+    for found in disagreements(records, {*existing.files, *records}):
+        (result.outdated if found.outdated else result.disagreements).append(found.line(target))
     return result
 
 
@@ -136,8 +139,11 @@ def _refuse_foreign(record: Record, today: date, *, simulated: bool) -> Decision
     return None
 
 
-def _decide(incoming: Record, existing: Record | None) -> Decision:
-    """Decide whether ``incoming`` replaces ``existing``, a report of the same day. Both are sound."""
+def _decide(incoming: Record, existing: Record | None, days: Collection[date]) -> Decision:
+    """Decide whether ``incoming`` replaces ``existing``, a report of the same day. Both are sound.
+
+    ``days`` are those that have a report in one of the directories.
+    """
     if existing is None:
         return "copy", ""
     if incoming.matches(existing):
@@ -151,7 +157,7 @@ def _decide(incoming: Record, existing: Record | None) -> Decision:
         if _details(incoming) != _details(existing):
             return "refuse", ("the reports in both directories list the same observations with different figures: find "
                               "out which report was edited")
-        return _decide_by_window(incoming, existing)
+        return _decide_by_window(incoming, existing, days)
     if old.items() <= new.items():
         return "copy", ""
     if new.items() <= old.items():
@@ -160,14 +166,17 @@ def _decide(incoming: Record, existing: Record | None) -> Decision:
                       "which ledger each report comes from")
 
 
-def _decide_by_window(incoming: Record, existing: Record) -> Decision:
+def _decide_by_window(incoming: Record, existing: Record, days: Collection[date]) -> Decision:
     """Decide between reports with the same evidence of their day, by the earlier days that each of them knows."""
-    missing, added = _known_days(existing) - _known_days(incoming), _known_days(incoming) - _known_days(existing)
+    missing, added = _known_of(existing) - _known_of(incoming), _known_of(incoming) - _known_of(existing)
     if not missing:
         return "copy", ""
     if not added:
         return "keep", "it knows more of the earlier days"
-    return "refuse", (f"only this report knows of {min(missing)}, and only the report to copy knows of {min(added)}: "
+    (ours, _), (theirs, _) = min(missing), min(added)
+    if {day for day, _ in added} <= set(days):
+        return "keep", f"it is outdated, and so is the report to copy, which knows more of {theirs}: render it again"
+    return "refuse", (f"only this report knows of {ours}, and only the report to copy knows of {theirs}: "
                       "import both directories into one ledger, and render the day from it")
 
 
@@ -182,5 +191,7 @@ def _details(record: Record) -> tuple[Any, ...]:
     return deciding, record.tenants, record.samples, record.compared
 
 
-def _known_days(record: Record) -> set[date]:
-    return {row.day for row in record.window if row.verdict is not Verdict.MISSING}
+def _known_of(record: Record) -> set[tuple[date, str]]:
+    """Return of which days in the window the report knows, and of which a comparison."""
+    known = {(row.day, "known") for row in record.window if row.provenance}
+    return known | {(row.day, "compared") for row in record.window if row.provenance and row.provenance.compared}

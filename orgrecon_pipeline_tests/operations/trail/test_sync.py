@@ -156,13 +156,34 @@ def test_sync_prefers_the_report_that_knows_more_days(directories: tuple[Path, P
 
 
 def test_sync_reports_disagreements_of_the_target(directories: tuple[Path, Path]) -> None:
-    write_all(directories[0], History([observation()]))
+    """The report to copy shows a live day that neither directory has a report of."""
+    write(directories[0], clean_week(length=2).record(DAY))
     write_all(directories[1], clean_week(Provenance.BASELINE))
     done = sync(directories)
     assert list(done.copied) == [DAY]
     assert done.disagreements
     assert all(NAME in line for line in done.disagreements)
-    assert list(verify_trail(directories[1]).findings) == done.disagreements
+    assert (list(verify_trail(directories[1]).findings), done.outdated) == (done.disagreements, [])
+
+
+def test_sync_of_a_report_that_lacks_earlier_days_succeeds_and_names_it_outdated(
+    directories: tuple[Path, Path]
+) -> None:
+    write_all(directories[0], History([observation()]))
+    write_all(directories[1], clean_week(Provenance.BASELINE))
+    done = sync(directories)
+    assert (list(done.copied), done.conflicts, done.disagreements) == ([DAY], [], [])
+    assert list(verify_trail(directories[1]).outdated.values()) == done.outdated
+    assert verify_trail(directories[1]).sound
+
+
+def test_sync_of_two_outdated_versions_of_a_report_keeps_one(directories: tuple[Path, Path]) -> None:
+    """Each report knows of a day that the other does not know, and both days have reports."""
+    for directory, back in zip(directories, (1, 2), strict=True):
+        write_all(directory, History([observation(days_back(back)[0]), observation()]))
+    done = sync(directories)
+    assert (list(done.copied), list(done.kept), done.conflicts) == ([YESTERDAY], [DAY], [])
+    assert "render it again" in done.kept[DAY]
 
 
 def test_sync_with_injected_clock_accepts_only_simulated_reports(directories: tuple[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -163,6 +164,14 @@ def days_back(*back: int) -> list[date]:
 def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> History:
     """Return a history of clean days that ends with :data:`DAY`."""
     return History(observation(day, provenance=provenance) for day in days_back(*range(length)))
+
+
+def forged(record: Record, **changes: Any) -> Record:
+    """Return the record with changes and its new digest."""
+    value = {**json.loads(record.line()), **changes}
+    del value["digest"]
+    value["digest"] = sha256_of(value)
+    return Record.model_validate(value)
 
 
 def row(
