@@ -166,8 +166,9 @@ def exporter(
     from orgrecon_pipeline.metrics.gate_endpoint import open_gate_app
 
     settings = settings_from(mapping)
-    server = make_exporter(make_registry(open_collector(settings)), open_gate_app(settings), host=host, port=port,
-                           path_prefix=path_prefix)
+    collector = open_collector(settings, wait_seconds=3)  # by default, Prometheus waits 10 s for a scrape
+    server = make_exporter(
+        make_registry(collector), open_gate_app(settings), host=host, port=port, path_prefix=path_prefix)
     base = f"http://{host}:{server.server_port}{path_prefix.rstrip('/')}"
     terminal.say(f"metrics at {base}/metrics, the gate at {base}/gate")
     serve(server)

@@ -90,6 +90,11 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return list(connection.execute(select(day).distinct().order_by(day)).scalars())
 
+    def position(self) -> int:
+        """Return the number of the last observation that was appended, 0 if there is none."""
+        with self.reading() as connection:
+            return connection.execute(select(func.max(self.own.observation.c.number))).scalar() or 0
+
     def latest(
         self, provenances: Collection[Provenance], *, decided_only: bool = False, completed_only: bool = False,
         until: datetime | None = None,

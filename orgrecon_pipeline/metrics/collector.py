@@ -27,6 +27,7 @@ from orgrecon_pipeline.domain.evidence import Change, EntityTotals, Verdict
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
+from orgrecon_pipeline.metrics.tenant_figures import TenantCounter
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.version import __version__
 
@@ -78,12 +79,16 @@ class EvidenceCollector(Collector):
         return []
 
 
-def open_collector(settings: Settings) -> EvidenceCollector:
-    """Return the collector for the ledger of the settings; a ledger that does not exist yet counts as down."""
+def open_collector(settings: Settings, *, wait_seconds: float | None = None) -> EvidenceCollector:
+    """Return the collector for the ledger of the settings; a ledger that does not exist yet counts as down.
+
+    ``wait_seconds`` is how long a scrape waits for the figures of the tenants; see :class:`TenantCounter`.
+    """
+    tenants = TenantCounter(wait_seconds)
     mapping = load_mapping(settings.mapping_file, settings.environ)
     clock = read_clock(settings.environ)
     return EvidenceCollector(
-        lambda: read_snapshot(settings, mapping, clock.now()),
+        lambda: read_snapshot(settings, mapping, clock.now(), tenants),
         mapping.identity(settings.environment), tuple(mapping.entities), mapping.gate.window_days,
     )
 
@@ -140,6 +145,11 @@ def _gate(snapshot: MetricsSnapshot) -> list[Metric]:
             "orgrecon_window_reports", "Consecutive clean days that the gate needs.", snapshot.window_days),
         GaugeMetricFamily(
             "orgrecon_live_reports", "Counted days on which a live database was compared.", snapshot.live_days),
+        GaugeMetricFamily(
+            "orgrecon_tenants_ready", "Tenants whose gate is open, as of today or yesterday (UTC).",
+            _figure(snapshot.tenants.ready)),
+        GaugeMetricFamily(
+            "orgrecon_tenants_total", "Tenants that were compared and have not left.", _figure(snapshot.tenants.total)),
     ]
 
 

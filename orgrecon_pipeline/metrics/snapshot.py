@@ -12,8 +12,8 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy, MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.operations.gate.current import current_gate
-from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
+from orgrecon_pipeline.metrics.tenant_figures import UNKNOWN, TenantCounter, TenantFigures
+from orgrecon_pipeline.operations.gate.sources import GateEvidence, evidence_of_ledger
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 
 # A baseline compares nothing and a restored database belongs to another day, so neither shows that the daily run works.
@@ -42,18 +42,19 @@ class MetricsSnapshot:
     live_days: int = 0
     gate_open: bool = False
     observations: Mapping[Verdict, int] = field(default_factory=dict)
+    tenants: TenantFigures = UNKNOWN
 
     def unreachable(self) -> MetricsSnapshot:
         """Return the snapshot to publish while the ledger does not answer: the same figures and a closed gate.
 
         Figures that disappeared would resolve an alert on drift, which would read as good news. The timestamps show
-        how old the figures are.
+        how old the figures are. How many tenants are ready is good news, and becomes unknown.
         """
-        return replace(self, ledger_up=False, gate_open=False)
+        return replace(self, ledger_up=False, gate_open=False, tenants=UNKNOWN)
 
 
 def read_snapshot(
-    settings: Settings, mapping: MappingConfig, now: datetime
+    settings: Settings, mapping: MappingConfig, now: datetime, tenants: TenantCounter | None = None
 ) -> MetricsSnapshot:
     """Open the ledger and return the state of its evidence, with the gate as of today or yesterday (UTC).
 
@@ -66,16 +67,17 @@ def read_snapshot(
     ledger = existing_ledger(settings, mapping)
     if ledger is None:
         raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
-    return take_snapshot(ledger, mapping.gate, now, mapping.digest, settings.output_dir)
+    return take_snapshot(ledger, mapping.gate, now, mapping.digest, settings.output_dir, tenants)
 
 
 def take_snapshot(
-    ledger: Ledger, policy: GatePolicy, now: datetime, mapping_digest: str | None = None, trail: Path | None = None
+    ledger: Ledger, policy: GatePolicy, now: datetime, mapping_digest: str | None = None, trail: Path | None = None,
+    tenants: TenantCounter | None = None,
 ) -> MetricsSnapshot:
     """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
     days, distrust = evidence_of_ledger(ledger, trail, policy) if trail else (ledger.evidence(date.max), None)
-    gate = current_gate(days, policy, now, identity=ledger.identity, ledger=ledger.id, mapping_digest=mapping_digest,
-                        distrust=distrust)
+    evidence = GateEvidence(ledger.identity, ledger, {}, days, policy, now, mapping_digest, distrust=distrust)
+    gate = evidence.answer
     latest_day = max(days, default=None)
     latest = ledger.deciding(latest_day, policy.same_day) if latest_day else None
     completed = ledger.latest(_DAILY)
@@ -97,4 +99,5 @@ def take_snapshot(
         live_days=gate.decision.live_days,
         gate_open=gate.open,
         observations=ledger.verdict_counts(),
+        tenants=(tenants or TenantCounter()).count(evidence),
     )

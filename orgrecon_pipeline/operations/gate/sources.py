@@ -44,7 +44,7 @@ class GateEvidence:
     days: Mapping[date, DayEvidence]
     policy: GatePolicy
     now: datetime
-    mapping_digest: str
+    mapping_digest: str | None
     day: date | None = None
     distrust: Reason | None = None
 

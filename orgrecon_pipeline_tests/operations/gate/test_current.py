@@ -13,7 +13,6 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs.gate_check import gate_now
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -23,7 +22,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import dagster_client as dagster_gate
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_state, state_before_run
-from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster
+from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, evidence_of_context
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
@@ -94,7 +93,8 @@ def test_gate_with_injected_clock_keeps_old_real_evidence_closed(
     now = simulated_now_file(tmp_path, days[-1])
     gates = answers(tmp_path, ORGRECON_SIMULATED_NOW_FILE=now)
     assert {source: answer.open for source, answer in gates.items()} == {"ledger": opened, "trail": opened}
-    assert gate_now(replace(context, clock=read_clock({"ORGRECON_SIMULATED_NOW_FILE": now}))).open is opened
+    clock = read_clock({"ORGRECON_SIMULATED_NOW_FILE": now})
+    assert evidence_of_context(replace(context, clock=clock)).answer.open is opened
 
     def deployment(*_: Any, **__: Any) -> GateAnswer:
         moment = datetime(days[-1].year, days[-1].month, days[-1].day, 12, tzinfo=timezone.utc)
@@ -190,11 +190,11 @@ def test_every_way_of_asking_is_closed_by_reports_that_the_ledger_lacks(tmp_path
     """The ledger was restored from a backup; only the report knows the FAIL of today."""
     context = store(tmp_path, [observation(day) for day in WEEK])
     policy, digest, now = context.mapping.gate, context.mapping.digest, context.clock.now()
-    assert gate_now(context).open
+    assert evidence_of_context(context).answer.open
     (tmp_path / "later").mkdir()
     later = store(tmp_path / "later", [observation(WEEK[6], Verdict.FAIL, hour=9)])
     (later.output_dir / f"{WEEK[6]}.md").replace(context.output_dir / f"{WEEK[6]}.md")
-    assert not gate_now(context).open
+    assert not evidence_of_context(context).answer.open
     assert take_snapshot(context.ledger, policy, now, digest, context.output_dir).gate_open is False
     state = current_state(context.ledger, policy, now, context.output_dir, mapping_digest=digest)
     assert state.states()[GATE_TOPIC] == "CLOSED"
