@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any
 
 import psycopg
-from psycopg import capabilities, sql
+from psycopg import capabilities, pq, sql
 from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -238,12 +238,22 @@ class Session:
         self.execute(sql.SQL("; ").join(_set_local(name, value) for name, value in _SHOW_TREES.items()), action)
         self._connection.add_notice_handler(collect)
         try:
-            self.execute(sql.SQL("PREPARE orgrecon_parsed AS {}").format(statement), action, {})
+            self._parse(statement, action)
         finally:
             self._connection.remove_notice_handler(collect)
-        resets = map(_set_local, _SHOW_TREES)
-        self.execute(sql.SQL("; ").join([*resets, sql.SQL("DEALLOCATE orgrecon_parsed")]), action)
-        return trees[-1] if trees else ""  # the first tree is that of PREPARE
+        self.execute(sql.SQL("; ").join(map(_set_local, _SHOW_TREES)), action)
+        return trees[-1] if trees else ""
+
+    def _parse(self, statement: Statement, action: str) -> None:
+        """Let the server analyse a statement, as the unnamed prepared statement of the protocol.
+
+        PostgreSQL 13 and 14 do not log the tree of a statement that PREPARE analyses.
+        """
+        text = psycopg.ClientCursor(self._connection).mogrify(statement, {})
+        with self._translated_errors(action):
+            result = self._connection.pgconn.prepare(b"", text.encode())
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise psycopg.errors.error_from_result(result)
 
     @contextmanager
     def planner_settings(self, settings: Mapping[str, str], work_mem: str | None = None) -> Iterator[None]:

@@ -1,10 +1,11 @@
 """Differences between texts are found under collations that consider them equal.
 
-The wheels have no ICU, so the tests of collations need an installed PostgreSQL, and are skipped without it.
+The wheels have no ICU, so the tests of collations need another PostgreSQL, and are skipped without it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_binaries
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
 from orgrecon_pipeline.operations.diff import DiffRequest, DiffResult, diff
@@ -21,7 +23,6 @@ from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_
 from orgrecon_pipeline_tests.support.operations.site import Site, make_site, open_site
 from orgrecon_pipeline_tests.support.repair.scenario import MakeTables, RepairScenario, entity, table_scenario
 
-INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
 ONE = ("(tenant_id, id) = (SELECT tenant_id, id FROM public.teams WHERE deleted_at IS NULL "
        "ORDER BY tenant_id, id DESC LIMIT 1)")
 ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
@@ -30,18 +31,18 @@ ITS_UNIT = ONE.replace("(tenant_id, id) =", "(tenant_id, legacy_id) =")
 @pytest.fixture(scope="module")
 def with_icu(template_sql: str) -> Iterator[str]:
     """The DSN of a server with ICU, whose template1 has the tables with a collation that ignores case and accents."""
-    if not INSTALLED:
-        pytest.skip("no PostgreSQL in /usr/lib/postgresql, and the wheels have no ICU")
-    with postgres_server(INSTALLED[-1].parent) as server:
+    servers = [binaries for binaries in (find_binaries(), *installed_binaries())
+               if b"libicui18n" in (binaries / "postgres").read_bytes()]
+    if not servers:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "no PostgreSQL with ICU is installed: install Debian's package postgresql")
+    with postgres_server(servers[0]) as server:
         server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--no-locale", "--no-sync")
         server.start()
         with psycopg.connect(server.dsn("template1"), autocommit=True) as admin:
-            try:
-                admin.execute("CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level1', "
-                              "deterministic = false)")
-            except psycopg.Error as error:
-                pytest.skip(f"this PostgreSQL has no ICU: {error}")
+            admin.execute("CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level1', "
+                          "deterministic = false)")
             admin.execute(template_sql)
             for table, column in (("teams", "name"), ("org_units", "name"), ("team_members", "role"),
                                   ("org_unit_memberships", "role"), ("teams", "tenant_id"),

@@ -78,8 +78,11 @@ def test_table_refuses_every_kind_of_change(filled: Ledger, ledger_url: str, tab
         if number in UNSUPPORTED[dialect] or (number == 2 and not table.primary_key):
             continue
         refusals = (sqlite3.IntegrityError, psycopg.errors.RestrictViolation)
-        with raw_connection(ledger_url) as connection, pytest.raises(refusals, match="append-only"):
-            connection.execute(statement)
+        with raw_connection(ledger_url) as connection:
+            if statement.startswith("MERGE") and connection.info.server_version < 150_000:
+                continue
+            with pytest.raises(refusals, match="append-only"):
+                connection.execute(statement)
     assert contents(filled) == before
     assert filled.append(*full("3")) is True
 

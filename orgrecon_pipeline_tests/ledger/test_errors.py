@@ -325,6 +325,8 @@ def test_read_only_role_can_read_and_learns_which_grant_is_missing(
 ) -> None:
     url, empty = new_database(), new_database()
     open_ledger(url).append(*full())
+    with raw_connection(empty) as admin:
+        admin.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # the default since PostgreSQL 15
     with raw_connection(url) as admin:
         # The role's own formats for dates and times must not matter.
         admin.execute("CREATE ROLE reader LOGIN; ALTER ROLE reader SET datestyle = 'SQL, DMY'; "

@@ -12,11 +12,11 @@ import pytest
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.faults import Fault, inject
-from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline_tests.support.demo.plain_check import differences
+from orgrecon_pipeline_tests.support.operations.postgres_server import find_program
 from orgrecon_pipeline_tests.support.repair.scenario import UNITS, CompanyScenario
 
 NAMES = ("""o'br\\ien "x" {a,b},NULL""", "$orgrecon$ $$ %s %(x)s {key}", "-- ; DROP TABLE x; /*\nnew line :name")
@@ -33,7 +33,7 @@ def test_tenant_names_are_data_not_sql(company: CompanyScenario, tenant: str) ->
     before = company.rows("teams")
     script = company.directory / "repair.sql"
     script.write_text(company.repair_sql(), encoding="utf-8")
-    psql = [str(find_binaries() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1",
+    psql = [str(find_program("psql")), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1",
             "--set", "name=replaced"]
     subprocess.run([*psql, "--file", script, company.dsn], check=True, capture_output=True,
                    env={"PATH": "/usr/bin:/bin", "PGCLIENTENCODING": "UTF8"})

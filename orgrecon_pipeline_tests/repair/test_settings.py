@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline_tests.support.operations.postgres_server import find_program
 from orgrecon_pipeline_tests.support.repair.scenario import COLUMNS, MakeTables, RepairScenario, entity, table_scenario
 
 TABLES = "CREATE TABLE s (tenant_id text, k int, v text); CREATE TABLE t (tenant_id text, k int, v text);"
@@ -19,7 +19,7 @@ TABLES = "CREATE TABLE s (tenant_id text, k int, v text); CREATE TABLE t (tenant
 def run_with_psql(tables: RepairScenario, options: str = "") -> None:
     script = tables.directory / "repair.sql"
     script.write_text(tables.repair_sql(), encoding="utf-8")
-    subprocess.run([find_binaries() / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file", script, tables.dsn],
+    subprocess.run([find_program("psql"), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file", script, tables.dsn],
                    check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "PGOPTIONS": options})
 
 

@@ -27,12 +27,13 @@ INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, the verdict that it must have, and a part of the reason."""
+    """A fault, the verdict that it must have, a part of the reason, and the first server version that has the fault."""
 
     name: str
     inject: Callable[[Site], Any]
     verdict: Verdict
     reason: str
+    since: int = 0
 
 
 def sql(*statements: str) -> Callable[[Site], None]:
@@ -60,7 +61,7 @@ CASES = [
     Case("row-level security on both sides", sql(RLS, "ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY"),
          INCONCLUSIVE, "row-level security"),
     Case("row-level security for a role with pg_read_all_data", sql(RLS, f"GRANT pg_read_all_data TO {READER}"),
-         INCONCLUSIVE, "row-level security"),
+         INCONCLUSIVE, "row-level security", since=140_000),
     Case("a policy on an unset setting", sql(
         RLS, "CREATE POLICY p ON public.org_units USING (tenant_id = current_setting('app.tenant', true))"),
         INCONCLUSIVE, "row-level security"),
@@ -157,6 +158,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_fault_never_passes(site: Site, case: Case) -> None:
+    if site.admin.info.server_version < case.since:
+        pytest.skip(f"PostgreSQL {case.since // 10_000} and later have this fault")
     before = site.observe()
     assert (before.verdict, before.reason[:10]) == (Verdict.PASS, "Zero drift"), before.reason
     case.inject(site)

@@ -180,7 +180,7 @@ def test_sql_that_can_drop_rows_is_refused(site: Site, case: str) -> None:
 
 def test_volatile_function_within_a_body_is_refused(site: Site) -> None:
     """The server analyses such a body when the function is created, so a wrong label hides nothing."""
-    if site.admin.info.server_version < 140000:
+    if site.admin.info.server_version < 140_000:
         pytest.skip("bodies of SQL are parsed since PostgreSQL 14")
     site.run("CREATE FUNCTION public.half(text) RETURNS text LANGUAGE sql STABLE "
              "BEGIN ATOMIC SELECT $1 WHERE random() < 2; END")

@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg
 
 from orgrecon_pipeline.demo import company
-from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 from orgrecon_pipeline_tests.support.environ import inherited_environ
+from orgrecon_pipeline_tests.support.operations.postgres_server import find_program
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 
 REPORTS = "docs/runbooks/org-v23-reconciliation-reports"
@@ -120,7 +120,7 @@ class World:
             (bin_dir / name).write_text(text)
             (bin_dir / name).chmod(0o755)
         for name in ("psql", "pg_dump", "pg_restore"):
-            (bin_dir / name).symlink_to(find_binaries() / name)
+            (bin_dir / name).symlink_to(find_program(name))
 
     def follow(self, commands: Iterable[str]) -> list[Step]:
         """Run the commands in order, each in a shell in the checkout; return one step per command."""

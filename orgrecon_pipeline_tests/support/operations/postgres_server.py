@@ -22,6 +22,14 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
          "timezone": "UTC", "wal_retrieve_retry_interval": "100ms"}
 
 
+def find_program(name: str, binaries: Path | None = None) -> Path:
+    """Return a program such as psql: of the server, or else of another one, because some servers have no clients."""
+    for directory in (binaries or postgres_binaries.find_binaries(), *postgres_binaries.installed_binaries()):
+        if (directory / name).is_file():
+            return directory / name
+    return Path(shutil.which(name) or name)
+
+
 class PostgresServer:
     """A data directory and a postmaster, whose socket is in the parent directory."""
 
@@ -32,8 +40,7 @@ class PostgresServer:
 
     def run(self, tool: str, *arguments: str) -> None:
         """Run a tool of the server's version, or else of the system, as the user of the server."""
-        program = self.binaries / tool
-        program = program if program.exists() else Path(shutil.which(tool) or tool)
+        program = find_program(tool, self.binaries)
         done = subprocess.run([str(program), *arguments], capture_output=True, cwd="/", **_as_server())
         assert done.returncode == 0, done.stderr.decode()
 
