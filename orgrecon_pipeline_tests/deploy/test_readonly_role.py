@@ -1,9 +1,12 @@
-"""Tests of deploy/sql/readonly_role.sql: the role can read the mapped tables and do nothing else."""
+"""Tests of deploy/sql/readonly_role.sql: who can run it, and that its role reads the mapped tables and nothing else."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,11 +14,17 @@ import pytest
 from psycopg import errors
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT
+from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
+from orgrecon_pipeline_tests.support.operations.postgres_server import find_program
+from orgrecon_pipeline_tests.support.operations.site import READER, Site
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-SQL = (ROOT / "deploy/sql/readonly_role.sql").read_text()
+SCRIPT = ROOT / "deploy/sql/readonly_role.sql"
+SQL = SCRIPT.read_text()
 TABLES = ("tenants", "teams", "team_members", "org_units", "org_unit_memberships")
 
 
@@ -23,6 +32,7 @@ TABLES = ("tenants", "teams", "team_members", "org_units", "org_unit_memberships
 def reader(company_database: str, connect: Callable[[str], Connection]) -> Iterator[Connection]:
     """Yield a connection with the role, after the script ran twice."""
     owner = connect(company_database)
+    owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # the default since PostgreSQL 15
     owner.execute("CREATE TABLE public.secrets (id int); CREATE SCHEMA other; CREATE TABLE other.t (id int)")
     owner.execute(SQL)
     owner.execute(SQL)
@@ -39,7 +49,7 @@ def test_script_grants_exactly_the_tables_of_the_packaged_mapping() -> None:
     relations = [r.from_ for e in mapping.entities.values() for side in (e.source, e.target) for r in side]
     assert mapping.tenants is not None
     mapped = {name for text in (*relations, mapping.tenants.from_) for name in re.findall(r"public\.(\w+)", text)}
-    granted = set(re.findall(r"public\.(\w+)", SQL.split("GRANT SELECT ON TABLE")[1]))
+    granted = set(re.findall(r"'public\.(\w+)'", SQL))
     assert granted == mapped == set(TABLES)
 
 
@@ -86,3 +96,130 @@ def test_role_has_read_only_and_timeout_defaults(reader: Connection) -> None:
         "FROM pg_roles WHERE rolname = 'orgrecon_reader'"
     ).fetchall()
     assert role == (False, False, False, False, False, False, True)
+
+
+# As the administrator of a managed server.
+
+ADMIN, OWNER = "cloud_admin", "application"
+CONTROL = "FUNCTION pg_catalog.pg_control_system()"
+
+
+@dataclass
+class Managed:
+    """A company database on a server whose administrator is no superuser.
+
+    Attributes:
+        superuser: a connection as the provider of the server.
+        dsn: the database as the administrator.
+        site: the database as the read-only role.
+    """
+
+    superuser: Connection
+    dsn: str
+    site: Site
+
+    def run_script(self, dsn: str = "", returncode: int = 0) -> str:
+        """Run the script as the documentation says, by default as the administrator; return its messages."""
+        done = subprocess.run(
+            [find_program("psql"), dsn or self.dsn, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(SCRIPT)],
+            capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
+        assert done.returncode == returncode, done.stderr
+        return done.stderr
+
+    def run(self, *statements: str) -> None:
+        """Run statements as the superuser."""
+        self.site.run(*statements)
+
+    def own_tables(self, owner: str) -> None:
+        self.run(*(f"ALTER TABLE public.{table} OWNER TO {owner}" for table in TABLES))
+
+
+@pytest.fixture
+def managed(seeded_database: str, connect: Callable[[str], Connection], tmp_path: Path) -> Iterator[Managed]:
+    superuser = connect(seeded_database)
+    reader, admin = (seeded_database.replace("postgres@", f"{role}@") for role in (READER, ADMIN))
+    site = Site(superuser, reader, new_sqlite_ledger(tmp_path / "ledger.db"), tmp_path)
+    roles = f"{READER}, {ADMIN}, {OWNER}"
+    site.run(f"DROP ROLE IF EXISTS {READER}", f"CREATE ROLE {ADMIN} LOGIN CREATEROLE CREATEDB", f"CREATE ROLE {OWNER}",
+             f"ALTER DATABASE {superuser.info.dbname} OWNER TO {ADMIN}")
+    yield Managed(superuser, admin, site)
+    site.run(f"GRANT EXECUTE ON {CONTROL} TO PUBLIC", f"REASSIGN OWNED BY {roles} TO postgres",
+             f"DROP OWNED BY {roles}", f"DROP ROLE {roles}")
+
+
+def test_administrator_who_owns_the_tables_creates_a_role_that_observes_a_day(managed: Managed) -> None:
+    managed.own_tables(ADMIN)
+    for _ in range(2):
+        assert managed.run_script() == ""
+    assert diagnose(managed.site.context).ready
+    after = managed.site.observe()
+    assert (after.verdict, after.tenants_scanned) == (Verdict.PASS, 12), after.reason
+
+
+def test_administrator_who_is_member_of_the_owner_creates_a_role_that_observes_a_day(managed: Managed) -> None:
+    managed.own_tables(OWNER)
+    managed.run(f"GRANT {OWNER} TO {ADMIN}")
+    for _ in range(2):
+        assert managed.run_script() == ""
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+def test_statements_that_only_the_owner_may_run_are_named(managed: Managed) -> None:
+    managed.own_tables(OWNER)
+    managed.run(f"ALTER SCHEMA public OWNER TO {OWNER}", "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+                f"GRANT USAGE ON SCHEMA public TO {ADMIN}")
+    messages = managed.run_script(returncode=3)
+    assert f"{ADMIN} may not grant what orgrecon_reader needs" in messages
+    statements = [line for line in messages.splitlines() if line.startswith("GRANT ")]
+    assert len(statements) == len(TABLES) + 1, messages
+    for line in statements:
+        statement, owner = line.split(";  -- as ")
+        managed.run(f"SET ROLE {owner}", statement, "RESET ROLE")
+    assert managed.run_script() == ""
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+def test_revoked_identification_of_the_server_names_the_grant(managed: Managed) -> None:
+    managed.own_tables(ADMIN)
+    managed.run(f"REVOKE EXECUTE ON {CONTROL} FROM PUBLIC")
+    messages = managed.run_script()
+    assert "every report will be INCONCLUSIVE" in messages
+    assert managed.site.observe().verdict is Verdict.INCONCLUSIVE
+    managed.run(messages.split("run: ")[1].splitlines()[0])
+    assert managed.run_script() == ""
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+def test_superuser_grants_the_identification_of_the_server(managed: Managed) -> None:
+    managed.run(f"REVOKE EXECUTE ON {CONTROL} FROM PUBLIC")
+    assert managed.run_script(managed.dsn.replace(f"{ADMIN}@", "postgres@")) == ""
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+def test_row_level_security_is_noticed_until_the_role_bypasses_it(managed: Managed) -> None:
+    managed.own_tables(ADMIN)
+    managed.run("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
+    messages = managed.run_script()
+    assert "row-level security hides rows of teams from orgrecon_reader" in messages.replace("public.", "")
+    assert managed.site.observe().verdict is Verdict.INCONCLUSIVE
+    managed.run(f"ALTER ROLE {READER} BYPASSRLS")
+    assert managed.run_script() == ""
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+def test_owner_of_the_tables_reads_all_rows_despite_row_level_security(managed: Managed) -> None:
+    """Before PostgreSQL 16, a managed server may have nobody who can let the role bypass it."""
+    managed.own_tables(ADMIN)
+    managed.run("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
+    managed.run_script()
+    managed.site.dsn = managed.dsn
+    assert managed.site.observe().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("attribute", ["SUPERUSER", "CREATEDB", "CREATEROLE", "REPLICATION"])
+def test_existing_role_that_may_do_more_than_read_is_refused(managed: Managed, attribute: str) -> None:
+    managed.run(f"CREATE ROLE {READER} {attribute}")
+    messages = managed.run_script(returncode=3)
+    assert "orgrecon_reader may do more than read" in messages
+    managed.run(messages.split("run: ")[1].splitlines()[0])
+    assert managed.run_script(managed.dsn.replace(f"{ADMIN}@", "postgres@")) == ""
