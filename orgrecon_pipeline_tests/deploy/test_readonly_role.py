@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -16,8 +17,9 @@ from psycopg import errors
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.doctor import diagnose
+from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT
-from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
+from orgrecon_pipeline_tests.support.ledger.cases import full, new_sqlite_ledger
 from orgrecon_pipeline_tests.support.operations.postgres_server import find_program
 from orgrecon_pipeline_tests.support.operations.site import READER, Site
 
@@ -223,3 +225,18 @@ def test_existing_role_that_may_do_more_than_read_is_refused(managed: Managed, a
     assert "orgrecon_reader may do more than read" in messages
     managed.run(messages.split("run: ")[1].splitlines()[0])
     assert managed.run_script(managed.dsn.replace(f"{ADMIN}@", "postgres@")) == ""
+
+
+def test_administrator_without_superuser_creates_the_ledger_as_documented(managed: Managed) -> None:
+    page = (ROOT / "docs/runbooks/install.md").read_text(encoding="utf-8")
+    [statements] = re.findall(r"```sql\n(CREATE ROLE orgrecon_ledger.*?)```", page, re.DOTALL)
+    managed.own_tables(ADMIN)
+    managed.run_script()
+    with psycopg.connect(managed.dsn, autocommit=True) as admin:
+        for statement in statements.splitlines():
+            admin.execute(statement)
+    try:
+        url = urlsplit(managed.dsn)._replace(netloc="orgrecon_ledger@", path="/orgrecon_ledger").geturl()
+        assert open_ledger(url).append(*full()) is True
+    finally:
+        managed.run("DROP DATABASE orgrecon_ledger WITH (FORCE)", "DROP ROLE orgrecon_ledger")
