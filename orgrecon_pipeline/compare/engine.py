@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from orgrecon_pipeline.compare.failing_column import name_failing_column
+from orgrecon_pipeline.compare.inspection import lock_queue_warning
 from orgrecon_pipeline.compare.keys.first_keys import FirstKeysByKind
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
@@ -26,6 +28,7 @@ from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
+from orgrecon_pipeline.postgres.locks.give_way import give_way
 from orgrecon_pipeline.postgres.session import Session
 
 # Keys in flux after a round of rechecks are tracked for another round.
@@ -44,6 +47,7 @@ def compare(
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then recheck the drifting keys.
 
+    If a statement of another session waits too long for a lock, give way and start over (see docs/architecture.md).
     Raise CannotDecide if the comparison cannot be completed.
 
     Args:
@@ -55,14 +59,23 @@ def compare(
         deadline: a deadline that the caller can stop; by default a new one.
     """
     started = time.monotonic()
-    deadline = deadline or Deadline(mapping.scan.deadline_seconds)
-    reader = open_reader(mapping, endpoints, deadline, only)
-    try:
-        return _Run(mapping, reader, deadline, exact, progress, wait or deadline.sleep).run(admit, started)
-    except CannotDecide as failure:
-        raise name_failing_column(reader.sessions, mapping, failure) from None
-    finally:
-        reader.close()
+
+    def attempt(until: Deadline) -> Comparison:
+        reader = open_reader(mapping, endpoints, until, only)
+        try:
+            return _Run(mapping, reader, until, exact, progress, wait or until.sleep).run(admit)
+        except CannotDecide as failure:
+            raise name_failing_column(reader.sessions, mapping, failure) from None
+        finally:
+            reader.close()
+
+    done = give_way(
+        attempt, endpoints, mapping.scan, deadline or Deadline(mapping.scan.deadline_seconds), progress)
+    comparison = done.result
+    warnings = [lock_queue_warning(variable, problem) for variable, problem in done.unwatched.items()]
+    return replace(comparison, how={
+        **comparison.how, "seconds": round(time.monotonic() - started, 3),
+        **({"gave_way": done.times} if done.times else {}), "warnings": [*comparison.how["warnings"], *warnings]})
 
 
 def open_reader(
@@ -91,7 +104,7 @@ class _Run:
         self._keys = KeySpool(mapping.report.keep_keys)
         self._samples: list[Sample] = []
 
-    def run(self, admit: Admit, started: float) -> Comparison:
+    def run(self, admit: Admit) -> Comparison:
         reader = self._reader
         tables = reader.run_preflight()
         reader.require_filter_values()
@@ -124,8 +137,7 @@ class _Run:
             values={name: of_entity.values for name, of_entity in fingerprints.items()},
             keys_in_flux=results.keys_in_flux,
             how={"digest_method": reader.row_hash.name, "exact": self._exact, "self_test": "passed",
-                 "rechecks_done": reads, "seconds": round(time.monotonic() - started, 3),
-                 "warnings": list(reader.warnings)})
+                 "rechecks_done": reads, "warnings": list(reader.warnings)})
 
     def _scanned_rows(self) -> str:
         return f"fingerprints of both sides: {self._reader.rows}"

@@ -111,6 +111,13 @@ def context_warning(subject: str, failure: str) -> SqlWarning:
         f"{subject}: the context columns cannot be read and are left out: {failure}: correct show in the mapping")}
 
 
+def lock_queue_warning(variable: str, problem: str) -> SqlWarning:
+    """Return the warning that nobody watched the lock queue of the database of an environment variable."""
+    return {"code": "lock_queue_unwatched", "names": [variable], "text": (
+        f"the lock queue of the database of {variable} could not be watched ({problem}): a migration may have waited "
+        "for this comparison, and the application for the migration")}
+
+
 def merge_warnings(warnings: Mapping[str, Sequence[SqlWarning]]) -> tuple[SqlWarning, ...]:
     """Return the warnings about several databases, given by label. Those that only some have name the first of them."""
     labels: dict[str, list[str]] = {}

@@ -65,6 +65,10 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
         CannotDecide: if a table, column or permission is missing, rows could be hidden from this role, or the sides
             have different types.
     """
+    return session.until_unlocked(lambda: _run_preflight(session, mapping, sides))
+
+
+def _run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> Preflight:
     with session.transaction():
         warnings = inspect_sql(session, mapping, sides)
         identity = identify(session)

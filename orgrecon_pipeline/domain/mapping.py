@@ -199,7 +199,7 @@ class Heartbeat(_Strict):
 
 
 class ScanSettings(_Strict):
-    """How the databases are read. Times are in seconds.
+    """How the databases are read. Times are in seconds. Without ``yield_seconds``, a comparison never gives way.
 
     The lag of a standby is measured by its ``heartbeat`` alone if there is one, else by what it has replayed.
     """
@@ -208,6 +208,7 @@ class ScanSettings(_Strict):
     rechecks: Annotated[int, Field(ge=0, le=100)] = 3
     statement_timeout_seconds: PositiveSeconds = 900.0
     lock_timeout_seconds: PositiveSeconds = 5.0
+    yield_seconds: PositiveSeconds | None = 2.0
     deadline_seconds: PositiveSeconds = 3600.0
     workers: Annotated[int, Field(ge=1, le=32)] = 2
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16

@@ -36,6 +36,7 @@ class ReasonCode(str, Enum):
     CANNOT_CONNECT = "cannot_connect"
     CANNOT_READ = "cannot_read"
     FOREIGN_TABLE = "foreign_table"
+    GAVE_WAY = "gave_way"
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED = "interrupted"
     NULL_KEY = "null_key"

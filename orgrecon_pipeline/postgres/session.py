@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import threading
 import time
 from array import array
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import capabilities, pq, sql
@@ -23,6 +26,8 @@ from orgrecon_pipeline.postgres.errors import cannot_connect, cannot_read
 from orgrecon_pipeline.postgres.int8_arrays import Int8ArrayDumper
 from orgrecon_pipeline.postgres.sql_files import Statement, load_sql
 
+Result = TypeVar("Result")
+
 #: Name of the connections in pg_stat_activity.
 APPLICATION_NAME = "orgrecon"
 
@@ -30,7 +35,7 @@ APPLICATION_NAME = "orgrecon"
 _NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
             "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # Overrides the DSN and the role: SQL_ASCII would return text as bytes, and LATIN1 lacks characters.
-_FORCED = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
+_FORCED = {"client_encoding": "UTF8"}
 
 #: Settings that could otherwise change what a transaction reads, or how it converts values to text.
 SETTINGS = {
@@ -58,6 +63,20 @@ CHUNK_ROWS = 1_000
 
 _CANCEL_SECONDS = 5.0
 
+# Time to wait for one lock before all are released. It is shorter than deadlock_timeout, so that a session that locks
+# the same tables in another order never becomes the victim of a deadlock.
+_ONE_LOCK_SECONDS = 0.5
+_LOCK_PAUSE_SECONDS = 0.05
+# The lock is not available; deadlock.
+_NOT_LOCKED = ("55P03", "40P01")
+
+
+class Backend(NamedTuple):
+    """Server process of a transaction. ``server`` is the start of the server, in microseconds."""
+
+    pid: int
+    server: int
+
 
 class Session:
     """Connection to a database, for one transaction after another.
@@ -69,38 +88,57 @@ class Session:
         custom_settings: names of the settings of applications, such as ``app.tenant``, that the database, the role or
             the options of the connection set; None before the first transaction. Every transaction empties them, so
             that each reader sees the same rows.
+        backend: the server process of the open transaction; None between two transactions.
     """
 
-    def __init__(self, endpoint: Endpoint, settings: ScanSettings, deadline: Deadline) -> None:
-        """Connect."""
-        self.settings = settings
+    def __init__(
+        self, endpoint: Endpoint, settings: ScanSettings, deadline: Deadline, name: str = APPLICATION_NAME
+    ) -> None:
+        """Connect; ``name`` is that of the connection in pg_stat_activity."""
+        self.endpoint, self.settings = endpoint, settings
         self.custom_settings: tuple[str, ...] | None = None
-        self._endpoint, self._deadline = endpoint, deadline
+        self.backend: Backend | None = None
+        self._deadline, self._name = deadline, name
+        self._closing = threading.Lock()
         self._connection = self._connect()
-        deadline.register(self.cancel)
+        deadline.register(self)
 
     def _connect(self) -> psycopg.Connection[DictRow]:
         self._deadline.remaining()
         try:
             connection = psycopg.connect(
-                **{**_NETWORK, **self._endpoint.dsn.parameters, **_FORCED},
+                **{**_NETWORK, **self.endpoint.dsn.parameters, **_FORCED, "application_name": self._name},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
         except (psycopg.Error, OSError, UnicodeError) as error:
-            raise cannot_connect(error, self._endpoint.variable) from None
+            raise cannot_connect(error, self.endpoint.variable) from None
         connection.adapters.register_dumper(array, Int8ArrayDumper)
         return connection
 
     def close(self) -> None:
         """Close the connection, and with it any open transaction."""
-        self._deadline.unregister(self.cancel)
-        self._connection.close()
+        self._deadline.unregister(self)
+        self._close()
+
+    def _close(self) -> None:
+        with self._closing:
+            self._connection.close()
 
     def cancel(self) -> None:
         """Ask the server to cancel the running statement. Any thread may call this."""
         with suppress(psycopg.Error, OSError):
             self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
+    def disconnect(self) -> None:
+        """Cut the connection, so that the server ends a transaction that runs no statement. Any thread may call this.
+
+        The next use of the connection fails.
+        """
+        with self._closing, suppress(psycopg.Error, OSError):
+            if not self._connection.closed:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def encoding(self) -> Encoding:
@@ -118,25 +156,52 @@ class Session:
         if self.custom_settings is None and lock and snapshot is None:
             with self.transaction():  # reading the custom settings would take the snapshot before the locks
                 pass
-        # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between.
-        begin: list[Statement] = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
+        try:
+            self.until_unlocked(lambda: self._open(lock, snapshot))
+            yield
+        finally:
+            self._roll_back()
+
+    def until_unlocked(self, read: Callable[[], Result]) -> Result:
+        """Return ``read()``. While another session locks one of its tables, try it again for lock_timeout_seconds.
+
+        In between, the transaction is rolled back: it never holds one table while it waits long for another.
+        """
+        end = time.monotonic() + self.settings.lock_timeout_seconds
+        while True:
+            try:
+                return read()
+            except CannotDecide as failure:
+                if not not_locked(failure) or time.monotonic() >= end:
+                    raise
+            self._roll_back()
+            self._deadline.sleep(_LOCK_PAUSE_SECONDS)
+
+    def _open(self, lock: tuple[sql.Composable, ...], snapshot: str | None) -> None:
+        # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between, and a pooler
+        # cannot lead to another backend. The backend is read in a transaction of its own, because its SELECT would take
+        # the snapshot before the locks.
+        begin: list[Statement] = [
+            sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"), load_sql("postgres/sql/backend.sql"),
+            sql.SQL("COMMIT"), sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
         if snapshot is not None:
             begin.append(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
         begin += [_set_local(name, value) for name, value in self._transaction_settings().items()]
-        try:
-            self._begin(sql.SQL("; ").join(begin))
-            if self.custom_settings is None:
-                self._empty_custom_settings()
-            if lock:
-                tables = sql.SQL(", ").join(lock)
-                self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables), "locking the tables")
-            yield
-        finally:
-            if not self._connection.closed:
-                try:
-                    self._connection.rollback()
-                except psycopg.Error:
-                    self._connection.close()
+        self.backend = self._begin(sql.SQL("; ").join(begin))
+        if self.custom_settings is None:
+            self._empty_custom_settings()
+        if lock:
+            timeout = _set_local("lock_timeout", _milliseconds(self.settings.lock_timeout_seconds))
+            self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE; {}").format(sql.SQL(", ").join(lock), timeout),
+                         "locking the tables")
+
+    def _roll_back(self) -> None:
+        if not self._connection.closed:
+            try:
+                self._connection.rollback()
+            except psycopg.Error:
+                self._close()
+        self.backend = None
 
     def _empty_custom_settings(self) -> None:
         rows = self.query(load_sql("postgres/sql/custom_settings.sql"), "reading the settings of the role", {
@@ -145,15 +210,24 @@ class Session:
         for name in self.custom_settings:
             self.execute(_set_local(name, ""), f"emptying {name}")
 
-    def _begin(self, statement: Statement) -> None:
+    def _begin(self, statement: Statement) -> Backend:
+        """Begin the transaction, and return the only row that the message selects."""
+        action = "beginning the transaction"
         try:
-            self.execute(statement, "beginning the transaction")
+            self._deadline.remaining()
+            with self._translated_errors(action):
+                cursor = self._connection.execute(statement)
         except CannotDecide:
             if not self._connection.broken:
                 raise
             # The role's idle_session_timeout may have closed the connection between two reads; nothing was open.
             self._connection = self._connect()
-            self.execute(statement, "beginning the transaction")
+            with self._translated_errors(action):
+                cursor = self._connection.execute(statement)
+        while cursor.description is None and cursor.nextset():
+            pass
+        [row] = cursor
+        return Backend(**row)
 
     def execute(self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing; ``action`` says in error messages what it does."""
@@ -285,7 +359,7 @@ class Session:
             **dict.fromkeys(self.custom_settings or (), ""),
             **({"transaction_timeout": "0"} if has_timeout else {}),
             "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
-            "lock_timeout": _milliseconds(self.settings.lock_timeout_seconds),
+            "lock_timeout": _milliseconds(min(self.settings.lock_timeout_seconds, _ONE_LOCK_SECONDS)),
             "idle_in_transaction_session_timeout": _milliseconds(remaining),
         }
 
@@ -293,6 +367,11 @@ class Session:
         remaining = self._deadline.remaining()
         if remaining < self.settings.statement_timeout_seconds:
             self.execute(_set_local("statement_timeout", _milliseconds(remaining)), "setting statement_timeout")
+
+
+def not_locked(failure: CannotDecide) -> bool:
+    """Return whether a statement failed because another session held a lock."""
+    return failure.reason.parameters.get("sqlstate") in _NOT_LOCKED
 
 
 def _set_local(name: str, value: str | None = None) -> sql.Composed:

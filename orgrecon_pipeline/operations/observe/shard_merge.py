@@ -51,6 +51,7 @@ def merge_shards(
             "digest_method": " and ".join(sorted({part.how["digest_method"] for part in parts})),
             "rechecks_done": max(part.how["rechecks_done"] for part in parts),
             "seconds": round(seconds, 3),
+            **({"gave_way": times} if (times := sum(part.how.get("gave_way", 0) for part in parts)) else {}),
             "warnings": list(merge_warnings({
                 name: part.how.get("warnings", ()) for name, part in sorted(comparisons.items())})),
         },

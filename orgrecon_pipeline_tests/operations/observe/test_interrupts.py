@@ -17,6 +17,7 @@ from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
 from orgrecon_pipeline_tests.support.operations.concurrency import (
     BackgroundObservation,
+    InBackground,
     blocked_backends,
     hold_scans,
     open_sessions,
@@ -197,14 +198,6 @@ def test_truncate_before_the_snapshot_is_waited_for(site: Site, connect: Connect
     committing[0].result()
     assert after.verdict is Verdict.PASS
     assert after.entities == before.entities
-
-
-class InBackground(BackgroundObservation):
-    """Any function in a background thread."""
-
-    def __init__(self, act: Callable[[], Any]) -> None:
-        self.observe = lambda: act()
-        super().__init__(self)  # type: ignore[arg-type]
 
 
 def blocked(admin: psycopg.Connection[Any]) -> bool:

@@ -74,3 +74,11 @@ class BackgroundObservation:
             self._answer.append(self._site.observe(**self._how))
         except BaseException as error:
             self._answer.append(error)
+
+
+class InBackground(BackgroundObservation):
+    """Any function in a background thread."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self.observe = lambda: act()
+        super().__init__(self)  # type: ignore[arg-type]
