@@ -23,6 +23,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline.postgres.identity import identify
+from orgrecon_pipeline.postgres.locks.give_way import give_way
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
 
@@ -83,23 +84,33 @@ def _check_ledger(environ: Mapping[str, str]) -> Iterator[Finding]:
             "it the detection of lost coverage; set ORGRECON_LEDGER_URL to a Postgres database"))
 
 
-def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
-    """Yield the findings in the order of a comparison; the checks of a database end at its first problem."""
+def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints) -> list[Finding]:
+    """Return the findings in the order of a comparison; the checks of a database end at its first problem."""
+    def check(deadline: Deadline) -> list[Finding]:
+        return list(_check_within(deadline, mapping, endpoints))
+
+    try:
+        return give_way(check, endpoints, mapping.scan, Deadline(mapping.scan.deadline_seconds)).result
+    except CannotDecide as failure:
+        return [Finding("problem", "comparison", str(failure))]
+
+
+def _check_within(deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
     if endpoints.one_database:
-        yield from _check_database(mapping, endpoints.source, SIDES)
+        yield from _check_database(deadline, mapping, endpoints.source, SIDES)
         return
     ready = True
     for side in SIDES:
-        for finding in _check_database(mapping, getattr(endpoints, side), (side,)):
+        for finding in _check_database(deadline, mapping, getattr(endpoints, side), (side,)):
             ready = ready and finding.level != "problem"
             yield replace(finding, topic=f"{side}: {finding.topic}")
     if ready:
-        yield from _check_both_databases(mapping, endpoints)
+        yield from _check_both_databases(deadline, mapping, endpoints)
 
 
-def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
+def _check_both_databases(deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
     try:
-        with closing(open_reader(mapping, endpoints, Deadline(mapping.scan.deadline_seconds))) as reader:
+        with closing(open_reader(mapping, endpoints, deadline)) as reader:
             reader.run_preflight()
             with reader.snapshot():
                 reader.run_self_test(tenants=0)
@@ -114,10 +125,12 @@ def _check_both_databases(mapping: MappingConfig, endpoints: Endpoints) -> Itera
                                              "dual write between the snapshots would count as drift; set it to 1")
 
 
-def _check_database(mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...]) -> Iterator[Finding]:
+def _check_database(
+    deadline: Deadline, mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...]
+) -> Iterator[Finding]:
     topic = "connection"
     try:
-        with closing(Session(endpoint, mapping.scan, Deadline(mapping.scan.deadline_seconds))) as session:
+        with closing(Session(endpoint, mapping.scan, deadline)) as session:
             yield Finding("ok", topic, f"the database of {endpoint.variable} accepts connections")
             topic = "comparison"
             try:

@@ -44,6 +44,7 @@ def observation(
         "tenants_with_drift": observation.tenants_with_drift,
         "rows_compared": observation.rows_compared,
         "seconds": observation.compared.get("seconds"),
+        "gave_way": observation.compared.get("gave_way"),
         **observation.counts,
     }
     drifting = [row.model_dump() for row in worst if row.drift]
