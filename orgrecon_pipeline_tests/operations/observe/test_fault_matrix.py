@@ -19,7 +19,8 @@ ROWS = [
 COMPLETE = {
     "compare/test_collation",
     *(f"operations/observe/test_{name}" for name in (
-        "coverage", "day", "hidden_rows", "interrupts", "lock_queue", "rechecks", "source", "two_databases", "workload")),
+        "coverage", "day", "hidden_rows", "interrupts", "lock_queue", "rechecks", "source", "two_databases",
+        "workload")),
     *(f"operations/observe/replicas/test_{name}" for name in ("clone", "heartbeat", "pooler", "recovery", "standby")),
     *(f"operations/observe/shards/test_{name}" for name in ("concurrent_shards", "shard_cache", "shards")),
 }
