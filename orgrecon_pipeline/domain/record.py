@@ -31,6 +31,7 @@ from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, 
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
+from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
 
 SCHEMA = 1
 
@@ -96,6 +97,7 @@ class Record(Outcome):
     gate: GateRecord
     change: Change | None
     mapping_change: MappingChange | None
+    ready_tenants: ReadyTenants | None
     digest: str
 
     @property
@@ -168,6 +170,7 @@ def build_record(
     samples: Sequence[Sample],
     gate: GateDecision,
     mapping_change: MappingChange | None = None,
+    ready_tenants: ReadyTenants | None = None,
 ) -> Record:
     """Return the record of a day; for ``mapping_change`` see :func:`changed_since`.
 
@@ -194,6 +197,7 @@ def build_record(
             state=gate.state, earliest_open_day=gate.earliest_open_day, policy=gate.policy, **gate.reason.as_fields()),
         "change": deciding.change,
         "mapping_change": mapping_change,
+        "ready_tenants": ready_tenants,
         "digest": "",
     }
     draft = Record.model_validate(value)

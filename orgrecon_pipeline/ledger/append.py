@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sample, TenantRow
+from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.append_keys import (
     FirstSeen,
@@ -106,6 +108,19 @@ class LedgerWriter(Store):
                 for ordinal, event in enumerate(coverage)))
         return True
 
+    def append_ready_tenants(self, observation_id: str, ready_tenants: ReadyTenants) -> None:
+        """Store tenant gates with an observation of this ledger, unless there are some for the same evidence."""
+        table, own = tables.ready_tenants, self.own.observation
+        with self.writing() as connection:
+            number = connection.execute(select(own.c.number).where(own.c.id == observation_id)).scalar_one()
+            known = (table.c.observation == number) & (table.c.evidence == ready_tenants.evidence)
+            if connection.execute(select(table.c.observation).where(known)).first():
+                return
+            with _unless_known(connection):
+                connection.execute(insert(table).values(
+                    observation=number, evidence=ready_tenants.evidence,
+                    figures=json_text(ready_tenants.model_dump(mode="json"))))
+
     def acknowledge(
         self, kind: AcknowledgementKind, reason: str, observation_id: str | None, details: dict[str, Any],
         recorded_at: datetime,
@@ -145,7 +160,8 @@ class LedgerWriter(Store):
         id_, own = storable(observation.id), self.own.observation
         if connection.execute(select(own.c.number).where(own.c.id == id_)).first():
             return None
-        try:
+        key = None
+        with _unless_known(connection):
             key = connection.execute(insert(tables.observation).values(
                 **self._identity,
                 id=id_,
@@ -164,14 +180,18 @@ class LedgerWriter(Store):
                 tenants_with_drift=observation.tenants_with_drift,
                 compared=json_text(observation.compared),
             )).inserted_primary_key
-        except IntegrityError as error:
-            # On Postgres, another process may append the same observation between the two statements.
-            if getattr(error.orig, "sqlstate", None) == "23505":
-                connection.get_transaction().rollback()  # type: ignore[union-attr]
-                return None
+        return None if key is None else int(key[0])
+
+
+@contextmanager
+def _unless_known(connection: Connection) -> Iterator[None]:
+    """Roll back, without an error, if another process has appended the same row since it was looked for."""
+    try:
+        yield
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != "23505":  # of Postgres; SQLite has only one writer at a time
             raise
-        assert key is not None  # noqa: S101 - a single row was inserted
-        return int(key[0])
+        connection.get_transaction().rollback()  # type: ignore[union-attr]
 
 
 def _tenant_values(

@@ -27,11 +27,20 @@ from orgrecon_pipeline.domain.evidence import (
 )
 from orgrecon_pipeline.domain.gate import DayEvidence
 from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.tables import AcknowledgementKind, change, entity, sample, shard_result, tenant_row
+from orgrecon_pipeline.ledger.tables import (
+    AcknowledgementKind,
+    change,
+    entity,
+    ready_tenants,
+    sample,
+    shard_result,
+    tenant_row,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,20 +136,23 @@ class LedgerReader(Store):
             return {day: DayEvidence.of(day, observations)
                     for day, observations in self._observed_by_day(connection, until).items()}
 
-    def tenant_observations(self) -> dict[date, list[TenantObservation]]:
-        """Return all observations of each day, with the tenants in which each found drift; earliest day first.
+    def tenant_observations(
+        self, since: date = date.min, until: date = date.max
+    ) -> dict[date, list[TenantObservation]]:
+        """Return all observations of each day up to ``until``, with the tenants in which each found drift.
 
-        All drifting tenants of all days are held in memory.
+        The drifting tenants of days before ``since`` are left out. All others are held in memory. Earliest day first.
         """
         names = [kind.value for kind in DriftKind]
         kinds = [func.sum(tenant_row.c[name]).label(name) for name in names]
         own = self.own.observation
         statement = select(tenant_row.c.observation, tenant_row.c.tenant, *kinds).join(
             own, own.c.number == tenant_row.c.observation
-        ).where(tenant_row.c.drift > 0).group_by(tenant_row.c.observation, tenant_row.c.tenant)
+        ).where(tenant_row.c.drift > 0, own.c.day >= since, own.c.day <= until).group_by(
+            tenant_row.c.observation, tenant_row.c.tenant)
         drifting: dict[int, dict[str, Counts[int]]] = defaultdict(dict)
         with self.reading() as connection:
-            by_day = self._observed_by_day(connection, date.max)
+            by_day = self._observed_by_day(connection, until)
             for number, tenant, *counts in connection.execute(statement):
                 # A sum of BIGINT is NUMERIC on Postgres.
                 drifting[number][tenant] = Counts.of(dict(zip(names, map(int, counts), strict=True)))
@@ -148,6 +160,27 @@ class LedgerReader(Store):
             day: [TenantObservation.of_rows(
                 o, drifting.get(o.number, {}), o.tenants_with_drift, own=o.ledger == self.id) for o in observed]
             for day, observed in by_day.items()}
+
+    def observation_ids(self, until: date) -> dict[date, list[str]]:
+        """Return the ids of all observations of each day up to ``until``, in the order of the ledger."""
+        own = self.own.observation
+        ids: dict[date, list[str]] = defaultdict(list)
+        with self.reading() as connection:
+            for row in connection.execute(
+                select(own.c.day, own.c.id).where(own.c.day <= until).order_by(own.c.day, own.c.number)
+            ):
+                ids[row.day].append(row.id)
+        return ids
+
+    def ready_tenants(self, observation_id: str, evidence: str) -> ReadyTenants | None:
+        """Return the tenant gates that are stored with an observation for this evidence, None if none are."""
+        own = self.own.observation
+        statement = select(ready_tenants.c.figures).join(
+            own, own.c.number == ready_tenants.c.observation
+        ).where(own.c.id == observation_id, ready_tenants.c.evidence == evidence)
+        with self.reading() as connection:
+            figures = connection.execute(statement).scalar_one_or_none()
+            return figures and ReadyTenants.model_validate_json(figures)
 
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.

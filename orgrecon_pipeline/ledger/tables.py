@@ -175,6 +175,15 @@ change = sa.Table(
     sa.Column("change", sa.Text, nullable=False),
 )
 
+#: Tenant gates as of the day of an observation, as JSON, by the digest of the evidence that they were computed from.
+ready_tenants = sa.Table(
+    "orgrecon_ready_tenants", metadata,
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
+    sa.Column("evidence", _NAME, primary_key=True),
+    sa.Column("figures", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Coverage events of an observation; see :mod:`orgrecon_pipeline.domain.coverage`.
 coverage = sa.Table(
     "orgrecon_coverage", metadata,

@@ -21,6 +21,7 @@ from orgrecon_pipeline.report.cells import NOTHING, UNKNOWN, figure, table
 from orgrecon_pipeline.report.change_view import change_view, first_seen, mismatches_by_column
 from orgrecon_pipeline.report.comparison_facts import fact_rows
 from orgrecon_pipeline.report.markdown import code, prose
+from orgrecon_pipeline.report.ready_view import ready_view
 
 # The entities of the packaged mapping come in this order, others after them by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
@@ -64,6 +65,7 @@ def view_of(record: Record) -> dict[str, Any]:
         "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
         "legend": _LEGEND,
         "tenants": _tenants(record),
+        "ready": ready_view(record),
         "samples": _samples(record),
         "change": change_view(record),
         "by_column": mismatches_by_column(record),

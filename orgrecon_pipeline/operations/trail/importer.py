@@ -119,7 +119,15 @@ def import_record(ledger: Ledger, record: Record) -> int:
             added += ledger.append(observation, record.tenants, record.samples, coverage)
         elif row.id not in known:
             added += ledger.append(observation, (), (), departed[row.id])
+    _import_ready_tenants(ledger, record)
     return added
+
+
+def _import_ready_tenants(ledger: Ledger, record: Record) -> None:
+    """Store the tenant gates of a record, unless this ledger compared its day: then it knows every tenant itself."""
+    deciding = next(row for row in record.observations if row.decides)
+    if record.ready_tenants and deciding.ledger != ledger.id:
+        ledger.append_ready_tenants(deciding.id, record.ready_tenants)
 
 
 def _require_pinned(ledger: Ledger, record: Record) -> None:

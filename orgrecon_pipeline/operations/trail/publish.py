@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.record import Record, build_record, changed_since
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.gate.ready_tenants import ready_tenants_as_of
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
@@ -58,7 +59,7 @@ def record_of(ledger: Ledger, day: date) -> Record:
     tenants = ledger.breakdown(deciding.id, _report_settings(deciding).breakdown_limit)
     return build_record(
         ledger.identity, deciding, observations, tenants, ledger.samples(deciding.id), gate,
-        _mapping_change(ledger, deciding, gate))
+        _mapping_change(ledger, deciding, gate), ready_tenants_as_of(ledger, deciding, gate))
 
 
 def publish(context: Context, day: date) -> Published:
@@ -72,6 +73,9 @@ def publish(context: Context, day: date) -> Published:
     with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
         import_report(context.ledger, context.output_dir, day)
     record = record_of(context.ledger, day)
+    if record.ready_tenants:
+        deciding = next(row.id for row in record.observations if row.decides)
+        context.ledger.append_ready_tenants(deciding, record.ready_tenants)
     with suppress(UnsoundTrail):
         existing = read_report(context.output_dir / file_name(day), record.identity)
         # A report with the sentences of another version of orgrecon stays as it is.

@@ -27,6 +27,7 @@ _KEYS = {
     "orgrecon_sample": "observation = NEW.observation AND ordinal = NEW.ordinal",
     "orgrecon_key": "rowid = NEW.rowid",
     "orgrecon_change": "observation = NEW.observation",
+    "orgrecon_ready_tenants": "observation = NEW.observation AND evidence = NEW.evidence",
     "orgrecon_coverage": "observation = NEW.observation AND ordinal = NEW.ordinal",
     "orgrecon_acknowledgement": "number = NEW.number",
     "orgrecon_notification": "number = NEW.number",

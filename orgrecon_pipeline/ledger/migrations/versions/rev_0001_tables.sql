@@ -108,6 +108,14 @@ CREATE TABLE orgrecon_change (
     CONSTRAINT fk_orgrecon_change_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 )
 
+CREATE TABLE orgrecon_ready_tenants (
+    observation BIGINT NOT NULL,
+    evidence {name} NOT NULL,
+    figures TEXT NOT NULL,
+    CONSTRAINT pk_orgrecon_ready_tenants PRIMARY KEY (observation, evidence),
+    CONSTRAINT fk_orgrecon_ready_tenants_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+) {without_rowid}
+
 CREATE TABLE orgrecon_coverage (
     observation BIGINT NOT NULL,
     ordinal INTEGER NOT NULL,

@@ -1,0 +1,64 @@
+"""The tenant gates as of a day, as its record and report show them: how many are OPEN, and which come next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from pydantic import Field
+
+from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.evidence import Frozen
+
+#: Tenants that each list of a record names. A record must stay small, whatever the number of tenants.
+LISTED_TENANTS = 10
+
+
+class WaitingTenant(Frozen):
+    """A tenant whose gate is CLOSED although no key drifts. ``streak_days`` is at most the window."""
+
+    tenant: str
+    streak_days: int = Field(ge=0)
+    earliest_open_day: date
+
+
+class DriftingTenant(Frozen):
+    """A tenant whose gate is CLOSED because keys drift."""
+
+    tenant: str
+    drifting_keys: int = Field(ge=1)
+    earliest_open_day: date
+
+
+class ReadyTenants(Frozen):
+    """The tenants that exist on a day, by the state of their gates as of this day.
+
+    Attributes:
+        evidence: digest of the observations that the figures were computed from; see :func:`evidence_digest`.
+        tenants: the number of tenants.
+        ready: those whose gate is OPEN.
+        drifting: those whose keys drift.
+        nearest: the first of all others, the longest streak first; only tenants with a streak.
+        most_drift: the first of those that drift, the most keys first.
+    """
+
+    evidence: str = Field(pattern="^[0-9a-f]{64}$")
+    tenants: int = Field(ge=1)
+    ready: int = Field(ge=0)
+    drifting: int = Field(ge=0)
+    nearest: tuple[WaitingTenant, ...] = Field(max_length=LISTED_TENANTS)
+    most_drift: tuple[DriftingTenant, ...] = Field(max_length=LISTED_TENANTS)
+
+    @property
+    def waiting(self) -> int:
+        """Tenants whose gate is CLOSED although no key drifts."""
+        return self.tenants - self.ready - self.drifting
+
+
+def evidence_digest(observations: Mapping[date, Sequence[str]]) -> str:
+    """Return the digest of the ids of all observations up to a day, in the order of the ledger.
+
+    A report lists only so many tenants. A ledger that is rebuilt from reports can therefore not compute the figures
+    again. It uses those of the report, but only while it has exactly the observations that they were computed from.
+    """
+    return sha256_of([[day.isoformat(), list(ids)] for day, ids in sorted(observations.items())])
