@@ -21,21 +21,19 @@ def ready_view(record: Record) -> dict[str, Any] | None:
     drifting = table(("Drifting", "Drifting keys", "Streak", "Earliest opening day"), "lrll", [
         (code(tenant.tenant), str(tenant.drifting_keys), f"0 of {window}", tenant.earliest_open_day.isoformat())
         for tenant in ready.most_drift])
-    not_nearest = "without drift" if nearest else "without drift, but this day is not clean for"
+    waiting, drift = ready.waiting - len(ready.nearest), ready.drifting - len(ready.most_drift)
+    if nearest:
+        not_listed = _more(waiting, "without drift")
+    else:  # as on an INCONCLUSIVE day
+        have = "has" if waiting == 1 else "have"
+        not_listed = f"{counted(waiting, 'tenant')} {have} neither drift nor a clean day." if waiting else ""
     return {
-        "state": f"{ready.ready} of {counted(ready.tenants, 'tenant')} {_are(ready.tenants)} OPEN",
+        "state": f"{ready.ready} of {counted(ready.tenants, 'tenant')} {'is' if ready.tenants == 1 else 'are'} OPEN",
         "company": f"Whatever this section says, the company's gate stays as it is: {record.gate.state.value}.",
-        "lists": [
-            {"table": nearest, "more": _more(ready.waiting - len(ready.nearest), not_nearest)},
-            {"table": drifting, "more": _more(ready.drifting - len(ready.most_drift), "with drift")},
-        ],
+        "lists": [{"table": nearest, "more": not_listed}, {"table": drifting, "more": _more(drift, "with drift")}],
     }
 
 
 def _more(tenants: int, which: str) -> str:
-    """Return the line about the CLOSED tenants that a table leaves out, empty if there are none."""
+    """Return the line about the tenants that a table leaves out, empty if there are none."""
     return f"and {counted(tenants, 'more tenant')} {which}" if tenants else ""
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"

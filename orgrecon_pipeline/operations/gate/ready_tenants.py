@@ -44,7 +44,7 @@ def _compute(ledger: Ledger, deciding: Observation, company: GateDecision) -> Re
     evidence = GateEvidence(
         ledger.identity, ledger, {}, ledger.evidence(day), gate_policy_of(deciding.compared) or GatePolicy(),
         now=midnight(day), mapping_digest=None, day=day)
-    gates = TenantGates(evidence, since=day - timedelta(days=window - 1))
+    gates = TenantGates(evidence, since=day - timedelta(days=window - 1), until=day)
     summary = TenantSummary.of(gates, LISTED_TENANTS)
     if not summary.total:
         return None

@@ -90,10 +90,16 @@ class _Source(Protocol):
 class TenantGates:
     """The gates of all tenants at one moment. Tenants with the same history share one decision."""
 
-    def __init__(self, evidence: GateEvidence) -> None:
+    def __init__(self, evidence: GateEvidence, since: date = date.min, until: date = date.max) -> None:
+        """
+        Args:
+            evidence: the evidence of the company.
+            since: the first day whose drifting tenants are read from a ledger. An earlier FAIL is clean for no tenant.
+            until: the last day that is read from a ledger.
+        """
         self._evidence = evidence
         self._source: _Source = (
-            _LedgerSource(evidence.ledger, simulated=_simulated(evidence)) if evidence.ledger
+            _LedgerSource(evidence.ledger, since, until, simulated=_simulated(evidence)) if evidence.ledger
             else _TrailSource(evidence.records))
         self._observations = self._source.observations()
         self._decided: dict[tuple[Any, ...], tuple[GateDecision, bool]] = {}
@@ -123,6 +129,11 @@ class TenantGates:
             self._answers[name] = self._answer(name, self._source.presence(name))
         return self._answers[name]
 
+    def observation_ids(self) -> dict[date, list[str]]:
+        """Return the ids of the observations that were read, of each day in their order."""
+        return {day: [observation.observed.id for observation in of_day]
+                for day, of_day in self._observations.items()}
+
     def cohort(self, tenants: Iterable[str]) -> CohortAnswer:
         """Return the gate of some tenants together."""
         return CohortAnswer(self.company, tuple(self.of(tenant) for tenant in dict.fromkeys(tenants)))
@@ -139,11 +150,11 @@ class TenantGates:
 
 
 class _LedgerSource:
-    def __init__(self, ledger: Ledger, *, simulated: bool) -> None:
-        self._ledger, self._simulated = ledger, simulated
+    def __init__(self, ledger: Ledger, since: date, until: date, *, simulated: bool) -> None:
+        self._ledger, self._since, self._until, self._simulated = ledger, since, until, simulated
 
     def observations(self) -> Mapping[date, Sequence[TenantObservation]]:
-        return self._ledger.tenant_observations()
+        return self._ledger.tenant_observations(self._since, self._until)
 
     def presences(self) -> Iterator[tuple[str, TenantPresence]]:
         return self._ledger.tenant_presences(simulated=self._simulated)
