@@ -189,7 +189,8 @@ def evidence_of_tenant(
         # After a list of departures was cut off, the tenant may be gone until the ledger compares again.
         known = [observation.departures for observation in of_day if observation.departures != "named"]
         cut_off = "cut off" in known or (cut_off and "all" not in known)
-        why_not = presence.why_absent(day) or _not_compared(evidence) or (_may_have_left(day) if cut_off else None)
+        why_not = (presence.why_absent(day) or _not_compared(evidence) or _not_covered(day, evidence, of_day)
+                   or (_may_have_left(day) if cut_off else None))
         if why_not and evidence.verdict is not Verdict.FAIL:
             evidence = replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=why_not, worst=None)
         days[day] = evidence
@@ -210,6 +211,14 @@ def _not_compared(evidence: DayEvidence) -> Reason | None:
     if evidence.provenance.compared:
         return None
     return Reason.word(ReasonCode.TENANT_NOT_COMPARED, "only a baseline, which compares no tenant")
+
+
+def _not_covered(day: date, evidence: DayEvidence, of_day: Sequence[TenantObservation]) -> Reason | None:
+    """Return why a rerun leaves the day of the whole company INCONCLUSIVE, None if it does not."""
+    if evidence.verdict is not Verdict.PASS or len(of_day) == 1:
+        return None
+    company = DayEvidence.of(day, [observation.observed for observation in of_day])
+    return company.reason if company.verdict is Verdict.INCONCLUSIVE else None
 
 
 def _not_listed(listed: int) -> Reason:

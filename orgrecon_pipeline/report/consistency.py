@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay,
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 from orgrecon_pipeline.report.key_consistency import key_contradictions
+from orgrecon_pipeline.report.ready_consistency import ready_contradictions
 
 # Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",
@@ -41,6 +42,7 @@ def _contradictions(record: Record) -> Iterator[str]:
         if {name: record.gate.reason_parameters.get(name) for name in repeated} not in rows:
             yield "has a reason for the gate that contradicts its window"
     yield from key_contradictions(record)
+    yield from ready_contradictions(record)
     values = record.compared.get("values", {})
     if not isinstance(values, dict) or not all(
         isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()

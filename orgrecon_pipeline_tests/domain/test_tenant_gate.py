@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from orgrecon_pipeline.domain.coverage import CoverageChange
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import decide_gate
+from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.tenant_gate import Presence, TenantObservation, evidence_of_tenant
@@ -46,6 +46,7 @@ class Observed:
     counts: Counts[int | None] = field(default_factory=Counts.zero)
     compared: dict[str, Any] = field(default_factory=dict)
     saw_a_tenant: bool = True
+    change: None = None
 
     @property
     def reason_code(self) -> ReasonCode:
@@ -184,6 +185,19 @@ def _present_at(trail: str, position: int) -> bool:
     moves = [letter for letter in trail if letter in "AD"]
     until = [letter for letter in trail[:position + 1] if letter in "AD"]
     return until[-1] == "A" if until else not moves or moves[0] == "D"
+
+
+def test_tenant_gate_of_day_that_stays_inconclusive_for_the_company_is_closed() -> None:
+    presence, days = history("PPPPPP(XIP)")
+    in_flux, left, again = days[TODAY]
+    departed = Reason.word(ReasonCode.TOO_MANY_DEPARTURES, "left")
+    coverage = {"coverage": {"left_count": 9, "left_too_many": True}}
+    days[TODAY] = [in_flux, replace(left, observed=replace(left.observed, why=departed)),
+                   replace(again, observed=replace(again.observed, compared=coverage))]
+    assert DayEvidence.of(TODAY, [item.observed for item in days[TODAY]]).verdict is Verdict.INCONCLUSIVE
+    decision = decide_gate(TODAY, evidence_of_tenant("acme", presence, days), GatePolicy())
+    assert decision.streak_days == 0
+    assert decision.reason.parameters["reason_code"] == "too_many_departures"
 
 
 def test_presence_after_lost_coverage_is_unchanged() -> None:

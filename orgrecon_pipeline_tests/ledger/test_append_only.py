@@ -16,6 +16,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.tables import metadata
 from orgrecon_pipeline_tests.support.default_identity import open_existing
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, ChildProcess, contents, full, raw_connection
+from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
 
@@ -28,6 +29,7 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.append(*full("2"))
     ledger.acknowledge("coverage", "because", "1", {}, moment)
     ledger.record_notified([Notified("a channel", "gate", "OPEN", moment)])
+    ledger.append_ready_tenants("1", ready_tenants())
     ledger.append_shard_result("1", "eu1", False, {"tenants": 3})
     return ledger
 
@@ -42,6 +44,7 @@ def changed_column(table: sa.Table) -> str:
         "orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
         "orgrecon_key": "differing_columns", "orgrecon_change": "change", "orgrecon_ledger": "id",
         "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
+        "orgrecon_ready_tenants": "figures",
     }.get(table.name, "reason")
 
 

@@ -20,6 +20,7 @@ from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, new_sqlite_ledger, observation, raised, tenant_row, totals
+from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 IDENTITIES = [Identity("org-v23", ""), Identity("org-v23", "prod"), Identity("teams", ""), Identity("teams", "prod")]
 DAYS = [DAY - timedelta(days=back) for back in range(4)]
@@ -44,7 +45,9 @@ READS: dict[str, Callable[[Ledger], Any]] = {
                               for completed in (False, True)],
     "lost_coverage": lambda ledger: [ledger.lost_coverage(id_) for id_ in IDS],
     "observation": lambda ledger: [ledger.observation(id_) for id_ in IDS],
+    "observation_ids": lambda ledger: dict(ledger.observation_ids(date.max)),
     "observations": lambda ledger: [ledger.observations(day) for day in DAYS],
+    "ready_tenants": lambda ledger: [ledger.ready_tenants(id_, ready_tenants().evidence) for id_ in IDS],
     "samples": lambda ledger: [ledger.samples(id_) for id_ in IDS],
     "shard_results": lambda ledger: [ledger.shard_results(id_, exact) for id_ in IDS for exact in (False, True)],
     "tenant_drift": lambda ledger: [ledger.tenant_drift(id_).to_dict("list") for id_ in IDS],
@@ -57,7 +60,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "verdict_counts": lambda ledger: ledger.verdict_counts(),
 }
 # The methods that write, lock, or say something about the whole ledger.
-OTHERS = {"acknowledge", "append", "append_shard_result", "record_notified", "day_lock", "notification_lock",
+OTHERS = {"acknowledge", "append", "append_ready_tenants", "append_shard_result", "record_notified", "day_lock", "notification_lock",
           "observation_lock", "identities", "reading", "transaction", "writing"}
 
 
@@ -80,6 +83,7 @@ def entries(seed: int) -> list[Callable[[Ledger], object]]:
         todo.append(lambda ledger, id_=id_: ledger.acknowledge(
             rng.choice(("coverage", "source")), f"because of {seed}", id_, {"databases": {}}, MOMENT))
         todo.append(lambda ledger, id_=id_: ledger.append_shard_result(id_, "eu1", False, {"seed": seed}))
+        todo.append(lambda ledger, id_=id_: ledger.append_ready_tenants(id_, ready_tenants(tenants=seed + 1)))
         notified = Notified("a channel", "gate", rng.choice(("OPEN", "CLOSED")), MOMENT)
         todo.append(lambda ledger, notified=notified: ledger.record_notified([notified]))
     return todo

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.consistency import contradiction
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden_cases
+from orgrecon_pipeline_tests.support.report.cases import ready_tenants as ready_tenants_of
 
 CASES = golden_cases()
 RECORD = CASES["fail_with_samples"]
@@ -132,6 +134,10 @@ def gate(**changes: Any) -> dict[str, Any]:
     return {**fields, "reason_parameters": {**fields["reason_parameters"], **changes}}
 
 
+def ready_tenants(**figures: Any) -> dict[str, Any]:
+    return ready_tenants_of(**figures).model_dump(mode="json")
+
+
 FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("a FAIL made a PASS", lambda: {"verdict": "PASS"}),
     ("a FAIL made a PASS everywhere", lambda: {
@@ -174,6 +180,14 @@ FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("a clean day with drift", lambda: {"window": window(0, missing=3)}),
     ("live days", lambda: {"live_days": 7}),
     ("a streak of clean days after a FAIL", lambda: {"streak_days": 7}),
+    ("an OPEN tenant gate after an undecided day", lambda: {"ready_tenants": ready_tenants(ready=1)}),
+    ("more OPEN tenant gates than tenants", lambda: {"ready_tenants": ready_tenants(
+        tenants=1, ready=1, drifting={"globex": 6})}),
+    ("a tenant gate twice", lambda: {"ready_tenants": ready_tenants(
+        nearest={"hooli": 1}, drifting={"hooli": 1})}),
+    ("a streak over an undecided day", lambda: {"ready_tenants": ready_tenants(nearest={"hooli": 2})}),
+    ("a drifting tenant with a streak", lambda: {"ready_tenants": ready_tenants(nearest={"globex": 1})}),
+    ("a tenant gate with other drift", lambda: {"ready_tenants": ready_tenants(drifting={"globex": 5})}),
     ("values that are not counts", lambda: {"compared": {**RECORD.compared, "values": {"org_units": {"name": "x"}}}}),
 ]
 
@@ -182,6 +196,21 @@ FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 def test_forged_record_is_refused_as_contradictory(changes: Callable[[], dict[str, Any]], file: Path) -> None:
     file.write_bytes(forged(**changes()).encode())
     assert "contradicts itself" in refused(file)
+
+
+@pytest.mark.parametrize(("case", "figures"), [
+    ("pass_gate_open", {"ready": 13}), ("baseline", {}), ("inconclusive", {"ready": 1}),
+    ("restored_with_missing_day", {"ready": 1}), ("restored_with_missing_day", {"nearest": {"hooli": 4}}),
+], ids=str)
+def test_record_with_impossible_tenant_gates_contradicts_itself(case: str, figures: dict[str, Any]) -> None:
+    record = CASES[case].model_copy(update={"ready_tenants": ready_tenants_of(**figures)})
+    assert contradiction(record) is not None
+
+
+@pytest.mark.parametrize("ready", [9, 12])
+def test_record_with_possible_tenant_gates_is_consistent(ready: int) -> None:
+    record = CASES["pass_gate_open"].model_copy(update={"ready_tenants": ready_tenants_of(ready=ready)})
+    assert contradiction(record) is None
 
 
 def test_forging_without_changes_gives_the_same_report() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from orgrecon_pipeline_tests.support.report.cases import (
     days_back,
     golden_cases,
     observation,
+    ready_tenants,
     row,
     totals,
 )
@@ -35,8 +37,9 @@ from orgrecon_pipeline_tests.support.report.update_golden import GOLDEN
 
 CASES = golden_cases()
 
-SECTIONS = ["Summary", "Per-tenant breakdown", "Change", "Mismatches by column", "Drift samples", "Rolling window",
-            "Mapping change since 2026-11-22", "Observations of this day", "Warnings", "How this was compared"]
+SECTIONS = ["Summary", "Per-tenant breakdown", "Ready tenants", "Change", "Mismatches by column", "Drift samples",
+            "Rolling window", "Mapping change since 2026-11-22", "Observations of this day", "Warnings",
+            "How this was compared"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -109,6 +112,7 @@ def test_sections_are_in_the_order_of_the_format(name: str) -> None:
     headings = [re.sub(r"^Change since .*", "Change", heading) for heading in headings]
     without = {"Per-tenant breakdown", "Change"} if name in ("baseline", "inconclusive") else set()
     without |= {"Mismatches by column"} if name not in ("fail_with_samples", "hostile_names") else set()
+    without |= {"Ready tenants"} if CASES[name].ready_tenants is None else set()
     without |= {"Mapping change since 2026-11-22", "Warnings"} if name != "narrower_mapping" else set()
     assert headings == [section for section in SECTIONS if section not in without]
 
@@ -256,3 +260,28 @@ def test_long_window_is_shown_whole_with_a_chart_of_its_last_days() -> None:
     table = next(t for t in page(text).tables if t[0][0] == "Date (UTC)")
     assert len(table) == 61
     assert "Drifting keys of all kinds on the last 31 days." in text
+
+
+def ready_section(**figures: Any) -> list[str]:
+    """Return the lines of the section that are no rows of a table."""
+    record = clean_week().record(DAY, ready_tenants=ready_tenants(**figures))
+    text = render(record).split("\n## Ready tenants\n")[1].split("\n## ")[0]
+    return [line for line in text.splitlines() if line and not line.startswith("|")]
+
+
+@pytest.mark.parametrize(("figures", "lines"), [
+    ({"tenants": 1, "ready": 1}, ["**1 of 1 tenant is OPEN.**"]),
+    ({"tenants": 12, "ready": 12}, ["**12 of 12 tenants are OPEN.**"]),
+    ({"tenants": 12, "ready": 9, "nearest": {"acme": 6}},
+     ["**9 of 12 tenants are OPEN.**", "and 2 more tenants without drift"]),
+    ({"tenants": 3, "ready": 1, "nearest": {"acme": 6}},
+     ["**1 of 3 tenants is OPEN.**", "and 1 more tenant without drift"]),
+    ({"tenants": 2}, ["**0 of 2 tenants are OPEN.**", "2 tenants have neither drift nor a clean day."]),
+    ({"tenants": 1}, ["**0 of 1 tenant is OPEN.**", "1 tenant has neither drift nor a clean day."]),
+    ({"tenants": 40, "drifting": {f"t{number}": 1 for number in range(12)}, "more_drifting": 28},
+     ["**0 of 40 tenants are OPEN.**", "and 30 more tenants with drift"]),
+], ids=str)
+def test_ready_tenants_are_counted_and_every_list_is_bounded(figures: dict[str, Any], lines: list[str]) -> None:
+    first, *others = ready_section(**figures)
+    assert [first.split(" Whatever")[0], *others] == lines
+    assert first.endswith("Whatever this section says, the company's gate stays as it is: OPEN.")

@@ -46,11 +46,14 @@ def _compute(ledger: Ledger, deciding: Observation, company: GateDecision) -> Re
         now=midnight(day), mapping_digest=None, day=day)
     gates = TenantGates(evidence, since=day - timedelta(days=window - 1), until=day)
     summary = TenantSummary.of(gates, LISTED_TENANTS)
-    if not summary.total:
+    tenants = summary.total
+    if deciding.ledger != ledger.id:  # the rows of an imported report are only some of the tenants
+        tenants = max(tenants, deciding.tenants_scanned or 0)
+    if not tenants:
         return None
     return ReadyTenants(
         evidence=evidence_digest(gates.observation_ids()),
-        tenants=summary.total, ready=summary.ready.count, drifting=summary.drifting.count,
+        tenants=tenants, ready=summary.ready.count, drifting=summary.drifting.count,
         nearest=tuple(
             WaitingTenant(tenant=answer.tenant, streak_days=min(answer.decision.streak_days, window),
                           earliest_open_day=answer.decision.earliest_open_day)

@@ -28,6 +28,7 @@ from orgrecon_pipeline.domain.evidence import (
 from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import DEFAULT_TITLE, GatePolicy, MappingConfig
 from orgrecon_pipeline.domain.mapping_change import MappingChange, stored_mapping
+from orgrecon_pipeline.domain.ready_tenants import LISTED_TENANTS, DriftingTenant, ReadyTenants, WaitingTenant
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, changed_since
 from orgrecon_pipeline_tests.support.default_identity import build_record
@@ -142,7 +143,7 @@ class History:
 
     def record(
         self, day: date, tenants: Sequence[TenantRow] = (), samples: Sequence[Sample] = (),
-        mapping_change: MappingChange | None = None,
+        mapping_change: MappingChange | None = None, ready_tenants: ReadyTenants | None = None,
     ) -> Record:
         observations = self.by_day[day]
         policy = strictest([gate_policy_of(item.compared) or GatePolicy() for item in observations])
@@ -150,7 +151,8 @@ class History:
         assert deciding is not None
         own = gate_policy_of(deciding.compared) or GatePolicy()
         return build_record(
-            deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own), mapping_change)
+            deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own), mapping_change,
+            ready_tenants)
 
     def evidence(self) -> dict[date, DayEvidence]:
         return {day: DayEvidence.of(day, observations) for day, observations in self.by_day.items()}
@@ -159,6 +161,22 @@ class History:
 def days_back(*back: int) -> list[date]:
     """Return the days that are ``back`` days before :data:`DAY`."""
     return [DAY - timedelta(days=n) for n in back]
+
+
+def ready_tenants(
+    day: date = DAY, *, tenants: int = 12, ready: int = 0, nearest: Mapping[str, int] | None = None,
+    drifting: Mapping[str, int] | None = None, more_drifting: int = 0,
+) -> ReadyTenants:
+    """Return tenant gates; ``nearest`` are streaks of waiting tenants and ``drifting`` keys of drifting ones."""
+    nearest, drifting = nearest or {}, drifting or {}
+    return ReadyTenants(
+        evidence=sha256_of("the evidence"), tenants=tenants, ready=ready, drifting=len(drifting) + more_drifting,
+        nearest=tuple(WaitingTenant(
+            tenant=tenant, streak_days=streak, earliest_open_day=day + timedelta(days=7 - streak))
+            for tenant, streak in list(nearest.items())[:LISTED_TENANTS]),
+        most_drift=tuple(DriftingTenant(
+            tenant=tenant, drifting_keys=keys, earliest_open_day=day + timedelta(days=7))
+            for tenant, keys in list(drifting.items())[:LISTED_TENANTS]))
 
 
 def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> History:
@@ -196,7 +214,9 @@ HOSTILE_NAMES = (
 def golden_cases() -> dict[str, Record]:
     """Return the records of the golden reports by file name."""
     return {
-        "pass_gate_open": clean_week().record(DAY, [row("acme"), row("acme", "org_unit_memberships", 40)]),
+        "pass_gate_open": clean_week().record(
+            DAY, [row("acme"), row("acme", "org_unit_memberships", 40)],
+            ready_tenants=ready_tenants(ready=9, nearest={"initech": 6, "umbrella": 2})),
         "fail_with_samples": _failing_day(),
         "inconclusive": _inconclusive_day(),
         "baseline": clean_week(Provenance.BASELINE, 3).record(DAY),
@@ -240,6 +260,7 @@ def _failing_day() -> Record:
          Sample(tenant="acme", entity=units, kind="mismatched", key={"unit_id": "6"}, columns=("name", "parent_id"),
                 values={"name": ("Sales & Marketing", "Sales"), "parent_id": ("4", None)},
                 first_seen=DAY, state=KeyState.NEW)],
+        ready_tenants=ready_tenants(nearest={"hooli": 1, "initech": 1}, drifting={"globex": 6, "acme": 2}),
     )
 
 
@@ -307,4 +328,6 @@ def hostile_record(names: Sequence[str]) -> Record:
         [row(name, entity=name, missing=1) for name in names],
         [Sample(tenant=name, entity=name, kind="mismatched", key={name: name}, columns=(name,),
                 values={name: (name, name)}, show={name: name}) for name in names],
+        ready_tenants=ready_tenants(tenants=len(names), drifting=dict.fromkeys(names[:LISTED_TENANTS], 1),
+                                    more_drifting=len(names[LISTED_TENANTS:])),
     )

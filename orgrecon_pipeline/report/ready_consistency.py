@@ -1,0 +1,55 @@
+"""Consistency of what a record says about the tenant gates.
+
+A record lists only so many tenants, so nobody can compute the figures again from it. They must be possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+
+from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.record import Record
+
+
+def ready_contradictions(record: Record) -> Iterator[str]:
+    """Yield the contradictions, as predicates of a sentence about the record."""
+    ready, window = record.ready_tenants, record.window_days
+    if ready is None:
+        return
+    if not record.provenance.compared:
+        yield "has tenant gates, although no tenant was compared"
+    yield from _in_numbers(ready)
+    # A day that is not decided is clean for no tenant.
+    decided = sum(1 for _ in takewhile(
+        lambda row: row.verdict.decided and row.provenance and row.provenance.compared, reversed(record.window)))
+    if ready.ready and decided < window:
+        yield "has an OPEN tenant gate, although a day of its window is not decided"
+    if any(not 0 < tenant.streak_days <= min(window, decided) for tenant in ready.nearest):
+        yield "has a tenant with an impossible streak"
+    if ready.ready and record.verdict is Verdict.FAIL and (
+            ready.ready + (record.tenants_with_drift or 0) > ready.tenants):
+        yield "has more tenants that are OPEN or drift than tenants"
+    yield from _in_names(record, ready)
+
+
+def _in_numbers(ready: ReadyTenants) -> Iterator[str]:
+    if ready.waiting < len(ready.nearest) or ready.drifting < len(ready.most_drift):
+        yield "has more tenant gates than tenants"
+
+
+def _in_names(record: Record, ready: ReadyTenants) -> Iterator[str]:
+    names = [tenant.tenant for tenant in ready.nearest] + [tenant.tenant for tenant in ready.most_drift]
+    if len(set(names)) != len(names):
+        yield "lists a tenant gate twice"
+    decided = [row for row in record.observations if row.verdict.decided]
+    if not decided or not decided[-1].decides:
+        return  # the breakdown is of another observation than the drifting keys of the tenant gates
+    drift: dict[str, int] = {}
+    for row in record.tenants:
+        drift[row.tenant] = drift.get(row.tenant, 0) + row.drift
+    if any(drift.get(tenant.tenant) for tenant in ready.nearest):
+        yield "has a tenant without drift that drifts in the breakdown"
+    if any(drift.get(tenant.tenant, tenant.drifting_keys) != tenant.drifting_keys for tenant in ready.most_drift):
+        yield "has a tenant with other drift than in the breakdown"
