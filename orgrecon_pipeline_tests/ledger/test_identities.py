@@ -60,8 +60,8 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "verdict_counts": lambda ledger: ledger.verdict_counts(),
 }
 # The methods that write, lock, or say something about the whole ledger.
-OTHERS = {"acknowledge", "append", "append_ready_tenants", "append_shard_result", "record_notified", "day_lock", "notification_lock",
-          "observation_lock", "identities", "reading", "transaction", "writing"}
+OTHERS = {"acknowledge", "append", "append_ready_tenants", "append_shard_result", "record_notified", "day_lock",
+          "notification_lock", "observation_lock", "identities", "reading", "transaction", "writing"}
 
 
 def entries(seed: int) -> list[Callable[[Ledger], object]]:

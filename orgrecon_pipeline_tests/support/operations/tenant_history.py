@@ -77,8 +77,8 @@ def latest_of_oracle(days: list[Day]) -> date:
     return yesterday if TODAY not in known and yesterday in known else TODAY
 
 
-def streak_of_oracle(days: list[Day], tenant: str) -> int:
-    by_day, latest = {day.day: day for day in days}, latest_of_oracle(days)
+def streak_of_oracle(days: list[Day], tenant: str, as_of: date | None = None) -> int:
+    by_day, latest = {day.day: day for day in days}, as_of or latest_of_oracle(days)
     epoch = [day.digest for day in days if day.day <= latest][-1]
     streak = 0
     while (day := by_day.get(latest - timedelta(days=streak))) and day.clean_for(tenant, epoch):
@@ -86,11 +86,11 @@ def streak_of_oracle(days: list[Day], tenant: str) -> int:
     return streak
 
 
-def groups_of_oracle(days: list[Day]) -> tuple[list[str], list[str], list[str]]:
+def groups_of_oracle(days: list[Day], as_of: date | None = None) -> tuple[list[str], list[str], list[str]]:
     """Return the tenants that exist: the OPEN ones, the others by streak, and those that drift."""
-    decided = [day for day in days if day.day <= latest_of_oracle(days) and day.drifting is not None]
+    decided = [day for day in days if day.day <= (as_of or latest_of_oracle(days)) and day.drifting is not None]
     last = decided[-1] if decided else Day(TODAY, frozenset(), frozenset())
-    streak = {tenant: streak_of_oracle(days, tenant) for tenant in sorted(last.tenants)}
+    streak = {tenant: streak_of_oracle(days, tenant, as_of) for tenant in sorted(last.tenants)}
     ready = [tenant for tenant in streak if streak[tenant] >= 7]
     drifting = [tenant for tenant in streak if tenant in (last.drifting or ())]
     waiting = sorted(streak.keys() - {*ready, *drifting}, key=lambda tenant: (-streak[tenant], tenant))
