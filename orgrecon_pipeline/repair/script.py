@@ -71,7 +71,8 @@ def build_script(
     to_list = {name: tenants for name in unsupported
                if (tenants := {row.tenant for row in drifting if row.entity == name})}
     parts = [template("header.sql").format(
-        notes="".join(f"-- {note}\n" for note in notes), lock_timeout=_LOCK_TIMEOUT, day=day, observation=observation,
+        notes="".join(f"-- {note}\n" for note in notes), lock_timeout=_LOCK_TIMEOUT,
+        statement_timeout=_STATEMENT_TIMEOUT, day=day, observation=observation,
     ).rstrip("\n") + "\n"]
     if batches or to_list:
         parts.append("SET client_encoding = 'UTF8';  -- the encoding of this file\n")
@@ -106,11 +107,12 @@ def _statements(steps: Sequence[EntitySteps]) -> Iterator[str]:
     yield from (entity.check_target() for entity in steps)
     yield from (entity.create_views() for entity in steps)
     # Remove children before parents and add parents before children, so that every reference stays valid.
-    for entity in reversed(steps):
-        yield from entity.removals()
-    for entity in steps:
-        yield from entity.additions()
-    yield from (entity.compare_checksum() for entity in steps)
+    long = [step for entity in reversed(steps) for step in entity.removals()]
+    long += [step for entity in steps for step in entity.additions()]
+    long += [entity.compare_checksum() for entity in steps]
+    for step in long:
+        yield template("give_way.sql")
+        yield step
     views = ", ".join(view for entity in steps for view in entity.view_names())
     yield f"\nDROP VIEW {views};\nCOMMIT;\n"
 

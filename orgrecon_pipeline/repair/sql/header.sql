@@ -7,6 +7,8 @@
 -- again when it runs: rows that were repaired or written since are left alone, and a second run changes nothing.
 -- While a batch runs, writers of these tables wait, so that no newer write is overwritten. A batch is rolled back as a
 -- whole if it does not get its locks within {lock_timeout}, or if it would change more rows than the observation counted.
+-- A batch gives way between two of its statements: it is rolled back if another session, such as a migration, waits for an
+-- ACCESS EXCLUSIVE lock behind it. One statement takes at most {statement_timeout}; choose a time without migrations for large tenants.
 -- Run it while the dual write has no lag: a second write that is still under way would be applied on top of the repair.
 -- Run `orgrecon report` afterwards to verify the result.
 {notes}
