@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
@@ -20,6 +21,12 @@ from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverag
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
+from orgrecon_pipeline_tests.support.operations.concurrency import (
+    InBackground,
+    blocked_backends,
+    hold_scans,
+    wait_until,
+)
 from orgrecon_pipeline_tests.support.operations.site import READER, Site
 
 INCONCLUSIVE, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
@@ -54,6 +61,24 @@ def edit_mapping(old: str, new: str) -> Callable[[Site], None]:
 RLS = "ALTER TABLE public.org_units ENABLE ROW LEVEL SECURITY"
 EMPTY_BOTH_MODELS = "TRUNCATE public.teams, public.team_members, public.org_units, public.org_unit_memberships"
 ONE_TENANT = "(SELECT min(tenant_id) FROM public.teams)"
+
+
+
+def delete_during_the_next_scan(site: Site) -> None:
+    """Start a migration that waits for the next scan and then, before the scan goes on, deletes a row."""
+    holder = psycopg.connect(site.admin.info.dsn, autocommit=True)
+    holder.execute("SELECT pg_advisory_lock(4711)")
+    hold_scans(site, yield_seconds=0.3)
+
+    def migrate() -> None:
+        with holder, psycopg.connect(site.admin.info.dsn) as migration:
+            wait_until(lambda: blocked_backends(holder))
+            migration.execute("LOCK TABLE public.team_members IN ACCESS EXCLUSIVE MODE")
+            migration.execute(
+                "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
+
+    InBackground(migrate)
+
 
 CASES = [
     # Hidden rows.
@@ -153,6 +178,8 @@ CASES = [
     Case("a revoked membership still exists in the target", sql(
         "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)"),
         FAIL, "1 key drifts"),
+    # Changes while the comparison runs.
+    Case("a migration for which the scan gives way deletes a row", delete_during_the_next_scan, FAIL, "1 key drifts"),
 ]
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ from orgrecon_pipeline_tests.support.operations.concurrency import (
     hold_scans,
     wait_until,
 )
+from orgrecon_pipeline_tests.support.operations.shards import make_two_databases
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -83,13 +85,16 @@ def application(site: Site, connect: Connect) -> Application:
 class Scan:
     """An observation whose first scan waits on the server until :meth:`finish` is called."""
 
-    def __init__(self, site: Site, connect: Connect, **scan: Any) -> None:
-        self._site, self._holder = site, connect(site.admin.info.dsn)
+    def __init__(
+        self, site: Site, connect: Connect, database: psycopg.Connection[Any] | None = None, **scan: Any
+    ) -> None:
+        database = database or site.admin
+        self._holder = connect(database.info.dsn)
         self._holder.execute("SELECT pg_advisory_lock(4711)")
         hold_scans(site, **{"yield_seconds": YIELD_SECONDS, **scan})
         self.lines: list[str] = []
         self._running = BackgroundObservation(site, progress=self.lines.append)
-        wait_until(lambda: blocked_backends(site.admin))
+        wait_until(lambda: blocked_backends(database))
 
     def finish(self) -> Observation:
         self._holder.execute("SELECT pg_advisory_unlock(4711)")
@@ -141,6 +146,19 @@ def test_comparison_without_a_running_statement_gives_way(
     assert application.longest < LONGEST_WAIT
     assert "giving way to ALTER TABLE (which needs an ACCESS EXCLUSIVE lock) on public.teams" in "\n".join(lines)
     assert "secret" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_comparison_of_two_databases_gives_way_in_each(
+    new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path, side: str
+) -> None:
+    source, target = new_database(template), new_database(template)
+    two = make_two_databases(connect(source), source, connect(target), target, tmp_path)
+    database, table = (two.admin, "teams") if side == "source" else (two.target_admin, "org_units")
+    scan = Scan(two, connect, database)
+    connect(database.info.dsn).execute(f"BEGIN; LOCK TABLE public.{table} IN ACCESS EXCLUSIVE MODE; COMMIT")
+    after = scan.finish()
+    assert (after.verdict, after.compared["gave_way"]) == (Verdict.PASS, 1)
 
 
 def test_migrations_until_the_deadline_are_inconclusive(
