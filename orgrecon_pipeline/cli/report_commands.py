@@ -14,17 +14,18 @@ from orgrecon_pipeline.cli.options import (
     MappingFile,
     OutputDir,
     OutputFormat,
-    identity_from,
     open_context,
     settings_from,
 )
 from orgrecon_pipeline.cli.tenant_views import GateFormat, TenantSelection, show_tenants
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.cli.trail_commands import refresh_reports
+from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import GateState
+from orgrecon_pipeline.domain.identity import Identity
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 
@@ -40,7 +41,20 @@ def report(
     format: OutputFormat = Format.TEXT,
 ) -> int:
     """Compare one UTC day, store the evidence and write the report. Exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
+    from orgrecon_pipeline.config.mapping_file import load_mapping
+    from orgrecon_pipeline.ledger.patience import Patience, patient
+
     settings = settings_from(mapping, output_dir)
+    config = load_mapping(settings.mapping_file, settings.environ)
+    with patient(Patience(config.scan.deadline_seconds, terminal.say)):
+        return _report(settings, config.identity(settings.environment), day,
+                       baseline=baseline, exact=exact, restored=restored, format=format)
+
+
+def _report(
+    settings: Settings, identity: Identity, day: date | None, *, baseline: bool, exact: bool, restored: bool,
+    format: Format,
+) -> int:
     # An invalid request is refused before anything slow is imported.
     from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
 
@@ -50,7 +64,6 @@ def report(
     from orgrecon_pipeline.report.read import read_report
     from orgrecon_pipeline.report.verify import verify_trail
 
-    identity = identity_from(mapping)
     with mention_stored_evidence(settings, day):
         with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)

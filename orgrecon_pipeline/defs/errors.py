@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 
 import dagster as dg
 
-from orgrecon_pipeline.domain.errors import OrgreconError
+from orgrecon_pipeline.domain.errors import LedgerUnavailable, OrgreconError
 from orgrecon_pipeline.operations.redact import internal_error
 
 EXIT_CODE = "exit_code"
@@ -37,7 +38,23 @@ def user_facing_errors() -> Iterator[None]:
         description, code = f"{internal_error(error)}: please report this bug.", INTERNAL_ERROR_CODE
         if isinstance(error, OrgreconError):
             description, code = str(error), error.exit_code
-        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)}, allow_retries=False) from None
+        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)},
+                         allow_retries=isinstance(error, LedgerUnavailable)) from None
+
+
+def skip_without_ledger(
+    evaluate: Callable[[dg.SensorEvaluationContext], dg.SensorResult]
+) -> Callable[[dg.SensorEvaluationContext], dg.SensorResult | dg.SkipReason]:
+    """Let a sensor skip its evaluation, and keep its cursor, while the ledger does not answer."""
+
+    @wraps(evaluate)
+    def evaluation(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            return evaluate(context)
+        except LedgerUnavailable as failure:
+            return dg.SkipReason(f"{failure} The next evaluation tries again.")
+
+    return evaluation
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def render_job(names: ComponentNames) -> dg.JobDefinition:
         """Render each day that has evidence; then fail with the list of days without evidence, if there are any."""
         with user_facing_errors():
             resource = resource_of(context, names)
-            operation, keys = resource.open(warn=context.log.warning), names.keys(context)
+            operation, keys = resource.open_in_run(context.log), names.keys(context)
             imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
             for problem in imported.refused:
                 context.log.warning(f"not imported: {problem}")

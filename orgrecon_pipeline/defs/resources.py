@@ -17,6 +17,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.ledger.patience import Patience, patient
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE, Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
@@ -59,6 +60,7 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Raises:
             ConfigurationError: if its variable is not set, or the ledger cannot be used.
+            LedgerUnavailable: if the ledger does not answer.
             UsageError: if it is not clear which of its identities is meant.
         """
         mapping = self.mapping()
@@ -86,6 +88,14 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.demo_directory:
             environ[self.source_env] = start_demo(Path(self.demo_directory), mapping, ledger, output_dir, warn)
         return Context(mapping, ledger, output_dir, self.clock(), environ, self.source_env, self.target_env)
+
+    def open_in_run(self, log: dg.DagsterLogManager) -> Context:
+        """Return the context of a step. Each call to a ledger that does not answer is repeated for some time.
+
+        The calls may wait for ``scan.deadline_seconds``, all together.
+        """
+        with patient(Patience(self.mapping().scan.deadline_seconds, log.warning)):
+            return self.open(warn=log.warning)
 
 
 def resource_of(context: Any, names: ComponentNames) -> OrgreconResource:

@@ -59,6 +59,12 @@ class EvidenceNotStored(OrgreconError):
     exit_code: ClassVar[int] = 3
 
 
+class LedgerUnavailable(OrgreconError):
+    """The ledger does not answer, or not as it should, but nothing says that its configuration is wrong: try again."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class AlreadyRunning(OrgreconError):
     """Another run holds the lock of the day."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -28,6 +29,7 @@ from orgrecon_pipeline.ledger.append_keys import (
     stage_keys,
 )
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.patience import repeated
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
 
@@ -56,7 +58,10 @@ class Notified:
 
 
 class LedgerWriter(Store):
-    """The writing methods of a ledger. Each raises :class:`EvidenceNotStored` if the database refuses the write."""
+    """The writing methods of a ledger. Each raises an error of :meth:`Store.writing`.
+
+    Only methods that add nothing twice are repeated.
+    """
 
     def append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
@@ -64,22 +69,38 @@ class LedgerWriter(Store):
     ) -> bool:
         """Append an observation with everything that belongs to it, in one transaction.
 
-        There is at most one tenant row per tenant and entity; they are consumed once, as a stream. Samples are in the
-        order in which reports show them. Without ``drift``, as when a report is imported, the samples are the only
-        keys, and the observation, its rows and samples already say how the drift changed.
+        There is at most one tenant row per tenant and entity. Samples are in the order in which reports show them. If
+        the rows, coverage and keys can be iterated again, the call is repeated while the ledger does not answer.
+
+        Without ``drift``, as when a report is imported, the samples are the only keys, and the observation, its rows
+        and samples already say how the drift changed.
 
         Returns:
             False, without any change, if the ledger already has an observation of this identity with this id.
 
         Raises:
-            EvidenceNotStored: if the write fails, a text holds a NUL or half a surrogate pair, or a figure is above
-                2**53 - 1.
+            EvidenceNotStored: if the write is refused, a text holds a NUL or half a surrogate pair, or a figure is
+                above 2**53 - 1.
         """
+        samples = list(samples)
+        attempts = count()
+
+        def attempt() -> bool:
+            # An earlier attempt may have been stored although its confirmation was lost.
+            again = next(attempts) > 0
+            return self._append(observation, tenant_rows, samples, coverage, drift) or again
+
+        once = any(isinstance(rows, Iterator) for rows in (tenant_rows, coverage, drift.keys if drift else ()))
+        return attempt() if once else self.patience.repeat(attempt)
+
+    def _append(
+        self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Sequence[Sample],
+        coverage: Iterable[CoverageEvent], drift: NewDrift | None,
+    ) -> bool:
         with self.writing() as connection:
             number = self._insert_observation(connection, observation)
             if number is None:
                 return False
-            samples = list(samples)
             if drift is None:
                 kept = append_samples_as_keys(connection, number, observation, samples)
                 change, first_seen = observation.change, None
@@ -135,14 +156,18 @@ class LedgerWriter(Store):
                 **self._identity, kind=kind, reason=storable(reason), observation_id=observation_id,
                 details=json_text(details), recorded_at=recorded_at))
 
+    @repeated
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
         with self.writing() as connection:
             observation = self.own.observation
             number = connection.execute(
                 select(observation.c.number).where(observation.c.id == observation_id)).scalar_one()
-            connection.execute(insert(tables.shard_result).values(
-                observation=number, shard=storable(shard), exact=int(exact), result=json_text(result)))
+            stored = tables.shard_result.c
+            if not connection.execute(select(stored.shard).where(
+                    stored.observation == number, stored.shard == storable(shard))).first():
+                connection.execute(insert(tables.shard_result).values(
+                    observation=number, shard=storable(shard), exact=int(exact), result=json_text(result)))
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""

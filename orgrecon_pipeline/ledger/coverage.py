@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.tenant_gate import Presence
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.patience import repeated
 from orgrecon_pipeline.ledger.tables import coverage
 
 _PAGE = 20_000  # events
@@ -45,9 +46,7 @@ class CoverageReader(Store):
 
         They are ordered as by :meth:`known_names`.
         """
-        own = self.own.observation
-        with self.reading() as connection:
-            days = {row.number: row.day for row in connection.execute(select(own.c.number, own.c.day))}
+        days = self._days_by_number()
         ranks = self._ranks(simulated=simulated, until=None)
         presences: dict[tuple[Any, ...], Presence] = {}
         for tenant, changes in self._histories(CoverageSubject.TENANT, ranks, name):
@@ -71,8 +70,7 @@ class CoverageReader(Store):
         after, size = None, _PAGE
         while True:
             page = statement if after is None else statement.where(coverage.c.name > after)
-            with self.reading() as connection:
-                events = connection.execute(page.limit(size)).all()
+            events = self._page(page.limit(size))
             full = len(events) == size
             if full:
                 # The last name may have more events on the next page, so leave it to that page.
@@ -90,6 +88,18 @@ class CoverageReader(Store):
                 return
             after, size = events[-1].name, _PAGE
 
+    @repeated
+    def _page(self, statement: Select[Any]) -> Sequence[Any]:
+        with self.reading() as connection:
+            return connection.execute(statement).all()
+
+    @repeated
+    def _days_by_number(self) -> dict[int, date]:
+        own = self.own.observation
+        with self.reading() as connection:
+            return {row.number: row.day for row in connection.execute(select(own.c.number, own.c.day))}
+
+    @repeated
     def departed_names(
         self, subject: CoverageSubject, *, simulated: bool = False, until: datetime | None = None
     ) -> set[str]:
@@ -112,6 +122,7 @@ class CoverageReader(Store):
                 changes.setdefault(event.name, event.change)
         return {name for name, change in changes.items() if change == CoverageChange.DEPARTED.value}
 
+    @repeated
     def lost_coverage(self, observation_id: str) -> list[CoverageEvent]:
         """Return what an observation reported as lost or never seen, in the order in which it was appended."""
         observation = self.own.observation
@@ -123,6 +134,7 @@ class CoverageReader(Store):
             return [CoverageEvent(CoverageSubject(row.subject), row.name, CoverageChange.LOST)
                     for row in connection.execute(statement)]
 
+    @repeated
     def _ranks(self, *, simulated: bool, until: datetime | None) -> dict[int, int]:
         """Return the position of each observation in the order of time, by observation number."""
         observation = self.own.observation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress
 from orgrecon_pipeline.ledger.errors import translate_errors
+from orgrecon_pipeline.ledger.patience import Patience, current_patience, repeated
 
 _WAIT_SECONDS = 30
 
@@ -42,12 +43,14 @@ class OwnRows(NamedTuple):
 class Store:
     """A ledger's database, opened for one identity.
 
-    Each use opens a connection and closes it, so a server restart in between is harmless.
+    Each use opens a connection and closes it, so a server restart in between is harmless. Calls that fail because the
+    ledger does not answer are repeated with its ``patience``.
     """
 
     address: SqliteAddress | PostgresAddress
     engine: Engine
     identity: Identity
+    patience: Patience = field(default_factory=current_patience, compare=False)
 
     def __repr__(self) -> str:
         return f"<{self.address} for {self.identity}>"
@@ -55,6 +58,10 @@ class Store:
     @cached_property
     def id(self) -> str:
         """The id of the ledger: 16 hexadecimal digits, drawn at its creation; a copy or a moved ledger keeps it."""
+        return self._read_id()
+
+    @repeated
+    def _read_id(self) -> str:
         with self.reading() as connection:
             id_: str = connection.execute(select(tables.ledger.c.id)).scalar_one()
         return id_
@@ -71,7 +78,12 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one consistent state; raise ConfigurationError if the ledger cannot be read."""
+        """Open a transaction that sees one consistent state.
+
+        Raises:
+            LedgerUnavailable: if the ledger does not answer at the moment.
+            ConfigurationError: if it cannot be read for another reason.
+        """
         try:
             with (translate_errors(ConfigurationError, f"cannot read {self.address}"),
                   self.engine.connect() as connection):
@@ -87,7 +99,13 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction, committed at the end of the block; raise EvidenceNotStored if it cannot be stored."""
+        """Open a transaction, committed at the end of the block.
+
+        Raises:
+            LedgerUnavailable: if the ledger does not answer at the moment. If the connection was lost during the
+                commit, the transaction may be stored.
+            EvidenceNotStored: if it cannot be stored for another reason.
+        """
         with (translate_errors(EvidenceNotStored, f"the evidence was not stored in {self.address}"),
               self.transaction() as connection):
             yield connection
@@ -141,14 +159,17 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
 
 
 def _postgres_engine(address: PostgresAddress) -> Engine:
+    from orgrecon_pipeline.postgres.connecting.connect import connect  # slow to import, and SQLite does not need it
+
     # All parameters are passed separately, so that no error or log can show them as part of the URL.
-    defaults: dict[str, Any] = {"connect_timeout": "10", "tcp_user_timeout": "60000",
-                                "application_name": "orgrecon ledger"}
-    # Poolers do not support prepared statements, hence prepare_threshold.
-    forced: dict[str, Any] = {"client_encoding": "utf8", "prepare_threshold": None}
+    parameters = {"application_name": "orgrecon ledger", **address.parameters, "client_encoding": "utf8"}
     engine = create_engine(
-        URL.create("postgresql+psycopg"), connect_args={**defaults, **address.parameters, **forced},
-        poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
+        URL.create("postgresql+psycopg"), poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
+
+    @event.listens_for(engine, "do_connect")
+    def do_connect(dialect: object, record: object, arguments: object, options: dict[str, Any]) -> Any:
+        # Poolers do not support prepared statements.
+        return connect(parameters, context=options["context"], prepare_threshold=None)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

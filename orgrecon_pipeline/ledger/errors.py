@@ -3,65 +3,83 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
-from orgrecon_pipeline.domain.errors import OrgreconError
-from orgrecon_pipeline.postgres.errors import connection_meaning, sqlstate_meaning
+from orgrecon_pipeline.domain.errors import LedgerUnavailable, OrgreconError
+from orgrecon_pipeline.postgres.connecting.causes import ConnectionFailed
+from orgrecon_pipeline.postgres.errors import failed_statement
 
-# Words of SQLite's messages. Python provides SQLite's error codes only from version 3.11.
-_SQLITE = (
-    ("locked", "another process holds a lock on it: let it finish and try again"),
-    ("disk is full", "the disk is full: free some space and try again"),
-    ("disk I/O error", "the disk reports an error: check whether it is full or a quota is exhausted"),
-    ("readonly", "it is read-only: make the file and its directory writable"),
-    ("unable to open", "the file cannot be opened or created: check its path and the permissions"),
-    ("not a database", "the file is not an SQLite database: name another file"),
-    ("malformed", "the file is damaged: restore it, or rebuild it with orgrecon import"),
-    ("append-only", "it is append-only"),
-    ("already exists", "it has tables but no revision: restore it, or rebuild it with orgrecon import"),
-    ("no such", "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import"),
-)
+_REBUILD = "restore it, or rebuild it with orgrecon import"
+#: Why a ledger on a standby, or on a database without writes, cannot be used now.
+READ_ONLY = "it is read-only, as a standby is: name a writable database, or wait for the failover"
+_CONTRADICTION = "the evidence contradicts itself, or a number or name in it is out of range"
+
+# SQLite's messages from their beginning, and whether the failure passes. Python has their codes only from 3.11 on.
+_SQLITE = [(re.compile(pattern), meaning, passing) for pattern, meaning, passing in (
+    (r"database (?:table )?is locked", "another process holds a lock on it: let it finish and try again", True),
+    (r"database or disk is full", "the disk is full: free some space and try again", True),
+    (r"disk I/O error", "the disk reports an error: check whether it is full or a quota is exhausted", False),
+    (r"attempt to write a readonly database", "it is read-only: make the file and its directory writable", False),
+    (r"unable to open database file",
+     "the file cannot be opened or created: check its path and the permissions", False),
+    (r"file is not a database", "the file is not an SQLite database: name another file", False),
+    (r"database disk image is malformed", f"the file is damaged: {_REBUILD}", False),
+    (r"orgrecon: .* is append-only", "it is append-only", False),
+    (r"(?:table|index|trigger) .* already exists", f"it has tables but no revision: {_REBUILD}", False),
+    (r"no such (?:table|column)|table .* has no column", f"its tables are not those of a ledger: {_REBUILD}", False),
+)]
 
 # Meanings specific to a ledger, by SQLSTATE or its class. orgrecon_pipeline.postgres.errors has the others.
 _POSTGRES = {
-    "22": "the evidence contradicts itself, or a number or name in it is out of range",
-    "23": "the evidence contradicts itself, or a number or name in it is out of range",
+    "22": _CONTRADICTION,
+    "23": _CONTRADICTION,
     "23001": "it is append-only",
-    "25006": "it is read-only (a standby?): name a writable database",
+    "25006": READ_ONLY,
     "3D000": "the database does not exist: create it",
     "3F000": "it has no schema to create tables in: create one, or set the role's search_path",
     "42501": "permission denied: grant the role TEMPORARY on the database, CREATE and USAGE on "
              "the schema, SELECT and INSERT on the tables",
-    "42703": "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import",
-    "42P01": "its tables are not those of a ledger: restore it, or rebuild it with orgrecon import",
-    "42P07": "it has tables but no revision: restore it, or rebuild it with orgrecon import",
+    "42703": f"its tables are not those of a ledger: {_REBUILD}",
+    "42P01": f"its tables are not those of a ledger: {_REBUILD}",
+    "42P07": f"it has tables but no revision: {_REBUILD}",
+    "40": "another transaction changed it at the same time: try again",
     "53100": "the server's disk is full: free some space and try again",
     "55P03": "another session holds a lock on its tables: let it finish and try again",
-    "57014": "the statement was cancelled or exceeded the role's statement_timeout",
+    "57014": "the statement was cancelled or exceeded the role's statement_timeout: raise it, or try again",
 }
 
 
 @contextlib.contextmanager
 def translate_errors(kind: type[OrgreconError], doing: str) -> Iterator[None]:
-    """Raise the database errors of a block as ``kind``.
+    """Raise the database errors of a block as ``kind``, and those that pass as LedgerUnavailable.
 
     ``doing`` is the beginning of the message, as in ``cannot open the ledger x``.
     """
     try:
         yield
+    except ConnectionFailed as failure:
+        raise (LedgerUnavailable if failure.cause.passing else kind)(f"{doing}: {failure.cause.sentence}.") from None
     except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-        raise kind(f"{doing}: {_meaning(error)}.") from None
+        meaning, passing = _meaning(error)
+        raise (LedgerUnavailable if passing else kind)(f"{doing}: {meaning}.") from None
 
 
-def _meaning(error: Exception) -> str:
+def _meaning(error: Exception) -> tuple[str, bool]:
+    """Return what an error means, and whether it passes."""
     cause = getattr(error, "orig", None) or error
-    if state := getattr(cause, "sqlstate", None):
-        return _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or sqlstate_meaning(state)
+    # A lost connection has no SQLSTATE; nor have errors of psycopg itself, such as a value that it cannot convert.
+    lost = isinstance(error, (OperationalError, InterfaceError)) and hasattr(cause, "sqlstate")
+    if lost or getattr(cause, "sqlstate", None):
+        failed = failed_statement(cause)
+        meaning = _POSTGRES.get(failed.state) or _POSTGRES.get(failed.state[:2]) or failed.meaning
+        return meaning, failed.passing
     text = str(cause)
-    if meaning := next((meaning for words, meaning in _SQLITE if words in text), None) or connection_meaning(text):
-        return meaning
+    for pattern, meaning, passing in _SQLITE:
+        if pattern.match(text):
+            return meaning, passing
     if isinstance(error, (IntegrityError, OverflowError)):
-        return _POSTGRES["23"]
-    return "its database does not respond as expected"
+        return _CONTRADICTION, False
+    return "its database does not respond as expected", False

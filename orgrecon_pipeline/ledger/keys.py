@@ -16,6 +16,7 @@ from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import PostgresAddress
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.patience import repeated
 
 _CHUNK = 10_000  # rows
 
@@ -50,7 +51,8 @@ class KeyReader(Store):
     def keys(self, observation: Observation, wanted: KeyFilter | None = None) -> Iterator[StoredKey]:
         """Yield the keys of a decided comparison, by entity, tenant and key; healed ones if they are ``wanted``.
 
-        Healed keys are those of the previous decided day, with their kinds of that day.
+        Healed keys are those of the previous decided day, with their kinds of that day. The keys are a stream, which is
+        not repeated if the ledger stops answering.
         """
         wanted = wanted or KeyFilter()
         healed = wanted.state is KeyState.HEALED
@@ -70,6 +72,7 @@ class KeyReader(Store):
                     yield StoredKey(row.tenant, row.name, row.kind, tuple(json.loads(row.key)), columns, state,
                                     row.first_seen)
 
+    @repeated
     def kept_keys(self, observation: Observation) -> dict[str, int]:
         """Return the number of drifting keys by entity that this ledger has."""
         entity = tables.entity

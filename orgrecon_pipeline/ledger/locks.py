@@ -20,6 +20,13 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.errors import translate_errors
+from orgrecon_pipeline.ledger.patience import repeated
+
+# The transaction is idle for hours. The server notices within about a minute if this machine is gone.
+_LOCK_SETTINGS = (
+    "SELECT set_config(name, value, true) FROM pg_settings JOIN (VALUES "
+    "('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'), ('tcp_keepalives_idle', '30'), "
+    "('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3')) AS wanted (name, value) USING (name)")
 
 
 class LedgerLocks(Store):
@@ -31,6 +38,8 @@ class LedgerLocks(Store):
         Raises:
             AlreadyRunning: on entering, without waiting, if another thread or process holds the day.
             EvidenceNotStored: on entering, if the lock cannot be created.
+            LedgerUnavailable: on entering, if the ledger does not answer. If it stops to answer later, the lock may be
+                lost, which is no error: the work under the lock can still be stored.
         """
         return self._lock(str(day), f"another run of {self.identity} is already working on {day}: wait until it ends.")
 
@@ -53,21 +62,24 @@ class LedgerLocks(Store):
             if isinstance(self.address, SqliteAddress):
                 locked = _lock_file(self.address, self.identity, name, stack)
             else:
-                with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
-                    locked = self._lock_in_postgres(name, stack)
+                locked = self._lock_in_postgres(name, stack)
             if not locked:
                 raise AlreadyRunning(busy)
             yield
 
+    @repeated
     def _lock_in_postgres(self, name: str, stack: contextlib.ExitStack) -> bool:
+        with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
+            return self._try_lock(name, stack)
+
+    def _try_lock(self, name: str, stack: contextlib.ExitStack) -> bool:
         connection = self.engine.connect()
         # Errors on release are ignored: the work under the lock is done, and the ledger tolerates two runs.
         stack.push(lambda *_: _close(connection))
         # A transaction's lock, because behind a transaction pooler a session outlives its client. Under READ COMMITTED,
         # and without parameters (whose portal would keep one), no snapshot stays open that holds up vacuum.
         connection = connection.execution_options(isolation_level="READ COMMITTED")
-        connection.execute(text("SELECT set_config(name, '0', true) FROM pg_settings "
-                                "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"))
+        connection.execute(text(_LOCK_SETTINGS))
         # The key includes the ledger's id, because two ledgers may share a database.
         statement = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended(id || ' {self.identity.slug} {name}', 0)) "  # noqa: S608
                          f"FROM {tables.ledger.name}")

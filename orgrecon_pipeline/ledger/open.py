@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, column, func, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress, parse_address
 from orgrecon_pipeline.ledger.engine import make_engine
-from orgrecon_pipeline.ledger.errors import translate_errors
+from orgrecon_pipeline.ledger.errors import READ_ONLY, translate_errors
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.patience import current_patience
 from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE
 
 _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lock
@@ -27,10 +28,15 @@ def open_ledger(url: str, identity: Identity) -> Ledger:
     """Open the ledger of a URL for an identity, for writing; create its directory, file and tables if necessary.
 
     Raises:
-        ConfigurationError: if the URL is invalid, the ledger cannot be reached, created, migrated or written, or a
-            newer orgrecon created it. The message shows no part of the URL except the path of an SQLite file.
+        LedgerUnavailable: if the ledger does not answer, or is read-only, at the moment.
+        ConfigurationError: if the URL is invalid, the ledger cannot be created, migrated or written, or a newer
+            orgrecon created it. The message shows no part of the URL except the path of an SQLite file.
     """
     address = parse_address(url)
+    return current_patience().repeat(lambda: _open(address, identity))
+
+
+def _open(address: SqliteAddress | PostgresAddress, identity: Identity) -> Ledger:
     if isinstance(address, SqliteAddress):
         _prepare_file(address)
     ledger = Ledger(address, make_engine(address, create=True), identity)
@@ -39,7 +45,7 @@ def open_ledger(url: str, identity: Identity) -> Ledger:
         if revision != REVISION:
             _migrate(ledger)
         elif read_only:
-            raise ConfigurationError(f"cannot open {address}: it is read-only (a standby?): name a writable database.")
+            raise LedgerUnavailable(f"cannot open {address}: {READ_ONLY}.")
     # The file exists now. If it is removed later, it must not be created again without its evidence.
     return Ledger(address, make_engine(address, create=False), identity)
 
@@ -48,20 +54,25 @@ def open_existing(url: str, identity: Identity) -> Ledger | None:
     """Open the ledger of a URL for an identity, for reading, without changes; return None if there is no ledger yet.
 
     Raises:
+        LedgerUnavailable: if the ledger does not answer at the moment.
         ConfigurationError: if the URL is invalid, the ledger cannot be read, or it has another revision.
     """
     address = parse_address(url)
     if isinstance(address, SqliteAddress) and not os.path.lexists(address.path):
         return None
     ledger = Ledger(address, make_engine(address, create=False), identity)
-    with translate_errors(ConfigurationError, f"cannot open {address}"):
-        revision, _ = _read_state(ledger)
+    revision = ledger.patience.repeat(lambda: _revision(ledger))
     if revision is None:
         return None
     if revision != REVISION:
         raise ConfigurationError(f"{address} has revision {revision[:20]!a} instead of {REVISION!r}: upgrade orgrecon, "
                                  "or run orgrecon report to migrate an older ledger.")
     return ledger
+
+
+def _revision(ledger: Ledger) -> str | None:
+    with translate_errors(ConfigurationError, f"cannot open {ledger.address}"):
+        return _read_state(ledger)[0]
 
 
 def _prepare_file(address: SqliteAddress) -> None:

@@ -32,6 +32,7 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.patience import repeated
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
     change,
@@ -72,7 +73,7 @@ class Acknowledgement:
 
 
 class LedgerReader(Store):
-    """The reading methods of a ledger. Each raises :class:`ConfigurationError` if the database cannot be read."""
+    """The reading methods of a ledger. Each raises an error of :meth:`Store.reading`."""
 
     def observations(self, day: date) -> list[Observation]:
         """Return all observations of a day in the order in which they were appended, ignoring their timestamps."""
@@ -86,6 +87,7 @@ class LedgerReader(Store):
         """Return the observation with this id, or None."""
         return next(iter(self._load(self.own.observation.c.id == observation_id)), None)
 
+    @repeated
     def identities(self) -> list[Identity]:
         """Return every identity of which the ledger has observations, not only the one that it was opened for."""
         table = tables.observation
@@ -93,6 +95,7 @@ class LedgerReader(Store):
             rows = connection.execute(select(table.c.migration, table.c.environment).distinct())
             return sorted(Identity(*row) for row in rows)
 
+    @repeated
     def days(self) -> list[date]:
         """Return the days that have an observation, earliest first."""
         day = self.own.observation.c.day
@@ -123,6 +126,7 @@ class LedgerReader(Store):
         """Return the earliest observation that matches, or None; see :meth:`latest`."""
         return self._extreme(provenances, [], decided_only=decided_only, last=False)
 
+    @repeated
     def verdict_counts(self) -> dict[Verdict, int]:
         """Return the number of observations by verdict; verdicts without observations are absent."""
         stored = self.own.observation.c.verdict
@@ -130,12 +134,14 @@ class LedgerReader(Store):
             rows = connection.execute(select(stored, func.count()).group_by(stored))
             return {Verdict(verdict): count for verdict, count in rows}
 
+    @repeated
     def evidence(self, until: date) -> dict[date, DayEvidence]:
         """Return the evidence of each day up to and including ``until``, earliest day first."""
         with self.reading() as connection:
             return {day: DayEvidence.of(day, observations)
                     for day, observations in self._observed_by_day(connection, until).items()}
 
+    @repeated
     def tenant_observations(
         self, since: date = date.min, until: date = date.max
     ) -> dict[date, list[TenantObservation]]:
@@ -161,6 +167,7 @@ class LedgerReader(Store):
                 o, drifting.get(o.number, {}), o.tenants_with_drift, own=o.ledger == self.id) for o in observed]
             for day, observed in by_day.items()}
 
+    @repeated
     def observation_ids(self, until: date) -> dict[date, list[str]]:
         """Return the ids of all observations of each day up to ``until``, in the order of the ledger."""
         own = self.own.observation
@@ -172,6 +179,7 @@ class LedgerReader(Store):
                 ids[row.day].append(row.id)
         return ids
 
+    @repeated
     def ready_tenants(self, observation_id: str, evidence: str) -> ReadyTenants | None:
         """Return the tenant gates that are stored with an observation for this evidence, None if none are."""
         own = self.own.observation
@@ -182,6 +190,7 @@ class LedgerReader(Store):
             figures = connection.execute(statement).scalar_one_or_none()
             return figures and ReadyTenants.model_validate_json(figures)
 
+    @repeated
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
 
@@ -198,6 +207,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return [TenantRow(**row) for row in connection.execute(statement).mappings()]
 
+    @repeated
     def tenant_drift(self, observation_id: str) -> pd.DataFrame:
         """Return every row stored for an observation, one per tenant and entity, ordered by both.
 
@@ -215,6 +225,7 @@ class LedgerReader(Store):
         frame: pd.DataFrame = pd.DataFrame.from_records(rows, columns=list(types)).astype(types)
         return frame
 
+    @repeated
     def samples(self, observation_id: str) -> list[Sample]:
         """Return the sample keys of an observation, in the order in which they were appended."""
         observation = self.own.observation
@@ -230,6 +241,7 @@ class LedgerReader(Store):
                 first_seen=row.first_seen, state=state_of(row.first_seen, row.day),
             ) for row in connection.execute(statement)]
 
+    @repeated
     def acknowledgements(self, kind: AcknowledgementKind) -> list[Acknowledgement]:
         """Return all acknowledgements of a kind, in the order in which they were recorded."""
         table = self.own.acknowledgement
@@ -238,6 +250,7 @@ class LedgerReader(Store):
             return [Acknowledgement(kind, row.reason, row.observation_id, json.loads(row.details), row.recorded_at)
                     for row in rows]
 
+    @repeated
     def shard_results(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
         """Return the stored results of the shards that succeeded in an incomplete attempt, by shard."""
         observation = self.own.observation
@@ -247,6 +260,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return {row.shard: json.loads(row.result) for row in connection.execute(statement)}
 
+    @repeated
     def last_notified(self) -> dict[tuple[str, str], str]:
         """Return the last state that each notification channel knows, by channel and topic."""
         table = self.own.notification
@@ -255,6 +269,7 @@ class LedgerReader(Store):
             rows = connection.execute(select(table).where(table.c.number.in_(latest)))
             return {(row.channel, row.topic): row.state for row in rows}
 
+    @repeated
     def _extreme(
         self, provenances: Collection[Provenance], conditions: list[ColumnElement[bool]], *, decided_only: bool,
         last: bool,
@@ -270,6 +285,7 @@ class LedgerReader(Store):
         ).order_by(*(column.desc() if last else column for column in order)).limit(1)
         return next(iter(self._load(observation.c.number == number.scalar_subquery())), None)
 
+    @repeated
     def _load(self, condition: ColumnElement[bool]) -> list[Observation]:
         observation = self.own.observation
         totals: dict[int, dict[str, EntityTotals]] = defaultdict(dict)

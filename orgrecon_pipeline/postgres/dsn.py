@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
@@ -24,6 +25,7 @@ _CHOICES = {
 }
 _INTEGERS = ("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
              "tcp_user_timeout", "sslcompression", "sslsni")
+_UNKNOWN_PARAMETER = re.compile(r'invalid URI query parameter: "(\w{1,40})"', re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*", re.ASCII)
 
 
@@ -56,7 +58,9 @@ class Dsn:
                 f"{variable} is not a Postgres URL: write postgresql://user:password@host:5432/database.")
         try:
             parameters = conninfo_to_dict("postgresql://" + text[scheme.end():])
-        except (ProgrammingError, UnicodeError, ValueError):
+        except (ProgrammingError, UnicodeError, ValueError) as error:
+            if problem := _unknown_parameter(str(error), text):
+                raise ConfigurationError(f"{variable}: {problem}.") from None
             raise ConfigurationError(
                 f"{variable} cannot be parsed as a Postgres URL: percent-encode special characters in the user name "
                 "and password (@ is %40, / is %2F, % is %25) and use only libpq parameters after '?'.") from None
@@ -86,6 +90,22 @@ class Endpoints:
     def one_database(self) -> bool:
         """Whether both sides have the same DSN, so that one snapshot covers both."""
         return self.source.dsn.parameters == self.target.dsn.parameters
+
+
+def _unknown_parameter(error: str, url: str) -> str:
+    """Return what is wrong if libpq does not know a parameter of the URL; empty for every other error.
+
+    The name is not shown if it can be a part of the password, which ends with an '@' after the '?'.
+    """
+    from psycopg.pq import Conninfo
+
+    match = _UNKNOWN_PARAMETER.match(error)
+    if match is None or "@" in url.partition("?")[2]:
+        return ""
+    known = [option.keyword.decode() for option in Conninfo.get_defaults()]
+    close = get_close_matches(match[1], known, n=1)
+    fix = f"write {close[0]}" if close else "remove it"
+    return f"{match[1]} is not a parameter of libpq: {fix}"
 
 
 def _invalid_parameter(parameters: Mapping[str, Any]) -> str:

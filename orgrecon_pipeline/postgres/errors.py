@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -31,7 +31,7 @@ _MEANINGS = {
     "3D000": "the database does not exist",
     "40001": "the standby cancelled the read because of a recovery conflict; raise max_standby_streaming_delay",
     "40P01": "the read was the victim of a deadlock",
-    "42501": "the role lacks a permission",
+    "42501": "the role lacks a permission; grant it",
     "42703": "a column does not exist",
     "42846": "the server has no cast between these types",
     "42883": "a function, an operator or the hash of a type does not exist; cast the column in the mapping",
@@ -50,6 +50,7 @@ _MEANINGS = {
     "57P03": "the server is starting up or shutting down",
     "57P05": "the session was idle for too long and the server ended it",
     "57": "the server ended the session",
+    "58": "the server cannot read or write a file; see its log",
     "08": "the connection was lost",
     "XX": "the server reported an internal error",
 }
@@ -58,39 +59,20 @@ _CODES = {"42501": ReasonCode.PERMISSION_DENIED, "57014": ReasonCode.TIMEOUT}
 
 # A session that ended between two statements has the server's last message, but no SQLSTATE.
 _ENDED_SESSION = (
-    ("conflict with recovery", "40001"),
-    ("administrator command", "57P01"),
-    ("crash of another server process", "57P02"),
-    ("idle-in-transaction timeout", "25P03"),
-    ("idle-session timeout", "57P05"),
-    ("transaction timeout", "25P04"),
+    ("terminating connection due to conflict with recovery", "40001"),
+    ("terminating connection due to administrator command", "57P01"),
+    ("terminating connection because of crash of another server process", "57P02"),
+    ("terminating connection due to idle-in-transaction timeout", "25P03"),
+    ("terminating connection due to idle-session timeout", "57P05"),
+    ("terminating connection due to transaction timeout", "25P04"),
 )
 
-# libpq reports no SQLSTATE for a failed connection, so its English text decides. The first match counts.
-_CONNECTION = (
-    ("the server rejected the user name or password", ["password authentication failed"]),
-    ("the server requires a password, but the URL contains none", ["no password supplied"]),
-    ("the server refused the login", ["authentication failed"]),
-    ("the server's pg_hba.conf does not allow this client", ["no pg_hba.conf entry"]),
-    ("the server has no free connection slot", ["too many clients", "connection slots", "too many connections"]),
-    ("the server is starting up", ["starting up"]),
-    ("the server is shutting down", ["shutting down"]),
-    ("the server is in recovery and accepts no connections yet", ["recovery mode"]),
-    ("the host name cannot be resolved", ["resolve host", "translate host name", "Name or service not known"]),
-    ("the server cannot load a library that the role or the database requires", ["could not access file"]),
-    ("no server is listening on that host and port", ["Connection refused"]),
-    ("the socket does not exist", ["No such file or directory"]),
-    ("the server does not know a setting that the URL or the role sets", ["unrecognized configuration parameter"]),
-    ("a parameter of the URL has an invalid value", [" value: \"", "invalid integer value"]),
-    ("the server rejects the value of a setting that the URL or the role sets", ["invalid value for parameter"]),
-    ("the program listening there is not a PostgreSQL server", ["invalid response", "expected authentication request"]),
-    ("the server did not answer in time", ["timeout"]),
-    ("the TLS connection failed", ["SSL"]),
-    ("the service is not defined in pg_service.conf", ["definition of service"]),
-    ("the database or role does not exist", ["does not exist"]),
-    ("the login is not permitted", ["permission denied"]),
-    ("the connection was lost", ["closed", "lost"]),
-)
+# What pgbouncer says with SQLSTATE 08P01, which other errors have, too.
+_STATEMENT_POOLING = "transaction blocks not allowed in statement pooling mode"
+
+# The SQLSTATEs and classes of failures that pass: the connection or server was lost or is overloaded, the transaction
+# collided with another, or the server is a standby until the next failover.
+_PASSING = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55P03", "57", "58")
 
 # Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
 _QUOTABLE = ("42", "3F")
@@ -98,27 +80,46 @@ _QUOTABLE = ("42", "3F")
 _PERMISSION_CHECKS = ("aclcheck_error", "get_row_security_policies")
 
 
+class FailedStatement(NamedTuple):
+    """Meaning of a failed statement; ``state`` is its SQLSTATE, empty if there is none. See :func:`is_passing`."""
+
+    state: str
+    meaning: str
+    passing: bool
+
+
 def sqlstate_meaning(state: str) -> str:
     """Return the meaning of an SQLSTATE."""
     return _MEANINGS.get(state) or _MEANINGS.get(state[:2]) or f"the server reported SQLSTATE {state}"
 
 
-def connection_meaning(text: str) -> str | None:
-    """Return the meaning of libpq's message about a connection; None if it is unknown."""
-    return next((meaning for meaning, signs in _CONNECTION if any(sign in text for sign in signs)), None)
+def is_passing(state: str) -> bool:
+    """Return whether a statement or login that failed with an SQLSTATE can succeed later, unchanged."""
+    return state.startswith(_PASSING)
 
 
-def cannot_connect(error: Exception, variable: str) -> CannotDecide:
+def failed_statement(error: Exception) -> FailedStatement:
+    """Return what psycopg's error about a statement, or about its connection, means."""
+    text = str(error)
+    if text.startswith(_STATEMENT_POOLING):
+        return FailedStatement(
+            "08P01", "the pooler (pgbouncer) runs in statement mode, which allows no transaction; set "
+            "pool_mode = transaction, or connect to the server itself", passing=False)
+    state = getattr(error, "sqlstate", None) or next((state for words, state in _ENDED_SESSION if words in text), "")
+    if not state:
+        return FailedStatement("", "the connection was lost", passing=True)
+    return FailedStatement(state, sqlstate_meaning(state), is_passing(state))
+
+
+def cannot_connect(sentence: str, variable: str) -> CannotDecide:
     """Return the error to raise when the connection to the database of an environment variable fails."""
-    meaning = connection_meaning(str(error))
-    sentence = f"cannot connect to the database of {variable}" + (f": {meaning}" if meaning else "")
-    return CannotDecide(sentence, ReasonCode.CANNOT_CONNECT, variable=variable)
+    return CannotDecide(f"cannot connect to the database of {variable}: {sentence}", ReasonCode.CANNOT_CONNECT,
+                        variable=variable)
 
 
 def cannot_read(error: psycopg.Error, action: str) -> CannotDecide:
     """Return the error to raise when a statement fails; ``action`` is what it reads or does."""
-    state = error.sqlstate or next((state for words, state in _ENDED_SESSION if words in str(error)), "")
-    meaning = sqlstate_meaning(state) if state else "the connection was lost"
+    state, meaning, _ = failed_statement(error)
     # An error with a context was raised within a function, whose message can quote rows in any class.
     quotable = state[:2] in _QUOTABLE and (not error.diag.context or error.diag.source_function in _PERMISSION_CHECKS)
     message = error.diag.message_primary if quotable else None

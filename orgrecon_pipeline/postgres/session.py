@@ -19,6 +19,8 @@ from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.postgres.connecting.causes import ConnectionFailed
+from orgrecon_pipeline.postgres.connecting.connect import connect
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint
 from orgrecon_pipeline.postgres.encoding import Encoding
@@ -31,9 +33,6 @@ Result = TypeVar("Result")
 #: Name of the connections in pg_stat_activity.
 APPLICATION_NAME = "orgrecon"
 
-# Detects a dead peer within about a minute, not within the kernel's two hours.
-_NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
-            "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # Overrides the DSN and the role: SQL_ASCII would return text as bytes, and LATIN1 lacks characters.
 _FORCED = {"client_encoding": "UTF8"}
 
@@ -106,13 +105,13 @@ class Session:
     def _connect(self) -> psycopg.Connection[DictRow]:
         self._deadline.remaining()
         try:
-            connection = psycopg.connect(
-                **{**_NETWORK, **self.endpoint.dsn.parameters, **_FORCED, "application_name": self._name},
+            connection = connect(
+                {**self.endpoint.dsn.parameters, **_FORCED, "application_name": self._name},
                 autocommit=True, row_factory=dict_row,
                 prepare_threshold=None,  # poolers in transaction mode lose prepared statements
             )
-        except (psycopg.Error, OSError, UnicodeError) as error:
-            raise cannot_connect(error, self.endpoint.variable) from None
+        except ConnectionFailed as failure:
+            raise cannot_connect(failure.cause.sentence, self.endpoint.variable) from None
         connection.adapters.register_dumper(array, Int8ArrayDumper)
         return connection
 

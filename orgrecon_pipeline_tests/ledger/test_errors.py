@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, LedgerUnavailable, OrgreconError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import engine as engine_module
 from orgrecon_pipeline.ledger.address import SqliteAddress
@@ -76,7 +76,7 @@ def test_invalid_ledger_url_is_refused(
 ])
 def test_unreachable_server_is_reported_without_the_url(url: str, message: str) -> None:
     for function in (open_ledger, open_existing):
-        assert message in refusal(lambda: function(url.replace("%s", ENCODED)), ConfigurationError)  # noqa: B023
+        assert message in refusal(lambda: function(url.replace("%s", ENCODED)), LedgerUnavailable)  # noqa: B023
 
 
 @pytest.fixture
@@ -117,10 +117,13 @@ def test_password_opens_the_ledger_and_is_never_shown(guarded: str) -> None:
     for shown in (repr(ledger), str(ledger), repr(vars(ledger)), repr(ledger.engine)):
         assert PASSWORD not in shown
         assert ENCODED not in shown
-    for wrong in (ENCODED + "x", quote("p@ss", safe=""), ""):
+    for wrong, kind, message in (
+        (ENCODED + "x", LedgerUnavailable, "the server rejected the user name or password"),
+        (quote("p@ss", safe=""), LedgerUnavailable, "the server rejected the user name or password"),
+        ("", ConfigurationError, "the server requires a password"),
+    ):
         for function in (open_ledger, open_existing):
-            text = refusal(lambda: function(guarded.replace("%s", wrong)), ConfigurationError)  # noqa: B023
-            assert "password" in text
+            assert message in refusal(lambda: function(guarded.replace("%s", wrong)), kind)  # noqa: B023
 
 
 @pytest.mark.parametrize("content", [b"text instead of a database\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
@@ -201,7 +204,7 @@ def test_standby_can_be_read_but_not_written(empty_database: str) -> None:
     ledger = open_existing(read_only)
     assert ledger is not None
     assert ledger.observations(DAY) == [full()[0]]
-    assert "read-only" in refusal(lambda: open_ledger(read_only), ConfigurationError)
+    assert "read-only" in refusal(lambda: open_ledger(read_only), LedgerUnavailable)
 
 
 def test_append_to_a_locked_ledger_times_out(
@@ -218,7 +221,7 @@ def test_append_to_a_locked_ledger_times_out(
         else:
             other.execute("BEGIN; LOCK TABLE orgrecon_observation IN ACCESS EXCLUSIVE MODE")
         assert "holds a lock" in refusal(
-            lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()), EvidenceNotStored)
+            lambda: open_ledger(ledger_url).append(observation("a"), (), (), ()), LedgerUnavailable)
         other.execute("ROLLBACK")
     assert contents(ledger) == before
     assert ledger.append(observation("a"), (), (), ()) is True
@@ -235,7 +238,7 @@ def test_full_disk_leaves_the_stored_evidence_unchanged(tmp_path: Path) -> None:
     engine = ledger.engine
     event.listen(engine, "connect", full_disk)
     many = [tenant_row(f"tenant {number} " + "x" * 100) for number in range(5_000)]
-    assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), EvidenceNotStored)
+    assert "disk is full" in refusal(lambda: ledger.append(observation("a"), many, (), ()), LedgerUnavailable)
     assert contents(ledger) == before
     event.remove(engine, "connect", full_disk)
     assert ledger.append(observation("a"), many, (), ()) is True
@@ -315,7 +318,7 @@ def test_connection_lost_during_append_leaves_nothing(empty_database: str) -> No
             yield tenant_row(f"tenant {number}")
 
     for count, cut_at in ((1, 0), (20_000, 15_000)):
-        refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), EvidenceNotStored)  # type: ignore[arg-type]  # noqa: B023
+        refusal(lambda: ledger.append(observation("a"), rows(count, cut_at), (), ()), LedgerUnavailable)  # type: ignore[arg-type]  # noqa: B023
         assert contents(ledger) == before
     assert ledger.append(observation("a"), [tenant_row("x")], (), ()) is True
 
@@ -359,6 +362,6 @@ def test_stopped_server_is_reported(tmp_path: Path) -> None:
         with EmbeddedServer(Path(directory)) as short_lived:
             ledger = open_ledger(short_lived.dsn())
             os.kill(short_lived.pid, signal.SIGQUIT)
-        refusal(lambda: ledger.append(*full()), EvidenceNotStored)
-        refusal(ledger.days, ConfigurationError)
-        refusal(ledger.day_lock(DAY).__enter__, EvidenceNotStored)
+        refusal(lambda: ledger.append(*full()), LedgerUnavailable)
+        refusal(ledger.days, LedgerUnavailable)
+        refusal(ledger.day_lock(DAY).__enter__, LedgerUnavailable)

@@ -78,7 +78,7 @@ def day_assets(
 
         results = []
         with user_facing_errors():
-            operation = resource_of(context, names).open(warn=context.log.warning)
+            operation = resource_of(context, names).open_in_run(context.log)
             gate = names.keys(context)["drift_gate"]
             imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
             for problem in imported.refused:
@@ -117,7 +117,7 @@ def day_assets(
         """Drift of the day by entity and kind, and the tenants with the most drift."""
         results = []
         with user_facing_errors():
-            operation = resource_of(context, names).open()
+            operation = resource_of(context, names).open_in_run(context.log)
             for day in partition_days(context):
                 deciding = describe.deciding_observation(operation, day)
                 summary = summarise(deciding, operation.ledger.tenant_drift(deciding.id))
@@ -131,7 +131,7 @@ def day_assets(
     def rolling_window(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Verdicts, drift and streak of the seven days that end with this day. Days without evidence are MISSING."""
         with user_facing_errors():
-            operation = resource_of(context, names).open()
+            operation = resource_of(context, names).open_in_run(context.log)
             results = [DayResult(day, describe.gate_decision(gate_as_of(operation.ledger, day)))
                        for day in partition_days(context)]
         return asset_result(context, None, results)
@@ -145,7 +145,7 @@ def day_assets(
         """Report of the day in the output directory: one markdown file per day, overwritten by a rerun."""
         results = []
         with user_facing_errors():
-            operation = resource_of(context, names).open()
+            operation = resource_of(context, names).open_in_run(context.log)
             days = partition_days(context)
             for day in days:
                 published = publish(operation, day)
@@ -180,7 +180,8 @@ def gate_asset(names: ComponentNames, labels: Labels) -> dg.AssetsDefinition:
     def drift_gate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The 7-day zero-delta gate as of now, independent of the day that the run materialises."""
         with user_facing_errors():
-            result = result_now(context.instance, resource_of(context, names).open(), context.asset_key)
+            operation = resource_of(context, names).open_in_run(context.log)
+            result = result_now(context.instance, operation, context.asset_key)
             metadata = result.asset_metadata
         return dg.MaterializeResult(
             metadata=metadata,

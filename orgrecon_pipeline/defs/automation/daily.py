@@ -9,10 +9,12 @@ from typing import Any
 
 import dagster as dg
 
+from orgrecon_pipeline.defs.errors import skip_without_ledger
 from orgrecon_pipeline.defs.jobs import JOB_NAME, is_running
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.days import utc_day
+from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.operations.observe import due_days
 from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue
 from orgrecon_pipeline.operations.trail.stale_reports import StaleReport, stale_reports, unimported_reports
@@ -55,8 +57,12 @@ def daily_schedule(names: ComponentNames, automation: Automation) -> dg.Schedule
         resource = resource_of(context, names)
         tick = context.scheduled_execution_time
         day = utc_day(tick)
+        try:
+            observations = resource.open_ledger().observations(day)
+        except LedgerUnavailable:
+            observations = []  # the run waits for the ledger; a skipped tick would not come again
         due = due_days.day_of_tick(
-            tick, resource.clock().now(), resource.open_ledger().observations(day),
+            tick, resource.clock().now(), observations,
             running=is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat()))
         if isinstance(due, NotDue):
             return dg.SkipReason(due.reason)
@@ -77,6 +83,7 @@ def day_sensors(
                     "increasing pauses. Renders past days that have evidence in the ledger but no up-to-date report "
                     "in Dagster or in the output directory.",
     )
+    @skip_without_ledger
     def owed_days(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request runs for today and for past days with stale reports."""
         resource = resource_of(context, names)
@@ -114,6 +121,7 @@ def day_sensors(
         description="Compares today again while it is FAIL or INCONCLUSIVE, at the interval that "
                     "ORGRECON_REOBSERVE_HOURS or the component's field sensors.reobserve_hours sets, if any.",
     )
+    @skip_without_ledger
     def reobserve_today(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request another run for today after the configured time."""
         if automation.reobserve is None:
@@ -133,6 +141,7 @@ def day_sensors(
         description="Imports past days from reports that appeared in the output directory, such as a baseline that "
                     "was committed elsewhere. Logs a warning for each unsound report and leaves it out.",
     )
+    @skip_without_ledger
     def new_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run for each past day that has a sound report but no evidence in the ledger."""
         resource = resource_of(context, names)

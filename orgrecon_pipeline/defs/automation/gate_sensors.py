@@ -9,6 +9,7 @@ import dagster as dg
 from orgrecon_pipeline.defs import gate_check
 from orgrecon_pipeline.defs.automation.daily import Automation
 from orgrecon_pipeline.defs.dagster_internals import UnresolvedAssetJobDefinition
+from orgrecon_pipeline.defs.errors import skip_without_ledger
 from orgrecon_pipeline.defs.jobs import GATE_JOB_NAME, JOB_NAME, PARTITION_TAG, is_running
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import OrgreconResource, resource_of
@@ -28,6 +29,7 @@ def gate_sensors(
         description="Decides the gate again if its check differs from the ledger: after a report from the command "
                     "line, an import, a run that died, or a new day.",
     )
+    @skip_without_ledger
     def gate_is_current(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run of the gate job if the check is out of date."""
         resource = resource_of(context, names)

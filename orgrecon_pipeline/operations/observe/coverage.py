@@ -74,7 +74,7 @@ class Coverage:
     appeared: dict[CoverageSubject, TenantNames]
     until: datetime | None = None
 
-    def events(self) -> Iterator[CoverageEvent]:
+    def __iter__(self) -> Iterator[CoverageEvent]:
         """Yield the events to store, lazily: on the first day there can be a million."""
         yield from self.lost
         yield from self.never_seen

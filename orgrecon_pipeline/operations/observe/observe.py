@@ -181,7 +181,7 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
         context, reason, compared, day=day, provenance=admission.provenance, verdict=verdict,
         observed_at=admission.observed_at, tenants_scanned=comparison.tenants_scanned,
         tenants_with_drift=comparison.tenants_with_drift, entities=comparison.totals)
-    return observation, comparison.tenant_rows, comparison.samples, coverage.events()
+    return observation, comparison.tenant_rows, comparison.samples, coverage
 
 
 def _is_first(context: Context, day: date, provenance: Provenance) -> bool:

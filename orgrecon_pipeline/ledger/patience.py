@@ -1,0 +1,117 @@
+"""Repetition of calls to a ledger that does not answer, for a limited time.
+
+A ledger takes the patience of the block in which it is opened, so that everything that a run opens shares one limit,
+also across the steps of a Dagster run in this process.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from orgrecon_pipeline.domain.errors import LedgerUnavailable
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Patience:
+    """Time that calls may spend, all together, on a ledger that does not answer.
+
+    Args:
+        seconds: that time; with 0, every failure is raised at once.
+        say: receives a line when a call begins to wait, and when the ledger answers again.
+        sleep: waits that many seconds.
+        now: returns the seconds of a clock.
+    """
+
+    def __init__(
+        self, seconds: float = 0, say: Callable[[str], object] = lambda line: None, *,
+        sleep: Callable[[float], object] = time.sleep, now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds, self._left = seconds, seconds
+        self._say, self._sleep, self._now = say, sleep, now
+
+    def repeat(self, call: Callable[[], T]) -> T:
+        """Return what ``call`` returns, and repeat it, with increasing pauses, while it raises LedgerUnavailable.
+
+        Raises:
+            LedgerUnavailable: if the time is used up.
+        """
+        failures, since = 0, self._now()
+        while True:
+            began = self._now()
+            try:
+                result = call()
+            except LedgerUnavailable as failure:
+                self._left -= self._now() - began
+                if self._left <= 0:
+                    raise self._given_up(failure) if failures else failure from None
+                if not failures:
+                    self._say(f"{str(failure).rstrip('.')}; trying again for up to {self._left:.0f} s.")
+                self._pause(failures)
+                failures += 1
+            else:
+                if failures:
+                    self._say(f"the ledger answers again after {self._now() - since:.0f} s.")
+                return result
+
+    def _pause(self, failures: int) -> None:
+        # Jitter keeps runs that lost the same server from coming back all at once.
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
+        pause = min(longest * random.uniform(0.5, 1), self._left)  # noqa: S311 - no secret
+        began = self._now()
+        try:
+            self._sleep(pause)
+        except BaseException:  # an interrupt ends all waiting
+            self._left = 0
+            raise
+        self._left -= self._now() - began
+
+    def _given_up(self, failure: LedgerUnavailable) -> LedgerUnavailable:
+        return LedgerUnavailable(
+            f"{str(failure).rstrip('.')}; gave up after {self.seconds:g} s (scan.deadline_seconds).")
+
+
+_NONE = Patience()
+_current: ContextVar[Patience] = ContextVar("orgrecon_ledger_patience", default=_NONE)
+
+
+def current_patience() -> Patience:
+    """Return the patience of the block that is running; that of 0 seconds outside of every block."""
+    return _current.get()
+
+
+@contextmanager
+def patient(patience: Patience) -> Iterator[None]:
+    """Give the ledgers that are opened in the block a patience, unless an outer block has already given one."""
+    token = _current.set(_current.get() if _current.get().seconds else patience)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class _Patient(Protocol):
+    @property
+    def patience(self) -> Patience: ...
+
+
+S = TypeVar("S", bound=_Patient)
+
+
+def repeated(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Repeat a method of a ledger while the ledger does not answer. It must change nothing if it changed something."""
+
+    @wraps(method)
+    def repeat(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.patience.repeat(lambda: method(self, *args, **kwargs))
+
+    return repeat
