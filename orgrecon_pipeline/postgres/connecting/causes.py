@@ -56,9 +56,9 @@ _FATAL = [
     (r"password authentication failed|(?:SASL|LDAP|RADIUS|PAM|BSD) authentication failed"
      r"|empty password returned by client", _PASSWORD),
     (r"(?:\S+ )?authentication failed", _REFUSED),
-    (r"no pg_hba\.conf entry for .*, no encryption", Cause(
-        "pg_hba.conf allows no connection of this role without TLS: set sslmode=require or stricter in the URL, or add "
-        "an entry to pg_hba.conf")),
+    (r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection) for .*, no encryption", Cause(
+        "the server's pg_hba.conf does not allow this client without TLS: set sslmode=require or stricter in the URL, "
+        "or add an entry to pg_hba.conf")),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", Cause(
         "the server's pg_hba.conf does not allow this client: add an entry for its role, database and address")),
     (r"connection requires a valid client certificate", _CLIENT_CERTIFICATE),
@@ -106,7 +106,8 @@ _CLIENT = [
         "with sslrootcert in the URL, or set sslrootcert=system")),
     (r"could not (?:read|load) (?:system )?root certificate", Cause(
         "the root certificate file cannot be read or holds no certificate: correct sslrootcert in the URL")),
-    (r"SSL error: certificate verify failed", Cause(
+    # The second: an authority with the same name and another key.
+    (r"SSL error: (?:certificate verify failed|.*signature failure|bad signature)", Cause(
         "the server's certificate cannot be verified, because it has expired or another CA issued it: renew it, or "
         "name the file of its CA with sslrootcert in the URL")),
     (r'server certificate for ".*" .*does not match host name|could not get server\'s host name', Cause(
@@ -115,7 +116,7 @@ _CLIENT = [
     (r"server does not support SSL, but SSL was required", Cause(
         "the server does not support TLS, but sslmode requires it: set ssl = on there, or lower sslmode in the URL")),
     (r"SSL error: .*alert (?:certificate required|handshake failure)", _CLIENT_CERTIFICATE),
-    (r"SSL error: .*alert (?:unknown ca|bad certificate|(?:unsupported |unknown )?certificate)", Cause(
+    (r"SSL error: .*alert (?:unknown ca|decrypt error|bad certificate|(?:unsupported |unknown )?certificate)", Cause(
         "the server does not accept the client certificate: name one that its CA issued and that is valid, with "
         "sslcert in the URL")),
     (r"certificate present, but not private key|(?:could not (?:read|load) )?private key|certificate does not match "

@@ -1,0 +1,351 @@
+"""Causes of failed connections: each has one sentence with cause and remedy, whatever the server's language."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from orgrecon_pipeline.postgres.connecting.causes import Cause, ConnectionFailed, known_cause
+from orgrecon_pipeline.postgres.connecting.connect import connect
+from orgrecon_pipeline.postgres.dsn import Dsn
+from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer
+from orgrecon_pipeline_tests.support.postgres.second_server import (
+    Certificates,
+    free_port,
+    installed_server,
+    reconfigure,
+    second_server,
+)
+
+SECRET = "hunter2"
+RULES = """
+local all member scram-sha-256
+hostssl all certified all trust clientcert=verify-full
+hostnossl all encrypted all reject
+hostssl all plain all reject
+host all rejected all reject
+host all member,late all scram-sha-256
+host all identified all ident
+host nowhere all all reject
+host all all 127.0.0.1/32 trust
+"""
+
+
+def cause(url: str) -> Cause:
+    """Return why a connection fails, after checking that the sentence shows no value of the URL."""
+    with pytest.raises(ConnectionFailed) as failed:
+        connect(Dsn.parse(url, "DATABASE_URL").parameters)
+    found = failed.value.cause
+    assert failed.value.__cause__ is None
+    for secret in (SECRET, "127.0.0.1", "localhost", "member"):
+        assert secret not in found.sentence
+    assert "\n" not in found.sentence
+    assert not found.sentence.endswith(".")
+    return found
+
+
+class TlsServer(NamedTuple):
+    """A server with TLS, the directory of its certificates ``c``, and that of another authority, ``o``."""
+
+    server: PostgresServer
+    c: Path
+    o: Path
+    port: int
+
+    def url(self, login: str = "postgres@localhost", database: str = "postgres", **options: str) -> str:
+        """Return a URL; ``options`` can name files in the directories, as in ``{c}/ca.crt``."""
+        query = "&".join(f"{name}={quote(value.format(c=self.c, o=self.o), safe='')}"
+                         for name, value in options.items())
+        return f"postgresql://{login}:{self.port}/{database}?{query}"
+
+
+@pytest.fixture(scope="module")
+def tls() -> Iterator[TlsServer]:
+    """A server that presents a valid certificate for ``localhost``."""
+    port = free_port()
+    with second_server(RULES, listen_addresses="localhost", port=str(port), max_connections="20") as server:
+        own, other = Certificates(server.directory / "tls"), Certificates(server.directory / "other")
+        own.issue("server", "localhost", to_server=True)
+        own.issue("expired", "localhost", days=-1, to_server=True)
+        own.issue("elsewhere", "elsewhere.example", to_server=True)
+        for certificates in (own, other):
+            certificates.issue("client", "certified")
+        (own.directory / "junk.crt").write_text("no certificate")
+        (own.directory / "open.key").write_bytes((own.directory / "client.key").read_bytes())
+        (own.directory / "open.key").chmod(0o644)
+        present(server, "server")
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            for role in ("certified", "encrypted", "plain", "rejected", "identified", "loading"):
+                admin.execute(f"CREATE ROLE {role} LOGIN")
+            for statement in (
+                f"CREATE ROLE member LOGIN PASSWORD '{SECRET}'",
+                f"CREATE ROLE late LOGIN PASSWORD '{SECRET}' VALID UNTIL '2020-01-01'",
+                "CREATE ROLE nologin", "CREATE ROLE busy LOGIN CONNECTION LIMIT 0",
+                "ALTER ROLE loading SET session_preload_libraries = 'nothing'",
+                "CREATE DATABASE closed ALLOW_CONNECTIONS false", "CREATE DATABASE private",
+                "REVOKE CONNECT ON DATABASE private FROM PUBLIC",
+            ):
+                admin.execute(statement)
+        yield TlsServer(server, own.directory, other.directory, port)
+
+
+def present(server: PostgresServer, certificate: str) -> None:
+    """Let a server present a certificate."""
+    files = server.directory / "tls"
+    reconfigure(server, ssl="on", ssl_cert_file=f"{files}/{certificate}.crt", ssl_key_file=f"{files}/{certificate}.key",
+                ssl_ca_file=f"{files}/ca.crt")
+
+
+# A connection that must fail, the beginning of the sentence, and whether the failure passes.
+TRUSTED = {"sslmode": "verify-full", "sslrootcert": "{c}/ca.crt"}
+CERTIFIED = {"sslmode": "require", "sslcert": "{c}/client.crt", "sslkey": "{c}/client.key"}
+FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
+    "no root certificate": ("", {**TRUSTED, "sslrootcert": "{c}/none.crt"},
+                            "sslmode asks to verify the server's certificate, but there is no root certificate", False),
+    "root certificate is no certificate": ("", {**TRUSTED, "sslrootcert": "{c}/junk.crt"},
+                                           "the root certificate file cannot be read", False),
+    "certificate of another authority": ("", {**TRUSTED, "sslrootcert": "{o}/ca.crt"},
+                                         "the server's certificate cannot be verified", False),
+    "certificate of no known authority": ("", {"sslmode": "verify-full", "sslrootcert": "system"},
+                                          "the server's certificate cannot be verified", False),
+    "weak sslmode": ("", {"sslmode": "require", "sslrootcert": "system"},
+                     "sslrootcert=system needs sslmode=verify-full", False),
+    "another host name": ("postgres@127.0.0.1", TRUSTED,
+                          "the server's certificate is valid for another host name", False),
+    "no client certificate": ("certified@localhost", {"sslmode": "require"},
+                              "the server requires a client certificate", False),
+    "client certificate of another authority": (
+        "certified@localhost", {"sslmode": "require", "sslcert": "{o}/client.crt", "sslkey": "{o}/client.key"},
+        "the server does not accept the client certificate", False),
+    "no key": ("certified@localhost", {**CERTIFIED, "sslkey": "{c}/none.key"},
+               "the private key of the client certificate cannot be used", False),
+    "key of another certificate": ("certified@localhost", {**CERTIFIED, "sslkey": "{o}/client.key"},
+                                   "the private key of the client certificate cannot be used", False),
+    "key that others can read": ("certified@localhost", {**CERTIFIED, "sslkey": "{c}/open.key"},
+                                 "the private key of the client certificate cannot be used", False),
+    "no common version of TLS": (
+        "", {"sslmode": "require", "ssl_min_protocol_version": "TLSv1", "ssl_max_protocol_version": "TLSv1.1"},
+        "client and server have no TLS version in common", False),
+    "TLS is refused": ("plain@localhost", {"sslmode": "require"}, "the server's pg_hba.conf does not allow", False),
+    "TLS is required": ("encrypted@localhost", {"sslmode": "disable"},
+                        "the server's pg_hba.conf does not allow this client without TLS", False),
+    "rejected": ("rejected@localhost", {}, "the server's pg_hba.conf does not allow this client", False),
+    "wrong password": (f"member:{SECRET}x@localhost", {}, "the server rejected the user name or password", True),
+    "expired password": (f"late:{SECRET}@localhost", {}, "the server rejected the user name or password", True),
+    "no password": ("member@localhost", {}, "the server requires a password, but the URL contains none", False),
+    "ident": ("identified@localhost", {}, "the server refused the login", False),
+    "unknown role": ("nobody@localhost", {}, "the role does not exist", False),
+    "role without LOGIN": ("nologin@localhost", {}, "the role may not log in: run ALTER ROLE", False),
+    "connection limit": ("busy@localhost", {}, "the server has no free connection slot", True),
+    "library": ("loading@localhost", {}, "the server cannot load a library", False),
+    "unknown database": ("@nothing", {}, "the database does not exist", False),
+    "closed database": ("@closed", {}, "the database accepts no connections", True),
+    "private database": (f"member:{SECRET}@localhost@private", {}, "the role may not connect to the database", False),
+    "standby wanted": ("", {"target_session_attrs": "standby"}, "this server is a primary, but target_session", False),
+    "read-only wanted": ("", {"target_session_attrs": "read-only"}, "this server is a primary, but target", False),
+    "writable wanted": ("", {"target_session_attrs": "read-write", "options": "-c default_transaction_read_only=on"},
+                        "this server is a standby or read-only, but target_session_attrs", True),
+    "unknown setting": ("", {"options": "-c nothing=1"}, "the server does not know a setting", False),
+    "invalid setting": ("", {"options": f"-c work_mem={SECRET}"}, "the server rejects the value of a setting", False),
+    "forbidden setting": (f"member:{SECRET}@localhost", {"options": "-c lc_messages=C"},
+                          "the role may not set a parameter", False),
+    "channel binding": (f"member:{SECRET}@localhost", {"sslmode": "disable", "channel_binding": "require"},
+                        "channel_binding in the URL requires TLS", False),
+    "authentication": ("", {"require_auth": "scram-sha-256"}, "the server does not use the authentication", False),
+}
+
+
+@pytest.mark.parametrize(("login", "options", "sentence", "passing"), FAILURES.values(), ids=FAILURES)
+def test_refused_connection_names_its_cause(
+    tls: TlsServer, login: str, options: dict[str, str], sentence: str, passing: bool
+) -> None:
+    user, _, rest = login.partition("@")
+    host, _, database = rest.partition("@")
+    if login.startswith("@"):
+        user, host, database = "postgres", "localhost", rest
+    named = cause(tls.url(f"{user or 'postgres'}@{host or 'localhost'}", database or "postgres", **options))
+    assert named.sentence.startswith(sentence)
+    assert named.passing is passing
+
+
+@pytest.mark.parametrize(("certificate", "sentence"), [
+    ("expired", "the server's certificate cannot be verified, because it has expired or another CA issued it"),
+    ("elsewhere", "the server's certificate is valid for another host name"),
+])
+def test_certificate_that_is_not_valid_names_its_cause(tls: TlsServer, certificate: str, sentence: str) -> None:
+    present(tls.server, certificate)
+    try:
+        assert cause(tls.url(**TRUSTED)).sentence.startswith(sentence)
+    finally:
+        present(tls.server, "server")
+    connect(Dsn.parse(tls.url(**TRUSTED), "DATABASE_URL").parameters).close()
+
+
+def test_server_without_tls_and_without_slots_says_so() -> None:
+    port = free_port()
+    rules = "host all all 127.0.0.1/32 trust\n"
+    with second_server(rules, listen_addresses="127.0.0.1", port=str(port), max_connections="4",
+                       superuser_reserved_connections="3") as server:
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        assert cause(f"{url}?sslmode=require").sentence.startswith("the server does not support TLS")
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("CREATE ROLE member LOGIN")
+            named = cause(url.replace("postgres@", "member@"))
+            assert named.sentence.startswith("the server has no free connection slot")
+            assert named.passing
+            others = [psycopg.connect(url) for _ in range(3)]
+            assert cause(url).sentence.startswith("the server has no free connection slot")
+            for other in others:
+                other.close()
+
+
+def test_message_in_another_language_names_the_same_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = installed_server().parent.name
+    if not Path(f"/usr/share/locale/de/LC_MESSAGES/postgres-{version}.mo").exists():
+        pytest.skip("the server's messages are not translated: its package was installed without locales")
+    monkeypatch.setenv("LANGUAGE", "de")
+    rules = "local all member,cleartext scram-sha-256\nlocal all cleartext password\nlocal all rejected reject\n"
+    with second_server(rules, locale="C.UTF-8", lc_messages="C.UTF-8") as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("CREATE ROLE member LOGIN PASSWORD 'x'; CREATE ROLE cleartext LOGIN PASSWORD 'x'; "
+                          "CREATE ROLE rejected LOGIN; CREATE ROLE busy LOGIN CONNECTION LIMIT 0")
+            with pytest.raises(psycopg.Error, match="existiert nicht"):  # the test is in vain with English messages
+                admin.execute("SELECT * FROM nothing")
+        for user, database, sentence, passing in (
+            (f"member:{SECRET}", "postgres", "the server rejected the user name or password", True),
+            (f"cleartext:{SECRET}", "postgres", "the server rejected the user name or password", True),
+            ("rejected", "postgres", "the server refused the login", False),
+            ("nobody", "postgres", "the server refused the login", False),
+            ("postgres", "nothing", "the database does not exist", False),
+            ("busy", "postgres", "the server has no free connection slot", True),
+        ):
+            named = cause(server.dsn(database).replace("postgres@", f"{user}@"))
+            assert named.sentence.removeprefix("the server refuses the connection: ").startswith(sentence), user
+            assert named.passing is passing, user
+
+
+@contextmanager
+def listener(answer: bytes, *, silent: bool = False) -> Iterator[int]:
+    """Serve the answer to every connection and close it, or keep silent; yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = server.accept()
+                    clients.append(client)
+                    if not silent:
+                        client.recv(8)
+                        client.sendall(answer)
+                        client.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize(("answer", "silent", "options", "sentence", "passing"), [
+    (b"HTTP/1.1 400 Bad Request", False, "", "the program listening there is not a PostgreSQL server", False),
+    (b"HTTP/1.1 400 Bad Request", False, "sslmode=disable", "the program listening there is not a Postgre", False),
+    (b"", False, "", "the connection was lost while it was opened", True),
+    (b"", False, "sslmode=disable", "the connection was lost while it was opened", True),
+    (b"S", False, "sslmode=require", "the connection was lost while it was opened", True),
+    (b"", True, "connect_timeout=1", "the server did not answer in time", True),
+])
+def test_listener_that_is_no_server_names_its_cause(
+    answer: bytes, silent: bool, options: str, sentence: str, passing: bool
+) -> None:
+    with listener(answer, silent=silent) as port:
+        named = cause(f"postgresql://member:{SECRET}@127.0.0.1:{port}/private?{options}")
+    assert named.sentence.startswith(sentence)
+    assert named.passing is passing
+
+
+@pytest.mark.parametrize(("url", "sentence", "passing"), [
+    ("postgresql://127.0.0.1:1/d", "no server is listening on that host and port", True),
+    ("postgresql://no-such-host.invalid/d", "the host name cannot be resolved", True),
+    ("postgresql://127.0.0.1:1,127.0.0.1:2/d", "no server is listening on that host and port", True),
+    ("postgresql:///d?host=/no/such/directory", "the socket does not exist", True),
+    ("postgresql://?service=nothing", "the service is not defined", False),
+    ("postgresql://127.0.0.1:1/d?gssencmode=require", "GSSAPI encryption or login is not possible", False),
+])
+def test_address_without_a_server_names_its_cause(url: str, sentence: str, passing: bool) -> None:
+    named = cause(url)
+    assert named.sentence.startswith(sentence)
+    assert named.passing is passing
+
+
+def test_invalid_environment_variable_of_libpq_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSSLMODE", SECRET)
+    named = cause("postgresql://127.0.0.1:1/d")
+    assert named.sentence.startswith("a parameter of the URL or a PG… environment variable has an invalid value")
+    assert not named.passing
+
+
+def test_standby_wanted_by_the_environment_is_named(tls: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    assert "PGTARGETSESSIONATTRS" in cause(tls.url()).sentence
+
+
+AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
+
+
+@pytest.mark.parametrize(("text", "sentence", "passing"), [
+    # of other versions of the server and of libpq, and of moments that a test cannot hold
+    (f"{AT}FATAL:  the database system is starting up", "the server is starting up", True),
+    (f"{AT}FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not "
+     "been yet reached.", "the server is starting up", True),
+    (f"{AT}FATAL:  the database system is not accepting connections\nDETAIL:  Hot standby mode is disabled.",
+     "the server is in recovery", True),
+    (f"{AT}FATAL:  the database system is in recovery mode", "the server is in recovery", True),
+    (f"{AT}FATAL:  the database system is shutting down", "the server is shutting down", True),
+    (f"{AT}FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+     "the server has no free connection slot", True),
+    (f"{AT}FATAL:  sorry, too many clients already", "the server has no free connection slot", True),
+    (f'{AT}FATAL:  too many connections for database "d"', "the server has no free connection slot", True),
+    (f"{AT}FATAL:  terminating connection due to administrator command", "the server or its pooler ended", True),
+    ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", "the host name cannot", True),
+    (f"{AT}No route to host\n\tIs the server running on that host and accepting TCP/IP connections?",
+     "the network does not reach the server", True),
+    (f"{AT}server is in hot standby mode", "this server is a standby or read-only", True),
+    (f"{AT}SSL error: tlsv13 alert certificate required", "the server requires a client certificate", False),
+    (f"{AT}FATAL:  no more connections allowed (max_client_conn)", "the server has no free connection slot", True),
+    (f"{AT}FATAL:  query_wait_timeout", "the server or its pooler ended the connection", True),
+    (f"{AT}FATAL:  no such database: d", "the database does not exist", False),
+    (f"{AT}FATAL:  unsupported startup parameter: options", "the pooler does not accept options", False),
+    ('connection is bad: connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused',
+     "no server is listening", True),
+    # names and addresses that look like another cause
+    (f'{AT}FATAL:  database "SSL timeout closed" does not exist', "the database does not exist", False),
+    (f'{AT}FATAL:  role "too many clients" does not exist', "the role does not exist", False),
+    ('connection failed: connection to server at "SSL", port 5432 failed: FATAL:  database "x" does not exist',
+     "the database does not exist", False),
+    ('connection is bad: connection to server on socket "/starting up/.s.PGSQL.5432" failed: No such file or directory',
+     "the socket does not exist", True),
+    # several addresses: the one that can come back counts
+    (f'{AT}FATAL:  database "x" does not exist\nMultiple connection attempts failed. All failures were:\n'
+     "- host: 'a', port: '1', hostaddr: '127.0.0.1': connection failed: connection to server at \"127.0.0.1\", port 1 "
+     "failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n"
+     f"- host: 'b', port: '2', hostaddr: '127.0.0.1': {AT}FATAL:  database \"x\" does not exist",
+     "no server is listening", True),
+])
+def test_message_is_read_from_its_beginning(text: str, sentence: str, passing: bool) -> None:
+    named = known_cause(text)
+    assert named is not None
+    assert named.sentence.startswith(sentence)
+    assert named.passing is passing
+
+
+def test_unknown_message_has_no_known_cause() -> None:
+    assert known_cause(f"{AT}FATAL:  unsupported frontend protocol 1234.5679") is None
+    assert known_cause("") is None
