@@ -47,13 +47,13 @@ def report(
     settings = settings_from(mapping, output_dir)
     config = load_mapping(settings.mapping_file, settings.environ)
     with patient(Patience(config.scan.deadline_seconds, terminal.say)):
-        return _report(settings, config.identity(settings.environment), day,
+        return _report(settings, mapping, config.identity(settings.environment), day,
                        baseline=baseline, exact=exact, restored=restored, format=format)
 
 
 def _report(
-    settings: Settings, identity: Identity, day: date | None, *, baseline: bool, exact: bool, restored: bool,
-    format: Format,
+    settings: Settings, mapping: Path | None, identity: Identity, day: date | None, *, baseline: bool, exact: bool,
+    restored: bool, format: Format,
 ) -> int:
     # An invalid request is refused before anything slow is imported.
     from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request

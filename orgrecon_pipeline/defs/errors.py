@@ -38,8 +38,7 @@ def user_facing_errors() -> Iterator[None]:
         description, code = f"{internal_error(error)}: please report this bug.", INTERNAL_ERROR_CODE
         if isinstance(error, OrgreconError):
             description, code = str(error), error.exit_code
-        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)},
-                         allow_retries=isinstance(error, LedgerUnavailable)) from None
+        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)}, allow_retries=False) from None
 
 
 def skip_without_ledger(

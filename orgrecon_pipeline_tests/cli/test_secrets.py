@@ -20,6 +20,7 @@ def test_password_appears_in_no_output_and_no_file(
     admin = connect(company_database)
     seed(admin, tenants=3, users_per_tenant=4)
     write_mapping(tmp_path / "orgrecon.yaml", scan={"settle_seconds": 0, "rechecks": 0})
+    write_mapping(tmp_path / "impatient.yaml", scan={"deadline_seconds": 0.1})
     admin.execute("DO $$ BEGIN CREATE ROLE canary_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO canary_reader")
     admin.execute("ALTER TABLE public.teams ENABLE ROW LEVEL SECURITY")
@@ -44,7 +45,7 @@ def test_password_appears_in_no_output_and_no_file(
         "internal error in the comparison": (3, {"raises_in": "compare.one_database.run_self_test"}),
         "internal error in the report": (3, {"raises_in": "operations.trail.publish.write_report"}),
         "internal error in the command": (3, {"raises_in": "operations.report_request.check_writable"}),
-        "ledger refuses the connection": (2, {"ORGRECON_LEDGER_URL": refusing}),
+        "ledger refuses the connection": (3, {"ORGRECON_LEDGER_URL": refusing, "ORGRECON_MAPPING": "impatient.yaml"}),
         "ledger password not encoded": (2, {"ORGRECON_LEDGER_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/l"}),
         "invalid timeout of the ledger": (2, {"ORGRECON_LEDGER_URL": f"{valid}&connect_timeout={ENCODED}"}),
         "internal error in the ledger": (3, {"raises_in": "ledger.append.LedgerWriter.append",

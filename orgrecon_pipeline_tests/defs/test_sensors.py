@@ -320,3 +320,18 @@ def test_failed_run_of_our_jobs_is_notified_with_its_failure_message(
     daemon.evaluate("run_failed")
     assert webhook.titles == ["Org Model v2.3: reconcile_day of 2026-03-10 failed"]
     assert "restore a database to that day" in webhook.messages[0]["message"]
+
+
+def test_ledger_that_is_away_delays_the_sensors_but_not_the_schedule(
+    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.set_clock(DAY, 9)
+    daemon.evaluate("owed_days")
+    cursor = daemon.cursors["owed_days"]
+    monkeypatch.setenv("ORGRECON_LEDGER_URL", "postgresql://u@127.0.0.1:1/ledger")
+    for sensor in ("owed_days", "new_reports", "gate_is_current"):
+        assert daemon.evaluate(sensor) == ({}, (
+            "cannot open the Postgres ledger: no server is listening on that host and port: start it, or correct the "
+            "URL. The next evaluation tries again."))
+    assert daemon.cursors["owed_days"] == cursor
+    assert daemon.tick(DAY)[0] == {"2026-03-10:schedule": "2026-03-10"}, "the run waits for the ledger"
