@@ -129,6 +129,7 @@ class LedgerWriter(Store):
                 for ordinal, event in enumerate(coverage)))
         return True
 
+    @repeated
     def append_ready_tenants(self, observation_id: str, ready_tenants: ReadyTenants) -> None:
         """Store tenant gates with an observation of this ledger, unless there are some for the same evidence."""
         table, own = tables.ready_tenants, self.own.observation

@@ -102,6 +102,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return list(connection.execute(select(day).distinct().order_by(day)).scalars())
 
+    @repeated
     def position(self) -> int:
         """Return the number of the last observation that was appended, 0 if there is none."""
         with self.reading() as connection:

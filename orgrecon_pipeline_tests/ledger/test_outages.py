@@ -49,6 +49,9 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "last_notified": lambda ledger: ledger.last_notified(),
     "latest": lambda ledger: ledger.latest(tuple(Provenance)),
     "lost_coverage": lambda ledger: ledger.lost_coverage("full"),
+    "observation_ids": lambda ledger: ledger.observation_ids(DAY),
+    "position": lambda ledger: ledger.position(),
+    "ready_tenants": lambda ledger: ledger.ready_tenants("full", "none"),
     "observation": lambda ledger: ledger.observation("full"),
     "observations": lambda ledger: ledger.observations(DAY),
     "samples": lambda ledger: ledger.samples("full"),
@@ -61,7 +64,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 # Writes that would add a row twice if a commit was not confirmed, streams, and what does not call the database.
 NOT_REPEATED = {"acknowledge", "record_notified", "keys", "reading", "writing", "transaction", "own", "address",
                 "engine", "identity", "patience"}
-WRITES = {"append", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
+WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
 
 
 @pytest.fixture
