@@ -250,5 +250,5 @@ def test_unreachable_ledger_is_one_line_and_is_not_read_without_channels(host: H
     with notify_of_run(host.settings, DAY, host.lines.append):
         pass
     assert host.lines == [
-        "no notifications were sent: the ledger could not be read or written (ConfigurationError)."]
+        "no notifications were sent: the ledger could not be read or written (LedgerUnavailable)."]
     assert webhook.messages == []
