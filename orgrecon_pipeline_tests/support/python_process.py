@@ -50,9 +50,9 @@ def run_python(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def write_orgrecon_program(path: Path) -> None:
+def write_orgrecon_program(path: Path, code: str = ORGRECON) -> None:
     """Write an executable that runs ``orgrecon`` as a process of the fork server, for scripts that tests run."""
-    path.write_text(_PROGRAM.format(python=sys.executable, server=_server_path(), code=ORGRECON), encoding="utf-8")
+    path.write_text(_PROGRAM.format(python=sys.executable, server=_server_path(), code=code), encoding="utf-8")
     path.chmod(0o755)
 
 
