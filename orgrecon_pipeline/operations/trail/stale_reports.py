@@ -56,13 +56,20 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
 def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     """Render the outdated reports of the output directory again, oldest first, and return their days.
 
-    The ledger gets the evidence of every report of ``trail``, the verified output directory, first.
+    The ledger gets the evidence of every report of ``trail``, the verified output directory, first. A report that leaves
+    out tenants is not rendered by another ledger than the one that compared them: it would know fewer tenant gates.
     """
-    if trail.outdated:
+    days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])]
+    if days:
         import_trail(context.ledger, context.output_dir, clock=context.clock)
-    for day in sorted(trail.outdated):
+    for day in days:
         publish(context, day)
-    return sorted(trail.outdated)
+    return days
+
+
+def _can_render(ledger: Ledger, record: Record) -> bool:
+    listed = len({row.tenant for row in record.tenants})
+    return record.ledger in (None, ledger.id) or listed >= (record.tenants_scanned or 0)
 
 
 def unimported_reports(ledger: Ledger, directory: str, today: date) -> UnimportedReports:
