@@ -56,7 +56,7 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
 def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     """Render the outdated reports of the output directory again, oldest first, and return their days.
 
-    The ledger gets the evidence of every report of ``trail``, the verified output directory, first. A report that leaves
+    The ledger first gets the evidence of every report of ``trail``, the verified output directory. A report that leaves
     out tenants is not rendered by another ledger than the one that compared them: it would know fewer tenant gates.
     """
     days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])]
