@@ -7,9 +7,10 @@ UV_VERSION := 0.13.9
 
 # PostgreSQL versions of `make versions`, and the tests whose result can depend on the version.
 VERSIONS ?= 13 14 15 16 17 18
-VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,compare repair postgres deploy/test_readonly_role.py \
-	$(addprefix ledger/test_,append_only.py errors.py locks.py migrations.py read.py) \
-	$(addprefix operations/observe/test_,faults.py hidden_rows.py source.py two_databases.py))
+VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonly_role.py postgres/test_node_tree.py \
+	$(addprefix compare/test_,against_oracle.py collation.py lossy_casts.py type_advice.py) \
+	$(addprefix ledger/test_,append_only.py locks.py) \
+	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
 .PHONY: demo test versions check slow browser bench clean
 
@@ -22,7 +23,8 @@ test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
 versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")
 	set -e; for version in $(VERSIONS); do \
 	    server="$$(deploy/ci/fetch_postgres.sh $$version)"; echo "PostgreSQL $$version"; \
-	    ORGRECON_PG_BIN="$$server" $(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS) $(VERSION_TESTS); \
+	    ORGRECON_PG_BIN="$$server" $(VENV)/bin/python -m pytest -m "not slow and not browser" \
+	        $(ARGS) $(VERSION_TESTS); \
 	done
 
 slow: $(VENV)/.installed  ## run the tests that take minutes
