@@ -31,7 +31,7 @@ EVERY_TYPE = """
     SELECT format_type(oid, NULL) FROM pg_type
     WHERE oid < 16384 AND typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm')
       AND typcategory NOT IN ('A', 'X', 'Z') AND typname NOT IN ('aclitem', 'gtsvector', 'refcursor', 'xml')
-      AND (typcategory <> 'S' OR typname NOT LIKE 'pg%')  -- before PostgreSQL 15, the category of internal types is S"""
+      AND (typcategory <> 'S' OR typname NOT LIKE 'pg%')  -- internal types before PostgreSQL 15"""
 
 
 
