@@ -55,12 +55,17 @@ def history(
     elif format is HistoryFormat.CSV:
         print_csv(_COLUMNS, (day.as_json_value() for day in shown.days))
     elif format is HistoryFormat.SVG:
-        from orgrecon_pipeline.report.heat_map import heat_map
-
-        sys.stdout.write(heat_map(str(shown.identity), [
-            (day.day, day.verdict, day.drifting_keys, day.provenance) for day in shown.days]))
+        sys.stdout.write(picture_of(shown))
     else:
         _print_calendar(shown)
+
+
+def picture_of(history: History) -> str:
+    """Return the heat map of a history, as SVG."""
+    from orgrecon_pipeline.report.heat_map import heat_map
+
+    return heat_map(str(history.identity), [
+        (day.day, day.verdict, day.drifting_keys, day.provenance) for day in history.days])
 
 
 def _print_calendar(history: History) -> None:

@@ -103,7 +103,10 @@ def _show_all(gates: TenantGates, tenants: Iterable[TenantAnswer], format: GateF
 
 
 def _print_cohort(cohort: CohortAnswer) -> None:
-    _print_lines(cohort.tenants)
+    for tenant in cohort.tenants:
+        _print_lines([tenant])
+        if forecast := cohort.forecast(tenant):
+            sys.stdout.write(f"        still needed: {forecast.sentence}\n")
     state = GateState.OPEN if cohort.open else GateState.CLOSED
     colour = "green" if cohort.open else "yellow"
     text = Text(f"TENANT GATE {state.value}", style=f"bold {colour}").append(f"  {cohort.reason}", style="default")

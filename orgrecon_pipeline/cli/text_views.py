@@ -15,8 +15,10 @@ from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Sample, Verdict
+from orgrecon_pipeline.domain.forecast import forecast_of
 
 if TYPE_CHECKING:
+    from orgrecon_pipeline.domain.forecast import Forecast
     from orgrecon_pipeline.domain.gate import WindowRow
     from orgrecon_pipeline.domain.identity import Identity
     from orgrecon_pipeline.domain.record import Record, WindowDay
@@ -52,7 +54,7 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
         _print_drifting_tenants(console, record)
     _print_window(console, record.window)
     _print_banner(console, record.identity, record.gate.state.value, record.streak_days, record.window_days,
-                  record.gate.reason, record.gate.earliest_open_day)
+                  record.gate.reason, record.gate.earliest_open_day, forecast_of(record.to_decision()))
     console.print(Text(f"report: {path}"))
 
 
@@ -109,7 +111,7 @@ def show_gate(answer: GateAnswer, today: date) -> None:
     decision = answer.decision
     _print_window(console, decision.window)
     _print_banner(console, answer.identity, decision.state.value, decision.streak_days, decision.window_days,
-                  decision.reason.sentence, decision.earliest_open_day)
+                  decision.reason.sentence, decision.earliest_open_day, answer.forecast)
     console.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
     if answer.as_of < today:
         console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
@@ -163,11 +165,14 @@ def _print_drifting_tenants(console: Console, record: Record) -> None:
 
 
 def _print_banner(
-    console: Console, identity: Identity, state: str, streak: int, window: int, reason: str, earliest: date
+    console: Console, identity: Identity, state: str, streak: int, window: int, reason: str, earliest: date,
+    forecast: Forecast | None,
 ) -> None:
     text = Text(f"GATE {state}", style=f"bold {_COLOURS[state]}")
     text.append(f"  streak {streak} of {window}  ({identity})\n{reason}\nearliest opening day: {earliest}",
                 style="default")
+    if forecast:
+        text.append(f"\nstill needed: {forecast.sentence}", style="default")
     print_box(console, text, _COLOURS[state])
 
 

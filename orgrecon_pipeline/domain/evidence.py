@@ -223,6 +223,12 @@ class Change(Frozen):
         return cls(since=previous.since, observation=previous.observation, skipped=previous.skipped,
                    entities={name: dict(kinds) for name, kinds in entities.items()}, oldest=dict(oldest))
 
+    @property
+    def first_seen(self) -> date | None:
+        """The first day of the oldest drift over all entities; None if there is none, or if it is unknown."""
+        known = [oldest.first_seen for oldest in self.oldest.values() if oldest]
+        return min(known, default=None) if len(known) == len(self.oldest) else None
+
     def total(self, state: KeyState) -> int | None:
         """Return the number of keys in a state over all entities and kinds; None if it is unknown."""
         total: int | None = add_figures(

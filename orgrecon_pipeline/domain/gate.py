@@ -53,6 +53,7 @@ class DayEvidence:
 
     Attributes:
         new, healed: keys by state, see :class:`KeyState`; None if they are unknown.
+        oldest: the first day of the oldest drift that is still there, None if it is unknown.
         saw_a_tenant: whether any observation of the day found a tenant in a database of the company.
         databases: the databases that the deciding observation compared, by label; None if only a later window tells
             of the day.
@@ -72,6 +73,7 @@ class DayEvidence:
     counts: Counts[int | None] = field(default_factory=Counts.zero)
     new: int | None = None
     healed: int | None = None
+    oldest: date | None = None
     databases: Pins | None = field(default_factory=dict, hash=False)
     moved_from: Pins = field(default_factory=dict, hash=False)
     first: bool = False
@@ -94,7 +96,8 @@ class DayEvidence:
             day=day, verdict=deciding.verdict, provenance=deciding.provenance, mapping_digest=deciding.mapping_digest,
             saw_a_tenant=any(observation.saw_a_tenant for observation in observations),
             reason=deciding.why, counts=deciding.counts, new=_keys(deciding, KeyState.NEW),
-            healed=_keys(deciding, KeyState.HEALED), databases=pins_of(deciding.compared),
+            healed=_keys(deciding, KeyState.HEALED), oldest=deciding.change.first_seen if deciding.change else None,
+            databases=pins_of(deciding.compared),
             moved_from={
                 label: pin for o in reversed(observations) for label, pin in o.compared.get("moved_from", {}).items()},
             first=bool(deciding.compared.get("first_observation")),
@@ -107,7 +110,10 @@ class DayEvidence:
 
 @dataclass(frozen=True)
 class WindowRow:
-    """One day of the rolling window. ``reason`` says why the day is not eligible; its sentence can be empty."""
+    """One day of the rolling window. ``reason`` says why the day is not eligible; its sentence can be empty.
+
+    ``oldest`` is the first day of the oldest drift that is still there, None if it is unknown.
+    """
 
     day: date
     verdict: Verdict
@@ -117,6 +123,7 @@ class WindowRow:
     reason: Reason
     new: int | None = None
     healed: int | None = None
+    oldest: date | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +241,7 @@ class _Trail:
         if evidence is None:
             return WindowRow(day, Verdict.MISSING, None, Counts.unknown(), False, reason)
         return WindowRow(day, evidence.verdict, evidence.provenance, evidence.counts, why_not is None, reason,
-                         evidence.new, evidence.healed)
+                         evidence.new, evidence.healed, evidence.oldest)
 
 
 def _keys(observation: GateObservation, state: KeyState) -> int | None:
@@ -298,13 +305,17 @@ def _why_broken(row: WindowRow) -> str:
 
 
 def _earliest_open_day(day: date, streak: int, days: Mapping[date, DayEvidence], policy: GatePolicy) -> date:
-    # Whether each day of the streak is live, oldest first; each future day adds a live one at the end.
     live = [days[d].provenance is Provenance.LIVE for d in days_ending(day, streak)]
-    ahead = 0
+    return day + timedelta(days=days_until_open(live, policy))
+
+
+def days_until_open(live: Sequence[bool], policy: GatePolicy) -> int:
+    """Return how many live clean days a gate needs after a streak; ``live`` says of each of its days if it is live."""
+    live, ahead = list(live), 0
     # More than a whole window of live days cannot help: a policy that asks for more can never be met.
     while ahead < policy.window_days and (
         len(live) < policy.window_days or sum(live[-policy.window_days:]) < policy.min_live_days
     ):
         live.append(True)
         ahead += 1
-    return day + timedelta(days=ahead)
+    return ahead

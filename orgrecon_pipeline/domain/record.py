@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -70,6 +71,12 @@ class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
                    new=row.new, healed=row.healed, **row.counts, **row.reason.as_fields())
 
 
+    def to_row(self) -> WindowRow:
+        """Return the row of a gate decision's window."""
+        return WindowRow(
+            self.day, self.verdict, self.provenance, self.counts, self.eligible, self.why, self.new, self.healed)
+
+
 class GateRecord(Reasoned):
     """The gate as of the day, under the strictest policy of the days that it counted."""
 
@@ -116,6 +123,16 @@ class Record(Outcome):
         length = min(self.streak_days, self.window_days, len(self.window))
         rows = self.window[len(self.window) - length:]
         return dict.fromkeys(Provenance, 0) | Counter(row.provenance for row in rows if row.provenance)
+
+    def to_decision(self) -> GateDecision:
+        """Return the gate as of the day."""
+        *earlier, last = (row.to_row() for row in self.window)
+        own = replace(last, oldest=self.change.first_seen if self.change else None)
+        compared = self.provenance.compared
+        return GateDecision(
+            day=self.day, state=self.gate.state, reason=self.gate.why, streak_days=self.streak_days,
+            policy=self.gate.policy, epoch=self.mapping_digest if compared else "", counted=self.counted,
+            earliest_open_day=self.gate.earliest_open_day, window=(*earlier, own))
 
     def keys_left_out(self) -> dict[str, int]:
         """Return how many drifting keys were left out of the ledger, by entity that has some."""

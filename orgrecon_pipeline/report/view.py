@@ -13,6 +13,7 @@ from typing import Any
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
+from orgrecon_pipeline.domain.forecast import forecast_of
 from orgrecon_pipeline.domain.gate import GateState
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
@@ -119,6 +120,7 @@ def _banner(record: Record) -> dict[str, str]:
     is_open = record.gate.state is GateState.OPEN
     always_shown = (Provenance.LIVE, Provenance.BASELINE)
     earliest = record.gate.earliest_open_day
+    forecast = forecast_of(record.to_decision()) if record.window else None
     return {
         "kind": "IMPORTANT" if is_open else _ALERTS[record.verdict] or "WARNING",
         "state": record.gate.state.value,
@@ -127,6 +129,7 @@ def _banner(record: Record) -> dict[str, str]:
         "counted": ", ".join(f"{n} {p.value}" for p, n in record.counted.items() if n or p in always_shown),
         "reason": prose(record.gate.reason),
         "earliest_open_day": earliest.isoformat() + (" (this day)" if earliest == record.day else ""),
+        "forecast": forecast.sentence if forecast else "",
     }
 
 

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
-from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow, decide_gate, valid_until
+from orgrecon_pipeline.domain.forecast import Forecast, forecast_of
+from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, decide_gate, valid_until
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
@@ -23,7 +24,8 @@ from orgrecon_pipeline.domain.record import WindowDay, instant_text
 class GateAnswer:
     """The gate decision of an identity, the day it is based on, and the UTC time until which it is valid.
 
-    ``ledger`` is the id of the ledger that was asked, None if reports were.
+    ``ledger`` is the id of the ledger that was asked, None if reports were. ``mapping_digest`` is the digest of the
+    mapping at hand, None if it is not known.
     """
 
     identity: Identity
@@ -31,15 +33,21 @@ class GateAnswer:
     decision: GateDecision
     as_of: date
     valid_until: datetime
+    mapping_digest: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether the gate is OPEN."""
         return self.decision.state is GateState.OPEN
 
+    @property
+    def forecast(self) -> Forecast | None:
+        """What would have to happen until the gate opens, None if it is OPEN."""
+        return forecast_of(self.decision, self.mapping_digest)
+
     def as_json_value(self) -> dict[str, Any]:
         """Return the answer under its public field names."""
-        decision = self.decision
+        decision, forecast = self.decision, self.forecast
         return {
             **self.identity.as_json_value(), "ledger": self.ledger,
             "state": decision.state.value, "as_of": self.as_of.isoformat(),
@@ -50,6 +58,7 @@ class GateAnswer:
             "counted": {provenance.value: n for provenance, n in decision.counted.items()},
             **decision.reason.as_fields(),
             "earliest_open_day": decision.earliest_open_day.isoformat(),
+            "forecast": forecast and forecast.as_json_value(),
             "window": [WindowDay.from_row(row).model_dump(mode="json") for row in decision.window],
         }
 
@@ -71,9 +80,7 @@ class GateAnswer:
             epoch=fields.mapping_digest,
             counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
-            window=tuple(WindowRow(row.day, row.verdict, row.provenance, row.counts, row.eligible, _one_line(row.why),
-                                   row.new, row.healed)
-                         for row in fields.window))
+            window=tuple(replace(row.to_row(), reason=_one_line(row.why)) for row in fields.window))
         identity = Identity(fields.migration, fields.environment)
         answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of))
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
@@ -139,7 +146,7 @@ def current_gate(
         reason = distrust or _stricter_policy(decision, days, policy)
     if reason:
         decision = decision.closed_because(reason)
-    return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of))
+    return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of), mapping_digest)
 
 
 def require_live_days(policy: GatePolicy, live_days: int) -> GatePolicy:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.forecast import Forecast, forecast_of
 from orgrecon_pipeline.domain.gate import GateDecision, GateState
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record
@@ -75,8 +76,13 @@ class CohortAnswer:
         """Return the company's gate, the ``cohort``, and the list ``tenants``."""
         cohort = {"state": (GateState.OPEN if self.open else GateState.CLOSED).value, "reason": self.reason,
                   "tenants": len(self.tenants), "open": sum(tenant.open for tenant in self.tenants)}
-        return {**self.company.as_json_value(), "cohort": cohort,
-                "tenants": [tenant.as_json_value() for tenant in self.tenants]}
+        return {**self.company.as_json_value(), "cohort": cohort, "tenants": [
+            {**tenant.as_json_value(), "forecast": forecast and forecast.as_json_value()}
+            for tenant in self.tenants for forecast in (self.forecast(tenant),)]}
+
+    def forecast(self, tenant: TenantAnswer) -> Forecast | None:
+        """Return what would have to happen until the gate of a tenant opens, None if it is OPEN."""
+        return forecast_of(tenant.decision, self.company.mapping_digest)
 
 
 class _Source(Protocol):
