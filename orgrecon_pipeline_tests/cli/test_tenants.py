@@ -58,6 +58,22 @@ def test_gate_of_named_tenants_exits_0_only_if_all_are_open(site: Path, tenants:
     assert "the company's gate is CLOSED" in text.out
 
 
+def test_closed_gate_says_what_is_still_needed_for_company_and_tenant(site: Path) -> None:
+    first, last = TODAY + timedelta(days=1), TODAY + timedelta(days=7)
+    needed = f"7 more clean live days ({first} to {last})"
+    company, tenant = (ask(site, "gate", *options) for options in ((), ("--tenant", DRIFTING)))
+    drift = f"1 key in 1 tenant still drifts, the oldest since {TODAY}"
+    assert f"still needed: {needed}; {drift}" in " ".join(company.out.replace("│", " ").split())
+    assert f"still needed: {needed}; 1 key still drifts" in tenant.out
+    answer = json.loads(ask(site, "gate", "--tenant", DRIFTING, "--tenant", "acme", "--format", "json").out)
+    assert answer["forecast"]["clean_days"] == 7
+    assert answer["forecast"]["drift"] == {
+        "day": TODAY.isoformat(), "drifting_keys": 1, "tenants_with_drift": 1, "oldest_first_seen": TODAY.isoformat()}
+    assert answer["forecast"]["earliest_open_day"] == answer["earliest_open_day"]
+    drifting, ready = (named["forecast"] for named in answer["tenants"])
+    assert (drifting["drift"]["drifting_keys"], ready) == (1, None)
+
+
 def test_gate_of_a_cohort_file_ignores_white_space_and_byte_order_mark(site: Path, tmp_path: Path) -> None:
     cohort = tmp_path / "wave 1.txt"
     cohort.write_bytes("\ufeff acme \r\n\r\nÜnïcode".encode())
