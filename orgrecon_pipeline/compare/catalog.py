@@ -11,6 +11,8 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_hash import COMMA
+from orgrecon_pipeline.compare.query_plan import TableScan, explain
+from orgrecon_pipeline.compare.scan.merge_join import names_from_server
 from orgrecon_pipeline.compare.types.mismatch import require_same_types
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
@@ -103,9 +105,25 @@ def foreign_table(schema: str, name: str) -> CannotDecide:
 
 
 def table_sizes(session: Session, tables: Iterable[TableRead]) -> list[dict[str, Any]]:
-    """Return for each table the rows by the server's statistics, and whether this role may change them."""
-    oids = [table.oid for table in tables]
-    return session.query(load_sql("compare/sql/table_sizes.sql"), "reading the sizes of the tables", {"oids": oids})
+    """Return for each table its rows and shards by the server's statistics, and whether this role may change them."""
+    action, by_oid = "reading the sizes of the tables", {table.oid: table for table in tables}
+    oids = {"oids": list(by_oid)}
+    sizes = session.query(load_sql("compare/sql/table_sizes.sql"), action, oids)
+    if session.citus_version:
+        distributed = session.query(load_sql("compare/sql/distributed_tables.sql"), action, oids)
+        scans = {row["oid"]: _scans_of_shards(session, by_oid[row["oid"]], action) for row in distributed}
+        for size in sizes:
+            if of_shards := scans.get(size["oid"]):
+                size.update(estimated_rows=sum(scan.rows for scan in of_shards), shards=len(of_shards))
+    return sizes
+
+
+def _scans_of_shards(session: Session, table: TableRead, action: str) -> list[TableScan]:
+    with session.planner_settings({"max_parallel_workers_per_gather": "0"}):  # else these are the rows of one worker
+        try:
+            return explain(session, sql.SQL("SELECT 1 FROM {}").format(table.identifier), action)
+        except CannotDecide:  # if a node refuses to read the table, the comparison says why
+            return []
 
 
 def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNames | None:
@@ -123,7 +141,7 @@ def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNa
                 raise CannotDecide("tenants: the declared universe contains a NULL tenant: exclude it in the mapping",
                                    ReasonCode.NULL_KEY)
             names += piece or b""
-    return TenantNames(bytes(names))
+    return names_from_server(bytes(names))
 
 
 def _declared_tenant_type(session: Session, tenants: Tenants) -> ColumnType:

@@ -15,9 +15,10 @@ from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
+from orgrecon_pipeline.compare.queries.hash_sum import HashSum
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.compare.queries.statements import EntityStatements, HashSum, statements_by_entity
+from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_no_null_keys
@@ -52,7 +53,8 @@ class OneDatabase(Reader):
     def run_preflight(self) -> int:
         self._preflight = preflight.run_preflight(self._session, self.mapping)
         preflight.require_lockable(self._session, self._preflight)
-        self.statements = statements_by_entity(self.mapping, self._preflight.types, self.row_hash, self.only)
+        self.statements = statements_by_entity(
+            self.mapping, self._preflight.types, self.row_hash, self.only, distributed=self.distributed)
         self.rows.expected, self.warnings = self._preflight.estimated_rows, self._preflight.warnings
         return len(self._preflight.tables)
 

@@ -42,6 +42,11 @@ class Reader(ABC):
         self.mapping, self.sessions, self.row_hash, self.only = mapping, sessions, row_hash, only
         self.rows = RowCounter()
 
+    @property
+    def distributed(self) -> frozenset[str]:
+        """The sides whose database has Citus; known after the first transaction."""
+        return frozenset(side for side, session in self.sessions.items() if session.citus_version)
+
     @abstractmethod
     def run_preflight(self) -> int:
         """Run the preflight checks, and return the number of tables that the mapping reads."""

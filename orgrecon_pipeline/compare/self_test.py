@@ -8,8 +8,9 @@ from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.compare.queries.statements import NUMERIC_SUM, EntityStatements, HashSum
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
 from orgrecon_pipeline.compare.scan.side_scan import compare_sides, scan_side
 from orgrecon_pipeline.domain.drift_kinds import Counts
@@ -43,7 +44,7 @@ FindDrift = Callable[[EntityStatements, list[str]], dict[str, TrackedKeys]]
 
 def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMERIC_SUM) -> None:
     """Run the self-test in the open transaction of one database, with the sums that the comparison will use."""
-    statements = _statements(row_hash)
+    statements = _statements(row_hash, frozenset(SIDES if session.citus_version else ()))
     sides = (scan_side(session, statements, side, hash_sum, largest_table=None) for side in SIDES)
     fingerprints = compare_sides(statements.entity.compare, *sides)
     drift = drill_down(session, statements, fingerprints.tenants)
@@ -53,10 +54,11 @@ def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMER
 
 
 def run_self_test_across(
-    read_fingerprints: Callable[[EntityStatements], Fingerprints], methods: Sequence[FindDrift], row_hash: RowHash
+    read_fingerprints: Callable[[EntityStatements], Fingerprints], methods: Sequence[FindDrift], row_hash: RowHash,
+    distributed: frozenset[str],
 ) -> None:
     """Run the self-test across two databases, with every method that the comparison may use to find drift by key."""
-    statements = _statements(row_hash)
+    statements = _statements(row_hash, distributed)
     fingerprints = read_fingerprints(statements)
     tenants = [tenant for tenant in fingerprints.tenants if tenant != "null"]
     for find_drift in methods:
@@ -82,7 +84,7 @@ def _counts(drift: dict[str, TrackedKeys]) -> dict[str, Counts[int]]:
     return {tenant: tracked.counts for tenant, tracked in drift.items()}
 
 
-def _statements(row_hash: RowHash) -> EntityStatements:
+def _statements(row_hash: RowHash, distributed: frozenset[str]) -> EntityStatements:
     names = (TENANT_COLUMN, "key", "value")
     columns = {name: f"v.{name}" for name in names}
 
@@ -90,4 +92,4 @@ def _statements(row_hash: RowHash) -> EntityStatements:
         return Relation.model_validate({"from": f"(VALUES {rows}) AS v (tenant_id, key, value)", "columns": columns})
 
     entity = Entity(key=("key",), compare=("value",), source=(relation(_SOURCE),), target=(relation(_TARGET),))
-    return EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), row_hash)
+    return EntityStatements("self-test", entity, dict.fromkeys(names, _TEXT), row_hash, distributed=distributed)

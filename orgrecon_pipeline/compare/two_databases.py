@@ -66,7 +66,8 @@ class TwoDatabases(Reader):
         preflight.require_comparable(self.sessions, self.mapping, self._preflights)
         if not self._servers_hash_equally():
             self.row_hash = RowHash(native=False, seed=self.row_hash.seed)
-        self.statements = statements_by_entity(self.mapping, self._preflights["source"].types, self.row_hash, self.only)
+        self.statements = statements_by_entity(
+            self.mapping, self._preflights["source"].types, self.row_hash, self.only, distributed=self.distributed)
         self.warnings = merge_warnings({side: result.warnings for side, result in self._preflights.items()})
         self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
         return sum(len(result.tables) for result in self._preflights.values())
@@ -86,7 +87,7 @@ class TwoDatabases(Reader):
             return self._find_keys(statements, names, buckets=buckets)[0]
 
         methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
-        run_self_test_across(self._scan, methods, self.row_hash)
+        run_self_test_across(self._scan, methods, self.row_hash, self.distributed)
 
     def require_unchanged(self) -> None:
         for side, session in self.sessions.items():

@@ -53,6 +53,11 @@ def positions_of(compared: Mapping[str, Any]) -> dict[str, Position]:
     return {label: position for label, database in _databases(compared) if (position := _position(database))}
 
 
+def uses_citus(compared: Mapping[str, Any]) -> bool:
+    """Return whether a database that a record describes has the extension Citus."""
+    return any(database.get("citus") for _, database in _databases(compared))
+
+
 def identities_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``compared`` from which the pins and positions are read, in the same form."""
     by_name: dict[str, dict[str, Any]] = {}

@@ -35,6 +35,7 @@ class ReasonCode(str, Enum):
     COMPARISON_FAILED = "comparison_failed"
     CANNOT_CONNECT = "cannot_connect"
     CANNOT_READ = "cannot_read"
+    CITUS_SETTINGS = "citus_settings"
     FOREIGN_TABLE = "foreign_table"
     GAVE_WAY = "gave_way"
     INTERNAL_ERROR = "internal_error"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
-from itertools import chain, groupby
-from operator import sub
+from itertools import chain, groupby, pairwise, starmap
+from operator import itemgetter, lt, sub
 from re import finditer
 
 _END = b"\0"
@@ -58,6 +58,13 @@ class TenantNames:
 
     def __repr__(self) -> str:
         return f"TenantNames({len(self)})"
+
+    @property
+    def is_ascending(self) -> bool:
+        """Whether the names are in strictly ascending order, which bytes from elsewhere may not be."""
+        # Each with the NUL that ends it: it is still less than a longer name that starts with it.
+        names = map(itemgetter(0), finditer(rb"[^\0]*\0", self.packed))
+        return all(starmap(lt, pairwise(names)))
 
     @property
     def longest(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
 from orgrecon_pipeline.compare.failing_column import name_failing_column
 from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
+from orgrecon_pipeline.compare.query_plan import explain
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -154,7 +154,7 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight
     kind = "standby" if identity.in_recovery else "primary"
     yield Finding("ok", "identity", (
         f"database {identity.database} on server {identity.system_identifier}, PostgreSQL {identity.server_version}, "
-        f"{kind}, clock {identity.observed_at:%F %T} UTC"))
+        f"{f'Citus {identity.citus}, ' if identity.citus else ''}{kind}, clock {identity.observed_at:%F %T} UTC"))
     if lag := identity.lag(mapping.scan.max_replica_lag_seconds):
         yield Finding("problem", "replica lag", lag)
     elif identity.heartbeat:
@@ -180,9 +180,12 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
         identify(session)
         run_self_test(session, row_hash)
         yield Finding("ok", "self-test", "the comparison finds exactly the known drift")
-        rows_by_oid = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, preflight.tables)}
+        rows_by_oid = {row["oid"]: row["estimated_rows"] / row["shards"]
+                       for row in table_sizes(session, preflight.tables)}
         rows_by_name = {(table.schema, table.name): rows_by_oid[table.oid] for table in preflight.tables}
-        for name, statements in statements_by_entity(mapping, preflight.types, row_hash).items():
+        distributed = frozenset(preflight.sides if session.citus_version else ())
+        statements_of = statements_by_entity(mapping, preflight.types, row_hash, distributed=distributed)
+        for name, statements in statements_of.items():
             for side in preflight.sides:
                 if scanned := sorted(_scanned_tables(session, statements, side, rows_by_name)):
                     tenant = getattr(mapping.entities[name], side)[0].columns[TENANT_COLUMN]
@@ -197,16 +200,15 @@ def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight)
 
 
 def _scanned_tables(session: Session, statements: EntityStatements, side: str,
-                    rows_by_name: dict[tuple[str, str], int]) -> set[str]:
-    """Return the large tables that the planner scans sequentially to read one tenant."""
-    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statements.side(side, of_tenants=True))
+                    rows_by_name: dict[tuple[str, str], float]) -> set[str]:
+    """Return the large tables that the planner scans sequentially to read one tenant.
+
+    Given are the rows of a table or, if it is distributed, of a shard of it.
+    """
     first = session.query(
         sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(side)),
         statements.name)
     parameters = {"tenants": [row["tenant"] for row in first]}
-    plan = session.query(query, statements.name, parameters)[0]["QUERY PLAN"]
-    nodes = [root["Plan"] for root in (json.loads(plan) if isinstance(plan, str) else plan)]
-    for node in nodes:
-        nodes += node.get("Plans", ())  # the loop visits them too
-    scanned = {(node["Schema"], node["Relation Name"]) for node in nodes if node.get("Node Type") == "Seq Scan"}
+    scans = explain(session, statements.side(side, of_tenants=True), statements.name, parameters)
+    scanned = {(scan.schema, scan.name) for scan in scans if scan.sequential}
     return {".".join(name) for name in scanned if rows_by_name.get(name, 0) > _LARGE_TABLE_ROWS}

@@ -9,7 +9,7 @@ from typing import Any
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.canonical import MAX_NAME
-from orgrecon_pipeline.domain.databases import pins_of
+from orgrecon_pipeline.domain.databases import pins_of, uses_citus
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
@@ -53,7 +53,8 @@ def plan_repair(settings: Settings, day: date | None, only: KeyFilter | None = N
         DayRefused: if the day is in the future.
         UsageError: if the day has no decided observation, was compared under another mapping, or ``only`` names an
             unknown entity, healed keys, or too many keys.
-        ConfigurationError: if source and target are not in one database, or the ledger or the mapping cannot be used.
+        ConfigurationError: if source and target are not in one database, that database has Citus, or the ledger or the
+            mapping cannot be used.
     """
     mapping = load_mapping(settings.mapping_file, settings.environ)
     if settings.environ.get(TARGET_VARIABLE) or mapping.shards:
@@ -134,6 +135,9 @@ def _check_repairable(observation: Observation, mapping: MappingConfig, *, is_to
     if observation.provenance.compared and observation.mapping_digest != mapping.digest:
         fix = "run orgrecon report with this mapping first" if is_today else "name that mapping with --mapping"
         raise UsageError(f"{day} was compared under another mapping: {fix}.")
+    if uses_citus(observation.compared):
+        raise ConfigurationError("repair-sql cannot change tables that Citus distributes, whose rows have no unique "
+                                 "ctid: repair the keys that orgrecon drift lists by hand.")
 
 
 def _drifting_rows(ledger: Ledger, observation: Observation) -> tuple[list[TenantRow], list[str]]:

@@ -24,6 +24,7 @@ class DatabaseIdentity:
         started_at: the start of the server. It tells a standby from its primary.
         lsn: how far the WAL was flushed (primary) or replayed (standby), None if the server does not show it.
         timeline: the timeline of a primary.
+        citus: the version of the extension Citus, None if the database does not have it.
     """
 
     observed_at: datetime
@@ -39,6 +40,7 @@ class DatabaseIdentity:
     heartbeat: HeartbeatRead | None = None
     lsn: str | None = None
     timeline: int | None = None
+    citus: str | None = None
 
     @property
     def instance(self) -> tuple[str, str, str]:
@@ -55,6 +57,7 @@ class DatabaseIdentity:
         return {
             "database": self.database, "system_identifier": self.system_identifier, "snapshot": self.snapshot,
             "server_version": self.server_version, "in_recovery": self.in_recovery,
+            **({"citus": self.citus} if self.citus else {}),
             **({"lsn": self.lsn} if self.lsn else {}),
             **({"timeline": self.timeline} if self.timeline else {}),
             **({"standby": self.standby.as_json_value()} if self.standby else {}),
@@ -70,6 +73,7 @@ def identify(session: Session) -> DatabaseIdentity:
         **{**row, "simulated": row["simulated"] == "on"},
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
+        citus=session.citus_version,
         **_read_position(session))
 
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from array import array
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.postgres import citus
 from orgrecon_pipeline.postgres.connecting.causes import ConnectionFailed
 from orgrecon_pipeline.postgres.connecting.connect import connect
 from orgrecon_pipeline.postgres.deadline import Deadline
@@ -87,6 +88,8 @@ class Session:
         custom_settings: names of the settings of applications, such as ``app.tenant``, that the database, the role or
             the options of the connection set; None before the first transaction. Every transaction empties them, so
             that each reader sees the same rows.
+        citus_version: the version of the extension Citus; None if the database does not have it, and before the first
+            transaction.
         backend: the server process of the open transaction; None between two transactions.
     """
 
@@ -96,6 +99,7 @@ class Session:
         """Connect; ``name`` is that of the connection in pg_stat_activity."""
         self.endpoint, self.settings = endpoint, settings
         self.custom_settings: tuple[str, ...] | None = None
+        self.citus_version: str | None = None
         self.backend: Backend | None = None
         self._deadline, self._name = deadline, name
         self._closing = threading.Lock()
@@ -152,10 +156,11 @@ class Session:
         snapshot that is older than a TRUNCATE would read the table as empty. ``snapshot`` is an exported snapshot to
         read, instead of a new one.
         """
-        if self.custom_settings is None and lock and snapshot is None:
-            with self.transaction():  # reading the custom settings would take the snapshot before the locks
-                pass
         try:
+            if self.custom_settings is None:
+                self._open((), None)  # in the same transaction, this would take the snapshot before the locks
+                self._read_settings()
+                self._roll_back()
             self.until_unlocked(lambda: self._open(lock, snapshot))
             yield
         finally:
@@ -185,14 +190,14 @@ class Session:
             sql.SQL("COMMIT"), sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
         if snapshot is not None:
             begin.append(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
-        begin += [_set_local(name, value) for name, value in self._transaction_settings().items()]
-        self.backend = self._begin(sql.SQL("; ").join(begin))
-        if self.custom_settings is None:
-            self._empty_custom_settings()
+        settings = [_set_local(name, value) for name, value in self._transaction_settings().items()]
+        self.backend = self._begin(sql.SQL("; ").join(begin if self.citus_version else [*begin, *settings]))
+        if self.citus_version:
+            self._execute_all(settings, "changing the settings of the transaction")
         if lock:
             timeout = _set_local("lock_timeout", _milliseconds(self.settings.lock_timeout_seconds))
-            self.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE; {}").format(sql.SQL(", ").join(lock), timeout),
-                         "locking the tables")
+            tables = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(lock))
+            self._execute_all([tables, timeout], "locking the tables")
 
     def _roll_back(self) -> None:
         if not self._connection.closed:
@@ -202,12 +207,15 @@ class Session:
                 self._close()
         self.backend = None
 
-    def _empty_custom_settings(self) -> None:
+    def _read_settings(self) -> None:
+        for row in self.query(load_sql("postgres/sql/citus_version.sql"), "looking for Citus"):
+            self.citus_version, action = str(row["version"]), "changing the settings of Citus"
+            self._execute_all([_set_local(*setting) for setting in citus.SETTINGS.items()], action)
+            citus.require_settings(self.citus_version, self.query(
+                load_sql("postgres/sql/citus_settings.sql"), action, {"names": list(citus.REQUIRED)}))
         rows = self.query(load_sql("postgres/sql/custom_settings.sql"), "reading the settings of the role", {
             "options": _CUSTOM_OPTION.findall(self._connection.info.options)})
         self.custom_settings = tuple(row["name"] for row in rows)
-        for name in self.custom_settings:
-            self.execute(_set_local(name, ""), f"emptying {name}")
 
     def _begin(self, statement: Statement) -> Backend:
         """Begin the transaction, and return the only row that the message selects."""
@@ -233,6 +241,11 @@ class Session:
         self._deadline.remaining()
         with self._translated_errors(action):
             self._connection.execute(statement, parameters)
+
+    def _execute_all(self, statements: Sequence[Statement], action: str) -> None:
+        # In one message, except on Citus, which for each setting would send the nodes the whole message.
+        for message in statements if self.citus_version else [sql.SQL("; ").join(statements)]:
+            self.execute(message, action)
 
     def query(self, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
         """Return all rows of a statement; arguments as for :meth:`execute`."""
@@ -308,13 +321,13 @@ class Session:
             if notice.message_primary == _PARSE_TREE and notice.message_detail:
                 trees.append(notice.message_detail)
 
-        self.execute(sql.SQL("; ").join(_set_local(name, value) for name, value in _SHOW_TREES.items()), action)
+        self._execute_all([_set_local(*setting) for setting in _SHOW_TREES.items()], action)
         self._connection.add_notice_handler(collect)
         try:
             self._parse(statement, action)
         finally:
             self._connection.remove_notice_handler(collect)
-        self.execute(sql.SQL("; ").join(map(_set_local, _SHOW_TREES)), action)
+        self._execute_all([_set_local(name) for name in _SHOW_TREES], action)
         return trees[-1] if trees else ""
 
     def _parse(self, statement: Statement, action: str) -> None:
@@ -334,12 +347,11 @@ class Session:
         if work_mem is not None:
             self.query(load_sql("postgres/sql/raise_work_mem.sql"), "setting work_mem", {"work_mem": work_mem})
         if settings:
-            changes = [_set_local(name, value) for name, value in settings.items()]
-            self.execute(sql.SQL("; ").join(changes), "changing planner settings")
+            self._execute_all([_set_local(*setting) for setting in settings.items()], "changing planner settings")
         yield
         # Not in a finally clause: after an error the transaction is aborted.
         if names := [*(() if work_mem is None else ("work_mem",)), *settings]:
-            self.execute(sql.SQL("; ").join(map(_set_local, names)), "resetting planner settings")
+            self._execute_all([_set_local(name) for name in names], "resetting planner settings")
 
     @contextmanager
     def _translated_errors(self, action: str) -> Iterator[None]:
@@ -354,6 +366,7 @@ class Session:
         # The role's transaction_timeout could end the transaction before deadline_seconds.
         has_timeout = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
+            **(citus.SETTINGS if self.citus_version else {}),
             **SETTINGS,
             **dict.fromkeys(self.custom_settings or (), ""),
             **({"transaction_timeout": "0"} if has_timeout else {}),

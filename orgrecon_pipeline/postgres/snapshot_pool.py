@@ -55,7 +55,7 @@ class SnapshotPool:
     def run(self, tasks: Sequence[Task[Result]]) -> list[Result]:
         """Run the tasks and return their results in the same order. If a task fails, the others are cancelled."""
         helpers = min(self._size, len(tasks)) - 1
-        if helpers <= 0:
+        if helpers <= 0 or self._leader.citus_version:  # the nodes of Citus do not share an exported snapshot
             return [task(self._leader) for task in tasks]
         queue = _TaskQueue(tasks)
         statement = load_sql("postgres/sql/export_snapshot.sql")

@@ -19,10 +19,11 @@ from psycopg.types.json import Jsonb
 
 from orgrecon_pipeline.compare import engine, one_database, two_databases
 from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM
+from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.compare.oracle import KINDS, drift, drifting_keys
@@ -66,6 +67,8 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
         "many_tenants": draw(st.booleans()),
         "batch": draw(st.sampled_from([1, 10])),
         "buckets": draw(st.sampled_from([0, 1, 4])),
+        # The statements for Citus must mean the same on any server.
+        "distributed": draw(st.sampled_from([(), ("target",), SIDES])),
     }
 
 
@@ -107,6 +110,7 @@ def test_engine_agrees_with_the_oracle(
     for limit in ("BATCH_ROWS", "BATCH_KEYS"):
         monkeypatch.setattr(one_database, limit, company["batch"])
     monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: company["buckets"])
+    monkeypatch.setattr(Reader, "distributed", frozenset(company["distributed"]))
     types = [company["tenant"], *company["types"]]
     columns = [f"c{position}" for position in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):

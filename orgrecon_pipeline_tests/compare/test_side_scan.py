@@ -11,11 +11,14 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.compare.engine import compare, open_reader
-from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM, HashSum
+from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
+from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.encoding import Encoding
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM
 from orgrecon_pipeline_tests.support.compare import endpoints
 
@@ -72,6 +75,34 @@ def test_tenants_of_one_side_only_are_found_in_any_encoding(
         f"{name} alone": ((1, 0), (0, 1))[position % 2] for position, name in enumerate(names)}
     assert list(comparison.present) == sorted([f"both {name}" for name in names] + [f"{name} alone" for name in names])
     assert comparison.tenants_scanned == 2 * len(names)
+
+
+@pytest.mark.parametrize("unequal", ["nothing", "sides", "universe"])
+def test_names_in_another_order_than_requested_are_refused(
+    server: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch, unequal: str
+) -> None:
+    """A server that sorts otherwise, although it should sort as UTF-8. Equal sides must not hide it."""
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE unsorted_{unequal} TEMPLATE template0 ENCODING 'WIN1252' LOCALE 'C'")
+    dsn = server.dsn(f"unsorted_{unequal}")
+    admin = connect(dsn)
+    admin.execute("SET client_encoding = 'UTF8'")
+    tables(admin)
+    admin.execute("CREATE TABLE public.tenants (id text)")
+    for name in NAMES:
+        admin.execute("INSERT INTO public.tenants VALUES (%s)", (name,))
+        if unequal != "universe" or name.isascii():
+            admin.execute("INSERT INTO public.old VALUES (%s, 1, 'x')", (name,))
+    admin.execute("INSERT INTO public.new SELECT * FROM public.old")
+    if unequal == "sides":
+        admin.execute("DELETE FROM public.new WHERE t = 'z'")
+    universe = {"tenants": {"from": "public.tenants", "tenant": "id"}} if unequal == "universe" else {}
+    compared = mapping(**universe)
+    assert compare(compared, endpoints.one_database(dsn)).tenants_scanned == len(NAMES)
+    monkeypatch.setattr(Encoding, "sorts_as_utf8", True)
+    with pytest.raises(CannotDecide) as refused:
+        compare(compared, endpoints.one_database(dsn))
+    assert refused.value.reason.code is ReasonCode.UNSORTED_ROWS
 
 
 @pytest.mark.parametrize("tenant_type", ["bigint", "uuid", "numeric", "date"])

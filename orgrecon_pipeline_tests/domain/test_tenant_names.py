@@ -34,6 +34,11 @@ def test_union_and_without_equal_set_operations(a: frozenset[str], b: frozenset[
     assert TenantNames.of(a).without(TenantNames.of(b)) == TenantNames.of(a - b)
 
 
+@given(st.lists(st.text(alphabet="aé€\uffee\U0001f600", max_size=3), max_size=4))
+def test_names_that_are_out_of_order_or_repeated_are_not_ascending(names: list[str]) -> None:
+    assert TenantNames.ascending(names).is_ascending == (names == sorted(set(names)))
+
+
 def test_index_outside_the_set_raises_index_error() -> None:
     names = TenantNames.of(["a", "b"])
     for position in (-1, 2):

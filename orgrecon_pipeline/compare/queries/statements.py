@@ -15,36 +15,12 @@ from psycopg import sql
 from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
+from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter, equals
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
 from orgrecon_pipeline.domain.canonical import MAX_NAME
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation
+from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, Entity, MappingConfig, Relation
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql
-
-
-@dataclass(frozen=True)
-class HashSum:
-    """How the row hashes of a tenant are summed, and the two bigints that transfer the sum.
-
-    The sum is ``high * base + low``, plus ``offset`` for each row.
-    """
-
-    aggregates: LiteralString
-    high: LiteralString
-    low: LiteralString
-    base: int
-    offset: int = 0
-
-
-#: One numeric sum.
-NUMERIC_SUM = HashSum(
-    "sum(row_hash) AS fingerprint",
-    "div(fingerprint, 4611686018427387904)::bigint", "mod(fingerprint, 4611686018427387904)::bigint", base=2**62)
-#: Sums of the upper and of the lower halves. A sum of integers is a bigint: slightly more work per row, but much less
-#: per group.
-BIGINT_SUMS = HashSum(
-    "sum((row_hash >> 32)::integer) AS high, sum(((row_hash & 4294967295) - 2147483648)::integer) AS low",
-    "high", "low", base=2**32, offset=2**31)
 
 _NO_TABLE = sql.SQL("(SELECT) AS nothing")
 
@@ -54,7 +30,8 @@ class EntityStatements:
     """Builds the statements of one entity. Each public method returns the statement of the SQL file of that name.
 
     A ``largest_table`` is the largest table that the role may read, see ``side_fingerprints.sql``. With ``only``, all
-    statements except :meth:`has_rows` are restricted to its rows.
+    statements except :meth:`has_rows` are restricted to its rows. ``distributed`` are the sides whose tables
+    Citus distributes: its planner needs other statements, to let the nodes do the work.
     """
 
     name: str
@@ -62,6 +39,7 @@ class EntityStatements:
     types: dict[str, ColumnType]
     row_hash: RowHash
     only: RowFilter | None = None
+    distributed: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,6 +62,7 @@ class EntityStatements:
         """Return the scan of one side with its result as arrays; for ``sorts_as_utf8`` see :class:`Encoding`."""
         return load_sql("compare/sql/side_arrays.sql").format(
             side=self._side_fingerprints(side, largest_table, hash_sum),
+            materialized=self._materialized(side),
             high=sql.SQL(hash_sum.high),
             low=sql.SQL(hash_sum.low),
             value_totals=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
@@ -95,6 +74,7 @@ class EntityStatements:
         """Return the scan of one side with one result row per tenant."""
         return load_sql("compare/sql/side_stream.sql").format(
             side=self._side_fingerprints(side, largest_table, NUMERIC_SUM),
+            materialized=self._materialized(side),
             values=COMMA.join(self._value_counts),
             tenant_text=self._tenant_text(),
         )
@@ -105,7 +85,7 @@ class EntityStatements:
             side=self.side(side, of_tenants=True),
             bucket=self._bucket(),
             row_hash=self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)), self._typed(self.entity.compare)),
-            largest=largest_table or _NO_TABLE,
+            no_rows=self._no_rows(side, largest_table, [sql.SQL("NULL::integer"), sql.SQL("NULL::bigint")]),
         )
 
     def side_keys(self, side: str, *, tracked: bool = False, in_buckets: bool = False) -> sql.Composed:
@@ -173,10 +153,11 @@ class EntityStatements:
         keys = [(key,) for key in self._keys]
         values = [(value,) for value in self._values]
         return load_sql("compare/sql/key_join.sql").format(
-            source=self.side("source", of_tenants=not all_tenants),
-            target=self.side("target", of_tenants=not all_tenants),
+            source=self.side("source", of_tenants=not all_tenants, with_bare_tenant=True),
+            target=self.side("target", of_tenants=not all_tenants, with_bare_tenant=True),
             either_key=_repeat(", coalesce(s.{0}, t.{0}) AS {0}", keys),
-            same_key=_repeat(" AND s.{0} = t.{0}", keys),
+            same_key=_repeat(" AND s.{0} = t.{0}", [
+                *keys, *([(sql.Identifier("bare_tenant"),)] if self._needs_bare_tenant else ())]),
             other_values=_repeat(" OR s.{0} IS DISTINCT FROM t.{0}", values),
             source_hash=self._row_hash("s"),
             target_hash=self._row_hash("t"),
@@ -192,8 +173,10 @@ class EntityStatements:
         # Where equal keys can hash differently, untracked rows may belong to a tracked key: all rows are grouped.
         only_tracked = not first_read and self.consistent_key_hash
         common = load_sql("compare/sql/drift.sql").format(
-            source=self.side("source", of_tenants=True),
-            target=self.side("target", of_tenants=True),
+            source=self.side("source", of_tenants=True, with_bare_tenant=True),
+            target=self.side("target", of_tenants=True, with_bare_tenant=True),
+            comma_bare_tenant=sql.SQL(", bare_tenant" if self._needs_bare_tenant else ""),
+            materialized=self._materialized(*SIDES),
             only_tracked=self._where_tracked() if only_tracked else sql.SQL(""),
             keys=COMMA.join(self._keys),
             comma_values=_repeat(", {}", ((value,) for value in self._values)),
@@ -218,13 +201,22 @@ class EntityStatements:
 
     def has_rows(self, side: str) -> sql.Composed:
         """Return whether one side has a row, as column ``has_rows``."""
-        return sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS r) AS has_rows").format(replace(self, only=None).side(side))
+        return sql.SQL("SELECT EXISTS (SELECT 1 FROM ({}) AS r) AS has_rows").format(
+            replace(self, only=None).side(side))
 
-    def side(self, side: str, *, of_tenants: bool = False, with_context: bool = False) -> sql.Composed:
+    def side(
+        self, side: str, *, of_tenants: bool = False, with_context: bool = False, with_bare_tenant: bool = False
+    ) -> sql.Composed:
         """Return the rows of one side; with ``of_tenants``, only those of parameter ``tenants``."""
         relations: tuple[Relation, ...] = getattr(self.entity, side)
         return sql.SQL("\nUNION ALL\n").join(
-            self._relation(relation, of_tenants, with_context) for relation in relations)
+            self._relation(relation, of_tenants, with_context, with_bare_tenant) for relation in relations)
+
+    @property
+    def _needs_bare_tenant(self) -> bool:
+        # Collation "C" hides the distribution column from Citus. Equal bytes are equal in every collation, so to group
+        # and join by the bare expression as well changes nothing.
+        return bool(self.distributed) and self.types[TENANT_COLUMN].name == "text"
 
     def _side_fingerprints(self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum) -> sql.Composed:
         counted = list(zip(self._values, self._value_counts, strict=True))
@@ -234,11 +226,22 @@ class EntityStatements:
             sums=sql.SQL(hash_sum.aggregates),
             # IS NOT NULL would be false for a composite value that contains a NULL.
             with_value=_repeat(", {} IS DISTINCT FROM NULL AS {}", counted),
-            without_value=_repeat(", false", ((),) * len(counted)),
             count_values=_repeat(", count(*) FILTER (WHERE {1}) AS {1}", counted),
-            no_tenant=self._no_tenant(),
-            largest=largest_table or _NO_TABLE,
+            no_rows=self._no_rows(
+                side, largest_table, [self._no_tenant(), sql.SQL("NULL::bigint"), *[sql.SQL("false")] * len(counted)]),
         )
+
+    def _materialized(self, *sides: str) -> sql.SQL:
+        # Citus otherwise gives the nodes a part of the statement around the CTE, too, and ignores its ORDER BY.
+        return sql.SQL("MATERIALIZED" if self.distributed.intersection(sides) else "")
+
+    def _no_rows(
+        self, side: str, largest_table: sql.Identifier | None, columns: list[sql.Composable]
+    ) -> sql.Composable:
+        if side in self.distributed:  # Citus would send every row to the coordinator, instead of a sum
+            return sql.SQL("")
+        return load_sql("compare/sql/no_rows.sql").format(
+            columns=COMMA.join(columns), largest=largest_table or _NO_TABLE)
 
     def _no_tenant(self) -> sql.Composed:
         # Names only a built-in type: the role may lack USAGE on the schema of another type.
@@ -246,8 +249,12 @@ class EntityStatements:
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
-    def _relation(self, relation: Relation, of_tenants: bool, with_context: bool) -> sql.Composed:
+    def _relation(
+        self, relation: Relation, of_tenants: bool, with_context: bool, with_bare_tenant: bool
+    ) -> sql.Composed:
         columns = [self._column(name, relation.columns[name]) for name in self.columns]
+        if with_bare_tenant and self._needs_bare_tenant:
+            columns.append(sql.SQL("({}) AS bare_tenant").format(fragment(relation.columns[TENANT_COLUMN])))
         if with_context:
             columns += [context_column(relation, name, alias)
                         for name, alias in _numbered("context", self.entity.show).items()]
@@ -268,8 +275,11 @@ class EntityStatements:
         # scan the whole UNION ALL with parallel workers.
         kind = self.types[name]
         cast_to = sql.SQL("::text" if kind.compared_as_text else "")
+        if self.distributed and kind.compared_as_text:
+            # Citus takes a varchar for the text to which it is cast, and fails, unless an operator is in between.
+            cast_to = sql.SQL("::text || ''")
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.compared_as_text or kind.collatable else "")
-        return sql.SQL("({}){}{} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
+        return sql.SQL("(({}){}){} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
 
     def _is_wanted(self, tenant: str) -> sql.Composed:
         # On the bare expression in its own type and collation, so that an index can be used. Tenants that such a
@@ -331,12 +341,15 @@ class EntityStatements:
 
 
 def statements_by_entity(
-    mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None
+    mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None,
+    *, distributed: frozenset[str],
 ) -> dict[str, EntityStatements]:
-    """Return the statements of each entity, given the types of its columns; ``only`` as in EntityStatements."""
+    """Return the statements of each entity, given the types of its columns; other arguments as in EntityStatements.
+    """
     return {
         name: EntityStatements(
-            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash, only)
+            name, entity, {**types[name], TENANT_COLUMN: types[name][TENANT_COLUMN].as_tenant}, row_hash, only,
+            distributed)
         for name, entity in mapping.entities.items()}
 
 

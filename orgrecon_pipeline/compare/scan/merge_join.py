@@ -7,6 +7,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 #: Row of a stream that is sorted by its first columns and unique in them.
 Row = tuple[Any, ...]
@@ -39,6 +40,14 @@ def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Row, Row]]:
             raise out_of_order()
         last = key
         yield key, row
+
+
+def names_from_server(packed: bytes) -> TenantNames:
+    """Return names that a server sent, ordered and each ended by a NUL."""
+    names = TenantNames(packed)
+    if not names.is_ascending:
+        raise out_of_order()
+    return names
 
 
 def out_of_order() -> CannotDecide:

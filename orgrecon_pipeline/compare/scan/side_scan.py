@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
-from orgrecon_pipeline.compare.queries.statements import BIGINT_SUMS, NUMERIC_SUM, EntityStatements, HashSum
+from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM, HashSum
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows, merge_fingerprints
-from orgrecon_pipeline.compare.scan.merge_join import Row
+from orgrecon_pipeline.compare.scan.merge_join import Row, names_from_server
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
@@ -79,7 +80,7 @@ def scan_side(
             parts[part] += piece or b""
     rows, highs, lows = (decode_int8(parts.pop(name, b"")) for name in ("rows", "highs", "lows"))
     return SideFingerprints(
-        hash_sum, TenantNames(bytes(parts.pop("names"))), rows, highs, lows, total_rows, null_keys,
+        hash_sum, names_from_server(bytes(parts.pop("names"))), rows, highs, lows, total_rows, null_keys,
         values=tuple(count or 0 for count in values))
 
 

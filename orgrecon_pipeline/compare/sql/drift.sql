@@ -10,20 +10,20 @@ both_sides AS (
 ), variants AS (
     -- One row per distinct row, with its copies on each side. Each row is hashed, not the group: equal values can be
     -- written differently (0 and -0, 1.0 and 1.00), and a group shows any of them.
-    SELECT tenant_id, {keys}, sum(on_source) AS source_copies, sum(on_target) AS target_copies,
+    SELECT tenant_id {comma_bare_tenant}, {keys}, sum(on_source) AS source_copies, sum(on_target) AS target_copies,
            min({key_hash}) AS key_hash,
            sum({row_hash} * on_source) AS source_state, sum({row_hash} * on_target) AS target_state
     FROM both_sides
-    GROUP BY tenant_id, {keys} {comma_values}
+    GROUP BY tenant_id {comma_bare_tenant}, {keys} {comma_values}
 ), drifting_keys AS (
     SELECT tenant_id, {keys}, sum(source_copies) AS source_copies, sum(target_copies) AS target_copies,
            bool_or((source_copies = 0) <> (target_copies = 0)) AS sets_differ,
            min(key_hash) AS key_hash,
            sum(source_state) AS source_state, sum(target_state) AS target_state
     FROM variants
-    GROUP BY tenant_id, {keys}
+    GROUP BY tenant_id {comma_bare_tenant}, {keys}
     HAVING bool_or(source_copies <> target_copies)
-), drift AS (
+), drift AS {materialized} (
     -- The state of a key on one side is the sum of its row hashes, folded to 62 bits; 0 if it has no rows there.
     SELECT {tenant_text} AS tenant, {keys}, key_hash,
            (target_copies = 0)::int AS missing,

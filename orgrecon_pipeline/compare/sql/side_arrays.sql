@@ -1,6 +1,9 @@
 -- The fingerprints of one side as arrays in binary form: totals, and for all tenants, ordered by name, the name, the
 -- number of rows and the two numbers of the fingerprint. So a million tenants of both sides are compared as bytes.
 -- In pieces of 1 MiB, because a client holds a row three times while it reads it.
+WITH side AS {materialized} (
+    {side}
+)
 SELECT row_count, null_keys, values, part, substr(whole, piece_index * 1048576 + 1, 1048576) AS piece
 FROM (
     SELECT coalesce(sum(row_count), 0)::bigint AS row_count,
@@ -12,9 +15,7 @@ FROM (
            string_agg(int8send(coalesce({low}, 0)), '') FILTER (WHERE name IS NOT NULL) AS lows
     FROM (
         SELECT *, pg_catalog.convert_to({tenant_text}, 'UTF8') AS name
-        FROM (
-            {side}
-        ) AS side
+        FROM side
         ORDER BY {sort_key}
     ) AS sorted
 ) AS arrays
