@@ -14,6 +14,7 @@ from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.repair import plan_repair
+from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 from orgrecon_pipeline_tests.support.demo.plain_check import differences
 from orgrecon_pipeline_tests.support.repair.scenario import MEMBERSHIPS, UNITS, CompanyScenario
 
@@ -112,6 +113,15 @@ def test_plan_without_a_usable_observation_is_refused(company: CompanyScenario) 
     company.use_mapping(default_mapping(), org_units={"target": {"columns": {"name": "upper(u.name)"}}})
     with pytest.raises(UsageError, match="another mapping"):
         plan_repair(settings, None)
+
+
+def test_plan_for_a_database_with_citus_is_refused(company: CompanyScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = DatabaseIdentity.as_json_value
+    monkeypatch.setattr(DatabaseIdentity, "as_json_value", lambda self: {**described(self), "citus": "13.2-1"})
+    inject(company.admin, Fault.WRONG_ROLE)
+    assert company.observe().verdict is Verdict.FAIL
+    with pytest.raises(ConfigurationError, match="repair-sql cannot change tables that Citus distributes"):
+        plan_repair(company.settings, None)
 
 
 def test_plan_of_an_inconclusive_day_is_refused(company: CompanyScenario) -> None:
