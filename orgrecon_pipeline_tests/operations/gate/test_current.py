@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
@@ -24,7 +25,7 @@ from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_state, state_before_run
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, evidence_of_context
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger
+from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
 from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
 
@@ -142,6 +143,27 @@ def test_baselines_open_the_gate_under_any_mapping(tmp_path: Path) -> None:
     store(tmp_path, [observation_of(day, provenance=Provenance.BASELINE) for day in WEEK])
     write_mapping(tmp_path)
     assert all(answer.open for answer in answers(tmp_path).values())
+
+
+@pytest.mark.parametrize("brought_home", [None, Verdict.PASS, Verdict.FAIL])
+def test_gate_over_a_trail_with_outdated_reports_is_that_of_the_evidence(
+    brought_home: Verdict | None, tmp_path: Path
+) -> None:
+    """Each baseline report knows of no other day, and the live report of one day arrives last."""
+    baselines = {day: observation_of(day, provenance=Provenance.BASELINE) for day in WEEK}
+    for item in baselines.values():
+        (alone := tmp_path / f"alone/{item.day}").mkdir(parents=True)
+        store(alone, [item])
+    context = store(tmp_path, list(baselines.values()))
+    for day in WEEK:
+        shutil.copy(tmp_path / f"alone/{day}/reports/{day}.md", context.output_dir)
+    if brought_home:
+        context.ledger.append(observation(WEEK[2], brought_home), (), (), ())
+        publish(context, WEEK[2])
+    write_mapping(tmp_path)
+    assert verify_trail(context.output_dir).outdated.keys() >= set(WEEK[3:])
+    assert {source: answer.open for source, answer in answers(tmp_path).items()} == dict.fromkeys(
+        ("ledger", "trail"), brought_home is None)
 
 
 @pytest.mark.parametrize("later", [Verdict.FAIL, Verdict.INCONCLUSIVE])
