@@ -31,7 +31,7 @@ class DriftingTenant(Frozen):
 
 
 class ReadyTenants(Frozen):
-    """The tenants that exist on a day, by the state of their gates as of this day.
+    """The tenants that had rows and had not left by a day, by the state of their gates as of this day.
 
     Attributes:
         evidence: digest of the observations that the figures were computed from; see :func:`evidence_digest`.

@@ -270,16 +270,16 @@ def ready_section(**figures: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("figures", "lines"), [
-    ({"tenants": 1, "ready": 1}, ["**1 of 1 tenant is OPEN.**"]),
-    ({"tenants": 12, "ready": 12}, ["**12 of 12 tenants are OPEN.**"]),
+    ({"tenants": 1, "ready": 1}, ["**1 of 1 tenant with rows is OPEN.**"]),
+    ({"tenants": 12, "ready": 12}, ["**12 of 12 tenants with rows are OPEN.**"]),
     ({"tenants": 12, "ready": 9, "nearest": {"acme": 6}},
-     ["**9 of 12 tenants are OPEN.**", "and 2 more tenants without drift"]),
+     ["**9 of 12 tenants with rows are OPEN.**", "and 2 more tenants without drift"]),
     ({"tenants": 3, "ready": 1, "nearest": {"acme": 6}},
-     ["**1 of 3 tenants is OPEN.**", "and 1 more tenant without drift"]),
-    ({"tenants": 2}, ["**0 of 2 tenants are OPEN.**", "2 tenants have neither drift nor a clean day."]),
-    ({"tenants": 1}, ["**0 of 1 tenant is OPEN.**", "1 tenant has neither drift nor a clean day."]),
+     ["**1 of 3 tenants with rows is OPEN.**", "and 1 more tenant without drift"]),
+    ({"tenants": 2}, ["**0 of 2 tenants with rows are OPEN.**", "2 tenants have neither drift nor a clean day."]),
+    ({"tenants": 1}, ["**0 of 1 tenant with rows is OPEN.**", "1 tenant has neither drift nor a clean day."]),
     ({"tenants": 40, "drifting": {f"t{number}": 1 for number in range(12)}, "more_drifting": 28},
-     ["**0 of 40 tenants are OPEN.**", "and 30 more tenants with drift"]),
+     ["**0 of 40 tenants with rows are OPEN.**", "and 30 more tenants with drift"]),
 ], ids=str)
 def test_ready_tenants_are_counted_and_every_list_is_bounded(figures: dict[str, Any], lines: list[str]) -> None:
     first, *others = ready_section(**figures)
