@@ -167,5 +167,10 @@ def current_identities(endpoints: Endpoints, settings: ScanSettings) -> Snapshot
 
 def _current_identity(endpoint: Endpoint, settings: ScanSettings) -> DatabaseIdentity:
     deadline = Deadline(settings.deadline_seconds)
-    with closing(Session(endpoint, settings, deadline)) as session, session.transaction():
+    with closing(Session(endpoint, settings, deadline)) as session:
+        return session.until_unlocked(lambda: _identify(session))
+
+
+def _identify(session: Session) -> DatabaseIdentity:
+    with session.transaction():
         return identify(session)
