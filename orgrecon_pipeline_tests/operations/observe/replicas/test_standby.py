@@ -60,14 +60,14 @@ class Pair:
         """A site that reads the standby as a role that may read pg_stat_wal_receiver."""
         return replace(self.site, dsn=self.standby.dsn("orgs", MONITOR), admin=self.behind)
 
-    def restart(self) -> None:
+    def restart(self, max_standby_streaming_delay: str = "0") -> None:
         """Restart the standby, after which it has replayed no transaction."""
         self.site.run("CHECKPOINT")
         self.caught_up()
         self.behind.execute("CHECKPOINT")
         self.behind.close()
         self.standby.stop()
-        self.standby.start(max_standby_streaming_delay="0")
+        self.standby.start(max_standby_streaming_delay=max_standby_streaming_delay)
         self.behind = psycopg.connect(self.standby.dsn("orgs"), autocommit=True)
         assert self.ask("SELECT pg_last_xact_replay_timestamp()") is None
 
@@ -236,6 +236,23 @@ def test_recovery_conflict_during_a_scan_is_inconclusive(pair: Pair) -> None:
     assert after.verdict is Verdict.INCONCLUSIVE
     assert "recovery conflict" in after.reason
     keeper.close()
+
+
+def test_scan_of_a_standby_gives_way_to_the_replay_of_a_migration(pair: Pair) -> None:
+    """Readers of the standby would wait behind the replay until max_standby_streaming_delay."""
+    pair.restart(max_standby_streaming_delay="10min")
+    reader = pair.reader
+    hold_scans(reader, yield_seconds=0.5, max_replica_lag_seconds=86_400.0)
+    pair.site.run("CREATE TABLE public.restarted ()")
+    pair.caught_up()
+    with psycopg.connect(pair.standby.dsn("orgs"), autocommit=True) as keeper:
+        keeper.execute("SELECT pg_advisory_lock(4711)")
+        running = BackgroundObservation(reader)
+        wait_until(lambda: blocked_backends(pair.behind))
+        pair.site.run("ALTER TABLE public.teams ADD COLUMN added int")
+        pair.caught_up()  # only if the scan gives way
+    after = running.result()
+    assert (after.verdict, after.compared.get("gave_way")) == (Verdict.PASS, 1), after.reason
 
 
 def restored(site: Site, day: Any, now: datetime | None = None) -> Any:
