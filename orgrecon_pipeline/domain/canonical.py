@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 #: Longest tenant name or key value that is stored in full, in characters.
@@ -13,13 +14,14 @@ MAX_NAME = 200
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029\x85"}
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: Any, *, default: Callable[[Any], Any] | None = None) -> str:
     """Return the value as one line of JSON: sorted keys, no spaces, UTF-8, ``<``, ``>`` and ``&`` escaped.
 
     The line separators U+2028, U+2029 and U+0085 are escaped too, because some readers end a line there. NaN and
-    infinities, which JSON does not have, raise ValueError.
+    infinities, which JSON does not have, raise ValueError. ``default`` converts objects that JSON does not have.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default)
     return text.translate(_ESCAPES)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from orgrecon_pipeline.domain.chain import Imported
 from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
@@ -28,7 +29,7 @@ from orgrecon_pipeline.ledger.append_keys import (
     samples_with_first_seen,
     stage_keys,
 )
-from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.chain.links import ChainStore
 from orgrecon_pipeline.ledger.patience import repeated
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
@@ -57,15 +58,16 @@ class Notified:
     recorded_at: datetime
 
 
-class LedgerWriter(Store):
+class LedgerWriter(ChainStore):
     """The writing methods of a ledger. Each raises an error of :meth:`Store.writing`.
 
-    Only methods that add nothing twice are repeated.
+    Evidence gets a link of the hash chain in the transaction that stores it. Only methods that add nothing twice are
+    repeated.
     """
 
     def append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
-        coverage: Iterable[CoverageEvent], drift: NewDrift | None = None,
+        coverage: Iterable[CoverageEvent], drift: NewDrift | None = None, *, imported: Imported | None = None,
     ) -> bool:
         """Append an observation with everything that belongs to it, in one transaction.
 
@@ -73,7 +75,7 @@ class LedgerWriter(Store):
         the rows, coverage and keys can be iterated again, the call is repeated while the ledger does not answer.
 
         Without ``drift``, as when a report is imported, the samples are the only keys, and the observation, its rows
-        and samples already say how the drift changed.
+        and samples already say how the drift changed. ``imported`` names that report.
 
         Returns:
             False, without any change, if the ledger already has an observation of this identity with this id.
@@ -88,14 +90,14 @@ class LedgerWriter(Store):
         def attempt() -> bool:
             # An earlier attempt may have been stored although its confirmation was lost.
             again = next(attempts) > 0
-            return self._append(observation, tenant_rows, samples, coverage, drift) or again
+            return self._append(observation, tenant_rows, samples, coverage, drift, imported) or again
 
         once = any(isinstance(rows, Iterator) for rows in (tenant_rows, coverage, drift.keys if drift else ()))
         return attempt() if once else self.patience.repeat(attempt)
 
     def _append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Sequence[Sample],
-        coverage: Iterable[CoverageEvent], drift: NewDrift | None,
+        coverage: Iterable[CoverageEvent], drift: NewDrift | None, imported: Imported | None,
     ) -> bool:
         with self.writing() as connection:
             number = self._insert_observation(connection, observation)
@@ -127,6 +129,8 @@ class LedgerWriter(Store):
             insert_rows(connection, tables.coverage, (
                 (number, ordinal, event.subject.value, storable(event.name), event.change.value)
                 for ordinal, event in enumerate(coverage)))
+            self._append_link(connection, "observation", number, id=observation.id, day=observation.day,
+                              imported=imported)
         return True
 
     @repeated
@@ -153,22 +157,24 @@ class LedgerWriter(Store):
         identify it.
         """
         with self.writing() as connection:
-            connection.execute(insert(tables.acknowledgement).values(
+            key = connection.execute(insert(tables.acknowledgement).values(
                 **self._identity, kind=kind, reason=storable(reason), observation_id=observation_id,
-                details=json_text(details), recorded_at=recorded_at))
+                details=json_text(details), recorded_at=recorded_at)).inserted_primary_key
+            self._append_link(connection, "acknowledgement", _number(key), id=observation_id)
 
     @repeated
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
         with self.writing() as connection:
             observation = self.own.observation
-            number = connection.execute(
-                select(observation.c.number).where(observation.c.id == observation_id)).scalar_one()
+            of = connection.execute(
+                select(observation.c.number, observation.c.day).where(observation.c.id == observation_id)).one()
             stored = tables.shard_result.c
             if not connection.execute(select(stored.shard).where(
-                    stored.observation == number, stored.shard == storable(shard))).first():
+                    stored.observation == of.number, stored.shard == storable(shard))).first():
                 connection.execute(insert(tables.shard_result).values(
-                    observation=number, shard=storable(shard), exact=int(exact), result=json_text(result)))
+                    observation=of.number, shard=storable(shard), exact=int(exact), result=json_text(result)))
+                self._append_link(connection, "shard_result", of.number, id=observation_id, day=of.day, shard=shard)
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""
@@ -218,6 +224,11 @@ def _unless_known(connection: Connection) -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) != "23505":  # of Postgres; SQLite has only one writer at a time
             raise
         connection.get_transaction().rollback()  # type: ignore[union-attr]
+
+
+def _number(key: Sequence[Any] | None) -> int:
+    assert key is not None  # noqa: S101 - a single row was inserted
+    return int(key[0])
 
 
 def _tenant_values(

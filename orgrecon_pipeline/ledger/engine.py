@@ -37,6 +37,7 @@ class OwnRows(NamedTuple):
     observation: Subquery
     acknowledgement: Subquery
     notification: Subquery
+    link: Subquery
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +71,7 @@ class Store:
     def own(self) -> OwnRows:
         """The rows of this identity. Every statement that reads goes through them, so that identities never mix."""
         return OwnRows(*(self._own(table) for table in (
-            tables.observation, tables.acknowledgement, tables.notification)))
+            tables.observation, tables.acknowledgement, tables.notification, tables.link)))
 
     def _own(self, table: Table) -> Subquery:
         return select(table).where(

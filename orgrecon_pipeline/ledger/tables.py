@@ -238,3 +238,20 @@ shard_result = sa.Table(
     sa.CheckConstraint("exact IN (0, 1)", name="exact"),
     sqlite_with_rowid=False,
 )
+
+#: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.chain`. ``subject`` is the number of the
+#: observation or acknowledgement; ``shard`` names the result of a shard.
+link = sa.Table(
+    "orgrecon_link", metadata,
+    sa.Column("migration", _NAME, primary_key=True),
+    sa.Column("environment", _NAME, primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", _NAME, nullable=False),
+    sa.Column("subject", sa.BigInteger, nullable=False),
+    sa.Column("shard", _NAME),
+    sa.Column("hash", _NAME, nullable=False),
+    sa.Column("entry", sa.Text, nullable=False),
+    sa.CheckConstraint("kind IN ('observation', 'acknowledgement', 'shard_result')", name="kind"),
+    sa.Index(None, "kind", "subject"),
+    sqlite_with_rowid=False,
+)

@@ -45,6 +45,7 @@ def changed_column(table: sa.Table) -> str:
         "orgrecon_key": "differing_columns", "orgrecon_change": "change", "orgrecon_ledger": "id",
         "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
         "orgrecon_ready_tenants": "figures",
+        "orgrecon_link": "entry",
     }.get(table.name, "reason")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orgrecon_pipeline.domain.chain import LinkEntry
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import AlreadyRunning
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict
@@ -29,6 +30,13 @@ MOMENT = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
 # How to call each method that reads, with every observation and day that any identity has.
 READS: dict[str, Callable[[Ledger], Any]] = {
+    # Links name their ledger, so their hashes differ.
+    "chain_breaks": lambda ledger: list(ledger.chain_breaks()),
+    "head": lambda ledger: (head := ledger.head()) and head.position,
+    "head_of": lambda ledger: [(head := ledger.head_of(id_)) and head.position for id_ in IDS],
+    "imported_heads": lambda ledger: list(ledger.imported_heads()),
+    "links": lambda ledger: [(link.position, LinkEntry.model_validate_json(link.entry).content)
+                             for link in ledger.links()],
     "acknowledgements": lambda ledger: [ledger.acknowledgements(kind) for kind in ("coverage", "source")],
     "breakdown": lambda ledger: [ledger.breakdown(id_, 10) for id_ in IDS],
     "days": lambda ledger: ledger.days(),

@@ -32,6 +32,7 @@ _KEYS = {
     "orgrecon_acknowledgement": "number = NEW.number",
     "orgrecon_notification": "number = NEW.number",
     "orgrecon_shard_result": "observation = NEW.observation AND shard = NEW.shard",
+    "orgrecon_link": "migration = NEW.migration AND environment = NEW.environment AND position = NEW.position",
 }
 
 

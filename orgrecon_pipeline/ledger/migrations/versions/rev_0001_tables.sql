@@ -171,3 +171,18 @@ CREATE TABLE orgrecon_shard_result (
     CONSTRAINT ck_orgrecon_shard_result_exact CHECK (exact IN (0, 1)),
     CONSTRAINT fk_orgrecon_shard_result_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 ) {without_rowid}
+
+CREATE TABLE orgrecon_link (
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
+    position BIGINT NOT NULL,
+    kind {name} NOT NULL,
+    subject BIGINT NOT NULL,
+    shard {name},
+    hash {name} NOT NULL,
+    entry TEXT NOT NULL,
+    CONSTRAINT pk_orgrecon_link PRIMARY KEY (migration, environment, position),
+    CONSTRAINT ck_orgrecon_link_kind CHECK (kind IN ('observation', 'acknowledgement', 'shard_result'))
+) {without_rowid}
+
+CREATE INDEX ix_orgrecon_link_kind_subject ON orgrecon_link (kind, subject)

@@ -1,0 +1,122 @@
+"""The hash chain of a ledger: every stored piece of evidence has a link, which carries the hash of its predecessor.
+
+Whoever changes, removes, inserts or re-orders evidence must write every later link again, and its head no longer is the
+one that reports, gate answers and notifications have shown.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.evidence import Frozen, LedgerId
+from orgrecon_pipeline.domain.identity import Identity
+
+#: What a link is about: an observation with all its rows, a person's acknowledgement, or the result of one shard.
+LinkKind = Literal["observation", "acknowledgement", "shard_result"]
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ChainHead(Frozen):
+    """A link of a ledger's chain, which pins all links up to it: its position, from 1, and its hash."""
+
+    position: int = Field(ge=1)
+    hash: Sha256
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.hash[:12]}"
+
+
+class Part(Frozen):
+    """One table's rows of a piece of evidence: their number, and the SHA-256 of their canonical JSON array."""
+
+    rows: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Imported(Frozen):
+    """The report that an observation was imported from, by its digest, with the ledger and link that it names."""
+
+    report: Sha256
+    ledger: LedgerId | None
+    chain: ChainHead | None
+
+
+class LinkEntry(Frozen):
+    """The content of a link. Its hash is the SHA-256 of its canonical JSON.
+
+    Attributes:
+        ledger: the id of the ledger; a ledger that was rebuilt from reports has another one.
+        previous: the hash of the link before it, None for the first.
+        id: the id of the observation that the evidence is or belongs to, if there is one.
+        day: the day of that observation.
+        content: the parts of the evidence, by name.
+        imported: where an observation was imported from; None if this ledger made it.
+    """
+
+    chain: Literal[1] = 1
+    ledger: LedgerId
+    migration: str
+    environment: str
+    position: int = Field(ge=1)
+    previous: Sha256 | None
+    kind: LinkKind
+    id: str | None
+    day: str | None
+    content: dict[str, Part]
+    imported: Imported | None
+
+    def text(self) -> str:
+        """Return the entry as canonical JSON."""
+        return canonical_json(self.as_json_value())
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return the entry under its public field names."""
+        return self.model_dump(mode="json")
+
+    @property
+    def head(self) -> ChainHead:
+        """The head of a chain that ends with this link."""
+        return ChainHead(position=self.position, hash=sha256_of(self.as_json_value()))
+
+    @property
+    def subject(self) -> str:
+        """What the link is about, in words."""
+        if self.kind == "observation":
+            return f"observation {self.id} of {self.day}"
+        return f"the result of a shard of {self.day}" if self.kind == "shard_result" else "an acknowledgement"
+
+
+class StoredLink(NamedTuple):
+    """A link as a ledger stores it, which may have been tampered with."""
+
+    position: int
+    hash: str
+    entry: str
+
+
+def break_after(previous: ChainHead | None, stored: StoredLink, ledger: str, identity: Identity) -> str | None:
+    """Return why a stored link does not follow the ``previous`` head, as a sentence; None if it does."""
+    position = previous.position + 1 if previous else 1
+    if stored.position < position:
+        return f"link {stored.position} cannot exist: it was inserted."
+    if stored.position > position + 1:
+        return f"links {position} to {stored.position - 1} are missing: they were removed."
+    if stored.position > position:
+        return f"link {position} is missing: it was removed."
+    try:
+        entry = LinkEntry.model_validate_json(stored.entry)
+    except ValueError:
+        return f"link {position} was edited: its entry is not one that orgrecon wrote."
+    if entry.text() != stored.entry or entry.head.hash != stored.hash:
+        return f"link {position} was edited: its entry does not have its hash."
+    if entry.previous != (previous.hash if previous else None):
+        before = f"link {position - 1}" if previous else "the beginning of the chain"
+        return f"link {position} does not follow {before}: links were removed, replaced or re-ordered."
+    if (entry.position, entry.ledger, entry.migration, entry.environment) != (
+            position, ledger, identity.migration, identity.environment):
+        return f"link {position} belongs to another ledger, migration or environment."
+    return None

@@ -1,0 +1,141 @@
+"""Appending to the hash chain of an identity, and reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, text
+
+from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, LinkKind, StoredLink, break_after
+from orgrecon_pipeline.ledger import tables
+from orgrecon_pipeline.ledger.chain.content import acknowledgement_content, observation_content, shard_content
+from orgrecon_pipeline.ledger.engine import Store
+
+
+class ChainStore(Store):
+    """The methods of a ledger that concern its hash chain."""
+
+    def head(self) -> ChainHead | None:
+        """Return the last link of the chain, None while there is no evidence."""
+        with self.reading() as connection:
+            return self._head(connection)
+
+    def head_of(self, observation_id: str) -> ChainHead | None:
+        """Return the link of an observation, None if this ledger or the one that made the observation has none.
+
+        For an imported observation it is the link that its report names.
+        """
+        link, observation = self.own.link, self.own.observation
+        statement = select(link.c.entry).join(observation, observation.c.number == link.c.subject).where(
+            link.c.kind == "observation", observation.c.id == observation_id)
+        with self.reading() as connection:
+            stored = connection.execute(statement).scalar()
+        if stored is None:
+            return None
+        entry = LinkEntry.model_validate_json(stored)
+        return entry.imported.chain if entry.imported else entry.head
+
+    def imported_heads(self) -> Iterator[tuple[str | None, ChainHead]]:
+        """Yield the links that imported reports name, each with the id of its ledger."""
+        for link in self.links():
+            imported = LinkEntry.model_validate_json(link.entry).imported
+            if imported and imported.chain:
+                yield imported.ledger, imported.chain
+
+    def links(self) -> list[StoredLink]:
+        """Return the links of the chain in order of their positions, as they are stored."""
+        link = self.own.link
+        with self.reading() as connection:
+            rows = connection.execute(select(link.c.position, link.c.hash, link.c.entry).order_by(link.c.position))
+            return [StoredLink(*row) for row in rows]
+
+    def chain_breaks(self) -> Iterator[str]:
+        """Yield every contradiction between the links, and between the links and the evidence, as a sentence.
+
+        After a link that does not follow its predecessor the chain proves nothing, so no later link is checked.
+        """
+        with self.reading() as connection:
+            link = self.own.link
+            head, linked = None, set()
+            for row in connection.execute(select(link).order_by(link.c.position)).all():
+                if broken := break_after(head, StoredLink(row.position, row.hash, row.entry), self.id, self.identity):
+                    yield broken
+                    return
+                entry = LinkEntry.model_validate_json(row.entry)
+                head = entry.head
+                linked.add((row.kind, row.subject, row.shard))
+                yield from _altered(connection, row, entry)
+            yield from self._without_link(connection, linked)
+
+    def _head(self, connection: Connection) -> ChainHead | None:
+        link = self.own.link
+        row = connection.execute(
+            select(link.c.position, link.c.hash).order_by(link.c.position.desc()).limit(1)).first()
+        return ChainHead(position=row.position, hash=row.hash) if row else None
+
+    def _append_link(
+        self, connection: Connection, kind: LinkKind, subject: int, *, id: str | None = None,
+        day: date | None = None, shard: str | None = None, imported: Imported | None = None,
+    ) -> None:
+        """Append the link of evidence that was inserted in the same transaction, with all its rows."""
+        content = _READERS[kind](connection, subject, shard)
+        if connection.dialect.name == "postgresql":
+            # Other writers wait here until this transaction ends, so that no two links follow the same one.
+            connection.execute(text(
+                f"SELECT pg_advisory_xact_lock(hashtextextended(id || ' {self.identity.slug} chain', 0)) "  # noqa: S608
+                f"FROM {tables.ledger.name}"))
+        previous = self._head(connection)
+        entry = LinkEntry(
+            # Not self.id, whose connection would wait for this transaction on SQLite.
+            ledger=connection.execute(select(tables.ledger.c.id)).scalar_one(),
+            migration=self.identity.migration, environment=self.identity.environment,
+            position=previous.position + 1 if previous else 1, previous=previous.hash if previous else None,
+            kind=kind, id=id, day=day.isoformat() if day else None, content=content, imported=imported)
+        connection.execute(insert(tables.link).values(
+            migration=entry.migration, environment=entry.environment, position=entry.position, kind=kind,
+            subject=subject, shard=shard, hash=entry.head.hash, entry=entry.text()))
+
+    def _without_link(self, connection: Connection, linked: set[tuple[str, int, str | None]]) -> Iterator[str]:
+        observation, acknowledgement, shard = self.own.observation, self.own.acknowledgement, tables.shard_result
+        statements = {
+            "observation": select(observation.c.number, observation.c.id, observation.c.day),
+            "acknowledgement": select(acknowledgement.c.number),
+        }
+        for kind, statement in statements.items():
+            for row in connection.execute(statement):
+                if (kind, row.number, None) not in linked:
+                    what = f"observation {row.id} of {row.day}" if kind == "observation" else "an acknowledgement"
+                    yield f"{what} has no link: it was not stored by orgrecon."
+        for row in connection.execute(
+            select(shard.c.observation, shard.c.shard, observation.c.day)
+            .join(observation, observation.c.number == shard.c.observation)
+        ):
+            if ("shard_result", row.observation, row.shard) not in linked:
+                yield f"the result of a shard of {row.day} has no link: it was not stored by orgrecon."
+
+
+_READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
+    "observation": lambda connection, number, _: observation_content(connection, number),
+    "acknowledgement": lambda connection, number, _: acknowledgement_content(connection, number),
+    "shard_result": shard_content,
+}
+
+
+def _altered(connection: Connection, row: Any, entry: LinkEntry) -> Iterator[str]:
+    """Yield which parts of a piece of evidence are not the ones that its link covers."""
+    if row.kind != entry.kind:
+        yield f"link {row.position} was edited: it is the link of another kind of evidence."
+        return
+    stored = _READERS[entry.kind](connection, row.subject, row.shard)
+    altered = [name for name, part in entry.content.items() if stored.get(name) != part]
+    if not altered:
+        return
+    if not next(iter(stored.values())).rows:
+        yield f"link {row.position}: {entry.subject} was removed."
+        return
+    parts = ", ".join(
+        f"{name} ({entry.content[name].rows} rows then, {stored[name].rows} now)"
+        if entry.content[name].rows != stored[name].rows else name for name in altered)
+    yield f"link {row.position}: {entry.subject} was changed after it was stored: {parts}."
