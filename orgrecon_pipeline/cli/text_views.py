@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orgrecon_pipeline.operations.doctor import Diagnosis
     from orgrecon_pipeline.operations.gate.current import GateAnswer
     from orgrecon_pipeline.operations.trail.importer import ImportResult
+    from orgrecon_pipeline.operations.trail.ledger_chain import LedgerVerification
     from orgrecon_pipeline.report.verify import Trail
 
 _COLOURS = {
@@ -126,6 +127,17 @@ def show_verification(verification: Trail) -> None:
     figures = f"{_counted(verification.reports, 'report')}, {_counted(len(verification.findings), 'finding')}"
     outdated = f", {len(verification.outdated)} outdated" if verification.outdated else ""
     show_lines([f"{state}: {figures}{outdated}"])
+
+
+def show_ledger_verification(verification: LedgerVerification) -> None:
+    """Print what is wrong with a ledger, and the head of its chain."""
+    show_lines(verification.findings)
+    state = "sound" if verification.sound else "NOT SOUND"
+    figures = (f"{_counted(verification.links, 'link')}, {_counted(verification.reports, 'report')} compared, "
+               f"{_counted(len(verification.findings), 'finding')}")
+    show_lines([f"{state}: ledger {verification.ledger}, {figures}"])
+    if verification.head:
+        show_lines([f"head: link {verification.head.position}, {verification.head.hash}"])
 
 
 def show_import(imported: ImportResult) -> None:

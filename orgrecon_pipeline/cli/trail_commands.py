@@ -10,24 +10,57 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.cli.options import DirectoryArgument, MappingFile, OutputFormat, identity_from, open_context
+from orgrecon_pipeline.cli.options import (
+    DirectoryArgument,
+    MappingFile,
+    OutputFormat,
+    identity_from,
+    open_context,
+    settings_from,
+)
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.errors import OrgreconError, OtherIdentity, UsageError
 
 if TYPE_CHECKING:
+    from orgrecon_pipeline.config.settings import Settings
     from orgrecon_pipeline.operations.context import Context
     from orgrecon_pipeline.report.verify import Trail
 
 
-def verify(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
+def verify(
+    directory: Annotated[Path | None, typer.Argument(
+        metavar="DIR", help="Directory of the reports, by default the output directory.")] = None,
+    ledger: Annotated[bool, typer.Option(
+        "--ledger", help="Check the hash chain of the ledger instead, and that it has the links that reports name.",
+    )] = False,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> int:
     """Check every report of a directory: digest, bytes, name, windows, missing days. Exit code: 0 sound, 1 not.
 
     A report is outdated if evidence of an earlier day arrived after it. That alone is sound.
     """
     from orgrecon_pipeline.report.verify import verify_trail
 
+    settings = settings_from(mapping, directory)
+    if ledger:
+        return _verify_ledger(settings, format)
+    directory = settings.output_dir
     verification = verify_trail(directory, identity_from(mapping))
     terminal.show(verification, format, text=text_views.show_verification)
+    return 0 if verification.sound else 1
+
+
+def _verify_ledger(settings: Settings, format: Format) -> int:
+    from orgrecon_pipeline.config.mapping_file import load_mapping
+    from orgrecon_pipeline.operations.own_ledger import existing_ledger
+    from orgrecon_pipeline.operations.trail.ledger_chain import verify_ledger
+
+    ledger = existing_ledger(settings, load_mapping(settings.mapping_file, settings.environ))
+    if ledger is None:
+        raise UsageError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
+    verification = verify_ledger(ledger, settings.output_dir)
+    terminal.show(verification, format, text=text_views.show_ledger_verification)
     return 0 if verification.sound else 1
 
 

@@ -14,8 +14,9 @@ from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.evidence import Frozen, LedgerId
 from orgrecon_pipeline.domain.identity import Identity
 
-#: What a link is about: an observation with all its rows, a person's acknowledgement, or the result of one shard.
-LinkKind = Literal["observation", "acknowledgement", "shard_result"]
+#: What a link is about: an observation with all its rows, the tenant gates that its report shows, a person's
+#: acknowledgement, or the result of one shard.
+LinkKind = Literal["observation", "ready_tenants", "acknowledgement", "shard_result"]
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -85,9 +86,12 @@ class LinkEntry(Frozen):
     @property
     def subject(self) -> str:
         """What the link is about, in words."""
-        if self.kind == "observation":
-            return f"observation {self.id} of {self.day}"
-        return f"the result of a shard of {self.day}" if self.kind == "shard_result" else "an acknowledgement"
+        return {
+            "observation": f"observation {self.id} of {self.day}",
+            "ready_tenants": f"the tenant gates of {self.day}",
+            "acknowledgement": "an acknowledgement",
+            "shard_result": f"the result of a shard of {self.day}",
+        }[self.kind]
 
 
 class StoredLink(NamedTuple):

@@ -7,7 +7,7 @@ field, or to a byte that is rendered from one, needs a new schema.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.evidence import (
     Change,
@@ -42,10 +43,12 @@ _INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 class ObservedRow(Outcome):
     """One observation of the day: enough of it to list it, and to restore it in a ledger.
 
-    ``compared`` holds only what the gates need; see :func:`conditions_of`.
+    ``compared`` holds only what the gates need; see :func:`conditions_of`. ``chain`` is the link in the ledger that
+    made the observation, None for a baseline.
     """
 
     id: str
+    chain: ChainHead | None
     observed_at: str | None
     decides: bool
     change: Change | None
@@ -88,13 +91,15 @@ class GateRecord(Reasoned):
 class Record(Outcome):
     """The record of a day of one identity.
 
-    ``live_days`` is the number of counted days on which a live database was compared.
+    ``live_days`` is the number of counted days on which a live database was compared. ``chain`` is the link of the
+    deciding observation in the ledger's hash chain, which pins all evidence up to it; None for a baseline.
     """
 
     schema_: Literal[1] = Field(alias="schema")
     migration: Annotated[str, AfterValidator(validate_name)]
     environment: Annotated[str, AfterValidator(validate_environment)]
     day: date
+    chain: ChainHead | None
     tenants: tuple[TenantRow, ...]
     samples: tuple[Sample, ...]
     observations: tuple[ObservedRow, ...]
@@ -188,22 +193,26 @@ def build_record(
     gate: GateDecision,
     mapping_change: MappingChange | None = None,
     ready_tenants: ReadyTenants | None = None,
+    chain: Mapping[str, ChainHead] = {},
 ) -> Record:
     """Return the record of a day; for ``mapping_change`` see :func:`changed_since`.
 
     ``observations`` are all those of the day in the order of the ledger, ``deciding`` among them. The rows of the
-    breakdown and the sample keys of the deciding observation are in the order in which they are shown.
+    breakdown and the sample keys of the deciding observation are in the order in which they are shown. ``chain`` holds
+    the links of the observations, by id.
     """
     value: dict[str, Any] = {
         "schema": SCHEMA,
         **identity.as_json_value(),
         "day": deciding.day,
+        "chain": chain.get(deciding.id),
         **deciding.outcome(),
         "tenants": tuple(tenants),
         "samples": tuple(samples),
         "observations": tuple(
             ObservedRow(id=observation.id, observed_at=instant_text(observation.observed_at),
                         decides=observation.id == deciding.id, change=observation.change,
+                        chain=chain.get(observation.id),
                         **observation.outcome() | {"compared": conditions_of(observation.compared)})
             for observation in observations
         ),

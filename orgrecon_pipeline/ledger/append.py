@@ -138,14 +138,16 @@ class LedgerWriter(ChainStore):
         """Store tenant gates with an observation of this ledger, unless there are some for the same evidence."""
         table, own = tables.ready_tenants, self.own.observation
         with self.writing() as connection:
-            number = connection.execute(select(own.c.number).where(own.c.id == observation_id)).scalar_one()
-            known = (table.c.observation == number) & (table.c.evidence == ready_tenants.evidence)
+            of = connection.execute(select(own.c.number, own.c.day).where(own.c.id == observation_id)).one()
+            known = (table.c.observation == of.number) & (table.c.evidence == ready_tenants.evidence)
             if connection.execute(select(table.c.observation).where(known)).first():
                 return
             with _unless_known(connection):
                 connection.execute(insert(table).values(
-                    observation=number, evidence=ready_tenants.evidence,
+                    observation=of.number, evidence=ready_tenants.evidence,
                     figures=json_text(ready_tenants.model_dump(mode="json"))))
+                self._append_link(connection, "ready_tenants", of.number, id=observation_id, day=of.day,
+                                  detail=ready_tenants.evidence)
 
     def acknowledge(
         self, kind: AcknowledgementKind, reason: str, observation_id: str | None, details: dict[str, Any],
@@ -174,7 +176,7 @@ class LedgerWriter(ChainStore):
                     stored.observation == of.number, stored.shard == storable(shard))).first():
                 connection.execute(insert(tables.shard_result).values(
                     observation=of.number, shard=storable(shard), exact=int(exact), result=json_text(result)))
-                self._append_link(connection, "shard_result", of.number, id=observation_id, day=of.day, shard=shard)
+                self._append_link(connection, "shard_result", of.number, id=observation_id, day=of.day, detail=shard)
 
     def record_notified(self, notified: Iterable[Notified]) -> None:
         """Record states that notification channels know now, in one transaction."""

@@ -240,7 +240,7 @@ shard_result = sa.Table(
 )
 
 #: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.chain`. ``subject`` is the number of the
-#: observation or acknowledgement; ``shard`` names the result of a shard.
+#: observation or acknowledgement; ``detail`` names the shard, or the evidence of tenant gates.
 link = sa.Table(
     "orgrecon_link", metadata,
     sa.Column("migration", _NAME, primary_key=True),
@@ -248,10 +248,10 @@ link = sa.Table(
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("kind", _NAME, nullable=False),
     sa.Column("subject", sa.BigInteger, nullable=False),
-    sa.Column("shard", _NAME),
+    sa.Column("detail", _NAME),
     sa.Column("hash", _NAME, nullable=False),
     sa.Column("entry", sa.Text, nullable=False),
-    sa.CheckConstraint("kind IN ('observation', 'acknowledgement', 'shard_result')", name="kind"),
+    sa.CheckConstraint("kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result')", name="kind"),
     sa.Index(None, "kind", "subject"),
     sqlite_with_rowid=False,
 )

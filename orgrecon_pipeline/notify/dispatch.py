@@ -136,7 +136,8 @@ def _events(context: Context, current: CurrentState, link_base: str) -> dict[str
         base = link_base.rstrip("/")
         return f"Report: {base}/{file_name(day)}" if base else f"Report: {context.output_dir / file_name(day)}"
 
-    subject = Subject(context.mapping.migration.title, context.ledger.identity, context.ledger.id)
+    ledger = context.ledger
+    subject = Subject(context.mapping.migration.title, ledger.identity, ledger.id, ledger.head())
     events = {
         day.isoformat(): verdict_event(subject, day, evidence.verdict, evidence.reason.sentence, report(day))
         for day, evidence in current.days.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import GateDecision, GateState
 from orgrecon_pipeline.domain.identity import Identity
@@ -33,11 +34,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an event is about: a migration in an environment, and the ledger whose evidence it is, if there is any."""
+    """What an event is about: a migration in an environment, and the ledger whose evidence it is, if there is any.
+
+    ``chain`` is the head of the ledger's hash chain.
+    """
 
     title: str
     identity: Identity
     ledger: str | None = None
+    chain: ChainHead | None = None
 
     @property
     def heading(self) -> str:
@@ -46,8 +51,10 @@ class Subject:
 
     @property
     def line(self) -> str:
-        """The last line of a message, as in ``org-v23 in prod, ledger 9f2c61d07a4be835``."""
-        return f"{self.identity}, ledger {self.ledger}" if self.ledger else str(self.identity)
+        """The last line of a message, as in ``org-v23 in prod, ledger 9f2c61d07a4be835, chain 12:4e0b…``."""
+        ledger = f", ledger {self.ledger}" if self.ledger else ""
+        chain = f", chain {self.chain.position}:{self.chain.hash}" if self.chain else ""
+        return f"{self.identity}{ledger}{chain}"
 
 
 def changes(notified: Mapping[str, str], states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

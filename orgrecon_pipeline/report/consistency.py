@@ -18,7 +18,8 @@ from orgrecon_pipeline.report.ready_consistency import ready_contradictions
 
 # Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",
-             "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version", "change")
+             "tenants_scanned", "tenants_with_drift", "entities", "mapping_digest", "orgrecon_version", "change",
+             "chain")
 
 _ELIGIBLE = (ReasonCode.ELIGIBLE, ReasonCode.ELIGIBLE_BEFORE_STREAK)
 
@@ -59,6 +60,8 @@ def _in_observations(record: Record) -> Iterator[str]:
             return
         if (row.ledger is not None) is not row.provenance.compared:
             yield "has a baseline with a ledger, or a comparison without one"
+        if row.chain is not None and row.ledger is None:
+            yield "has a baseline with a link of a ledger"
         if (moment is not None) is not row.provenance.compared:
             yield "has a baseline with a time, or a comparison without one"
         # The time of a restored database is the moment to which it was restored.

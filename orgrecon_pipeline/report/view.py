@@ -77,10 +77,18 @@ def view_of(record: Record) -> dict[str, Any]:
         "warnings": list(_warnings(record.compared)),
         "compared": table(("What", "Value"), "ll", [
             ("Mapping digest", code(record.mapping_digest)), ("orgrecon version", code(record.orgrecon_version)),
+            *_chain(record),
             *fact_rows({name: value for name, value in record.compared.items() if name not in _SHOWN_ELSEWHERE}),
         ]),
         "record": record.line(),
     }
+
+
+def _chain(record: Record) -> list[tuple[str, str]]:
+    if record.chain is None:
+        return []
+    return [("Ledger", code(record.ledger or "")),
+            ("Hash chain", f"link {record.chain.position}, {code(record.chain.hash)}")]
 
 
 def _subject(record: Record) -> str:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
@@ -191,19 +192,27 @@ def test_head_is_that_of_the_last_link(ledger: Ledger) -> None:
     ledger.append(*full("1"))
     first = ledger.head()
     assert first is not None
-    assert first == ledger.head_of("1")
     assert first.position == 1
     ledger.acknowledge("ledger", "because", None, {}, MOMENT)
     second = ledger.head()
     assert second is not None
-    assert (second.position, ledger.head_of("1"), ledger.head_of("2")) == (2, first, None)
+    assert second.position == 2
+
+
+def test_chain_of_a_day_has_the_links_of_its_comparisons(ledger: Ledger) -> None:
+    baseline = observation("0", provenance=Provenance.BASELINE, observed_at=None, ledger=None)
+    ledger.append(baseline, (), (), ())
+    ledger.append(*full("1"))
+    ledger.append(*full("2", DAY + timedelta(days=1)))
+    assert ledger.chain_of(DAY) == {"1": ChainHead(position=2, hash=ledger.links()[1].hash)}
+    assert ledger.chain_of(DAY + timedelta(days=9)) == {}
 
 
 def test_imported_observation_keeps_the_link_of_its_report(ledger: Ledger) -> None:
     original = ChainHead(position=7, hash="a" * 64)
     imported = Imported(report="b" * 64, ledger="0123456789abcdef", chain=original)
     ledger.append(*full("1"), imported=imported)
-    assert ledger.head_of("1") == original
+    assert ledger.chain_of(DAY) == {"1": original}
     assert list(ledger.imported_heads()) == [("0123456789abcdef", original)]
     assert LinkEntry.model_validate_json(ledger.links()[0].entry).imported == imported
     assert list(ledger.chain_breaks()) == []

@@ -33,7 +33,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     # Links name their ledger, so their hashes differ.
     "chain_breaks": lambda ledger: list(ledger.chain_breaks()),
     "head": lambda ledger: (head := ledger.head()) and head.position,
-    "head_of": lambda ledger: [(head := ledger.head_of(id_)) and head.position for id_ in IDS],
+    "chain_of": lambda ledger: [{id_: head.position for id_, head in ledger.chain_of(day).items()} for day in DAYS],
     "imported_heads": lambda ledger: list(ledger.imported_heads()),
     "links": lambda ledger: [(link.position, LinkEntry.model_validate_json(link.entry).content)
                              for link in ledger.links()],

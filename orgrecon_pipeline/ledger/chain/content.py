@@ -55,6 +55,13 @@ def shard_content(connection: Connection, number: int, shard: str) -> dict[str, 
         connection, _columns(table).where(table.c.observation == number, table.c.shard == shard))}
 
 
+def ready_tenants_content(connection: Connection, number: int, evidence: str) -> dict[str, Part]:
+    """Return the part of tenant gates, which belong to the observation with this number."""
+    table = tables.ready_tenants
+    return {"ready_tenants": _part(
+        connection, _columns(table).where(table.c.observation == number, table.c.evidence == evidence))}
+
+
 def _columns(table: Table) -> Select[Any]:
     return select(*(column for column in table.columns if column.name not in _NUMBERS))
 

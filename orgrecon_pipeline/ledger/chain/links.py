@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Select, insert, literal, null, select, text
 
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, LinkKind, StoredLink, break_after
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.chain.content import acknowledgement_content, observation_content, shard_content
+from orgrecon_pipeline.ledger.chain.content import (
+    acknowledgement_content,
+    observation_content,
+    ready_tenants_content,
+    shard_content,
+)
 from orgrecon_pipeline.ledger.engine import Store
 
 
@@ -22,20 +27,19 @@ class ChainStore(Store):
         with self.reading() as connection:
             return self._head(connection)
 
-    def head_of(self, observation_id: str) -> ChainHead | None:
-        """Return the link of an observation, None if this ledger or the one that made the observation has none.
+    def chain_of(self, day: date) -> dict[str, ChainHead]:
+        """Return the links of the comparisons of a day, by the id of the observation.
 
-        For an imported observation it is the link that its report names.
+        For an imported observation it is the link that its report names. A baseline has none, because it must be the
+        same in every ledger.
         """
         link, observation = self.own.link, self.own.observation
         statement = select(link.c.entry).join(observation, observation.c.number == link.c.subject).where(
-            link.c.kind == "observation", observation.c.id == observation_id)
+            link.c.kind == "observation", observation.c.day == day, observation.c.ledger.is_not(None))
         with self.reading() as connection:
-            stored = connection.execute(statement).scalar()
-        if stored is None:
-            return None
-        entry = LinkEntry.model_validate_json(stored)
-        return entry.imported.chain if entry.imported else entry.head
+            entries = [LinkEntry.model_validate_json(entry) for entry in connection.execute(statement).scalars()]
+        heads = {str(entry.id): entry.imported.chain if entry.imported else entry.head for entry in entries}
+        return {id_: head for id_, head in heads.items() if head}
 
     def imported_heads(self) -> Iterator[tuple[str | None, ChainHead]]:
         """Yield the links that imported reports name, each with the id of its ledger."""
@@ -65,7 +69,7 @@ class ChainStore(Store):
                     return
                 entry = LinkEntry.model_validate_json(row.entry)
                 head = entry.head
-                linked.add((row.kind, row.subject, row.shard))
+                linked.add((row.kind, row.subject, row.detail))
                 yield from _altered(connection, row, entry)
             yield from self._without_link(connection, linked)
 
@@ -77,10 +81,10 @@ class ChainStore(Store):
 
     def _append_link(
         self, connection: Connection, kind: LinkKind, subject: int, *, id: str | None = None,
-        day: date | None = None, shard: str | None = None, imported: Imported | None = None,
+        day: date | None = None, detail: str | None = None, imported: Imported | None = None,
     ) -> None:
         """Append the link of evidence that was inserted in the same transaction, with all its rows."""
-        content = _READERS[kind](connection, subject, shard)
+        content = _READERS[kind](connection, subject, detail)
         if connection.dialect.name == "postgresql":
             # Other writers wait here until this transaction ends, so that no two links follow the same one.
             connection.execute(text(
@@ -95,31 +99,33 @@ class ChainStore(Store):
             kind=kind, id=id, day=day.isoformat() if day else None, content=content, imported=imported)
         connection.execute(insert(tables.link).values(
             migration=entry.migration, environment=entry.environment, position=entry.position, kind=kind,
-            subject=subject, shard=shard, hash=entry.head.hash, entry=entry.text()))
+            subject=subject, detail=detail, hash=entry.head.hash, entry=entry.text()))
 
     def _without_link(self, connection: Connection, linked: set[tuple[str, int, str | None]]) -> Iterator[str]:
-        observation, acknowledgement, shard = self.own.observation, self.own.acknowledgement, tables.shard_result
-        statements = {
-            "observation": select(observation.c.number, observation.c.id, observation.c.day),
-            "acknowledgement": select(acknowledgement.c.number),
+        own, acknowledgement = self.own.observation, self.own.acknowledgement
+        shard, ready = tables.shard_result, tables.ready_tenants
+        none = null().label("detail")
+        statements: dict[str, Select[Any]] = {
+            "observation {0.id} of {0.day}": select(literal("observation"), own.c.number, none, own.c.id, own.c.day),
+            "an acknowledgement": select(literal("acknowledgement"), acknowledgement.c.number, none),
+            "the result of a shard of {0.day}": select(
+                literal("shard_result"), own.c.number, shard.c.shard, own.c.day).join(
+                shard, shard.c.observation == own.c.number),
+            "the tenant gates of {0.day}": select(
+                literal("ready_tenants"), own.c.number, ready.c.evidence, own.c.day).join(
+                ready, ready.c.observation == own.c.number),
         }
-        for kind, statement in statements.items():
+        for name, statement in statements.items():
             for row in connection.execute(statement):
-                if (kind, row.number, None) not in linked:
-                    what = f"observation {row.id} of {row.day}" if kind == "observation" else "an acknowledgement"
-                    yield f"{what} has no link: it was not stored by orgrecon."
-        for row in connection.execute(
-            select(shard.c.observation, shard.c.shard, observation.c.day)
-            .join(observation, observation.c.number == shard.c.observation)
-        ):
-            if ("shard_result", row.observation, row.shard) not in linked:
-                yield f"the result of a shard of {row.day} has no link: it was not stored by orgrecon."
+                if tuple(row[:3]) not in linked:
+                    yield f"{name.format(row)} has no link: it was not stored by orgrecon."
 
 
 _READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
     "observation": lambda connection, number, _: observation_content(connection, number),
     "acknowledgement": lambda connection, number, _: acknowledgement_content(connection, number),
     "shard_result": shard_content,
+    "ready_tenants": ready_tenants_content,
 }
 
 
@@ -128,7 +134,7 @@ def _altered(connection: Connection, row: Any, entry: LinkEntry) -> Iterator[str
     if row.kind != entry.kind:
         yield f"link {row.position} was edited: it is the link of another kind of evidence."
         return
-    stored = _READERS[entry.kind](connection, row.subject, row.shard)
+    stored = _READERS[entry.kind](connection, row.subject, row.detail)
     altered = [name for name, part in entry.content.items() if stored.get(name) != part]
     if not altered:
         return

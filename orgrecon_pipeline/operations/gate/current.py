@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
@@ -24,8 +25,8 @@ from orgrecon_pipeline.domain.record import WindowDay, instant_text
 class GateAnswer:
     """The gate decision of an identity, the day it is based on, and the UTC time until which it is valid.
 
-    ``ledger`` is the id of the ledger that was asked, None if reports were. ``mapping_digest`` is the digest of the
-    mapping at hand, None if it is not known.
+    ``ledger`` is the id of the ledger that was asked, and ``chain`` the head of its hash chain; None if reports were.
+    ``mapping_digest`` is the digest of the mapping at hand, None if it is not known.
     """
 
     identity: Identity
@@ -34,6 +35,7 @@ class GateAnswer:
     as_of: date
     valid_until: datetime
     mapping_digest: str | None = None
+    chain: ChainHead | None = field(default=None, compare=False)
 
     @property
     def open(self) -> bool:
@@ -50,6 +52,7 @@ class GateAnswer:
         decision, forecast = self.decision, self.forecast
         return {
             **self.identity.as_json_value(), "ledger": self.ledger,
+            "chain": self.chain and self.chain.model_dump(),
             "state": decision.state.value, "as_of": self.as_of.isoformat(),
             "valid_until": instant_text(self.valid_until),
             "streak_days": decision.streak_days, "window_days": decision.window_days,
@@ -82,7 +85,7 @@ class GateAnswer:
             earliest_open_day=fields.earliest_open_day,
             window=tuple(replace(row.to_row(), reason=_one_line(row.why)) for row in fields.window))
         identity = Identity(fields.migration, fields.environment)
-        answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of))
+        answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of), chain=fields.chain)
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
             raise ValueError("live_days or valid_until contradicts the other fields")
         return answer
@@ -99,6 +102,7 @@ class _AnswerFields(Reasoned):
     migration: Annotated[str, AfterValidator(validate_name)]
     environment: Annotated[str, AfterValidator(validate_environment)]
     ledger: LedgerId | None
+    chain: ChainHead | None
     state: GateState
     as_of: date
     valid_until: str
@@ -119,8 +123,8 @@ def _one_line(reason: Reason) -> Reason:
 
 def current_gate(
     days: Mapping[date, DayEvidence], policy: GatePolicy, now: datetime, *, identity: Identity,
-    ledger: str | None = None, day: date | None = None, mapping_digest: str | None = None,
-    distrust: Reason | None = None,
+    ledger: str | None = None, chain: ChainHead | None = None, day: date | None = None,
+    mapping_digest: str | None = None, distrust: Reason | None = None,
 ) -> GateAnswer:
     """Decide the gate of an identity as of today, or of yesterday if today has no evidence yet.
 
@@ -130,6 +134,7 @@ def current_gate(
     Args:
         days: the evidence of all days, all of the identity.
         ledger: the id of the ledger that holds the evidence, None if reports do.
+        chain: the head of its hash chain.
         mapping_digest: the digest of the mapping, which must be the one that was compared; None if it is not known.
         distrust: why the evidence is not trusted, None if it is.
     """
@@ -146,7 +151,7 @@ def current_gate(
         reason = distrust or _stricter_policy(decision, days, policy)
     if reason:
         decision = decision.closed_because(reason)
-    return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of), mapping_digest)
+    return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of), mapping_digest, chain)
 
 
 def require_live_days(policy: GatePolicy, live_days: int) -> GatePolicy:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.gate import DayEvidence, effective_policy
@@ -47,12 +48,13 @@ class GateEvidence:
     mapping_digest: str | None
     day: date | None = None
     distrust: Reason | None = None
+    chain: ChainHead | None = None
 
     def decide(self, days: Mapping[date, DayEvidence]) -> GateAnswer:
         """Return the gate of the given days under these conditions."""
         return current_gate(
             days, self.policy, self.now, identity=self.identity, ledger=self.ledger.id if self.ledger else None,
-            day=self.day, mapping_digest=self.mapping_digest, distrust=self.distrust)
+            chain=self.chain, day=self.day, mapping_digest=self.mapping_digest, distrust=self.distrust)
 
     @property
     def answer(self) -> GateAnswer:
@@ -101,7 +103,8 @@ def gather_evidence(
     now = clock.now_for(evidence.provenance for evidence in days.values())
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
-    return GateEvidence(identity, ledger, records, days, policy, now, mapping.digest, day, distrust)
+    chain = ledger.head() if ledger is not None else None  # read last, so that it covers all of the evidence
+    return GateEvidence(identity, ledger, records, days, policy, now, mapping.digest, day, distrust, chain)
 
 
 def evidence_of_context(context: Context) -> GateEvidence:
@@ -109,7 +112,8 @@ def evidence_of_context(context: Context) -> GateEvidence:
     ledger, mapping = context.ledger, context.mapping
     days, distrust = evidence_of_ledger(ledger, context.output_dir, mapping.gate)
     now = context.clock.now_for(day.provenance for day in days.values())
-    return GateEvidence(ledger.identity, ledger, {}, days, mapping.gate, now, mapping.digest, distrust=distrust)
+    return GateEvidence(ledger.identity, ledger, {}, days, mapping.gate, now, mapping.digest, distrust=distrust,
+                        chain=ledger.head())
 
 
 def answer_gate_from_dagster(

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from orgrecon_pipeline.domain.chain import Imported
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, OtherIdentity, UnsoundTrail
@@ -114,11 +115,12 @@ def import_record(ledger: Ledger, record: Record) -> int:
     if not known.issuperset(row.id for row in record.observations):
         _require_pinned(ledger, record)
     for row, observation in zip(record.observations, observations, strict=True):
+        origin = Imported(report=record.digest, ledger=row.ledger, chain=row.chain)
         if row.decides and row.id not in known:
             coverage = _coverage_events(ledger, observation, names) + departed[row.id]
-            added += ledger.append(observation, record.tenants, record.samples, coverage)
+            added += ledger.append(observation, record.tenants, record.samples, coverage, imported=origin)
         elif row.id not in known:
-            added += ledger.append(observation, (), (), departed[row.id])
+            added += ledger.append(observation, (), (), departed[row.id], imported=origin)
     _import_ready_tenants(ledger, record)
     return added
 

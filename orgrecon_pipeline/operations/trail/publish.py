@@ -59,7 +59,7 @@ def record_of(ledger: Ledger, day: date) -> Record:
     tenants = ledger.breakdown(deciding.id, _report_settings(deciding).breakdown_limit)
     return build_record(
         ledger.identity, deciding, observations, tenants, ledger.samples(deciding.id), gate,
-        _mapping_change(ledger, deciding, gate), ready_tenants_as_of(ledger, deciding, gate))
+        _mapping_change(ledger, deciding, gate), ready_tenants_as_of(ledger, deciding, gate), ledger.chain_of(day))
 
 
 def publish(context: Context, day: date) -> Published:

@@ -59,6 +59,12 @@ def test_baseline_with_known_day_imports_and_keeps_the_live_report(context: Cont
         Verdict.FAIL, [Provenance.BASELINE, Provenance.LIVE])
 
 
+def without_links(record: Record) -> Record:
+    """Return a record without its links, because only a test stores one observation in two ledgers without an import."""
+    rows = tuple(row.model_copy(update={"chain": None}) for row in record.observations)
+    return record.model_copy(update={"observations": rows, "chain": None, "digest": ""})
+
+
 def test_past_day_imports_its_report_before_reuse(context: Context, yesterday: date) -> None:
     context.ledger.append(observation(yesterday), (), (), ())
     publish_from_another_ledger(context, observation(yesterday), observation(yesterday, Verdict.FAIL, hour=9))
@@ -70,7 +76,7 @@ def test_past_day_imports_its_report_before_reuse(context: Context, yesterday: d
 def test_publish_imports_observations_that_only_the_report_lists(context: Context, yesterday: date) -> None:
     context.ledger.append(observation(yesterday), (), (), ())
     more = publish_from_another_ledger(context, observation(yesterday), observation(yesterday, Verdict.FAIL, hour=9))
-    assert publish(context, yesterday).record == more
+    assert without_links(publish(context, yesterday).record) == without_links(more)
     assert [seen.verdict for seen in context.ledger.observations(yesterday)] == [Verdict.PASS, Verdict.FAIL]
     # An observation that only the ledger has is listed too.
     context.ledger.append(observation(yesterday, hour=10), (), (), ())
@@ -110,7 +116,7 @@ def test_report_decided_by_the_better_of_equal_times_is_refused(context: Context
     written = publish_from_another_ledger(context, passed, failed)
     rows = tuple(row.model_copy(update={"decides": row.id == passed.id}) for row in written.observations)
     alone = publish_from_another_ledger(replace(context, output_dir=context.output_dir / "alone"), passed)
-    forged = alone.model_copy(update={"observations": rows})
+    forged = alone.model_copy(update={"observations": rows, "chain": rows[0].chain})
     forged = forged.model_copy(update={"digest": forged.expected_digest()})
     path = context.output_dir / f"{yesterday}.md"
     path.write_text(render(forged), "utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
+from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.day_decision import deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.drifting_key import KeyState
@@ -150,9 +151,11 @@ class History:
         deciding = deciding_observation(observations, policy.same_day)
         assert deciding is not None
         own = gate_policy_of(deciding.compared) or GatePolicy()
+        chain = {item.id: ChainHead(position=number, hash=sha256_of(item.id))
+                 for number, item in enumerate(observations, start=1) if item.provenance.compared}
         return build_record(
             deciding, observations, tenants, samples, decide_gate(day, self.evidence(), own), mapping_change,
-            ready_tenants)
+            ready_tenants, chain)
 
     def evidence(self) -> dict[date, DayEvidence]:
         return {day: DayEvidence.of(day, observations) for day, observations in self.by_day.items()}

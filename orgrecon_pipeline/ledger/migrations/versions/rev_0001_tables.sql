@@ -178,11 +178,11 @@ CREATE TABLE orgrecon_link (
     position BIGINT NOT NULL,
     kind {name} NOT NULL,
     subject BIGINT NOT NULL,
-    shard {name},
+    detail {name},
     hash {name} NOT NULL,
     entry TEXT NOT NULL,
     CONSTRAINT pk_orgrecon_link PRIMARY KEY (migration, environment, position),
-    CONSTRAINT ck_orgrecon_link_kind CHECK (kind IN ('observation', 'acknowledgement', 'shard_result'))
+    CONSTRAINT ck_orgrecon_link_kind CHECK (kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result'))
 ) {without_rowid}
 
 CREATE INDEX ix_orgrecon_link_kind_subject ON orgrecon_link (kind, subject)
