@@ -60,7 +60,7 @@ def test_baseline_with_known_day_imports_and_keeps_the_live_report(context: Cont
 
 
 def without_links(record: Record) -> Record:
-    """Return a record without its links, because only a test stores one observation in two ledgers without an import."""
+    """Return a record without its links, because only a test stores one observation in two ledgers at once."""
     rows = tuple(row.model_copy(update={"chain": None}) for row in record.observations)
     return record.model_copy(update={"observations": rows, "chain": None, "digest": ""})
 
