@@ -88,7 +88,7 @@ class LinkEntry(Frozen):
         """What the link is about, in words."""
         return {
             "observation": f"observation {self.id} of {self.day}",
-            "ready_tenants": f"the tenant gates of {self.day}",
+            "ready_tenants": f"the summary of tenant gates of {self.day}",
             "acknowledgement": "an acknowledgement",
             "shard_result": f"the result of a shard of {self.day}",
         }[self.kind]

@@ -19,6 +19,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, full, observation, raw_connection
+from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 MOMENT = datetime(2026, 11, 23, tzinfo=timezone.utc)
 #: The tables of evidence. Notifications are none, and the id of the ledger stands in every link.
@@ -28,12 +29,13 @@ EVIDENCE = [table for table in tables.metadata.sorted_tables
 
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
-    """A ledger with three observations, an acknowledgement and a shard's result, in five links."""
+    """A ledger with three observations, an acknowledgement, a shard's result and tenant gates, in six links."""
     ledger.append(*full("1"))
     ledger.append(*full("2", DAY + timedelta(days=1)))
     ledger.acknowledge("coverage", "because", "1", {"lost": ["tenant acme"]}, MOMENT)
     ledger.append_shard_result("1", "eu1", False, {"tenants": 3})
     ledger.append(observation("3", DAY + timedelta(days=2)), (), (), ())
+    ledger.append_ready_tenants("1", ready_tenants())
     return ledger
 
 
@@ -101,7 +103,7 @@ def test_inserted_row_of_any_table_breaks_the_chain(
     filled: Ledger, tamper: Callable[[str], None], table: sa.Table
 ) -> None:
     new = {"number": "number + 100", "ordinal": "ordinal + 100", "id": "id || 'x'", "shard": "shard || 'x'",
-           "tenant": "tenant || 'x'", "name": "name || 'x'"}
+           "tenant": "tenant || 'x'", "evidence": "evidence || 'x'", "name": "name || 'x'"}
     if table is tables.change:
         new["observation"] = "(SELECT max(number) FROM orgrecon_observation)"
     names = [column.name for column in table.columns]
@@ -159,7 +161,10 @@ LINKS = {
         lambda links: ["DELETE FROM orgrecon_observation WHERE id = '3'"],
         "link 5: observation 3 of 2026-11-25 was removed."),
     "the last link removed": (
-        lambda links: ["DELETE FROM orgrecon_link WHERE position = 5"],
+        lambda links: ["DELETE FROM orgrecon_link WHERE position = 6"],
+        "the summary of tenant gates of 2026-11-23 has no link: it was not stored by orgrecon."),
+    "the last links removed": (
+        lambda links: ["DELETE FROM orgrecon_link WHERE position >= 5"],
         "observation 3 of 2026-11-25 has no link: it was not stored by orgrecon."),
 }
 
@@ -178,12 +183,13 @@ def test_end_that_was_removed_with_its_evidence_is_only_shown_by_a_head_that_was
     filled: Ledger, tamper: Callable[[str], None]
 ) -> None:
     noted = filled.head()
-    tamper("DELETE FROM orgrecon_link WHERE position = 5")
+    tamper("DELETE FROM orgrecon_link WHERE position >= 5")
+    tamper("DELETE FROM orgrecon_ready_tenants")
     tamper("DELETE FROM orgrecon_entity WHERE observation = (SELECT number FROM orgrecon_observation WHERE id = '3')")
     tamper("DELETE FROM orgrecon_observation WHERE id = '3'")
     assert list(filled.chain_breaks()) == []
     assert noted is not None
-    assert noted.position == 5
+    assert noted.position == 6
     assert filled.head() == ChainHead(position=4, hash=filled.links()[-1].hash)
 
 

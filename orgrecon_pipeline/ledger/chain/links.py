@@ -111,7 +111,7 @@ class ChainStore(Store):
             "the result of a shard of {0.day}": select(
                 literal("shard_result"), own.c.number, shard.c.shard, own.c.day).join(
                 shard, shard.c.observation == own.c.number),
-            "the tenant gates of {0.day}": select(
+            "the summary of tenant gates of {0.day}": select(
                 literal("ready_tenants"), own.c.number, ready.c.evidence, own.c.day).join(
                 ready, ready.c.observation == own.c.number),
         }
