@@ -151,7 +151,7 @@ LINKS = {
         lambda links: [f"UPDATE orgrecon_link SET hash = '{'0' * 64}' WHERE position = 5"],
         "link 5 was edited: its entry does not have its hash."),
     "a link before the first": (
-        lambda links: ["INSERT INTO orgrecon_link SELECT migration, environment, 0, kind, subject, shard, hash, entry "
+        lambda links: ["INSERT INTO orgrecon_link SELECT migration, environment, 0, kind, subject, detail, hash, entry "
                        "FROM orgrecon_link WHERE position = 1"],
         "link 0 cannot exist: it was inserted."),
     "the link of another observation": (
