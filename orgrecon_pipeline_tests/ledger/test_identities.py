@@ -69,7 +69,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 }
 # The methods that write, lock, or say something about the whole ledger.
 OTHERS = {"acknowledge", "append", "append_ready_tenants", "append_shard_result", "record_notified", "day_lock",
-          "notification_lock", "observation_lock", "identities", "reading", "transaction", "writing"}
+          "notification_lock", "observation_lock", "identities", "position", "reading", "transaction", "writing"}
 
 
 def entries(seed: int) -> list[Callable[[Ledger], object]]:

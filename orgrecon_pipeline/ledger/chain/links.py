@@ -17,16 +17,19 @@ from orgrecon_pipeline.ledger.chain.content import (
     shard_content,
 )
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.patience import repeated
 
 
 class ChainStore(Store):
     """The methods of a ledger that concern its hash chain."""
 
+    @repeated
     def head(self) -> ChainHead | None:
         """Return the last link of the chain, None while there is no evidence."""
         with self.reading() as connection:
             return self._head(connection)
 
+    @repeated
     def chain_of(self, day: date) -> dict[str, ChainHead]:
         """Return the links of the comparisons of a day, by the id of the observation.
 
@@ -48,6 +51,7 @@ class ChainStore(Store):
             if imported and imported.chain:
                 yield imported.ledger, imported.chain
 
+    @repeated
     def links(self) -> list[StoredLink]:
         """Return the links of the chain in order of their positions, as they are stored."""
         link = self.own.link
