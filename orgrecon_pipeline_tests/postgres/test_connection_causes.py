@@ -317,6 +317,8 @@ AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: 
     ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", "the host name cannot", True),
     (f"{AT}No route to host\n\tIs the server running on that host and accepting TCP/IP connections?",
      "the network does not reach the server", True),
+    (f'{AT}FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", database "d", SSL off',
+     "the server's pg_hba.conf does not allow this client without TLS", False),
     (f"{AT}server is in hot standby mode", "this server is a standby or read-only", True),
     (f"{AT}SSL error: tlsv13 alert certificate required", "the server requires a client certificate", False),
     (f"{AT}FATAL:  no more connections allowed (max_client_conn)", "the server has no free connection slot", True),

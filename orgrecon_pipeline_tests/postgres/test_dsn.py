@@ -56,5 +56,24 @@ def test_invalid_parameter_of_any_url_is_named_before_connecting(parameter: str,
         parse_address(f"postgresql://u:{SECRET}@h/d?{parameter}")
 
 
+@pytest.mark.parametrize(("query", "message"), [
+    ("sslmod=require", "sslmod is not a parameter of libpq: write sslmode"),
+    ("sslmode=require&sslrootcrt=/ca.crt", "sslrootcrt is not a parameter of libpq: write sslrootcert"),
+    ("schema=public", "schema is not a parameter of libpq: remove it"),
+    (f"passwd={SECRET}", "passwd is not a parameter of libpq: write password"),
+])
+def test_unknown_parameter_of_a_url_is_named(query: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Dsn.parse(f"postgresql://u:p@h/d?{query}", "DATABASE_URL")
+    assert str(refused.value) == f"DATABASE_URL: {message}."
+
+
+@pytest.mark.parametrize("url", [f"postgresql://h/d?{SECRET}=1@host/d", f"postgresql://u@h?{SECRET}=x@y"])
+def test_possible_part_of_a_password_is_not_named_as_a_parameter(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Dsn.parse(url, "DATABASE_URL")
+    assert SECRET not in str(refused.value)
+
+
 def test_repr_shows_no_parameter() -> None:
     assert repr(Dsn.parse(f"postgresql://u:{SECRET}@h/d", "DATABASE_URL")) == "Dsn()"

@@ -56,7 +56,7 @@ _FATAL = [
     (r"password authentication failed|(?:SASL|LDAP|RADIUS|PAM|BSD) authentication failed"
      r"|empty password returned by client", _PASSWORD),
     (r"(?:\S+ )?authentication failed", _REFUSED),
-    (r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection) for .*, no encryption", Cause(
+    (r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection) for .*, (?:no encryption|SSL off)", Cause(
         "the server's pg_hba.conf does not allow this client without TLS: set sslmode=require or stricter in the URL, "
         "or add an entry to pg_hba.conf")),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", Cause(
