@@ -24,7 +24,7 @@ A_LOSS = "DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM pu
 SWAPPED = "the connection led to another database or server during the run"
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize("after", [2, 3, 4])  # the settings of the role are read in a transaction of their own
 def test_pooler_that_swaps_databases_is_inconclusive(
     site: Site, after: int, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:

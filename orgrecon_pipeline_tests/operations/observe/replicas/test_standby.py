@@ -173,7 +173,7 @@ def test_heartbeat_alone_decides_the_lag_of_a_standby(pair: Pair) -> None:
     for site in (pair.reader, pair.monitor):  # a standby of a disconnected standby seems to be up to date too
         old = site.observe()
         assert old.verdict is Verdict.INCONCLUSIVE
-        assert "the heartbeat is 3600 s old, more than max_replica_lag_seconds (20 s)" in old.reason
+        assert "s old, more than max_replica_lag_seconds (20 s)" in old.reason
     pair.behind.execute("SELECT pg_wal_replay_pause()")
     pair.site.run(A_LOSS, beat)
     pair.caught_up("receive")
