@@ -25,6 +25,7 @@ from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
+from orgrecon_pipeline_tests.support.citus import CITUS_DSN, needs_citus
 from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.compare.oracle import KINDS, drift, drifting_keys
 
@@ -85,13 +86,15 @@ class Scratch:
 def scratches(server: Any) -> Any:
     dsns = [server.create_database(name) for name in ("oracle", "oracle_too")]
     with ExitStack() as stack:
-        first, second = (
-            stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None)) for dsn in dsns)
+        first, second, citus = (
+            stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None))
+            for dsn in (*dsns, CITUS_DSN or dsns[0]))
         yield {"one": Scratch(first, first, endpoints.one_database(dsns[0])),
-               "two": Scratch(first, second, endpoints.two_databases(*dsns))}
+               "two": Scratch(first, second, endpoints.two_databases(*dsns)),
+               "citus": Scratch(citus, citus, endpoints.one_database(CITUS_DSN or dsns[0]))}
 
 
-@pytest.mark.parametrize("databases", ["one", "two"])
+@pytest.mark.parametrize("databases", ["one", "two", pytest.param("citus", marks=needs_citus)])
 @pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
 @pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -110,7 +113,8 @@ def test_engine_agrees_with_the_oracle(
     for limit in ("BATCH_ROWS", "BATCH_KEYS"):
         monkeypatch.setattr(one_database, limit, company["batch"])
     monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: company["buckets"])
-    monkeypatch.setattr(Reader, "distributed", frozenset(company["distributed"]))
+    if databases != "citus":
+        monkeypatch.setattr(Reader, "distributed", frozenset(company["distributed"]))
     types = [company["tenant"], *company["types"]]
     columns = [f"c{position}" for position in range(5)]
     for table, connection in (("old rows", scratch.source), ("new", scratch.target)):
@@ -120,6 +124,8 @@ def test_engine_agrees_with_the_oracle(
         )
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(name, spec))
+        if databases == "citus":
+            connection.execute("SELECT create_distributed_table(%s, 'c0', shard_count => 3)", (name.as_string(),))
         rows = company["source" if table == "old rows" else "target"]
         if rows:
             row = sql.SQL("({})").format(sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in types))

@@ -1,11 +1,7 @@
-"""Observations on Citus: a coordinator whose tables are distributed over several nodes.
-
-``ORGRECON_TEST_CITUS`` is the DSN of a superuser on the coordinator, in a database for these tests alone.
-"""
+"""Observations on Citus: a coordinator whose tables are distributed over several nodes."""
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -25,14 +21,13 @@ from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.repair import plan_repair
+from orgrecon_pipeline_tests.support.citus import CITUS_DSN, needs_citus
 from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, open_site
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 
-DSN = os.environ.get("ORGRECON_TEST_CITUS", "")
-pytestmark = pytest.mark.skipif(
-    not DSN, reason="ORGRECON_TEST_CITUS is not set: CI cannot install Citus, so these tests are run by hand")
+DSN, pytestmark = CITUS_DSN, needs_citus
 
 TABLES = ("tenants", "teams", "team_members", "org_units", "org_unit_memberships")
 #: Few shards keep the tests fast; more than there are nodes, so that one connection to a node reads several.
