@@ -47,6 +47,7 @@ MIGRATIONS = {
     "REINDEX TABLE": "REINDEX TABLE public.teams",
     "CLUSTER": "CLUSTER public.teams USING teams_pkey",
 }
+TABLES = ("org_unit_memberships", "org_units", "team_members", "teams")
 # Progress lines that are reported while a snapshot is open and no statement runs.
 PHASES = ("fingerprints of both sides", "tenants by key", "drifting key")
 
@@ -184,6 +185,33 @@ def test_migrations_until_the_deadline_are_inconclusive(
     assert parameters.pop("detail") in after.reason
     assert parameters == {"statement": None, "mode": "ACCESS EXCLUSIVE", "table": "public.teams"}
     assert application.longest < LONGEST_WAIT
+
+
+@pytest.mark.parametrize("moment", ["before the preflight checks", "before the snapshot"])
+@pytest.mark.parametrize("first", TABLES)
+def test_migration_that_locks_the_tables_in_another_order_is_no_victim_of_a_deadlock(
+    site: Site, connect: Connect, first: str, moment: str
+) -> None:
+    """While the comparison waits for one table, it holds no other one for long."""
+    site.mapping = fast_mapping(lock_timeout_seconds=60.0, yield_seconds=None)
+    migration = connect(site.admin.info.dsn)
+    # The deadlock would be found by the session that began to wait last.
+    migration.execute("SET deadlock_timeout = '600ms'")
+
+    def lock_first(line: str = "") -> None:
+        if "preflight checks passed" in line or not line:
+            migration.execute(f"BEGIN; LOCK TABLE public.{first} IN ACCESS EXCLUSIVE MODE")
+
+    if moment == "before the preflight checks":
+        lock_first()
+        running = BackgroundObservation(site)
+    else:
+        running = BackgroundObservation(site, progress=lock_first)
+    wait_until(lambda: blocked_backends(site.admin))
+    for table in TABLES:
+        migration.execute(f"LOCK TABLE public.{table} IN ACCESS EXCLUSIVE MODE")
+    migration.execute("COMMIT")
+    assert running.result().verdict is Verdict.PASS
 
 
 def test_comparison_that_gave_way_is_admitted_again(site: Site, connect: Connect) -> None:
