@@ -37,17 +37,21 @@ FULL = full()[0]
 READS: dict[str, Callable[[Ledger], Any]] = {
     "acknowledgements": lambda ledger: ledger.acknowledgements("coverage"),
     "breakdown": lambda ledger: ledger.breakdown("full", 10),
+    "chain_of": lambda ledger: ledger.chain_of(DAY),
     "deciding": lambda ledger: ledger.deciding(DAY, "latest"),
     "days": lambda ledger: ledger.days(),
     "departed_names": lambda ledger: ledger.departed_names(CoverageSubject.TENANT),
     "evidence": lambda ledger: ledger.evidence(date.max),
     "first": lambda ledger: ledger.first(tuple(Provenance)),
+    "head": lambda ledger: ledger.head(),
     "id": lambda ledger: ledger.id,
     "identities": lambda ledger: ledger.identities(),
+    "imported_heads": lambda ledger: list(ledger.imported_heads()),
     "kept_keys": lambda ledger: ledger.kept_keys(FULL),
     "known_names": lambda ledger: list(ledger.known_names(CoverageSubject.TENANT)),
     "last_notified": lambda ledger: ledger.last_notified(),
     "latest": lambda ledger: ledger.latest(tuple(Provenance)),
+    "links": lambda ledger: ledger.links(),
     "lost_coverage": lambda ledger: ledger.lost_coverage("full"),
     "observation_ids": lambda ledger: ledger.observation_ids(DAY),
     "position": lambda ledger: ledger.position(),
@@ -62,8 +66,8 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "verdict_counts": lambda ledger: ledger.verdict_counts(),
 }
 # Writes that would add a row twice if a commit was not confirmed, streams, and what does not call the database.
-NOT_REPEATED = {"acknowledge", "record_notified", "keys", "reading", "writing", "transaction", "own", "address",
-                "engine", "identity", "patience"}
+NOT_REPEATED = {"acknowledge", "record_notified", "chain_breaks", "keys", "reading", "writing", "transaction", "own",
+                "address", "engine", "identity", "patience"}
 WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
 
 
