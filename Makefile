@@ -12,13 +12,13 @@ VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonl
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
-.PHONY: demo test versions check slow browser bench clean
+.PHONY: demo test versions check slow browser image bench clean
 
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
 
 test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
-	$(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not slow and not browser and not image" $(ARGS)
 
 versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")
 	@set -e; for version in $(VERSIONS); do \
@@ -27,10 +27,13 @@ versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and
 	done
 
 slow: $(VENV)/.installed  ## run the tests that take minutes
-	$(VENV)/bin/python -m pytest -m "slow and not browser" --timeout 900 $(ARGS)
+	$(VENV)/bin/python -m pytest -m "slow and not browser and not image" --timeout 900 $(ARGS)
 
 browser: $(VENV)/.installed  ## run the tests that need Chromium
 	$(VENV)/bin/python -m pytest -m browser -n 0 $(ARGS)
+
+image: $(VENV)/.installed  ## build the image and run it with podman: commands, pods of the manifests, Compose
+	$(VENV)/bin/python -m pytest -m image -n 0 --timeout 1800 $(ARGS)
 
 check: $(VENV)/.installed  ## lint, check types and validate the Dagster definitions
 	$(VENV)/bin/ruff check .

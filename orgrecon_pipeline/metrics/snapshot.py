@@ -62,7 +62,6 @@ def read_snapshot(
 
     Raises:
         ConfigurationError: if there is no ledger (not yet, or no longer), or it cannot be read.
-        LedgerUnavailable: if it does not answer.
         UsageError: if it is not clear which identity is meant.
     """
     ledger = existing_ledger(settings, mapping)

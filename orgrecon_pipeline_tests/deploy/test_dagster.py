@@ -153,11 +153,9 @@ def test_compose_file_is_valid_and_publishes_ports_on_localhost_only() -> None:
     assert compose["services"].keys() == {"postgres", "webserver", "daemon", "exporter"}
     for service in compose["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
-        for mount in service.get("configs", []):
-            assert mount["source"] in compose["configs"]
         for volume in service["volumes"]:
-            assert volume.split(":")[0] in compose["volumes"]
-    assert (DEPLOY / compose["configs"]["dagster"]["file"]).is_file()
+            source, _, _ = volume.partition(":")
+            assert source in compose["volumes"] or (DEPLOY / source).is_file()
     assert compose["services"]["exporter"]["command"] == ["orgrecon", "exporter", "--port", "9464"]
 
 

@@ -20,6 +20,7 @@ from orgrecon_pipeline_tests.support.image.engine import CACHE, podman
 
 IMAGE = "localhost/orgrecon:0.1.0"
 COMPOSE_IMAGE = "localhost/orgrecon:compose"
+_POSTGRES = "docker.io/library/postgres:17-alpine"
 _BASE = "docker.io/library/python:3.13-slim-trixie"
 _DEBIAN = "localhost/orgrecon-trixie"
 _PACKAGES = "ca-certificates,netbase,tzdata,python3,python3-pip-whl"
@@ -28,11 +29,14 @@ _FOLDER = Path(__file__).parent
 
 
 def build_images() -> None:
-    """Build the image of the cluster and that of Compose, which has Dagster's web server."""
+    """Build the image of the cluster and those of Compose: with Dagster's web server, and PostgreSQL."""
     with _lock():
-        _ensure_base()
+        if not _available(_BASE):
+            _build_base()
         for tag, extra in ((IMAGE, ""), (COMPOSE_IMAGE, "demo")):
             _build(tag, ROOT / "deploy/Dockerfile", "--build-arg", f"EXTRA={extra}")
+        if not _available(_POSTGRES):
+            _build(_POSTGRES, _FOLDER / "postgres.Containerfile")
 
 
 @contextmanager
@@ -43,12 +47,14 @@ def _lock() -> Iterator[None]:
         yield
 
 
-def _ensure_base() -> None:
-    """Pull the base image, or build a stand-in where no registry can be reached."""
-    if podman("image", "exists", _BASE, check=False).returncode == 0:
-        return
-    if podman("pull", "--quiet", _BASE, check=False).returncode == 0:
-        return
+def _available(image: str) -> bool:
+    """Return whether an image exists here or in its registry."""
+    return any(podman(*command, image, check=False).returncode == 0
+               for command in (("image", "exists"), ("pull", "--quiet")))
+
+
+def _build_base() -> None:
+    """Build a stand-in for the base image, where no registry can be reached."""
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
         _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "trixie", str(root))
@@ -60,7 +66,8 @@ def _ensure_base() -> None:
 def _build(tag: str, file: Path, *options: str) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         podman("build", "--quiet", "--isolation=chroot", "--network=host", "--layers", "--format=docker",
-               *_access_to_indexes(Path(folder)), *options, "-t", tag, "-f", str(file), str(ROOT))
+               *_access_to_indexes(Path(folder)), *options, "-t", tag, "-f", str(file),
+               str(ROOT if file.parent.name == "deploy" else file.parent))
 
 
 def _access_to_indexes(folder: Path) -> list[str]:
@@ -95,4 +102,7 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    build_images()
+    try:
+        build_images()
+    except AssertionError as error:
+        sys.exit(f"the images cannot be built: {error}")

@@ -27,9 +27,9 @@ def hold_scans(site: Site, **scan: Any) -> None:
     site.mapping = mapping.model_copy(update={"scan": mapping.scan.model_copy(update={**LONG_TIMEOUTS, **scan})})
 
 
-def wait_until(condition: Callable[[], Any]) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = _LONGEST) -> Any:
     """Return the first true result of ``condition``."""
-    end = time.monotonic() + _LONGEST
+    end = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)
