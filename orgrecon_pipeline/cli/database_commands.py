@@ -25,8 +25,8 @@ def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> i
     from orgrecon_pipeline.notify.notifier import Notifier
     from orgrecon_pipeline.operations.doctor import diagnose
 
-    invalid = Notifier.from_environ(os.environ).invalid_channels()
-    diagnosis = diagnose(open_context(mapping)).warned("notifications", invalid)
+    problems = Notifier.from_environ(os.environ).problems()
+    diagnosis = diagnose(open_context(mapping)).warned("notifications", problems)
     terminal.show(diagnosis, format, text=text_views.show_diagnosis)
     return 0 if diagnosis.ready else 1
 

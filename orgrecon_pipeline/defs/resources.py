@@ -79,7 +79,7 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def notifier(self) -> Notifier:
         """Return the notification channels."""
-        return Notifier(os.environ.get(self.notify_env, ""))
+        return Notifier.from_environ(os.environ, self.notify_env)
 
     def open(self, warn: Callable[[str], object] = lambda line: None) -> Context:
         """Return the context of an operation; ``warn`` receives the notice of a demo."""

@@ -48,8 +48,8 @@ class NewDrift:
 class Notified:
     """A state that a notification channel knows.
 
-    ``channel`` is the key of the channel (no address), ``topic`` an ISO day or the gate, ``state`` a verdict or the
-    gate's state.
+    ``channel`` is the key of the channel (no address). The ``topic`` is an ISO day with its verdict as the ``state``,
+    or one of those of :mod:`orgrecon_pipeline.operations.gate.current_state`.
     """
 
     channel: str

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Subquery, Table, create_engine, event, select
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, Table, create_engine, event, false, select
 from sqlalchemy.pool import NullPool
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored
@@ -40,9 +40,17 @@ class OwnRows(NamedTuple):
     link: Subquery
 
 
+@dataclass(frozen=True)
+class Past:
+    """The observations up to a number, and with ``imported`` also every later one that another ledger stored first."""
+
+    position: int
+    imported: bool = False
+
+
 @dataclass(frozen=True, repr=False)
 class Store:
-    """A ledger's database, opened for one identity.
+    """A ledger's database, opened for one identity; for reading its ``past`` if that is given.
 
     Each use opens a connection and closes it, so a server restart in between is harmless. Calls that fail because the
     ledger does not answer are repeated with its ``patience``.
@@ -52,6 +60,7 @@ class Store:
     engine: Engine
     identity: Identity
     patience: Patience = field(default_factory=current_patience, compare=False)
+    past: Past | None = None
 
     def __repr__(self) -> str:
         return f"<{self.address} for {self.identity}>"
@@ -70,12 +79,18 @@ class Store:
     @cached_property
     def own(self) -> OwnRows:
         """The rows of this identity. Every statement that reads goes through them, so that identities never mix."""
-        return OwnRows(*(self._own(table) for table in (
-            tables.observation, tables.acknowledgement, tables.notification, tables.link)))
+        observation, past = tables.observation, self.past
+        conditions = []
+        if past is not None:
+            imported = observation.c.ledger.is_distinct_from(self.id) if past.imported else false()
+            conditions = [(observation.c.number <= past.position) | imported]
+        others = (tables.acknowledgement, tables.notification, tables.link)
+        return OwnRows(self._own(observation, *conditions), *map(self._own, others))
 
-    def _own(self, table: Table) -> Subquery:
+    def _own(self, table: Table, *conditions: ColumnElement[bool]) -> Subquery:
         return select(table).where(
-            table.c.migration == self.identity.migration, table.c.environment == self.identity.environment).subquery()
+            table.c.migration == self.identity.migration, table.c.environment == self.identity.environment, *conditions,
+        ).subquery()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

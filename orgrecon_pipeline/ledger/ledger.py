@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orgrecon_pipeline.ledger.append import LedgerWriter
 from orgrecon_pipeline.ledger.coverage import CoverageReader
+from orgrecon_pipeline.ledger.engine import Past
 from orgrecon_pipeline.ledger.keys import KeyReader
 from orgrecon_pipeline.ledger.locks import LedgerLocks
 from orgrecon_pipeline.ledger.read import LedgerReader
@@ -17,3 +20,7 @@ class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, LedgerLocks)
     :class:`ConfigurationError`, and methods that write :class:`EvidenceNotStored`. Threads and processes may share a
     ledger. Text is ordered by its UTF-8 bytes.
     """
+
+    def at(self, past: Past) -> Ledger:
+        """Return the ledger as it was at an earlier time, for reading. Only its observations are restricted."""
+        return replace(self, past=past)

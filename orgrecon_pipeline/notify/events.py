@@ -12,11 +12,17 @@ from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate import GateDecision, GateState
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC
+from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, OPTIONAL_TOPICS, STREAK_TOPIC
+from orgrecon_pipeline.operations.gate.opened_tenants import OpenedTenants
 
 Severity = Literal["success", "info", "warning", "failure"]
 
 _MAX_TEXT = 1_500
+_MAX_NAME = 60
+
+#: Names of tenants in a message.
+MAX_NAMES = 10
 _QUIET = (Verdict.PASS.value, Verdict.MISSING.value)
 
 # A reason can contain a tenant's name, which must not mention people, link or format text in a chat.
@@ -61,17 +67,25 @@ def changes(notified: Mapping[str, str], states: Mapping[str, str]) -> tuple[dic
     """Return the new state of each topic whose state differs from the ``notified`` one.
 
     Returns:
-        The changes to send (a verdict other than PASS, a gate that opened or closed), and those to record only, so
-        that a day that fails again is sent again.
+        The changes to send (a verdict other than PASS, a gate that opened or closed, a streak that grew to a later
+        day), and those to record only, so that a day that fails again is sent again.
     """
-    changed = {topic: state for topic, state in states.items() if notified.get(topic, initial_state(topic)) != state}
+    changed = {topic: state for topic, state in states.items() if _differs(topic, notified.get(topic), state)}
     quiet = {topic: state for topic, state in changed.items() if state in _QUIET}
     return {topic: state for topic, state in changed.items() if topic not in quiet}, quiet
 
 
 def initial_state(topic: str) -> str:
-    """Return the state that a new channel is assumed to know."""
+    """Return the state that a new channel is assumed to know; empty for the optional topics."""
+    if topic in OPTIONAL_TOPICS:
+        return ""
     return GateState.CLOSED.value if topic == GATE_TOPIC else Verdict.MISSING.value
+
+
+def _differs(topic: str, notified: str | None, state: str) -> bool:
+    known = initial_state(topic) if notified is None else notified
+    # Each day of a streak is sent once, also if a rerun of the day breaks the streak and the next one repairs it.
+    return state > known if topic == STREAK_TOPIC else state != known
 
 
 def verdict_event(subject: Subject, day: date, verdict: Verdict, reason: str, *more: str) -> Event:
@@ -89,6 +103,30 @@ def gate_event(subject: Subject, gate: GateDecision, *more: str) -> Event:
         f"Streak {gate.streak_days} of {gate.window_days}; it can open on {gate.earliest_open_day} at the earliest.",
         *more,
     )
+
+
+def streak_event(subject: Subject, gate: GateDecision, *more: str) -> Event:
+    """Return the event for a streak that grew while the gate is CLOSED; ``more`` are further lines of text."""
+    days = min(gate.streak_days, gate.window_days)
+    remaining = counted((gate.earliest_open_day - gate.day).days, "more clean live day")
+    return _event(
+        subject, "info", f"day {days} of {gate.window_days} as of {gate.day}", gate.reason.sentence,
+        f"After {remaining}, the gate opens on {gate.earliest_open_day}.", *more)
+
+
+def tenants_event(subject: Subject, tenants: OpenedTenants, company: GateDecision, *more: str) -> Event:
+    """Return the event for tenants whose gate opened; ``more`` are further lines of text."""
+    opened = tenants.opened
+    names = ", ".join(_shortened(answer.tenant) for answer in opened)
+    return _event(
+        subject, "success", f"tenant gate opened for {counted(opened.count, 'tenant')} as of {company.day}",
+        f"{names} and {opened.more} more" if opened.more else names,
+        f"{tenants.ready} of {counted(tenants.total, 'tenant')} OPEN.",
+        f"The company's gate is {company.state.value}: {company.reason.sentence}", *more)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME - 1]}…"
 
 
 def run_failed_event(subject: Subject, job: str, day: str | None, reason: str) -> Event:

@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.notify.events import Event
+from orgrecon_pipeline.operations.gate.current_state import OPTIONAL_TOPICS
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
 URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
+
+#: Names the optional kinds of events that are sent, too: their topics, separated by white space or commas.
+ALSO_VARIABLE = "ORGRECON_NOTIFY_ALSO"
 
 #: How long a run waits for all channels together, in seconds.
 TIMEOUT = 20.0
@@ -58,20 +62,24 @@ class Channel:
 class Notifier:
     """Sender of events to the channels of ``ORGRECON_NOTIFY_URLS``; false if there are none."""
 
-    def __init__(self, urls: str, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, urls: str, also: str = "", *, timeout: float = TIMEOUT) -> None:
         """
         Args:
             urls: Apprise URLs, separated by white space or commas.
+            also: the value of :data:`ALSO_VARIABLE`.
             timeout: how long one :meth:`send` waits for all channels together, in seconds.
         """
         parts = (part.strip(",") for part in _SEPARATOR.split(urls.strip()))
         self.channels = [Channel(number, url) for number, url in enumerate(filter(None, parts), start=1)]
+        named = also.lower().replace(",", " ").split()
+        self.also = frozenset(named) & frozenset(OPTIONAL_TOPICS)
+        self._unknown = len(set(named) - self.also)
         self._timeout = timeout
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Notifier:
+    def from_environ(cls, environ: Mapping[str, str], urls_variable: str = URLS_VARIABLE) -> Notifier:
         """Return the notifier for the variables of an environment."""
-        return cls(environ.get(URLS_VARIABLE, ""))
+        return cls(environ.get(urls_variable, ""), environ.get(ALSO_VARIABLE, ""))
 
     def __bool__(self) -> bool:
         return bool(self.channels)
@@ -79,11 +87,19 @@ class Notifier:
     def __repr__(self) -> str:
         return f"<Notifier: {counted(len(self.channels), 'channel')}>"
 
-    def invalid_channels(self) -> list[str]:
-        """Return one sanitised line for each channel URL that Apprise does not support. Nothing is sent."""
+    def unknown_kinds(self) -> list[str]:
+        """Return one line if :data:`ALSO_VARIABLE` names kinds of events that do not exist, without their names."""
+        if not self._unknown:
+            return []
+        # A name may be a channel's URL in the wrong variable.
+        names = counted(self._unknown, "unknown kind")
+        return [f"{ALSO_VARIABLE} names {names} of events: use {' or '.join(OPTIONAL_TOPICS)}, or both."]
+
+    def problems(self) -> list[str]:
+        """Return one sanitised line for each setting that is not valid. Nothing is sent."""
         _silence_loggers()
-        return [f"{channel.name} of {URLS_VARIABLE}: {_INVALID_URL}"
-                for channel in self.channels if not _is_supported(channel.url)]
+        return [*self.unknown_kinds(), *(f"{channel.name} of {URLS_VARIABLE}: {_INVALID_URL}"
+                for channel in self.channels if not _is_supported(channel.url))]
 
     def send(self, events: Sequence[Event]) -> list[str]:
         """Send every event to every channel; return one sanitised line for each that did not accept everything."""

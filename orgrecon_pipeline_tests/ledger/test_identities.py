@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.errors import AlreadyRunning
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger.append import Notified
+from orgrecon_pipeline.ledger.engine import Past
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, new_sqlite_ledger, observation, raised, tenant_row, totals
@@ -38,6 +39,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "links": lambda ledger: [(link.position, LinkEntry.model_validate_json(link.entry).content)
                              for link in ledger.links()],
     "acknowledgements": lambda ledger: [ledger.acknowledgements(kind) for kind in ("coverage", "source")],
+    "at": lambda ledger: ledger.at(Past(ledger.position() - 1)).verdict_counts(),
     "breakdown": lambda ledger: [ledger.breakdown(id_, 10) for id_ in IDS],
     "days": lambda ledger: ledger.days(),
     "deciding": lambda ledger: [ledger.deciding(day, rule) for day in DAYS for rule in ("latest", "worst")],
@@ -55,6 +57,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "observation": lambda ledger: [ledger.observation(id_) for id_ in IDS],
     "observation_ids": lambda ledger: dict(ledger.observation_ids(date.max)),
     "observations": lambda ledger: [ledger.observations(day) for day in DAYS],
+    "position": lambda ledger: ledger.at(Past(ledger.position())).verdict_counts(),
     "ready_tenants": lambda ledger: [ledger.ready_tenants(id_, ready_tenants().evidence) for id_ in IDS],
     "samples": lambda ledger: [ledger.samples(id_) for id_ in IDS],
     "shard_results": lambda ledger: [ledger.shard_results(id_, exact) for id_ in IDS for exact in (False, True)],

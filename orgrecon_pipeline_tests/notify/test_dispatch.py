@@ -37,12 +37,14 @@ class Host:
     urls: str
     lines: list[str] = field(default_factory=list)
     ledger_url: str = ""
+    also: str = ""
 
     @property
     def settings(self) -> Settings:
         return read_settings({
             "ORGRECON_LEDGER_URL": self.ledger_url or f"sqlite:///{self.directory / 'ledger.db'}",
             "ORGRECON_OUTPUT_DIR": str(self.directory / "reports"), "ORGRECON_NOTIFY_URLS": self.urls,
+            "ORGRECON_NOTIFY_ALSO": self.also,
             "ORGRECON_SIMULATED_NOW_FILE": str(self.directory / "now"), "ORGRECON_REPORT_BASE_URL": "https://example.com/r/",
         })
 

@@ -72,8 +72,8 @@ def test_failing_channels_are_reported_and_the_others_get_the_event(webhook: Web
 
 
 def test_invalid_channels_are_found_without_sending(webhook: Webhook) -> None:
-    assert Notifier(webhook.url()).invalid_channels() == []
-    assert Notifier(f"{webhook.url()} nosuch://{CANARY} {CANARY}").invalid_channels() == [
+    assert Notifier(webhook.url()).problems() == []
+    assert Notifier(f"{webhook.url()} nosuch://{CANARY} {CANARY}").problems() == [
         f"{name} of ORGRECON_NOTIFY_URLS: Apprise does not support such a URL: correct it"
         for name in ("channel 2 (nosuch)", "channel 3 (no scheme)")
     ]

@@ -12,6 +12,7 @@ from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline.operations.gate.sources import evidence_of_ledger
@@ -20,6 +21,13 @@ from orgrecon_pipeline.report.verify import report_files
 
 #: The notification topic of the gate. The topic of a day is its ISO date.
 GATE_TOPIC = "gate"
+
+#: Topics that are only notified if they are asked for: the growing streak, whose state is its last day (ISO), and the
+#: tenants whose gate opened, with the state of the evidence.
+STREAK_TOPIC, TENANTS_TOPIC = OPTIONAL_TOPICS = ("streak", "tenants")
+
+# Reasons of a gate that opens by itself after more clean days. Others need a person first.
+_GROWING = (ReasonCode.STREAK_TOO_SHORT, ReasonCode.TOO_FEW_LIVE_DAYS, ReasonCode.OTHER_GATE_POLICY)
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,15 @@ class CurrentState:
     gate: GateDecision | None
 
     def states(self) -> dict[str, str]:
-        """Return the state of each topic. Without any evidence the gate is CLOSED."""
+        """Return the state of each topic, except the tenants. Without any evidence the gate is CLOSED."""
         gate = self.gate.state if self.gate else GateState.CLOSED
         return {**{day.isoformat(): evidence.verdict.value for day, evidence in self.days.items()},
-                GATE_TOPIC: gate.value}
+                GATE_TOPIC: gate.value,
+                **({STREAK_TOPIC: self.gate.day.isoformat()} if self.gate and _grows(self.gate) else {})}
+
+
+def _grows(gate: GateDecision) -> bool:
+    return gate.state is GateState.CLOSED and gate.streak_days > 0 and gate.reason.code in _GROWING
 
 
 def current_state(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
-from orgrecon_pipeline.domain.evidence import TenantRow, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.reasons import drift, zero_drift
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.publish import publish
@@ -72,9 +72,9 @@ def random_history(rng: random.Random) -> list[Day]:
     return days
 
 
-def latest_of_oracle(days: list[Day]) -> date:
-    known, yesterday = {day.day for day in days}, TODAY - timedelta(days=1)
-    return yesterday if TODAY not in known and yesterday in known else TODAY
+def latest_of_oracle(days: list[Day], today: date = TODAY) -> date:
+    known, yesterday = {day.day for day in days}, today - timedelta(days=1)
+    return yesterday if today not in known and yesterday in known else today
 
 
 def streak_of_oracle(days: list[Day], tenant: str, as_of: date | None = None) -> int:
@@ -84,6 +84,11 @@ def streak_of_oracle(days: list[Day], tenant: str, as_of: date | None = None) ->
     while (day := by_day.get(latest - timedelta(days=streak))) and day.clean_for(tenant, epoch):
         streak += 1
     return streak
+
+
+def open_of_oracle(days: list[Day], today: date = TODAY) -> set[str]:
+    """Return the tenants whose gate is OPEN on a day."""
+    return {tenant for tenant in TENANTS if streak_of_oracle(days, tenant, latest_of_oracle(days, today)) >= 7}
 
 
 def groups_of_oracle(days: list[Day], as_of: date | None = None) -> tuple[list[str], list[str], list[str]]:
@@ -97,12 +102,16 @@ def groups_of_oracle(days: list[Day], as_of: date | None = None) -> tuple[list[s
     return ready, waiting, drifting
 
 
-def store(directory: Path, days: list[Day], breakdown_limit: int = 200, *, reports: bool = True) -> Context:
+def store(
+    directory: Path, days: list[Day], breakdown_limit: int = 200, *, reports: bool = True,
+    provenance: Provenance = Provenance.LIVE,
+) -> Context:
     """Store a history in a ledger as the comparisons of its days would, and publish the reports."""
     mapping = default_mapping()
     report = mapping.report.model_copy(update={"breakdown_limit": breakdown_limit})
     context = Context(mapping, open_ledger(f"sqlite:///{directory / 'ledger.db'}"), directory / "reports")
-    known = frozenset(context.ledger.known_names(CoverageSubject.TENANT))
+    known = frozenset(
+        context.ledger.known_names(CoverageSubject.TENANT, simulated=provenance is Provenance.SIMULATED))
     for day in days:
         rows = [TenantRow(
             tenant=tenant, entity="org_units", source_rows=3, target_rows=3, transient=0, unexpected=0, mismatched=0,
@@ -112,7 +121,8 @@ def store(directory: Path, days: list[Day], breakdown_limit: int = 200, *, repor
         moment = datetime.combine(day.day, time(8, day.rerun), timezone.utc)
         item = observation_of(day.day, day.verdict, mapping_digest=day.digest)
         changes = {**reason.as_fields(), "reason_code": reason.code, "observed_at": moment,
-                   "id": f"{item.id}{day.rerun or ''}"}
+                   "id": f"{item.id}{day.rerun or ''}", "provenance": provenance,
+                   "ledger": context.ledger.id}
         if day.drifting is not None:
             entity = item.entities["org_units"].model_copy(update={"missing": keys})
             others = {name: totals.model_copy(update=dict.fromkeys(

@@ -152,11 +152,9 @@ CREATE TABLE orgrecon_notification (
     environment {name} NOT NULL,
     channel {name} NOT NULL,
     topic {name} NOT NULL,
-    state {name} NOT NULL,
+    state TEXT NOT NULL,
     recorded_at {instant} NOT NULL,
-    CONSTRAINT pk_orgrecon_notification PRIMARY KEY (number),
-    CONSTRAINT ck_orgrecon_notification_state
-        CHECK (state IN ('PASS', 'FAIL', 'INCONCLUSIVE', 'MISSING', 'OPEN', 'CLOSED'))
+    CONSTRAINT pk_orgrecon_notification PRIMARY KEY (number)
 )
 
 CREATE INDEX ix_orgrecon_notification_migration_environment_channel_topic
