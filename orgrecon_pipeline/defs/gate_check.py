@@ -66,7 +66,8 @@ class CheckResult:
     def asset_metadata(self) -> Mapping[str, Any]:
         """Metadata of the asset: that of the check, and the gates of the tenants."""
         summary = TenantSummary.of(TenantGates(self.evidence), _SHOWN_TENANTS)
-        return {**self.metadata, **describe.tenant_gates(summary)}
+        # The answer for people comes before that for programs.
+        return {**describe.gate(self.answer), **describe.tenant_gates(summary), **self.metadata}
 
 
 def result_now(instance: dg.DagsterInstance, context: Context, asset: dg.AssetKey) -> CheckResult:

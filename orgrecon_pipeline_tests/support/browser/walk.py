@@ -39,6 +39,9 @@ def walk(stage: Stage, url: str, page: Page, shoot: Shoot) -> None:
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text("7 consecutive clean days (0 live, 0 baseline, 7 simulated)")).to_be_visible()
     shoot(page, "gate-open")
+    page.goto(f"{url}/assets/drift_gate?view=overview")
+    for name in ("tenants_ready", "tenants_total", "tenant_gates"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
     page.set_viewport_size({"width": 2000, "height": 700})  # wide enough for the text of the nodes
     page.goto(f"{url}/asset-groups")
