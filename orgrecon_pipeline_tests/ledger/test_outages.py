@@ -67,7 +67,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 }
 # Writes that would add a row twice if a commit was not confirmed, streams, and what does not call the database.
 NOT_REPEATED = {"acknowledge", "record_notified", "chain_breaks", "keys", "reading", "writing", "transaction", "own",
-                "address", "engine", "identity", "patience"}
+                "address", "engine", "identity", "patience", "past", "at"}
 WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
 
 
