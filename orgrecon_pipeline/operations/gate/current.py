@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
@@ -75,6 +75,8 @@ class GateAnswer:
         fields = _AnswerFields.model_validate_json(text, strict=True)
         if not date(2000, 1, 1) <= fields.as_of <= date(9000, 1, 1):
             raise ValueError("as_of is out of range")
+        drift = fields.forecast.drift if fields.forecast else None
+        oldest = {drift.day: drift.oldest_first_seen} if drift else {}
         decision = GateDecision(
             day=fields.as_of, state=fields.state, reason=_one_line(fields.why), streak_days=fields.streak_days,
             # The policy is not validated again: a window that no mapping permits is only stricter.
@@ -83,7 +85,8 @@ class GateAnswer:
             epoch=fields.mapping_digest,
             counted={p: fields.counted.get(p, 0) for p in Provenance},
             earliest_open_day=fields.earliest_open_day,
-            window=tuple(replace(row.to_row(), reason=_one_line(row.why)) for row in fields.window))
+            window=tuple(replace(row.to_row(), reason=_one_line(row.why), oldest=oldest.get(row.day))
+                         for row in fields.window))
         identity = Identity(fields.migration, fields.environment)
         answer = cls(identity, fields.ledger, decision, fields.as_of, valid_until(fields.as_of), chain=fields.chain)
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
@@ -94,6 +97,15 @@ class GateAnswer:
 # Fields of later versions are ignored.
 class _WindowFields(WindowDay):
     model_config = ConfigDict(extra="ignore")
+
+
+class _DriftFields(BaseModel):
+    day: date
+    oldest_first_seen: date | None
+
+
+class _ForecastFields(BaseModel):
+    drift: _DriftFields | None
 
 
 class _AnswerFields(Reasoned):
@@ -114,6 +126,7 @@ class _AnswerFields(Reasoned):
     live_days: int
     counted: dict[Provenance, Annotated[int, Field(ge=0)]]
     earliest_open_day: date
+    forecast: _ForecastFields | None = None
     window: tuple[_WindowFields, ...]
 
 
