@@ -39,7 +39,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, tool: str, *arguments: str) -> None:
-        """Run a tool of the server's version, or else of the system, as the user of the server."""
+        """Run a tool of the server, or else of another one or of the system, as the user of the server."""
         program = find_program(tool, self.binaries)
         done = subprocess.run([str(program), *arguments], capture_output=True, cwd="/", **_as_server())
         assert done.returncode == 0, done.stderr.decode()
