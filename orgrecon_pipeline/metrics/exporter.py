@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import signal
@@ -10,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import write_to_textfile
 from prometheus_client.exposition import make_wsgi_app
@@ -26,12 +27,37 @@ if TYPE_CHECKING:
 
 
 _LONGEST_BODY = 65_536  # bytes; what webhooks post is much shorter
+_MOST_CONNECTIONS = 256  # each has a thread
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     # A scrape that waits for the ledger must block neither the probe nor the end of the process.
     daemon_threads = True
     request_queue_size = 128  # connections that wait to be accepted
+
+    def __init__(self, *arguments: Any, most_connections: int = _MOST_CONNECTIONS, **options: Any) -> None:
+        self._free = threading.BoundedSemaphore(most_connections)
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, or refuse it at once if there are too many."""
+        if self._free.acquire(blocking=False):
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # no thread was started, so none releases
+                self._free.release()
+                raise
+            return
+        with contextlib.suppress(OSError):
+            request.sendall(_BUSY)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -42,12 +68,14 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 def make_exporter(
-    registry: CollectorRegistry, gate: GateApp | None = None, *, host: str, port: int, path_prefix: str = ""
+    registry: CollectorRegistry, gate: GateApp | None = None, *, host: str, port: int, path_prefix: str = "",
+    most_connections: int = _MOST_CONNECTIONS,
 ) -> WSGIServer:
     """Return a bound server for a registry, and for the gate if it is given.
 
     Call its ``serve_forever``, and ``shutdown`` from another thread. Port 0 chooses a free port (``server_port``).
     Paths are expected with ``path_prefix`` before them, such as ``/orgrecon``; ``/healthz`` also answers without it.
+    More than ``most_connections`` at a time are refused with 503.
 
     Raises:
         ConfigurationError: if the server cannot listen on the address, or the prefix is not a path.
@@ -73,7 +101,9 @@ def make_exporter(
         return _plain(start_response, "404 Not Found", f"try {prefix}/metrics, {prefix}/gate or /healthz\n")
 
     try:
-        return make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
+        server = _Server((host, port), _QuietHandler, most_connections=most_connections)
+        server.set_app(app)
+        return server
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "the port does not exist"
         is_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL

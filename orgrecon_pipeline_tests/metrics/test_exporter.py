@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -27,6 +28,7 @@ from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.deploy.tools import promtool
 from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.ledger.cases import observation
+from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
 from orgrecon_pipeline_tests.support.python_process import start_python
 
 ENTITIES = ("org_units", "org_unit_memberships")
@@ -71,6 +73,14 @@ def exporting(read: Callable[[], MetricsSnapshot]) -> AbstractContextManager[str
 def fetch(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
+
+
+def answers(url: str) -> bool:
+    """Return whether the server accepts a request."""
+    try:
+        return bool(fetch(url))
+    except urllib.error.HTTPError:
+        return False
 
 
 def test_series_before_the_first_observation_are_the_same_as_after_it(tmp_path: Path) -> None:
@@ -199,6 +209,20 @@ def test_slow_scrape_does_not_block_the_probe() -> None:
         finally:
             release.set()
             scrape.join()
+
+
+def test_connection_beyond_the_limit_is_refused_until_another_one_ends() -> None:
+    registry = make_registry(EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
+    with serving(make_exporter(registry, host="127.0.0.1", port=0, most_connections=2)) as url:
+        address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        silent = [socket.create_connection(address, timeout=10) for _ in range(2)]
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            fetch(f"{url}/healthz")
+        silent[0].shutdown(socket.SHUT_WR)
+        assert silent[0].recv(1) == b""  # the server has closed it
+        wait_until(lambda: answers(f"{url}/healthz"))
+        for connection in silent:
+            connection.close()
 
 
 def test_port_in_use_suggests_another_port() -> None:
