@@ -4,15 +4,15 @@
 #
 #   1. Start from the main branch, and add the unmerged reports of the rolling branch. `orgrecon sync` never replaces a
 #      report of the main branch with a weaker one.
-#   2. Write the report. That also renders reports again that are outdated. If orgrecon fails, exit with its code and
-#      push nothing.
+#   2. Write the report, which also renders outdated reports again. If orgrecon fails, exit with its code and push
+#      nothing.
 #   3. Push the reports that differ from the main branch to the rolling branch, as one commit on top of the main branch.
 #      If another run pushed in the meantime, start again.
 #   4. Open a pull request, unless one is open or a person closed it with this very commit.
 #   5. Exit with 1 if `orgrecon verify` finds an unsound report, or if a report of the rolling branch was refused.
 #
-# A pull request that is closed without a merge loses no day: the next one has its reports too. To drop them, delete the
-# branch. Requires gh and a git remote `origin` with push access. Run it at the root of a checkout of the main branch.
+# If a pull request is closed without a merge, the next one contains its reports too. To drop them, delete the branch.
+# Requires gh and a git remote `origin` with push access. Run it at the root of a checkout of the main branch.
 #
 # ORGRECON: the command (default: orgrecon). REPORTS: the output directory. BRANCH: the rolling branch. TODAY: the UTC
 # day (for tests).

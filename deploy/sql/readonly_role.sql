@@ -71,7 +71,7 @@ BEGIN
         BEGIN
             EXECUTE format('GRANT %s ON %s TO orgrecon_reader', needed.privilege, needed.object);
         EXCEPTION WHEN insufficient_privilege THEN
-            NULL; -- handled below, as if the server had only warned
+            NULL; -- handled below, in the same way as a warning of the server
         END;
         EXECUTE has_privilege INTO granted;
         CONTINUE WHEN granted;
