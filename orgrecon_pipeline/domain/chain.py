@@ -1,7 +1,7 @@
-"""The hash chain of a ledger: every stored piece of evidence has a link, which carries the hash of its predecessor.
+"""The hash chain of a ledger: every piece of evidence has a link, which contains the hash of the previous link.
 
-Whoever changes, removes, inserts or re-orders evidence must write every later link again, and its head no longer is the
-one that reports, gate answers and notifications have shown.
+Whoever changes, removes, inserts or re-orders evidence must write every later link again. The new links then differ
+from those that reports, gate answers and notifications have shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class ChainHead(Frozen):
-    """A link of a ledger's chain, which pins all links up to it: its position, from 1, and its hash."""
+    """Position (from 1) and hash of a link. The hash pins all links up to this one."""
 
     position: int = Field(ge=1)
     hash: Sha256
@@ -52,7 +52,7 @@ class LinkEntry(Frozen):
     Attributes:
         ledger: the id of the ledger; a ledger that was rebuilt from reports has another one.
         previous: the hash of the link before it, None for the first.
-        id: the id of the observation that the evidence is or belongs to, if there is one.
+        id: the id of the observation, or of the observation that the evidence belongs to; None if there is none.
         day: the day of that observation.
         content: the parts of the evidence, by name.
         imported: where an observation was imported from; None if this ledger made it.

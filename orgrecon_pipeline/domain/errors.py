@@ -60,7 +60,7 @@ class EvidenceNotStored(OrgreconError):
 
 
 class LedgerUnavailable(OrgreconError):
-    """The ledger does not answer, or not as it should, but nothing says that its configuration is wrong: try again."""
+    """The ledger failed temporarily: the same call can succeed later without a change of the configuration."""
 
     exit_code: ClassVar[int] = 3
 

@@ -1,4 +1,4 @@
-"""What would have to happen for a CLOSED gate to open."""
+"""Forecast: what a CLOSED gate still needs before it opens."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class LatestDrift:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What would have to happen.
+    """What a CLOSED gate still needs before it opens.
 
     Attributes:
         day: the day of the decision.
-        clean_days: live days without drift that are needed after it.
-        after_rerun: how many would be left after a clean live run on ``day`` itself; None if it is decided already.
+        clean_days: number of live days without drift that are needed after it.
+        after_rerun: that number after a clean live run on ``day`` itself; None if a comparison has decided ``day``.
         drift: the drift that must heal, None if there is none.
         obstacles: everything else that must be resolved, as clauses of a sentence.
         simulated: whether all days are simulated, and so no live day is needed.
@@ -53,7 +53,7 @@ class Forecast:
 
     @property
     def sentence(self) -> str:
-        """Everything, as clauses without a full stop."""
+        """The whole forecast, as clauses without a full stop."""
         return "; ".join([*self._days(), *(_drift(self.drift, self.day) if self.drift else ()), *self.obstacles])
 
     def as_json_value(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Forecast:
 
 
 def forecast_of(decision: GateDecision, mapping_digest: str | None = None) -> Forecast | None:
-    """Return what would have to happen until a gate opens, None if it is OPEN.
+    """Return what a gate still needs before it opens, None if it is OPEN.
 
     ``mapping_digest`` is the digest of the mapping at hand, with which the next days will be compared; None if it is
     not known.

@@ -310,7 +310,7 @@ def _earliest_open_day(day: date, streak: int, days: Mapping[date, DayEvidence],
 
 
 def days_until_open(live: Sequence[bool], policy: GatePolicy) -> int:
-    """Return how many live clean days a gate needs after a streak; ``live`` says of each of its days if it is live."""
+    """Return how many clean live days a gate needs after a streak; ``live`` has a value for each day of the streak."""
     live, ahead = list(live), 0
     # More than a whole window of live days cannot help: a policy that asks for more can never be met.
     while ahead < policy.window_days and (

@@ -1,4 +1,4 @@
-"""The tenant gates as of a day, as its record and report show them: how many are OPEN, and which come next."""
+"""Summary of the tenant gates as of a day, for its record and report: how many are OPEN, and which are nearest."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ReadyTenants(Frozen):
 def evidence_digest(observations: Mapping[date, Sequence[str]]) -> str:
     """Return the digest of the ids of all observations up to a day, in the order of the ledger.
 
-    A report lists only so many tenants. A ledger that is rebuilt from reports can therefore not compute the figures
-    again. It uses those of the report, but only while it has exactly the observations that they were computed from.
+    A report does not list all tenants, so a ledger that is rebuilt from reports cannot compute the figures again. It
+    uses those of the report, but only while it has exactly the observations that they were computed from.
     """
     return sha256_of([[day.isoformat(), list(ids)] for day, ids in sorted(observations.items())])

@@ -62,7 +62,7 @@ class TenantNames:
     @property
     def is_ascending(self) -> bool:
         """Whether the names are in strictly ascending order, which bytes from elsewhere may not be."""
-        # Each with the NUL that ends it: it is still less than a longer name that starts with it.
+        # Each name includes its final NUL, which sorts before every other byte, so a prefix sorts before longer names.
         names = map(itemgetter(0), finditer(rb"[^\0]*\0", self.packed))
         return all(starmap(lt, pairwise(names)))
 

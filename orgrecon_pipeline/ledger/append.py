@@ -61,8 +61,7 @@ class Notified:
 class LedgerWriter(ChainStore):
     """The writing methods of a ledger. Each raises an error of :meth:`Store.writing`.
 
-    Evidence gets a link of the hash chain in the transaction that stores it. Only methods that add nothing twice are
-    repeated.
+    Evidence gets a link of the hash chain in the transaction that stores it. Only idempotent methods are retried.
     """
 
     def append(
@@ -72,7 +71,7 @@ class LedgerWriter(ChainStore):
         """Append an observation with everything that belongs to it, in one transaction.
 
         There is at most one tenant row per tenant and entity. Samples are in the order in which reports show them. If
-        the rows, coverage and keys can be iterated again, the call is repeated while the ledger does not answer.
+        the rows, coverage and keys can be iterated again, the call is retried while the ledger does not answer.
 
         Without ``drift``, as when a report is imported, the samples are the only keys, and the observation, its rows
         and samples already say how the drift changed. ``imported`` names that report.
@@ -88,7 +87,7 @@ class LedgerWriter(ChainStore):
         attempts = count()
 
         def attempt() -> bool:
-            # An earlier attempt may have been stored although its confirmation was lost.
+            # An earlier attempt may have been committed although its confirmation was lost.
             again = next(attempts) > 0
             return self._append(observation, tenant_rows, samples, coverage, drift, imported) or again
 
@@ -219,7 +218,7 @@ class LedgerWriter(ChainStore):
 
 @contextmanager
 def _unless_known(connection: Connection) -> Iterator[None]:
-    """Roll back, without an error, if another process has appended the same row since it was looked for."""
+    """Roll back, without an error, if another process appended the same row after the check for it."""
     try:
         yield
     except IntegrityError as error:

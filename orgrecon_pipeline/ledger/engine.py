@@ -52,8 +52,8 @@ class Past:
 class Store:
     """A ledger's database, opened for one identity; for reading its ``past`` if that is given.
 
-    Each use opens a connection and closes it, so a server restart in between is harmless. Calls that fail because the
-    ledger does not answer are repeated with its ``patience``.
+    Each use opens a connection and closes it, so a server restart in between is harmless. ``patience`` limits the
+    retries of calls that fail because the ledger does not answer.
     """
 
     address: SqliteAddress | PostgresAddress

@@ -51,8 +51,8 @@ class KeyReader(Store):
     def keys(self, observation: Observation, wanted: KeyFilter | None = None) -> Iterator[StoredKey]:
         """Yield the keys of a decided comparison, by entity, tenant and key; healed ones if they are ``wanted``.
 
-        Healed keys are those of the previous decided day, with their kinds of that day. The keys are a stream, which is
-        not repeated if the ledger stops answering.
+        Healed keys are those of the previous decided day, with their kinds of that day. The keys are a stream: it
+        is not retried if the ledger stops answering.
         """
         wanted = wanted or KeyFilter()
         healed = wanted.state is KeyState.HEALED

@@ -22,7 +22,7 @@ from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.errors import translate_errors
 from orgrecon_pipeline.ledger.patience import repeated
 
-# The transaction is idle for hours. The server notices within about a minute if this machine is gone.
+# The transaction is idle for hours. Keepalives let the server detect a dead client within about a minute.
 _LOCK_SETTINGS = (
     "SELECT set_config(name, value, true) FROM pg_settings JOIN (VALUES "
     "('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'), ('tcp_keepalives_idle', '30'), "
@@ -38,8 +38,8 @@ class LedgerLocks(Store):
         Raises:
             AlreadyRunning: on entering, without waiting, if another thread or process holds the day.
             EvidenceNotStored: on entering, if the lock cannot be created.
-            LedgerUnavailable: on entering, if the ledger does not answer. If it stops to answer later, the lock may be
-                lost, which is no error: the work under the lock can still be stored.
+            LedgerUnavailable: on entering, if the ledger does not answer. If it stops answering later, the lock may be
+                lost. That is not an error: the result of the work under the lock can still be stored.
         """
         return self._lock(str(day), f"another run of {self.identity} is already working on {day}: wait until it ends.")
 

@@ -1,6 +1,6 @@
-"""Repetition of calls to a ledger that does not answer, for a limited time.
+"""Retries of calls to a ledger that does not answer, for a limited time.
 
-A ledger takes the patience of the block in which it is opened, so that everything that a run opens shares one limit,
+A ledger uses the :class:`Patience` of the block in which it is opened. So all ledgers that a run opens share one limit,
 also across the steps of a Dagster run in this process.
 """
 
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 class Patience:
-    """Time that calls may spend, all together, on a ledger that does not answer.
+    """Time that all calls together may spend on a ledger that does not answer.
 
     Args:
-        seconds: that time; with 0, every failure is raised at once.
+        seconds: the limit; with 0, every failure is raised at once.
         say: receives a line when a call begins to wait, and when the ledger answers again.
-        sleep: waits that many seconds.
-        now: returns the seconds of a clock.
+        sleep: waits for a number of seconds.
+        now: returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Patience:
         self._say, self._sleep, self._now = say, sleep, now
 
     def repeat(self, call: Callable[[], T]) -> T:
-        """Return what ``call`` returns, and repeat it, with increasing pauses, while it raises LedgerUnavailable.
+        """Return the result of ``call``; retry it, with increasing pauses, while it raises LedgerUnavailable.
 
         Raises:
             LedgerUnavailable: if the time is used up.
@@ -85,13 +85,13 @@ _current: ContextVar[Patience] = ContextVar("orgrecon_ledger_patience", default=
 
 
 def current_patience() -> Patience:
-    """Return the patience of the block that is running; that of 0 seconds outside of every block."""
+    """Return the patience of the innermost :func:`patient` block; outside of such blocks, one of 0 seconds."""
     return _current.get()
 
 
 @contextmanager
 def patient(patience: Patience) -> Iterator[None]:
-    """Give the ledgers that are opened in the block a patience, unless an outer block has already given one."""
+    """Set the patience of ledgers that are opened in the block, unless an outer block has set one."""
     token = _current.set(_current.get() if _current.get().seconds else patience)
     try:
         yield
@@ -108,7 +108,7 @@ S = TypeVar("S", bound=_Patient)
 
 
 def repeated(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Repeat a method of a ledger while the ledger does not answer. It must change nothing if it changed something."""
+    """Retry a method of a ledger while the ledger does not answer. The method must be idempotent."""
 
     @wraps(method)
     def repeat(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:

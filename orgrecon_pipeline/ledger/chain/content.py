@@ -19,7 +19,7 @@ from orgrecon_pipeline.ledger import tables
 
 _CHUNK = 10_000  # rows
 
-# The numbers by which a database joins its rows are not evidence: a copy may have others.
+# The numbers that join rows are not evidence: a copy of a ledger may have other numbers.
 _NUMBERS = ("number", "observation")
 
 # Rows of an observation: its table, and the columns that order them.
@@ -67,7 +67,7 @@ def _columns(table: Table) -> Select[Any]:
 
 
 def _part(connection: Connection, statement: Select[Any]) -> Part:
-    """Return the number and digest of the rows of a statement; a million rows are not held in memory."""
+    """Return the number and digest of the rows of a statement, without holding all rows in memory."""
     digest, rows = hashlib.sha256(b"["), 0
     with connection.execute(statement, execution_options={"yield_per": _CHUNK}) as result:
         for chunk in result.partitions():

@@ -1,4 +1,4 @@
-"""Appending to the hash chain of an identity, and reading it."""
+"""Links of the hash chain of an identity: append, read and verify."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orgrecon_pipeline.ledger.patience import repeated
 
 
 class ChainStore(Store):
-    """The methods of a ledger that concern its hash chain."""
+    """The methods of a ledger that append to, read and verify its hash chain."""
 
     @repeated
     def head(self) -> ChainHead | None:
@@ -134,7 +134,7 @@ _READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
 
 
 def _altered(connection: Connection, row: Any, entry: LinkEntry) -> Iterator[str]:
-    """Yield which parts of a piece of evidence are not the ones that its link covers."""
+    """Yield a sentence if a piece of evidence differs from what its link covers."""
     if row.kind != entry.kind:
         yield f"link {row.position} was edited: it is the link of another kind of evidence."
         return
