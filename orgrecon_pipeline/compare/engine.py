@@ -47,7 +47,7 @@ def compare(
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then recheck the drifting keys.
 
-    If a statement of another session waits too long for a lock, give way and start over (see docs/architecture.md).
+    If a statement of another session waits too long for its locks, give way and start over (see docs/architecture.md).
     Raise CannotDecide if the comparison cannot be completed.
 
     Args:

@@ -112,7 +112,7 @@ def context_warning(subject: str, failure: str) -> SqlWarning:
 
 
 def lock_queue_warning(variable: str, problem: str) -> SqlWarning:
-    """Return the warning that nobody watched the lock queue of the database of an environment variable."""
+    """Return the warning that the lock queue of the database of an environment variable was not watched."""
     return {"code": "lock_queue_unwatched", "names": [variable], "text": (
         f"the lock queue of the database of {variable} could not be watched ({problem}): a migration may have waited "
         "for this comparison, and the application for the migration")}

@@ -1,4 +1,4 @@
-"""Plans of statements, and what the plans of Citus show: the tables on its nodes."""
+"""Table scans in the plans of statements, including those on the nodes of Citus."""
 
 from __future__ import annotations
 

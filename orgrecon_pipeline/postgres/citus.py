@@ -1,4 +1,4 @@
-"""Citus, the extension that distributes tables over several servers: the settings that make its answers safe."""
+"""Settings with which tables that Citus distributes over several servers are read safely."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SETTINGS = {
     "citus.max_adaptive_executor_pool_size": "1",
     "citus.multi_shard_modify_mode": "sequential",
 }
-#: A connection cannot change the last one. A secondary node can lag behind, and nothing shows by how much.
+#: A connection cannot change the last one. A secondary node can lag behind, and its lag cannot be read.
 REQUIRED = {**SETTINGS, "citus.use_secondary_nodes": "never"}
 
-# Older versions do not pass LOCK TABLE on to the nodes.
+# Older versions do not propagate LOCK TABLE to the nodes.
 _OLDEST = 11
 
 

@@ -67,10 +67,10 @@ _ENDED_SESSION = (
     ("terminating connection due to transaction timeout", "25P04"),
 )
 
-# What pgbouncer says with SQLSTATE 08P01, which other errors have, too.
+# The message of pgbouncer. Its SQLSTATE, 08P01, is also that of other errors.
 _STATEMENT_POOLING = "transaction blocks not allowed in statement pooling mode"
 
-# The SQLSTATEs and classes of failures that pass: the connection or server was lost or is overloaded, the transaction
+# The SQLSTATEs and classes of temporary failures: the connection or server was lost or is overloaded, the transaction
 # collided with another, or the server is a standby until the next failover.
 _PASSING = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55P03", "57", "58")
 

@@ -169,7 +169,7 @@ class Session:
     def until_unlocked(self, read: Callable[[], Result]) -> Result:
         """Return ``read()``. While another session locks one of its tables, try it again for lock_timeout_seconds.
 
-        In between, the transaction is rolled back: it never holds one table while it waits long for another.
+        Between attempts, the transaction is rolled back, so it never holds locks while it waits long for another one.
         """
         end = time.monotonic() + self.settings.lock_timeout_seconds
         while True:
@@ -243,7 +243,7 @@ class Session:
             self._connection.execute(statement, parameters)
 
     def _execute_all(self, statements: Sequence[Statement], action: str) -> None:
-        # In one message, except on Citus, which for each setting would send the nodes the whole message.
+        # In one message, except on Citus, which would send the whole message to the nodes once for each setting.
         for message in statements if self.citus_version else [sql.SQL("; ").join(statements)]:
             self.execute(message, action)
 

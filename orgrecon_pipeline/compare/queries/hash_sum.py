@@ -1,4 +1,4 @@
-"""How the row hashes of a tenant are summed."""
+"""SQL aggregates that sum the row hashes of a tenant."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ _NO_TABLE = sql.SQL("(SELECT) AS nothing")
 class EntityStatements:
     """Builds the statements of one entity. Each public method returns the statement of the SQL file of that name.
 
-    A ``largest_table`` is the largest table that the role may read, see ``side_fingerprints.sql``. With ``only``, all
-    statements except :meth:`has_rows` are restricted to its rows. ``distributed`` are the sides whose tables
-    Citus distributes: its planner needs other statements, to let the nodes do the work.
+    A ``largest_table`` is the largest table that the role may read, see ``no_rows.sql``. With ``only``, all statements
+    except :meth:`has_rows` are restricted to its rows. ``distributed`` are the sides whose database has Citus: its
+    planner needs other statements to let the nodes do the work.
     """
 
     name: str
@@ -214,8 +214,8 @@ class EntityStatements:
 
     @property
     def _needs_bare_tenant(self) -> bool:
-        # Collation "C" hides the distribution column from Citus. Equal bytes are equal in every collation, so to group
-        # and join by the bare expression as well changes nothing.
+        # Collation "C" hides the distribution column from Citus. Equal bytes are equal in every collation, so grouping
+        # and joining by the bare expression as well does not change the result.
         return bool(self.distributed) and self.types[TENANT_COLUMN].name == "text"
 
     def _side_fingerprints(self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum) -> sql.Composed:
@@ -276,7 +276,7 @@ class EntityStatements:
         kind = self.types[name]
         cast_to = sql.SQL("::text" if kind.compared_as_text else "")
         if self.distributed and kind.compared_as_text:
-            # Citus takes a varchar for the text to which it is cast, and fails, unless an operator is in between.
+            # Citus fails on the cast of a varchar to text, unless an operator follows the cast.
             cast_to = sql.SQL("::text || ''")
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.compared_as_text or kind.collatable else "")
         return sql.SQL("(({}){}){} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
@@ -344,7 +344,9 @@ def statements_by_entity(
     mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None,
     *, distributed: frozenset[str],
 ) -> dict[str, EntityStatements]:
-    """Return the statements of each entity, given the types of its columns; other arguments as in EntityStatements.
+    """Return the statements of each entity, given the types of its columns.
+
+    The other arguments are those of :class:`EntityStatements`.
     """
     return {
         name: EntityStatements(

@@ -43,7 +43,7 @@ def _ascending(rows: Iterator[Row], width: int) -> Iterator[tuple[Row, Row]]:
 
 
 def names_from_server(packed: bytes) -> TenantNames:
-    """Return names that a server sent, ordered and each ended by a NUL."""
+    """Return the names that a server sent, each followed by a NUL; raise CannotDecide if they are not ascending."""
     names = TenantNames(packed)
     if not names.is_ascending:
         raise out_of_order()

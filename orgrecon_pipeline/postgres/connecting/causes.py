@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a connection failed, and what helps, without the values of any parameter.
+    """Cause of a failed connection and its remedy, as one sentence without parameter values.
 
-    ``passing``: whether the same connection can succeed later although nobody corrects its URL.
+    ``passing`` says whether the same connection can succeed later without a change of its URL.
     """
 
     sentence: str
@@ -106,7 +106,7 @@ _CLIENT = [
         "with sslrootcert in the URL, or set sslrootcert=system")),
     (r"could not (?:read|load) (?:system )?root certificate", Cause(
         "the root certificate file cannot be read or holds no certificate: correct sslrootcert in the URL")),
-    # The second: an authority with the same name and another key.
+    # The second and third patterns match an authority with the same name and another key.
     (r"SSL error: (?:certificate verify failed|.*signature failure|bad signature)", Cause(
         "the server's certificate cannot be verified, because it has expired or another CA issued it: renew it, or "
         "name the file of its CA with sslrootcert in the URL")),
@@ -175,7 +175,7 @@ _SEVERITY = re.compile(r"[^\s:]+: {2}")
 def known_cause(text: str) -> Cause | None:
     """Return the cause of a failed connection by its message; None if the message is not known.
 
-    If several addresses were tried, a cause that passes counts, because the connection can succeed there.
+    If several addresses were tried, a temporary cause takes precedence, because that address can succeed later.
     """
     causes = [next((cause for pattern, cause in _CAUSES if pattern.match(message)), None)
               for message in _messages(text)]
@@ -189,5 +189,5 @@ def is_from_server(text: str) -> bool:
 
 
 def _messages(text: str) -> list[str]:
-    """Return the lines of a text without the addresses; hints are among them and match no pattern."""
+    """Return the lines of a text without the addresses. Lines with hints match no pattern."""
     return [_BEFORE.sub("", line, count=1) for line in text.splitlines()]

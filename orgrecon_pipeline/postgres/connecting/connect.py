@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and why one cannot be opened."""
+"""Connections to PostgreSQL, and the causes of those that fail."""
 
 from __future__ import annotations
 

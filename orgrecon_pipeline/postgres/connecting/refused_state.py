@@ -22,7 +22,7 @@ _STATE = re.compile(rb'ErrorResponse\t.* C "([0-9A-Z]{5})"')
 def refused_state(parameters: Mapping[str, Any]) -> str | None:
     """Try to connect once more, and return the SQLSTATE of the server's refusal; None if it cannot be read.
 
-    Only Linux can: libpq writes its trace, which may contain the password, to a file in memory.
+    This works on Linux only: libpq writes its trace, which may contain the password, to a file in memory.
     """
     with suppress(psycopg.Error, OSError, AttributeError, ValueError):
         trace = os.memfd_create("orgrecon")
@@ -37,7 +37,7 @@ def refused_state(parameters: Mapping[str, Any]) -> str | None:
 
 
 def _connect(conninfo: str, trace: int) -> None:
-    """Connect as far as the server lets, trace the messages, and close the connection."""
+    """Connect until the server accepts or refuses, trace the messages, and close the connection."""
     connection = pq.PGconn.connect_start(conninfo.encode())
     try:
         connection.trace(trace)

@@ -1,4 +1,4 @@
-"""Giving way: a comparison for which a lock request waits ends, lets the request pass, and starts over."""
+"""Giving way: a comparison that blocks a lock request stops, waits for the request's transaction, and starts over."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Uninterrupted(Generic[Result]):
-    """Result of an attempt to which no lock request put an end.
+    """Result of an attempt that no lock request ended.
 
     Attributes:
         times: how many attempts gave way before.
@@ -43,7 +43,7 @@ def give_way(
 ) -> Uninterrupted[Result]:
     """Return the result of an attempt that did not have to give way, after as many as needed.
 
-    Whatever an attempt returns or raises after it was asked to give way does not count.
+    The result or error of an attempt that had to give way is discarded.
 
     Args:
         attempt: reads the databases until the deadline that it is given, and closes its sessions.
@@ -53,7 +53,7 @@ def give_way(
         progress: receives progress messages.
 
     Raises:
-        CannotDecide: by the attempt, or if the deadline passes because attempts gave way.
+        CannotDecide: if the attempt raises it, or if the deadline passes because attempts gave way.
     """
     if settings.yield_seconds is None:
         return Uninterrupted(attempt(deadline), 0, {})
@@ -76,7 +76,7 @@ class _Turn:
         self._last: LockRequest | None = None
 
     def take(self, attempt: Callable[[Deadline], Result], endpoints: Endpoints) -> Uninterrupted[Result] | None:
-        """Return the result of one attempt; None, when another one can be made, if it had to give way."""
+        """Return the result of one attempt. If it had to give way, return None when another one can start."""
         self._deadline.remaining()
         part = self._deadline.part()
         watched = [endpoints.source] if endpoints.one_database else [endpoints.source, endpoints.target]

@@ -1,4 +1,4 @@
-"""Lock requests that wait for a comparison, and the kind of statement that makes each of them."""
+"""Lock requests that wait for a comparison, and the kinds of their statements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 @dataclass(frozen=True)
 class LockRequest:
-    """Lock request that waits. Two are equal if they are the same request, also at another time.
+    """Lock request that waits. The same request, read at different times, is equal.
 
     Attributes:
         mode: as in ``ACCESS EXCLUSIVE``.
@@ -45,7 +45,7 @@ class LockRequest:
 def statement_kind(text: str | None) -> str | None:
     """Return the first keywords of a statement that locks a table; None if it begins with other words.
 
-    If the text has several statements, the last one that locks a table counts: it is likely to be the one that waits.
+    If the text has several statements, the last one that locks a table counts: it is the most likely one to wait.
     """
     kinds = [match[0] for part in _COMMENT.sub(" ", text or "").split(";") if (match := _KEYWORDS.match(part))]
     return " ".join(re.split(r"[\s(]+", kinds[-1].strip())).upper() if kinds else None

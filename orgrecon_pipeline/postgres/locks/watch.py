@@ -30,12 +30,12 @@ _JOIN_SECONDS = 1.0
 class LockWatch:
     """Thread that reads the lock queue of one database while the sessions of an attempt read the database.
 
-    It connects when half of yield_seconds is over: before, nobody can have waited too long. It raises nothing: if it
+    It connects when half of yield_seconds is over; no request can have waited too long before. It never raises: if it
     cannot read the lock queue, the attempt goes on, and ``problem`` says why.
 
     Attributes:
         request: the request that the attempt gives way to; None if there is none.
-        passed: set when that request no longer waits or holds a lock, or nobody can tell.
+        passed: set when that request no longer waits or holds a lock, or when this cannot be read.
         problem: why the lock queue could not be read; empty if it could.
     """
 
@@ -51,7 +51,7 @@ class LockWatch:
         self._poll = max(_SHORTEST_POLL_SECONDS, min(_POLL_SECONDS, self._limit / 4))
         self._session: Session | None = None
         self._failures = 0
-        # A request may have waited since the last time that it was not there.
+        # A request may have waited since the last time that it was not in the lock queue.
         self._absent = 0.0
         self._since: dict[LockRequest, float] = {}
         self._ended = threading.Event()
@@ -66,7 +66,7 @@ class LockWatch:
             yield self
         finally:
             self._ended.set()
-            thread.join(_JOIN_SECONDS)  # while it connects, it cannot be interrupted; it then ends by itself
+            thread.join(_JOIN_SECONDS)  # a thread that is connecting cannot be interrupted; it ends afterwards
 
     def _run(self) -> None:
         pause = self._limit / 2
@@ -84,7 +84,7 @@ class LockWatch:
             self._disconnect()
 
     def _step(self) -> float:
-        """Do what is due, and return the seconds until the next step."""
+        """Read the lock queue or end the attempt, and return the seconds until the next step."""
         readers = self._readers()
         if self.request is None:
             return self._look(readers)
@@ -142,9 +142,9 @@ class LockWatch:
         """Note a failure, and return the seconds until the next step."""
         self._disconnect()
         if self.request is not None and not self._readers():
-            self.passed.set()  # the locks of the next attempt wait for it instead
+            self.passed.set()  # the next attempt waits for the request when it takes its locks
         self._failures += 1
-        if self._failures == 1:  # idle_session_timeout, for example: a new connection may do
+        if self._failures == 1:  # a new connection may work, for example after idle_session_timeout
             return _SHORTEST_POLL_SECONDS
         self.problem = problem
         return self._poll if self.request is not None else _RECONNECT_SECONDS
