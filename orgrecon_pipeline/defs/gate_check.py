@@ -66,7 +66,7 @@ class CheckResult:
     def asset_metadata(self) -> Mapping[str, Any]:
         """Metadata of the asset: that of the check, and the gates of the tenants."""
         summary = TenantSummary.of(TenantGates(self.evidence), _SHOWN_TENANTS)
-        # The answer for people comes before that for programs.
+        # Dagster shows the metadata in this order: first the part for people, then the part for programs.
         return {**describe.gate(self.answer), **describe.tenant_gates(summary), **self.metadata}
 
 

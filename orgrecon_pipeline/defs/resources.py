@@ -90,9 +90,9 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Context(mapping, ledger, output_dir, self.clock(), environ, self.source_env, self.target_env)
 
     def open_in_run(self, log: dg.DagsterLogManager) -> Context:
-        """Return the context of a step. Each call to a ledger that does not answer is repeated for some time.
+        """Return the context of a step. Its calls to a ledger that does not answer are retried.
 
-        The calls may wait for ``scan.deadline_seconds``, all together.
+        All calls together may wait for ``scan.deadline_seconds``.
         """
         with patient(Patience(self.mapping().scan.deadline_seconds, log.warning)):
             return self.open(warn=log.warning)

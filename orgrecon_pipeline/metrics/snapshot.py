@@ -48,7 +48,7 @@ class MetricsSnapshot:
         """Return the snapshot to publish while the ledger does not answer: the same figures and a closed gate.
 
         Figures that disappeared would resolve an alert on drift, which would read as good news. The timestamps show
-        how old the figures are. How many tenants are ready is good news, and becomes unknown.
+        how old the figures are. The number of ready tenants becomes unknown, because an old one could be too high.
         """
         return replace(self, ledger_up=False, gate_open=False, tenants=UNKNOWN)
 

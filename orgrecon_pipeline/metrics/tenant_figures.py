@@ -1,4 +1,4 @@
-"""How many tenants there are, and of how many the gate is OPEN; counted once for each state of the evidence."""
+"""Numbers of all tenants and of those whose gate is OPEN, counted once for each state of the evidence."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ UNKNOWN = TenantFigures(None, None)
 
 
 class TenantCounter:
-    """Counts the tenants in a thread, because a million of them take seconds, and a scrape must not wait so long.
+    """Counter of tenants in a thread: a million of them take seconds, and a scrape must not wait so long.
 
-    Figures of another state of the evidence are never given instead.
+    It never returns figures of another state of the evidence.
     """
 
     def __init__(self, wait_seconds: float | None = None) -> None:

@@ -113,10 +113,9 @@ def send_pending(
 ) -> list[str]:
     """Send each channel its pending changes: days of the last week that became FAIL or INCONCLUSIVE, and the gate.
 
-    If the notifier sends them, also a streak that grew, and tenants whose gate opened.
-
-    A channel that the ledger does not know is assumed to know all days before yesterday, and a closed gate. The call
-    takes at most 45 seconds: it waits for another process that is notifying, and for the channels.
+    If the notifier sends them, the changes include a streak that grew and tenants whose gate opened. A channel that the
+    ledger does not know is assumed to know all days before yesterday, and a closed gate. The call takes at most 45
+    seconds: it waits for another process that is notifying, and for the channels.
 
     Args:
         link_base: the URL that precedes the file name of a report.
@@ -172,7 +171,7 @@ class _Change(NamedTuple):
 
 
 class _Tenants:
-    """The changes of the tenant gates; they are decided once for all channels that know the same state."""
+    """The changes of the tenant gates, decided once for all channels that know the same state."""
 
     def __init__(self, context: Context, current: CurrentState, link_base: str) -> None:
         self._context, self._gate, self._link_base = context, current.gate, link_base

@@ -21,7 +21,7 @@ Severity = Literal["success", "info", "warning", "failure"]
 _MAX_TEXT = 1_500
 _MAX_NAME = 60
 
-#: Names of tenants in a message.
+#: Maximum number of tenant names in a message.
 MAX_NAMES = 10
 _QUIET = (Verdict.PASS.value, Verdict.MISSING.value)
 
@@ -84,7 +84,7 @@ def initial_state(topic: str) -> str:
 
 def _differs(topic: str, notified: str | None, state: str) -> bool:
     known = initial_state(topic) if notified is None else notified
-    # Each day of a streak is sent once, also if a rerun of the day breaks the streak and the next one repairs it.
+    # Each day of a streak is sent once, even if a rerun of the day breaks the streak and the next one restores it.
     return state > known if topic == STREAK_TOPIC else state != known
 
 

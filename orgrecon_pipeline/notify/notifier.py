@@ -96,7 +96,7 @@ class Notifier:
         return [f"{ALSO_VARIABLE} names {names} of events: use {' or '.join(OPTIONAL_TOPICS)}, or both."]
 
     def problems(self) -> list[str]:
-        """Return one sanitised line for each setting that is not valid. Nothing is sent."""
+        """Return one sanitised line for each invalid setting. Nothing is sent."""
         _silence_loggers()
         return [*self.unknown_kinds(), *(f"{channel.name} of {URLS_VARIABLE}: {_INVALID_URL}"
                 for channel in self.channels if not _is_supported(channel.url))]

@@ -1,8 +1,8 @@
-"""The evidence that an outdated report rests on.
+"""Earlier evidence from which an outdated report was rendered.
 
-Evidence only grows: days get more observations, and comparisons take the place of baselines. So a report that was right
-when it was rendered follows exactly from *earlier versions* of the days that the trail shows now. This module rebuilds
-these versions from what the report claims; a report that follows from none was forged.
+Evidence only grows: days get more observations, and comparisons replace baselines. So a report that was right when it
+was rendered follows exactly from *earlier versions* of the days that the trail shows now. This module rebuilds these
+versions from the claims of the report. A report that follows from none of them is unsound.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _TIMED = (Provenance.LIVE, Provenance.SIMULATED)
 # Versions of a day with the same figures are rare.
 _MOST_COMBINATIONS = 256
 
-#: A day as it was known, None if it was not.
+#: The evidence of a day that was known; None if the day had no known evidence.
 Version = DayEvidence | None
 
 
 def figures(day: WindowDay | DayEvidence | None) -> tuple[Any, ...]:
-    """Return what a row of a window shows of a day; None is a day without evidence."""
+    """Return the figures that a row of a window shows of a day; None is a day without evidence."""
     if day is None:
         return Verdict.MISSING, None, Counts.unknown(), None, None
     return day.verdict, day.provenance, day.counts, day.new, day.healed
@@ -37,11 +37,11 @@ def figures(day: WindowDay | DayEvidence | None) -> tuple[Any, ...]:
 def earlier_evidence(
     record: Record, observations: Mapping[date, Sequence[Observation]]
 ) -> Iterator[dict[date, DayEvidence]]:
-    """Yield the evidence of all days that a report may have known, if it is right; nothing if no evidence explains it.
+    """Yield each combination of evidence that the report may have been rendered from; nothing if there is none.
 
     Args:
-        record: the report, which contradicts the evidence of now.
-        observations: those of every day that has a report, as far as they are before the day of ``record`` or on it.
+        record: the report, which contradicts the current evidence.
+        observations: those of every day that has a report. Days after that of ``record`` are ignored.
     """
     certain = _known_for_certain(record)
     windows = {row.day: row for row in record.window}
@@ -62,14 +62,14 @@ def earlier_evidence(
             versions = [version for version in versions if version is None or not version.saw_a_tenant]
         if not versions:
             return
-        # Before the window, the report shows nothing of a day but whether it broke the streak.
+        # For a day before the window, the report shows only whether it broke the streak.
         choices[day] = versions if day in windows or day == broken else versions[:1]
     for chosen in islice(product(*choices.values()), _MOST_COMBINATIONS):
         yield {day: version for day, version in zip(choices, chosen, strict=True) if version is not None}
 
 
 def _known_for_certain(record: Record) -> dict[str, datetime]:
-    """Return when each ledger stored its last observation of the report's day: what it stored before was known."""
+    """Return when each ledger stored its last observation of the report's day. It knew everything stored before."""
     known: dict[str, datetime] = {}
     for observation in record.to_observations():
         if observation.ledger and observation.observed_at and observation.provenance in _TIMED:
@@ -99,7 +99,7 @@ def _versions(day: date, observations: Sequence[Observation], certain: Mapping[s
 
 
 def _no_tenant_until(record: Record) -> date:
-    """Return the last day up to which the report knew of no tenant, by what it says about its window."""
+    """Return the last day up to which the report knew no tenant, according to its window."""
     since = [str(row.reason_parameters["first_tenant_day"]) for row in record.window
              if "first_tenant_day" in row.reason_parameters]
     if since:

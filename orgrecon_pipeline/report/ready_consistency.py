@@ -1,6 +1,6 @@
-"""Consistency of what a record says about the tenant gates.
+"""Consistency of the tenant gates in a record.
 
-A record lists only so many tenants, so nobody can compute the figures again from it. They must be possible.
+A record does not list all tenants, so the figures cannot be computed again from it. The checks find impossible figures.
 """
 
 from __future__ import annotations

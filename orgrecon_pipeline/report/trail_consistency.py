@@ -98,7 +98,7 @@ class _Checker:
                                            "the earlier reports")
 
     def _is_outdated(self, record: Record) -> bool:
-        """Return whether the report follows exactly from what can have been known when it was rendered."""
+        """Return whether the report follows exactly from evidence that may have been known when it was rendered."""
         try:
             return any(not any(self._differences(record, known))
                        for known in earlier_evidence(record, self._observations))
@@ -181,7 +181,7 @@ def _outline(reason: Reason) -> tuple[ReasonCode, dict[str, Any]]:
 
 
 def _wrong_form(record: Record) -> str:
-    """Return what is wrong with the policy or the length of the window, whatever other reports say; else nothing."""
+    """Return what is wrong with the policy or the length of the window, independent of other reports; else empty."""
     own = gate_policy_of(record.compared)
     if own is None and "gate" in record.compared:
         return "has no valid gate policy in compared.gate"

@@ -1,4 +1,4 @@
-"""The state of a ledger's evidence at one moment, from which the gates of all tenants follow."""
+"""State of a ledger's evidence at one moment, which determines the gates of all tenants."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EvidenceState(BaseModel):
 
     @classmethod
     def before_run(cls, evidence: GateEvidence) -> EvidenceState:
-        """Return the state before a run. Reports that the run imports are not news, so they are part of it."""
+        """Return the state before a run. It includes reports that the run imports: they are not new evidence."""
         return cls.of(evidence).model_copy(update={"imported": True, "distrust": None})
 
     @classmethod

@@ -12,7 +12,7 @@ from orgrecon_pipeline.operations.gate.tenants import TenantGates
 
 @dataclass(frozen=True)
 class OpenedTenants:
-    """The tenants whose gate ``opened``, and the numbers of tenants: those ``ready`` by now, and all."""
+    """The tenants whose gate ``opened``, the number of those whose gate is OPEN now (``ready``), and of all tenants."""
 
     opened: TenantGroup
     ready: int
@@ -22,9 +22,9 @@ class OpenedTenants:
 def opened_since(earlier: EvidenceState | None, evidence: GateEvidence, limit: int) -> OpenedTenants:
     """Return the tenants whose gate is OPEN and was not in an earlier state, with at most ``limit`` names.
 
-    The ledger is append-only, so the earlier gates are decided again instead of being stored. Tenants of both states
-    come in the order of their names, so none of them has to be kept in memory. Without an earlier state, all that are
-    OPEN opened.
+    The ledger is append-only, so the earlier gates are decided again instead of being stored. The tenants of both
+    states are read in the order of their names, so they are not kept in memory. Without an earlier state, every OPEN
+    gate counts as opened.
     """
     before = iter(TenantGates(earlier.restore(evidence)).all() if earlier else ())
     then = next(before, None)

@@ -25,8 +25,8 @@ from orgrecon_pipeline.operations.gate.tenants import TenantGates
 def ready_tenants_as_of(ledger: Ledger, deciding: Observation, company: GateDecision) -> ReadyTenants | None:
     """Return the tenant gates as of the day of its deciding observation, None if there is no tenant.
 
-    The figures that are stored for exactly this evidence come first: after an import, they are those of the report,
-    whose ledger knew every tenant.
+    Figures that are stored for exactly this evidence are used first. After an import, these are the figures of the
+    report, whose ledger knew every tenant.
 
     Args:
         ledger: the ledger of the observation.

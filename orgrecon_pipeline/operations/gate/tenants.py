@@ -100,7 +100,8 @@ class TenantGates:
         """
         Args:
             evidence: the evidence of the company.
-            since: the first day whose drifting tenants are read from a ledger. An earlier FAIL is clean for no tenant.
+            since: the first day whose drifting tenants are read from a ledger. An earlier FAIL is not clean for any
+                tenant.
             until: the last day that is read from a ledger.
         """
         self._evidence = evidence

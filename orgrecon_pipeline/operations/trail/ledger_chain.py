@@ -1,4 +1,4 @@
-"""Verification of a ledger: its hash chain, and the links that reports outside of it name."""
+"""Verification of a ledger: its hash chain, and the links that reports name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LedgerVerification:
         links: number of links of its chain.
         head: the last link; None without links.
         reports: number of reports whose links were looked up in the chain.
-        findings: what is wrong, in the order of the chain: each is one sentence.
+        findings: what is wrong, one sentence each: those of the chain in its order, then those of the reports.
     """
 
     ledger: str
@@ -47,8 +47,8 @@ class LedgerVerification:
 def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
     """Check the hash chain of a ledger, and that it has the links that the reports in ``directory`` name.
 
-    The chain alone cannot show that its end was removed, or that all of it was written again. A report that was
-    committed before shows both. A report that is not sound is left to ``orgrecon verify`` without ``--ledger``.
+    The chain alone cannot show that its last links were removed, or that all links were written again. Reports that
+    were committed before show both. Unsound reports are skipped; ``orgrecon verify`` without ``--ledger`` finds them.
     """
     findings = list(ledger.chain_breaks())
     reports = 0

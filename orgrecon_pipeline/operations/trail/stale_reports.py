@@ -56,8 +56,8 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
 def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     """Render the outdated reports of the output directory again, oldest first, and return their days.
 
-    The ledger first gets the evidence of every report of ``trail``, the verified output directory. A report that leaves
-    out tenants is not rendered by another ledger than the one that compared them: it would know fewer tenant gates.
+    ``trail`` is the verified output directory; its sound reports are imported first. A report that leaves out tenants
+    is only rendered by the ledger that compared them, because another ledger would know fewer tenant gates.
     """
     days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])]
     if days:

@@ -192,6 +192,6 @@ def _details(record: Record) -> tuple[Any, ...]:
 
 
 def _known_of(record: Record) -> set[tuple[date, str]]:
-    """Return of which days in the window the report knows, and of which a comparison."""
+    """Return the days of the window for which the report shows evidence, and those for which it shows a comparison."""
     known = {(row.day, "known") for row in record.window if row.provenance}
     return known | {(row.day, "compared") for row in record.window if row.provenance and row.provenance.compared}
