@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
 
-#: Names the optional kinds of events that are sent, too: their topics, separated by white space or commas.
+#: Names the optional kinds of events to send: their topics, separated by white space or commas.
 ALSO_VARIABLE = "ORGRECON_NOTIFY_ALSO"
 
 #: How long a run waits for all channels together, in seconds.

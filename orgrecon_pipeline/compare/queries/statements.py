@@ -232,7 +232,7 @@ class EntityStatements:
         )
 
     def _materialized(self, *sides: str) -> sql.SQL:
-        # Citus otherwise gives the nodes a part of the statement around the CTE, too, and ignores its ORDER BY.
+        # Otherwise Citus also sends parts of the statement around the CTE to the nodes, and ignores its ORDER BY.
         return sql.SQL("MATERIALIZED" if self.distributed.intersection(sides) else "")
 
     def _no_rows(

@@ -10,7 +10,7 @@ WITH waiting AS MATERIALIZED (
     FROM waiting AS w
     WHERE (w.locktype = 'virtualxid' OR w.mode = 'AccessExclusiveLock')
       AND (pg_catalog.pg_blocking_pids(w.pid) && %(backends)s::int[]
-           -- On a standby, the process that replays the WAL waits. It is no backend, and that function ignores it.
+           -- On a standby, the process that replays the WAL waits. It is not a backend, so that function ignores it.
            OR pg_catalog.pg_is_in_recovery() AND EXISTS (
                SELECT FROM pg_catalog.pg_locks AS h
                WHERE h.granted AND h.pid = ANY (%(backends)s::int[]) AND h.relation = w.relation
