@@ -31,7 +31,7 @@ def verify(
     directory: Annotated[Path | None, typer.Argument(
         metavar="DIR", help="Directory of the reports, by default the output directory.")] = None,
     ledger: Annotated[bool, typer.Option(
-        "--ledger", help="Check the hash chain of the ledger instead, and that it has the links that reports name.",
+        "--ledger", help="Check the ledger's hash chain instead, and that it has the links that the reports name.",
     )] = False,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,

@@ -6,6 +6,7 @@ from those that reports, gate answers and notifications have shown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -124,3 +125,9 @@ def break_after(previous: ChainHead | None, stored: StoredLink, ledger: str, ide
             position, ledger, identity.migration, identity.environment):
         return f"link {position} belongs to another ledger, migration or environment."
     return None
+
+
+def imported_links(links: Iterable[StoredLink]) -> set[tuple[str | None, ChainHead]]:
+    """Return the links that imported reports name, each with the id of its ledger."""
+    imported = (LinkEntry.model_validate_json(link.entry).imported for link in links)
+    return {(origin.ledger, origin.chain) for origin in imported if origin and origin.chain}

@@ -74,9 +74,9 @@ class Forecast:
             first, last = self.day + timedelta(days=1), self.earliest_open_day
             yield f"{counted(self.clean_days, kind)} ({first if first == last else f'{first} to {last}'})"
         if self.after_rerun == 0:
-            yield f"a clean run on {self.day} itself would be enough"
+            yield f"a clean run on {self.day} is enough"
         elif self.after_rerun is not None:
-            yield f"only {self.after_rerun} after a clean run on {self.day} itself"
+            yield f"only {self.after_rerun} after a clean run on {self.day}"
 
 
 def forecast_of(decision: GateDecision, mapping_digest: str | None = None) -> Forecast | None:
@@ -90,14 +90,14 @@ def forecast_of(decision: GateDecision, mapping_digest: str | None = None) -> Fo
     days, last = decision.window, decision.window[-1]
     obstacles = list(_obstacles(last))
     if mapping_digest and decision.epoch and mapping_digest != decision.epoch:
-        obstacles.append("days that were compared before under another mapping will not count")
+        obstacles.append("days that were compared under another mapping do not count")
         baselines = takewhile(lambda row: row.eligible and row.provenance is Provenance.BASELINE, reversed(days))
         clean_days, after_rerun = days_until_open([False for _ in baselines], decision.policy), None
     else:
         clean_days = (decision.earliest_open_day - decision.day).days
         after_rerun = _after_rerun(decision) if _may_improve(last) else None
     if not clean_days:
-        obstacles.append("no more clean days, but what the reason names must be resolved")
+        obstacles.append("no more clean days are needed, but the problem in the reason must be resolved")
     return Forecast(
         decision.day, clean_days, after_rerun, _latest_drift(decision), tuple(obstacles),
         simulated={row.provenance for row in days if row.provenance} == {Provenance.SIMULATED})

@@ -27,10 +27,9 @@ def ready_view(record: Record) -> dict[str, Any] | None:
     else:  # as on an INCONCLUSIVE day
         have = "has" if waiting == 1 else "have"
         not_listed = f"{counted(waiting, 'tenant')} {have} neither drift nor a clean day." if waiting else ""
-    are = "is" if 1 in (ready.ready, ready.tenants) else "are"
     return {
-        "state": f"{ready.ready} of {counted(ready.tenants, 'tenant')} with rows {are} OPEN",
-        "company": f"Whatever this section says, the company's gate stays as it is: {record.gate.state.value}.",
+        "state": f"The gates of {ready.ready} of {counted(ready.tenants, 'tenant')} with rows are OPEN",
+        "company": f"This section does not affect the company's gate, which is {record.gate.state.value}.",
         "lists": [{"table": nearest, "more": not_listed}, {"table": drifting, "more": _more(drift, "with drift")}],
     }
 

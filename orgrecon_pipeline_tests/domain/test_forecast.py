@@ -56,13 +56,13 @@ CASES = [
     ("PPPPPP", replace(failed(3, 2), reason=drift(3, 2, 12, LOST)),
      f"{WEEK}; 3 keys in 2 tenants still drift; lost coverage must be restored, or acknowledged with orgrecon "
      "acknowledge"),
-    ("PPPPPP", undecided(LOST), f"{WEEK}; a clean run on 2026-03-01 itself would be enough; lost coverage must be "
+    ("PPPPPP", undecided(LOST), f"{WEEK}; a clean run on 2026-03-01 is enough; lost coverage must be "
                                 "restored, or acknowledged with orgrecon acknowledge"),
-    ("PPPP", "I", f"{WEEK}; only 2 after a clean run on 2026-03-01 itself; a comparison must complete"),
-    ("PPPPPP", ".", f"{WEEK}; a clean run on 2026-03-01 itself would be enough; 2026-03-01 has no report"),
-    ("PPPPPP", "b", f"{WEEK}; a clean run on 2026-03-01 itself would be enough; baselines no longer count, so a "
+    ("PPPP", "I", f"{WEEK}; only 2 after a clean run on 2026-03-01; a comparison must complete"),
+    ("PPPPPP", ".", f"{WEEK}; a clean run on 2026-03-01 is enough; 2026-03-01 has no report"),
+    ("PPPPPP", "b", f"{WEEK}; a clean run on 2026-03-01 is enough; baselines no longer count, so a "
                     "database must be compared"),
-    ("PFI", ".", f"{WEEK}; only 6 after a clean run on 2026-03-01 itself; an unknown number of keys drifted on "
+    ("PFI", ".", f"{WEEK}; only 6 after a clean run on 2026-03-01; an unknown number of keys drifted on "
                  "2026-02-27, the latest day that was compared; 2026-03-01 has no report"),
 ]
 
@@ -86,7 +86,7 @@ def test_forecast_of_gate_that_is_closed_for_another_reason_needs_no_days() -> N
     made = forecast_of(decide_gate(TODAY, trail("P" * 7), GatePolicy()).closed_because(unsound))
     assert made is not None
     assert made.clean_days == 0
-    assert made.sentence == "no more clean days, but what the reason names must be resolved"
+    assert made.sentence == "no more clean days are needed, but the problem in the reason must be resolved"
 
 
 def test_forecast_under_another_mapping_counts_no_day_that_was_compared() -> None:

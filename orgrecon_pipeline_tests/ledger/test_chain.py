@@ -1,4 +1,4 @@
-"""Whatever is done to a ledger behind orgrecon's back, its hash chain or a head that somebody noted shows it."""
+"""Every change of a ledger without orgrecon breaks its hash chain, or contradicts a head that was noted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
-from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry
+from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, imported_links
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import tables
@@ -162,10 +162,10 @@ LINKS = {
         "link 5: observation 3 of 2026-11-25 was removed."),
     "the last link removed": (
         lambda links: ["DELETE FROM orgrecon_link WHERE position = 6"],
-        "the summary of tenant gates of 2026-11-23 has no link: it was not stored by orgrecon."),
+        "the summary of tenant gates of 2026-11-23 has no link: it was inserted without orgrecon."),
     "the last links removed": (
         lambda links: ["DELETE FROM orgrecon_link WHERE position >= 5"],
-        "observation 3 of 2026-11-25 has no link: it was not stored by orgrecon."),
+        "observation 3 of 2026-11-25 has no link: it was inserted without orgrecon."),
 }
 
 
@@ -179,7 +179,7 @@ def test_tampered_chain_names_its_first_break(filled: Ledger, tamper: Callable[[
     assert message in (None, breaks[0])
 
 
-def test_end_that_was_removed_with_its_evidence_is_only_shown_by_a_head_that_was_noted(
+def test_removed_end_of_a_chain_is_detected_only_by_a_noted_head(
     filled: Ledger, tamper: Callable[[str], None]
 ) -> None:
     noted = filled.head()
@@ -219,7 +219,7 @@ def test_imported_observation_keeps_the_link_of_its_report(ledger: Ledger) -> No
     imported = Imported(report="b" * 64, ledger="0123456789abcdef", chain=original)
     ledger.append(*full("1"), imported=imported)
     assert ledger.chain_of(DAY) == {"1": original}
-    assert list(ledger.imported_heads()) == [("0123456789abcdef", original)]
+    assert imported_links(ledger.links()) == {("0123456789abcdef", original)}
     assert LinkEntry.model_validate_json(ledger.links()[0].entry).imported == imported
     assert list(ledger.chain_breaks()) == []
 

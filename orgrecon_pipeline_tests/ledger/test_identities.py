@@ -35,7 +35,6 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "chain_breaks": lambda ledger: list(ledger.chain_breaks()),
     "head": lambda ledger: (head := ledger.head()) and head.position,
     "chain_of": lambda ledger: [{id_: head.position for id_, head in ledger.chain_of(day).items()} for day in DAYS],
-    "imported_heads": lambda ledger: list(ledger.imported_heads()),
     "links": lambda ledger: [(link.position, LinkEntry.model_validate_json(link.entry).content)
                              for link in ledger.links()],
     "acknowledgements": lambda ledger: [ledger.acknowledgements(kind) for kind in ("coverage", "source")],

@@ -46,7 +46,6 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "head": lambda ledger: ledger.head(),
     "id": lambda ledger: ledger.id,
     "identities": lambda ledger: ledger.identities(),
-    "imported_heads": lambda ledger: list(ledger.imported_heads()),
     "kept_keys": lambda ledger: ledger.kept_keys(FULL),
     "known_names": lambda ledger: list(ledger.known_names(CoverageSubject.TENANT)),
     "last_notified": lambda ledger: ledger.last_notified(),

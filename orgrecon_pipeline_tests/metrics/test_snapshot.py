@@ -9,7 +9,7 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
-from orgrecon_pipeline.domain.errors import ConfigurationError
+from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -132,7 +132,7 @@ def test_damaged_ledger_raises_an_error(url: str, tmp_path: Path) -> None:
 
 
 def test_error_of_an_unreachable_postgres_ledger_does_not_contain_its_password(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(LedgerUnavailable) as refused:
         read_snapshot(settings_for("postgresql://u:CanaryPw@127.0.0.1:1/none", tmp_path), MAPPING, at(LAST, 9))
     assert "CanaryPw" not in str(refused.value)
 

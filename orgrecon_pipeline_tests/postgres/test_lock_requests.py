@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -114,6 +115,8 @@ def test_request_without_permission_to_see_the_statement_has_mode_and_table(queu
     [request] = queue.requests("stranger")
     assert (request.statement, request.mode, request.table) == (None, "ACCESS EXCLUSIVE", "public.compared")
     assert str(request) == "a request for an ACCESS EXCLUSIVE lock on public.compared"
+    assert str(replace(request, mode="SHARE", statement="CREATE INDEX")) == (
+        "CREATE INDEX (which needs a SHARE lock) on public.compared")
 
 
 def test_request_exists_until_its_transaction_has_ended(queue: Queue) -> None:

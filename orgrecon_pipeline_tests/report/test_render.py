@@ -270,18 +270,20 @@ def ready_section(**figures: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("figures", "lines"), [
-    ({"tenants": 1, "ready": 1}, ["**1 of 1 tenant with rows is OPEN.**"]),
-    ({"tenants": 12, "ready": 12}, ["**12 of 12 tenants with rows are OPEN.**"]),
+    ({"tenants": 1, "ready": 1}, ["**The gates of 1 of 1 tenant with rows are OPEN.**"]),
+    ({"tenants": 12, "ready": 12}, ["**The gates of 12 of 12 tenants with rows are OPEN.**"]),
     ({"tenants": 12, "ready": 9, "nearest": {"acme": 6}},
-     ["**9 of 12 tenants with rows are OPEN.**", "and 2 more tenants without drift"]),
+     ["**The gates of 9 of 12 tenants with rows are OPEN.**", "and 2 more tenants without drift"]),
     ({"tenants": 3, "ready": 1, "nearest": {"acme": 6}},
-     ["**1 of 3 tenants with rows is OPEN.**", "and 1 more tenant without drift"]),
-    ({"tenants": 2}, ["**0 of 2 tenants with rows are OPEN.**", "2 tenants have neither drift nor a clean day."]),
-    ({"tenants": 1}, ["**0 of 1 tenant with rows is OPEN.**", "1 tenant has neither drift nor a clean day."]),
+     ["**The gates of 1 of 3 tenants with rows are OPEN.**", "and 1 more tenant without drift"]),
+    ({"tenants": 2},
+     ["**The gates of 0 of 2 tenants with rows are OPEN.**", "2 tenants have neither drift nor a clean day."]),
+    ({"tenants": 1},
+     ["**The gates of 0 of 1 tenant with rows are OPEN.**", "1 tenant has neither drift nor a clean day."]),
     ({"tenants": 40, "drifting": {f"t{number}": 1 for number in range(12)}, "more_drifting": 28},
-     ["**0 of 40 tenants with rows are OPEN.**", "and 30 more tenants with drift"]),
+     ["**The gates of 0 of 40 tenants with rows are OPEN.**", "and 30 more tenants with drift"]),
 ], ids=str)
 def test_ready_tenants_are_counted_and_every_list_is_bounded(figures: dict[str, Any], lines: list[str]) -> None:
     first, *others = ready_section(**figures)
-    assert [first.split(" Whatever")[0], *others] == lines
-    assert first.endswith("Whatever this section says, the company's gate stays as it is: OPEN.")
+    assert [first.split(" This section")[0], *others] == lines
+    assert first.endswith("This section does not affect the company's gate, which is OPEN.")

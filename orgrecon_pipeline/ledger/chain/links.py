@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, insert, literal, null, select, text
 
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, LinkKind, StoredLink, break_after
+from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import (
     acknowledgement_content,
@@ -43,13 +44,6 @@ class ChainStore(Store):
             entries = [LinkEntry.model_validate_json(entry) for entry in connection.execute(statement).scalars()]
         heads = {str(entry.id): entry.imported.chain if entry.imported else entry.head for entry in entries}
         return {id_: head for id_, head in heads.items() if head}
-
-    def imported_heads(self) -> Iterator[tuple[str | None, ChainHead]]:
-        """Yield the links that imported reports name, each with the id of its ledger."""
-        for link in self.links():
-            imported = LinkEntry.model_validate_json(link.entry).imported
-            if imported and imported.chain:
-                yield imported.ledger, imported.chain
 
     @repeated
     def links(self) -> list[StoredLink]:
@@ -122,7 +116,7 @@ class ChainStore(Store):
         for name, statement in statements.items():
             for row in connection.execute(statement):
                 if tuple(row[:3]) not in linked:
-                    yield f"{name.format(row)} has no link: it was not stored by orgrecon."
+                    yield f"{name.format(row)} has no link: it was inserted without orgrecon."
 
 
 _READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
@@ -146,6 +140,6 @@ def _altered(connection: Connection, row: Any, entry: LinkEntry) -> Iterator[str
         yield f"link {row.position}: {entry.subject} was removed."
         return
     parts = ", ".join(
-        f"{name} ({entry.content[name].rows} rows then, {stored[name].rows} now)"
+        f"{name} ({counted(entry.content[name].rows, 'row')} then, {stored[name].rows} now)"
         if entry.content[name].rows != stored[name].rows else name for name in altered)
     yield f"link {row.position}: {entry.subject} was changed after it was stored: {parts}."

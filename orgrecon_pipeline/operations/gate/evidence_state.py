@@ -66,6 +66,7 @@ class EvidenceState(BaseModel):
         """Return the evidence of this state, from the later evidence of the same ledger."""
         assert evidence.ledger is not None  # noqa: S101 - see above
         ledger = evidence.ledger.at(Past(self.position, self.imported))
+        distrust = Reason.stored(self.distrust, {}, "") if self.distrust else None
         return replace(
             evidence, ledger=ledger, days=ledger.evidence(date.max), policy=self.policy, now=midnight(self.day),
-            mapping_digest=self.mapping_digest, distrust=Reason(self.distrust, {}, "") if self.distrust else None)
+            mapping_digest=self.mapping_digest, distrust=distrust)

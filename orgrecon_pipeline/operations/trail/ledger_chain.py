@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orgrecon_pipeline.domain.chain import ChainHead
+from orgrecon_pipeline.domain.chain import ChainHead, imported_links
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.report.file_names import shown
@@ -50,28 +50,27 @@ def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
     The chain alone cannot show that its last links were removed, or that all links were written again. Reports that
     were committed before show both. Unsound reports are skipped; ``orgrecon verify`` without ``--ledger`` finds them.
     """
+    named = _links_in_reports(directory, ledger)  # before the links, because a run stores its evidence first
+    links = ledger.links()
+    known, imported = {link.position: link.hash for link in links}, imported_links(links)
     findings = list(ledger.chain_breaks())
-    reports = 0
-    known = {(ledger.id, link.position): link.hash for link in ledger.links()}
-    imported = {(id_, head) for id_, head in ledger.imported_heads()}
-    for _, path in report_files(directory):
-        try:
-            named = list(_links_in(path, ledger))
-        except UnsoundTrail:
-            continue
-        reports += bool(named)
+    for name, of_report in named.items():
         findings += [
-            f"{path.name} names link {head.position} ({head.hash[:12]}…) of this ledger, which has "
-            f"{'another' if (id_, head.position) in known else 'no'} link {head.position}: the ledger was written "
-            "again, or restored from an older backup; if it was restored, run orgrecon import "
-            f"{shown(directory)}."
-            for id_, head in named
-            if id_ == ledger.id and known.get((id_, head.position)) != head.hash and (id_, head) not in imported]
-    return LedgerVerification(ledger.id, len(known), ledger.head(), reports, tuple(findings))
+            f"{name} names link {head.position} ({head.hash[:12]}…) of this ledger, which has "
+            f"{'another' if head.position in known else 'no'} link {head.position}: the ledger was written again, or "
+            f"restored from an older backup; if it was restored, run orgrecon import {shown(directory)}."
+            for id_, head in of_report
+            if id_ == ledger.id and known.get(head.position) != head.hash and (id_, head) not in imported]
+    head = ChainHead(position=links[-1].position, hash=links[-1].hash) if links else None
+    return LedgerVerification(ledger.id, len(links), head, len(named), tuple(findings))
 
 
-def _links_in(path: Path, ledger: Ledger) -> Iterator[tuple[str | None, ChainHead]]:
-    """Yield the links that a report names, each with the id of its ledger."""
-    for row in read_report(path, ledger.identity).observations:
-        if row.chain:
-            yield row.ledger, row.chain
+def _links_in_reports(directory: Path, ledger: Ledger) -> dict[str, list[tuple[str | None, ChainHead]]]:
+    """Return the links that each report names, by its file name; each link with the id of its ledger."""
+    named = {}
+    for _, path in report_files(directory):
+        with contextlib.suppress(UnsoundTrail):
+            links = [(row.ledger, row.chain) for row in read_report(path, ledger.identity).observations if row.chain]
+            if links:
+                named[path.name] = links
+    return named

@@ -37,8 +37,8 @@ class LockRequest:
     statement: str | None = field(compare=False)
 
     def __str__(self) -> str:
-        lock = f"{self.mode} lock"
-        what = f"{self.statement} (which needs an {lock})" if self.statement else f"a request for an {lock}"
+        lock = f"{'an' if self.mode[0] in 'AE' else 'a'} {self.mode} lock"
+        what = f"{self.statement} (which needs {lock})" if self.statement else f"a request for {lock}"
         return f"{what} on {self.table}" if self.table else what
 
 

@@ -120,7 +120,7 @@ def test_restored_ledger_is_sound_again_after_the_lost_reports_were_imported(con
     assert {path: path.read_bytes() for path in context.output_dir.glob("*.md")} == before
 
 
-def test_rebuilt_ledger_says_from_which_reports_it_came(context: Context, tmp_path: Path) -> None:
+def test_rebuilt_ledger_names_its_source_reports(context: Context, tmp_path: Path) -> None:
     for day in days_until_yesterday(3):
         observe_and_publish(context, day)
     rebuilt = replace(context, ledger=ledger_at(tmp_path / "rebuilt.db"))
@@ -136,7 +136,7 @@ def test_rebuilt_ledger_says_from_which_reports_it_came(context: Context, tmp_pa
     assert findings(rebuilt) == ()
 
 
-def test_two_copies_of_a_ledger_that_both_went_on_contradict_each_other(context: Context, tmp_path: Path) -> None:
+def test_diverged_copies_of_a_ledger_contradict_each_other(context: Context, tmp_path: Path) -> None:
     first, second = days_until_yesterday(2)
     observe_and_publish(context, first)
     shutil.copy(file_of(context), tmp_path / "copy.db")
