@@ -28,10 +28,11 @@ def ready_contradictions(record: Record) -> Iterator[str]:
         yield "has an OPEN tenant gate, although a day of its window is not decided"
     if any(not 0 < tenant.streak_days <= min(window, decided) for tenant in ready.nearest):
         yield "has a tenant with an impossible streak"
-    if ready.ready and record.verdict is Verdict.FAIL and (
-            ready.ready + (record.tenants_with_drift or 0) > ready.tenants):
-        yield "has more tenants that are OPEN or drift than tenants"
-    yield from _in_names(record, ready)
+    yield from _in_names(ready)
+    completed = [row for row in record.observations if row.verdict.decided]
+    # After another observation of the day, tenants that drifted may have left.
+    if completed and completed[-1].decides:
+        yield from _in_breakdown(record, ready)
 
 
 def _in_numbers(ready: ReadyTenants) -> Iterator[str]:
@@ -39,13 +40,17 @@ def _in_numbers(ready: ReadyTenants) -> Iterator[str]:
         yield "has more tenant gates than tenants"
 
 
-def _in_names(record: Record, ready: ReadyTenants) -> Iterator[str]:
+def _in_names(ready: ReadyTenants) -> Iterator[str]:
     names = [tenant.tenant for tenant in ready.nearest] + [tenant.tenant for tenant in ready.most_drift]
     if len(set(names)) != len(names):
         yield "lists a tenant gate twice"
-    decided = [row for row in record.observations if row.verdict.decided]
-    if not decided or not decided[-1].decides:
-        return  # the breakdown is of another observation than the drifting keys of the tenant gates
+
+
+def _in_breakdown(record: Record, ready: ReadyTenants) -> Iterator[str]:
+    """Yield contradictions to the drift of the deciding observation, the last one of the day that was decided."""
+    if ready.ready and record.verdict is Verdict.FAIL and (
+            ready.ready + (record.tenants_with_drift or 0) > ready.tenants):
+        yield "has more tenants that are OPEN or drift than tenants"
     drift: dict[str, int] = {}
     for row in record.tenants:
         drift[row.tenant] = drift.get(row.tenant, 0) + row.drift

@@ -47,6 +47,7 @@ def environment_of(world: World, home: Path, **changes: str) -> dict[str, str]:
 @pytest.mark.slow
 def test_failing_dsn_leaves_no_part_of_the_password(bare_world: World, home: Path, dsn: str, variable: str) -> None:
     """A bad ``DATABASE_URL`` makes the day INCONCLUSIVE or the run fail; a bad ledger URL makes the run fail."""
+    bare_world.write_mapping(deadline_seconds=2)  # for which a run retries the ledger
     done = run_python(RUN, env=environment_of(bare_world, home, **{variable: dsn}), cwd=bare_world.directory / "work")
     assert ("RunFailed" in done.stderr) is (done.returncode != 0)
     assert done.returncode or variable == "DATABASE_URL"

@@ -184,7 +184,7 @@ def test_ledger_backup_restore_and_rebuild_commands_succeed(world: World, new_da
     world.live_week()
     steps = commands(RUNBOOKS / "ledger-backup.md")
     restore = next(i for i, command in enumerate(steps) if command.startswith("pg_restore"))
-    rebuild = next(i for i, command in enumerate(steps) if i > restore and command.startswith("orgrecon verify"))
+    rebuild = next(i for i, command in enumerate(steps) if i > restore and command.startswith("orgrecon verify docs"))
     sqlite = [command for command in steps[:restore] if "sqlite3" in command]
     assert_success(world.follow([command for command in steps[:restore] if command not in sqlite]))
     world.environ["ORGRECON_LEDGER_URL"] = new_database()

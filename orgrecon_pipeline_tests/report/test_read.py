@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.consistency import contradiction
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import read_report
-from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, golden_cases
+from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, clean_week, golden_cases
+from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants as ready_tenants_of
 
 CASES = golden_cases()
@@ -211,6 +213,19 @@ def test_record_with_impossible_tenant_gates_contradicts_itself(case: str, figur
 def test_record_with_possible_tenant_gates_is_consistent(ready: int) -> None:
     record = CASES["pass_gate_open"].model_copy(update={"ready_tenants": ready_tenants_of(ready=ready)})
     assert contradiction(record) is None
+
+
+def test_tenant_that_drifted_may_have_left_only_after_the_deciding_observation() -> None:
+    """A FAIL decides although a later run passed, because the tenant that drifted was acknowledged as gone."""
+    left = {**COMPARED, "coverage": {"acknowledged": ["tenant globex"]}}
+    history = clean_week()
+    history.add(observation_of(DAY, Verdict.FAIL, hour=9))
+    all_others = ready_tenants_of(tenants=11, ready=11)
+    last = history.record(DAY, ready_tenants=all_others)
+    assert contradiction(last) == "has more tenants that are OPEN or drift than tenants"
+    history.add(observation_of(DAY, hour=10, tenants=11, compared=left))
+    followed = history.record(DAY, ready_tenants=all_others)
+    assert (followed.verdict, contradiction(followed)) == (Verdict.FAIL, None)
 
 
 def test_forging_without_changes_gives_the_same_report() -> None:
