@@ -55,12 +55,12 @@ def history(
     elif format is HistoryFormat.CSV:
         print_csv(_COLUMNS, (day.as_json_value() for day in shown.days))
     elif format is HistoryFormat.SVG:
-        sys.stdout.write(picture_of(shown))
+        sys.stdout.write(heat_map_of(shown))
     else:
         _print_calendar(shown)
 
 
-def picture_of(history: History) -> str:
+def heat_map_of(history: History) -> str:
     """Return the heat map of a history, as SVG."""
     from orgrecon_pipeline.report.heat_map import heat_map
 

@@ -42,11 +42,11 @@ def report(
 ) -> int:
     """Compare one UTC day, store the evidence and write the report. Exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
     from orgrecon_pipeline.config.mapping_file import load_mapping
-    from orgrecon_pipeline.ledger.patience import Patience, patient
+    from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 
     settings = settings_from(mapping, output_dir)
     config = load_mapping(settings.mapping_file, settings.environ)
-    with patient(Patience(config.scan.deadline_seconds, terminal.say)):
+    with retry_budget(RetryBudget(config.scan.deadline_seconds, terminal.say)):
         return _report(settings, mapping, config.identity(settings.environment), day,
                        baseline=baseline, exact=exact, restored=restored, format=format)
 

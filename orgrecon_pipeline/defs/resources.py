@@ -17,7 +17,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.ledger.patience import Patience, patient
+from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE, Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context
@@ -94,7 +94,7 @@ class OrgreconResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         All calls together may wait for ``scan.deadline_seconds``.
         """
-        with patient(Patience(self.mapping().scan.deadline_seconds, log.warning)):
+        with retry_budget(RetryBudget(self.mapping().scan.deadline_seconds, log.warning)):
             return self.open(warn=log.warning)
 
 

@@ -29,7 +29,7 @@ class ChainHead(Frozen):
     hash: Sha256
 
     def __str__(self) -> str:
-        return f"{self.position}:{self.hash[:12]}"
+        return f"{self.position}:{self.hash}"
 
 
 class Part(Frozen):
@@ -102,29 +102,38 @@ class StoredLink(NamedTuple):
     hash: str
     entry: str
 
+    @property
+    def head(self) -> ChainHead:
+        """The head of a chain that ends with this link."""
+        return ChainHead(position=self.position, hash=self.hash)
 
-def break_after(previous: ChainHead | None, stored: StoredLink, ledger: str, identity: Identity) -> str | None:
-    """Return why a stored link does not follow the ``previous`` head, as a sentence; None if it does."""
+
+class BrokenChain(Exception):
+    """A stored link does not follow the one before it. The message is a sentence."""
+
+
+def entry_after(previous: ChainHead | None, stored: StoredLink, ledger: str, identity: Identity) -> LinkEntry:
+    """Return the entry of a stored link; raise BrokenChain if it does not follow the ``previous`` head."""
     position = previous.position + 1 if previous else 1
     if stored.position < position:
-        return f"link {stored.position} cannot exist: it was inserted."
+        raise BrokenChain(f"link {stored.position} cannot exist: it was inserted.")
     if stored.position > position + 1:
-        return f"links {position} to {stored.position - 1} are missing: they were removed."
+        raise BrokenChain(f"links {position} to {stored.position - 1} are missing: they were removed.")
     if stored.position > position:
-        return f"link {position} is missing: it was removed."
+        raise BrokenChain(f"link {position} is missing: it was removed.")
     try:
         entry = LinkEntry.model_validate_json(stored.entry)
     except ValueError:
-        return f"link {position} was edited: its entry is not one that orgrecon wrote."
+        raise BrokenChain(f"link {position} was edited: its entry is not one that orgrecon wrote.") from None
     if entry.text() != stored.entry or entry.head.hash != stored.hash:
-        return f"link {position} was edited: its entry does not have its hash."
+        raise BrokenChain(f"link {position} was edited: its entry does not have its hash.")
     if entry.previous != (previous.hash if previous else None):
         before = f"link {position - 1}" if previous else "the beginning of the chain"
-        return f"link {position} does not follow {before}: links were removed, replaced or re-ordered."
+        raise BrokenChain(f"link {position} does not follow {before}: links were removed, replaced or re-ordered.")
     if (entry.position, entry.ledger, entry.migration, entry.environment) != (
             position, ledger, identity.migration, identity.environment):
-        return f"link {position} belongs to another ledger, migration or environment."
-    return None
+        raise BrokenChain(f"link {position} belongs to another ledger, migration or environment.")
+    return entry
 
 
 def imported_links(links: Iterable[StoredLink]) -> set[tuple[str | None, ChainHead]]:

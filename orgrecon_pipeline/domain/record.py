@@ -73,7 +73,6 @@ class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
         return cls(day=row.day, verdict=row.verdict, provenance=row.provenance, eligible=row.eligible,
                    new=row.new, healed=row.healed, **row.counts, **row.reason.as_fields())
 
-
     def to_row(self) -> WindowRow:
         """Return the row of a gate decision's window."""
         return WindowRow(

@@ -30,7 +30,7 @@ from orgrecon_pipeline.ledger.append_keys import (
     stage_keys,
 )
 from orgrecon_pipeline.ledger.chain.links import ChainStore
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
 
@@ -92,7 +92,7 @@ class LedgerWriter(ChainStore):
             return self._append(observation, tenant_rows, samples, coverage, drift, imported) or again
 
         once = any(isinstance(rows, Iterator) for rows in (tenant_rows, coverage, drift.keys if drift else ()))
-        return attempt() if once else self.patience.repeat(attempt)
+        return attempt() if once else self.budget.retry(attempt)
 
     def _append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Sequence[Sample],
@@ -132,7 +132,7 @@ class LedgerWriter(ChainStore):
                               imported=imported)
         return True
 
-    @repeated
+    @retried
     def append_ready_tenants(self, observation_id: str, ready_tenants: ReadyTenants) -> None:
         """Store tenant gates with an observation of this ledger, unless there are some for the same evidence."""
         table, own = tables.ready_tenants, self.own.observation
@@ -163,7 +163,7 @@ class LedgerWriter(ChainStore):
                 details=json_text(details), recorded_at=recorded_at)).inserted_primary_key
             self._append_link(connection, "acknowledgement", _number(key), id=observation_id)
 
-    @repeated
+    @retried
     def append_shard_result(self, observation_id: str, shard: str, exact: bool, result: dict[str, Any]) -> None:
         """Store the result of one shard of an attempt in which other shards failed; ``result`` holds JSON values."""
         with self.writing() as connection:

@@ -14,7 +14,7 @@ from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, Cov
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.tenant_gate import Presence
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.tables import coverage
 
 _PAGE = 20_000  # events
@@ -88,18 +88,18 @@ class CoverageReader(Store):
                 return
             after, size = events[-1].name, _PAGE
 
-    @repeated
+    @retried
     def _page(self, statement: Select[Any]) -> Sequence[Any]:
         with self.reading() as connection:
             return connection.execute(statement).all()
 
-    @repeated
+    @retried
     def _days_by_number(self) -> dict[int, date]:
         own = self.own.observation
         with self.reading() as connection:
             return {row.number: row.day for row in connection.execute(select(own.c.number, own.c.day))}
 
-    @repeated
+    @retried
     def departed_names(
         self, subject: CoverageSubject, *, simulated: bool = False, until: datetime | None = None
     ) -> set[str]:
@@ -122,7 +122,7 @@ class CoverageReader(Store):
                 changes.setdefault(event.name, event.change)
         return {name for name, change in changes.items() if change == CoverageChange.DEPARTED.value}
 
-    @repeated
+    @retried
     def lost_coverage(self, observation_id: str) -> list[CoverageEvent]:
         """Return what an observation reported as lost or never seen, in the order in which it was appended."""
         observation = self.own.observation
@@ -134,7 +134,7 @@ class CoverageReader(Store):
             return [CoverageEvent(CoverageSubject(row.subject), row.name, CoverageChange.LOST)
                     for row in connection.execute(statement)]
 
-    @repeated
+    @retried
     def _ranks(self, *, simulated: bool, until: datetime | None) -> dict[int, int]:
         """Return the position of each observation in the order of time, by observation number."""
         observation = self.own.observation

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress
 from orgrecon_pipeline.ledger.errors import translate_errors
-from orgrecon_pipeline.ledger.patience import Patience, current_patience, repeated
+from orgrecon_pipeline.ledger.retry import RetryBudget, current_budget, retried
 
 _WAIT_SECONDS = 30
 
@@ -52,14 +52,14 @@ class Past:
 class Store:
     """A ledger's database, opened for one identity; for reading its ``past`` if that is given.
 
-    Each use opens a connection and closes it, so a server restart in between is harmless. ``patience`` limits the
+    Each use opens a connection and closes it, so a server restart in between is harmless. ``budget`` limits the
     retries of calls that fail because the ledger does not answer.
     """
 
     address: SqliteAddress | PostgresAddress
     engine: Engine
     identity: Identity
-    patience: Patience = field(default_factory=current_patience, compare=False)
+    budget: RetryBudget = field(default_factory=current_budget, compare=False)
     past: Past | None = None
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class Store:
         """The id of the ledger: 16 hexadecimal digits, drawn at its creation; a copy or a moved ledger keeps it."""
         return self._read_id()
 
-    @repeated
+    @retried
     def _read_id(self) -> str:
         with self.reading() as connection:
             id_: str = connection.execute(select(tables.ledger.c.id)).scalar_one()
@@ -175,7 +175,7 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
 
 
 def _postgres_engine(address: PostgresAddress) -> Engine:
-    from orgrecon_pipeline.postgres.connecting.connect import connect  # slow to import, and SQLite does not need it
+    from orgrecon_pipeline.postgres.connection.connect import connect  # slow to import, and SQLite does not need it
 
     # All parameters are passed separately, so that no error or log can show them as part of the URL.
     parameters = {"application_name": "orgrecon ledger", **address.parameters, "client_encoding": "utf8"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from orgrecon_pipeline.domain.errors import LedgerUnavailable, OrgreconError
-from orgrecon_pipeline.postgres.connecting.causes import ConnectionFailed
+from orgrecon_pipeline.postgres.connection.causes import ConnectionFailed
 from orgrecon_pipeline.postgres.errors import failed_statement
 
 _REBUILD = "restore it, or rebuild it with orgrecon import"
@@ -18,7 +18,7 @@ READ_ONLY = "it is read-only, as a standby is: name a writable database, or wait
 _CONTRADICTION = "the evidence contradicts itself, or a number or name in it is out of range"
 
 # SQLite's messages from their beginning, and whether the failure passes. Python has their codes only from 3.11 on.
-_SQLITE = [(re.compile(pattern), meaning, passing) for pattern, meaning, passing in (
+_SQLITE = [(re.compile(pattern), meaning, temporary) for pattern, meaning, temporary in (
     (r"database (?:table )?is locked", "another process holds a lock on it: let it finish and try again", True),
     (r"database or disk is full", "the disk is full: free some space and try again", True),
     (r"disk I/O error", "the disk reports an error: check whether it is full or a quota is exhausted", False),
@@ -61,10 +61,10 @@ def translate_errors(kind: type[OrgreconError], doing: str) -> Iterator[None]:
     try:
         yield
     except ConnectionFailed as failure:
-        raise (LedgerUnavailable if failure.cause.passing else kind)(f"{doing}: {failure.cause.sentence}.") from None
+        raise (LedgerUnavailable if failure.cause.temporary else kind)(f"{doing}: {failure.cause.sentence}.") from None
     except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-        meaning, passing = _meaning(error)
-        raise (LedgerUnavailable if passing else kind)(f"{doing}: {meaning}.") from None
+        meaning, temporary = _meaning(error)
+        raise (LedgerUnavailable if temporary else kind)(f"{doing}: {meaning}.") from None
 
 
 def _meaning(error: Exception) -> tuple[str, bool]:
@@ -75,11 +75,11 @@ def _meaning(error: Exception) -> tuple[str, bool]:
     if lost or getattr(cause, "sqlstate", None):
         failed = failed_statement(cause)
         meaning = _POSTGRES.get(failed.state) or _POSTGRES.get(failed.state[:2]) or failed.meaning
-        return meaning, failed.passing
+        return meaning, failed.temporary
     text = str(cause)
-    for pattern, meaning, passing in _SQLITE:
+    for pattern, meaning, temporary in _SQLITE:
         if pattern.match(text):
-            return meaning, passing
+            return meaning, temporary
     if isinstance(error, (IntegrityError, OverflowError)):
         return _CONTRADICTION, False
     return "its database does not respond as expected", False

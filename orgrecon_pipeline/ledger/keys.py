@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import PostgresAddress
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 
 _CHUNK = 10_000  # rows
 
@@ -72,7 +72,7 @@ class KeyReader(Store):
                     yield StoredKey(row.tenant, row.name, row.kind, tuple(json.loads(row.key)), columns, state,
                                     row.first_seen)
 
-    @repeated
+    @retried
     def kept_keys(self, observation: Observation) -> dict[str, int]:
         """Return the number of drifting keys by entity that this ledger has."""
         entity = tables.entity

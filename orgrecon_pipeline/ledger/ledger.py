@@ -16,9 +16,9 @@ class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, LedgerLocks)
     """Append-only evidence in SQLite or Postgres; opened by :mod:`orgrecon_pipeline.ledger.open`.
 
     Each base class holds the methods of one job. Methods raise :class:`LedgerUnavailable` if the database does not
-    answer and the retries are used up (see :class:`Patience`). If the database refuses a call, methods that read raise
-    :class:`ConfigurationError`, and methods that write raise :class:`EvidenceNotStored`. Threads and processes may
-    share a ledger. Text is ordered by its UTF-8 bytes.
+    answer and the retries are used up (see :class:`RetryBudget`). If the database refuses a call, methods that read
+    raise :class:`ConfigurationError`, and methods that write raise :class:`EvidenceNotStored`. Threads and processes
+    may share a ledger. Text is ordered by its UTF-8 bytes.
     """
 
     def at(self, past: Past) -> Ledger:

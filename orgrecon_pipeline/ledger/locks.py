@@ -20,7 +20,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.errors import translate_errors
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 
 # The transaction is idle for hours. Keepalives let the server detect a dead client within about a minute.
 _LOCK_SETTINGS = (
@@ -67,7 +67,7 @@ class LedgerLocks(Store):
                 raise AlreadyRunning(busy)
             yield
 
-    @repeated
+    @retried
     def _lock_in_postgres(self, name: str, stack: contextlib.ExitStack) -> bool:
         with translate_errors(EvidenceNotStored, f"cannot lock {name} in {self.address}"):
             return self._try_lock(name, stack)

@@ -15,7 +15,7 @@ from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress, par
 from orgrecon_pipeline.ledger.engine import make_engine
 from orgrecon_pipeline.ledger.errors import READ_ONLY, translate_errors
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.patience import current_patience
+from orgrecon_pipeline.ledger.retry import current_budget
 from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE
 
 _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lock
@@ -33,7 +33,7 @@ def open_ledger(url: str, identity: Identity) -> Ledger:
             orgrecon created it. The message shows no part of the URL except the path of an SQLite file.
     """
     address = parse_address(url)
-    return current_patience().repeat(lambda: _open(address, identity))
+    return current_budget().retry(lambda: _open(address, identity))
 
 
 def _open(address: SqliteAddress | PostgresAddress, identity: Identity) -> Ledger:
@@ -61,7 +61,7 @@ def open_existing(url: str, identity: Identity) -> Ledger | None:
     if isinstance(address, SqliteAddress) and not os.path.lexists(address.path):
         return None
     ledger = Ledger(address, make_engine(address, create=False), identity)
-    revision = ledger.patience.repeat(lambda: _revision(ledger))
+    revision = ledger.budget.retry(lambda: _revision(ledger))
     if revision is None:
         return None
     if revision != REVISION:

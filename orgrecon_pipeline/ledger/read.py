@@ -32,7 +32,7 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
     change,
@@ -87,7 +87,7 @@ class LedgerReader(Store):
         """Return the observation with this id, or None."""
         return next(iter(self._load(self.own.observation.c.id == observation_id)), None)
 
-    @repeated
+    @retried
     def identities(self) -> list[Identity]:
         """Return every identity of which the ledger has observations, not only the one that it was opened for."""
         table = tables.observation
@@ -95,14 +95,14 @@ class LedgerReader(Store):
             rows = connection.execute(select(table.c.migration, table.c.environment).distinct())
             return sorted(Identity(*row) for row in rows)
 
-    @repeated
+    @retried
     def days(self) -> list[date]:
         """Return the days that have an observation, earliest first."""
         day = self.own.observation.c.day
         with self.reading() as connection:
             return list(connection.execute(select(day).distinct().order_by(day)).scalars())
 
-    @repeated
+    @retried
     def position(self) -> int:
         """Return the number of the last observation that was appended, 0 if there is none."""
         with self.reading() as connection:
@@ -127,7 +127,7 @@ class LedgerReader(Store):
         """Return the earliest observation that matches, or None; see :meth:`latest`."""
         return self._extreme(provenances, [], decided_only=decided_only, last=False)
 
-    @repeated
+    @retried
     def verdict_counts(self) -> dict[Verdict, int]:
         """Return the number of observations by verdict; verdicts without observations are absent."""
         stored = self.own.observation.c.verdict
@@ -135,14 +135,14 @@ class LedgerReader(Store):
             rows = connection.execute(select(stored, func.count()).group_by(stored))
             return {Verdict(verdict): count for verdict, count in rows}
 
-    @repeated
+    @retried
     def evidence(self, until: date) -> dict[date, DayEvidence]:
         """Return the evidence of each day up to and including ``until``, earliest day first."""
         with self.reading() as connection:
             return {day: DayEvidence.of(day, observations)
                     for day, observations in self._observed_by_day(connection, until).items()}
 
-    @repeated
+    @retried
     def tenant_observations(
         self, since: date = date.min, until: date = date.max
     ) -> dict[date, list[TenantObservation]]:
@@ -168,7 +168,7 @@ class LedgerReader(Store):
                 o, drifting.get(o.number, {}), o.tenants_with_drift, own=o.ledger == self.id) for o in observed]
             for day, observed in by_day.items()}
 
-    @repeated
+    @retried
     def observation_ids(self, until: date) -> dict[date, list[str]]:
         """Return the ids of all observations of each day up to ``until``, in the order of the ledger."""
         own = self.own.observation
@@ -180,7 +180,7 @@ class LedgerReader(Store):
                 ids[row.day].append(row.id)
         return ids
 
-    @repeated
+    @retried
     def ready_tenants(self, observation_id: str, evidence: str) -> ReadyTenants | None:
         """Return the tenant gates that are stored with an observation for this evidence, None if none are."""
         own = self.own.observation
@@ -191,7 +191,7 @@ class LedgerReader(Store):
             figures = connection.execute(statement).scalar_one_or_none()
             return figures and ReadyTenants.model_validate_json(figures)
 
-    @repeated
+    @retried
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
         """Return the rows of at most ``limit`` tenants: most drift first, then by name.
 
@@ -208,7 +208,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return [TenantRow(**row) for row in connection.execute(statement).mappings()]
 
-    @repeated
+    @retried
     def tenant_drift(self, observation_id: str) -> pd.DataFrame:
         """Return every row stored for an observation, one per tenant and entity, ordered by both.
 
@@ -226,7 +226,7 @@ class LedgerReader(Store):
         frame: pd.DataFrame = pd.DataFrame.from_records(rows, columns=list(types)).astype(types)
         return frame
 
-    @repeated
+    @retried
     def samples(self, observation_id: str) -> list[Sample]:
         """Return the sample keys of an observation, in the order in which they were appended."""
         observation = self.own.observation
@@ -242,7 +242,7 @@ class LedgerReader(Store):
                 first_seen=row.first_seen, state=state_of(row.first_seen, row.day),
             ) for row in connection.execute(statement)]
 
-    @repeated
+    @retried
     def acknowledgements(self, kind: AcknowledgementKind) -> list[Acknowledgement]:
         """Return all acknowledgements of a kind, in the order in which they were recorded."""
         table = self.own.acknowledgement
@@ -251,7 +251,7 @@ class LedgerReader(Store):
             return [Acknowledgement(kind, row.reason, row.observation_id, json.loads(row.details), row.recorded_at)
                     for row in rows]
 
-    @repeated
+    @retried
     def shard_results(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
         """Return the stored results of the shards that succeeded in an incomplete attempt, by shard."""
         observation = self.own.observation
@@ -261,7 +261,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return {row.shard: json.loads(row.result) for row in connection.execute(statement)}
 
-    @repeated
+    @retried
     def last_notified(self) -> dict[tuple[str, str], str]:
         """Return the last state that each notification channel knows, by channel and topic."""
         table = self.own.notification
@@ -270,7 +270,7 @@ class LedgerReader(Store):
             rows = connection.execute(select(table).where(table.c.number.in_(latest)))
             return {(row.channel, row.topic): row.state for row in rows}
 
-    @repeated
+    @retried
     def _extreme(
         self, provenances: Collection[Provenance], conditions: list[ColumnElement[bool]], *, decided_only: bool,
         last: bool,
@@ -286,7 +286,7 @@ class LedgerReader(Store):
         ).order_by(*(column.desc() if last else column for column in order)).limit(1)
         return next(iter(self._load(observation.c.number == number.scalar_subquery())), None)
 
-    @repeated
+    @retried
     def _load(self, condition: ColumnElement[bool]) -> list[Observation]:
         observation = self.own.observation
         totals: dict[int, dict[str, EntityTotals]] = defaultdict(dict)

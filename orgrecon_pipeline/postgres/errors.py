@@ -72,7 +72,7 @@ _STATEMENT_POOLING = "transaction blocks not allowed in statement pooling mode"
 
 # The SQLSTATEs and classes of temporary failures: the connection or server was lost or is overloaded, the transaction
 # collided with another, or the server is a standby until the next failover.
-_PASSING = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55P03", "57", "58")
+_TEMPORARY = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55P03", "57", "58")
 
 # Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
 _QUOTABLE = ("42", "3F")
@@ -81,11 +81,11 @@ _PERMISSION_CHECKS = ("aclcheck_error", "get_row_security_policies")
 
 
 class FailedStatement(NamedTuple):
-    """Meaning of a failed statement; ``state`` is its SQLSTATE, empty if there is none. See :func:`is_passing`."""
+    """Meaning of a failed statement; ``state`` is its SQLSTATE, empty if there is none. See :func:`is_temporary`."""
 
     state: str
     meaning: str
-    passing: bool
+    temporary: bool
 
 
 def sqlstate_meaning(state: str) -> str:
@@ -93,9 +93,9 @@ def sqlstate_meaning(state: str) -> str:
     return _MEANINGS.get(state) or _MEANINGS.get(state[:2]) or f"the server reported SQLSTATE {state}"
 
 
-def is_passing(state: str) -> bool:
+def is_temporary(state: str) -> bool:
     """Return whether a statement or login that failed with an SQLSTATE can succeed later, unchanged."""
-    return state.startswith(_PASSING)
+    return state.startswith(_TEMPORARY)
 
 
 def failed_statement(error: Exception) -> FailedStatement:
@@ -104,11 +104,11 @@ def failed_statement(error: Exception) -> FailedStatement:
     if text.startswith(_STATEMENT_POOLING):
         return FailedStatement(
             "08P01", "the pooler (pgbouncer) runs in statement mode, which allows no transaction; set "
-            "pool_mode = transaction, or connect to the server itself", passing=False)
+            "pool_mode = transaction, or connect to the server itself", temporary=False)
     state = getattr(error, "sqlstate", None) or next((state for words, state in _ENDED_SESSION if words in text), "")
     if not state:
-        return FailedStatement("", "the connection was lost", passing=True)
-    return FailedStatement(state, sqlstate_meaning(state), is_passing(state))
+        return FailedStatement("", "the connection was lost", temporary=True)
+    return FailedStatement(state, sqlstate_meaning(state), is_temporary(state))
 
 
 def cannot_connect(sentence: str, variable: str) -> CannotDecide:

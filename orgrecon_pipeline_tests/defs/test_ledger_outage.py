@@ -9,7 +9,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from orgrecon_pipeline.ledger.patience import Patience, patient
+from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.defs.world import World
 from orgrecon_pipeline_tests.support.postgres.cutting_proxy import CuttingProxy, cutting_proxy
@@ -42,7 +42,7 @@ def test_run_whose_ledger_goes_away_stores_the_day_once(
         cut = Cut("fingerprints", proxy)
         progress.addHandler(cut)
         try:
-            with patient(Patience(60, lines.append, sleep=proxy.up)):
+            with retry_budget(RetryBudget(60, lines.append, sleep=proxy.up)):
                 result = world.run_day_job(instance, DAY)
         finally:
             progress.removeHandler(cut)
@@ -58,7 +58,7 @@ def test_run_that_gives_up_fails_with_exit_code_3(
 ) -> None:
     world.set_clock(DAY)
     monkeypatch.setenv("ORGRECON_LEDGER_URL", "postgresql://u@127.0.0.1:1/ledger")
-    with dg.DagsterInstance.ephemeral() as instance, patient(Patience(0.01)):
+    with dg.DagsterInstance.ephemeral() as instance, retry_budget(RetryBudget(0.01)):
         result = world.run_day_job(instance, DAY)
     [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
     assert failure is not None

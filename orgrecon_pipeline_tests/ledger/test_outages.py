@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.evidence import Previous, Provenance
 from orgrecon_pipeline.ledger import engine as engine_module
 from orgrecon_pipeline.ledger.append import NewDrift
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.patience import Patience, patient
+from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
@@ -66,7 +66,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 }
 # Writes that would add a row twice if a commit was not confirmed, streams, and what does not call the database.
 NOT_REPEATED = {"acknowledge", "record_notified", "chain_breaks", "keys", "reading", "writing", "transaction", "own",
-                "address", "engine", "identity", "patience", "past", "at"}
+                "address", "engine", "identity", "budget", "past", "at"}
 WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
 
 
@@ -81,7 +81,7 @@ def proxy(new_database: Callable[..., str], ledger_template: str) -> Iterator[Cu
 
 def patient_ledger(url: str, sleep: Callable[[float], object], lines: list[str] | None = None) -> Ledger:
     """Open a ledger whose calls wait with ``sleep``, for ever."""
-    with patient(Patience(1, lines.append if lines is not None else print, sleep=sleep, now=lambda: 0)):
+    with retry_budget(RetryBudget(1, lines.append if lines is not None else print, sleep=sleep, now=lambda: 0)):
         return open_ledger(url)
 
 
@@ -105,7 +105,7 @@ def test_read_waits_until_the_ledger_answers_again(proxy: CuttingProxy, name: st
 def test_opening_waits_until_the_ledger_answers(proxy: CuttingProxy) -> None:
     for function in (open_ledger, open_existing):
         proxy.down()
-        with patient(Patience(1, sleep=proxy.up, now=lambda: 0)):
+        with retry_budget(RetryBudget(1, sleep=proxy.up, now=lambda: 0)):
             opened = function(proxy.url)
         assert opened is not None
         assert opened.days() == [DAY]
@@ -240,7 +240,7 @@ def test_wrong_configuration_is_refused_at_once(server: EmbeddedServer, tmp_path
 
     url = url.format(host=server.dsn().partition("?")[2], tmp=tmp_path)
     for function in (open_ledger, open_existing):
-        with patient(Patience(60, sleep=never)):
+        with retry_budget(RetryBudget(60, sleep=never)):
             assert type(raised(lambda: function(url))) is ConfigurationError  # noqa: B023
 
 

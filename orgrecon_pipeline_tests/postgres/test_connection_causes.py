@@ -13,8 +13,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from orgrecon_pipeline.postgres.connecting.causes import Cause, ConnectionFailed, known_cause
-from orgrecon_pipeline.postgres.connecting.connect import connect
+from orgrecon_pipeline.postgres.connection.causes import Cause, ConnectionFailed, known_cause
+from orgrecon_pipeline.postgres.connection.connect import connect
 from orgrecon_pipeline.postgres.dsn import Dsn
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer
 from orgrecon_pipeline_tests.support.postgres.second_server import (
@@ -163,9 +163,9 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("login", "options", "sentence", "passing"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(("login", "options", "sentence", "temporary"), FAILURES.values(), ids=FAILURES)
 def test_refused_connection_names_its_cause(
-    tls: TlsServer, login: str, options: dict[str, str], sentence: str, passing: bool
+    tls: TlsServer, login: str, options: dict[str, str], sentence: str, temporary: bool
 ) -> None:
     user, _, rest = login.partition("@")
     host, _, database = rest.partition("@")
@@ -173,7 +173,7 @@ def test_refused_connection_names_its_cause(
         user, host, database = "postgres", "localhost", rest
     named = cause(tls.url(f"{user or 'postgres'}@{host or 'localhost'}", database or "postgres", **options))
     assert named.sentence.startswith(sentence)
-    assert named.passing is passing
+    assert named.temporary is temporary
 
 
 @pytest.mark.parametrize(("certificate", "sentence"), [
@@ -200,7 +200,7 @@ def test_server_without_tls_and_without_slots_says_so() -> None:
             admin.execute("CREATE ROLE member LOGIN")
             named = cause(url.replace("postgres@", "member@"))
             assert named.sentence.startswith("the server has no free connection slot")
-            assert named.passing
+            assert named.temporary
             others = [psycopg.connect(url) for _ in range(3)]
             assert cause(url).sentence.startswith("the server has no free connection slot")
             for other in others:
@@ -219,7 +219,7 @@ def test_message_in_another_language_names_the_same_cause(monkeypatch: pytest.Mo
                           "CREATE ROLE rejected LOGIN; CREATE ROLE busy LOGIN CONNECTION LIMIT 0")
             with pytest.raises(psycopg.Error, match="existiert nicht"):  # the test is in vain with English messages
                 admin.execute("SELECT * FROM nothing")
-        for user, database, sentence, passing in (
+        for user, database, sentence, temporary in (
             (f"member:{SECRET}", "postgres", "the server rejected the user name or password", True),
             (f"cleartext:{SECRET}", "postgres", "the server rejected the user name or password", True),
             ("rejected", "postgres", "the server refused the login", False),
@@ -229,7 +229,7 @@ def test_message_in_another_language_names_the_same_cause(monkeypatch: pytest.Mo
         ):
             named = cause(server.dsn(database).replace("postgres@", f"{user}@"))
             assert named.sentence.removeprefix("the server refuses the connection: ").startswith(sentence), user
-            assert named.passing is passing, user
+            assert named.temporary is temporary, user
 
 
 @contextmanager
@@ -254,7 +254,7 @@ def listener(answer: bytes, *, silent: bool = False) -> Iterator[int]:
             client.close()
 
 
-@pytest.mark.parametrize(("answer", "silent", "options", "sentence", "passing"), [
+@pytest.mark.parametrize(("answer", "silent", "options", "sentence", "temporary"), [
     (b"HTTP/1.1 400 Bad Request", False, "", "the program listening there is not a PostgreSQL server", False),
     (b"HTTP/1.1 400 Bad Request", False, "sslmode=disable", "the program listening there is not a Postgre", False),
     (b"", False, "", "the connection was lost while it was opened", True),
@@ -263,15 +263,15 @@ def listener(answer: bytes, *, silent: bool = False) -> Iterator[int]:
     (b"", True, "connect_timeout=1", "the server did not answer in time", True),
 ])
 def test_listener_that_is_no_server_names_its_cause(
-    answer: bytes, silent: bool, options: str, sentence: str, passing: bool
+    answer: bytes, silent: bool, options: str, sentence: str, temporary: bool
 ) -> None:
     with listener(answer, silent=silent) as port:
         named = cause(f"postgresql://member:{SECRET}@127.0.0.1:{port}/private?{options}")
     assert named.sentence.startswith(sentence)
-    assert named.passing is passing
+    assert named.temporary is temporary
 
 
-@pytest.mark.parametrize(("url", "sentence", "passing"), [
+@pytest.mark.parametrize(("url", "sentence", "temporary"), [
     ("postgresql://127.0.0.1:1/d", "no server is listening on that host and port", True),
     ("postgresql://no-such-host.invalid/d", "the host name cannot be resolved", True),
     ("postgresql://127.0.0.1:1,127.0.0.1:2/d", "no server is listening on that host and port", True),
@@ -279,17 +279,17 @@ def test_listener_that_is_no_server_names_its_cause(
     ("postgresql://?service=nothing", "the service is not defined", False),
     ("postgresql://127.0.0.1:1/d?gssencmode=require", "GSSAPI encryption or login is not possible", False),
 ])
-def test_address_without_a_server_names_its_cause(url: str, sentence: str, passing: bool) -> None:
+def test_address_without_a_server_names_its_cause(url: str, sentence: str, temporary: bool) -> None:
     named = cause(url)
     assert named.sentence.startswith(sentence)
-    assert named.passing is passing
+    assert named.temporary is temporary
 
 
 def test_invalid_environment_variable_of_libpq_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSSLMODE", SECRET)
     named = cause("postgresql://127.0.0.1:1/d")
     assert named.sentence.startswith("a parameter of the URL or a PG… environment variable has an invalid value")
-    assert not named.passing
+    assert not named.temporary
 
 
 def test_standby_wanted_by_the_environment_is_named(tls: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +300,7 @@ def test_standby_wanted_by_the_environment_is_named(tls: TlsServer, monkeypatch:
 AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
 
 
-@pytest.mark.parametrize(("text", "sentence", "passing"), [
+@pytest.mark.parametrize(("text", "sentence", "temporary"), [
     # of other versions of the server and of libpq, and of moments that a test cannot hold
     (f"{AT}FATAL:  the database system is starting up", "the server is starting up", True),
     (f"{AT}FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not "
@@ -341,11 +341,11 @@ AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: 
      f"- host: 'b', port: '2', hostaddr: '127.0.0.1': {AT}FATAL:  database \"x\" does not exist",
      "no server is listening", True),
 ])
-def test_message_is_read_from_its_beginning(text: str, sentence: str, passing: bool) -> None:
+def test_message_is_read_from_its_beginning(text: str, sentence: str, temporary: bool) -> None:
     named = known_cause(text)
     assert named is not None
     assert named.sentence.startswith(sentence)
-    assert named.passing is passing
+    assert named.temporary is temporary
 
 
 def test_unknown_message_has_no_known_cause() -> None:

@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
-from orgrecon_pipeline.postgres.errors import failed_statement, is_passing
+from orgrecon_pipeline.postgres.errors import failed_statement, is_temporary
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import full, raised
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, open_site
@@ -64,14 +64,14 @@ def test_revoked_pg_control_system_names_the_grant_that_helps(site: Site) -> Non
     assert site.observe().verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize(("state", "passing"), [
+@pytest.mark.parametrize(("state", "temporary"), [
     ("08006", True), ("25006", True), ("40001", True), ("40P01", True), ("53100", True), ("53300", True),
     ("55P03", True), ("57014", True), ("57P01", True), ("57P03", True), ("58030", True), ("28P01", True),
     ("22P02", False), ("23505", False), ("28000", False), ("3D000", False), ("42501", False), ("42P01", False),
     ("XX000", False),
 ])
-def test_sqlstate_says_whether_a_failure_passes(state: str, passing: bool) -> None:
-    assert is_passing(state) is passing
+def test_sqlstate_says_whether_a_failure_is_temporary(state: str, temporary: bool) -> None:
+    assert is_temporary(state) is temporary
 
 
 def test_session_that_ended_between_two_statements_has_the_server_s_last_words() -> None:
@@ -80,4 +80,4 @@ def test_session_that_ended_between_two_statements_has_the_server_s_last_words()
                          ("terminating connection due to idle-session timeout", "57P05")):
         assert failed_statement(psycopg.OperationalError(f"consuming input failed: {words}")).state == state
     lost = failed_statement(psycopg.OperationalError("the connection is closed"))
-    assert (lost.state, lost.meaning, lost.passing) == ("", "the connection was lost", True)
+    assert (lost.state, lost.meaning, lost.temporary) == ("", "the connection was lost", True)

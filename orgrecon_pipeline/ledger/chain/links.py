@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, literal, null, select, text
 
-from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, LinkKind, StoredLink, break_after
+from orgrecon_pipeline.domain.chain import (
+    BrokenChain,
+    ChainHead,
+    Imported,
+    LinkEntry,
+    LinkKind,
+    StoredLink,
+    entry_after,
+)
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import (
@@ -18,19 +26,19 @@ from orgrecon_pipeline.ledger.chain.content import (
     shard_content,
 )
 from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.patience import repeated
+from orgrecon_pipeline.ledger.retry import retried
 
 
 class ChainStore(Store):
     """The methods of a ledger that append to, read and verify its hash chain."""
 
-    @repeated
+    @retried
     def head(self) -> ChainHead | None:
         """Return the last link of the chain, None while there is no evidence."""
         with self.reading() as connection:
             return self._head(connection)
 
-    @repeated
+    @retried
     def chain_of(self, day: date) -> dict[str, ChainHead]:
         """Return the links of the comparisons of a day, by the id of the observation.
 
@@ -45,7 +53,7 @@ class ChainStore(Store):
         heads = {str(entry.id): entry.imported.chain if entry.imported else entry.head for entry in entries}
         return {id_: head for id_, head in heads.items() if head}
 
-    @repeated
+    @retried
     def links(self) -> list[StoredLink]:
         """Return the links of the chain in order of their positions, as they are stored."""
         link = self.own.link
@@ -62,10 +70,12 @@ class ChainStore(Store):
             link = self.own.link
             head, linked = None, set()
             for row in connection.execute(select(link).order_by(link.c.position)).all():
-                if broken := break_after(head, StoredLink(row.position, row.hash, row.entry), self.id, self.identity):
-                    yield broken
+                stored = StoredLink(row.position, row.hash, row.entry)
+                try:
+                    entry = entry_after(head, stored, self.id, self.identity)
+                except BrokenChain as broken:
+                    yield str(broken)
                     return
-                entry = LinkEntry.model_validate_json(row.entry)
                 head = entry.head
                 linked.add((row.kind, row.subject, row.detail))
                 yield from _altered(connection, row, entry)

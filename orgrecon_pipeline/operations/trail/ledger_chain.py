@@ -61,8 +61,8 @@ def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
             f"restored from an older backup; if it was restored, run orgrecon import {shown(directory)}."
             for id_, head in of_report
             if id_ == ledger.id and known.get(head.position) != head.hash and (id_, head) not in imported]
-    head = ChainHead(position=links[-1].position, hash=links[-1].hash) if links else None
-    return LedgerVerification(ledger.id, len(links), head, len(named), tuple(findings))
+    return LedgerVerification(
+        ledger.id, len(links), links[-1].head if links else None, len(named), tuple(findings))
 
 
 def _links_in_reports(directory: Path, ledger: Ledger) -> dict[str, list[tuple[str | None, ChainHead]]]:

@@ -57,17 +57,17 @@ def give_way(
     """
     if settings.yield_seconds is None:
         return Uninterrupted(attempt(deadline), 0, {})
-    turn = _Turn(settings, deadline, progress)
+    attempts = _Attempts(settings, deadline, progress)
     while True:
         try:
-            done = turn.take(attempt, endpoints)
+            done = attempts.run_one(attempt, endpoints)
         except CannotDecide as failure:
-            raise turn.explained(failure) from None
+            raise attempts.explained(failure) from None
         if done is not None:
             return done
 
 
-class _Turn:
+class _Attempts:
     """The attempts of one comparison, one after another."""
 
     def __init__(self, settings: ScanSettings, deadline: Deadline, progress: Callable[[str], None]) -> None:
@@ -75,7 +75,7 @@ class _Turn:
         self._times = 0
         self._last: LockRequest | None = None
 
-    def take(self, attempt: Callable[[Deadline], Result], endpoints: Endpoints) -> Uninterrupted[Result] | None:
+    def run_one(self, attempt: Callable[[Deadline], Result], endpoints: Endpoints) -> Uninterrupted[Result] | None:
         """Return the result of one attempt. If it had to give way, return None when another one can start."""
         self._deadline.remaining()
         part = self._deadline.part()

@@ -11,7 +11,7 @@ import pytest
 
 from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger.patience import Patience, patient
+from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.site import Site, open_site
 from orgrecon_pipeline_tests.support.postgres.cutting_proxy import CuttingProxy, cutting_proxy
@@ -34,7 +34,7 @@ def site(seeded_database: str, connect: Callable[[str], psycopg.Connection[Any]]
 
 def wait_with(site: Site, proxy: CuttingProxy, sleep: Callable[[float], object], seconds: float = 1) -> None:
     """Let the site use the ledger behind the proxy, and wait for it with ``sleep``, without limit."""
-    with patient(Patience(seconds, sleep=sleep, now=lambda: 0)):
+    with retry_budget(RetryBudget(seconds, sleep=sleep, now=lambda: 0)):
         site.ledger = open_ledger(proxy.url)
 
 
@@ -64,7 +64,7 @@ def test_ledger_away_since_any_phase_gets_the_one_comparison(
 def test_ledger_away_for_longer_than_the_limit_is_reported_and_nothing_is_stored(
     site: Site, proxy: CuttingProxy
 ) -> None:
-    with patient(Patience(0.01)):
+    with retry_budget(RetryBudget(0.01)):
         site.ledger = open_ledger(proxy.url)
 
     def progress(line: str) -> None:

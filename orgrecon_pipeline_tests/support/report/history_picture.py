@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
-from orgrecon_pipeline.cli.history_command import picture_of
+from orgrecon_pipeline.cli.history_command import heat_map_of
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
@@ -36,7 +36,7 @@ def picture() -> str:
         if letter != ".":
             days[day] = DayEvidence(day, verdict, provenance, "", True, counts=Counts.of({"missing": keys}))
     evidence = GateEvidence(Identity("org-v23", "prod"), None, {}, days, GatePolicy(), midnight(_LAST), None)
-    return picture_of(history_of(evidence, None))
+    return heat_map_of(history_of(evidence, None))
 
 
 if __name__ == "__main__":

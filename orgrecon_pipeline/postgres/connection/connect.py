@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from orgrecon_pipeline.postgres.connecting.causes import Cause, ConnectionFailed, is_from_server, known_cause
-from orgrecon_pipeline.postgres.connecting.refused_state import refused_state
-from orgrecon_pipeline.postgres.errors import is_passing, sqlstate_meaning
+from orgrecon_pipeline.postgres.connection.causes import Cause, ConnectionFailed, is_from_server, known_cause
+from orgrecon_pipeline.postgres.connection.refused_state import refused_state
+from orgrecon_pipeline.postgres.errors import is_temporary, sqlstate_meaning
 
 #: Detects a dead peer within about a minute, not within the kernel's two hours.
 NETWORK = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
@@ -32,5 +32,5 @@ def _cause(text: str, parameters: Mapping[str, Any]) -> Cause:
         return Cause("libpq reports an unknown problem: try psql with the same URL")
     state = refused_state(parameters)
     if state is None:
-        return Cause("the server refuses the connection: see its log", passing=True)
-    return Cause(f"the server refuses the connection: {sqlstate_meaning(state)}", is_passing(state))
+        return Cause("the server refuses the connection: see its log", temporary=True)
+    return Cause(f"the server refuses the connection: {sqlstate_meaning(state)}", is_temporary(state))

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 class Cause:
     """Cause of a failed connection and its remedy, as one sentence without parameter values.
 
-    ``passing`` says whether the same connection can succeed later without a change of its URL.
+    ``temporary`` says whether the same connection can succeed later without a change of its URL.
     """
 
     sentence: str
-    passing: bool = False
+    temporary: bool = False
 
 
 class ConnectionFailed(Exception):
@@ -30,18 +30,18 @@ class ConnectionFailed(Exception):
 
 
 _LOST = Cause("the connection was lost while it was opened: check the server's log, and the proxy or pooler before it",
-              passing=True)
+              temporary=True)
 _PASSWORD = Cause(
     "the server rejected the user name or password, or the password has expired: correct them in the URL, or set a new "
-    "one with ALTER ROLE … PASSWORD … VALID UNTIL …", passing=True)
+    "one with ALTER ROLE … PASSWORD … VALID UNTIL …", temporary=True)
 _NO_SLOT = Cause("the server has no free connection slot: close sessions, or raise max_connections or the CONNECTION "
-                 "LIMIT of the role or database", passing=True)
+                 "LIMIT of the role or database", temporary=True)
 _NO_DATABASE = Cause("the database does not exist: create it, or correct its name in the URL")
 _LISTENER = Cause("the program listening there is not a PostgreSQL server: correct the host and port in the URL")
 _REFUSED = Cause("the server refused the login: let this role log in from here, in pg_hba.conf or the pooler's "
                  "auth_file")
 _NOT_WRITABLE = Cause("this server is a standby or read-only, but target_session_attrs in the URL, or "
-                      "PGTARGETSESSIONATTRS, asks for one that can be written: name the primary", passing=True)
+                      "PGTARGETSESSIONATTRS, asks for one that can be written: name the primary", temporary=True)
 _WRITABLE = Cause("this server is a primary, but target_session_attrs in the URL, or PGTARGETSESSIONATTRS, asks for a "
                   "standby or a read-only server: name a standby, or unset it")
 _KEY = Cause("the private key of the client certificate cannot be used: name the key that belongs to sslcert with "
@@ -49,7 +49,7 @@ _KEY = Cause("the private key of the client certificate cannot be used: name the
 _CLIENT_CERTIFICATE = Cause(
     "the server requires a client certificate: name one that it accepts with sslcert and sslkey in the URL")
 _CONFIGURED = Cause("a parameter of the URL or a PG… environment variable has an invalid value: correct it")
-_TIMEOUT = Cause("the server did not answer in time: check the host and port in the URL, and firewalls", passing=True)
+_TIMEOUT = Cause("the server did not answer in time: check the host and port in the URL, and firewalls", temporary=True)
 
 # Errors of the server and of pgbouncer, which come after "FATAL:  ".
 _FATAL = [
@@ -65,18 +65,19 @@ _FATAL = [
     (r"sorry, too many clients|remaining connection slots|too many connections for|no more connections allowed",
      _NO_SLOT),
     (r"the database system is starting up|the database system is not yet accepting connections", Cause(
-        "the server is starting up: wait until it accepts connections", passing=True)),
+        "the server is starting up: wait until it accepts connections", temporary=True)),
     (r"the database system is shutting down", Cause(
-        "the server is shutting down: start it again", passing=True)),
+        "the server is shutting down: start it again", temporary=True)),
     (r"the database system is in recovery mode|the database system is not accepting connections", Cause(
-        "the server is in recovery and accepts no connections yet: wait until it does", passing=True)),
+        "the server is in recovery and accepts no connections yet: wait until it does", temporary=True)),
     (r"terminating connection|query_wait_timeout|pgbouncer cannot connect to server|server login has been failing"
      r"|server login failed|client_login_timeout|server_login_retry|server conn crashed|database .* is disabled"
      r"|the server is shutting down", Cause(
-         "the server or its pooler ended the connection: check whether the server accepts connections", passing=True)),
+         "the server or its pooler ended the connection: check whether the server accepts connections",
+         temporary=True)),
     (r'database ".*" does not exist|no such database', _NO_DATABASE),
     (r'database ".*" is not currently accepting connections', Cause(
-        "the database accepts no connections: run ALTER DATABASE … ALLOW_CONNECTIONS true", passing=True)),
+        "the database accepts no connections: run ALTER DATABASE … ALLOW_CONNECTIONS true", temporary=True)),
     (r'cannot connect to invalid database', Cause("the database was only half dropped: drop it, and restore it")),
     (r'role ".*" does not exist|no such user', Cause(
         "the role does not exist: create it, or correct the user name in the URL")),
@@ -144,15 +145,15 @@ _CLIENT = [
     (r"received invalid response|expected authentication request", _LISTENER),
     # network
     (r"failed to resolve host|could not translate host name", Cause(
-        "the host name cannot be resolved: correct it in the URL, or check DNS", passing=True)),
+        "the host name cannot be resolved: correct it in the URL, or check DNS", temporary=True)),
     (r"Connection refused", Cause(
-        "no server is listening on that host and port: start it, or correct the URL", passing=True)),
+        "no server is listening on that host and port: start it, or correct the URL", temporary=True)),
     (r"No such file or directory", Cause(
-        "the socket does not exist: start the server, or correct the host in the URL", passing=True)),
+        "the socket does not exist: start the server, or correct the host in the URL", temporary=True)),
     (r"Permission denied", Cause("this user may not open the server's socket: grant the permission, or use TCP")),
     (r"connection timeout expired|timeout expired|Connection timed out|Operation timed out", _TIMEOUT),
     (r"No route to host|Network is (?:unreachable|down)|Host is (?:down|unreachable)", Cause(
-        "the network does not reach the server: check the host in the URL, routes and firewalls", passing=True)),
+        "the network does not reach the server: check the host in the URL, routes and firewalls", temporary=True)),
     (r"server closed the connection|could not (?:send|receive) data|Connection reset|Broken pipe", _LOST),
     # parameters
     (r'definition of service ".*" not found|service file', Cause(
@@ -180,7 +181,7 @@ def known_cause(text: str) -> Cause | None:
     causes = [next((cause for pattern, cause in _CAUSES if pattern.match(message)), None)
               for message in _messages(text)]
     known = [cause for cause in causes if cause]
-    return next((cause for cause in known if cause.passing), next(iter(known), None))
+    return next((cause for cause in known if cause.temporary), next(iter(known), None))
 
 
 def is_from_server(text: str) -> bool:

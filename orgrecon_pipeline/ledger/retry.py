@@ -1,7 +1,7 @@
 """Retries of calls to a ledger that does not answer, for a limited time.
 
-A ledger uses the :class:`Patience` of the block in which it is opened. So all ledgers that a run opens share one limit,
-also across the steps of a Dagster run in this process.
+A ledger uses the :class:`RetryBudget` of the block in which it is opened. So all ledgers that a run opens share one
+limit, also across the steps of a Dagster run in this process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Patience:
+class RetryBudget:
     """Time that all calls together may spend on a ledger that does not answer.
 
     Args:
@@ -39,7 +39,7 @@ class Patience:
         self.seconds, self._left = seconds, seconds
         self._say, self._sleep, self._now = say, sleep, now
 
-    def repeat(self, call: Callable[[], T]) -> T:
+    def retry(self, call: Callable[[], T]) -> T:
         """Return the result of ``call``; retry it, with increasing pauses, while it raises LedgerUnavailable.
 
         Raises:
@@ -80,38 +80,38 @@ class Patience:
             f"{str(failure).rstrip('.')}; gave up after {self.seconds:g} s (scan.deadline_seconds).")
 
 
-_NONE = Patience()
-_current: ContextVar[Patience] = ContextVar("orgrecon_ledger_patience", default=_NONE)
+_NONE = RetryBudget()
+_current: ContextVar[RetryBudget] = ContextVar("orgrecon_retry_budget", default=_NONE)
 
 
-def current_patience() -> Patience:
-    """Return the patience of the innermost :func:`patient` block; outside of such blocks, one of 0 seconds."""
+def current_budget() -> RetryBudget:
+    """Return the budget of the innermost :func:`retry_budget` block; outside of such blocks, one of 0 seconds."""
     return _current.get()
 
 
 @contextmanager
-def patient(patience: Patience) -> Iterator[None]:
-    """Set the patience of ledgers that are opened in the block, unless an outer block has set one."""
-    token = _current.set(_current.get() if _current.get().seconds else patience)
+def retry_budget(budget: RetryBudget) -> Iterator[None]:
+    """Set the budget of ledgers that are opened in the block, unless an outer block has set one."""
+    token = _current.set(_current.get() if _current.get().seconds else budget)
     try:
         yield
     finally:
         _current.reset(token)
 
 
-class _Patient(Protocol):
+class _Retrying(Protocol):
     @property
-    def patience(self) -> Patience: ...
+    def budget(self) -> RetryBudget: ...
 
 
-S = TypeVar("S", bound=_Patient)
+S = TypeVar("S", bound=_Retrying)
 
 
-def repeated(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+def retried(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """Retry a method of a ledger while the ledger does not answer. The method must be idempotent."""
 
     @wraps(method)
-    def repeat(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.patience.repeat(lambda: method(self, *args, **kwargs))
+    def retry(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.budget.retry(lambda: method(self, *args, **kwargs))
 
-    return repeat
+    return retry
