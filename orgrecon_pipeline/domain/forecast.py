@@ -1,4 +1,7 @@
-"""Forecast: what a CLOSED gate still needs before it opens."""
+"""Forecast: what a CLOSED gate still needs before it opens.
+
+Reports contain its sentence, so a change of the wording needs a new template, like one in a report.
+"""
 
 from __future__ import annotations
 

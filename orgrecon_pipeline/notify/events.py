@@ -10,11 +10,13 @@ from typing import Literal
 
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.forecast import forecast_of
 from orgrecon_pipeline.domain.gate import GateDecision, GateState
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, OPTIONAL_TOPICS, STREAK_TOPIC
 from orgrecon_pipeline.operations.gate.opened_tenants import OpenedTenants
+from orgrecon_pipeline.operations.gate.tenants import open_share
 
 Severity = Literal["success", "info", "warning", "failure"]
 
@@ -58,9 +60,9 @@ class Subject:
     @property
     def line(self) -> str:
         """The last line of a message, as in ``org-v23 in prod, ledger 9f2c61d07a4be835, chain 12:4e0b…``."""
-        ledger = f", ledger {self.ledger}" if self.ledger else ""
-        chain = f", chain {self.chain.position}:{self.chain.hash}" if self.chain else ""
-        return f"{self.identity}{ledger}{chain}"
+        return ", ".join([
+            str(self.identity), *([f"ledger {self.ledger}"] if self.ledger else []),
+            *([f"chain {self.chain}"] if self.chain else [])])
 
 
 def changes(notified: Mapping[str, str], states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -107,11 +109,10 @@ def gate_event(subject: Subject, gate: GateDecision, *more: str) -> Event:
 
 def streak_event(subject: Subject, gate: GateDecision, *more: str) -> Event:
     """Return the event for a streak that grew while the gate is CLOSED; ``more`` are further lines of text."""
-    days = min(gate.streak_days, gate.window_days)
-    remaining = counted((gate.earliest_open_day - gate.day).days, "more clean live day")
+    days, forecast = min(gate.streak_days, gate.window_days), forecast_of(gate)
     return _event(
         subject, "info", f"day {days} of {gate.window_days} as of {gate.day}", gate.reason.sentence,
-        f"After {remaining}, the gate opens on {gate.earliest_open_day}.", *more)
+        f"Still needed: {forecast.sentence}." if forecast else "", *more)
 
 
 def tenants_event(subject: Subject, tenants: OpenedTenants, company: GateDecision, *more: str) -> Event:
@@ -121,7 +122,7 @@ def tenants_event(subject: Subject, tenants: OpenedTenants, company: GateDecisio
     return _event(
         subject, "success", f"tenant gate opened for {counted(opened.count, 'tenant')} as of {company.day}",
         f"{names} and {opened.more} more" if opened.more else names,
-        f"{tenants.ready} of {counted(tenants.total, 'tenant')} OPEN.",
+        f"{open_share(tenants.ready, tenants.total)}.",
         f"The company's gate is {company.state.value}: {company.reason.sentence}", *more)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
@@ -21,6 +20,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
+from orgrecon_pipeline_tests.support.operations.concurrency import at_the_same_time
 from orgrecon_pipeline_tests.support.python_process import run_python
 from orgrecon_pipeline_tests.support.report.cases import DAY, History, Provenance, Verdict, clean_week, observation
 
@@ -198,19 +198,7 @@ def test_concurrent_sensors_notify_once(host: Host, webhook: Webhook, new_databa
         webhook.messages.clear()
         for [made] in clean_week().by_day.values():
             host.append(made)
-        lines: list[list[str]] = []
-        barrier = threading.Barrier(4)
-
-        def run_sensor(lines: list[list[str]] = lines, barrier: threading.Barrier = barrier) -> None:
-            barrier.wait()
-            lines.append(host.run_sensor())
-
-        threads = [threading.Thread(target=run_sensor) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert lines == [[]] * 4
+        assert at_the_same_time(4, host.run_sensor) == [[]] * 4
         assert webhook.titles == [OPEN]
 
 

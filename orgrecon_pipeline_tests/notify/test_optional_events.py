@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline_tests.notify.test_dispatch import Host
 from orgrecon_pipeline_tests.support.notify.webhook import Webhook, running_webhook
+from orgrecon_pipeline_tests.support.operations.concurrency import at_the_same_time
 from orgrecon_pipeline_tests.support.operations.tenant_history import (
     TODAY,
     Day,
@@ -123,7 +123,7 @@ def test_messages_say_what_remains_and_what_the_company_needs(company: Company, 
     [message] = [m["message"] for m in webhook.messages if m["title"] == f"{SUBJECT}day 6 of 7 as of {day}"]
     reason, remaining, report, _ = message.splitlines()
     assert reason == f"6 of 7 clean days: {HISTORY[3].day} is FAIL: 1 key drifts in 1 of 2 tenants."
-    assert remaining == f"After 1 more clean live day, the gate opens on {opens}."
+    assert remaining == f"Still needed: 1 more clean day ({opens})."
     assert report == f"Report: https://example.com/r/{day}.md"
     webhook.messages.clear()
     company.run_day(Day(opens, BOTH, frozenset({"globex"})))
@@ -187,18 +187,7 @@ def test_import_into_a_new_ledger_repeats_nothing(company: Company, webhook: Web
 def test_concurrent_sensors_send_each_event_once(company: Company, webhook: Webhook) -> None:
     for day in days_of([(BOTH, ACME)] * 6 + [(BOTH, NOBODY)]):
         company.keep(day)
-    barrier, lines = threading.Barrier(4), list[list[str]]()
-
-    def run_sensor() -> None:
-        barrier.wait()
-        lines.append(company.run_sensor())
-
-    threads = [threading.Thread(target=run_sensor) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert lines == [[]] * 4
+    assert at_the_same_time(4, company.run_sensor) == [[]] * 4
     assert titles(webhook) == [f"day 1 of 7 as of {TODAY}", f"tenant gate opened for 1 tenant as of {TODAY}"]
 
 

@@ -6,7 +6,6 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.operations.gate.tenants import TenantAnswer, TenantGates
 
 
@@ -67,8 +66,3 @@ class TenantSummary:
     def total(self) -> int:
         """The number of tenants."""
         return self.ready.count + self.waiting.count + self.drifting.count
-
-    @property
-    def sentence(self) -> str:
-        """How many of the tenants are OPEN, as a sentence without a full stop."""
-        return f"{self.ready.count} of {counted(self.total, 'tenant')} OPEN"

@@ -69,8 +69,7 @@ class CohortAnswer:
     @property
     def reason(self) -> str:
         """How many of the tenants are OPEN, as a sentence without a full stop."""
-        opened = sum(tenant.open for tenant in self.tenants)
-        return f"{opened} of {counted(len(self.tenants), 'tenant')} OPEN"
+        return open_share(sum(tenant.open for tenant in self.tenants), len(self.tenants))
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the company's gate, the ``cohort``, and the list ``tenants``."""
@@ -83,6 +82,11 @@ class CohortAnswer:
     def forecast(self, tenant: TenantAnswer) -> Forecast | None:
         """Return what would have to happen until the gate of a tenant opens, None if it is OPEN."""
         return forecast_of(tenant.decision, self.company.mapping_digest)
+
+
+def open_share(opened: int, total: int) -> str:
+    """Return how many of the tenants' gates are OPEN, as a sentence without a full stop."""
+    return f"{opened} of {counted(total, 'tenant')} OPEN"
 
 
 class _Source(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.operations.gate.sources import GateEvidence, gather_evidence
 from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary
-from orgrecon_pipeline.operations.gate.tenants import TenantGates
+from orgrecon_pipeline.operations.gate.tenants import TenantGates, open_share
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.tenant_history import (
@@ -46,7 +46,8 @@ def test_summary_counts_every_existing_tenant_and_lists_the_first_ones(history: 
         assert [[answer.tenant for answer in group] for group in groups] == [names[:limit] for names in expected]
         assert [(group.count, group.more) for group in groups] == [(len(n), max(len(n) - limit, 0)) for n in expected]
         assert summary.total == sum(map(len, expected))
-        assert summary.sentence.startswith(f"{len(expected[0])} of {summary.total} tenant")
+        share = open_share(summary.ready.count, summary.total)
+        assert share.startswith(f"{len(expected[0])} of {summary.total} tenant")
 
 
 def test_gate_of_tenants_and_cohorts_equals_oracle_and_is_never_looser_from_reports(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import psycopg
 
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline_tests.support.operations.site import Site
+
+Result = TypeVar("Result")
 
 # A scan of org_units waits here while another session holds the lock. Preflight checks read no rows, so do not wait.
 WAIT_FOR_LOCK = "(SELECT pg_catalog.pg_advisory_xact_lock_shared(4711)) IS NOT NULL"
@@ -34,6 +37,18 @@ def wait_until(condition: Callable[[], Any], seconds: float = _LONGEST) -> Any:
         assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)
     return answer
+
+
+def at_the_same_time(count: int, act: Callable[[], Result]) -> list[Result]:
+    """Call ``act`` in that many threads, which start together, and return the results."""
+    barrier = threading.Barrier(count)
+
+    def wait_and_act(_: int) -> Result:
+        barrier.wait()
+        return act()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(wait_and_act, range(count)))
 
 
 def blocked_backends(admin: psycopg.Connection[Any]) -> list[int]:
