@@ -24,7 +24,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate import GateState
+from orgrecon_pipeline.domain.gate.decision import GateState
 from orgrecon_pipeline.domain.identity import Identity
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}

@@ -15,11 +15,11 @@ from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Sample, Verdict
-from orgrecon_pipeline.domain.forecast import forecast_of
+from orgrecon_pipeline.domain.gate.forecast import forecast_of
 
 if TYPE_CHECKING:
-    from orgrecon_pipeline.domain.forecast import Forecast
-    from orgrecon_pipeline.domain.gate import WindowRow
+    from orgrecon_pipeline.domain.gate.decision import WindowRow
+    from orgrecon_pipeline.domain.gate.forecast import Forecast
     from orgrecon_pipeline.domain.identity import Identity
     from orgrecon_pipeline.domain.record import Record, WindowDay
     from orgrecon_pipeline.operations.diff import Diff

@@ -16,7 +16,6 @@ from pydantic import AfterValidator, Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.chain import ChainHead
-from orgrecon_pipeline.domain.day_decision import conditions_of
 from orgrecon_pipeline.domain.evidence import (
     Change,
     KindFields,
@@ -29,11 +28,12 @@ from orgrecon_pipeline.domain.evidence import (
     TenantRow,
     Verdict,
 )
-from orgrecon_pipeline.domain.gate import DayEvidence, GateDecision, GateState, WindowRow
+from orgrecon_pipeline.domain.gate.day_decision import conditions_of
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, GateState, WindowRow
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
-from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
 
 SCHEMA = 1
 

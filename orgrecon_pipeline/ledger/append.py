@@ -17,7 +17,7 @@ from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sample, TenantRow
-from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.append_keys import (
     FirstSeen,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, cast, func, select
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.drifting_key import state_of
 from orgrecon_pipeline.domain.evidence import (
@@ -25,11 +24,12 @@ from orgrecon_pipeline.domain.evidence import (
     TenantRow,
     Verdict,
 )
-from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.gate.day_decision import deciding_observation
+from orgrecon_pipeline.domain.gate.decision import DayEvidence
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.gate.tenants import TenantObservation
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.tenant_gate import TenantObservation
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.retry import retried

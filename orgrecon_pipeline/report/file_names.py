@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.report.markdown import visible
+from orgrecon_pipeline.report.page.markdown import visible
 
 SUFFIX = ".md"
 

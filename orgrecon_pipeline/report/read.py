@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import SCHEMA, Record
-from orgrecon_pipeline.report.consistency import contradiction
+from orgrecon_pipeline.report.checks.record import contradiction
 from orgrecon_pipeline.report.file_names import MAX_BYTES, day_of, shown
-from orgrecon_pipeline.report.markdown import visible
+from orgrecon_pipeline.report.page.markdown import visible
 from orgrecon_pipeline.report.render import RECORD_PREFIX, RECORD_SUFFIX, render
 
 # Far above every figure and every nesting of a record.

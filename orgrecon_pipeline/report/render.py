@@ -8,7 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.view import view_of
+from orgrecon_pipeline.report.page.view import view_of
 
 #: Start and end of the last line of every report, which holds the record.
 RECORD_PREFIX = "<!-- orgrecon-record: "

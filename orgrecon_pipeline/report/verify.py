@@ -13,9 +13,9 @@ from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import day_of, looks_like_a_report, shown
 from orgrecon_pipeline.report.read import read_report
-from orgrecon_pipeline.report.trail_consistency import disagreements
 
 
 @dataclass(frozen=True)

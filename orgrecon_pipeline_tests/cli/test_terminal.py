@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, TenantRow, Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.gate.current import GateAnswer

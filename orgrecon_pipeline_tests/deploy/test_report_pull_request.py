@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import decide_gate
+from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import sync_trail, verify_trail

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain.databases import identities_of, pins_of, positions_of
-from orgrecon_pipeline.domain.day_decision import conditions_of, has_regressed
+from orgrecon_pipeline.domain.gate.day_decision import conditions_of, has_regressed
 
 
 def compared(

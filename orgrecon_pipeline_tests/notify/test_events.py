@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate import decide_gate
+from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.notify.events import Subject, changes, gate_event, plain_text, run_failed_event, verdict_event

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.report.markdown import code, prose, visible
+from orgrecon_pipeline.report.page.markdown import code, prose, visible
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.report.cases import HOSTILE_NAMES, hostile_record
 from orgrecon_pipeline_tests.support.report.gfm import page

@@ -13,11 +13,11 @@ import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record, WindowDay
+from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline.report.trail_consistency import disagreements
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, days_back, forged, observation
 

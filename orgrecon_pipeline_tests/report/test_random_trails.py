@@ -11,9 +11,9 @@ import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate import GateState, decide_gate
+from orgrecon_pipeline.domain.gate.decision import GateState, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.report.trail_consistency import disagreements
+from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, forged, observation

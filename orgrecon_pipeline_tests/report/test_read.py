@@ -21,7 +21,7 @@ from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.consistency import contradiction
+from orgrecon_pipeline.report.checks.record import contradiction
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, clean_week, golden_cases

@@ -11,7 +11,7 @@ import dagster as dg
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import Observation, Sample, TenantRow
-from orgrecon_pipeline.domain.gate import GateDecision, WindowRow
+from orgrecon_pipeline.domain.gate.decision import GateDecision, WindowRow
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.daily_summary import DailySummary
 from orgrecon_pipeline.operations.gate.current import GateAnswer

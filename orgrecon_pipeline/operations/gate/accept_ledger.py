@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-from orgrecon_pipeline.domain.claims import Acceptance
 from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.gate.claims import Acceptance
 from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.record import instant_text, parse_instant
 from orgrecon_pipeline.ledger.ledger import Ledger

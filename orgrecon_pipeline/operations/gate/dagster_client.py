@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from orgrecon_pipeline.domain.claims import first_unaccepted, other_ledger
 from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import valid_until
+from orgrecon_pipeline.domain.gate.claims import first_unaccepted, other_ledger
+from orgrecon_pipeline.domain.gate.decision import valid_until
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted

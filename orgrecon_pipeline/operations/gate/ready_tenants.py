@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from orgrecon_pipeline.domain.day_decision import gate_policy_of
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.gate import GateDecision
-from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.domain.ready_tenants import (
+from orgrecon_pipeline.domain.gate.day_decision import gate_policy_of
+from orgrecon_pipeline.domain.gate.decision import GateDecision
+from orgrecon_pipeline.domain.gate.ready_tenants import (
     LISTED_TENANTS,
     DriftingTenant,
     ReadyTenants,
     WaitingTenant,
     evidence_digest,
 )
+from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.sources import GateEvidence
 from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary

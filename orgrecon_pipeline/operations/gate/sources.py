@@ -12,7 +12,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
-from orgrecon_pipeline.domain.gate import DayEvidence, effective_policy
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted

@@ -10,11 +10,9 @@ from typing import Any, NamedTuple, Protocol
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.forecast import Forecast, forecast_of
-from orgrecon_pipeline.domain.gate import GateDecision, GateState
-from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.domain.tenant_gate import (
+from orgrecon_pipeline.domain.gate.decision import GateDecision, GateState
+from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
+from orgrecon_pipeline.domain.gate.tenants import (
     ListedPresence,
     Presence,
     TenantObservation,
@@ -22,6 +20,8 @@ from orgrecon_pipeline.domain.tenant_gate import (
     evidence_of_tenant,
     exists,
 )
+from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.sources import GateEvidence

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from orgrecon_pipeline.domain.change import Decided, previous_decided_day
-from orgrecon_pipeline.domain.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.evidence import Observation, Previous
+from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.ledger.append import NewDrift
 from orgrecon_pipeline.ledger.ledger import Ledger

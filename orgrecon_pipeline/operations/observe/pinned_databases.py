@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from orgrecon_pipeline.domain.databases import Pins, Position, pins_of, positions_of
-from orgrecon_pipeline.domain.day_decision import in_order
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
+from orgrecon_pipeline.domain.gate.day_decision import in_order
 from orgrecon_pipeline.ledger.read import Acknowledgement
 from orgrecon_pipeline.operations.context import Context
 

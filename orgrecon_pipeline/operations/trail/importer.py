@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, Cov
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
-from orgrecon_pipeline.domain.gate import other_databases
+from orgrecon_pipeline.domain.gate.decision import other_databases
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock

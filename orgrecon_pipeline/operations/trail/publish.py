@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.day_decision import decided_by_own_policy, gate_policy_of
 from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.gate import GateDecision, decide_gate
+from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy, gate_policy_of
+from orgrecon_pipeline.domain.gate.decision import GateDecision, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.record import Record, build_record, changed_since

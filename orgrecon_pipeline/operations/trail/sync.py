@@ -17,8 +17,8 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import ObservedRow, Record
+from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown
-from orgrecon_pipeline.report.trail_consistency import disagreements
 from orgrecon_pipeline.report.verify import Trail, read_trail
 from orgrecon_pipeline.report.write import check_writable, write_report
 

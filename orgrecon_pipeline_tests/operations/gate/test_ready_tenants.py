@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Provenance, TenantRow, Verdict
-from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context

@@ -10,7 +10,7 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate import other_databases
+from orgrecon_pipeline.domain.gate.decision import other_databases
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.clock import Clock

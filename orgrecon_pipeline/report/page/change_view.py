@@ -11,8 +11,8 @@ from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Change, SkippedDay, Verdict
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.cells import UNKNOWN, figure, table
-from orgrecon_pipeline.report.markdown import code
+from orgrecon_pipeline.report.page.cells import UNKNOWN, figure, table
+from orgrecon_pipeline.report.page.markdown import code
 
 _STATES = [state.value for state in KeyState]
 _MAX_SKIPPED = 10

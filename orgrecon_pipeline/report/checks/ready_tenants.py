@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.record import Record
 
 

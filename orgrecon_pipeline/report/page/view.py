@@ -13,16 +13,16 @@ from typing import Any
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
-from orgrecon_pipeline.domain.forecast import forecast_of
-from orgrecon_pipeline.domain.gate import GateState
+from orgrecon_pipeline.domain.gate.decision import GateState
+from orgrecon_pipeline.domain.gate.forecast import forecast_of
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
-from orgrecon_pipeline.report.cells import NOTHING, UNKNOWN, figure, table
-from orgrecon_pipeline.report.change_view import change_view, first_seen, mismatches_by_column
-from orgrecon_pipeline.report.comparison_facts import fact_rows
-from orgrecon_pipeline.report.markdown import code, prose
-from orgrecon_pipeline.report.ready_view import ready_view
+from orgrecon_pipeline.report.page.cells import NOTHING, UNKNOWN, figure, table
+from orgrecon_pipeline.report.page.change_view import change_view, first_seen, mismatches_by_column
+from orgrecon_pipeline.report.page.comparison_facts import fact_rows
+from orgrecon_pipeline.report.page.markdown import code, prose
+from orgrecon_pipeline.report.page.ready_view import ready_view
 
 # The entities of the packaged mapping come in this order, others after them by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")

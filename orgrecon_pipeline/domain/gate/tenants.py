@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from orgrecon_pipeline.domain.coverage import CoverageChange, lists_every_departure
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence, GateObservation
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateObservation
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 
 #: See :class:`TenantObservation`.
@@ -178,7 +178,7 @@ def exists(presence: TenantPresence, day: date) -> bool:
 def evidence_of_tenant(
     tenant: str, presence: TenantPresence, observations: Mapping[date, Sequence[TenantObservation]]
 ) -> dict[date, DayEvidence]:
-    """Return the evidence of each day about one tenant, for :func:`orgrecon_pipeline.domain.gate.decide_gate`.
+    """Return the evidence of each day about one tenant, for :func:`orgrecon_pipeline.domain.gate.decision.decide_gate`.
 
     ``observations`` are all those of each day, in the order of the ledger.
     """

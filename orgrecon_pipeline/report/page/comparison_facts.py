@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orgrecon_pipeline.report.markdown import code
+from orgrecon_pipeline.report.page.markdown import code
 
 _SHARDS = "shards"
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.forecast import Forecast, forecast_of
-from orgrecon_pipeline.domain.gate import DayEvidence, GateState, decide_gate
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateState, decide_gate
+from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, coverage_lost, drift
-from orgrecon_pipeline_tests.domain.test_gate import TODAY, trail
+from orgrecon_pipeline_tests.domain.gate.test_decision import TODAY, trail
 
 LOST = coverage_lost(["tenant 'acme'"], 1, None)
 WEEK = "7 more clean live days (2026-03-02 to 2026-03-08)"

@@ -15,13 +15,20 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from orgrecon_pipeline.domain.day_decision import gate_policy_of, strictest
 from orgrecon_pipeline.domain.days import days_ending
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate import SHOWN_DAYS, DayEvidence, GateDecision, GateState, WindowRow, decide_gate
+from orgrecon_pipeline.domain.gate.day_decision import gate_policy_of, strictest
+from orgrecon_pipeline.domain.gate.decision import (
+    SHOWN_DAYS,
+    DayEvidence,
+    GateDecision,
+    GateState,
+    WindowRow,
+    decide_gate,
+)
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay
-from orgrecon_pipeline.report.earlier_evidence import earlier_evidence, figures
+from orgrecon_pipeline.report.checks.earlier_evidence import earlier_evidence, figures
 from orgrecon_pipeline.report.file_names import file_name, shown
 
 _RESTORE = "restore it from version control, or render it again from its ledger"

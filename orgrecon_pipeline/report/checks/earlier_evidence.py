@@ -14,7 +14,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence
+from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.record import Record, WindowDay
 
 # Provenances whose time is that of a clock. A restored database shows the moment to which it was restored.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.claims import (
+from orgrecon_pipeline.domain.gate.claims import (
     Acceptance,
     Claim,
     Claimant,

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from orgrecon_pipeline.domain.coverage import CoverageChange
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.gate.tenants import Presence, TenantObservation, evidence_of_tenant
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.tenant_gate import Presence, TenantObservation, evidence_of_tenant
 
 TODAY = date(2026, 3, 1)
 APPEARED, DEPARTED = CoverageChange.APPEARED, CoverageChange.DEPARTED

@@ -6,8 +6,8 @@ from typing import Any
 
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.report.cells import table
-from orgrecon_pipeline.report.markdown import code
+from orgrecon_pipeline.report.page.cells import table
+from orgrecon_pipeline.report.page.markdown import code
 
 
 def ready_view(record: Record) -> dict[str, Any] | None:

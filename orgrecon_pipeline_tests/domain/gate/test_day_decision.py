@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.day_decision import deciding_observation
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.gate.day_decision import deciding_observation
 from orgrecon_pipeline.domain.reasons import ReasonCode
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)

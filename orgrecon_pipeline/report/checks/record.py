@@ -7,14 +7,14 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import get_args
 
-from orgrecon_pipeline.domain.day_decision import conditions_of, deciding_observation
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay, Verdict, sum_counts
+from orgrecon_pipeline.domain.gate.day_decision import conditions_of, deciding_observation
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
-from orgrecon_pipeline.report.key_consistency import key_contradictions
-from orgrecon_pipeline.report.ready_consistency import ready_contradictions
+from orgrecon_pipeline.report.checks.keys import key_contradictions
+from orgrecon_pipeline.report.checks.ready_tenants import ready_contradictions
 
 # Fields that a record repeats from the observation that decides the day.
 _REPEATED = ("title", "ledger", "verdict", "provenance", "reason", "reason_code", "reason_parameters",

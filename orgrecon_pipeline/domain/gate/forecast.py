@@ -12,7 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate import GateDecision, GateState, WindowRow, days_until_open
+from orgrecon_pipeline.domain.gate.decision import GateDecision, GateState, WindowRow, days_until_open
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES, counted
 
 
