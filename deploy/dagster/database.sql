@@ -1,2 +1,2 @@
--- The database of Dagster, next to that of the ledger, in deploy/compose.yaml.
+-- Dagster's database, beside the ledger's, in deploy/compose.yaml.
 CREATE DATABASE dagster;

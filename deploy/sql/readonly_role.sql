@@ -15,7 +15,7 @@ BEGIN
     -- A new role has none of these attributes. Only a superuser may name them all, even to take them away.
     ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'orgrecon_reader'
                   AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)) THEN
-        RAISE EXCEPTION 'orgrecon_reader may do more than read' USING HINT =
+        RAISE EXCEPTION 'orgrecon_reader has more privileges than reading' USING HINT =
             'As a superuser, run: ALTER ROLE orgrecon_reader NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;';
     END IF;
 END

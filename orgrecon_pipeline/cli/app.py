@@ -32,7 +32,7 @@ app = typer.Typer(
     name="orgrecon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Daily evidence that the target of a migration holds exactly what its source holds.",
     epilog="Exit codes: 0 success · 1 FAIL, CLOSED or unsound · 2 usage, mapping or configuration error · "
-           "3 INCONCLUSIVE · 4 already running.",
+           "3 INCONCLUSIVE, ledger unavailable or internal error · 4 already running.",
 )
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,

@@ -222,7 +222,7 @@ def test_owner_of_the_tables_reads_all_rows_despite_row_level_security(managed: 
 def test_existing_role_that_may_do_more_than_read_is_refused(managed: Managed, attribute: str) -> None:
     managed.run(f"CREATE ROLE {READER} {attribute}")
     messages = managed.run_script(returncode=3)
-    assert "orgrecon_reader may do more than read" in messages
+    assert "orgrecon_reader has more privileges than reading" in messages
     managed.run(messages.split("run: ")[1].splitlines()[0])
     assert managed.run_script(managed.dsn.replace(f"{ADMIN}@", "postgres@")) == ""
 

@@ -172,10 +172,11 @@ def _decide_by_window(incoming: Record, existing: Record, days: Collection[date]
     if not missing:
         return "copy", ""
     if not added:
-        return "keep", "it knows more of the earlier days"
+        return "keep", "it contains more earlier days"
     (ours, _), (theirs, _) = min(missing), min(added)
     if {day for day, _ in added} <= set(days):
-        return "keep", f"it is outdated, and so is the report to copy, which knows more of {theirs}: render it again"
+        return "keep", (f"both reports of this day are outdated, and the one to copy contains more of {theirs}: "
+                        "render it again")
     return "refuse", (f"only this report knows of {ours}, and only the report to copy knows of {theirs}: "
                       "import both directories into one ledger, and render the day from it")
 

@@ -32,7 +32,7 @@ from orgrecon_pipeline.report.checks.earlier_evidence import earlier_evidence, f
 from orgrecon_pipeline.report.file_names import file_name, shown
 
 _RESTORE = "restore it from version control, or render it again from its ledger"
-_RENDER = "evidence of an earlier day arrived later; orgrecon render, or the next orgrecon report, renders it again"
+_RENDER = "evidence of an earlier day arrived later; run orgrecon render, or wait for the next orgrecon report"
 
 
 @dataclass(frozen=True)
