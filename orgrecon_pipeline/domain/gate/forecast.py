@@ -147,7 +147,7 @@ def _obstacles(row: WindowRow) -> Iterator[str]:
     if row.verdict is Verdict.MISSING:
         yield f"{row.day} has no report"
     elif codes & {code.value for code in COVERAGE_CODES}:
-        yield "lost coverage must be restored, or acknowledged with orgrecon acknowledge"
+        yield "missing coverage must be restored, or acknowledged with orgrecon acknowledge"
     elif row.verdict is Verdict.INCONCLUSIVE:
         yield "a comparison must complete"
     elif row.provenance is Provenance.BASELINE and not row.eligible:

@@ -54,9 +54,9 @@ CASES = [
     ("PPPPPP", failed(3, 2), f"{WEEK}; 3 keys in 2 tenants still drift"),
     ("PPPPPP", failed(2, None), f"{WEEK}; 2 keys still drift"),
     ("PPPPPP", replace(failed(3, 2), reason=drift(3, 2, 12, LOST)),
-     f"{WEEK}; 3 keys in 2 tenants still drift; lost coverage must be restored, or acknowledged with orgrecon "
+     f"{WEEK}; 3 keys in 2 tenants still drift; missing coverage must be restored, or acknowledged with orgrecon "
      "acknowledge"),
-    ("PPPPPP", undecided(LOST), f"{WEEK}; a clean run on 2026-03-01 is enough; lost coverage must be "
+    ("PPPPPP", undecided(LOST), f"{WEEK}; a clean run on 2026-03-01 is enough; missing coverage must be "
                                 "restored, or acknowledged with orgrecon acknowledge"),
     ("PPPP", "I", f"{WEEK}; only 2 after a clean run on 2026-03-01; a comparison must complete"),
     ("PPPPPP", ".", f"{WEEK}; a clean run on 2026-03-01 is enough; 2026-03-01 has no report"),
