@@ -25,6 +25,7 @@ ALLOWED = {
     "ledger": {"domain", "file_lock", "postgres"},
     "report": {"domain", "file_lock"},
     "operations": {"config", "domain", "postgres", "compare", "repair", "ledger", "report", "version"},
+    "schemas": {"domain", "operations"},
     "notify": {"config", "domain", "ledger", "operations", "report"},
     "metrics": {"config", "domain", "ledger", "operations", "version"},
     "demo": {"domain", "file_lock", "metrics"},

@@ -21,6 +21,7 @@ from orgrecon_pipeline.cli.diff_command import diff
 from orgrecon_pipeline.cli.drift_command import drift
 from orgrecon_pipeline.cli.history_command import history
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
+from orgrecon_pipeline.cli.schema_command import schema
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.version import __version__
@@ -38,7 +39,8 @@ _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
     "doctor": doctor, "drift": drift, "diff": diff,
-    "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "demo": demo,
+    "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "schema": schema,
+    "demo": demo,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)

@@ -11,7 +11,8 @@ DEFAULT_MIGRATION = "org-v23"
 #: Pattern of the id of a ledger.
 LEDGER_ID = "[0-9a-f]{16}"
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,38}[a-z0-9])?")
+#: Pattern of the name of a migration or an environment, which must not contain two ``_`` in a row either.
+NAME_PATTERN = "[a-z0-9](?:[a-z0-9_-]{0,38}[a-z0-9])?"
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +41,7 @@ class Identity:
 
 def validate_name(text: str) -> str:
     """Return the name of a migration or an environment; raise ValueError if it is not valid."""
-    if not _NAME.fullmatch(text) or "__" in text:
+    if not re.fullmatch(NAME_PATTERN, text) or "__" in text:
         raise ValueError(f"{text[:80]!a} is not a name: use at most 40 lower-case letters, digits, - and single _, "
                          "with a letter or digit at each end")
     return text

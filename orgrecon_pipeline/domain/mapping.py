@@ -6,7 +6,6 @@ an error, and :mod:`orgrecon_pipeline.compare.preflight` validates the mapping a
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,23 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, Identity, validate_name
+from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, Identity
+from orgrecon_pipeline.domain.mapping_fields import (
+    IDENTIFIER_PATTERN,
+    AsFloat,
+    AsTuple,
+    EnvironmentVariable,
+    FileVersion,
+    Identifier,
+    MigrationName,
+    PositiveSeconds,
+    Seconds,
+    Sql,
+    Title,
+    not_empty,
+    text_schema,
+    without_repetition,
+)
 
 #: Increase this with every change of the comparison that can change a verdict. It is part of the epoch.
 COMPARISON_VERSION = 3
@@ -31,43 +46,6 @@ SIDES = ("source", "target")
 
 #: Title of the default migration.
 DEFAULT_TITLE = "Org Model v2.3"
-
-_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _identifier(text: str) -> str:
-    if not _IDENTIFIER.fullmatch(text):
-        raise ValueError(f"{text[:80]!a} is not an identifier: use at most 63 lower-case letters, digits and _")
-    return text
-
-
-def _sql(text: str) -> str:
-    if not (text := text.strip()):
-        raise ValueError("is empty: write an SQL expression")
-    if "\x00" in text:
-        raise ValueError("contains a NUL character: remove it")
-    return text
-
-
-def _environment_variable(text: str) -> str:
-    # A DSN written here would end up in the digest, in logs and in version control.
-    if not _ENVIRONMENT_VARIABLE.fullmatch(text):
-        raise ValueError("is not the name of an environment variable: write its name, and put the DSN into it")
-    return text
-
-
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"names {', '.join(repeated)} twice: remove one")
-    return names
-
-
-Identifier = Annotated[str, AfterValidator(_identifier)]
-Sql = Annotated[str, AfterValidator(_sql)]
-Names = Annotated[tuple[Identifier, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-                  AfterValidator(_unique)]
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -89,21 +67,29 @@ class _Strict(BaseModel):
 class Relation(_Strict):
     """One table, view or join, with the logical names of its columns."""
 
-    from_: Sql = Field(alias="from")
-    columns: dict[Identifier, Sql]
-    where: Sql | None = None
+    from_: Sql = Field(alias="from", description="SQL after FROM: a table with its schema, a view or a join.")
+    columns: dict[Identifier, Sql] = Field(
+        json_schema_extra={"required": [TENANT_COLUMN]}, description=(
+            "SQL expression of each logical column: tenant_id, the key, the compared and the context columns."))
+    where: Sql | None = Field(None, description="SQL condition that restricts the rows.")
 
 
 class Tenants(_Strict):
     """The declared universe: every tenant that should exist."""
 
-    from_: Sql = Field(alias="from")
-    tenant: Sql
-    where: Sql | None = None
+    from_: Sql = Field(alias="from", description="SQL after FROM: the table with one row for each tenant.")
+    tenant: Sql = Field(description="SQL expression of the tenant, of the same type as tenant_id of the entities.")
+    where: Sql | None = Field(None, description="SQL condition that restricts the rows.")
 
 
-Relations = Annotated[tuple[Relation, ...], BeforeValidator(
-    lambda value: tuple(value) if isinstance(value, (list, tuple)) else (value,)), Field(min_length=1)]
+# Only for the JSON Schema: the messages about the tenant and repeated names come from validators.
+_Column = Annotated[Identifier, text_schema(f"^{IDENTIFIER_PATTERN}$", **{"not": {"const": TENANT_COLUMN}})]
+_UNIQUE = Field(json_schema_extra={"uniqueItems": True})
+_Columns = Annotated[tuple[_Column, ...], AsTuple, AfterValidator(without_repetition), _UNIQUE]
+_KeyColumns = Annotated[_Columns, AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})]
+Relations = Annotated[tuple[Relation, ...], AfterValidator(not_empty), BeforeValidator(
+    lambda value: tuple(value) if isinstance(value, (list, tuple)) else (value,),
+    json_schema_input_type=Relation | Annotated[tuple[Relation, ...], Field(min_length=1)])]
 
 
 class Entity(_Strict):
@@ -112,11 +98,11 @@ class Entity(_Strict):
     The context columns of ``show`` are never compared. A relation that does not map one has NULL in it.
     """
 
-    key: Annotated[Names, Field(min_length=1)]
-    compare: Names = ()
-    show: Names = ()
-    source: Relations
-    target: Relations
+    key: _KeyColumns = Field(description="Columns that are unique within a tenant and never NULL. Without tenant_id.")
+    compare: _Columns = Field((), description="Columns whose values are compared. Without any, only presence is.")
+    show: _Columns = Field((), description="Context columns: shown with drifting keys, never compared.")
+    source: Relations = Field(description="The legacy side: one relation, or a list that is read as UNION ALL.")
+    target: Relations = Field(description="The new side: one relation, or a list that is read as UNION ALL.")
 
     @model_validator(mode="after")
     def _columns_are_mapped(self) -> Entity:
@@ -156,19 +142,16 @@ class GatePolicy(_Strict):
     been compared. ``same_day`` says which of several observations decides a day.
     """
 
-    window_days: Annotated[int, Field(ge=1, le=366)] = 7
-    same_day: Literal["latest", "worst"] = "latest"
-    min_live_days: Annotated[int, Field(ge=0, le=366)] = 0
+    window_days: int = Field(7, ge=1, le=366, description="Number of consecutive clean days that open the gate.")
+    same_day: Literal["latest", "worst"] = Field(
+        "latest", description="Which of several observations decides a day: latest or worst.")
+    min_live_days: int = Field(0, ge=0, le=366, description="Number of counted days that must be live.")
 
     @model_validator(mode="after")
     def _reachable(self) -> GatePolicy:
         if self.min_live_days > self.window_days:
             raise ValueError("min_live_days is greater than window_days: the gate could never open")
         return self
-
-
-def _float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class GateSettings(GatePolicy):
@@ -178,7 +161,9 @@ class GateSettings(GatePolicy):
     universe, the observation is INCONCLUSIVE until that is acknowledged. A single departure never is.
     """
 
-    max_departures: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_float)] = 0.2
+    max_departures: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AsFloat] = Field(0.2, description=(
+        "Share of the known tenants (0 to 1) that may leave both sides and the declared universe in one day without "
+        "orgrecon acknowledge; a single departure never needs one."))
 
     @property
     def policy(self) -> GatePolicy:
@@ -186,16 +171,12 @@ class GateSettings(GatePolicy):
         return GatePolicy.model_construct(**{name: getattr(self, name) for name in GatePolicy.model_fields})
 
 
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_float)]
-PositiveSeconds = Annotated[Seconds, Field(gt=0)]
-
-
 class Heartbeat(_Strict):
-    """A table that a job updates every few seconds. ``at`` is a ``timestamptz``; the latest of several rows counts."""
+    """A table that a job updates every few seconds."""
 
-    from_: Sql = Field(alias="from")
-    at: Sql
-    where: Sql | None = None
+    from_: Sql = Field(alias="from", description="SQL after FROM: the table with the heartbeat.")
+    at: Sql = Field(description="SQL expression of its time, a timestamptz. The latest of several rows counts.")
+    where: Sql | None = Field(None, description="SQL condition that restricts the rows.")
 
 
 class ScanSettings(_Strict):
@@ -204,36 +185,48 @@ class ScanSettings(_Strict):
     The lag of a standby is measured by its ``heartbeat`` alone if there is one, else by what it has replayed.
     """
 
-    settle_seconds: Seconds = 5.0
-    rechecks: Annotated[int, Field(ge=0, le=100)] = 3
-    statement_timeout_seconds: PositiveSeconds = 900.0
-    lock_timeout_seconds: PositiveSeconds = 5.0
-    yield_seconds: PositiveSeconds | None = 2.0
-    deadline_seconds: PositiveSeconds = 3600.0
-    workers: Annotated[int, Field(ge=1, le=32)] = 2
-    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
-    max_replica_lag_seconds: PositiveSeconds = 60.0
-    heartbeat: Heartbeat | None = None
+    settle_seconds: Seconds = Field(5.0, description=(
+        "Time between two reads of drifting keys. Use 0 if both writes are in one transaction."))
+    rechecks: int = Field(3, ge=0, le=100, description=(
+        "Number of times that drifting keys are read again. Use 0 if both writes are in one transaction."))
+    statement_timeout_seconds: PositiveSeconds = Field(900.0, description="Timeout of one statement.")
+    lock_timeout_seconds: PositiveSeconds = Field(5.0, description=(
+        "Timeout for the ACCESS SHARE locks, unless the comparison has given way before."))
+    yield_seconds: PositiveSeconds | None = Field(2.0, description=(
+        "How long a statement of another session may wait before the comparison gives way; null if it never gives "
+        "way."))
+    deadline_seconds: PositiveSeconds = Field(3600.0, description=(
+        "Time limit of the whole observation; with shards, of each shard. Also how long a run waits for a ledger that "
+        "does not answer."))
+    workers: int = Field(2, ge=1, le=32, description=(
+        "Maximum number of connections that read one database. They share one snapshot. On Citus, only one connection "
+        "reads. Another connection reads the lock queue."))
+    shards_at_once: int = Field(
+        16, ge=1, le=256, description="Number of shards that are compared at the same time.")
+    max_replica_lag_seconds: PositiveSeconds = Field(60.0, description=(
+        "Maximum age of the data on a standby. An older standby is INCONCLUSIVE."))
+    heartbeat: Heartbeat | None = Field(None, description="How to determine the age of a copy (see Standbys).")
 
 
 class ReportSettings(_Strict):
-    """How much a report shows: tenants in the breakdown, sample keys per entity and kind, and values of samples.
+    """How much a report shows, and how many drifting keys the ledger keeps."""
 
-    ``keep_keys`` is the largest number of drifting keys of an observation that the ledger keeps.
-    """
-
-    breakdown_limit: Annotated[int, Field(ge=1, le=2_000)] = 200
-    sample_keys: Annotated[int, Field(ge=0, le=100)] = 10
-    keep_keys: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
-    sample_values: bool = False
+    breakdown_limit: int = Field(
+        200, ge=1, le=2_000, description="Number of tenants in the per-tenant breakdown.")
+    sample_keys: int = Field(10, ge=0, le=100, description="Number of sample keys per entity and drift kind.")
+    keep_keys: int = Field(1_000_000, ge=0, le=100_000_000, description=(
+        "Largest number of drifting keys of one observation that the ledger keeps, over all entities; 0 for none. "
+        "Entities with few keys come first. The number of keys that were left out is stored and shown."))
+    sample_values: bool = Field(False, description=(
+        "Whether samples show the values of differing columns. Reports are committed: consider privacy."))
 
 
 class Shard(_Strict):
-    """One of several databases. The two fields name environment variables that hold the DSNs."""
+    """One of several databases."""
 
-    name: Identifier
-    source_env: Annotated[str, AfterValidator(_environment_variable)]
-    target_env: Annotated[str, AfterValidator(_environment_variable)]
+    name: Identifier = Field(description="Name of the shard, under which its databases are pinned.")
+    source_env: EnvironmentVariable = Field(description="Environment variable with the URL of the source.")
+    target_env: EnvironmentVariable = Field(description="Environment variable with the URL of the target.")
 
 
 def _unique_shard_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
@@ -245,20 +238,15 @@ def _unique_shard_names(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
     return shards
 
 
-def _title(text: str) -> str:
-    if not (text := text.strip()) or len(text) > 100 or not text.isprintable():
-        raise ValueError("is not a title: write one line of at most 100 printable characters")
-    return text
-
-
 class Migration(_Strict):
     """What is compared and gated: a name, which is part of the identity of all evidence, and a title for people.
 
     The title of a migration that has none is its name.
     """
 
-    name: Annotated[str, AfterValidator(validate_name)] = DEFAULT_MIGRATION
-    title: Annotated[str, AfterValidator(_title)] = DEFAULT_TITLE
+    name: MigrationName = Field(DEFAULT_MIGRATION, description="Name of the migration, part of its identity.")
+    title: Title = Field(
+        DEFAULT_TITLE, description="Title that heads reports and messages. By default the name, if there is one.")
 
     @model_validator(mode="before")
     @classmethod
@@ -274,15 +262,17 @@ class MappingConfig(_Strict):
     A file without ``migration`` is about the packaged default's migration.
     """
 
-    version: Literal[1]
-    migration: Migration = Migration()
-    tenants: Tenants | None = None
-    entities: Annotated[dict[Identifier, Entity], Field(min_length=1)]
-    gate: GateSettings = GateSettings()
-    scan: ScanSettings = ScanSettings()
-    report: ReportSettings = ReportSettings()
-    shards: Annotated[tuple[Shard, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-                      AfterValidator(_unique_shard_names)] = ()
+    version: FileVersion = Field(description="Version of the format of this file.")
+    migration: Migration = Field(Migration(), description="What is compared and gated. Not part of the epoch.")
+    tenants: Tenants | None = Field(None, description=(
+        "The declared universe: every tenant that should exist. Without it, the tenants of both sides are compared."))
+    entities: Annotated[dict[Identifier, Entity], Field(min_length=1)] = Field(description=(
+        "The kinds of rows that are compared, by name."))
+    gate: GateSettings = Field(GateSettings(), description="When the gate opens.")
+    scan: ScanSettings = Field(ScanSettings(), description="How the databases are read. Times are in seconds.")
+    report: ReportSettings = Field(ReportSettings(), description="What reports show and the ledger keeps.")
+    shards: Annotated[tuple[Shard, ...], AsTuple, AfterValidator(_unique_shard_names)] = Field((), description=(
+        "Databases that hold the tenants together. Without any, DATABASE_URL is the only database."))
 
     @property
     def names_migration(self) -> bool:

@@ -28,6 +28,7 @@ BROKEN = [
     ("min_live_days: 0", "min_live_days: 8", 28, "the gate could never open"),
     ("same_day: latest", "same_day: best", 28, "gate.same_day: must be 'latest' or 'worst'"),
     ("version: 1", "version: 2", 3, "version: must be 1"),
+    ("version: 1", "version: true", 3, "version: must be 1"),
     ("kind: \"'team'\"", "kind: 3", 13, "columns.kind: must be text: put it in quotes"),
     ("name: u.name", "name: ''", 17, "columns.name: is empty"),
     ("  org_unit_memberships:\n", "  OrgUnit:\n", 19, "is not an identifier"),

@@ -15,6 +15,7 @@ from orgrecon_pipeline.domain.mapping import GateSettings, ReportSettings, ScanS
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY
+from orgrecon_pipeline_tests.support.docs import as_description
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -50,6 +51,13 @@ def test_mapping_page_lists_every_setting_with_its_default(section: str) -> None
         default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
         assert rows.get(name) == default, f"docs/mapping.md: {section}.{name} must have the default {default}"
     assert rows.keys() == SETTINGS[section].model_fields.keys()
+
+
+@pytest.mark.parametrize("section", SETTINGS)
+def test_mapping_page_explains_every_setting_as_its_schema_does(section: str) -> None:
+    rows = dict(re.findall(rf"^\| `{section}\.(\w+)` \| (.+) \| \S+ \|$", page("docs/mapping.md"), re.MULTILINE))
+    assert {name: as_description(text) for name, text in rows.items()} == {
+        name: field.description for name, field in SETTINGS[section].model_fields.items()}
 
 
 def test_metrics_page_lists_every_metric_with_its_labels() -> None:
