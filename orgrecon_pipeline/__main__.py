@@ -5,6 +5,7 @@ Nothing else is imported before the signal handlers are set, because imports tak
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ def main() -> None:
 
     Signals are not verdicts: SIGINT, SIGTERM and a closed pipe end the command with 128 plus the signal's number.
     """
+    # Nearly all objects that imports create live to the end: by default, the collector examines them hundreds of times.
+    gc.set_threshold(50_000)
     # The interpreter writes the number of each signal into this pipe. Dagster handles SIGINT and SIGTERM alike.
     received, wakeup = os.pipe()
     for descriptor in (received, wakeup):

@@ -23,11 +23,10 @@ from orgrecon_pipeline.cli.trail_commands import refresh_reports
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.gate.decision import GateState
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity
 
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+_EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
 
 def report(
@@ -68,7 +67,7 @@ def _report(
         with notify_of_run(settings, day, terminal.say), terminal.progress():
             run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
         trail = verify_trail(run.path.parent, identity)
-        warnings = [run.note, run.reason if run.verdict is Verdict.INCONCLUSIVE else ""]
+        warnings = [run.note, run.reason if not run.verdict.decided else ""]
         for warning in (*filter(None, warnings), *trail.findings):
             terminal.say(warning)
         if trail.outdated:

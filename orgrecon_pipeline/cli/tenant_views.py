@@ -13,7 +13,7 @@ from rich.text import Text
 
 from orgrecon_pipeline.cli.terminal import print_box, print_csv, print_json, printable, stdout
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.gate.decision import GateState
+from orgrecon_pipeline.domain.gate.state import GateState
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.gate.sources import GateEvidence

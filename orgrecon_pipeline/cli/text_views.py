@@ -14,10 +14,9 @@ from rich.text import Text
 from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Sample, Verdict
-from orgrecon_pipeline.domain.gate.forecast import forecast_of
 
 if TYPE_CHECKING:
+    from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, Verdict
     from orgrecon_pipeline.domain.gate.decision import WindowRow
     from orgrecon_pipeline.domain.gate.forecast import Forecast
     from orgrecon_pipeline.domain.identity import Identity
@@ -42,6 +41,8 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
 
     ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
     """
+    from orgrecon_pipeline.domain.gate.forecast import forecast_of
+
     console = terminal.stdout()
     title = f"{record.identity}: {record.day}  {record.verdict.value}  ({record.provenance.value})"
     print_box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
@@ -164,6 +165,8 @@ def _print_window(console: Console, days: Iterable[WindowDay | WindowRow]) -> No
 
 
 def _print_entities(console: Console, title: str, entities: Mapping[str, EntityTotals]) -> None:
+    from orgrecon_pipeline.domain.evidence import FIGURES
+
     print_table(console, title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
         (name, *(_figure(getattr(totals, figure)) for figure in FIGURES))
         for name, totals in entities.items()])

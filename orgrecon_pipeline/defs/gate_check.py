@@ -24,7 +24,7 @@ from orgrecon_pipeline.defs.dagster_internals import (
 )
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.gate.claims import Claim, Claimant, claims_of_evaluation, other_claims, other_ledger
-from orgrecon_pipeline.domain.gate.decision import GateState
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context

@@ -29,8 +29,9 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of
-from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, GateState, WindowRow
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, WindowRow
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes

@@ -11,7 +11,8 @@ import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate.decision import GateState, decide_gate
+from orgrecon_pipeline.domain.gate.decision import decide_gate
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.write import write_report

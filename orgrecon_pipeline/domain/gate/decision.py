@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import Enum
 from itertools import count
 from typing import Protocol
 
@@ -20,18 +19,12 @@ from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Change, Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.gate.day_decision import Rankable, deciding_observation, gate_policy_of, strictest
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 #: A report shows at least this many days.
 SHOWN_DAYS = 7
-
-
-class GateState(str, Enum):
-    """OPEN unblocks the Phase 2 read cutover."""
-
-    OPEN = "OPEN"
-    CLOSED = "CLOSED"
 
 
 class GateObservation(Rankable, Protocol):

@@ -12,7 +12,8 @@ from itertools import takewhile
 from typing import Any
 
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate.decision import GateDecision, GateState, WindowRow, days_until_open
+from orgrecon_pipeline.domain.gate.decision import GateDecision, WindowRow, days_until_open
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES, counted
 
 

@@ -13,8 +13,9 @@ from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
-from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, GateState, decide_gate, valid_until
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, decide_gate, valid_until
 from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from orgrecon_pipeline.domain.gate.claims import Claim, claims_of_evaluation
-from orgrecon_pipeline.domain.gate.decision import GateState
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.dagster_server import NotConfirmed, parse_json
 

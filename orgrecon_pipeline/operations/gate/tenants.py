@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Protocol
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.gate.decision import GateDecision, GateState
+from orgrecon_pipeline.domain.gate.decision import GateDecision
 from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.gate.tenants import (
     ListedPresence,
     Presence,

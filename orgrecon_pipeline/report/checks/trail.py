@@ -18,14 +18,8 @@ from typing import Any
 from orgrecon_pipeline.domain.days import days_ending
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate.day_decision import gate_policy_of, strictest
-from orgrecon_pipeline.domain.gate.decision import (
-    SHOWN_DAYS,
-    DayEvidence,
-    GateDecision,
-    GateState,
-    WindowRow,
-    decide_gate,
-)
+from orgrecon_pipeline.domain.gate.decision import SHOWN_DAYS, DayEvidence, GateDecision, WindowRow, decide_gate
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, WindowDay
 from orgrecon_pipeline.report.checks.earlier_evidence import earlier_evidence, figures

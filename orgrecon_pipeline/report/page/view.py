@@ -13,8 +13,8 @@ from typing import Any
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
-from orgrecon_pipeline.domain.gate.decision import GateState
 from orgrecon_pipeline.domain.gate.forecast import forecast_of
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping_change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant

@@ -14,7 +14,8 @@ import pytest
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateState, decide_gate
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
 
