@@ -63,6 +63,18 @@ def temporary_file_lock(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked(descriptor: int, *, exclusive: bool = True) -> Iterator[None]:
+    """Hold a lock on an open file or directory. Has no effect on a file system without locks."""
+    with contextlib.suppress(OSError):
+        _flock(descriptor, exclusive=exclusive, wait=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def try_lock(descriptor: int) -> bool:
     """Lock an open file exclusively; return False if another holder has it."""
     return _flock(descriptor, exclusive=True, wait=False)

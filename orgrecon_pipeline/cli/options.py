@@ -24,6 +24,9 @@ OutputDir = Annotated[Path | None, typer.Option(
 MappingFile = Annotated[Path | None, typer.Option(
     "--mapping", help="Mapping file (default: $ORGRECON_MAPPING, ./orgrecon.yaml, the packaged mapping).")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="Readable text, or one JSON document on stdout.")]
+SignedBy = Annotated[list[Path] | None, typer.Option(
+    "--signed-by", metavar="KEY", help="Require that each report is signed by this key (a .pub file of ssh-keygen), or "
+                                       "by one of several if repeated.")]
 Reason = Annotated[str, typer.Option(help="Why this is intended. Stored permanently.")]
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the reports.")]
 

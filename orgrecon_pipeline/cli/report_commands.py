@@ -14,6 +14,7 @@ from orgrecon_pipeline.cli.options import (
     MappingFile,
     OutputDir,
     OutputFormat,
+    SignedBy,
     open_context,
     settings_from,
 )
@@ -105,6 +106,7 @@ def gate(
         "--by-tenant", help="List the gate of every tenant. The exit code is that of the company.")] = False,
     state: Annotated[GateState | None, typer.Option(help="With --by-tenant: only tenants in this state.")] = None,
     min_streak: Annotated[int, typer.Option(min=0, help="With --by-tenant: only tenants with such a streak.")] = 0,
+    signed_by: SignedBy = None,
     mapping: MappingFile = None,
     format: Annotated[GateFormat, typer.Option(help="How to print the answer; csv lists tenants.")] = GateFormat.TEXT,
 ) -> int:
@@ -114,15 +116,19 @@ def gate(
     """
     from orgrecon_pipeline.operations.clock import read_clock
     from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, gather_evidence
+    from orgrecon_pipeline.operations.trail.signing import read_public_keys
 
     settings = settings_from(mapping, output_dir)
+    if signed_by and output_dir is None:
+        raise UsageError("--signed-by checks the signatures of reports: name their directory with --output-dir.")
+    keys = read_public_keys(signed_by or ())
     wanted = TenantSelection.of(tenant or (), cohort, by_tenant=by_tenant, state=state, min_streak=min_streak)
     if wanted is not None:
         if dagster_url is not None:
             raise UsageError("the check in Dagster answers for the company only: leave out --dagster-url to ask for "
                              "tenants.")
         evidence = gather_evidence(
-            settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today)
+            settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today, signed_by=keys)
         return show_tenants(evidence, wanted, format)
     if format is GateFormat.CSV:
         raise UsageError("--format csv lists tenants: add --by-tenant, --tenant or --cohort.")
@@ -130,7 +136,7 @@ def gate(
         if asset_key is not None:
             raise UsageError("--asset-key names an asset in Dagster: add --dagster-url.")
         answer = answer_gate(
-            settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today)
+            settings, trail=output_dir, day=day, require_live=require_live, require_today=require_today, signed_by=keys)
     elif day is not None or output_dir is not None:
         raise UsageError("--dagster-url asks for the gate now: leave out --date and --output-dir.")
     else:

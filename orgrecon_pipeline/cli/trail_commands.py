@@ -14,6 +14,7 @@ from orgrecon_pipeline.cli.options import (
     DirectoryArgument,
     MappingFile,
     OutputFormat,
+    SignedBy,
     identity_from,
     open_context,
     settings_from,
@@ -33,6 +34,7 @@ def verify(
     ledger: Annotated[bool, typer.Option(
         "--ledger", help="Check the ledger's hash chain instead, and that it has the links that the reports name.",
     )] = False,
+    signed_by: SignedBy = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> int:
@@ -40,13 +42,16 @@ def verify(
 
     A report is outdated if evidence of an earlier day arrived after it. That alone is sound.
     """
+    from orgrecon_pipeline.operations.trail.signing import read_public_keys
     from orgrecon_pipeline.report.verify import verify_trail
 
     settings = settings_from(mapping, directory)
+    if ledger and signed_by:
+        raise UsageError("--ledger checks the ledger, which is not signed: run verify once with each option.")
     if ledger:
         return _verify_ledger(settings, format)
     directory = settings.output_dir
-    verification = verify_trail(directory, identity_from(mapping))
+    verification = verify_trail(directory, identity_from(mapping), read_public_keys(signed_by or ()))
     terminal.show(verification, format, text=text_views.show_verification)
     return 0 if verification.sound else 1
 

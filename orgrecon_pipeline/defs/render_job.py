@@ -16,6 +16,7 @@ from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.operations.trail.signing import own_signers
 
 RENDER_JOB_NAME = "render_days"
 _PROGRESS_EVERY = 50  # reports
@@ -40,7 +41,9 @@ def render_job(names: ComponentNames) -> dg.JobDefinition:
         with user_facing_errors():
             resource = resource_of(context, names)
             operation, keys = resource.open_in_run(context.log), names.keys(context)
-            imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
+            imported = import_trail(
+                operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock,
+                signed_by=own_signers(operation.environ))
             for problem in imported.refused:
                 context.log.warning(f"not imported: {problem}")
             if imported.days:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 _PACKAGE = Path(__file__).parents[1]
 _PASSWORD = re.compile(r"://([^/?#]*)@|[?&]password=([^&#]*)")
-_SECRET_NAME = re.compile("PASSWORD|TOKEN$")
+_SECRET_NAME = re.compile("PASSWORD|TOKEN$|SIGNING_KEY")
 # Shorter strings occur everywhere: replacing them would make the traceback unreadable.
 _MIN_SECRET_LENGTH = 3
 

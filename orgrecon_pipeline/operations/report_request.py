@@ -12,6 +12,7 @@ from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import read_endpoints
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.operations.trail.signing import read_signing_key
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.write import check_writable
 
@@ -23,8 +24,8 @@ def validate_report_request(settings: Settings, day: date | None, *, baseline: b
         UsageError: if ``restored`` is combined with ``baseline``, or no day is given with it, or the ledger or
             the output directory belong to another identity.
         DayRefused: if the day is in the future.
-        ConfigurationError: if the mapping is invalid, the day needs a database and none is configured, or the
-            output directory is not writable.
+        ConfigurationError: if the mapping is invalid, the day needs a database and none is configured, the signing key
+            cannot be used, or the output directory is not writable.
     """
     if restored and (baseline or day is None):
         raise UsageError("--restored needs --date, the day to which the database was restored, and excludes "
@@ -35,6 +36,7 @@ def validate_report_request(settings: Settings, day: date | None, *, baseline: b
     refuse_future(day, today)
     if restored or (day == today and not baseline):
         read_endpoints(mapping, settings.environ)
+    read_signing_key(settings.environ)
     existing_ledger(settings, mapping)
     require_own_reports(settings.output_dir, mapping.identity(settings.environment))
     check_writable(settings.output_dir)

@@ -8,19 +8,26 @@ import math
 import os
 import stat
 from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import SCHEMA, Record
+from orgrecon_pipeline.file_lock import locked
 from orgrecon_pipeline.report.checks.record import contradiction
 from orgrecon_pipeline.report.file_names import MAX_BYTES, day_of, shown
 from orgrecon_pipeline.report.page.markdown import visible
 from orgrecon_pipeline.report.render import RECORD_PREFIX, RECORD_SUFFIX, render
+from orgrecon_pipeline.report.signature_file import signature_problem
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.report.signature import PublicKey
 
 # Far above every figure and every nesting of a record.
 _MAX_DIGITS = 40
@@ -31,33 +38,34 @@ class _Unsound(Exception):
     """A problem with a report, as the predicate of a sentence about its file."""
 
 
-def read_report(path: Path, identity: Identity) -> Record:
-    """Read a report of an identity.
+def read_report(path: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Record:
+    """Read a report of an identity. If keys are given, one of them must have signed the report.
 
     Raises:
-        UnsoundTrail: if the report is not what its record renders to; the message names the file and the problem.
+        UnsoundTrail: if the report is not what its record renders to, or is not signed by one of the keys; the message
+            names the file and the problem.
         OtherIdentity: if the report is sound, but belongs to another identity.
     """
-    record = _read_sound(path)
+    record = _read_sound(path, signed_by)
     if record.identity != identity:
         raise OtherIdentity(shown(path), record.identity, identity)
     return record
 
 
-def _read_sound(path: Path) -> Record:
+def _read_sound(path: Path, signed_by: Collection[PublicKey]) -> Record:
     try:
-        return _read(path)
+        return _read(path, signed_by)
     except _Unsound as problem:
         raise UnsoundTrail(f"{shown(path)} {problem}") from None
     except RecursionError:
         raise UnsoundTrail(f"{shown(path)} holds a record that is nested too deeply.") from None
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path, signed_by: Collection[PublicKey]) -> Record:
     day = day_of(path.name)
     if day is None:
         raise _Unsound("is not named like a report: the name must be YYYY-MM-DD.md.")
-    content = _bytes(path)
+    content, unsigned = _signed_bytes(path, signed_by) if signed_by else (_bytes(path), "")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -70,7 +78,29 @@ def _read(path: Path) -> Record:
     rendered = render(record)
     if rendered != text:
         raise _Unsound(f"was edited: line {_first_difference(rendered, text)} is not what its record renders to.")
+    if unsigned:
+        raise _Unsound(f"{unsigned}: find out who wrote it, or name the key that signed it.")
     return record
+
+
+def _signed_bytes(path: Path, keys: Collection[PublicKey]) -> tuple[bytes, str]:
+    """Return the bytes of a report, and why they do not count as signed, read while no run replaces either file."""
+    with _shared_lock(path.parent):
+        content = _bytes(path)
+        return content, signature_problem(path, content, keys)
+
+
+@contextmanager
+def _shared_lock(directory: Path) -> Iterator[None]:
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        raise _Unsound("cannot be read: its directory cannot be opened.") from None
+    try:
+        with locked(descriptor, exclusive=False):
+            yield
+    finally:
+        os.close(descriptor)
 
 
 def _bytes(path: Path) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
@@ -16,6 +16,9 @@ from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import day_of, looks_like_a_report, shown
 from orgrecon_pipeline.report.read import read_report
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.report.signature import PublicKey
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ def report_files(directory: Path) -> list[tuple[date, Path]]:
     return sorted((day, path) for day, path in named if day is not None)
 
 
-def read_trail(directory: Path, identity: Identity) -> Trail:
-    """Read every report of a directory, each by itself.
+def read_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail:
+    """Read every report of a directory, each by itself. If keys are given, one of them must have signed each report.
 
     Raises:
         UnsoundTrail: if the directory cannot be listed.
@@ -94,20 +97,22 @@ def read_trail(directory: Path, identity: Identity) -> Trail:
     files, records = dict(report_files(directory)), {}
     for day, path in files.items():
         try:
-            records[day] = read_report(path, identity)
+            records[day] = read_report(path, identity, signed_by)
         except UnsoundTrail as unsound:
             findings.append(str(unsound))
     return Trail(files, records, tuple(findings))
 
 
-def verify_trail(directory: Path, identity: Identity) -> Trail:
+def verify_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail:
     """Read every report of a directory and check it against the others. Problems become findings, not errors.
+
+    If keys are given, a report that none of them signed is a finding.
 
     Raises:
         OtherIdentity: if a report belongs to another identity than ``identity``.
     """
     try:
-        trail = read_trail(directory, identity)
+        trail = read_trail(directory, identity, signed_by)
     except UnsoundTrail as unsound:
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]

@@ -1,7 +1,8 @@
-"""Writing of reports. A crash at any moment leaves the old bytes or the new ones.
+"""Writing of reports and their signatures. A crash at any moment leaves the old bytes or the new ones.
 
-A report is written to a temporary file in the same directory, which is synced and renamed; then the directory is
-synced. All file operations are relative to one open directory, and no symbolic link in it is followed.
+A file is written to a temporary file in the same directory, which is synced and renamed; then the directory is
+synced. All file operations are relative to one open directory, and no symbolic link in it is followed. A signature is
+removed before its report is replaced: after a crash, a report is unsigned, but never has the signature of other bytes.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, OrgreconError
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.file_lock import try_lock
+from orgrecon_pipeline.file_lock import locked, try_lock
 from orgrecon_pipeline.report.file_names import MAX_BYTES, file_name, shown
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.signature_file import SIGNATURE_SUFFIX, matches, read_signature
 
-_TEMPORARY = re.compile(r"\.(?:[0-9]{4}-[0-9]{2}-[0-9]{2}\.md|probe)\.[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.(?:[0-9]{4}-[0-9]{2}-[0-9]{2}\.md(?:\.sig)?|probe)\.[0-9a-f]{16}\.tmp")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,8 +32,11 @@ _WRONG_PATH = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, err
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
-def write_report(directory: Path, record: Record) -> Path:
+def write_report(directory: Path, record: Record, sign: Callable[[bytes], bytes] | None = None) -> Path:
     """Write the report of a record and return its path. A file with the same content is not replaced.
+
+    ``sign`` returns the signature of the report's bytes. Without it, a signature that matches the report stays, and any
+    other is removed.
 
     Raises:
         ConfigurationError: if the path cannot be a directory of reports.
@@ -45,11 +50,15 @@ def write_report(directory: Path, record: Record) -> Path:
             raise EvidenceNotStored(f"the report of {record.day} is larger than {MAX_BYTES // 1024 // 1024} MiB: "
                                     "lower report.breakdown_limit and report.sample_keys in the mapping.")
         _remove_leftovers(descriptor)
-        if not _has_content(descriptor, path, content):
-            with _temporary_file(descriptor, name, content) as temporary:
-                os.replace(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-        # Also for an unchanged file, because the run that wrote it may have crashed before its sync.
-        os.fsync(descriptor)
+        signature = sign(content) if sign else None
+        with locked(descriptor):  # two runs of one day must not mix their reports and signatures
+            if not _has_content(descriptor, path, content):
+                with _temporary_file(descriptor, name, content) as temporary:
+                    _remove_signature(descriptor, name)
+                    _rename(descriptor, temporary, name)
+            _write_signature(descriptor, path, content, signature)
+            # Also for unchanged files, because the run that wrote them may have crashed before its sync.
+            os.fsync(descriptor)
     return path
 
 
@@ -120,6 +129,28 @@ def _has_content(directory: int, path: Path, content: bytes) -> bool:
         return False  # an unreadable file is replaced
     with open(descriptor, "rb") as file:
         return file.read(len(content) + 1) == content
+
+
+def _write_signature(directory: int, report: Path, content: bytes, signature: bytes | None) -> None:
+    """Write the signature of a report, or without one, remove a signature that does not match."""
+    path = report.with_name(report.name + SIGNATURE_SUFFIX)
+    if signature is None:
+        present = read_signature(path.name, directory)
+        if present is not None and not matches(content, present):
+            _remove_signature(directory, report.name)
+    elif not _has_content(directory, path, signature):
+        with _temporary_file(directory, path.name, signature) as temporary:
+            _rename(directory, temporary, path.name)
+
+
+def _remove_signature(directory: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name + SIGNATURE_SUFFIX, dir_fd=directory)
+        os.fsync(directory)  # a crash must not undo the removal after the report was replaced
+
+
+def _rename(directory: int, temporary: str, name: str) -> None:
+    os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 @contextmanager

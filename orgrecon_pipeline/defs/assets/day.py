@@ -27,6 +27,7 @@ from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
 from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish
+from orgrecon_pipeline.operations.trail.signing import own_signers
 from orgrecon_pipeline.report.read import read_report
 
 _WORST_TENANTS = 20  # shown in the Dagster UI; the report lists more
@@ -80,7 +81,9 @@ def day_assets(
         with user_facing_errors():
             operation = resource_of(context, names).open_in_run(context.log)
             gate = names.keys(context)["drift_gate"]
-            imported = import_trail(operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock)
+            imported = import_trail(
+                operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock,
+                signed_by=own_signers(operation.environ))
             for problem in imported.refused:
                 report_progress(f"not imported: {problem}")
             if imported.days:

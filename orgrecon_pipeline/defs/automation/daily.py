@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.operations.observe import due_days
 from orgrecon_pipeline.operations.observe.due_days import Attempts, NotDue
+from orgrecon_pipeline.operations.trail.signing import own_signers
 from orgrecon_pipeline.operations.trail.stale_reports import StaleReport, stale_reports, unimported_reports
 
 
@@ -145,7 +147,8 @@ def day_sensors(
     def new_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Request a run for each past day that has a sound report but no evidence in the ledger."""
         resource = resource_of(context, names)
-        reports = unimported_reports(resource.open_ledger(), resource.output_dir, resource.clock().today())
+        reports = unimported_reports(
+            resource.open_ledger(), resource.output_dir, resource.clock().today(), own_signers(os.environ))
         requests = [
             dg.RunRequest(run_key=f"{new.day}:import:{new.digest[:12]}", partition_key=new.day.isoformat())
             for new in reports.sound if _has_partition(partitions, new)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
@@ -26,6 +27,9 @@ from orgrecon_pipeline.report.file_names import shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.verify import report_files, verify_trail
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.report.signature import PublicKey
 
 # Days for which the longest window stays within the calendar of datetime.date.
 _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
@@ -63,18 +67,22 @@ class GateEvidence:
 
 
 def answer_gate(
-    settings: Settings, *, trail: Path | None, day: date | None, require_live: int, require_today: bool = False
+    settings: Settings, *, trail: Path | None, day: date | None, require_live: int, require_today: bool = False,
+    signed_by: Collection[PublicKey] = (),
 ) -> GateAnswer:
     """Return the current gate; see :func:`gather_evidence`."""
     return gather_evidence(
-        settings, trail=trail, day=day, require_live=require_live, require_today=require_today).answer
+        settings, trail=trail, day=day, require_live=require_live, require_today=require_today,
+        signed_by=signed_by).answer
 
 
 def gather_evidence(
     settings: Settings, *, trail: Path | None, day: date | None = None, require_live: int = 0,
-    require_today: bool = False,
+    require_today: bool = False, signed_by: Collection[PublicKey] = (),
 ) -> GateEvidence:
     """Return the evidence of the reports in ``trail`` if it is given, else of the ledger.
+
+    If ``signed_by`` has keys, a report in ``trail`` that none of them signed closes the gate.
 
     Reports in the output directory that the ledger lacks are evidence too: the stricter answer counts. If there is no
     ledger yet, as in a fresh checkout, the output directory alone is read.
@@ -96,7 +104,7 @@ def gather_evidence(
     if ledger is not None:
         days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
-        records, distrust = _records_of_trail(directory, identity)
+        records, distrust = _records_of_trail(directory, identity, signed_by)
         days = {day: record.to_evidence() for day, record in records.items()}
     else:
         days, distrust = {}, _no_evidence(directory, named=trail is not None)
@@ -194,8 +202,10 @@ def evidence_of_ledger(
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 
-def _records_of_trail(directory: Path, identity: Identity) -> tuple[Mapping[date, Record], Reason | None]:
-    verification = verify_trail(directory, identity)
+def _records_of_trail(
+    directory: Path, identity: Identity, signed_by: Collection[PublicKey]
+) -> tuple[Mapping[date, Record], Reason | None]:
+    verification = verify_trail(directory, identity, signed_by)
     if verification.sound:
         return verification.records, None
     return verification.records, Reason.word(

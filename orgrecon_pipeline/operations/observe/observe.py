@@ -29,6 +29,7 @@ from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardsUn
 from orgrecon_pipeline.operations.observe.shards import Wait, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
+from orgrecon_pipeline.operations.trail.signing import own_signers
 from orgrecon_pipeline.version import __version__
 
 
@@ -66,7 +67,7 @@ def observe(
     refuse_future(day, today)
     added = 0
     with suppress(UnsoundTrail):  # the report will be written again from the ledger
-        added = import_report(context.ledger, context.output_dir, day)
+        added = import_report(context.ledger, context.output_dir, day, own_signers(context.environ))
     if day < today and not restored:
         return _reuse(context, day, fresh=added > 0)
     endpoints = context.endpoints()
@@ -126,7 +127,7 @@ def stamp_baseline(context: Context, day: date) -> ObserveResult:
 def _import_reported(context: Context, day: date) -> int:
     """Import the observations that only the day's report has, and return their number."""
     try:
-        return import_report(context.ledger, context.output_dir, day)
+        return import_report(context.ledger, context.output_dir, day, own_signers(context.environ))
     except UnsoundTrail as unsound:
         if context.ledger.observations(day):
             return 0  # the report will be written again from the ledger

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orgrecon_pipeline.domain.chain import Imported
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
@@ -21,6 +22,9 @@ from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.verify import report_files
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.report.signature import PublicKey
 
 _NOT_SIMULATED = tuple(provenance for provenance in Provenance if provenance is not Provenance.SIMULATED)
 
@@ -40,12 +44,14 @@ class ImportResult:
 
 
 def import_trail(
-    ledger: Ledger, directory: Path, *, only_unknown: bool = False, clock: Clock | None = None
+    ledger: Ledger, directory: Path, *, only_unknown: bool = False, clock: Clock | None = None,
+    signed_by: Collection[PublicKey] = (),
 ) -> ImportResult:
     """Import the observations of every sound report in a directory that the ledger does not have.
 
     ``only_unknown`` skips days for which the ledger has evidence. ``clock``, by default this machine's, determines
     today: a report of a later day is refused, because evidence from the future closes the gate and cannot be deleted.
+    If ``signed_by`` has keys, a report that none of them signed is refused.
 
     Raises:
         OtherIdentity: if a report belongs to another identity than the ledger was opened for; nothing is imported.
@@ -58,7 +64,7 @@ def import_trail(
         if day in known:
             continue
         try:
-            record = read_report(path, ledger.identity)
+            record = read_report(path, ledger.identity, signed_by)
             today = utc_day(clock.now_for([record.provenance]))
             if day > today:
                 raise UnsoundTrail(
@@ -74,17 +80,17 @@ def import_trail(
     return ImportResult(tuple(days), added, tuple(refused))
 
 
-def import_report(ledger: Ledger, directory: Path, day: date) -> int:
+def import_report(ledger: Ledger, directory: Path, day: date, signed_by: Collection[PublicKey] = ()) -> int:
     """Import the observations in a day's report that the ledger does not have, and return their number.
 
     Raises:
-        UnsoundTrail: if the report exists and is not sound.
+        UnsoundTrail: if the report exists and is not sound, or ``signed_by`` has keys and none of them signed it.
         OtherIdentity: if any report of the directory belongs to another identity.
         EvidenceNotStored: if the ledger cannot be written.
     """
     require_own_reports(directory, ledger.identity)
     path = directory / file_name(day)
-    return import_record(ledger, read_report(path, ledger.identity)) if os.path.lexists(path) else 0
+    return import_record(ledger, read_report(path, ledger.identity, signed_by)) if os.path.lexists(path) else 0
 
 
 def import_record(ledger: Ledger, record: Record) -> int:

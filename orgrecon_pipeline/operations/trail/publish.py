@@ -21,6 +21,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.ready_tenants import ready_tenants_as_of
 from orgrecon_pipeline.operations.trail.importer import import_report
+from orgrecon_pipeline.operations.trail.signing import read_signing_key
 from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render_plain
@@ -65,22 +66,28 @@ def record_of(ledger: Ledger, day: date) -> Record:
 def publish(context: Context, day: date) -> Published:
     """Write the report of a day from the ledger, after importing the observations that only an existing report has.
 
+    If the environment names a signing key, the report is signed. An existing report then counts only if that key signed
+    it.
+
     Raises:
         DayRefused: if the day has no evidence.
+        ConfigurationError: if the signing key cannot be used; nothing is written.
         OtherIdentity: if the output directory holds a report of another identity.
         EvidenceNotStored: if the ledger or the file cannot be written.
     """
+    key = read_signing_key(context.environ)
+    signers = (key.public,) if key else ()
     with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
-        import_report(context.ledger, context.output_dir, day)
+        import_report(context.ledger, context.output_dir, day, signers)
     record = record_of(context.ledger, day)
     if record.ready_tenants:
         deciding = next(row.id for row in record.observations if row.decides)
         context.ledger.append_ready_tenants(deciding, record.ready_tenants)
     with suppress(UnsoundTrail):
-        existing = read_report(context.output_dir / file_name(day), record.identity)
+        existing = read_report(context.output_dir / file_name(day), record.identity, signers)
         # A report with the sentences of another version of orgrecon stays as it is.
         record = existing if existing.matches(record) else record
-    return Published(record, write_report(context.output_dir, record))
+    return Published(record, write_report(context.output_dir, record, key.sign if key else None))
 
 
 def _mapping_change(ledger: Ledger, deciding: Observation, gate: GateDecision) -> MappingChange | None:

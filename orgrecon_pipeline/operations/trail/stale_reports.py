@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.record import Record
@@ -13,9 +14,14 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
+from orgrecon_pipeline.operations.trail.signing import SIGNING_KEY_VARIABLE, own_signers
 from orgrecon_pipeline.report.file_names import file_name
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.signature_file import valid_signature
 from orgrecon_pipeline.report.verify import Trail, report_files
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.report.signature import PublicKey
 
 # Days per call. The first run imports all sound reports anyway.
 _MAX_UNIMPORTED = 14
@@ -43,10 +49,10 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
 
     ``rendered`` are the days that a run has rendered before.
     """
-    known = set(context.ledger.days())
+    known, signs = set(context.ledger.days()), bool(context.environ.get(SIGNING_KEY_VARIABLE))
     for day in (day for day in days if day in known):
         due = record_of(context.ledger, day)
-        why = _why_stale(context.output_dir / file_name(day), due)
+        why = _why_stale(context.output_dir / file_name(day), due, signs=signs)
         if not why and day not in rendered:
             why = "no run has rendered it yet"
         if why:
@@ -57,11 +63,14 @@ def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     """Render the outdated reports of the output directory again, oldest first, and return their days.
 
     ``trail`` is the verified output directory; its sound reports are imported first. A report that leaves out tenants
-    is only rendered by the ledger that compared them, because another ledger would know fewer tenant gates.
+    is only rendered by the ledger that compared them, because another ledger would know fewer tenant gates. A signed
+    report is only rendered by a process that signs.
     """
-    days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])]
+    signers = own_signers(context.environ)
+    days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])
+            and (signers or valid_signature(trail.files[day], trail.records[day]) is None)]
     if days:
-        import_trail(context.ledger, context.output_dir, clock=context.clock)
+        import_trail(context.ledger, context.output_dir, clock=context.clock, signed_by=signers)
     for day in days:
         publish(context, day)
     return days
@@ -72,21 +81,27 @@ def _can_render(ledger: Ledger, record: Record) -> bool:
     return record.ledger in (None, ledger.id) or listed >= (record.tenants_scanned or 0)
 
 
-def unimported_reports(ledger: Ledger, directory: str, today: date) -> UnimportedReports:
-    """Return the latest reports of past days for which the ledger has no evidence."""
+def unimported_reports(
+    ledger: Ledger, directory: str, today: date, signed_by: Collection[PublicKey] = ()
+) -> UnimportedReports:
+    """Return the latest reports of past days for which the ledger has no evidence.
+
+    If ``signed_by`` has keys, a report that none of them signed is refused.
+    """
     known = set(ledger.days())
     sound, refused = [], []
     unknown = [(day, path) for day, path in report_files(Path(directory)) if day < today and day not in known]
     for day, path in unknown[-_MAX_UNIMPORTED:]:
         try:
-            sound.append(StaleReport(day, read_report(path, ledger.identity).digest, "its report was not imported yet"))
+            record = read_report(path, ledger.identity, signed_by)
+            sound.append(StaleReport(day, record.digest, "its report was not imported yet"))
         except UnsoundTrail as unsound:
             refused.append(str(unsound))
     return UnimportedReports(tuple(sound), tuple(refused))
 
 
-def _why_stale(path: Path, due: Record) -> str:
-    """Return why the report at ``path`` is stale; empty if it shows the record ``due``."""
+def _why_stale(path: Path, due: Record, *, signs: bool) -> str:
+    """Return why the report at ``path`` is stale; empty if it shows the record ``due``, signed if ``signs``."""
     if not path.exists():
         return "it has no report in the directory"
     try:
@@ -94,7 +109,7 @@ def _why_stale(path: Path, due: Record) -> str:
     except UnsoundTrail:
         return "its report is not sound"
     if report.matches(due):
-        return ""
+        return "it is not signed" if signs and valid_signature(path, report) is None else ""
     # A report with observations that the ledger does not have must be imported before it is overwritten.
     not_imported = {row.id for row in report.observations} - {row.id for row in due.observations}
     return "" if not_imported else "its evidence, or the evidence of an earlier day, has changed"

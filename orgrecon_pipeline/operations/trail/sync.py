@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import ObservedRow, Record
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown
+from orgrecon_pipeline.report.signature_file import valid_signature
 from orgrecon_pipeline.report.verify import Trail, read_trail
 from orgrecon_pipeline.report.write import check_writable, write_report
 
@@ -33,6 +34,7 @@ class SyncResult:
     Attributes:
         copied: the records that were written to the target.
         unchanged: the days whose reports are equal.
+        signed: the days whose reports are equal, and of which only the source's had a signature, which was copied.
         kept: why the target's report is the better one.
         conflicts: the files that were refused, with the reason; none of them was changed.
         disagreements: contradictions between sound reports of the target after the sync.
@@ -41,6 +43,7 @@ class SyncResult:
 
     copied: dict[date, Record] = field(default_factory=dict)
     unchanged: list[date] = field(default_factory=list)
+    signed: list[date] = field(default_factory=list)
     kept: dict[date, str] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     disagreements: list[str] = field(default_factory=list)
@@ -51,6 +54,7 @@ class SyncResult:
         return {
             "copied": [day.isoformat() for day in self.copied],
             "unchanged": [day.isoformat() for day in self.unchanged],
+            "signed": [day.isoformat() for day in self.signed],
             "kept": {day.isoformat(): why for day, why in self.kept.items()},
             "conflicts": self.conflicts,
             "disagreements": self.disagreements,
@@ -61,9 +65,12 @@ class SyncResult:
         """Yield the lines to print, without conflicts and disagreements."""
         for day, record in self.copied.items():
             yield f"{day}: copied ({record.verdict.value}, {record.provenance.value})"
+        for day in self.signed:
+            yield f"{day}: signature added"
         for day, why in self.kept.items():
             yield f"{day}: kept, {why}"
-        yield (f"{len(self.copied)} copied, {len(self.unchanged)} unchanged, {len(self.kept)} kept, "
+        unchanged = len(self.unchanged) + len(self.signed)
+        yield (f"{len(self.copied)} copied, {unchanged} unchanged, {len(self.kept)} kept, "
                f"{len(self.conflicts)} in conflict")
 
 
@@ -105,17 +112,32 @@ def sync_trail(
             result.conflicts.append(f"{path}: {why}.")
         elif action == "keep":
             result.kept[day] = why
-        elif action == "unchanged":
+        elif action == "unchanged" and not _adds_signature(incoming, existing, day):
             result.unchanged.append(day)
         else:
-            if not result.copied:
+            if not (result.copied or result.signed):
                 check_writable(target)
-            write_report(target, record)
-            result.copied[day] = record
+            _copy(record, incoming.files[day], target)
+            if action == "copy":
+                result.copied[day] = record
+            else:
+                result.signed.append(day)
     records = {**existing.records, **result.copied}
     for found in disagreements(records, {*existing.files, *records}):
         (result.outdated if found.outdated else result.disagreements).append(found.line(target))
     return result
+
+
+def _adds_signature(incoming: Trail, existing: Trail, day: date) -> bool:
+    """Return whether only the report to copy has a signature; both reports of the day are equal."""
+    new, old = (valid_signature(trail.files[day], trail.records[day]) for trail in (incoming, existing))
+    return new is not None and old is None
+
+
+def _copy(record: Record, path: Path, target: Path) -> None:
+    """Write a report to ``target``, with the signature that it has at ``path``."""
+    signature = valid_signature(path, record)
+    write_report(target, record, (lambda _: signature) if signature else None)
 
 
 def _read_source(source: Path, target: Path, identity: Identity) -> Trail:
