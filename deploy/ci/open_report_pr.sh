@@ -5,7 +5,7 @@
 #   1. Start from the main branch, and add the unmerged reports of the rolling branch. `orgrecon sync` never replaces a
 #      report of the main branch with a weaker one.
 #   2. Write the report, which also renders outdated reports again. If orgrecon fails, exit with its code and push
-#      nothing.
+#      nothing. Copy what it wrote to WRITTEN, so that the workflow can attest it.
 #   3. Push the reports that differ from the main branch to the rolling branch, as one commit on top of the main branch.
 #      If another run pushed in the meantime, start again.
 #   4. Open a pull request, unless one is open or a person closed it with this very commit.
@@ -15,7 +15,7 @@
 # Requires gh and a git remote `origin` with push access. Run it at the root of a checkout of the main branch.
 #
 # ORGRECON: the command (default: orgrecon). REPORTS: the output directory. BRANCH: the rolling branch. TODAY: the UTC
-# day (for tests).
+# day (for tests). WRITTEN: an empty directory for copies of the reports that this run wrote (default: no copies).
 set -euo pipefail
 
 reports="${REPORTS:-docs/runbooks/org-v23-reconciliation-reports}"
@@ -51,8 +51,16 @@ add_reports_of() {
     ((code <= 1)) || exit "$code"
     refused=$code
     for report in "$work/unmerged/$reports"/2*.md; do
-        [[ -e "$tree/$reports/${report##*/}" ]] || cp "$report" "$tree/$reports"
+        [[ -e "$tree/$reports/${report##*/}" ]] || cp "$report"* "$tree/$reports" # and its signature
     done
+}
+
+# Copy the reports that differ from the index to WRITTEN.
+copy_written() {
+    [[ -n "${WRITTEN:-}" ]] || return 0
+    rm -rf "${WRITTEN:?}"/*
+    git -C "$tree" ls-files -z --others --modified --exclude-standard -- "$reports/2*.md" \
+        | (cd "$tree" && xargs -0 -r cp -t "$WRITTEN")
 }
 
 has_pull_request() {
@@ -83,8 +91,10 @@ for ((attempt = 1; ; attempt++)); do
         add_reports_of "$head"
     fi
 
+    git -C "$tree" add --all -- "$reports"
     ORGRECON_LEDGER_URL="sqlite:///$work/ledger.db" \
         "${orgrecon[@]}" report --baseline --date "$today" --output-dir "$tree/$reports"
+    copy_written
 
     git -C "$tree" add --all -- "$reports"
     if git -C "$tree" diff --cached --quiet; then

@@ -16,11 +16,13 @@ from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.render import render
+from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import sync_trail, verify_trail
 from orgrecon_pipeline_tests.support.deploy.report_repository import BRANCH, QUICK_ORGRECON, REPORTS, ReportRepository
 from orgrecon_pipeline_tests.support.deploy.tools import installed
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 from orgrecon_pipeline_tests.support.report.cases import History, observation
+from orgrecon_pipeline_tests.support.report.signing_keys import signing_key
 
 _NOW = datetime.now(timezone.utc).date()
 DAYS = [_NOW - timedelta(days=back) for back in range(120, -1, -1)]
@@ -74,6 +76,43 @@ def test_day_after_a_merge_opens_a_new_pull_request(how: str, deleted: bool, rep
     repository.workflow(TUESDAY)
     assert repository.pull_requests() == ["MERGED", "OPEN"]
     assert repository.git("diff", "--name-only", f"main...{BRANCH}") == f"{REPORTS}/{TUESDAY}.md"
+
+
+def test_reports_that_a_run_wrote_are_copied_for_their_attestation(repository: ReportRepository) -> None:
+    """Neither the reports of earlier runs nor those that somebody pushed to the branch."""
+    written = repository.folder / "written"
+    written.mkdir()
+
+    def attested(day: str) -> dict[str, bytes]:
+        assert repository.workflow(day, WRITTEN=str(written)).returncode == 0
+        return {path.stem: path.read_bytes() for path in written.iterdir()}
+
+    def published(day: str) -> bytes:
+        return repository.git("show", f"{BRANCH}:{REPORTS}/{day}.md").encode() + b"\n"
+
+    assert attested(TUESDAY) == {TUESDAY: published(TUESDAY)}
+    assert attested(TUESDAY) == {}
+    assert attested(WEDNESDAY) == {WEDNESDAY: published(WEDNESDAY)}
+    assert set(attested(MONDAY)) == {MONDAY, TUESDAY, WEDNESDAY}, "the outdated reports are rendered again"
+
+
+def signed_baselines(folder: Path, days: list[date]) -> dict[str, str]:
+    """Return the content of the reports of these days, and of their signatures, by file name."""
+    history = History([observation(day, provenance=Provenance.BASELINE) for day in days])
+    for day in days:
+        write_report(folder, history.record(day), signing_key().sign)
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_signatures_of_the_main_branch_and_of_the_unmerged_reports_are_kept(repository: ReportRepository) -> None:
+    signed = signed_baselines(repository.folder / "signed", DAYS[:2])
+    repository.commit({f"{REPORTS}/{name}": text for name, text in signed.items() if name.startswith(MONDAY)})
+    assert repository.workflow(MONDAY).returncode == 0
+    assert repository.pull_requests() == []
+    repository.push_to_branch({f"{REPORTS}/{name}": text for name, text in signed.items()})
+    assert repository.workflow(WEDNESDAY).returncode == 0
+    assert {name: repository.git("show", f"{BRANCH}:{REPORTS}/{name}") + "\n" for name in signed} == signed
+    assert trail(repository, BRANCH) == dict.fromkeys((MONDAY, TUESDAY, WEDNESDAY), "sound")
 
 
 def test_second_run_of_the_day_does_nothing(repository: ReportRepository) -> None:

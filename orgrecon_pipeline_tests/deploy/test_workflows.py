@@ -26,6 +26,13 @@ def parsed(file: Path) -> dict[str, Any]:
     return document
 
 
+def writing_step() -> dict[str, Any]:
+    """Return the step of the daily workflow that writes the report."""
+    [job] = parsed(DAILY)["jobs"].values()
+    [step] = [step for step in job["steps"] if "open_report_pr.sh" in step.get("run", "")]
+    return dict(step)
+
+
 def test_workflows_and_scripts_pass_all_linters() -> None:
     run(from_venv("yamllint"), "--strict", ".github")
     run(from_venv("zizmor"), "--offline", "--no-progress", "--persona", "auditor", str(WORKFLOWS))
@@ -41,11 +48,40 @@ def test_daily_workflow_has_two_slots_and_minimal_permissions() -> None:
     assert daily["permissions"] == {}
     assert daily["concurrency"]["cancel-in-progress"] is False
     [job] = daily["jobs"].values()
-    assert job["permissions"] == {"contents": "write", "pull-requests": "write"}
+    assert job["permissions"] == {
+        "contents": "write", "pull-requests": "write", "id-token": "write", "attestations": "write"}
     assert job["timeout-minutes"] <= 30
     assert not any(step.get("continue-on-error") for step in job["steps"])
-    assert [step["id"] for step in job["steps"] if "if" in step] == ["app"]
-    assert job["steps"][-1]["run"].splitlines()[-1] == "bash deploy/ci/open_report_pr.sh"
+    assert [step.get("id", "attest") for step in job["steps"] if "if" in step] == ["app", "written", "attest"]
+    assert writing_step()["run"].splitlines()[-1] == "bash deploy/ci/open_report_pr.sh"
+
+
+def test_daily_workflow_attests_the_reports_that_the_script_wrote() -> None:
+    [job] = parsed(DAILY)["jobs"].values()
+    *_, found, attest = job["steps"]
+    written = writing_step()["env"]["WRITTEN"]
+    assert found["env"]["WRITTEN"] == written
+    assert attest["uses"].startswith("actions/attest@")
+    assert attest["with"] == {"subject-path": f"{written}/*.md"}
+    assert "steps.written.outputs.any == 'true'" in attest["if"]
+    for condition in (found["if"], attest["if"]):
+        assert "!cancelled()" in condition, "the script fails after the push if a report of somebody else is unsound"
+    assert "vars.ORGRECON_ATTEST == 'true'" in attest["if"]
+    assert "`ORGRECON_ATTEST`" in (ROOT / "docs/auditors.md").read_text()
+
+
+@pytest.mark.parametrize(("files", "found"), [(["2026-11-30.md"], "any=true\n"), ([], "")])
+def test_daily_workflow_attests_nothing_if_nothing_was_written(files: list[str], found: str, tmp_path: Path) -> None:
+    [job] = parsed(DAILY)["jobs"].values()
+    [step] = [step for step in job["steps"] if step.get("id") == "written"]
+    (tmp_path / "written").mkdir()
+    for name in files:
+        (tmp_path / "written" / name).touch()
+    output = tmp_path / "output"
+    output.touch()
+    subprocess.run(["bash", "-e", "-c", step["run"]], check=True, env={
+        **os.environ, "WRITTEN": str(tmp_path / "written"), "GITHUB_OUTPUT": str(output)})
+    assert output.read_text() == found
 
 
 def test_every_supported_version_of_postgresql_is_run() -> None:
@@ -81,7 +117,7 @@ def test_workflows_and_image_use_the_same_uv_version() -> None:
 
 def test_token_of_the_pull_request_is_of_the_app_else_of_a_person_else_of_the_workflow() -> None:
     [job] = parsed(DAILY)["jobs"].values()
-    assert job["steps"][-1]["env"]["GH_TOKEN"] == (
+    assert writing_step()["env"]["GH_TOKEN"] == (
         "${{ steps.app.outputs.token || secrets.ORGRECON_PR_TOKEN || github.token }}")
     [app] = [step for step in job["steps"] if step.get("id") == "app"]
     permissions = {name: value for name, value in app["with"].items() if name.startswith("permission-")}
