@@ -121,6 +121,7 @@ def test_cron_job_runs_the_documented_command_with_volume_and_secret(cron: Manif
     assert {entry["name"] for entry in container["env"]} == {
         "DATABASE_URL", "ORGRECON_TARGET_DATABASE_URL", "ORGRECON_LEDGER_URL", "ORGRECON_ENVIRONMENT",
         "ORGRECON_NOTIFY_URLS", "ORGRECON_NOTIFY_ALSO", "ORGRECON_REPORT_BASE_URL",
+        "ORGRECON_SIGNING_KEY_FILE",
     }
     for entry in container["env"]:
         reference = entry["valueFrom"]["secretKeyRef"]

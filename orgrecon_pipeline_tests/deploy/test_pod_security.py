@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,9 @@ from orgrecon_pipeline_tests.support.deploy.pod_security import (
     pods,
     violations,
 )
-from orgrecon_pipeline_tests.support.deploy.tools import DEPLOY, chart, documents, kustomized
+from orgrecon_pipeline_tests.support.deploy.tools import DEPLOY, ROOT, chart, documents, kustomized
 
+SIGNING_GUIDE = (ROOT / "docs/how-to/signed-reports.md").read_text()
 # What OpenShift's constraint restricted-v2 refuses: the namespace chooses users and groups.
 IDENTITIES = ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups")
 OPENSHIFT_VALUES = ("--values", str(DEPLOY / "helm/openshift.yaml"),
@@ -161,6 +163,29 @@ def test_pods_that_connect_to_a_database_mount_the_ca_that_the_urls_name(name: s
     example = yaml.safe_load((DEPLOY / "kustomize/example/kustomization.yaml").read_text())
     assert {"name": "orgrecon-ca", "files": [file], "options": {"disableNameSuffixHash": True}} in (
         example["configMapGenerator"])
+
+
+@pytest.mark.parametrize(("name", "writers"), [
+    ("base", {"org-v23-reconcile-report"}), ("openshift", {"org-v23-reconcile-report"}),
+    ("dagster", {"dagster-user-deployments-orgrecon", "run"})])
+def test_only_pods_that_write_reports_mount_the_signing_key(name: str, writers: set[str]) -> None:
+    [path] = set(re.findall(r'"ORGRECON_SIGNING_KEY_FILE": "([^"]+)"', SIGNING_GUIDE))
+    folder, _, key = path.rpartition("/")
+    assert f"create secret generic orgrecon-signing --from-file={key}=" in SIGNING_GUIDE
+    mounting = set()
+    for pod, spec in pods(SHIPPED[name][0]()).items():
+        volumes = [volume["name"] for volume in spec.get("volumes", ()) if "secret" in volume]
+        for container in containers(spec):
+            mounts = [mount for mount in container.get("volumeMounts", ()) if mount["name"] in volumes]
+            if any(mount["mountPath"] == folder and mount["readOnly"] for mount in mounts):
+                mounting.add(pod)
+    assert mounting == writers
+
+
+def test_signing_key_is_readable_by_the_group_of_the_pod_only() -> None:
+    [volume] = [volume for spec in pods(SHIPPED["base"][0]()).values() for volume in spec.get("volumes", ())
+                if "secret" in volume]
+    assert volume["secret"] == {"secretName": "orgrecon-signing", "optional": True, "defaultMode": 0o440}
 
 
 def test_values_for_openshift_change_nothing_else() -> None:

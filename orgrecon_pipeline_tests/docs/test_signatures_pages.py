@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.report.signature import PublicKey, SigningKey, signer_of
 from orgrecon_pipeline.report.write import write_report
+from orgrecon_pipeline_tests.support.deploy.tools import DEPLOY, documents, installed
 from orgrecon_pipeline_tests.support.report.cases import clean_week
 from orgrecon_pipeline_tests.support.report.signing_keys import public_text, signing_key, ssh_keygen, write_keys
 
@@ -53,10 +55,21 @@ def test_key_that_the_guide_creates_signs_reports(tmp_path: Path) -> None:
     [command] = re.findall(r"^ssh-keygen -q .+$", GUIDE, re.MULTILINE)
     done = shell(command, tmp_path)
     assert done.returncode == 0, done.stderr
-    from orgrecon_pipeline.report.signature import PublicKey, SigningKey, signer_of
-
     key = SigningKey.parse((tmp_path / "orgrecon-signing").read_bytes())
     assert signer_of(b"x", key.sign(b"x")) == PublicKey.parse((tmp_path / "orgrecon-signing.pub").read_bytes())
+
+
+def test_job_of_the_guide_renders_in_the_directory_of_the_cron_job() -> None:
+    [program] = re.findall(r"jq '(.+)'", GUIDE)
+    [cron] = documents((DEPLOY / "cron/org-v23-reconcile-report.yaml").read_text())
+    job = {"spec": cron["spec"]["jobTemplate"]["spec"]}
+    done = subprocess.run([installed("jq"), program], input=json.dumps(job), capture_output=True, text=True, check=True)
+    [container] = json.loads(done.stdout)["spec"]["template"]["spec"]["containers"]
+    [original] = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == original["command"] == ["orgrecon"]
+    assert container["args"][0] == "render"
+    assert container["args"][-2:] == original["args"][-2:]
+    assert container["env"] == original["env"]
 
 
 def bundle(*subjects: Path, payload_type: str = "application/vnd.in-toto+json") -> str:
