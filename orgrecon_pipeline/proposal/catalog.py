@@ -1,0 +1,88 @@
+"""Facts of a database's catalog from which a mapping is proposed. They contain no rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from orgrecon_pipeline.compare.queries.column_type import ColumnType
+
+#: Relations that a comparison reads: tables, partitioned tables and views.
+COMPARABLE = ("r", "p", "v")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; ``quoted`` is its name in SQL, ``labels`` are those of an enum."""
+
+    name: str
+    quoted: str
+    type: ColumnType
+    nullable: bool
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A declared reference to the table with the number ``table``."""
+
+    columns: tuple[str, ...]
+    table: int
+    referenced: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A relation of the catalog.
+
+    Attributes:
+        id: its number, unique among both catalogs.
+        quoted: its qualified name in SQL.
+        kind: as in ``pg_class.relkind``.
+        rows: number of rows by the server's statistics; 0 if they are unknown.
+        blocks: size in blocks of 8 kB; 0 for a view.
+        keys: the columns of each unique index without a condition, the primary key first.
+        indexes: the columns of every index, in order.
+        reads: numbers of the relations that a view reads, through other views too.
+    """
+
+    id: int
+    schema: str
+    name: str
+    quoted: str
+    kind: str
+    rows: int
+    blocks: int
+    readable: bool
+    columns: tuple[Column, ...]
+    keys: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    reads: frozenset[int] = frozenset()
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by their names."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def label(self) -> str:
+        """Qualified name in messages, as one printable line."""
+        return printable(f"{self.schema}.{self.name}")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The relations of one database, by their numbers."""
+
+    tables: dict[int, Table] = field(default_factory=dict)
+
+    @property
+    def comparable(self) -> list[Table]:
+        """Relations that a comparison can read with this role."""
+        return [table for table in self.tables.values() if table.kind in COMPARABLE and table.readable]
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with control and direction characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

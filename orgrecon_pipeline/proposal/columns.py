@@ -1,0 +1,146 @@
+"""Which columns of two tables are compared, and why the others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from orgrecon_pipeline.compare.types.lossless import EXPRESSION
+from orgrecon_pipeline.proposal.catalog import Column, Table, printable
+from orgrecon_pipeline.proposal.draft import Agreement, Draft
+from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.names import column_similarity, is_bookkeeping
+
+# Links of this similarity are compared whatever their values say: to leave them out could hide drift.
+_NAMED = 0.9
+_SIMILAR = 0.6
+# Without a similar name, nearly all sampled values must agree, and they must not be a few that occur everywhere.
+_SAME_SHARE, _SAME_VALUES, _SAME_ROWS = 0.98, 5, 20
+_AGREEING = 0.9
+_DISAGREEING = 0.5
+
+
+@dataclass(frozen=True)
+class ComparedColumn:
+    """A link that is compared, what its sample says, and a remark for a person."""
+
+    link: Link
+    agreement: Agreement
+    remark: str
+
+
+@dataclass(frozen=True)
+class LeftOutColumn:
+    """A column that is not compared, on ``source`` or ``target``, and why."""
+
+    side: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of two tables that are compared, and those that are not."""
+
+    compared: tuple[ComparedColumn, ...]
+    left_out: tuple[LeftOutColumn, ...]
+
+
+def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
+    """Choose the compared columns of a draft, by their names and by what a sample says about the draft's columns."""
+    measured = list(zip(draft.columns, agreements or [Agreement(0, 0, 0)] * len(draft.columns), strict=True))
+    used = {side: _used(draft, side) for side in ("source", "target")}
+    surrogates = {name for table in (draft.source, draft.target) for key in table.keys for name in key if len(key) == 1}
+    refused: dict[tuple[str, str], str] = {}
+    compared: list[ComparedColumn] = []
+    for link, agreement in sorted(measured, key=lambda item: -_rank(*item)):
+        ours, theirs = _own(link, "source"), _own(link, "target")
+        if ours in used["source"] or theirs in used["target"]:
+            continue
+        if reason := _refusal(link, agreement, {ours, theirs} & surrogates):
+            if link.similarity >= _SIMILAR:
+                refused.setdefault(("source", ours), reason)
+                refused.setdefault(("target", theirs), reason)
+            continue
+        used["source"].add(ours)
+        used["target"].add(theirs)
+        compared.append(ComparedColumn(link, agreement, _remark(link, agreement)))
+    order = [column.name for column in draft.source.columns]
+    compared.sort(key=lambda column: order.index(_own(column.link, "source")))
+    return Columns(tuple(compared), tuple(_left_out(draft, used, refused)))
+
+
+def _rank(link: Link, agreement: Agreement) -> float:
+    share = agreement.share
+    return link.similarity + (share if share is not None and agreement.compared >= 5 else 0.5)
+
+
+def _refusal(link: Link, agreement: Agreement, surrogate: set[str]) -> str:
+    """Return why a link is not compared; empty if it is."""
+    share = agreement.share
+    own = _own(link, "source")
+    if link.similarity < _SIMILAR:
+        same = (share is not None and share >= _SAME_SHARE and agreement.values >= _SAME_VALUES
+                and agreement.compared >= _SAME_ROWS)
+        return "" if same else "no column of the other side is named alike"
+    if surrogate and (share is None or share < _AGREEING):
+        return "identifies rows of its own side only"
+    if share is None or share >= _DISAGREEING:
+        return ""
+    if is_bookkeeping(own):
+        return f"says when a row was written; {_percent(share)} of the sampled values agree"
+    if link.similarity < _NAMED:
+        return f"the most similar column is another one: {_percent(share)} of the sampled values agree"
+    return ""
+
+
+def _remark(link: Link, agreement: Agreement) -> str:
+    parts = [] if link.similarity == 1 else [link.why]
+    if (share := agreement.share) is not None:
+        parts.append(f"{_percent(share)} of {agreement.compared} sampled values agree")
+        if share < _DISAGREEING:
+            parts.append("check that both columns mean the same")
+    if link.conversion.first != EXPRESSION or link.conversion.second != EXPRESSION:
+        parts.append(f"the types differ{link.conversion.note}" if link.conversion.first != link.conversion.second
+                     else f"compared as text{link.conversion.note}")
+    return "; ".join(parts)
+
+
+def _left_out(
+    draft: Draft, used: Mapping[str, set[str]], refused: Mapping[tuple[str, str], str]
+) -> Iterator[LeftOutColumn]:
+    both = ("source", "target", draft.source, draft.target), ("target", "source", draft.target, draft.source)
+    for side, opposite, table, other in both:
+        for column in table.columns:
+            if column.name in used[side]:
+                continue
+            reason = refused.get((side, column.name)) or _reason(column, table, other, used[opposite])
+            yield LeftOutColumn(side, column.name, reason)
+
+
+def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
+    for twin in other.columns:
+        if column_similarity(column.name, table.name, twin.name, other.name) >= _NAMED:
+            if twin.name in used:
+                return f"{printable(twin.name)} of {other.label} is used for another column"
+            return f"no cast makes {column.type.name} and {twin.type.name} comparable without a loss"
+    return f"has no counterpart in {other.label}"
+
+
+def _used(draft: Draft, side: str) -> set[str]:
+    links = (*draft.key, *((draft.tenant,) if draft.tenant else ()))
+    deleted = getattr(draft, f"{side}_deleted")
+    return {_own(link, side) for link in links} | ({deleted.column} if deleted else set())
+
+
+def _own(link: Link, side: str) -> str:
+    """Return the column of the table itself with which the term of a side begins."""
+    term = getattr(link, side)
+    return str(term.hops[0].columns[0][0] if term.hops else term.column)
+
+
+def _percent(share: float) -> str:
+    percent = round(100 * share)
+    if percent in (0, 100) and 0 < share < 1:
+        return f"{100 * share:.1f} %"
+    return f"{percent} %"

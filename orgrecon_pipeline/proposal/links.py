@@ -1,0 +1,128 @@
+"""Links: a column of the source, and the column of the target that can hold the same value."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion, common_conversion
+from orgrecon_pipeline.proposal.catalog import Column, Table
+from orgrecon_pipeline.proposal.names import column_similarity, points_to, words
+from orgrecon_pipeline.proposal.references import Reference, Side, Term, resolve
+
+# Types whose values have no equality in PostgreSQL, or one that means something else.
+_NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}
+_MAX_ALTERNATIVES = 3
+
+
+@dataclass(frozen=True)
+class Link:
+    """A pair of terms, how alike they are (0 to 1), why they are linked, and how both become one type."""
+
+    source: Term
+    target: Term
+    similarity: float
+    why: str
+    conversion: Conversion
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two tables whose rows correspond, and the single columns of their keys; empty without such a key."""
+
+    source: int
+    target: int
+    key: tuple[str, str] | tuple[()] = ()
+
+
+@dataclass(frozen=True)
+class Linker:
+    """Finds links between the tables of two sides, also through pairs of tables that are known already."""
+
+    source: Side
+    target: Side
+    pairs: tuple[Pair, ...] = ()
+
+    def conversion(self, source: Table, first: Term, target: Table, second: Term) -> Conversion | None:
+        """Return how the values of two terms become one type; None if that would lose something."""
+        ours, theirs = resolve(self.source, source, first), resolve(self.target, target, second)
+        return _conversion(ours, theirs)
+
+    def key_links(self, source: Table, column: str, target: Table, *, alone: bool) -> list[Link]:
+        """Return the best links of a column of a source's key; ``alone`` if it is the whole key within a tenant."""
+        links = [*self._direct(source, column, target), *self._through_pairs(source, column, target)]
+        if alone:
+            links += self._old_identifiers(source, column, target)
+        links.sort(key=lambda link: -link.similarity)
+        return links[:_MAX_ALTERNATIVES]
+
+    def column_links(self, source: Table, target: Table, *, used: Iterable[str] = ()) -> Iterator[Link]:
+        """Yield every link between columns that are not in the key, also of columns that are only of the same type."""
+        skipped = set(used)
+        for column in source.columns:
+            if column.name not in skipped:
+                yield from self._direct(source, column.name, target)
+                yield from self._through_pairs(source, column.name, target)
+        for ours, theirs in itertools.product(source.columns, target.columns):
+            if (ours.name not in skipped and ours.type.name == theirs.type.name != "boolean"
+                    and not column_similarity(ours.name, source.name, theirs.name, target.name)
+                    and (conversion := _conversion(ours, theirs))):
+                yield Link(Term(ours.name), Term(theirs.name), 0.2, "of the same type", conversion)
+
+    def _direct(self, source: Table, column: str, target: Table) -> Iterator[Link]:
+        for other in target.columns:
+            similarity = column_similarity(column, source.name, other.name, target.name)
+            if similarity and (conversion := _conversion(source.by_name[column], other)):
+                why = "same name" if similarity == 1 else "similar name"
+                yield Link(Term(column), Term(other.name), similarity, why, conversion)
+
+    def _old_identifiers(self, source: Table, column: str, target: Table) -> Iterator[Link]:
+        similarities = {"named": 0.98, "old": 0.95, "plain": 0.65}
+        for other in target.columns:
+            kind = points_to(other.name, source.name)
+            if kind == "plain" and not _is_key(target, other.name, self.target):
+                continue
+            if kind and (conversion := _conversion(source.by_name[column], other)):
+                why = f"named like an identifier of {source.label}" if kind != "old" else "named like an old identifier"
+                yield Link(Term(column), Term(other.name), similarities[kind], why, conversion)
+
+    def _through_pairs(self, source: Table, column: str, target: Table) -> Iterator[Link]:
+        """Yield links of references to two tables whose rows correspond."""
+        for pair in self.pairs:
+            if not pair.key:
+                continue
+            ours = [r for r in self.source.references.get(source.id, ())
+                    if r.hop.table == pair.source and r.column == column]
+            theirs = [r for r in self.target.references.get(target.id, ()) if r.hop.table == pair.target]
+            for first, second in itertools.product(ours, theirs):
+                terms = _through(first, pair.key[0]), _through(second, pair.key[1])
+                if terms[1].hops and (conversion := self.conversion(source, terms[0], target, terms[1])):
+                    similarity = 0.97 if len(theirs) == 1 or _same_role(first, second, source, target) else 0.6
+                    yield Link(*terms, similarity, "both refer to rows that correspond", conversion)
+
+
+def _through(reference: Reference, key: str) -> Term:
+    if reference.referenced == key:
+        return Term(reference.column)
+    return Term(key, (reference.hop,))
+
+
+def _same_role(first: Reference, second: Reference, source: Table, target: Table) -> bool:
+    """Return whether two references have the same role, as a parent has, among several to one table."""
+    own = first.hop.table == source.id, second.hop.table == target.id
+    if all(own):
+        return True
+    return words(first.column)[0] == words(second.column)[0] and not any(own)
+
+
+def _conversion(first: Column, second: Column) -> Conversion | None:
+    if first.type.name == second.type.name:
+        same = f"{EXPRESSION}::text" if first.type.name in _NO_EQUALITY else EXPRESSION
+        return Conversion(same, same)
+    return common_conversion(first.type, second.type)
+
+
+def _is_key(table: Table, column: str, side: Side) -> bool:
+    tenants = set(side.tenant_columns(table))
+    return any(set(key) - tenants == {column} for key in table.keys)

@@ -1,0 +1,174 @@
+"""Comparison of names: their words, prefixes such as ``legacy_``, synonyms, and what a name says of a side."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+# Words at the ends of a name that say which generation of a model a table belongs to, or nothing at all.
+_OLD = {"legacy", "old", "prev", "previous", "orig", "original", "deprecated", "v1", "former", "obsolete"}
+_NEW = {"new", "next", "modern"}
+_EMPTY = {"tbl", "table", "tb", "data"}
+_VERSION = re.compile(r"v?[0-9]+|v")
+# Copies that no application writes. Their rows match those of the original, but they are not its successor.
+_COPY = {"backup", "bak", "bkp", "copy", "tmp", "temp", "archive", "archived", "history", "hist", "log", "audit",
+         "staging", "stg", "snapshot", "dump", "version"}
+_DATE = re.compile(r"(?:19|20)[0-9]{4,6}")
+_CASE = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORDS = re.compile(r"[^\W\d_]+|[0-9]+")
+
+#: Words that have one meaning in the names of columns.
+_SYNONYMS = {word: group[0] for group in (
+    ("name", "title", "label", "display"), ("kind", "type", "category"), ("state", "status"), ("mail", "email"),
+    ("description", "descr", "desc"), ("created", "inserted", "added"), ("updated", "modified", "changed"),
+    ("deleted", "removed"), ("role", "permission"), ("code", "slug"), ("user", "member", "person"),
+    ("parent", "super"), ("position", "rank", "order"), ("organization", "organisation", "org"),
+) for word in group}
+_TIME_ENDINGS = {"at", "on", "time", "date", "ts", "timestamp"}
+_ID_ENDINGS = {"id", "uuid", "key", "pk", "fk", "no", "nr", "code", "ref"}
+_BOOKKEEPING = {"created", "inserted", "added", "updated", "modified", "changed", "synced", "migrated", "version",
+                "etag", "lock"}
+
+#: Names of tenants, best first. A table or a column is about tenants if its name is one of these words.
+TENANT_WORDS = ("tenant", "organization", "account", "company", "customer", "client", "workspace")
+
+
+@cache
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case and in the singular, in any style of writing."""
+    found = tuple(_singular(word.lower()) for word in _WORDS.findall(_CASE.sub("_", name)))
+    return _join_versions(found)
+
+
+def _join_versions(found: tuple[str, ...]) -> tuple[str, ...]:
+    joined: list[str] = []
+    for word in found:
+        if joined and joined[-1] == "v" and word.isdigit():
+            joined[-1] = f"v{word}"
+        else:
+            joined.append(word)
+    return tuple(joined)
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "uses")):
+        return word[:-2]
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+@cache
+def stem(name: str) -> tuple[str, ...]:
+    """Return the words of a table's name without those that only say which generation it belongs to."""
+    found = list(words(name))
+    while len(found) > 1 and _is_generation(found[0]):
+        del found[0]
+    while len(found) > 1 and _is_generation(found[-1]):
+        del found[-1]
+    return tuple(found)
+
+
+def _is_generation(word: str) -> bool:
+    return word in _OLD | _NEW | _EMPTY or _VERSION.fullmatch(word) is not None
+
+
+@cache
+def generation(schema: str, name: str) -> int:
+    """Return 1 if schema and name say that a table is new, -1 if they say that it is old, 0 if they say nothing."""
+    found = {*words(name)} | {*words(schema)}
+    new = bool(found & _NEW) or any(re.fullmatch(r"v[2-9][0-9]*", word) for word in found)
+    old = bool(found & _OLD)
+    return int(new) - int(old)
+
+
+def is_copy(name: str) -> bool:
+    """Return whether a table is named like a backup, a log or another copy."""
+    return any(word in _COPY or _DATE.fullmatch(word) for word in words(name))
+
+
+def same_stem(first: str, second: str) -> bool:
+    """Return whether two tables are named alike, apart from their generation."""
+    return stem(first) == stem(second)
+
+
+@cache
+def column_words(column: str, table: str = "") -> tuple[str, ...]:
+    """Return the words of a column's name, without those of its table at the beginning, synonyms replaced."""
+    found = words(column)
+    own = stem(table) if table else ()
+    for size in range(len(own), 0, -1):
+        if len(found) > size and found[:size] == own[-size:]:
+            found = found[size:]
+            break
+    if len(found) > 1 and found[-1] in _TIME_ENDINGS:
+        found = found[:-1]
+    if len(found) > 1 and found[0] == "is":
+        found = found[1:]
+    return found
+
+
+def column_similarity(first: str, first_table: str, second: str, second_table: str) -> float:
+    """Return how alike two columns are named, from 0 to 1."""
+    if first == second:
+        return 1.0
+    ours, theirs = column_words(first, first_table), column_words(second, second_table)
+    if ours == theirs or words(first) == words(second):
+        return 0.9
+    if [_SYNONYMS.get(word, word) for word in ours] == [_SYNONYMS.get(word, word) for word in theirs]:
+        return 0.7
+    return 0.0
+
+
+def is_bookkeeping(column: str) -> bool:
+    """Return whether a column only says when or by which version a row was written."""
+    return bool(set(words(column)) & _BOOKKEEPING)
+
+
+def points_to(column: str, table: str) -> str:
+    """Return the kind of an old identifier that a column of another table can hold, judged by its name.
+
+    It is ``named`` for ``legacy_team_id`` and ``teams``; ``old`` for ``legacy_id``, which names no table; ``plain`` for
+    ``team_id``, which can also be an ordinary reference; else empty.
+    """
+    found = words(column)
+    if len(found) < 2 or found[-1] not in _ID_ENDINGS:
+        return ""
+    rest = found[:-1]
+    marked = [word for word in rest if word in _OLD | {"source", "src", "external", "ext"}]
+    named = tuple(word for word in rest if word not in marked)
+    if named and named == stem(table):
+        return "named" if marked else "plain"
+    return "old" if marked and not named else ""
+
+
+def references_by_name(column: str, table: str) -> bool:
+    """Return whether a column is named like a reference to a table: ``team_id`` or ``parent_team_id`` to ``teams``."""
+    found, own = words(column), stem(table)
+    return len(found) > 1 and found[-1] in _ID_ENDINGS and found[:-1][-len(own):] == own
+
+
+def is_parent(column: str) -> bool:
+    """Return whether a column is named like a reference to another row of its own table."""
+    return words(column) in {("parent",), ("parent", "id"), ("parent", "uuid"), ("manager", "id")}
+
+
+def tenant_rank(column: str) -> int | None:
+    """Return the position of a column's name among the names of tenants, None if it is none of them."""
+    found = words(column)
+    base = found[:-1] if len(found) > 1 and found[-1] in _ID_ENDINGS else found
+    return _rank(base)
+
+
+def tenant_table_rank(table: str) -> int | None:
+    """Return the position of a table's name among the names of tenants, None if it is none of them."""
+    return _rank(stem(table))
+
+
+def _rank(found: tuple[str, ...]) -> int | None:
+    if len(found) != 1:
+        return None
+    word = _SYNONYMS.get(found[0], found[0])
+    return TENANT_WORDS.index(word) if word in TENANT_WORDS else None

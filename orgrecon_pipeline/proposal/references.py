@@ -1,0 +1,170 @@
+"""References between tables, and terms: a column of a table, or one that is reached through references."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from orgrecon_pipeline.proposal.catalog import Catalog, Column, Table
+from orgrecon_pipeline.proposal.names import (
+    generation,
+    is_parent,
+    references_by_name,
+    stem,
+    tenant_rank,
+    tenant_table_rank,
+    words,
+)
+
+_MAX_HOPS = 3
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A join to the table with the number ``table``, on pairs of a column here and one there.
+
+    It is ``certain`` if a foreign key says that every row has exactly one row there.
+    """
+
+    table: int
+    columns: tuple[tuple[str, str], ...]
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Term:
+    """A column, after the joins of ``hops``."""
+
+    column: str
+    hops: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column that refers to the column ``referenced`` of another row; ``declared`` if by a foreign key."""
+
+    column: str
+    hop: Hop
+    referenced: str
+    declared: bool
+
+
+class Side:
+    """The tables of one database, with their references and tenants.
+
+    ``tenant_columns`` are names of columns that are known to hold the tenant.
+    """
+
+    def __init__(self, catalog: Catalog, tenant_columns: Sequence[str] = ()) -> None:
+        self.catalog, self._tenant_columns = catalog, tuple(tenant_columns)
+
+    @cached_property
+    def references(self) -> dict[int, list[Reference]]:
+        """The references of each table, declared ones first."""
+        return {table.id: list(self._references_of(table)) for table in self.catalog.comparable}
+
+    @cached_property
+    def _tables_by_word(self) -> dict[str, list[Table]]:
+        by_word = defaultdict(list)
+        for table in self.catalog.comparable:
+            by_word[stem(table.name)[-1] if stem(table.name) else ""].append(table)
+        return by_word
+
+    @cached_property
+    def _coverage(self) -> dict[int, int]:
+        """Number of tables that have a column for each word for a tenant."""
+        coverage: dict[int, int] = defaultdict(int)
+        for table in self.catalog.comparable:
+            for rank in {self._rank(table, column) for column in table.columns} - {None}:
+                coverage[rank] += 1  # type: ignore[index]
+        return coverage
+
+    def _rank(self, table: Table, column: Column) -> int | None:
+        """Return how well a column is named for a tenant: -1 if the user named it, None if not at all."""
+        if self._tenant_columns:
+            return -1 if column.name in self._tenant_columns else None
+        rank = tenant_rank(column.name)
+        if rank and len(words(column.name)) == 1:  # "company" is often the name of a company
+            declared = any(column.name in key.columns for key in table.foreign_keys)
+            return rank if declared else None
+        return None if rank is None or column.type.composite else rank
+
+    def tenant_columns(self, table: Table) -> list[str]:
+        """Return the columns of a table that can hold its tenant, the best first."""
+        ranked = [(rank, column.name) for column in table.columns
+                  if (rank := self._rank(table, column)) is not None]
+        return [name for _, name in sorted(ranked, key=lambda item: (item[0] > 0, -self._coverage[item[0]], item[0]))]
+
+    def ambiguous_tenants(self, table: Table) -> list[str]:
+        """Return the columns of a table among which the tenant is not clear; empty if it is clear."""
+        names = self.tenant_columns(table)
+        if len(names) < 2 or words(names[0])[0] == "tenant" or self._tenant_columns:
+            return []
+        counts = [self._coverage[self._rank(table, table.by_name[name]) or 0] for name in names]
+        return names if counts[1] == counts[0] else []
+
+    def tenant(self, table: Table) -> Term | None:
+        """Return where a table has its tenant: in a column, or through references; None if it has none."""
+        queue: deque[tuple[Table, tuple[Hop, ...]]] = deque([(table, ())])
+        visited = {table.id}
+        while queue:
+            current, hops = queue.popleft()
+            if columns := self.tenant_columns(current):
+                return Term(columns[0], hops)
+            own = next((key[0] for key in current.keys if len(key) == 1), None)
+            if own and not self._tenant_columns and tenant_table_rank(current.name) is not None:
+                return Term(own, hops)
+            if len(hops) < _MAX_HOPS:
+                for reference in self.references.get(current.id, ()):
+                    target = self.catalog.tables[reference.hop.table]
+                    if target.id not in visited:
+                        visited.add(target.id)
+                        queue.append((target, (*hops, reference.hop)))
+        return None
+
+    def _references_of(self, table: Table) -> Iterator[Reference]:
+        tenants = set(self.tenant_columns(table))
+        declared = set()
+        for key in table.foreign_keys:
+            pairs = tuple(zip(key.columns, key.referenced, strict=True))
+            other = self.catalog.tables.get(key.table)
+            main = [pair for pair in pairs if pair[0] not in tenants] or list(pairs)
+            if other is None or not other.readable or len(main) != 1:
+                continue
+            pairs = (*main, *(pair for pair in pairs if pair not in main))
+            certain = not any(table.by_name[column].nullable for column in key.columns)
+            declared.add(main[0][0])
+            yield Reference(main[0][0], Hop(key.table, pairs, certain), main[0][1], declared=True)
+        for column in table.columns:
+            if column.name not in declared:
+                yield from self._guesses(table, column, tenants)
+
+    def _guesses(self, table: Table, column: Column, tenants: set[str]) -> Iterator[Reference]:
+        if is_parent(column.name):
+            others = [table]
+        else:
+            found = words(column.name)
+            others = [other for other in self._tables_by_word.get(found[-2] if len(found) > 1 else "", ())
+                      if references_by_name(column.name, other.name)]
+        own_generation = generation(table.schema, table.name)
+        others.sort(key=lambda other: (
+            other.schema != table.schema, abs(generation(other.schema, other.name) - own_generation),
+            -len(stem(other.name)), other.name))
+        for other in others[:3]:
+            for key in other.keys:
+                shared = [name for name in key if name in tenants and name in table.by_name]
+                rest = [name for name in key if name not in shared]
+                if (len(rest) == 1 and other.by_name[rest[0]].type.name == column.type.name
+                        and (other.id, rest[0]) != (table.id, column.name)):
+                    pairs = ((column.name, rest[0]), *((name, name) for name in shared))
+                    yield Reference(column.name, Hop(other.id, pairs, certain=False), rest[0], declared=False)
+                    break
+
+
+def resolve(side: Side, table: Table, term: Term) -> Column:
+    """Return the column at the end of a term."""
+    for hop in term.hops:
+        table = side.catalog.tables[hop.table]
+    return table.by_name[term.column]

@@ -1,0 +1,204 @@
+"""The search for pairs: candidates of the catalog are measured, and each accepted pair can lead to others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from orgrecon_pipeline.proposal.candidates import Candidate, Key, find_candidates
+from orgrecon_pipeline.proposal.columns import Columns, choose_columns
+from orgrecon_pipeline.proposal.deleted import deleted_rows
+from orgrecon_pipeline.proposal.draft import Draft, Measurement
+from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
+from orgrecon_pipeline.proposal.links import Linker, Pair
+from orgrecon_pipeline.proposal.references import Side
+
+#: Drafts that are measured at most.
+MAX_MEASURED = 400
+_MAX_ROUNDS = 5
+# A second candidate with nearly the score of the first makes the choice unclear.
+_CLOSE = 0.15
+
+
+class Measures(Protocol):
+    """Source of measurements."""
+
+    def measure(self, draft: Draft) -> Measurement:
+        """Return what a sample says about a draft."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person has decided.
+
+    Attributes:
+        pairs: numbers of tables that correspond, source to target.
+        refused: pairs of numbers, in any order, that do not.
+        keep_deleted: numbers of tables whose deleted rows are compared.
+    """
+
+    pairs: Mapping[int, int] = field(default_factory=dict)
+    refused: frozenset[frozenset[int]] = frozenset()
+    keep_deleted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A candidate with the best of its keys, what was measured, and how it is judged; no draft without a key."""
+
+    candidate: Candidate
+    draft: Draft | None
+    measurement: Measurement
+    columns: Columns
+    judgement: Judgement
+
+    @property
+    def tables(self) -> frozenset[int]:
+        """numbers of both tables."""
+        return frozenset((self.candidate.source.id, self.candidate.target.id))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pairs that are proposed, and pairs that a person must decide."""
+
+    accepted: tuple[Evaluated, ...]
+    open: tuple[Evaluated, ...]
+
+
+def search(sides: tuple[Side, Side], measures: Measures, choices: Choices,
+           progress: Callable[[str], None] = lambda line: None) -> Found:
+    """Return the pairs of tables whose rows correspond. ``progress`` takes messages."""
+    return _Search(sides, measures, choices, progress).run()
+
+
+class _Search:
+    def __init__(self, sides: tuple[Side, Side], measures: Measures, choices: Choices,
+                 progress: Callable[[str], None]) -> None:
+        self._sides, self._measures, self._choices, self._progress = sides, measures, choices, progress
+        self._measured: dict[Draft, Measurement] = {}
+        self._accepted: list[Evaluated] = []
+
+    def run(self) -> Found:
+        evaluated: dict[frozenset[int], Evaluated] = {}
+        for _ in range(_MAX_ROUNDS):
+            linker = self._linker()
+            evaluated = self._evaluate(linker)
+            measured = [pair for pair in evaluated.values() if pair.measurement.rate is not None]
+            # What only the catalog says is accepted last: an accepted pair may lead to a better key.
+            if not (self._accept(measured) or self._accept(evaluated.values())):
+                break
+        accepted = tuple(self._evaluate_one(self._linker(), pair.candidate) for pair in self._accepted)
+        taken = {table for pair in accepted for table in pair.tables}
+        left = [pair for tables, pair in evaluated.items() if not tables & taken]
+        still_open = [_unclear(pair, left) for pair in left if pair.judgement.confidence is not Confidence.NONE]
+        return Found(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
+
+    def _linker(self) -> Linker:
+        return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted))
+
+    def _evaluate(self, linker: Linker) -> dict[frozenset[int], Evaluated]:
+        evaluated: dict[frozenset[int], Evaluated] = {}
+        for candidate in find_candidates(linker, dict(self._choices.pairs)):
+            candidate = self._directed(candidate)
+            tables = frozenset((candidate.source.id, candidate.target.id))
+            taken = any(tables & pair.tables for pair in self._accepted)
+            if taken or tables in self._choices.refused or candidate.direction < 0:
+                continue
+            pair = self._evaluate_one(linker, candidate)
+            other = evaluated.get(tables)
+            if other is None or pair.judgement.score > other.judgement.score:
+                evaluated[tables] = pair
+        return evaluated
+
+    def _directed(self, candidate: Candidate) -> Candidate:
+        """Return the candidate with the direction of other pairs, if nothing else says which table is the source."""
+        if candidate.source.id in self._choices.pairs:
+            return replace(candidate, direction=1)
+        if candidate.direction or candidate.source.schema == candidate.target.schema:
+            refers = any(r.hop.table == pair.candidate.source.id for pair in self._accepted
+                         for r in self._sides[0].references.get(candidate.source.id, ()))
+            return replace(candidate, direction=1) if not candidate.direction and refers else candidate
+        for pair in self._accepted:
+            schemas = pair.candidate.source.schema, pair.candidate.target.schema
+            if schemas == (candidate.source.schema, candidate.target.schema):
+                return replace(candidate, direction=1)
+            if schemas == (candidate.target.schema, candidate.source.schema):
+                return replace(candidate, direction=-1)
+        return candidate
+
+    def _evaluate_one(self, linker: Linker, candidate: Candidate) -> Evaluated:
+        options = [self._evaluate_key(linker, candidate, key) for key in candidate.keys]
+        if not options:
+            reason = f"{candidate.why}; no key of one table can be linked to columns of the other"
+            return Evaluated(candidate, None, Measurement(), Columns((), ()), Judgement(Confidence.OPEN, reason, 0.0))
+        best = max(options, key=lambda pair: pair.judgement.score)
+        if best.judgement.proposed and candidate.direction == 0:
+            return replace(best, judgement=replace(best.judgement, confidence=Confidence.OPEN, reason=(
+                f"{best.judgement.reason}; nothing says which of the two is the source")))
+        return best
+
+    def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:
+        deleted = [None if table.id in self._choices.keep_deleted else deleted_rows(table)
+                   for table in (candidate.source, candidate.target)]
+        if (deleted[0] is None) != (deleted[1] is None) and not (deleted[0] or deleted[1]).sure:  # type: ignore[union-attr]
+            deleted = [None, None]
+        draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1])
+        own = {*_own_columns(draft)}
+        with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))
+        links = tuple(dict.fromkeys(with_self.column_links(candidate.source, candidate.target, used=own)))
+        draft = replace(draft, columns=links[:200])
+        measurement = self._measure(draft)
+        columns = choose_columns(draft, measurement.columns)
+        return Evaluated(candidate, draft, measurement, columns,
+                         judge(candidate.strength, candidate.why, draft, measurement, columns))
+
+    def _measure(self, draft: Draft) -> Measurement:
+        if draft not in self._measured:
+            if len(self._measured) >= MAX_MEASURED:
+                return Measurement(skipped=f"{MAX_MEASURED} pairs were measured before: name it with --pair")
+            self._progress(f"{draft.source.label} and {draft.target.label}: reading a sample")
+            self._measured[draft] = self._measures.measure(draft)
+        return self._measured[draft]
+
+    def _accept(self, pairs: Iterable[Evaluated]) -> bool:
+        """Accept the best pairs, each table once; return whether there were any."""
+        proposed = sorted((pair for pair in pairs if pair.judgement.proposed), key=lambda pair: -pair.judgement.score)
+        number = len(self._accepted)
+        for pair in proposed:
+            taken = any(pair.tables & other.tables for other in self._accepted)
+            if not taken and not _rivals(pair, proposed):
+                self._accepted.append(pair)
+        return len(self._accepted) > number
+
+
+def _rivals(pair: Evaluated, others: Iterable[Evaluated]) -> list[Evaluated]:
+    """Return the other pairs of one of the tables that are about as likely."""
+    return [other for other in others if other is not pair and pair.tables & other.tables
+            and other.judgement.proposed and other.judgement.score > pair.judgement.score - _CLOSE]
+
+
+def _unclear(pair: Evaluated, others: Iterable[Evaluated]) -> Evaluated:
+    """Return a pair that was not accepted as one that a person must decide, with the reason."""
+    if not pair.judgement.proposed:
+        return pair
+    rivals = " and ".join(sorted({other.candidate.label for other in _rivals(pair, others)}))
+    reason = f"{pair.judgement.reason}; it is not clear whether {pair.candidate.label} or {rivals} correspond"
+    return replace(pair, judgement=replace(pair.judgement, confidence=Confidence.OPEN, reason=reason))
+
+
+def _pair(pair: Evaluated) -> Pair:
+    return _draft_pair(pair.draft) if pair.draft else Pair(pair.candidate.source.id, pair.candidate.target.id)
+
+
+def _draft_pair(draft: Draft) -> Pair:
+    key: tuple[str, str] | tuple[()] = ()
+    if len(draft.key) == 1 and not draft.key[0].source.hops and not draft.key[0].target.hops:
+        key = (draft.key[0].source.column, draft.key[0].target.column)
+    return Pair(draft.source.id, draft.target.id, key)
+
+
+def _own_columns(draft: Draft) -> list[str]:
+    links = (*draft.key, *((draft.tenant,) if draft.tenant else ()))
+    return [link.source.hops[0].columns[0][0] if link.source.hops else link.source.column for link in links]
