@@ -60,7 +60,8 @@ def _block(entity: ProposedEntity) -> str:
 
 
 def _lines(entity: ProposedEntity) -> Iterator[str]:
-    yield comment(f"{entity.source_table} and {entity.target_table}, confidence {entity.confidence}: {entity.reason}.", 2)
+    tables = f"{entity.source_table} and {entity.target_table}"
+    yield comment(f"{tables}, confidence {entity.confidence}: {entity.reason}.", 2)
     for note in entity.notes:
         yield comment(note, 2)
     yield f"  {scalar(entity.name)}:"
