@@ -20,6 +20,7 @@ from orgrecon_pipeline.cli.demo_command import demo
 from orgrecon_pipeline.cli.diff_command import diff
 from orgrecon_pipeline.cli.drift_command import drift
 from orgrecon_pipeline.cli.history_command import history
+from orgrecon_pipeline.cli.init_command import init
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
 from orgrecon_pipeline.cli.schema_command import schema
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
@@ -38,7 +39,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
-    "doctor": doctor, "drift": drift, "diff": diff,
+    "init": init, "doctor": doctor, "drift": drift, "diff": diff,
     "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "schema": schema,
     "demo": demo,
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
+import re
+import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -18,6 +22,8 @@ from orgrecon_pipeline.domain.mapping import MappingConfig
 _LOCAL = Path("orgrecon.yaml")
 _MAX_BYTES = 1_000_000
 _DEFAULT_NAME = "the packaged default mapping"
+# What a person still has to decide, as `orgrecon init` writes it.
+_TODO = re.compile(r"\s*TODO(?::(.*))?\s*", re.DOTALL)
 _NOT_A_BLOCK = "must be a block of name: value lines"
 
 # By pydantic's error type: pydantic says what is wrong, but not what to do.
@@ -62,6 +68,7 @@ def parse_mapping(text: str, name: str) -> MappingConfig:
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{name}:1: not a mapping file: begin it with 'version: 1' and 'entities:'.")
     try:
+        _require_decided(tree, name)
         return MappingConfig.model_validate(_builtin(tree))
     except RecursionError:
         raise ConfigurationError(f"{name}:1: nested too deeply or recursive: replace the aliases by values.") from None
@@ -71,6 +78,51 @@ def parse_mapping(text: str, name: str) -> MappingConfig:
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
     end = "" if message.endswith("?") else "."
     raise ConfigurationError(f"{name}:{line}: {message}{end}{more}")
+
+
+def write_new_mapping(path: Path, text: str) -> None:
+    """Write a mapping file that does not exist yet, as a whole or not at all.
+
+    Raises:
+        ConfigurationError: if there is such a file, or it cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8") as temporary:
+            temporary.write(text)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            os.chmod(temporary.name, 0o644)
+            _link(Path(temporary.name), path)
+    except FileExistsError:
+        raise ConfigurationError(f"{path} exists: name another file with --output, or move it away.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigurationError(f"{path} cannot be written ({reason}): name another file with --output.") from None
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a complete file a second name. Unlike a rename, this never replaces a file."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        with path.open("xb") as file:  # the file system has no links
+            file.write(temporary.read_bytes())
+
+
+def _require_decided(node: Any, name: str, location: tuple[Any, ...] = (), root: Any = None) -> None:
+    """Raise ConfigurationError for the first value that is a TODO: to guess instead could hide drift."""
+    root = node if root is None else root
+    if isinstance(node, str) and (todo := _TODO.fullmatch(node)):
+        line, fields = _locate(root, list(location))
+        reason = " ".join((todo[1] or "").split())[:300].rstrip(".")
+        raise ConfigurationError(
+            f"{name}:{line}: {'.'.join(fields)} is still TODO{f' ({reason})' if reason else ''}: decide it, as the "
+            "comments in the file say.")
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for part, child in children:
+        _require_decided(child, name, (*location, part), root)
 
 
 def _read(path: Path) -> str:

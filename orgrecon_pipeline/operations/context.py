@@ -68,8 +68,7 @@ def read_endpoints(
             although the mapping lists shards. Ignoring it would compare less than the user asked for.
     """
     if not mapping.shards:
-        endpoint = _read_endpoint(environ, source, "or use --baseline if there is no database yet")
-        return {UNSHARDED: Endpoints(endpoint, _read_endpoint(environ, target) if environ.get(target) else endpoint)}
+        return {UNSHARDED: read_one_pair(environ, source, target, "or use --baseline if there is no database yet")}
     if environ.get(target):
         raise ConfigurationError(f"{target} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")
@@ -80,9 +79,23 @@ def read_endpoints(
     }
 
 
+def read_one_pair(
+    environ: Mapping[str, str], source: str = SOURCE_VARIABLE, target: str = TARGET_VARIABLE, hint: str = ""
+) -> Endpoints:
+    """Return the endpoints that two variables name; without the second one, both sides are in one database.
+
+    Raises:
+        ConfigurationError: if the first variable is not set, or one is not a Postgres URL. ``hint`` says what else the
+            user can do.
+    """
+    endpoint = _read_endpoint(environ, source, hint)
+    return Endpoints(endpoint, _read_endpoint(environ, target) if environ.get(target) else endpoint)
+
+
 def _read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:
     text = environ.get(variable)
     if not text:
+        alternative = f", {hint}" if hint else ""
         raise ConfigurationError(
-            f"{variable} is not set: set it to postgresql://user:password@host:5432/database, {hint}.")
+            f"{variable} is not set: set it to postgresql://user:password@host:5432/database{alternative}.")
     return Endpoint(Dsn.parse(text, variable), variable)

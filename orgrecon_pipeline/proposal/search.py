@@ -35,11 +35,13 @@ class Choices:
     Attributes:
         pairs: numbers of tables that correspond, source to target.
         refused: pairs of numbers, in any order, that do not.
+        confirmed: pairs of numbers that correspond, whatever a sample says.
         keep_deleted: numbers of tables whose deleted rows are compared.
     """
 
     pairs: Mapping[int, int] = field(default_factory=dict)
     refused: frozenset[frozenset[int]] = frozenset()
+    confirmed: frozenset[frozenset[int]] = frozenset()
     keep_deleted: frozenset[int] = frozenset()
 
 
@@ -134,6 +136,9 @@ class _Search:
             reason = f"{candidate.why}; no key of one table can be linked to columns of the other"
             return Evaluated(candidate, None, Measurement(), Columns((), ()), Judgement(Confidence.OPEN, reason, 0.0))
         best = max(options, key=lambda pair: pair.judgement.score)
+        if best.tables in self._choices.confirmed:
+            return replace(best, judgement=Judgement(
+                Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
         if best.judgement.proposed and candidate.direction == 0:
             return replace(best, judgement=replace(best.judgement, confidence=Confidence.OPEN, reason=(
                 f"{best.judgement.reason}; nothing says which of the two is the source")))

@@ -1,0 +1,42 @@
+"""The declared tenants: a table of the source that lists every tenant of the sampled rows."""
+
+from __future__ import annotations
+
+from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
+from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.draft import Draft
+from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.names import tenant_table_rank
+from orgrecon_pipeline.proposal.references import Side, Term
+from orgrecon_pipeline.proposal.search import Found, Measures
+
+
+def declared_tenants(sides: tuple[Side, Side], found: Found, measures: Measures) -> tuple[str, str, str] | None:
+    """Return a table in SQL, its column and a remark, if it lists all tenants of a sample of each entity."""
+    tenants = [(pair.draft.source, pair.draft.tenant.source) for pair in found.accepted
+               if pair.draft and pair.draft.tenant]
+    tables = sorted((table for table in sides[0].catalog.comparable if tenant_table_rank(table.name) is not None),
+                    key=lambda table: tenant_table_rank(table.name) or 0)
+    if not tenants or len(tenants) < len(found.accepted):
+        return None
+    both = sides[0], sides[0]
+    for table in tables:
+        keys = [key[0] for key in table.keys if len(key) == 1]
+        for column in keys:
+            if _lists_all(both, table, column, tenants, measures):
+                return table.quoted, table.by_name[column].quoted, (
+                    f"The tenants that should exist: {table.label} has every tenant of the sampled rows.")
+    return None
+
+
+def _lists_all(sides: tuple[Side, Side], table: Table, column: str, tenants: list[tuple[Table, Term]],
+               measures: Measures) -> bool:
+    same = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
+    for source, term in tenants:
+        if source is table:
+            continue
+        link = Link(term, Term(column), 1.0, "", same)
+        measurement = measures.measure(Draft(source, table, None, (link,)))
+        if not measurement.sampled or measurement.matched < measurement.sampled:
+            return False
+    return True
