@@ -19,7 +19,7 @@ from orgrecon_pipeline.proposal.names import (
     tenant_table_rank,
     words,
 )
-from orgrecon_pipeline.proposal.references import Side, Term
+from orgrecon_pipeline.proposal.references import Side
 
 _MAX_KEYS = 6
 _MIN_SHARED_COLUMNS = 3
@@ -176,7 +176,7 @@ def _keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
         names = _without(key, tenants)
         alternatives = [linker.key_links(source, name, target, alone=len(names) == 1) for name in names]
         for links in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
-            used = {_own_column(link.target) for link in links}
+            used = {link.target.own_column for link in links}
             if len(used) == len(links):
                 yield Key(links, unique=any(set(cover) <= used for cover in covers))
 
@@ -187,16 +187,11 @@ def _reversed_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key
     covers = [_without(key, _tenant_columns(linker.source, source)) for key in source.keys]
     links = [link for name in source.by_name for link in linker.key_links(source, name, target, alone=False)]
     for key in target.keys:
-        alternatives = [[link for link in links if _own_column(link.target) == name] for name in _without(key, tenants)]
+        alternatives = [[link for link in links if link.target.own_column == name] for name in _without(key, tenants)]
         for chosen in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
-            used = {_own_column(link.source) for link in chosen}
+            used = {link.source.own_column for link in chosen}
             if len(used) == len(chosen):
                 yield Key(chosen, unique=any(set(cover) <= used for cover in covers))
-
-
-def _own_column(term: Term) -> str:
-    """Return the column of the table itself with which a term begins."""
-    return term.hops[0].columns[0][0] if term.hops else term.column
 
 
 def _tenant_columns(side: Side, table: Table) -> list[str]:

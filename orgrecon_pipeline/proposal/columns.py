@@ -54,7 +54,7 @@ def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
     refused: dict[tuple[str, str], str] = {}
     compared: list[ComparedColumn] = []
     for link, agreement in sorted(measured, key=lambda item: -_rank(*item)):
-        ours, theirs = _own(link, "source"), _own(link, "target")
+        ours, theirs = link.source.own_column, link.target.own_column
         if ours in used["source"] or theirs in used["target"]:
             continue
         if reason := _refusal(link, agreement, {ours, theirs} & surrogates):
@@ -66,7 +66,7 @@ def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
         used["target"].add(theirs)
         compared.append(ComparedColumn(link, agreement, _remark(link, agreement)))
     order = [column.name for column in draft.source.columns]
-    compared.sort(key=lambda column: order.index(_own(column.link, "source")))
+    compared.sort(key=lambda column: order.index(column.link.source.own_column))
     return Columns(tuple(compared), tuple(_left_out(draft, used, refused)))
 
 
@@ -78,7 +78,7 @@ def _rank(link: Link, agreement: Agreement) -> float:
 def _refusal(link: Link, agreement: Agreement, surrogate: set[str]) -> str:
     """Return why a link is not compared; empty if it is."""
     share = agreement.share
-    own = _own(link, "source")
+    own = link.source.own_column
     if link.similarity < _SIMILAR:
         same = (share is not None and share >= _SAME_SHARE and agreement.values >= _SAME_VALUES
                 and agreement.compared >= _SAME_ROWS)
@@ -128,15 +128,8 @@ def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
 
 
 def _used(draft: Draft, side: str) -> set[str]:
-    links = (*draft.key, *((draft.tenant,) if draft.tenant else ()))
     deleted = getattr(draft, f"{side}_deleted")
-    return {_own(link, side) for link in links} | ({deleted.column} if deleted else set())
-
-
-def _own(link: Link, side: str) -> str:
-    """Return the column of the table itself with which the term of a side begins."""
-    term = getattr(link, side)
-    return str(term.hops[0].columns[0][0] if term.hops else term.column)
+    return draft.own_columns(side) | ({deleted.column} if deleted else set())
 
 
 def _percent(share: float) -> str:

@@ -24,6 +24,11 @@ class Draft:
     source_deleted: DeletedRows | None = None
     target_deleted: DeletedRows | None = None
 
+    def own_columns(self, side: str) -> set[str]:
+        """Return the columns of a side's table that are in the key, or are its tenant."""
+        tenant = {getattr(self.tenant, side).column} if self.tenant and not getattr(self.tenant, side).hops else set()
+        return tenant | {getattr(link, side).own_column for link in self.key}
+
     def relations(self, sides: tuple[Side, Side]) -> tuple[RelationSql, RelationSql]:
         """Return the SQL of both sides. Columns are named ``k0``, ``k1`` … (the tenant first) and ``v0``, ``v1`` …"""
         keys = (*((self.tenant,) if self.tenant else ()), *self.key)

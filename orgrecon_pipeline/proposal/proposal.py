@@ -102,8 +102,8 @@ def make_proposal(sides: tuple[Side, Side], found: Found, tenants: tuple[str, st
 
 def _propose(sides: tuple[Side, Side], pair: Evaluated, draft: Draft, name: str) -> ProposedEntity:
     names = _Names((TENANT_COLUMN,))
-    key = {names(_own(link)): link for link in draft.key}
-    compared = {names(_own(column.link)): column for column in pair.columns.compared}
+    key = {names(link.source.own_column): link for link in draft.key}
+    compared = {names(column.link.source.own_column): column for column in pair.columns.compared}
     links: dict[str, Link | None] = {TENANT_COLUMN: draft.tenant, **key,
                                      **{name: column.link for name, column in compared.items()}}
     source, target = draft.write(sides, links)
@@ -155,10 +155,6 @@ def _entity_value(entity: ProposedEntity) -> dict[str, Any]:
         "compare": list(entity.compare), "remarks": entity.remarks, "notes": list(entity.notes),
         "where": {"source": entity.source.where, "target": entity.target.where},
         "not_compared": [asdict(column) for column in entity.left_out]}
-
-
-def _own(link: Link) -> str:
-    return str(link.source.hops[0].columns[0][0] if link.source.hops else link.source.column)
 
 
 class _Names:

@@ -40,6 +40,11 @@ class Term:
     column: str
     hops: tuple[Hop, ...] = ()
 
+    @property
+    def own_column(self) -> str:
+        """The column of the first table with which the term begins."""
+        return self.hops[0].columns[0][0] if self.hops else self.column
+
 
 @dataclass(frozen=True)
 class Reference:

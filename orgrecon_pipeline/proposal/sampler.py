@@ -124,7 +124,7 @@ def _too_large(table: Table, draft: Draft, side: int) -> str:
     if table.blocks <= _SCANNED_BLOCKS:
         return ""
     terms = [link.target if side else link.source for link in (*draft.key, *((draft.tenant,) if draft.tenant else ()))]
-    own = {term.hops[0].columns[0][0] if term.hops else term.column for term in terms}
+    own = {term.own_column for term in terms}
     if any(index and index[0] in own for index in table.indexes):
         return ""
     return f"is larger than {_SCANNED_BLOCKS // 128} MB and no index begins with a column of the key"

@@ -17,6 +17,7 @@ from orgrecon_pipeline.proposal.references import Side
 #: Drafts that are measured at most.
 MAX_MEASURED = 400
 _MAX_ROUNDS = 5
+_MAX_LINKS = 400
 # A second candidate with nearly the score of the first makes the choice unclear.
 _CLOSE = 0.15
 
@@ -150,10 +151,9 @@ class _Search:
         if (deleted[0] is None) != (deleted[1] is None) and not (deleted[0] or deleted[1]).sure:  # type: ignore[union-attr]
             deleted = [None, None]
         draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1])
-        own = {*_own_columns(draft)}
         with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))
-        links = tuple(dict.fromkeys(with_self.column_links(candidate.source, candidate.target, used=own)))
-        draft = replace(draft, columns=links[:200])
+        links = with_self.column_links(candidate.source, candidate.target, used=draft.own_columns("source"))
+        draft = replace(draft, columns=tuple(dict.fromkeys(links))[:_MAX_LINKS])
         measurement = self._measure(draft)
         columns = choose_columns(draft, measurement.columns)
         return Evaluated(candidate, draft, measurement, columns,
@@ -202,8 +202,3 @@ def _draft_pair(draft: Draft) -> Pair:
     if len(draft.key) == 1 and not draft.key[0].source.hops and not draft.key[0].target.hops:
         key = (draft.key[0].source.column, draft.key[0].target.column)
     return Pair(draft.source.id, draft.target.id, key)
-
-
-def _own_columns(draft: Draft) -> list[str]:
-    links = (*draft.key, *((draft.tenant,) if draft.tenant else ()))
-    return [link.source.hops[0].columns[0][0] if link.source.hops else link.source.column for link in links]

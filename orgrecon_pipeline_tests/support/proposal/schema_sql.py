@@ -1,0 +1,54 @@
+"""Statements that create the schemas of :mod:`schemas`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read(name: str) -> str:
+    """Return the statements of a file."""
+    return (Path(__file__).parent / f"sql/{name}.sql").read_text("utf-8")
+
+
+def pair(source: str, target: str, source_schema: str, target_schema: str) -> str:
+    """Return two tables of users with the same rows, named as given, in SQL."""
+    return "".join(f"""
+        CREATE SCHEMA IF NOT EXISTS {schema};
+        CREATE TABLE {schema}.{name} (tenant_id text NOT NULL, id bigint NOT NULL, name text NOT NULL, email text,
+                                      PRIMARY KEY (tenant_id, id));
+        INSERT INTO {schema}.{name} SELECT 'tenant-' || n % 3, n, 'name ' || n, 'mail' || n || '@example.com'
+        FROM generate_series(1, 60) AS n;
+    """ for schema, name in ((source_schema, source), (target_schema, target)))
+
+RESERVED = "".join(f"""
+CREATE SCHEMA {schema};
+CREATE TABLE {schema}."order" (tenant text NOT NULL, "no" integer NOT NULL, "null" integer, "select" text,
+                               "yes" boolean, PRIMARY KEY (tenant, "no"));
+INSERT INTO {schema}."order" SELECT 'true', n, n * 3, 'row ' || n, n % 2 = 0 FROM generate_series(1, 50) AS n;
+""" for schema in ("old", "new"))
+
+HOSTILE = "".join(f"""
+CREATE SCHEMA {schema};
+CREATE TABLE {schema}."\n😀""'" ("tenant_id" text NOT NULL, id integer NOT NULL, "# TODO: {{{{ 7 }}}}: [%s]
+" text, PRIMARY KEY (tenant_id, id));
+INSERT INTO {schema}."\n😀""'" SELECT 'x', n, 'row ' || n FROM generate_series(1, 50) AS n;
+""" for schema in ("old", "new"))
+
+PARTITIONED = "".join(f"""
+CREATE TABLE {name} (tenant_id integer NOT NULL, id integer NOT NULL, kind text NOT NULL, PRIMARY KEY (tenant_id, id))
+PARTITION BY HASH (tenant_id);
+CREATE TABLE {name}_p0 PARTITION OF {name} FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE {name}_p1 PARTITION OF {name} FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO {name} SELECT n % 5, n, 'kind ' || n % 9 FROM generate_series(1, 60) AS n;
+""" for name in ("event", "event_v2"))
+
+NO_DIRECTION = "".join(f"""
+CREATE SCHEMA {schema};
+CREATE TABLE {schema}.team (tenant_id integer NOT NULL, id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO {schema}.team SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;
+""" for schema in ("red", "blue"))
+
+TWO_SUCCESSORS = "".join(f"""
+CREATE TABLE {name} (tenant_id integer NOT NULL, id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO {name} SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;
+""" for name in ("team", "team_v2", "team_v3"))

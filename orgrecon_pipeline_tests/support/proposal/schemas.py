@@ -1,0 +1,153 @@
+"""Schemas that ``orgrecon init`` has to understand, each with the mapping that is expected and with known drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orgrecon_pipeline_tests.support.proposal import schema_sql
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What is expected of an entity: tables, key, compared columns, conditions, and parts of the SQL.
+
+    ``contains`` are texts that the expression of a column contains, by side and column. ``left_out`` are reasons of
+    columns that are not compared.
+    """
+
+    source: str
+    target: str
+    key: list[str]
+    compare: list[str] = field(default_factory=list)
+    where: tuple[str | None, str | None] = (None, None)
+    contains: dict[tuple[str, str], str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A schema in one database, or in two.
+
+    Attributes:
+        sql: statements for the database, or for that of the source.
+        target_sql: statements for the database of the target, if it is another one.
+        entities: what is expected, by name.
+        drift: statements that make rows differ, by the drift that they cause: entity, kind and number of keys. A
+            statement that begins with ``target:`` is for the database of the target.
+        todo: names of pairs that a person must decide.
+        options: further options of the command.
+    """
+
+    sql: str
+    entities: dict[str, Entity]
+    drift: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    target_sql: str | None = None
+    todo: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+
+
+SCHEMAS: dict[str, Schema] = {
+    "other names, singular tables, composite keys, a join table and an enum": Schema(
+        sql=schema_sql.read("squads"),
+        entities={
+            "cell": Entity("public.squad", "public.cell", ["squad_no"], ["title", "tier"],
+                           contains={("target", "squad_no"): "legacy_squad_no", ("source", "tier"): "::text"}),
+            "cell_person": Entity("public.squad_person", "public.cell_person", ["squad_no", "person_id"],
+                                  ["function"], contains={("target", "squad_no"): "j1.legacy_squad_no"}),
+        },
+        drift={
+            "UPDATE cell SET title = 'other' WHERE legacy_squad_no = 7 AND org_code = 'org-1'":
+                ("cell", "mismatched", 1),
+            "DELETE FROM cell_person WHERE person_id IN (3, 4)": ("cell_person", "missing", 56),
+            "DELETE FROM squad_person WHERE person_id = 5": ("cell_person", "unexpected", 12),
+            "UPDATE squad SET tier = 'gold' WHERE org_code = 'org-2' AND squad_no IN (1, 2)": ("cell", "mismatched", 2),
+        }),
+    "two databases": Schema(
+        sql=schema_sql.read("crm_source"), target_sql=schema_sql.read("crm_target"),
+        entities={
+            "people": Entity("public.persons", "crm.people", ["person_id"], ["full_name", "email", "born"],
+                             where=("deleted IS NOT TRUE", "removed_at IS NULL"),
+                             contains={("target", "person_id"): "old_person_id"}),
+            "groups": Entity("public.grps", "crm.groups", ["id"], ["label"]),
+        },
+        options=["--pair", "persons=people", "--pair", "grps=groups"],
+        drift={
+            "UPDATE persons SET full_name = 'x' WHERE person_id = 4": ("people", "mismatched", 1),
+            "target:DELETE FROM crm.people WHERE old_person_id IN (9, 10, 11)": ("people", "missing", 3),
+            "target:UPDATE crm.groups SET label = 'x' WHERE id = 2": ("groups", "mismatched", 1),
+        }),
+    "prefixes of the generation": Schema(
+        sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
+        entities={"users_v2": Entity("public.legacy_users", "public.users_v2", ["id"], ["name", "email"])},
+        drift={"DELETE FROM public.users_v2 WHERE id = 3": ("users_v2", "missing", 1)}),
+    "schemas of the generation": Schema(
+        sql=schema_sql.pair("users", "users", "legacy", "app_v2"),
+        entities={"users": Entity("legacy.users", "app_v2.users", ["id"], ["name", "email"])},
+        drift={"DELETE FROM legacy.users WHERE id = 3": ("users", "unexpected", 1)}),
+    "names in camel case": Schema(
+        sql=schema_sql.pair('"OldUserAccount"', '"UserAccounts"', "public", "public"),
+        entities={"useraccounts": Entity("public.OldUserAccount", "public.UserAccounts", ["id"], ["name", "email"])},
+        drift={'''UPDATE public."UserAccounts" SET email = NULL WHERE id = 3''': ("useraccounts", "mismatched", 1)}),
+    "names that are words of SQL and of YAML": Schema(
+        sql=schema_sql.RESERVED,
+        entities={"order": Entity("old.order", "new.order", ["no"], ["null", "select", "yes"])},
+        drift={'UPDATE new."order" SET "null" = 7 WHERE "no" = 3': ("order", "mismatched", 1)}),
+    "hostile names": Schema(
+        sql=schema_sql.HOSTILE,
+        entities={"c": Entity("old.\\n😀\"'", "new.\\n😀\"'", ["id"], ["todo_7_s"])},
+        drift={}),
+    "types that differ": Schema(
+        sql=schema_sql.read("types"),
+        entities={"items_v2": Entity(
+            "public.items", "public.items_v2", ["id"], ["amount", "active", "code", "at", "doc"],
+            contains={("source", "id"): "::bigint", ("source", "active"): "::integer", ("source", "code"): "::text",
+                      ("source", "at"): "::timestamp with time zone", ("target", "doc"): "::text"},
+            left_out={"source.tags": "no cast makes integer and text[] comparable without a loss",
+                      "target.tags": "no cast makes text[] and integer comparable without a loss"})},
+        drift={"UPDATE items_v2 SET amount = amount + 0.01 WHERE id = 3": ("items_v2", "mismatched", 1)}),
+    "tenant through a join table": Schema(
+        sql=schema_sql.read("joined_tenant"),
+        entities={
+            "projects_v2": Entity("public.projects", "public.projects_v2", ["id"], ["title"],
+                                  contains={("target", "id"): "legacy_id"}),
+            "tasks_v2": Entity("public.tasks", "public.tasks_v2", ["id"], ["project_id", "text"],
+                               contains={("source", "tenant_id"): "j1.account_id", ("target", "id"): "legacy_id",
+                                         ("target", "project_id"): "legacy_id"}),
+        },
+        drift={"UPDATE tasks_v2 SET text = 'x' WHERE legacy_id = 8": ("tasks_v2", "mismatched", 1),
+               "UPDATE projects_v2 SET title = 'x' WHERE legacy_id = 1": ("projects_v2", "mismatched", 1)}),
+    "status instead of a deletion": Schema(
+        sql=schema_sql.read("status"),
+        entities={"member_v2": Entity("public.member", "public.member_v2", ["id"], ["name"], where=(
+            "status::text IS DISTINCT FROM 'deleted'", "deleted_at IS NULL"))},
+        drift={"UPDATE member_v2 SET deleted_at = now() WHERE id = 3": ("member_v2", "missing", 1)}),
+    "partitioned tables": Schema(
+        sql=schema_sql.PARTITIONED,
+        entities={"event_v2": Entity("public.event", "public.event_v2", ["id"], ["kind"])},
+        drift={"DELETE FROM event_v2 WHERE id = 3": ("event_v2", "missing", 1)}),
+    "a view as the target": Schema(
+        sql=schema_sql.read("view"),
+        entities={"unit_v2": Entity("public.unit", "public.unit_v2", ["id"], ["name"])},
+        drift={"UPDATE store SET name = 'x' WHERE id = 3": ("unit_v2", "mismatched", 1)}),
+    "a backup that looks like a successor": Schema(
+        sql=schema_sql.pair("users", "users_v2", "public", "public") + schema_sql.read("backup"),
+        entities={"users_v2": Entity("public.users", "public.users_v2", ["id"], ["name", "email"])}),
+    "a view of the source": Schema(
+        sql=schema_sql.pair("users", "users_v2", "public", "public")
+        + "CREATE VIEW public.users_v3 AS SELECT * FROM public.users;",
+        entities={"users_v2": Entity("public.users", "public.users_v2", ["id"], ["name", "email"])},
+        drift={"DELETE FROM public.users_v2 WHERE id = 3": ("users_v2", "missing", 1)}),
+    "no tenants at all": Schema(
+        sql=schema_sql.read("no_tenants"),
+        entities={"note_v2": Entity("public.note", "public.note_v2", ["id"], ["body"],
+                                    contains={("source", "tenant_id"): "'all'::text"})},
+        drift={"DELETE FROM note_v2 WHERE id = 3": ("note_v2", "missing", 1)}),
+    "keys that correspond by chance": Schema(
+        sql=schema_sql.read("chance"), entities={}, todo=["team_v2"]),
+    "few keys correspond": Schema(sql=schema_sql.read("few_keys"), entities={}, todo=["team_v2"]),
+    "nothing says which is the source": Schema(sql=schema_sql.NO_DIRECTION, entities={}, todo=["team"]),
+    "two successors": Schema(sql=schema_sql.TWO_SUCCESSORS, entities={}, todo=["team_v2", "team_v3", "team_v3_2"]),
+    "an empty target": Schema(
+        sql=schema_sql.pair("users", "users_v2", "public", "public") + "TRUNCATE public.users_v2;",
+        entities={"users_v2": Entity("public.users", "public.users_v2", ["id"], ["name", "email"])}),
+}
