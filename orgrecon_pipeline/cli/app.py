@@ -22,6 +22,7 @@ from orgrecon_pipeline.cli.drift_command import drift
 from orgrecon_pipeline.cli.history_command import history
 from orgrecon_pipeline.cli.init_command import init
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
+from orgrecon_pipeline.cli.reproduce_command import reproduce
 from orgrecon_pipeline.cli.schema_command import schema
 from orgrecon_pipeline.cli.trail_commands import import_, sync, verify
 from orgrecon_pipeline.domain.errors import OrgreconError
@@ -39,7 +40,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
-    "init": init, "doctor": doctor, "drift": drift, "diff": diff,
+    "init": init, "doctor": doctor, "drift": drift, "diff": diff, "reproduce": reproduce,
     "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "schema": schema,
     "demo": demo,
 }

@@ -20,6 +20,7 @@ from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison, ReadResults, SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
+from orgrecon_pipeline.compare.scan.kept import snapshot_fingerprints
 from orgrecon_pipeline.compare.two_databases import TwoDatabases
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
@@ -79,14 +80,16 @@ def compare(
 
 
 def open_reader(
-    mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline, only: RowFilter | None = None
+    mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline, only: RowFilter | None = None,
+    row_hash: RowHash | None = None,
 ) -> Reader:
-    """Connect to the databases."""
+    """Connect to the databases. By default, the row hash is native and has a new seed."""
+    row_hash = row_hash or new_row_hash()
     source, target = (
         partial(Session, endpoint, mapping.scan, deadline) for endpoint in (endpoints.source, endpoints.target))
     if endpoints.one_database:
-        return OneDatabase(mapping, source, new_row_hash(), only)
-    return TwoDatabases(mapping, source, target, new_row_hash(), only)
+        return OneDatabase(mapping, source, row_hash, only)
+    return TwoDatabases(mapping, source, target, row_hash, only)
 
 
 def new_row_hash() -> RowHash:
@@ -121,6 +124,11 @@ class _Run:
             with periodic_progress(self._progress, self._scanned_rows):
                 fingerprints = reader.read_fingerprints(len(declared or ()))
             self._first_rows = {name: of_entity.rows for name, of_entity in fingerprints.items()}
+            probe = reader.read_probe()
+            by_method = {reader.row_hash.name: fingerprints}
+            if self._mapping.evidence.portable and reader.row_hash.native and not reader.only:
+                with periodic_progress(self._progress, lambda: "computing the portable fingerprints"):
+                    by_method["portable"] = reader.read_portable(len(declared or ()))
             first = self._find_drift(fingerprints)
             reader.require_unchanged()
             if not self._mapping.scan.rechecks:
@@ -136,6 +144,7 @@ class _Run:
             keys=self._keys,
             values={name: of_entity.values for name, of_entity in fingerprints.items()},
             keys_in_flux=results.keys_in_flux,
+            fingerprints=snapshot_fingerprints(reader.row_hash.seed, probe, results.present, by_method),
             how={"digest_method": reader.row_hash.name, "exact": self._exact, "self_test": "passed",
                  "rechecks_done": reads, "warnings": list(reader.warnings)})
 

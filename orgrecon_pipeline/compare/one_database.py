@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -71,14 +71,16 @@ class OneDatabase(Reader):
     def require_unchanged(self) -> None:
         preflight.require_unchanged(self._session, self.mapping, self._preflight)
 
-    def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+    def _read_fingerprints(
+        self, statements: Mapping[str, EntityStatements], tenants: int
+    ) -> dict[str, Fingerprints]:
         hash_sum, largest_table = choose_hash_sum(tenants), None if self.only else self._preflight.largest_table
-        scans = {name: _EntityScan(statements, hash_sum, largest_table, self.rows)
-                 for name, statements in self.statements.items()}
+        scans = {name: _EntityScan(of_entity, hash_sum, largest_table, self.rows)
+                 for name, of_entity in statements.items()}
         self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
         fingerprints = {name: scan.fingerprints for name, scan in scans.items()}
-        for name, of_entity in fingerprints.items():
-            require_no_null_keys(name, of_entity)
+        for name, found in fingerprints.items():
+            require_no_null_keys(name, found)
         return fingerprints
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:

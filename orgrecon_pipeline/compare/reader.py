@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
@@ -16,11 +17,13 @@ from orgrecon_pipeline.compare.preflight import require_values
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.compare.queries.statements import EntityStatements
+from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
+from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 
@@ -75,9 +78,48 @@ class Reader(ABC):
         """Return the declared universe; None if the mapping has none."""
         return read_declared_tenants(self.sessions["source"], self.mapping.tenants)
 
-    @abstractmethod
     def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
         """Return the fingerprints by entity. ``tenants`` is their approximate number, which affects the method."""
+        return self._read_fingerprints(self.statements, tenants)
+
+    def read_portable(self, tenants: int) -> dict[str, Fingerprints]:
+        """Return the fingerprints with the portable hash, by another scan of the same snapshot."""
+        portable = RowHash(native=False, seed=self.row_hash.seed)
+        return self._read_fingerprints(
+            {name: replace(statements, row_hash=portable) for name, statements in self.statements.items()}, tenants)
+
+    @abstractmethod
+    def _read_fingerprints(
+        self, statements: Mapping[str, EntityStatements], tenants: int
+    ) -> dict[str, Fingerprints]: ...
+
+    def read_probe(self) -> str | None:
+        """Return the native hash of a fixed row and the server's encoding; None if the hash is not native."""
+        if not self.row_hash.native:
+            return None
+        return _read_probe(self.sessions["source"], self.row_hash)
+
+    def choose_hash(self, stored: SnapshotFingerprints) -> None:
+        """Choose the row hash of stored fingerprints that all servers compute as it was. Needs no open snapshot.
+
+        Raise CannotDecide if there is none.
+        """
+        native = RowHash(native=True, seed=stored.seed)
+        probes = {}
+        for side, session in self.sessions.items():
+            with session.transaction():
+                probes[side] = _read_probe(session, native)
+        if stored.probe is not None and set(probes.values()) == {stored.probe}:
+            self.row_hash = native
+        elif "portable" in stored.methods:
+            self.row_hash = RowHash(native=False, seed=stored.seed)
+        else:
+            now, then = (str(probe).rpartition(" ")[2] for probe in (probes["source"], stored.probe))
+            encodings = f" (its encoding is {now}, and was {then})" if now != then else ""
+            raise CannotDecide(
+                f"this server hashes rows differently from that of the observation{encodings}, and no portable digest "
+                "was stored (evidence.portable in the mapping): restore to a server with the same encoding, "
+                "architecture and PostgreSQL version")
 
     def find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
         """Return all drifting keys of the tenants whose fingerprints differ; with ``exact``, of all tenants."""
@@ -120,3 +162,8 @@ class Reader(ABC):
         """Close all connections."""
         for session in self.sessions.values():
             session.close()
+
+
+def _read_probe(session: Session, row_hash: RowHash) -> str:
+    row = session.query(hash_probe(row_hash), "hashing a fixed row")[0]
+    return f"{row['row_hash']} {row['encoding']}"

@@ -8,22 +8,30 @@ from datetime import datetime
 from functools import cached_property
 from heapq import merge
 from itertools import groupby, islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, count_keys
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
+from orgrecon_pipeline.compare.scan.kept import fingerprints_from_json, fingerprints_to_json
 from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
 _JsonNames = Annotated[TenantNames, PlainValidator(TenantNames.ascending), PlainSerializer(list)]
 _JsonKeys = Annotated[KeySpool, PlainValidator(KeySpool.of), PlainSerializer(list)]
+if TYPE_CHECKING:
+    _JsonFingerprints = SnapshotFingerprints
+else:  # pydantic cannot evaluate the types of its fields
+    _JsonFingerprints = Annotated[
+        Any, PlainValidator(fingerprints_from_json), PlainSerializer(fingerprints_to_json)]
 _NO_KEYS = TrackedKeys.start(Counts.zero(), *[int8_array(())] * 3)
 
 
@@ -53,6 +61,7 @@ class Comparison:
         values: rows of both sides in which a compared column is not NULL, by entity and column.
         keys_in_flux: keys that differed at every read while both of their sides changed. They are neither drift nor
             transient.
+        fingerprints: the fingerprints of the first read; None for a comparison of several shards.
         shards: the comparisons of the shards; empty without shards.
     """
 
@@ -67,6 +76,7 @@ class Comparison:
     values: dict[str, dict[str, int]]
     keys_in_flux: int
     how: dict[str, Any]
+    fingerprints: _JsonFingerprints | None = None
     shards: dict[str, Comparison] = field(default_factory=dict)
 
     @property
@@ -83,6 +93,17 @@ class Comparison:
     def tenants_with_drift(self) -> int:
         """Number of tenants with at least one drifting key."""
         return len({row.tenant for row in self.tenant_rows if row.drift})
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The databases, with what the record stores about their fingerprints."""
+        return self.databases | ({"fingerprints": self.fingerprints.facts()} if self.fingerprints else {})
+
+    @property
+    def fingerprints_by_shard(self) -> dict[str, SnapshotFingerprints]:
+        """The fingerprints of each shard, or of :data:`UNSHARDED`."""
+        parts = self.shards or {UNSHARDED: self}
+        return {name: part.fingerprints for name, part in parts.items() if part.fingerprints}
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the comparison, which must not have shards and must keep all its keys, as JSON values."""

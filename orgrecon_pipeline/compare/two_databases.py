@@ -93,10 +93,12 @@ class TwoDatabases(Reader):
         for side, session in self.sessions.items():
             preflight.require_unchanged(session, self.mapping, self._preflights[side])
 
-    def read_fingerprints(self, tenants: int) -> dict[str, Fingerprints]:
+    def _read_fingerprints(
+        self, statements: Mapping[str, EntityStatements], tenants: int
+    ) -> dict[str, Fingerprints]:
         fingerprints = {}
-        for name, statements in self.statements.items():
-            fingerprints[name] = self._scan(statements)
+        for name, of_entity in statements.items():
+            fingerprints[name] = self._scan(of_entity)
             require_no_null_keys(name, fingerprints[name])
         return fingerprints
 

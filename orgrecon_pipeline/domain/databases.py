@@ -45,23 +45,23 @@ def by_shard(databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def pins_of(compared: Mapping[str, Any]) -> Pins:
     """Return the databases that a record, or :func:`by_shard`, describes."""
-    return {label: {key: str(database[key]) for key in _PIN_KEYS} for label, database in _databases(compared)}
+    return {label: {key: str(database[key]) for key in _PIN_KEYS} for label, database in labelled_databases(compared)}
 
 
 def positions_of(compared: Mapping[str, Any]) -> dict[str, Position]:
     """Return the WAL position of each database that a record describes, by label, as far as it is known."""
-    return {label: position for label, database in _databases(compared) if (position := _position(database))}
+    return {label: position for label, database in labelled_databases(compared) if (position := _position(database))}
 
 
 def uses_citus(compared: Mapping[str, Any]) -> bool:
     """Return whether a database that a record describes has the extension Citus."""
-    return any(database.get("citus") for _, database in _databases(compared))
+    return any(database.get("citus") for _, database in labelled_databases(compared))
 
 
 def identities_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``compared`` from which the pins and positions are read, in the same form."""
     by_name: dict[str, dict[str, Any]] = {}
-    for label, database in _databases(compared):
+    for label, database in labelled_databases(compared):
         name, _, side = label.rpartition(".")
         pin = {key: str(database[key]) for key in _PIN_KEYS}
         position = {key: database[key] for key in _POSITION_KEYS if key in database} if _position(database) else {}
@@ -69,7 +69,8 @@ def identities_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     return by_shard(by_name)
 
 
-def _databases(compared: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def labelled_databases(compared: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each database that a record describes, with its label."""
     shards = compared.get("shards")
     pairs = {f"{name}.": pair for name, pair in shards.items()} if isinstance(shards, dict) else {"": compared}
     for prefix, pair in pairs.items():

@@ -221,6 +221,14 @@ class ReportSettings(_Strict):
         "Whether samples show the values of differing columns. Reports are committed: consider privacy."))
 
 
+class EvidenceSettings(_Strict):
+    """What the ledger keeps of each comparison."""
+
+    portable: bool = Field(False, description=(
+        "Whether fingerprints that every server computes equally are kept too, for a backup that is restored to a "
+        "server with another encoding or architecture. Each side is read once more, with a slower hash."))
+
+
 class Shard(_Strict):
     """One of several databases."""
 
@@ -271,6 +279,7 @@ class MappingConfig(_Strict):
     gate: GateSettings = Field(GateSettings(), description="When the gate opens.")
     scan: ScanSettings = Field(ScanSettings(), description="How the databases are read. Times are in seconds.")
     report: ReportSettings = Field(ReportSettings(), description="What reports show and the ledger keeps.")
+    evidence: EvidenceSettings = Field(EvidenceSettings(), description="What the ledger keeps of each comparison.")
     shards: Annotated[tuple[Shard, ...], AsTuple, AfterValidator(_unique_shard_names)] = Field((), description=(
         "Databases that hold the tenants together. Without any, DATABASE_URL is the only database."))
 
@@ -293,8 +302,8 @@ class MappingConfig(_Strict):
         """The epoch: SHA-256 of what is compared and of the version of the comparison.
 
         The order of keys, of columns and of a side's relations does not change it, because it cannot change a result.
-        Nor do the migration's name, context columns and the settings of gate, scan and report: they change how
-        evidence is gathered, shown and counted, but not what it is evidence of.
+        Nor do the migration's name, context columns and the settings of gate, scan, report and evidence: they change
+        how evidence is gathered, shown and counted, but not what it is evidence of.
         """
         return sha256_of({"comparison": COMPARISON_VERSION, "version": self.version, **self.normalised})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.drifting_key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sample, TenantRow
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.append_keys import (
     FirstSeen,
@@ -30,6 +31,7 @@ from orgrecon_pipeline.ledger.append_keys import (
     stage_keys,
 )
 from orgrecon_pipeline.ledger.chain.links import ChainStore
+from orgrecon_pipeline.ledger.fingerprints import append_fingerprints
 from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
@@ -67,6 +69,7 @@ class LedgerWriter(ChainStore):
     def append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Iterable[Sample],
         coverage: Iterable[CoverageEvent], drift: NewDrift | None = None, *, imported: Imported | None = None,
+        fingerprints: Mapping[str, SnapshotFingerprints] = {},
     ) -> bool:
         """Append an observation with everything that belongs to it, in one transaction.
 
@@ -74,7 +77,8 @@ class LedgerWriter(ChainStore):
         the rows, coverage and keys can be iterated again, the call is retried while the ledger does not answer.
 
         Without ``drift``, as when a report is imported, the samples are the only keys, and the observation, its rows
-        and samples already say how the drift changed. ``imported`` names that report.
+        and samples already say how the drift changed. ``imported`` names that report. ``fingerprints`` are those of
+        each shard.
 
         Returns:
             False, without any change, if the ledger already has an observation of this identity with this id.
@@ -89,7 +93,7 @@ class LedgerWriter(ChainStore):
         def attempt() -> bool:
             # An earlier attempt may have been committed although its confirmation was lost.
             again = next(attempts) > 0
-            return self._append(observation, tenant_rows, samples, coverage, drift, imported) or again
+            return self._append(observation, tenant_rows, samples, coverage, drift, imported, fingerprints) or again
 
         once = any(isinstance(rows, Iterator) for rows in (tenant_rows, coverage, drift.keys if drift else ()))
         return attempt() if once else self.budget.retry(attempt)
@@ -97,6 +101,7 @@ class LedgerWriter(ChainStore):
     def _append(
         self, observation: Observation, tenant_rows: Iterable[TenantRow], samples: Sequence[Sample],
         coverage: Iterable[CoverageEvent], drift: NewDrift | None, imported: Imported | None,
+        fingerprints: Mapping[str, SnapshotFingerprints],
     ) -> bool:
         with self.writing() as connection:
             number = self._insert_observation(connection, observation)
@@ -128,6 +133,7 @@ class LedgerWriter(ChainStore):
             insert_rows(connection, tables.coverage, (
                 (number, ordinal, event.subject.value, storable(event.name), event.change.value)
                 for ordinal, event in enumerate(coverage)))
+            append_fingerprints(connection, self.identity, number, fingerprints)
             self._append_link(connection, "observation", number, id=observation.id, day=observation.day,
                               imported=imported)
         return True

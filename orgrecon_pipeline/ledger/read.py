@@ -30,8 +30,10 @@ from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.gate.tenants import TenantObservation
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.fingerprints import read_fingerprints
 from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
@@ -260,6 +262,14 @@ class LedgerReader(Store):
         ).where(observation.c.id == observation_id, shard_result.c.exact == int(exact)).order_by(shard_result.c.shard)
         with self.reading() as connection:
             return {row.shard: json.loads(row.result) for row in connection.execute(statement)}
+
+    @retried
+    def fingerprints(self, observation_id: str) -> dict[str, SnapshotFingerprints]:
+        """Return the fingerprints of an observation by shard; empty if the ledger has none."""
+        own = self.own.observation
+        with self.reading() as connection:
+            number = connection.execute(select(own.c.number).where(own.c.id == observation_id)).scalar()
+            return {} if number is None else read_fingerprints(connection, self.identity, number)
 
     @retried
     def last_notified(self) -> dict[tuple[str, str], str]:

@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Literal
 
@@ -50,6 +51,16 @@ class Instant(sa.TypeDecorator[datetime]):
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return moment.astimezone(timezone.utc)
+
+
+class Bytes(sa.TypeDecorator[bytes]):
+    """Bytes. SQLite would also return text that somebody else wrote into the column."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], bytes]:
+        return lambda value: value.encode() if isinstance(value, str) else bytes(value)
 
 
 # Text sorted by bytes on both databases: SQLite's default, and the collation "C" of Postgres.
@@ -236,6 +247,28 @@ shard_result = sa.Table(
     sa.Column("result", sa.Text, nullable=False),
     sa.CheckConstraint("exact IN (0, 1)", name="exact"),
     sqlite_with_rowid=False,
+)
+
+#: Fingerprints of an observation by shard, in pieces; see :mod:`orgrecon_pipeline.domain.snapshot_fingerprints`.
+#: ``tenants`` is the digest of their tenants.
+fingerprint = sa.Table(
+    "orgrecon_fingerprint", metadata,
+    sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
+    sa.Column("shard", _NAME, primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tenants", _NAME, nullable=False),
+    sa.Column("piece", Bytes, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The tenants of fingerprints by their digest, in compressed pieces. Many observations have the same tenants.
+tenant_set = sa.Table(
+    "orgrecon_tenant_set", metadata,
+    *_identity(),
+    sa.Column("digest", _NAME, nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("piece", Bytes, nullable=False),
+    sa.PrimaryKeyConstraint("migration", "environment", "digest", "ordinal"),
 )
 
 #: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.chain`. ``subject`` is the number of the

@@ -67,6 +67,7 @@ class DatabaseIdentity:
 
 def identify(session: Session) -> DatabaseIdentity:
     """Take the snapshot of the open transaction, and return the identity of its database."""
+    position = _read_position(session)  # first, so that it is the position of the snapshot
     row = _read_identity(session)
     heartbeat = session.settings.heartbeat
     return DatabaseIdentity(
@@ -74,7 +75,7 @@ def identify(session: Session) -> DatabaseIdentity:
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
         citus=session.citus_version,
-        **_read_position(session))
+        **position)
 
 
 def _read_identity(session: Session) -> dict[str, Any]:

@@ -36,7 +36,8 @@ MAPPING = MappingConfig.model_validate({
 def fingerprints(differing: dict[str, SideRows], balances: dict[str, int] | None = None) -> Fingerprints:
     """Return fingerprints of tenants that all differ."""
     none = SideRows(0, 0)
-    return Fingerprints(none, none, TenantNames.of(differing), int8_array(()), differing, {}, balances or {})
+    return Fingerprints(none, none, TenantNames.of(differing), int8_array(()), int8_array(()), differing, {},
+                        balances or {})
 
 
 @pytest.mark.parametrize(("tenants", "rows", "buckets"), [

@@ -15,7 +15,14 @@ from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.tables import metadata
 from orgrecon_pipeline_tests.support.default_identity import open_existing
-from orgrecon_pipeline_tests.support.ledger.cases import DAY, ChildProcess, contents, full, raw_connection
+from orgrecon_pipeline_tests.support.ledger.cases import (
+    DAY,
+    ChildProcess,
+    contents,
+    fingerprints,
+    full,
+    raw_connection,
+)
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
@@ -25,7 +32,7 @@ TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables
 def filled(ledger: Ledger) -> Ledger:
     """A ledger with rows in every table."""
     moment = datetime(2026, 11, 23, tzinfo=timezone.utc)
-    ledger.append(*full("1"))
+    ledger.append(*full("1"), fingerprints=fingerprints())
     ledger.append(*full("2"))
     ledger.acknowledge("coverage", "because", "1", {}, moment)
     ledger.record_notified([Notified("a channel", "gate", "OPEN", moment)])
@@ -44,7 +51,7 @@ def changed_column(table: sa.Table) -> str:
         "orgrecon_entity": "missing", "orgrecon_tenant_row": "transient", "orgrecon_sample": "kind",
         "orgrecon_key": "differing_columns", "orgrecon_change": "change", "orgrecon_ledger": "id",
         "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
-        "orgrecon_ready_tenants": "figures",
+        "orgrecon_ready_tenants": "figures", "orgrecon_fingerprint": "piece", "orgrecon_tenant_set": "piece",
         "orgrecon_link": "entry",
     }.get(table.name, "reason")
 

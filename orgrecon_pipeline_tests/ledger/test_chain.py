@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
-from orgrecon_pipeline_tests.support.ledger.cases import DAY, full, observation, raw_connection
+from orgrecon_pipeline_tests.support.ledger.cases import DAY, fingerprints, full, observation, raw_connection
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 MOMENT = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -30,7 +30,7 @@ EVIDENCE = [table for table in tables.metadata.sorted_tables
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """A ledger with three observations, an acknowledgement, a shard's result and tenant gates, in six links."""
-    ledger.append(*full("1"))
+    ledger.append(*full("1"), fingerprints=fingerprints())
     ledger.append(*full("2", DAY + timedelta(days=1)))
     ledger.acknowledge("coverage", "because", "1", {"lost": ["tenant acme"]}, MOMENT)
     ledger.append_shard_result("1", "eu1", False, {"tenants": 3})
@@ -59,6 +59,8 @@ def changed(column: sa.Column[Any]) -> str:
         return "'2020-02-02'"
     if isinstance(column.type, tables.Instant):
         return "'2020-02-02T00:00:00.000000+00:00'"
+    if isinstance(column.type, tables.Bytes):
+        return "'changed'"
     if isinstance(column.type, sa.Integer):
         if column.name == "ordinal" or (column.table is tables.tenant_row and column.name == "entity"):
             return f'"{column.name}" + 100'

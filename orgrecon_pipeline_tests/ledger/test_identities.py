@@ -21,7 +21,15 @@ from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.engine import Past
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline_tests.support.ledger.cases import DAY, new_sqlite_ledger, observation, raised, tenant_row, totals
+from orgrecon_pipeline_tests.support.ledger.cases import (
+    DAY,
+    fingerprints,
+    new_sqlite_ledger,
+    observation,
+    raised,
+    tenant_row,
+    totals,
+)
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 IDENTITIES = [Identity("org-v23", ""), Identity("org-v23", "prod"), Identity("teams", ""), Identity("teams", "prod")]
@@ -44,6 +52,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "deciding": lambda ledger: [ledger.deciding(day, rule) for day in DAYS for rule in ("latest", "worst")],
     "departed_names": lambda ledger: [ledger.departed_names(subject) for subject in CoverageSubject],
     "evidence": lambda ledger: ledger.evidence(date.max),
+    "fingerprints": lambda ledger: [ledger.fingerprints(id_) for id_ in IDS],
     "first": lambda ledger: [ledger.first(list(Provenance), decided_only=decided) for decided in (False, True)],
     "keys": lambda ledger: [list(ledger.keys(o)) for id_ in IDS if (o := ledger.observation(id_))],
     "kept_keys": lambda ledger: [ledger.kept_keys(o) for id_ in IDS if (o := ledger.observation(id_))],
@@ -89,7 +98,9 @@ def entries(seed: int) -> list[Callable[[Ledger], object]]:
         samples = [Sample(tenant=tenants[0], entity="org_units", kind="missing", key={"unit_id": f"{seed}"})]
         coverage = [CoverageEvent(rng.choice(list(CoverageSubject)), tenant, rng.choice(list(CoverageChange)))
                     for tenant in tenants]
-        todo.append(lambda ledger, args=(made, rows, samples, coverage): ledger.append(*args))
+        fingerprints_of = fingerprints(*tenants)
+        todo.append(lambda ledger, args=(made, rows, samples, coverage), of=fingerprints_of: ledger.append(
+            *args, fingerprints=of))
         todo.append(lambda ledger, id_=id_: ledger.acknowledge(
             rng.choice(("coverage", "source")), f"because of {seed}", id_, {"databases": {}}, MOMENT))
         todo.append(lambda ledger, id_=id_: ledger.append_shard_result(id_, "eu1", False, {"seed": seed}))

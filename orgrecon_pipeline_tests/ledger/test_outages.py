@@ -22,6 +22,7 @@ from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
+    fingerprints,
     full,
     new_sqlite_ledger,
     observation,
@@ -42,6 +43,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "days": lambda ledger: ledger.days(),
     "departed_names": lambda ledger: ledger.departed_names(CoverageSubject.TENANT),
     "evidence": lambda ledger: ledger.evidence(date.max),
+    "fingerprints": lambda ledger: ledger.fingerprints("full"),
     "first": lambda ledger: ledger.first(tuple(Provenance)),
     "head": lambda ledger: ledger.head(),
     "id": lambda ledger: ledger.id,
@@ -74,7 +76,7 @@ WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "
 def proxy(new_database: Callable[..., str], ledger_template: str) -> Iterator[CuttingProxy]:
     """A proxy before a ledger with one observation."""
     url = new_database(ledger_template)
-    open_ledger(url).append(*full())
+    open_ledger(url).append(*full(), fingerprints=fingerprints())
     with cutting_proxy(url) as running:
         yield running
 

@@ -319,7 +319,9 @@ class EntityStatements:
         return self.types[TENANT_COLUMN].as_text(sql.Identifier(TENANT_COLUMN))
 
     def _row_hash(self, alias: str = "") -> sql.Composed:
-        return self.row_hash.of(self._typed(self.entity.key, alias), self._typed(self.entity.compare, alias))
+        # In the order of their names: a mapping that lists its columns in another order computes the same hash.
+        return self.row_hash.of(
+            self._typed(sorted(self.entity.key), alias), self._typed(sorted(self.entity.compare), alias))
 
     def _key_hash(self) -> sql.Composed:
         return self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)))

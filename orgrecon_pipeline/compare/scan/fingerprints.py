@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
+from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
@@ -36,6 +38,7 @@ class Fingerprints:
         null_keys: rows of each side without a tenant or with a NULL in the key.
         tenants: tenants with a row on either side.
         source_rows: rows on the source, in the order of ``tenants``.
+        source_sums: sums of the source's row hashes modulo 2**64, in the same order.
         differing: tenants whose sides differ, with their rows.
         values: rows of both sides in which a compared column is not NULL, by column.
         balances: for each differing tenant, the sum of the source's row hashes minus that of the target's.
@@ -45,6 +48,7 @@ class Fingerprints:
     null_keys: SideRows
     tenants: TenantNames
     source_rows: Sequence[int] = field(repr=False)
+    source_sums: Sequence[int] = field(repr=False)
     differing: dict[str, SideRows]
     values: dict[str, int]
     balances: dict[str, int] = field(repr=False)
@@ -66,7 +70,7 @@ def merge_fingerprints(
     """
     rows, null_keys = [0, 0], [0, 0]
     values = [0] * len(compared)
-    source_rows = int8_array(())
+    source_rows, source_sums = int8_array(()), array("Q")
     differing: dict[str, SideRows] = {}
     balances: dict[str, int] = {}
 
@@ -90,6 +94,7 @@ def merge_fingerprints(
                     null_keys[side] += row[2]
                     values = [total + more for total, more in zip(values, row[4], strict=True)]
             source_rows.append(counts[0])
+            source_sums.append(sums[0] % MODULUS)
             if counts[0] != counts[1] or sums[0] != sums[1]:
                 differing[tenant] = SideRows(*counts)
                 balances[tenant] = sums[0] - sums[1]
@@ -98,7 +103,8 @@ def merge_fingerprints(
     names = TenantNames.ascending(tenants())
     return Fingerprints(
         rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=names, source_rows=source_rows,
-        differing=differing, values=dict(zip(compared, values, strict=True)), balances=balances,
+        source_sums=source_sums, differing=differing, values=dict(zip(compared, values, strict=True)),
+        balances=balances,
     )
 
 

@@ -16,6 +16,7 @@ from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM,
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows, merge_fingerprints
 from orgrecon_pipeline.compare.scan.merge_join import Row, names_from_server
+from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
@@ -56,6 +57,12 @@ class SideFingerprints:
         """Yield rows like those of ``side_stream.sql``, without the totals."""
         for position, tenant in enumerate(self.tenants):
             yield tenant, self.rows[position], 0, self.fingerprint(position), ()
+
+    def sums(self) -> array[int]:
+        """Return the fingerprints of all tenants modulo 2**64, which do not depend on how they were summed."""
+        base, offset = self.hash_sum.base, self.hash_sum.offset
+        return array("Q", [(high * base + low + rows * offset) % MODULUS
+                           for high, low, rows in zip(self.highs, self.lows, self.rows, strict=True)])
 
     def fingerprint(self, position: int) -> int:
         """Return the sum of the row hashes of the tenant at a position."""
@@ -107,4 +114,5 @@ def _compare_same_tenants(source: SideFingerprints, target: SideFingerprints) ->
                 differing[tenant] = SideRows(source.rows[position], target.rows[position])
                 balances[tenant] = source.fingerprint(position) - target.fingerprint(position)
     return Fingerprints(
-        SideRows(0, 0), SideRows(0, 0), source.tenants, source.rows, differing, values={}, balances=balances)
+        SideRows(0, 0), SideRows(0, 0), source.tenants, source.rows, source.sums(), differing, values={},
+        balances=balances)

@@ -30,6 +30,7 @@ _PARTS: dict[str, tuple[Table, tuple[str, ...]]] = {
     "keys": (tables.key, ("entity", "tenant", "key", "kind")),
     "change": (tables.change, ("observation",)),
     "coverage": (tables.coverage, ("ordinal",)),
+    "fingerprints": (tables.fingerprint, ("shard", "ordinal")),
 }
 
 
@@ -87,4 +88,6 @@ def _text(value: object) -> str | None:
         return instant_text(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
     raise TypeError(f"{type(value).__name__} is not stored in a ledger")

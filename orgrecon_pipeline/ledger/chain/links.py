@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, literal, null, select, text
+from sqlalchemy import Connection, Select, func, insert, literal, null, select, text
 
 from orgrecon_pipeline.domain.chain import (
     BrokenChain,
@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.chain import (
     entry_after,
 )
 from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.domain.snapshot_fingerprints import names_digest
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import (
     acknowledgement_content,
@@ -26,6 +27,7 @@ from orgrecon_pipeline.ledger.chain.content import (
     shard_content,
 )
 from orgrecon_pipeline.ledger.engine import Store
+from orgrecon_pipeline.ledger.fingerprints import read_tenants
 from orgrecon_pipeline.ledger.retry import retried
 
 
@@ -80,6 +82,7 @@ class ChainStore(Store):
                 linked.add((row.kind, row.subject, row.detail))
                 yield from _altered(connection, row, entry)
             yield from self._without_link(connection, linked)
+            yield from self._altered_tenants(connection)
 
     def _head(self, connection: Connection) -> ChainHead | None:
         link = self.own.link
@@ -108,6 +111,19 @@ class ChainStore(Store):
         connection.execute(insert(tables.link).values(
             migration=entry.migration, environment=entry.environment, position=entry.position, kind=kind,
             subject=subject, detail=detail, hash=entry.head.hash, entry=entry.text()))
+
+    def _altered_tenants(self, connection: Connection) -> Iterator[str]:
+        """Yield a sentence for each set of tenants that is not the one that fingerprints name."""
+        own, fingerprint = self.own.observation, tables.fingerprint
+        named = select(fingerprint.c.tenants, func.min(own.c.day).label("day")).join(
+            own, own.c.number == fingerprint.c.observation).group_by(fingerprint.c.tenants)
+        for row in connection.execute(named.order_by("day", fingerprint.c.tenants)).all():
+            try:
+                stored = names_digest(read_tenants(connection, self.identity, row.tenants))
+            except ValueError:
+                stored = ""
+            if stored != row.tenants:
+                yield f"the tenants of the fingerprints of {row.day} were changed or removed after they were stored."
 
     def _without_link(self, connection: Connection, linked: set[tuple[str, int, str | None]]) -> Iterator[str]:
         own, acknowledgement = self.own.observation, self.own.acknowledgement

@@ -91,7 +91,8 @@ def observe(
         drift = None
         if comparison is not None and attempt[0].verdict.decided:
             drift = new_drift(context.ledger, attempt[0], comparison.keys)
-        context.ledger.append(*attempt, drift)
+        context.ledger.append(
+            *attempt, drift, fingerprints=comparison.fingerprints_by_shard if comparison else {})
         for name, decided in sorted(decided_shards.items()):
             context.ledger.append_shard_result(attempt[0].id, name, exact, decided.as_json_value())
         # As it was stored, with the change since the previous decided day.
@@ -169,7 +170,8 @@ def _conclude(context: Context, day: date, admission: Admission, comparison: Com
     compared = {
         **_settings_compared(admission.mapping),
         "mapping": stored_mapping(context.mapping),
-        **_databases_compared(context, comparison.databases),
+        **_databases_compared(
+            context, comparison.databases if comparison.shards else comparison.described),
         **comparison.how,
         **({"first_observation": True} if _is_first(context, day, admission.provenance) else {}),
         "coverage": coverage.facts(),
@@ -230,6 +232,7 @@ def _settings_compared(mapping: MappingConfig) -> dict[str, Any]:
         "comparison_version": COMPARISON_VERSION,
         "gate": mapping.gate.policy.model_dump(),
         "report": mapping.report.model_dump(),
+        "evidence": mapping.evidence.model_dump(),
         "scan": mapping.scan.model_dump(by_alias=True, exclude_none=True),
         **({"show": mapping.shown} if mapping.shown else {}),
     }

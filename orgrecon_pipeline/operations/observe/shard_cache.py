@@ -19,6 +19,7 @@ from orgrecon_pipeline.version import __version__
 _RESULT_SETTINGS = {
     "scan": ("settle_seconds", "rechecks", "max_replica_lag_seconds", "heartbeat"),
     "report": ("breakdown_limit", "sample_keys", "sample_values", "keep_keys"),
+    "evidence": ("portable",),
 }
 
 

@@ -27,7 +27,7 @@ def merge_shards(
     """
     parts = [comparisons[name] for name in sorted(comparisons)]
     databases = {
-        name: {**part.databases, "seconds": part.how["seconds"], "tenants": len(part.present),
+        name: {**part.described, "seconds": part.how["seconds"], "tenants": len(part.present),
                **({"reused_from": reused_from[name]} if name in reused_from else {})}
         for name, part in comparisons.items()
     }

@@ -1,4 +1,4 @@
--- First SELECT of a transaction: takes the snapshot, and returns its time and the identity of the database.
+-- The time of the snapshot, and the identity of the database.
 SELECT pg_catalog.clock_timestamp() AS observed_at,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        pg_catalog.current_database() AS database,

@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
+from orgrecon_pipeline.operations.reproduce import ReproductionResult, reproduce
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
@@ -194,6 +195,7 @@ def test_fault_never_passes(site: Site, case: Case) -> None:
     assert after.verdict is case.verdict, after.reason
     assert case.reason in after.reason, after.reason
     assert "\n" not in after.reason
+    require_not_reproduced(site, case, before)
     if case.name.startswith(("row-level security", "permission", "a table is missing")):
         assert not diagnose(site.context).ready, "doctor finds the problem too"
     if after.verdict is INCONCLUSIVE:
@@ -201,6 +203,16 @@ def test_fault_never_passes(site: Site, case: Case) -> None:
         # A failed attempt never displaces the decided observation, but a loss does.
         decides = after if after.reason_code in COVERAGE_CODES else before
         assert site.ledger.deciding(after.day, "latest") == decides
+
+
+def require_not_reproduced(site: Site, case: Case, before: Observation) -> None:
+    """Require that a fault of the database is never taken for the rows of the observation before it."""
+    if site.mapping.digest != before.mapping_digest:
+        return  # the mapping of the observation counts, which has no fault
+    again = reproduce(site.context, observation_id=before.id)
+    assert again.result is not ReproductionResult.SAME
+    if case.verdict is INCONCLUSIVE and again.result is not ReproductionResult.DIFFERENT:
+        assert case.reason in again.reason
 
 
 REMOVE_ONE_TENANT = (

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
+from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
@@ -30,6 +31,8 @@ from orgrecon_pipeline.domain.evidence import (
     Verdict,
 )
 from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.snapshot_fingerprints import SideFigures, SnapshotFingerprints
+from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.python_process import start_python
@@ -107,6 +110,15 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
     return fail, rows, samples, coverage
 
 
+def fingerprints(*tenants: str) -> dict[str, SnapshotFingerprints]:
+    """Return the fingerprints of a database with these tenants, of which the first drifts."""
+    names = TenantNames.of(tenants or ("zeta", "Ärger | `x`", ""))
+    source = SideFigures.of(range(len(names)), {"native": [2**64 - 1 - position for position in range(len(names))]})
+    target = source.replaced([0], {"rows": [7], "native": [8]})
+    return {UNSHARDED: SnapshotFingerprints(2**61, "-1 UTF8", names, {
+        "a_last": {"source": source, "target": source}, "org_units": {"source": source, "target": target}})}
+
+
 def contents(ledger: Ledger) -> dict[str, Any]:
     """Return everything that a ledger's public methods read, to compare it before and after an operation."""
     observations = [observation for day in ledger.days() for observation in ledger.observations(day)]
@@ -115,6 +127,7 @@ def contents(ledger: Ledger) -> dict[str, Any]:
         "observations": observations,
         "tenants": {id_: ledger.breakdown(id_, 1_000_000) for id_ in ids},
         "samples": {id_: ledger.samples(id_) for id_ in ids},
+        "fingerprints": {id_: ledger.fingerprints(id_) for id_ in ids},
         "lost": {id_: ledger.lost_coverage(id_) for id_ in ids},
         "known": {(subject, simulated): list(ledger.known_names(subject, simulated=simulated))
                   for subject in CoverageSubject for simulated in (False, True)},

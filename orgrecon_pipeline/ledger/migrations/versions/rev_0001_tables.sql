@@ -170,6 +170,25 @@ CREATE TABLE orgrecon_shard_result (
     CONSTRAINT fk_orgrecon_shard_result_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
 ) {without_rowid}
 
+CREATE TABLE orgrecon_fingerprint (
+    observation BIGINT NOT NULL,
+    shard {name} NOT NULL,
+    ordinal INTEGER NOT NULL,
+    tenants {name} NOT NULL,
+    piece {bytes} NOT NULL,
+    CONSTRAINT pk_orgrecon_fingerprint PRIMARY KEY (observation, shard, ordinal),
+    CONSTRAINT fk_orgrecon_fingerprint_observation FOREIGN KEY (observation) REFERENCES orgrecon_observation (number)
+) {without_rowid}
+
+CREATE TABLE orgrecon_tenant_set (
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
+    digest {name} NOT NULL,
+    ordinal INTEGER NOT NULL,
+    piece {bytes} NOT NULL,
+    CONSTRAINT pk_orgrecon_tenant_set PRIMARY KEY (migration, environment, digest, ordinal)
+)
+
 CREATE TABLE orgrecon_link (
     migration {name} NOT NULL,
     environment {name} NOT NULL,

@@ -1,0 +1,80 @@
+"""The command ``reproduce``: whether a database holds the rows that an observation compared."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from orgrecon_pipeline.cli import terminal
+from orgrecon_pipeline.cli.options import MappingFile, OutputFormat, settings_from
+from orgrecon_pipeline.cli.terminal import Format, print_box, print_table, printable
+from orgrecon_pipeline.domain.databases import labelled_databases
+from orgrecon_pipeline.domain.days import parse_day
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.reproduce import Reproduction
+
+_EXIT_CODES = {"same": 0, "different": 1, "not_decided": 3}
+_COLOURS = {"same": "green", "different": "red", "not_decided": "yellow"}
+_WHERE = {"database": "only in the database", "other": "only in the other", "both": "both"}
+# Differences in the table; JSON has all.
+_LISTED = 20
+
+
+def reproduce(
+    day: Annotated[date | None, typer.Option(
+        "--date", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day (default: the latest with evidence).")] = None,
+    observation: Annotated[str | None, typer.Option(
+        metavar="ID", help="Observation to reproduce (default: the one that decided the day).")] = None,
+    tenant: Annotated[list[str] | None, typer.Option(help="Compare only this tenant. Repeat for others.")] = None,
+    against: Annotated[str | None, typer.Option(
+        metavar="VARIABLE", help="Environment variable of another database, such as the live one: list the keys of "
+        "differing tenants that differ there.")] = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> int:
+    """Show that DATABASE_URL, such as a restored backup, holds the rows that a day compared. Stores nothing.
+
+    Exit code: 0 the same rows, 1 other rows, 3 not decided.
+    """
+    from orgrecon_pipeline.operations.reproduce import open_for_reading
+    from orgrecon_pipeline.operations.reproduce import reproduce as compute_again
+
+    with terminal.progress():
+        result = compute_again(open_for_reading(settings_from(mapping)), day, observation_id=observation,
+                               tenants=tenant or (), against=against,
+                               progress=terminal.progress_log.info)
+    for warning in result.warnings:
+        terminal.say(f"warning: {warning['text']}")
+    terminal.show(result, format, text=_show)
+    return _EXIT_CODES[result.result.value]
+
+
+def _show(result: Reproduction) -> None:
+    console, observation = terminal.stdout(), result.observation
+    outcome = result.result.value.replace("_", " ").upper()
+    day = f"{observation.day} {observation.verdict.value}"
+    title = f"{outcome}  {day}, observation {observation.id}  ({result.identity})"
+    print_box(console, Text(printable(result.reason)), _COLOURS[result.result.value], title)
+    for label, database in labelled_databases(result.databases):
+        recovery = ", in recovery" if database["in_recovery"] else ""
+        position = f", at {database['lsn']}" if database.get("lsn") else ""
+        console.print(Text(printable(
+            f"read as {label}: database {database['database']} of server {database['system_identifier']} "
+            f"(PostgreSQL {database['server_version']}{recovery}{position}), {result.method} hash")))
+    if rows := result.differences[:_LISTED]:
+        print_table(console, "Differences", ("tenant", "entity", "side", "rows then", "rows now"), [
+            [Text(printable(str(cell))) for cell in difference] for difference in rows])
+    if (more := len(result.differences) - _LISTED) > 0:
+        console.print(Text(f"and {more} more: --format json lists all"))
+    if result.keys:
+        print_table(console, "Keys that differ in the other database", ("tenant", "entity", "side", "key", "where"), [
+            [Text(printable(cell)) for cell in (
+                key.tenant, key.entity, key.side, ", ".join(f"{name} = {text}" for name, text in key.key.items()),
+                " ".join((_WHERE[key.where], ", ".join(key.columns))).rstrip())]
+            for key in result.keys])
+    if result.keys_unknown:
+        terminal.say(result.keys_unknown)

@@ -1,0 +1,71 @@
+"""Fingerprints of a database, computed again with the seed and the method of an earlier comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orgrecon_pipeline.compare.engine import open_reader
+from orgrecon_pipeline.compare.failing_column import name_failing_column
+from orgrecon_pipeline.compare.inspection import SqlWarning
+from orgrecon_pipeline.compare.progress import periodic_progress
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
+from orgrecon_pipeline.compare.reader import Reader
+from orgrecon_pipeline.compare.result import SnapshotPair
+from orgrecon_pipeline.compare.scan.kept import snapshot_fingerprints
+from orgrecon_pipeline.domain.errors import CannotDecide
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.dsn import Endpoints
+from orgrecon_pipeline.postgres.locks.give_way import give_way
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """Fingerprints of the databases of a snapshot, and warnings about SQL that may hide rows."""
+
+    snapshot: SnapshotPair
+    fingerprints: SnapshotFingerprints
+    warnings: tuple[SqlWarning, ...]
+
+
+def recompute(
+    mapping: MappingConfig, endpoints: Endpoints, stored: SnapshotFingerprints, *, only: RowFilter | None = None,
+    progress: Callable[[str], None] = lambda message: None, deadline: Deadline | None = None,
+) -> Recomputed:
+    """Compute fingerprints again, with the checks of a comparison. Raise CannotDecide if one of them fails.
+
+    The native method is used if every server hashes as the server of the ``stored`` fingerprints did. ``only``
+    restricts the rows that are read.
+    """
+
+    def attempt(until: Deadline) -> Recomputed:
+        reader = open_reader(mapping, endpoints, until, only)
+        try:
+            return _recompute(reader, stored, progress)
+        except CannotDecide as failure:
+            raise name_failing_column(reader.sessions, mapping, failure) from None
+        finally:
+            reader.close()
+
+    deadline = deadline or Deadline(mapping.scan.deadline_seconds)
+    return give_way(attempt, endpoints, mapping.scan, deadline, progress).result
+
+
+def _recompute(reader: Reader, stored: SnapshotFingerprints, progress: Callable[[str], None]) -> Recomputed:
+    reader.choose_hash(stored)
+    reader.run_preflight()
+    reader.require_filter_values()
+    with reader.snapshot() as snapshot:
+        reader.require_unchanged()
+        tenants = len(stored.tenants)
+        reader.run_self_test(tenants)
+        with periodic_progress(progress, lambda: f"fingerprints of both sides: {reader.rows}"):
+            fingerprints = reader.read_fingerprints(tenants)
+        reader.require_unchanged()
+        probe = reader.read_probe()
+    first, *others = (of_entity.tenants for of_entity in fingerprints.values())
+    return Recomputed(
+        snapshot, snapshot_fingerprints(
+            reader.row_hash.seed, probe, first.union(*others), {reader.row_hash.name: fingerprints}), reader.warnings)

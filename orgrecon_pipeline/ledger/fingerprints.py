@@ -1,0 +1,77 @@
+"""Statements that append and read fingerprints, in pieces that every database can hold.
+
+The tenants are stored once for all observations of an identity that have the same, under their digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.ledger import tables
+from orgrecon_pipeline.ledger.compressed_names import compress_names, decompress_names
+from orgrecon_pipeline.ledger.rows import storable
+
+_PIECE = 2**20  # bytes
+
+
+def append_fingerprints(
+    connection: Connection, identity: Identity, number: int, fingerprints: Mapping[str, SnapshotFingerprints]
+) -> None:
+    """Append the fingerprints of an observation by shard, and their tenants unless the ledger has them."""
+    for shard, of_shard in sorted(fingerprints.items()):
+        _append_tenants(connection, identity, of_shard)
+        for ordinal, piece in enumerate(_pieces(of_shard.pack())):
+            connection.execute(insert(tables.fingerprint).values(
+                observation=number, shard=storable(shard), ordinal=ordinal, tenants=of_shard.tenants_digest,
+                piece=piece))
+
+
+def read_fingerprints(connection: Connection, identity: Identity, number: int) -> dict[str, SnapshotFingerprints]:
+    """Return the fingerprints of an observation by shard; raise ValueError if they cannot be read."""
+    table = tables.fingerprint
+    rows = connection.execute(
+        select(table).where(table.c.observation == number).order_by(table.c.shard, table.c.ordinal)).all()
+    pieces: dict[tuple[str, str], list[bytes]] = {}
+    for row in rows:
+        pieces.setdefault((row.shard, row.tenants), []).append(row.piece)
+    return {
+        shard: SnapshotFingerprints.unpack(b"".join(parts), TenantNames(read_tenants(connection, identity, tenants)))
+        for (shard, tenants), parts in pieces.items()}
+
+
+def read_tenants(connection: Connection, identity: Identity, digest: str) -> bytes:
+    """Return the packed tenants of a digest; raise ValueError if they cannot be read."""
+    table = tables.tenant_set
+    pieces = connection.execute(
+        select(table.c.ordinal, table.c.piece).where(*_of(identity, digest)).order_by(table.c.ordinal)).all()
+    if [row.ordinal for row in pieces] != list(range(len(pieces))) or not pieces:
+        raise ValueError("pieces of the tenants are missing")
+    return decompress_names(b"".join(row.piece for row in pieces))
+
+
+def _append_tenants(connection: Connection, identity: Identity, fingerprints: SnapshotFingerprints) -> None:
+    table, digest = tables.tenant_set, fingerprints.tenants_digest
+    if connection.execute(select(table.c.ordinal).where(*_of(identity, digest)).limit(1)).first():
+        return
+    for ordinal, piece in enumerate(_pieces(compress_names(fingerprints.tenants.packed))):
+        connection.execute(insert(table).values(
+            migration=identity.migration, environment=identity.environment, digest=digest, ordinal=ordinal,
+            piece=piece))
+
+
+def _of(identity: Identity, digest: str) -> Sequence[Any]:
+    table = tables.tenant_set
+    return (table.c.migration == identity.migration, table.c.environment == identity.environment,
+            table.c.digest == digest)
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Yield the content in pieces, at least one."""
+    for start in range(0, max(len(content), 1), _PIECE):
+        yield content[start : start + _PIECE]

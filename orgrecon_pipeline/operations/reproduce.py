@@ -1,0 +1,260 @@
+"""Show that a database, such as a restored backup, holds the rows that an observation compared. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from orgrecon_pipeline.compare.inspection import SqlWarning
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
+from orgrecon_pipeline.compare.recompute import Recomputed, recompute
+from orgrecon_pipeline.compare.statement_facts import CHANCE, ROLE, SETTING, TIME
+from orgrecon_pipeline.config.mapping_file import load_mapping
+from orgrecon_pipeline.config.settings import Settings
+from orgrecon_pipeline.domain.databases import by_shard
+from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, UsageError
+from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.domain.gate.day_decision import deciding_observation
+from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
+from orgrecon_pipeline.domain.reasons import counted
+from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.domain.reproduction import Compared, Difference, compare_fingerprints
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.differing_keys import DifferingKey, differing_keys, other_database
+from orgrecon_pipeline.operations.observe.shard_runner import Progress
+from orgrecon_pipeline.operations.own_ledger import existing_ledger
+
+# SQL of which another run can read other rows of the same database.
+_UNSTABLE = (SETTING, ROLE, TIME, CHANCE)
+
+
+class ReproductionResult(str, Enum):
+    """Whether the database holds the rows of the observation."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    NOT_DECIDED = "not_decided"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Result of a reproduction.
+
+    ``databases`` describes what was read, in the form of the record. ``keys`` are those that differ from another
+    database, as far as they were asked for; ``keys_unknown`` says why they could not be found.
+    """
+
+    identity: Identity
+    observation: Observation
+    result: ReproductionResult
+    reason: str
+    method: str | None = None
+    databases: dict[str, Any] = field(default_factory=dict)
+    tenants: int | None = None
+    rows: int | None = None
+    differences: tuple[Difference, ...] = ()
+    keys: tuple[DifferingKey, ...] = ()
+    keys_unknown: str = ""
+    warnings: tuple[SqlWarning, ...] = ()
+
+    @property
+    def differing_tenants(self) -> int:
+        """Number of tenants that differ."""
+        return len({difference.tenant for difference in self.differences})
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        observation = self.observation
+        return {
+            **self.identity.as_json_value(), "day": observation.day.isoformat(), "observation": observation.id,
+            "verdict": observation.verdict.value, "provenance": observation.provenance.value,
+            "observed_at": instant_text(observation.observed_at), "result": self.result.value, "reason": self.reason,
+            "method": self.method, "databases": self.databases, "tenants": self.tenants, "rows": self.rows,
+            "differences": [difference._asdict() for difference in self.differences],
+            "keys": [key._asdict() for key in self.keys], "keys_unknown": self.keys_unknown,
+            "warnings": [str(warning["text"]) for warning in self.warnings],
+        }
+
+
+def open_for_reading(settings: Settings) -> Context:
+    """Return the context of a reproduction, with an existing ledger.
+
+    Raises:
+        UsageError: if there is no ledger.
+        ConfigurationError: if the mapping or the ledger cannot be used.
+    """
+    mapping = load_mapping(settings.mapping_file, settings.environ)
+    ledger = existing_ledger(settings, mapping)
+    if ledger is None:
+        raise UsageError("there is no ledger: check ORGRECON_LEDGER_URL.")
+    return Context(mapping, ledger, settings.output_dir, environ=settings.environ)
+
+
+def reproduce(
+    context: Context, day: date | None = None, *, observation_id: str | None = None, tenants: Sequence[str] = (),
+    against: str | None = None, progress: Progress = lambda line: None,
+) -> Reproduction:
+    """Compute the fingerprints of an observation again, by default of the deciding one of the day.
+
+    Args:
+        context: the context of the operation.
+        day: the day of the observation; by default the latest day with evidence.
+        observation_id: the id of another observation of the day.
+        tenants: the tenants to compare; by default all.
+        against: environment variable of another database, to list the keys of differing tenants that differ there.
+        progress: receives progress lines.
+
+    Raises:
+        UsageError: if there is no such observation, or a tenant is not a value of its column's type.
+        ConfigurationError: if the ledger, the mapping or the environment cannot be used.
+    """
+    observation = _chosen(context, day, observation_id)
+    try:
+        stored = _stored(context.ledger, observation)
+        as_compared = replace(context, mapping=mapping_as_compared(observation, context.mapping))
+        other = None if against is None else other_database(as_compared, against)
+        result = _reproduce(as_compared, observation, stored, tuple(dict.fromkeys(tenants)), progress)
+    except CannotDecide as failure:
+        return Reproduction(
+            context.ledger.identity, observation, ReproductionResult.NOT_DECIDED, f"{failure.reason.sentence}.")
+    if other is None or result.result is not ReproductionResult.DIFFERENT:
+        return result
+    try:
+        return replace(result, keys=tuple(differing_keys(as_compared, result.differences, other, progress)))
+    except CannotDecide as failure:
+        return replace(result, keys_unknown=f"the keys cannot be compared: {failure.reason.sentence}.")
+
+
+def mapping_as_compared(observation: Observation, at_hand: MappingConfig) -> MappingConfig:
+    """Return the mapping of an observation, with the settings and databases of the mapping at hand.
+
+    Raises:
+        CannotDecide: if the observation does not have its whole mapping.
+        ConfigurationError: if the mapping at hand lacks the databases of its shards.
+    """
+    if at_hand.digest == observation.mapping_digest:
+        return at_hand
+    version = observation.compared.get("comparison_version")
+    if version != COMPARISON_VERSION:
+        raise CannotDecide(
+            f"the observation was made by version {version} of the comparison, and this is version "
+            f"{COMPARISON_VERSION}: use orgrecon {observation.orgrecon_version}")
+    stored = observation.compared.get("mapping")
+    shards = {shard.name: shard for shard in at_hand.shards}
+    try:
+        assert isinstance(stored, dict)  # noqa: S101 - a large mapping is not stored
+        if missing := sorted(set(stored["shards"]) - shards.keys()):
+            raise ConfigurationError(
+                f"shard {missing[0]} was compared, but the mapping at hand has no shard of this name: add it to "
+                "shards, so that it is known where its database is.")
+        mapping = MappingConfig.model_validate({
+            "version": 1, "tenants": stored["tenants"], "entities": stored["entities"],
+            "shards": [shards[name].model_dump() for name in stored["shards"]],
+            "scan": at_hand.scan.model_dump(by_alias=True)})
+    except (AssertionError, KeyError, TypeError, ValueError):
+        mapping = None
+    if mapping is None or mapping.digest != observation.mapping_digest:
+        raise CannotDecide(
+            "the observation does not have the whole mapping, because its SQL is long or looks like a secret: name the "
+            "mapping file of that day with --mapping")
+    return mapping
+
+
+def _chosen(context: Context, day: date | None, observation_id: str | None) -> Observation:
+    ledger = context.ledger
+    if observation_id is not None:
+        chosen = ledger.observation(observation_id)
+        if chosen is None or day not in (None, chosen.day):
+            raise UsageError(f"--observation {observation_id[:80]!a} is not in the ledger"
+                             f"{f' on {day}' if day else ''}: the report of the day lists its observations.")
+        return chosen
+    days = ledger.days()
+    if not days:
+        raise UsageError("the ledger holds no evidence: check ORGRECON_LEDGER_URL.")
+    day = day or days[-1]
+    deciding = deciding_observation(ledger.observations(day), context.mapping.gate.same_day)
+    if deciding is None:
+        raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
+                         "--date.")
+    return deciding
+
+
+def _stored(ledger: Ledger, observation: Observation) -> dict[str, SnapshotFingerprints]:
+    """Return the fingerprints of an observation by shard; raise CannotDecide if there are none, or others."""
+    stored = ledger.fingerprints(observation.id)
+    if not stored:
+        raise CannotDecide(_why_none(observation))
+    described = by_shard({name: {"fingerprints": of_shard.facts()} for name, of_shard in stored.items()})
+    roots = observation.compared.get("shards", {"": observation.compared})
+    if described.get("shards", {"": described}).keys() != roots.keys() or any(
+            roots[name].get("fingerprints") != of_shard.facts() for name, of_shard in stored.items()):
+        raise CannotDecide("the stored fingerprints are not those of the observation's record: run orgrecon verify "
+                           "--ledger")
+    return stored
+
+
+def _why_none(observation: Observation) -> str:
+    if not observation.provenance.compared:
+        return "the observation is a baseline, which compared no rows: there is nothing to reproduce"
+    if observation.verdict is Verdict.INCONCLUSIVE:
+        return "the observation is INCONCLUSIVE and no comparison was completed: there is nothing to reproduce"
+    return ("the ledger has no fingerprints of the observation, because it was imported from a report: use the ledger "
+            "that made it")
+
+
+def _reproduce(
+    context: Context, observation: Observation, stored: dict[str, SnapshotFingerprints], tenants: tuple[str, ...],
+    progress: Progress,
+) -> Reproduction:
+    endpoints = context.endpoints()
+    if endpoints.keys() != stored.keys():
+        raise CannotDecide("the fingerprints were stored for other shards than those of the mapping: name the mapping "
+                           "file of that day with --mapping")
+    # One tenant is read through an index; for several, everything is read in one snapshot.
+    only = RowFilter(tenants[0]) if len(tenants) == 1 else None
+    read: dict[str, Recomputed] = {}
+    parts: list[Compared] = []
+    for shard, of_shard in sorted(stored.items()):
+        named = f"shard {shard}: " if shard else ""
+        read[shard] = recompute(context.mapping, endpoints[shard], of_shard, only=only,
+                                progress=lambda line, named=named: progress(f"{named}{line}"))  # type: ignore[misc]
+        method, = read[shard].fingerprints.methods
+        parts.append(compare_fingerprints(of_shard, read[shard].fingerprints, method, tenants))
+    compared = Compared([difference for part in parts for difference in part.differences],
+                        sum(part.tenants for part in parts), sum(part.rows for part in parts))
+    warnings = {warning["text"]: warning for recomputed in read.values() for warning in recomputed.warnings}
+    result, reason = _decide(observation, compared, tenants, list(warnings.values()))
+    return Reproduction(
+        context.ledger.identity, observation, result, reason,
+        method=" and ".join(sorted({recomputed.fingerprints.methods[0] for recomputed in read.values()})),
+        databases=by_shard({shard: recomputed.snapshot.as_json_value() for shard, recomputed in read.items()}),
+        tenants=compared.tenants, rows=compared.rows, differences=tuple(compared.differences),
+        warnings=tuple(warnings.values()))
+
+
+def _decide(
+    observation: Observation, compared: Compared, tenants: tuple[str, ...], warnings: list[SqlWarning]
+) -> tuple[ReproductionResult, str]:
+    names = {difference.tenant for difference in compared.differences}
+    found = compared.tenants
+    tenants_differ = f"{counted(len(names), 'tenant')} {'differs' if len(names) == 1 else 'differ'}"
+    unstable = [warning for warning in warnings if warning["code"] in _UNSTABLE]
+    if names and unstable:
+        return ReproductionResult.NOT_DECIDED, (
+            f"{tenants_differ}, but the mapping can read other rows of the same database: {unstable[0]['text']}.")
+    if names:
+        return ReproductionResult.DIFFERENT, (
+            f"{tenants_differ} from observation {observation.id}, of {found} that {'was' if found == 1 else 'were'} "
+            "compared.")
+    if len(tenants) > found:
+        return ReproductionResult.NOT_DECIDED, (
+            f"{found} of the {counted(len(tenants), 'named tenant')} had a row or has one now: check the spelling.")
+    return ReproductionResult.SAME, (
+        f"The same rows, bit for bit: {counted(found, 'tenant')}, {counted(compared.rows, 'row')} of both sides, of "
+        f"the snapshot of {instant_text(observation.observed_at)}.")
