@@ -47,7 +47,11 @@ def init(
     asks = not non_interactive and format is Format.TEXT and sys.stdin.isatty() and sys.stdout.isatty()
     interview = _Prompts() if asks else None
     if interview:
-        result = init_mapping(settings, request, interview, terminal.say)
+        terminal.say("reading the catalog, and a sample of each pair of tables")
+        try:
+            result = init_mapping(settings, request, interview)
+        except typer.Abort:  # how prompts report Ctrl+C and the end of the input
+            raise KeyboardInterrupt("nothing was written.") from None
     else:
         with terminal.progress():
             result = init_mapping(settings, request, progress=terminal.progress_log.info)

@@ -54,6 +54,28 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize(("text", "replacement", "line", "message"), [
+    ("key: [unit_id] ", "key: TODO ", 9, "entities.org_units.key is still TODO: decide it"),
+    ("key: [unit_id] ", "key: [TODO] ", 9, "entities.org_units.key.0 is still TODO: decide it"),
+    ("where: deleted_at IS NULL", "where: 'TODO: which rows\n\n are deleted?'", 14,
+     "where is still TODO (which rows are deleted?): decide it"),
+    ("from: public.tenants", "from: TODO", 5, "tenants.from is still TODO: decide it"),
+])
+def test_todo_in_a_mapping_is_refused_with_its_line_and_question(
+    text: str, replacement: str, line: int, message: str
+) -> None:
+    assert text in DEFAULT
+    with pytest.raises(ConfigurationError, match=rf"orgrecon\.yaml:{line}: ") as error:
+        parse_mapping(DEFAULT.replace(text, replacement, 1), "orgrecon.yaml")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("where", ["todo IS NULL", '"TODO" IS NULL', "kind <> 'TODO'"])
+def test_name_that_contains_todo_is_no_open_question(where: str) -> None:
+    mapping = parse_mapping(DEFAULT.replace("where: deleted_at IS NULL", f"where: |\n          {where}", 1), "f")
+    assert mapping.entities["org_units"].source[0].where == where
+
+
 @pytest.mark.parametrize(("text", "replacement", "line", "message"), BROKEN)
 def test_invalid_mapping_error_names_file_line_field_and_fix(
     text: str, replacement: str, line: int, message: str
