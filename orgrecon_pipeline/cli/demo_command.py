@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
+from orgrecon_pipeline.cli.report_commands import run_day
 
 
 def demo(
@@ -21,11 +23,15 @@ def demo(
 ) -> None:
     """Start an embedded Postgres with a company in use, simulate six days, compare today, and show the report."""
     from orgrecon_pipeline.config.mapping_file import default_mapping
-    from orgrecon_pipeline.defs.in_process import run_day
+    from orgrecon_pipeline.config.settings import read_settings
     from orgrecon_pipeline.demo.application import published_metrics
     from orgrecon_pipeline.demo.scenario import company_in_use, prepare_directory, run_history, serve_ui
     from orgrecon_pipeline.demo.server import EmbeddedServer
+    from orgrecon_pipeline.operations.day_run import DayRequest, DayRun
     from orgrecon_pipeline.report.read import read_report
+
+    def observe(day: date) -> DayRun:
+        return run_day(read_settings(files.environ), day, DayRequest())
 
     files = prepare_directory(directory, with_ui=ui)
     textfile = files.path / "dualwrite.prom"
@@ -35,8 +41,8 @@ def demo(
         company_in_use(files, server, counters, terminal.say) as company,
     ):
         terminal.say(f"the application's metrics are at {url}, and in {textfile} afterwards")
-        today = run_history(files, company, run_day, terminal.say, clean=clean)
-        run = run_day(files.environ, today)
+        today = run_history(files, company, observe, terminal.say, clean=clean)
+        run = observe(today)
         text_views.show_report(read_report(run.path, default_mapping().identity(environment="")), run.path)
         terminal.show_lines([
             f"all reports: {files.reports}", f"ledger: {files.path / 'ledger.db'}",

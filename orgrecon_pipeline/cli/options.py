@@ -39,10 +39,7 @@ def settings_from(mapping: Path | None = None, output_dir: Path | None = None) -
 
 def identity_from(mapping: Path | None = None) -> Identity:
     """Return the identity at hand, by the mapping and the environment."""
-    from orgrecon_pipeline.config.mapping_file import load_mapping
-
-    settings = settings_from(mapping)
-    return load_mapping(settings.mapping_file, settings.environ).identity(settings.environment)
+    return settings_from(mapping).identity
 
 
 def open_context(mapping: Path | None = None, output_dir: Path | None = None) -> Context:

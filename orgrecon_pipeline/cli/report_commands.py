@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,11 +21,13 @@ from orgrecon_pipeline.cli.options import (
 from orgrecon_pipeline.cli.tenant_views import GateFormat, TenantSelection, show_tenants
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.cli.trail_commands import refresh_reports
-from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.identity import Identity
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.config.settings import Settings
+    from orgrecon_pipeline.operations.day_run import DayRequest, DayRun
 
 _EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
@@ -41,46 +43,56 @@ def report(
     format: OutputFormat = Format.TEXT,
 ) -> int:
     """Compare one UTC day, store the evidence and write the report. Exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
-    from orgrecon_pipeline.config.mapping_file import load_mapping
     from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
+    from orgrecon_pipeline.operations.day_run import DayRequest
 
     settings = settings_from(mapping, output_dir)
-    config = load_mapping(settings.mapping_file, settings.environ)
-    with retry_budget(RetryBudget(config.scan.deadline_seconds, terminal.say)):
-        return _report(settings, mapping, config.identity(settings.environment), day,
-                       baseline=baseline, exact=exact, restored=restored, format=format)
+    with retry_budget(RetryBudget(settings.mapping.scan.deadline_seconds, terminal.say)):
+        return _report(settings, day, DayRequest(baseline, exact, restored), format)
 
 
-def _report(
-    settings: Settings, mapping: Path | None, identity: Identity, day: date | None, *, baseline: bool, exact: bool,
-    restored: bool, format: Format,
-) -> int:
-    # An invalid request is refused before anything slow is imported.
-    from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
-
-    day = validate_report_request(settings, day, baseline=baseline, restored=restored)
-    from orgrecon_pipeline.defs.in_process import run_day
+def _report(settings: Settings, day: date | None, request: DayRequest, format: Format) -> int:
     from orgrecon_pipeline.notify.dispatch import notify_of_run
+    from orgrecon_pipeline.operations.context import Context
+    from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
     from orgrecon_pipeline.report.read import read_report
     from orgrecon_pipeline.report.verify import verify_trail
 
+    identity = settings.identity
+    day = validate_report_request(settings, day, baseline=request.baseline, restored=request.restored)
     with mention_stored_evidence(settings, day):
         with notify_of_run(settings, day, terminal.say), terminal.progress():
-            run = run_day(settings.as_environ(), day, baseline=baseline, exact=exact, restored=restored)
+            run = run_day(settings, day, request)
         trail = verify_trail(run.path.parent, identity)
         warnings = [run.note, run.reason if not run.verdict.decided else ""]
         for warning in (*filter(None, warnings), *trail.findings):
             terminal.say(warning)
         if trail.outdated:
-            refresh_reports(open_context(mapping, run.path.parent), trail)
+            refresh_reports(Context.from_settings(settings), trail)
         record = read_report(run.path, identity)
         for warning in record.compared.get("warnings", ()):
             terminal.say(f"warning: {warning['text']}")
         terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
-    if baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
+    if request.baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
         return 0
     # An INCONCLUSIVE rerun does not change the day, but must not exit as a success.
     return max(_EXIT_CODES[run.verdict], _EXIT_CODES[record.verdict])
+
+
+def run_day(settings: Settings, day: date, request: DayRequest) -> DayRun:
+    """Obtain the evidence of a day and publish its report: as a Dagster run if ``DAGSTER_HOME`` lets people see it.
+
+    Raises:
+        OrgreconError: if the run fails; ``exit_code`` is the exit code of the command.
+    """
+    if settings.environ.get("DAGSTER_HOME"):
+        from orgrecon_pipeline.defs.in_process import materialise_day
+
+        return materialise_day(settings.as_environ(), day, request)
+    from orgrecon_pipeline.operations import day_run
+    from orgrecon_pipeline.operations.context import Context
+
+    return day_run.run_day(Context.from_settings(settings), day, request, terminal.progress_log.info)
 
 
 def gate(

@@ -57,11 +57,10 @@ def verify(
 
 
 def _verify_ledger(settings: Settings, format: Format) -> int:
-    from orgrecon_pipeline.config.mapping_file import load_mapping
     from orgrecon_pipeline.operations.own_ledger import existing_ledger
     from orgrecon_pipeline.operations.trail.ledger_chain import verify_ledger
 
-    ledger = existing_ledger(settings, load_mapping(settings.mapping_file, settings.environ))
+    ledger = existing_ledger(settings, settings.mapping)
     if ledger is None:
         raise UsageError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
     verification = verify_ledger(ledger, settings.output_dir)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.identity import validate_environment
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.domain.identity import Identity
+    from orgrecon_pipeline.domain.mapping import MappingConfig
 
 #: Names the environment of all evidence, such as ``prod``. An empty value is the environment without a name.
 ENVIRONMENT_VARIABLE = "ORGRECON_ENVIRONMENT"
@@ -31,6 +37,18 @@ class Settings:
     output_dir: Path
     ledger_url: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def mapping(self) -> MappingConfig:
+        """The mapping, read once; a copy of the settings reads it again. For the errors see :func:`load_mapping`."""
+        from orgrecon_pipeline.config.mapping_file import load_mapping  # slow to import, and some commands need none
+
+        return load_mapping(self.mapping_file, self.environ)
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that the mapping and the environment name."""
+        return self.mapping.identity(self.environment)
 
     def as_environ(self) -> dict[str, str]:
         """Return the environment with these settings in it, for a Dagster run in this process."""

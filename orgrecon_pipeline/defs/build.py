@@ -9,11 +9,10 @@ from typing import Any
 
 import dagster as dg
 
-from orgrecon_pipeline.config.mapping_file import default_mapping, load_mapping
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, Settings, read_settings
 from orgrecon_pipeline.defs import dev_demo
 from orgrecon_pipeline.defs.assemble import Parts, assemble
-from orgrecon_pipeline.defs.assets.partitions import start_date
 from orgrecon_pipeline.defs.component import KEY_PART, OrgreconComponent, SensorFields
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
@@ -21,6 +20,7 @@ from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
 from orgrecon_pipeline.operations.gate.dagster_client import KEY_PREFIX_VARIABLE
 from orgrecon_pipeline.operations.observe.due_days import reobserve_every
+from orgrecon_pipeline.operations.report_request import start_date
 
 SENSOR_SECONDS_VARIABLE = "ORGRECON_SENSOR_SECONDS"
 REOBSERVE_VARIABLE = "ORGRECON_REOBSERVE_HOURS"
@@ -74,7 +74,7 @@ def _parts(environ: Mapping[str, str]) -> Parts:
 def _mapping(settings: Settings) -> MappingConfig:
     # An invalid mapping fails the runs, which name the problem. The code location must still load.
     try:
-        return load_mapping(settings.mapping_file, settings.environ)
+        return settings.mapping
     except OrgreconError:
         return default_mapping()
 

@@ -27,7 +27,6 @@ from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import ENVIRONMENT_VARIABLE, read_settings
 from orgrecon_pipeline.defs.assemble import Parts, assemble
 from orgrecon_pipeline.defs.assets.day import Labels
-from orgrecon_pipeline.defs.assets.partitions import DEFAULT_START
 from orgrecon_pipeline.defs.automation.daily import Automation
 from orgrecon_pipeline.defs.names import ComponentNames, identifier
 from orgrecon_pipeline.defs.resources import LEDGER_VARIABLE, OrgreconResource
@@ -38,6 +37,7 @@ from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE
+from orgrecon_pipeline.operations.report_request import DEFAULT_START
 
 Value = TypeVar("Value")
 

@@ -11,11 +11,9 @@ from functools import wraps
 import dagster as dg
 
 from orgrecon_pipeline.domain.errors import LedgerUnavailable, OrgreconError
-from orgrecon_pipeline.operations.redact import internal_error
+from orgrecon_pipeline.operations.day_run import unexpected
 
 EXIT_CODE = "exit_code"
-#: Exit code of an unexpected error.
-INTERNAL_ERROR_CODE = 3
 
 
 @contextmanager
@@ -35,10 +33,9 @@ def user_facing_errors() -> Iterator[None]:
     except (dg.Failure, dg.DagsterError):
         raise
     except Exception as error:
-        description, code = f"{internal_error(error)}: please report this bug.", INTERNAL_ERROR_CODE
-        if isinstance(error, OrgreconError):
-            description, code = str(error), error.exit_code
-        raise dg.Failure(description, {EXIT_CODE: dg.IntMetadataValue(code)}, allow_retries=False) from None
+        failure = error if isinstance(error, OrgreconError) else unexpected(error)
+        code = dg.IntMetadataValue(failure.exit_code)
+        raise dg.Failure(str(failure), {EXIT_CODE: code}, allow_retries=False) from None
 
 
 def skip_without_ledger(

@@ -1,23 +1,23 @@
-"""In-process runs of the day job, as ``orgrecon report`` needs them."""
+"""In-process runs of the day job, as ``orgrecon report`` needs them with ``DAGSTER_HOME``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs.assets.partitions import START_VARIABLE, start_date
 from orgrecon_pipeline.defs.build import build_definitions, default_names
-from orgrecon_pipeline.defs.errors import EXIT_CODE, INTERNAL_ERROR_CODE
+from orgrecon_pipeline.defs.errors import EXIT_CODE
 from orgrecon_pipeline.defs.gate_check import refresh_gate_check
 from orgrecon_pipeline.defs.jobs import JOB_NAME
-from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused, OrgreconError
+from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.day_run import INTERNAL_ERROR_CODE, DayRequest, DayRun, RunFailed
 
 # By default Dagster writes every event to stderr.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -26,41 +26,17 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _INTERRUPTS = {kind.__name__ for kind in (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)}
 
 
-@dataclass(frozen=True)
-class DayRun:
-    """Result of a run: verdict and reason of the observation, path of the report, and why nothing was compared."""
-
-    verdict: Verdict
-    reason: str
-    path: Path
-    note: str
-
-
-class RunFailed(OrgreconError):
-    """A failed run, with its one-line message and exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
-def run_day(
-    environ: Mapping[str, str], day: date, *, baseline: bool = False, exact: bool = False, restored: bool = False
-) -> DayRun:
-    """Materialise a day on the instance of ``DAGSTER_HOME``, or on an ephemeral instance if that is not set.
+def materialise_day(environ: Mapping[str, str], day: date, request: DayRequest) -> DayRun:
+    """Materialise a day on the instance of ``DAGSTER_HOME``, as :func:`run_day` does without Dagster.
 
     Raises:
         OrgreconError: if the run fails; ``exit_code`` is the exit code of the command.
-        KeyboardInterrupt: if the run is interrupted. A run in ``DAGSTER_HOME`` is marked as failed.
+        KeyboardInterrupt: if the run is interrupted. The run is marked as failed.
     """
-    first = start_date(environ)
-    if day < first:
-        raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to {day} or earlier.")
     names = default_names(environ)
     job = build_definitions(environ).resolve_job_def(names.name(JOB_NAME))
-    day_config = {"baseline": baseline, "exact": exact, "restored": restored}
-    config = {"ops": {names.op("tenant_drift"): {"config": day_config}}, **_QUIET}
-    with _instance(environ) as instance:
+    config = {"ops": {names.op("tenant_drift"): {"config": asdict(request)}}, **_QUIET}
+    with _instance() as instance:
         try:
             result = job.execute_in_process(
                 run_config=config, partition_key=day.isoformat(), instance=instance, raise_on_error=False)
@@ -97,9 +73,7 @@ def update_gate_check(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def _instance(environ: Mapping[str, str]) -> dg.DagsterInstance:
-    if not environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.ephemeral()
+def _instance() -> dg.DagsterInstance:
     try:
         return dg.DagsterInstance.get()
     except Exception as error:  # not quoted: errors of Dagster, YAML and the storage may contain its settings

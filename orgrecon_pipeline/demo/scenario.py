@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
@@ -37,8 +37,8 @@ _DAGSTER = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 #: Prints one line.
 Say = Callable[[str], None]
-#: Materialises a day; takes the environment and the day.
-RunDay = Callable[[Mapping[str, str], date], Any]
+#: Obtains the evidence of a day and publishes its report.
+RunDay = Callable[[date], Any]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def company_in_use(
     """
     dsn = server.create_database(_DATABASE)
     directory.environ["DATABASE_URL"] = dsn
-    os.environ.update(directory.environ)  # Dagster resolves its variables from the process
+    os.environ.update(directory.environ)  # a Dagster run resolves its variables from the process
     with psycopg.connect(dsn, autocommit=True) as connection:
         company = create_company(connection)
     say(f"seeded {len(company.tenants)} tenants, {company.units} units and {company.memberships} memberships "
@@ -126,7 +126,7 @@ def run_history(directory: DemoDirectory, company: Company, run_day: RunDay, say
     *history, today = days_ending(now.date(), _HISTORY_DAYS + 1)
     for day in history:
         directory.set_clock(datetime.combine(day, time(8), timezone.utc))
-        run_day(directory.environ, day)
+        run_day(day)
         say(f"{day} compared (simulated)")
     if not clean:
         drifting = company.tenants[_DRIFTING_TENANTS]

@@ -6,7 +6,8 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -139,16 +140,20 @@ class Store:
 
 
 def make_engine(address: SqliteAddress | PostgresAddress, *, create: bool) -> Engine:
-    """Return the engine of an address without connecting; ``create`` allows SQLite to create the file."""
+    """Return the engine of an address without connecting; ``create`` allows SQLite to create the file.
+
+    A process has one engine per database, because each compiles its statements anew.
+    """
     if isinstance(address, SqliteAddress):
-        return _sqlite_engine(address, create=create)
+        return _sqlite_engine(address.path.absolute(), create=create)
     return _postgres_engine(address)
 
 
-def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
+@lru_cache(maxsize=8)
+def _sqlite_engine(path: Path, *, create: bool) -> Engine:
     # Readers use "rw" too: after a crash, the first reader has to roll back the half-written transaction. SQLite
     # falls back to reading if the file is write-protected, and never creates it.
-    uri = f"file:{quote(str(address.path.absolute()))}?mode={'rwc' if create else 'rw'}"
+    uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -174,6 +179,7 @@ def _sqlite_engine(address: SqliteAddress, *, create: bool) -> Engine:
     return engine
 
 
+@lru_cache(maxsize=8)
 def _postgres_engine(address: PostgresAddress) -> Engine:
     from orgrecon_pipeline.postgres.connection.connect import connect  # slow to import, and SQLite does not need it
 

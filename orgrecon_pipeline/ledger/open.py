@@ -39,14 +39,15 @@ def open_ledger(url: str, identity: Identity) -> Ledger:
 def _open(address: SqliteAddress | PostgresAddress, identity: Identity) -> Ledger:
     if isinstance(address, SqliteAddress):
         _prepare_file(address)
-    ledger = Ledger(address, make_engine(address, create=True), identity)
+    # A file that is removed later must not be created again without its evidence.
+    missing = isinstance(address, SqliteAddress) and not os.path.exists(address.path)
+    ledger = Ledger(address, make_engine(address, create=missing), identity)
     with translate_errors(ConfigurationError, f"cannot open {address}"):
         revision, read_only = _read_state(ledger)
         if revision != REVISION:
             _migrate(ledger)
         elif read_only:
             raise LedgerUnavailable(f"cannot open {address}: {READ_ONLY}.")
-    # The file exists now. If it is removed later, it must not be created again without its evidence.
     return Ledger(address, make_engine(address, create=False), identity)
 
 

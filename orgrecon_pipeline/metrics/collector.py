@@ -17,7 +17,6 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
@@ -85,7 +84,7 @@ def open_collector(settings: Settings, *, wait_seconds: float | None = None) -> 
     ``wait_seconds`` is how long a scrape waits for the figures of the tenants; see :class:`TenantCounter`.
     """
     tenants = TenantCounter(wait_seconds)
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     clock = read_clock(settings.environ)
     return EvidenceCollector(
         lambda: read_snapshot(settings, mapping, clock.now(), tenants),

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,8 @@ def read_gates(settings: Settings) -> TenantGates:
     Raises:
         OrgreconError: if there is no ledger, or it cannot be read.
     """
-    evidence = gather_evidence(settings, trail=None)
+    # A copy reads the mapping again: the file may have changed since the last question.
+    evidence = gather_evidence(replace(settings), trail=None)
     if evidence.ledger is None:
         raise ConfigurationError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
     return TenantGates(evidence)

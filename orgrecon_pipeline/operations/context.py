@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import ConfigurationError
@@ -46,7 +45,7 @@ class Context:
         """
         from orgrecon_pipeline.operations.own_ledger import own_ledger  # slow to import, and diff needs no ledger
 
-        mapping = load_mapping(settings.mapping_file, settings.environ)
+        mapping = settings.mapping
         return cls(
             mapping=mapping, ledger=own_ledger(settings, mapping), output_dir=settings.output_dir,
             clock=read_clock(settings.environ), environ=settings.environ)

@@ -11,7 +11,6 @@ from typing import Any
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.result import Comparison, SnapshotPair
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
@@ -109,7 +108,7 @@ def diff(settings: Settings, request: DiffRequest, progress: Progress = lambda l
         UsageError: if the entity or a column of the key does not exist, or a text is not a value of its column.
         ConfigurationError: if the mapping or the environment cannot be used, or the tenant is in two shards.
     """
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     identity = mapping.identity(settings.environment)
     endpoints = read_endpoints(mapping, settings.environ)
     narrowed = _narrowed(mapping, request, one_database=all(shard.one_database for shard in endpoints.values()))

@@ -8,7 +8,6 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import UsageError
@@ -82,7 +81,7 @@ def list_drift(
         UsageError: if the day has no decided observation, or an entity or column is unknown.
         ConfigurationError: if the ledger or the mapping cannot be used.
     """
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     if day is not None:
         refuse_future(day, read_clock(settings.environ).today())
     ledger = existing_ledger(settings, mapping)

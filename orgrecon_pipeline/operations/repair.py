@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.canonical import MAX_NAME
 from orgrecon_pipeline.domain.databases import pins_of, uses_citus
@@ -56,7 +55,7 @@ def plan_repair(settings: Settings, day: date | None, only: KeyFilter | None = N
         ConfigurationError: if source and target are not in one database, that database has Citus, or the ledger or the
             mapping cannot be used.
     """
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     if settings.environ.get(TARGET_VARIABLE) or mapping.shards:
         cause = "the mapping lists shards" if mapping.shards else f"{TARGET_VARIABLE} is set"
         raise ConfigurationError(f"repair-sql needs source and target in one database, but {cause}: "

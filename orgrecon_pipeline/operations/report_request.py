@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
+from orgrecon_pipeline.domain.days import parse_day
+from orgrecon_pipeline.domain.errors import DayRefused, OrgreconError, UsageError
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import read_endpoints
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
@@ -16,29 +16,45 @@ from orgrecon_pipeline.operations.trail.signing import read_signing_key
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.write import check_writable
 
+START_VARIABLE = "ORGRECON_START_DATE"
+
+#: The first day that can be observed by default.
+DEFAULT_START = date(2024, 1, 1)
+
+
+def start_date(environ: Mapping[str, str]) -> date:
+    """Return the first day that can be observed; raise UsageError if ``ORGRECON_START_DATE`` is not a day."""
+    text = environ.get(START_VARIABLE)
+    try:
+        return parse_day(text) if text else DEFAULT_START
+    except UsageError as error:
+        raise UsageError(f"{START_VARIABLE}: {error}") from None
+
 
 def validate_report_request(settings: Settings, day: date | None, *, baseline: bool, restored: bool = False) -> date:
-    """Return the day to materialise, by default today, before Dagster is imported or a database is contacted.
+    """Return the day to materialise, by default today, before a database is contacted.
 
     Raises:
         UsageError: if ``restored`` is combined with ``baseline``, or no day is given with it, or the ledger or
             the output directory belong to another identity.
-        DayRefused: if the day is in the future.
+        DayRefused: if the day is in the future, or before the first day.
         ConfigurationError: if the mapping is invalid, the day needs a database and none is configured, the signing key
             cannot be used, or the output directory is not writable.
     """
     if restored and (baseline or day is None):
         raise UsageError("--restored needs --date, the day to which the database was restored, and excludes "
                          "--baseline: name the day, and leave out --baseline.")
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     today = read_clock(settings.environ).today()
     day = day or today
     refuse_future(day, today)
+    if day < (first := start_date(settings.environ)):
+        raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to {day} or earlier.")
     if restored or (day == today and not baseline):
         read_endpoints(mapping, settings.environ)
     read_signing_key(settings.environ)
     existing_ledger(settings, mapping)
-    require_own_reports(settings.output_dir, mapping.identity(settings.environment))
+    require_own_reports(settings.output_dir, settings.identity)
     check_writable(settings.output_dir)
     return day
 
@@ -59,6 +75,6 @@ def mention_stored_evidence(settings: Settings, day: date) -> Iterator[None]:
 def _observation_count(settings: Settings, day: date) -> int:
     """Return how many observations of ``day`` the ledger has; 0 if it cannot be read, which the run itself reports."""
     with suppress(OrgreconError):
-        ledger = existing_ledger(settings, load_mapping(settings.mapping_file, settings.environ))
+        ledger = existing_ledger(settings, settings.mapping)
         return len(ledger.observations(day)) if ledger else 0
     return 0

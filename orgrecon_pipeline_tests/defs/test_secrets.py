@@ -30,8 +30,9 @@ FAILING = {
 
 
 # Runs the day job without the checks of the command line, and with full tracebacks.
-RUN = "import os, datetime as d\nfrom orgrecon_pipeline.defs.in_process import run_day\n" \
-      "run_day(os.environ, d.datetime.now(d.timezone.utc).date())"
+RUN = "import os, datetime as d\nfrom orgrecon_pipeline.defs.in_process import materialise_day\n" \
+      "from orgrecon_pipeline.operations.day_run import DayRequest\n" \
+      "materialise_day(os.environ, d.datetime.now(d.timezone.utc).date(), DayRequest())"
 
 
 def environment_of(world: World, home: Path, **changes: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import sync_trail, verify_trail
-from orgrecon_pipeline_tests.support.deploy.report_repository import BRANCH, QUICK_ORGRECON, REPORTS, ReportRepository
+from orgrecon_pipeline_tests.support.deploy.report_repository import BRANCH, REPORTS, ReportRepository
 from orgrecon_pipeline_tests.support.deploy.tools import installed
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
 from orgrecon_pipeline_tests.support.report.cases import History, observation
@@ -32,7 +32,7 @@ MONDAY, TUESDAY, WEDNESDAY = map(str, DAYS[:3])
 @pytest.fixture
 def repository(tmp_path: Path) -> ReportRepository:
     repository = ReportRepository.create(tmp_path)
-    write_orgrecon_program(tmp_path / "bin/orgrecon", QUICK_ORGRECON)
+    write_orgrecon_program(tmp_path / "bin/orgrecon")
     return repository
 
 

@@ -23,11 +23,9 @@ from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.daily_summary import summarise
+from orgrecon_pipeline.operations.day_run import DayRequest, import_unknown_reports, obtain_evidence
 from orgrecon_pipeline.operations.gate.dagster_evaluations import GATE_CHECK
-from orgrecon_pipeline.operations.observe.observe import observe, stamp_baseline
-from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import gate_as_of, publish
-from orgrecon_pipeline.operations.trail.signing import own_signers
 from orgrecon_pipeline.report.read import read_report
 
 _WORST_TENANTS = 20  # shown in the Dagster UI; the report lists more
@@ -81,26 +79,16 @@ def day_assets(
         with user_facing_errors():
             operation = resource_of(context, names).open_in_run(context.log)
             gate = names.keys(context)["drift_gate"]
-            imported = import_trail(
-                operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock,
-                signed_by=own_signers(operation.environ))
-            for problem in imported.refused:
-                report_progress(f"not imported: {problem}")
-            if imported.days:
+            if import_unknown_reports(operation, report_progress):
                 refresh_gate_check(context.instance, operation, gate)
             days = partition_days(context)
             if not config.baseline and not config.restored:
                 require_evidence(operation, days)
+            request = DayRequest(config.baseline, config.exact, config.restored)
             for day in days:
-                if config.baseline:
-                    observed = stamp_baseline(operation, day)
-                else:
-                    observed = observe(
-                        operation, day, exact=config.exact, restored=config.restored, progress=report_progress)
+                observed = obtain_evidence(operation, day, request, report_progress)
                 if observed.fresh:
                     refresh_gate_check(context.instance, operation, gate)
-                if observed.note:
-                    report_progress(observed.note)
                 observation = observed.observation
                 worst = operation.ledger.breakdown(observation.id, _WORST_TENANTS)
                 results.append(DayResult(

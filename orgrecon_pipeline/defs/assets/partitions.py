@@ -10,13 +10,9 @@ from typing import Any
 import dagster as dg
 
 from orgrecon_pipeline.domain.days import parse_day
-from orgrecon_pipeline.domain.errors import DayRefused, UsageError
+from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.operations.context import Context
 
-START_VARIABLE = "ORGRECON_START_DATE"
-
-#: The first day that has a partition by default.
-DEFAULT_START = date(2024, 1, 1)
 _LISTED_DAYS = 20
 
 
@@ -32,15 +28,6 @@ class DayResult:
     version: str = ""
     passed: bool = True
     check_metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-def start_date(environ: Mapping[str, str]) -> date:
-    """Return the first day that has a partition; raise UsageError if ``ORGRECON_START_DATE`` is not a day."""
-    text = environ.get(START_VARIABLE)
-    try:
-        return parse_day(text) if text else DEFAULT_START
-    except UsageError as error:
-        raise UsageError(f"{START_VARIABLE}: {error}") from None
 
 
 def daily_partitions(first: date) -> dg.DailyPartitionsDefinition:

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
@@ -93,8 +92,8 @@ def gather_evidence(
     """
     if day is not None and not _FIRST <= day <= _LAST:
         raise UsageError(f"{day} is too close to the end of the calendar for a window: name a day of this millennium.")
-    mapping = load_mapping(settings.mapping_file, settings.environ)
-    identity = mapping.identity(settings.environment)
+    mapping = settings.mapping
+    identity = settings.identity
     policy = require_live_days(mapping.gate, require_live)
     clock = read_clock(settings.environ)
     ledger = None if trail else existing_ledger(settings, mapping)
@@ -141,9 +140,9 @@ def answer_gate_from_dagster(
     )
     from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 
-    mapping = load_mapping(settings.mapping_file, settings.environ)
+    mapping = settings.mapping
     key = parse_asset_key(default_asset_key(settings.environ) if asset_key is None else asset_key)
-    question = Question(mapping.identity(settings.environment), mapping.gate, mapping.digest, key)
+    question = Question(settings.identity, mapping.gate, mapping.digest, key)
     clock = read_clock(settings.environ)
     answer = ask_dagster(DagsterServer.at(url, settings.environ), question, clock.now(), require_live=require_live)
     now = clock.now_for(row.provenance for row in answer.decision.window if row.provenance)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from orgrecon_pipeline.defs.in_process import run_day
+from orgrecon_pipeline.defs.in_process import materialise_day
 from orgrecon_pipeline.demo.company import create_schema, mark_simulated, seed
 from orgrecon_pipeline.demo.faults import Fault, inject
 from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline.operations.day_run import DayRequest
 from orgrecon_pipeline_tests.support.defs.processes import INSTANCE, MODULE, process, webserver
 from orgrecon_pipeline_tests.support.environ import inherited_environ
 
@@ -53,7 +54,7 @@ class Stage:
         for day in days:
             moment = datetime.combine(day, time(8), timezone.utc)
             (self.directory / "now").write_text(moment.isoformat(), encoding="ascii")
-            run_day(self.environ, day)
+            materialise_day(self.environ, day, DayRequest())
 
     def drift(self) -> None:
         """Inject drift."""

@@ -156,27 +156,3 @@ class ReportRepository:
         for key, value in (("user.name", "bot"), ("user.email", "bot@example.org")):
             self.git("config", key, value, cwd=name)
         return self.folder / name
-
-
-#: Code of ``orgrecon`` with the run of the day outside of Dagster, which takes most of the time.
-QUICK_ORGRECON = """
-from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.defs import in_process
-from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.observe import stamp_baseline
-from orgrecon_pipeline.operations.trail.importer import import_trail
-from orgrecon_pipeline.operations.trail.publish import publish
-
-def run_day(environ, day, **how):
-    assert how.pop("baseline") and not any(how.values())
-    context = Context.from_settings(read_settings(environ))
-    import_trail(context.ledger, context.output_dir, only_unknown=True)
-    observed = stamp_baseline(context, day)
-    path = publish(context, day).path
-    return in_process.DayRun(observed.observation.verdict, observed.observation.reason, path, observed.note)
-
-in_process.run_day = run_day
-from orgrecon_pipeline.__main__ import main
-main()
-"""
-
