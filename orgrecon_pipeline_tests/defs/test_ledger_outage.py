@@ -58,9 +58,9 @@ def test_run_that_gives_up_fails_with_exit_code_3(
 ) -> None:
     world.set_clock(DAY)
     monkeypatch.setenv("ORGRECON_LEDGER_URL", "postgresql://u@127.0.0.1:1/ledger")
-    with dg.DagsterInstance.ephemeral() as instance, retry_budget(RetryBudget(0.01)):
+    with dg.DagsterInstance.ephemeral() as instance, retry_budget(RetryBudget(0.5)):
         result = world.run_day_job(instance, DAY)
     [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
     assert failure is not None
     assert failure.metadata["exit_code"].value == 3
-    assert (failure.description or "").endswith("gave up after 0.01 s (scan.deadline_seconds).")
+    assert (failure.description or "").endswith("gave up after 0.5 s (scan.deadline_seconds).")
