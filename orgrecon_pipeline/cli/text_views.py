@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -119,7 +119,7 @@ def show_gate(answer: GateAnswer, today: date) -> None:
         console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
 
 
-def show_verification(verification: Trail) -> None:
+def show_verification(verification: Trail[Any]) -> None:
     """Print the findings in a trail, its outdated reports and missing days, and whether it is sound."""
     show_lines(verification.findings)
     show_lines(f"outdated: {line}" for line in verification.outdated.values())

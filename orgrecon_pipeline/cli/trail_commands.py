@@ -25,6 +25,7 @@ from orgrecon_pipeline.domain.errors import OrgreconError, OtherIdentity, UsageE
 if TYPE_CHECKING:
     from orgrecon_pipeline.config.settings import Settings
     from orgrecon_pipeline.operations.context import Context
+    from orgrecon_pipeline.report.outline import ReportOutline
     from orgrecon_pipeline.report.verify import Trail
 
 
@@ -113,7 +114,7 @@ def import_(directory: DirectoryArgument, mapping: MappingFile = None, format: O
     return 1 if imported.refused else 0
 
 
-def refresh_reports(context: Context, trail: Trail) -> None:
+def refresh_reports(context: Context, trail: Trail[ReportOutline]) -> None:
     """Render the outdated reports of the output directory again; ``trail`` is its verification."""
     from orgrecon_pipeline.operations.trail.stale_reports import refresh_outdated
 

@@ -27,7 +27,12 @@ def canonical_json(value: Any, *, default: Callable[[Any], Any] | None = None) -
 
 def sha256_of(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of a value, in lower-case hexadecimal."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of_text(canonical_json(value))
+
+
+def sha256_of_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in lower-case hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def bounded_name(name: str) -> str:
@@ -42,5 +47,4 @@ def bounded_text(text: str, longest: int, *, kept: int | None = None) -> str:
     """
     if len(text) <= longest:
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{text[: longest if kept is None else kept]}…sha256:{digest[:12]}"
+    return f"{text[: longest if kept is None else kept]}…sha256:{sha256_of_text(text)[:12]}"

@@ -47,7 +47,7 @@ class Counts(Mapping[str, Figure]):
 
     def __init__(self, figures: Mapping[str, Figure]) -> None:
         """Take the figure of every kind from ``figures``, which must hold all of them and may hold other keys too."""
-        self._figures = tuple(figures[kind.value] for kind in DriftKind)
+        self._figures = tuple([figures[kind] for kind in _POSITIONS])
 
     @classmethod
     def zero(cls) -> Counts[int]:

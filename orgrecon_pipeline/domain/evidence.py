@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
@@ -87,6 +88,9 @@ def _kind_fields(name: str, figure: Any) -> Any:
     return create_model(name, __base__=KindFields, **fields)
 
 
+# Much faster than :attr:`KindFields.counts`: a report can have ten thousand rows.
+_FIGURE_OF_EACH_KIND: Callable[[Any], tuple[int, ...]] = attrgetter(*(kind.value for kind in DriftKind))
+
 IntKindFields = _kind_fields("IntKindFields", int)
 NullableKindFields = _kind_fields("NullableKindFields", int | None)
 
@@ -142,7 +146,7 @@ class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
     @property
     def drift(self) -> int:
         """Drifting keys of all kinds."""
-        return int(self.counts.total)
+        return sum(_FIGURE_OF_EACH_KIND(self))
 
 
 class Sample(Frozen):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of_text
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import (
     Change,
@@ -175,13 +175,19 @@ class Record(Outcome):
 
     def line(self) -> str:
         """Return the record as one line of canonical JSON."""
-        return canonical_json(self.as_json_value())
+        return self.line_and_expected_digest()[0]
 
     def expected_digest(self) -> str:
         """Return the SHA-256 of the canonical record without ``digest``, which ``digest`` must equal."""
+        return self.line_and_expected_digest()[1]
+
+    def line_and_expected_digest(self) -> tuple[str, str]:
+        """Return :meth:`line` and :meth:`expected_digest`; both together cost little more than one of them."""
         value = self.as_json_value()
-        del value["digest"]
-        return sha256_of(value)
+        # The fields are sorted, and there are some before and some after the digest.
+        before = canonical_json({name: field for name, field in value.items() if name < "digest"})[:-1]
+        after = canonical_json({name: field for name, field in value.items() if name > "digest"})[1:]
+        return f'{before},"digest":{canonical_json(self.digest)},{after}', sha256_of_text(f"{before},{after}")
 
 
 def build_record(

@@ -17,10 +17,14 @@ RECORD_SUFFIX = " -->"
 _TEMPLATE = "report_v1.md.j2"
 
 
-def render(record: Record) -> str:
-    """Return the whole text of a report, which ends with its record and a newline."""
+def render(record: Record, line: str | None = None) -> str:
+    """Return the whole text of a report, which ends with its record and a newline.
+
+    ``line`` is :meth:`Record.line`, if the caller has it.
+    """
     return _template().render(
-        page=view_of(record), github=True, record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX)
+        page=view_of(record), github=True, record_prefix=RECORD_PREFIX, record_suffix=RECORD_SUFFIX,
+        record_line=record.line() if line is None else line)
 
 
 def render_plain(record: Record) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.errors import UnsoundTrail
@@ -15,19 +15,23 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import day_of, looks_like_a_report, shown
+from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.report.signature import PublicKey
 
+#: What is kept of each report.
+Kept = TypeVar("Kept")
+
 
 @dataclass(frozen=True)
-class Trail:
+class Trail(Generic[Kept]):
     """The reports of a directory.
 
     Attributes:
         files: all files that are named like reports.
-        records: the ones that are sound by themselves.
+        records: the records or outlines of the ones that are sound by themselves.
         findings: what makes the trail unsound: each is one line that names a file and says what is wrong with it.
         contradictory: the days of those ``records`` that other reports show to be unsound.
         outdated: the days of reports that were right until evidence of an earlier day arrived, with one line each. They
@@ -35,7 +39,7 @@ class Trail:
     """
 
     files: Mapping[date, Path]
-    records: Mapping[date, Record]
+    records: Mapping[date, Kept]
     findings: tuple[str, ...]
     contradictory: frozenset[date] = frozenset()
     outdated: Mapping[date, str] = field(default_factory=dict)
@@ -83,13 +87,19 @@ def report_files(directory: Path) -> list[tuple[date, Path]]:
     return sorted((day, path) for day, path in named if day is not None)
 
 
-def read_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail:
+def read_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail[Record]:
     """Read every report of a directory, each by itself. If keys are given, one of them must have signed each report.
 
     Raises:
         UnsoundTrail: if the directory cannot be listed.
         OtherIdentity: if a report belongs to another identity than ``identity``.
     """
+    return _read_trail(directory, identity, signed_by, lambda record: record)
+
+
+def _read_trail(
+    directory: Path, identity: Identity, signed_by: Collection[PublicKey], keep: Callable[[Record], Kept]
+) -> Trail[Kept]:
     findings = [
         f"{shown(directory / name)} looks like a report, but is not named YYYY-MM-DD.md: rename or remove it."
         for name in sorted(_names(directory)) if looks_like_a_report(name)
@@ -97,13 +107,15 @@ def read_trail(directory: Path, identity: Identity, signed_by: Collection[Public
     files, records = dict(report_files(directory)), {}
     for day, path in files.items():
         try:
-            records[day] = read_report(path, identity, signed_by)
+            records[day] = keep(read_report(path, identity, signed_by))
         except UnsoundTrail as unsound:
             findings.append(str(unsound))
     return Trail(files, records, tuple(findings))
 
 
-def verify_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail:
+def verify_trail(
+    directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()
+) -> Trail[ReportOutline]:
     """Read every report of a directory and check it against the others. Problems become findings, not errors.
 
     If keys are given, a report that none of them signed is a finding.
@@ -112,7 +124,7 @@ def verify_trail(directory: Path, identity: Identity, signed_by: Collection[Publ
         OtherIdentity: if a report belongs to another identity than ``identity``.
     """
     try:
-        trail = read_trail(directory, identity, signed_by)
+        trail = _read_trail(directory, identity, signed_by, ReportOutline.of)
     except UnsoundTrail as unsound:
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]

@@ -22,6 +22,7 @@ from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.checks.record import contradiction
+from orgrecon_pipeline.report.read import _canonical_record, _record
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, clean_week, golden_cases
@@ -54,6 +55,39 @@ def file(tmp_path: Path) -> Path:
 
 def test_written_report_reads_back_to_its_record(file: Path) -> None:
     assert read_report(file) == RECORD
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_canonical_record_is_accepted_without_a_closer_look(name: str) -> None:
+    line = CASES[name].line()
+    assert _canonical_record(line) == _record(line) == CASES[name]
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 0
+
+
+LIMITS = {
+    "a number with as many digits as a record may have": (10**39, True),
+    "a number with more digits": (10**40, False),
+    "a negative number with one character more": (-(10**39), False),
+    "a large fraction": (1e300, True),
+    "deep nesting": (nested(20), True),
+    "nesting that needs a closer look": (nested(28), True),
+    "the deepest nesting": (nested(29), True),
+    "nesting that is too deep": (nested(30), False),
+    "nesting that is much too deep": (nested(150), False),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_limits_of_a_record_hold_for_canonical_ones(case: str, file: Path) -> None:
+    value, accepted = LIMITS[case]
+    file.write_bytes(forged(compared={**RECORD.compared, "odd": value}).encode())
+    if accepted:
+        assert read_report(file).compared["odd"] == value
+    else:
+        assert "number of 41 digits" in refused(file) if isinstance(value, int) else "deep" in refused(file)
 
 
 EDITS: list[tuple[str, Callable[[str], str], str]] = [

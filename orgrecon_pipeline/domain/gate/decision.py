@@ -7,7 +7,7 @@ decision for an earlier day.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import count
@@ -191,12 +191,14 @@ class _Trail:
     """The evidence up to a day, with everything else that eligibility depends on."""
 
     def __init__(self, days: Mapping[date, DayEvidence]) -> None:
-        compared = [d for d, evidence in days.items() if evidence.provenance.compared]
+        backwards = sorted(days, reverse=True)
+        latest_compared = next((d for d in backwards if days[d].provenance.compared), None)
         self.days = days
         self.first_tenant_day = min((d for d, evidence in days.items() if evidence.saw_a_tenant), default=None)
-        self.epoch = days[max(compared)].mapping_digest if compared else ""
+        self.epoch = days[latest_compared].mapping_digest if latest_compared else ""
         self.simulated = all(evidence.provenance is Provenance.SIMULATED for evidence in days.values())
-        self.other_databases = other_databases(days)
+        self._backwards = _databases_backwards(days)
+        self._other_databases: dict[date, Reason | None] = {}
 
     def why_not(self, day: date) -> Reason | None:
         """Return why a day does not count in the streak, None if it does."""
@@ -223,7 +225,14 @@ class _Trail:
                 ReasonCode.OBSERVED_WITHOUT_HISTORY,
                 f"observed without knowledge of the earlier days, though a tenant was seen on {self.first_tenant_day}: "
                 "a loss since then would not show", first_tenant_day=self.first_tenant_day.isoformat())
-        return self.other_databases.get(day)
+        return self._other_database(day)
+
+    def _other_database(self, day: date) -> Reason | None:
+        # A trail can have thousands of days, of which a gate needs the last few.
+        while day not in self._other_databases:
+            earlier, reason = next(self._backwards)
+            self._other_databases[earlier] = reason
+        return self._other_databases[day]
 
     def row(self, day: date, *, in_streak: bool) -> WindowRow:
         """Return the window's row of a day."""
@@ -246,20 +255,21 @@ def other_databases(days: Mapping[date, DayEvidence]) -> dict[date, Reason]:
 
     Where a person accepted a move, the days before it must be of the database that was replaced.
     """
-    others: dict[date, Reason] = {}
+    return {day: reason for day, reason in _databases_backwards(days) if reason}
+
+
+def _databases_backwards(days: Mapping[date, DayEvidence]) -> Iterator[tuple[date, Reason | None]]:
+    """Yield every day, latest first, with the reason of :func:`other_databases` or None."""
     expected: Pins = {}
     for day in sorted(days, reverse=True):
-        evidence = days[day]
-        if not (evidence.provenance.real and evidence.verdict.decided) or evidence.databases is None:
-            continue
-        expected = expected or evidence.databases
-        for label in sorted(expected.keys() | evidence.databases.keys()):
-            pin, pinned = evidence.databases.get(label), expected.get(label)
-            if pin != pinned:
-                others[day] = _other_database(label, pin, pinned)
-                break
-        expected = {**expected, **evidence.moved_from}
-    return others
+        evidence, reason = days[day], None
+        if evidence.provenance.real and evidence.verdict.decided and evidence.databases is not None:
+            expected = expected or evidence.databases
+            labels = sorted(expected.keys() | evidence.databases.keys())
+            pins = ((label, evidence.databases.get(label), expected.get(label)) for label in labels)
+            reason = next((_other_database(*pair) for pair in pins if pair[1] != pair[2]), None)
+            expected = {**expected, **evidence.moved_from}
+        yield day, reason
 
 
 def _other_database(label: str, pin: dict[str, str] | None, pinned: dict[str, str] | None) -> Reason:

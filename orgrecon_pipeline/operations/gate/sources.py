@@ -16,13 +16,13 @@ from orgrecon_pipeline.domain.gate.decision import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
-from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.report.file_names import shown
+from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.verify import report_files, verify_trail
@@ -38,13 +38,13 @@ _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
 class GateEvidence:
     """The evidence of one identity from one source, with everything else that decides the gate.
 
-    ``records`` holds the reports if there is no ``ledger``. For ``day``, ``distrust`` and the rest see
+    ``reports`` holds the reports if there is no ``ledger``. For ``day``, ``distrust`` and the rest see
     :func:`current_gate`.
     """
 
     identity: Identity
     ledger: Ledger | None
-    records: Mapping[date, Record]
+    reports: Mapping[date, ReportOutline]
     days: Mapping[date, DayEvidence]
     policy: GatePolicy
     now: datetime
@@ -98,20 +98,20 @@ def gather_evidence(
     clock = read_clock(settings.environ)
     ledger = None if trail else existing_ledger(settings, mapping)
     require_own_reports(trail or settings.output_dir, identity)
-    records: Mapping[date, Record] = {}
+    reports: Mapping[date, ReportOutline] = {}
     distrust = None
     if ledger is not None:
         days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
-        records, distrust = _records_of_trail(directory, identity, signed_by)
-        days = {day: record.to_evidence() for day, record in records.items()}
+        reports, distrust = _reports_of_trail(directory, identity, signed_by)
+        days = {day: report.to_evidence() for day, report in reports.items()}
     else:
         days, distrust = {}, _no_evidence(directory, named=trail is not None)
     now = clock.now_for(evidence.provenance for evidence in days.values())
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
     chain = ledger.head() if ledger is not None else None  # read last, so that it covers all of the evidence
-    return GateEvidence(identity, ledger, records, days, policy, now, mapping.digest, day, distrust, chain)
+    return GateEvidence(identity, ledger, reports, days, policy, now, mapping.digest, day, distrust, chain)
 
 
 def evidence_of_context(context: Context) -> GateEvidence:
@@ -201,9 +201,9 @@ def evidence_of_ledger(
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 
-def _records_of_trail(
+def _reports_of_trail(
     directory: Path, identity: Identity, signed_by: Collection[PublicKey]
-) -> tuple[Mapping[date, Record], Reason | None]:
+) -> tuple[Mapping[date, ReportOutline], Reason | None]:
     verification = verify_trail(directory, identity, signed_by)
     if verification.sound:
         return verification.records, None

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from orgrecon_pipeline.domain.canonical import bounded_name
-from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.decision import GateDecision
 from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
@@ -22,10 +21,10 @@ from orgrecon_pipeline.domain.gate.tenants import (
     exists,
 )
 from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.sources import GateEvidence
+from orgrecon_pipeline.report.outline import ReportOutline
 
 
 class TenantAnswer(NamedTuple):
@@ -112,7 +111,7 @@ class TenantGates:
         self._evidence = evidence
         self._source: _Source = (
             _LedgerSource(evidence.ledger, since, until, simulated=_simulated(evidence)) if evidence.ledger
-            else _TrailSource(evidence.records))
+            else _TrailSource(evidence.reports))
         self._observations = self._source.observations()
         self._decided: dict[tuple[Any, ...], tuple[GateDecision, bool]] = {}
         self._answers: dict[str, TenantAnswer] = {}
@@ -179,34 +178,21 @@ class _LedgerSource:
 class _TrailSource:
     """The tenants that reports list. A day whose report leaves out a tenant is not clean for it."""
 
-    def __init__(self, records: Mapping[date, Record]) -> None:
-        self._records = records
+    def __init__(self, reports: Mapping[date, ReportOutline]) -> None:
+        self._reports = reports
         self._listed: dict[str, list[date]] = {}
-        for day, record in records.items():
-            for tenant in {row.tenant for row in record.tenants if row.source_rows or row.target_rows}:
+        for day, report in reports.items():
+            for tenant in report.tenants:
                 self._listed.setdefault(tenant, []).append(day)
 
     def observations(self) -> Mapping[date, Sequence[TenantObservation]]:
-        return {day: _tenant_observations(record) for day, record in self._records.items()}
+        return {day: report.about_tenants() for day, report in self._reports.items()}
 
     def presences(self) -> Iterator[tuple[str, TenantPresence]]:
         return ((tenant, self.presence(tenant)) for tenant in sorted(self._listed))
 
     def presence(self, tenant: str) -> TenantPresence:
         return ListedPresence(frozenset(self._listed.get(tenant, ())))
-
-
-def _tenant_observations(record: Record) -> list[TenantObservation]:
-    drifting: dict[str, list[Counts[int]]] = {}
-    for row in record.tenants:
-        if row.drift:
-            drifting.setdefault(row.tenant, []).append(row.counts)
-    counts = {tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()}
-    return [
-        # A report lists the tenants of its deciding observation only.
-        TenantObservation.of_rows(observation, counts, record.tenants_with_drift) if row.decides
-        else TenantObservation(observation, complete=False)
-        for row, observation in zip(record.observations, record.to_observations(), strict=True)]
 
 
 def _simulated(evidence: GateEvidence) -> bool:

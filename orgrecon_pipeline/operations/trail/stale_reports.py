@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
@@ -16,6 +17,7 @@ from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.operations.trail.signing import SIGNING_KEY_VARIABLE, own_signers
 from orgrecon_pipeline.report.file_names import file_name
+from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.signature_file import valid_signature
 from orgrecon_pipeline.report.verify import Trail, report_files
@@ -59,7 +61,7 @@ def stale_reports(context: Context, days: Iterable[date], rendered: Collection[d
             yield StaleReport(day, due.digest, why)
 
 
-def refresh_outdated(context: Context, trail: Trail) -> list[date]:
+def refresh_outdated(context: Context, trail: Trail[ReportOutline]) -> list[date]:
     """Render the outdated reports of the output directory again, oldest first, and return their days.
 
     ``trail`` is the verified output directory; its sound reports are imported first. A report that leaves out tenants
@@ -68,7 +70,7 @@ def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     """
     signers = own_signers(context.environ)
     days = [day for day in sorted(trail.outdated) if _can_render(context.ledger, trail.records[day])
-            and (signers or valid_signature(trail.files[day], trail.records[day]) is None)]
+            and (signers or not _is_signed(trail.files[day], context.ledger.identity))]
     if days:
         import_trail(context.ledger, context.output_dir, clock=context.clock, signed_by=signers)
     for day in days:
@@ -76,9 +78,12 @@ def refresh_outdated(context: Context, trail: Trail) -> list[date]:
     return days
 
 
-def _can_render(ledger: Ledger, record: Record) -> bool:
-    listed = len({row.tenant for row in record.tenants})
-    return record.ledger in (None, ledger.id) or listed >= (record.tenants_scanned or 0)
+def _is_signed(path: Path, identity: Identity) -> bool:
+    return valid_signature(path, read_report(path, identity)) is not None
+
+
+def _can_render(ledger: Ledger, report: ReportOutline) -> bool:
+    return report.ledger in (None, ledger.id) or report.listed >= (report.tenants_scanned or 0)
 
 
 def unimported_reports(

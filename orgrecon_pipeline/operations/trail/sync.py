@@ -128,7 +128,7 @@ def sync_trail(
     return result
 
 
-def _adds_signature(incoming: Trail, existing: Trail, day: date) -> bool:
+def _adds_signature(incoming: Trail[Record], existing: Trail[Record], day: date) -> bool:
     """Return whether only the report to copy has a signature; both reports of the day are equal."""
     new, old = (valid_signature(trail.files[day], trail.records[day]) for trail in (incoming, existing))
     return new is not None and old is None
@@ -140,7 +140,7 @@ def _copy(record: Record, path: Path, target: Path) -> None:
     write_report(target, record, (lambda _: signature) if signature else None)
 
 
-def _read_source(source: Path, target: Path, identity: Identity) -> Trail:
+def _read_source(source: Path, target: Path, identity: Identity) -> Trail[Record]:
     if not source.is_dir():
         raise UsageError(f"{shown(source)} is not a directory: name the directory of the reports to copy.")
     if target.exists() and os.path.samefile(source, target):

@@ -10,18 +10,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice, product
-from typing import Any
+from typing import Any, Protocol
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence
-from orgrecon_pipeline.domain.record import Record, WindowDay
+from orgrecon_pipeline.domain.record import GateRecord, WindowDay
 
 # Provenances whose time is that of a clock. A restored database shows the moment to which it was restored.
 _TIMED = (Provenance.LIVE, Provenance.SIMULATED)
 
 # Versions of a day with the same figures are rare.
 _MOST_COMBINATIONS = 256
+
+
+class Report(Protocol):
+    """The part of a record that these checks need."""
+
+    @property
+    def day(self) -> date: ...
+    @property
+    def window(self) -> tuple[WindowDay, ...]: ...
+    @property
+    def streak_days(self) -> int: ...
+    @property
+    def live_days(self) -> int: ...
+    @property
+    def gate(self) -> GateRecord: ...
+    @property
+    def compared(self) -> Mapping[str, Any]: ...
+    def to_observations(self) -> Sequence[Observation]: ...
+
 
 #: The evidence of a day that was known; None if the day had no known evidence.
 Version = DayEvidence | None
@@ -35,7 +54,7 @@ def figures(day: WindowDay | DayEvidence | None) -> tuple[Any, ...]:
 
 
 def earlier_evidence(
-    record: Record, observations: Mapping[date, Sequence[Observation]]
+    record: Report, observations: Mapping[date, Sequence[Observation]]
 ) -> Iterator[dict[date, DayEvidence]]:
     """Yield each combination of evidence that the report may have been rendered from; nothing if there is none.
 
@@ -68,7 +87,7 @@ def earlier_evidence(
         yield {day: version for day, version in zip(choices, chosen, strict=True) if version is not None}
 
 
-def _known_for_certain(record: Record) -> dict[str, datetime]:
+def _known_for_certain(record: Report) -> dict[str, datetime]:
     """Return when each ledger stored its last observation of the report's day. It knew everything stored before."""
     known: dict[str, datetime] = {}
     for observation in record.to_observations():
@@ -98,7 +117,7 @@ def _versions(day: date, observations: Sequence[Observation], certain: Mapping[s
     return [version for at, version in enumerate(versions) if version not in versions[:at]]
 
 
-def _no_tenant_until(record: Record) -> date:
+def _no_tenant_until(record: Report) -> date:
     """Return the last day up to which the report knew no tenant, according to its window."""
     since = [str(row.reason_parameters["first_tenant_day"]) for row in record.window
              if "first_tenant_day" in row.reason_parameters]

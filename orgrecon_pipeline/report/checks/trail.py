@@ -21,8 +21,8 @@ from orgrecon_pipeline.domain.gate.day_decision import gate_policy_of, strictest
 from orgrecon_pipeline.domain.gate.decision import SHOWN_DAYS, DayEvidence, GateDecision, WindowRow, decide_gate
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.record import Record, WindowDay
-from orgrecon_pipeline.report.checks.earlier_evidence import earlier_evidence, figures
+from orgrecon_pipeline.domain.record import WindowDay
+from orgrecon_pipeline.report.checks.earlier_evidence import Report, earlier_evidence, figures
 from orgrecon_pipeline.report.file_names import file_name, shown
 
 _RESTORE = "restore it from version control, or render it again from its ledger"
@@ -45,7 +45,7 @@ class Disagreement:
         return f"{shown(directory / file_name(self.day))} {self.predicate}."
 
 
-def disagreements(records: Mapping[date, Record], files: Collection[date]) -> Iterator[Disagreement]:
+def disagreements(records: Mapping[date, Report], files: Collection[date]) -> Iterator[Disagreement]:
     """Yield every disagreement between the sound reports, at least one for each report that is outdated or unsound.
 
     ``files`` are the days that have a report, sound or not.
@@ -61,7 +61,7 @@ def disagreements(records: Mapping[date, Record], files: Collection[date]) -> It
             yield Disagreement(day, "is for a day so early that the calendar has no window for it")
 
 
-def _removed_reports(records: Mapping[date, Record], files: Collection[date]) -> Iterator[Disagreement]:
+def _removed_reports(records: Mapping[date, Report], files: Collection[date]) -> Iterator[Disagreement]:
     removed: dict[date, tuple[date, Verdict]] = {}
     for day in sorted(records):
         for row in records[day].window:
@@ -75,7 +75,7 @@ def _removed_reports(records: Mapping[date, Record], files: Collection[date]) ->
 class _Checker:
     """Checks one report after another against all reports of a trail."""
 
-    def __init__(self, records: Mapping[date, Record]) -> None:
+    def __init__(self, records: Mapping[date, Report]) -> None:
         self._horizon = min(row.day for record in records.values() for row in record.window)
         self._observations = {day: record.to_observations() for day, record in records.items()}
         self._evidence = {day: DayEvidence.of(day, of_day) for day, of_day in self._observations.items()}
@@ -85,7 +85,7 @@ class _Checker:
             if row.day not in records and row.verdict is not Verdict.MISSING
         }
 
-    def check(self, record: Record) -> Iterator[Disagreement]:
+    def check(self, record: Report) -> Iterator[Disagreement]:
         """Yield what is wrong with one report, given all of them."""
         if problem := _wrong_form(record):
             yield Disagreement(record.day, problem)
@@ -98,7 +98,7 @@ class _Checker:
             yield Disagreement(record.day, "shows GATE CLOSED, but the reports of this trail alone would open it: add "
                                            "the earlier reports")
 
-    def _is_outdated(self, record: Record) -> bool:
+    def _is_outdated(self, record: Report) -> bool:
         """Return whether the report follows exactly from evidence that may have been known when it was rendered."""
         try:
             return any(not any(self._differences(record, known))
@@ -106,7 +106,7 @@ class _Checker:
         except (OverflowError, ValueError):  # a forged streak or day
             return False
 
-    def _differences(self, record: Record, known: Mapping[date, DayEvidence]) -> Iterator[str]:
+    def _differences(self, record: Report, known: Mapping[date, DayEvidence]) -> Iterator[str]:
         """Yield how the report differs from what the known evidence gives."""
         shown = {row.day: row for row in record.window if row.day in self._evidence}
         days = {day: known[day].under(record.gate.policy) if day in known else None for day in shown}
@@ -116,7 +116,7 @@ class _Checker:
         if not wrong:
             yield from self._decision_differences(record, known)
 
-    def _decision_differences(self, record: Record, known: Mapping[date, DayEvidence]) -> Iterator[str]:
+    def _decision_differences(self, record: Report, known: Mapping[date, DayEvidence]) -> Iterator[str]:
         decision = decide_gate(record.day, {**known, **self._stand_ins(record, known)}, record.gate.policy)
         if decision.policy != record.gate.policy:
             yield "decides the gate under a looser policy than the days before it were observed under"
@@ -128,7 +128,7 @@ class _Checker:
                 return
         yield from self._gate_differences(record, decision)
 
-    def _opens_without_earlier_reports(self, record: Record) -> bool:
+    def _opens_without_earlier_reports(self, record: Report) -> bool:
         """Return whether leaving out the reports before this trail opens the gate."""
         stand_ins, policy = self._stand_ins(record, self._evidence), record.gate.policy
         if not stand_ins or record.gate.state is GateState.OPEN:
@@ -137,9 +137,11 @@ class _Checker:
         return with_all.state is GateState.CLOSED and (
             decide_gate(record.day, self._evidence, policy).state is GateState.OPEN)
 
-    def _stand_ins(self, record: Record, known: Mapping[date, DayEvidence]) -> dict[date, DayEvidence]:
+    def _stand_ins(self, record: Report, known: Mapping[date, DayEvidence]) -> dict[date, DayEvidence]:
         """Return evidence for days without a report that counts or not as the windows say."""
         claims = {day: row for day, row in self._claims.items() if day < record.day}
+        if not claims:
+            return {}
         claims |= {row.day: row for row in record.window if row.day in claims}
         compared = [day for day, evidence in known.items() if day <= record.day and evidence.provenance.compared]
         epoch = known[max(compared)].mapping_digest if compared else ""
@@ -158,7 +160,7 @@ class _Checker:
             row.reason_code is ReasonCode.BASELINE_AFTER_TENANT and isinstance(since, str)
             and since < min(self._evidence).isoformat())
 
-    def _gate_differences(self, record: Record, decision: GateDecision) -> Iterator[str]:
+    def _gate_differences(self, record: Report, decision: GateDecision) -> Iterator[str]:
         gate = record.gate
         streak, expected = record.streak_days, decision.streak_days
         # Days before the horizon are in no window, so the streak can be longer than this trail shows.
@@ -181,7 +183,7 @@ def _outline(reason: Reason) -> tuple[ReasonCode, dict[str, Any]]:
     return reason.code, {name: value for name, value in reason.parameters.items() if name not in repeated}
 
 
-def _wrong_form(record: Record) -> str:
+def _wrong_form(record: Report) -> str:
     """Return what is wrong with the policy or the length of the window, independent of other reports; else empty."""
     own = gate_policy_of(record.compared)
     if own is None and "gate" in record.compared:

@@ -27,6 +27,9 @@ _INVISIBLE = re.compile(
 _BETWEEN = re.compile("([`|]+)")
 _ENTITIES = str.maketrans({"`": "&#96;", "|": "&#124;"})
 
+# Most names: characters that are visible, and that need nothing but the code span around them.
+_PLAIN = re.compile("[!-_a-{}~]+")
+
 # What every renderer takes for a plain word: letters with inner hyphens or apostrophes, numbers, dates and times, and
 # versions such as v2.3.
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
@@ -48,6 +51,8 @@ def visible(text: str) -> str:
 
 def code(text: str) -> str:
     """Return a name or a value as code spans."""
+    if _PLAIN.fullmatch(text):
+        return f"`{text}`"
     text = visible(text)
     if not text:
         return "(empty)"

@@ -8,6 +8,7 @@ are stored in the record and may change at any time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
@@ -27,6 +28,7 @@ from orgrecon_pipeline.report.page.ready_view import ready_view
 # The entities of the packaged mapping come in this order, others after them by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
 _KEY_FIGURES = (*(kind.value for kind in DriftKind), "transient")
+_figures_of = attrgetter("source_rows", "target_rows", *_KEY_FIGURES)
 _LEGEND = " ".join(f"*{kind.heading}*: {kind.meaning}." for kind in DriftKind)
 
 _TITLES = {Provenance.LIVE: "", Provenance.BASELINE: " (baseline)", Provenance.RESTORED: " (restored)",
@@ -80,7 +82,6 @@ def view_of(record: Record) -> dict[str, Any]:
             *_chain(record),
             *fact_rows({name: value for name, value in record.compared.items() if name not in _SHOWN_ELSEWHERE}),
         ]),
-        "record": record.line(),
     }
 
 
@@ -171,8 +172,7 @@ def _tenants(record: Record) -> dict[str, str] | None:
         return None
     heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES), "First seen")
     rows_table = table(heading, "ll" + "r" * (len(heading) - 3) + "l", [
-        (code(row.tenant), code(row.entity), str(row.source_rows), str(row.target_rows),
-         *(str(getattr(row, kind)) for kind in _KEY_FIGURES),
+        (code(row.tenant), code(row.entity), *map(str, _figures_of(row)),
          NOTHING if not row.drift else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
         for row in record.tenants
     ])

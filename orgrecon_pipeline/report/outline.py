@@ -1,0 +1,87 @@
+"""The outline of a report: what the other reports of a trail and the gates need of it.
+
+A trail can have thousands of reports, so the records of all of them are never in memory at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.gate.decision import DayEvidence
+from orgrecon_pipeline.domain.gate.tenants import TenantObservation
+from orgrecon_pipeline.domain.record import GateRecord, Record, WindowDay
+
+# Facts about the deciding comparison, besides its conditions, that the gates of tenants need.
+_FACTS_FOR_TENANTS = ("coverage", "keys_in_flux")
+
+
+@dataclass(frozen=True)
+class ReportOutline:
+    """A record without its rows, samples and most facts about the comparison. For the other fields see :class:`Record`.
+
+    Attributes:
+        compared: the conditions of the comparison.
+        observations: those of the day. They also have no more facts than the gates need.
+        deciding: the position of the one that decides the day.
+        tenants: the names of the tenants in the breakdown that have rows.
+        listed: the number of all tenants in the breakdown.
+        drifting: the drifting keys by kind of each tenant in the breakdown that has some.
+    """
+
+    day: date
+    ledger: str | None
+    window: tuple[WindowDay, ...]
+    streak_days: int
+    live_days: int
+    gate: GateRecord
+    compared: Mapping[str, Any]
+    observations: tuple[Observation, ...]
+    deciding: int
+    tenants_scanned: int | None
+    tenants_with_drift: int | None
+    tenants: tuple[str, ...]
+    listed: int
+    drifting: Mapping[str, Counts[int]]
+
+    @classmethod
+    def of(cls, record: Record) -> ReportOutline:
+        """Return the outline of a sound record."""
+        deciding = next(at for at, row in enumerate(record.observations) if row.decides)
+        compared = record.observations[deciding].compared
+        facts = compared | {name: record.compared[name] for name in _FACTS_FOR_TENANTS if name in record.compared}
+        observations = [observation if at != deciding else observation.model_copy(update={"compared": facts})
+                        for at, observation in enumerate(record.to_observations())]
+        # Most tenants are in every report.
+        rows = [(sys.intern(row.tenant), row) for row in record.tenants]
+        drifting: dict[str, list[Counts[int]]] = {}
+        for tenant, row in rows:
+            if row.drift:
+                drifting.setdefault(tenant, []).append(row.counts)
+        return cls(
+            day=record.day, ledger=record.ledger, window=record.window, streak_days=record.streak_days,
+            live_days=record.live_days, gate=record.gate, compared=compared, observations=tuple(observations),
+            deciding=deciding, tenants_scanned=record.tenants_scanned, tenants_with_drift=record.tenants_with_drift,
+            tenants=tuple({tenant: None for tenant, row in rows if row.source_rows or row.target_rows}),
+            listed=len({tenant for tenant, _ in rows}),
+            drifting={tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()})
+
+    def to_observations(self) -> tuple[Observation, ...]:
+        """Return the observations of the day in the order of the ledger."""
+        return self.observations
+
+    def to_evidence(self) -> DayEvidence:
+        """Return the evidence of the day for the gate."""
+        return DayEvidence.of(self.day, self.observations)
+
+    def about_tenants(self) -> list[TenantObservation]:
+        """Return the observations with the drifting tenants. A report lists those of its deciding observation only."""
+        return [
+            TenantObservation.of_rows(observation, self.drifting, self.tenants_with_drift) if at == self.deciding
+            else TenantObservation(observation, complete=False)
+            for at, observation in enumerate(self.observations)]
