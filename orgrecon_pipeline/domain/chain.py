@@ -25,8 +25,8 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class ChainHead(Frozen):
     """Position (from 1) and hash of a link. The hash pins all links up to this one."""
 
-    position: int = Field(ge=1)
-    hash: Sha256
+    position: int = Field(ge=1, description="Position of the link, from 1.")
+    hash: Sha256 = Field(description="Hash of the link.")
 
     def __str__(self) -> str:
         return f"{self.position}:{self.hash}"

@@ -64,9 +64,9 @@ class Frozen(BaseModel):
 class Reasoned(Frozen):
     """A value with a reason: the sentence that was shown, and the code and parameters that programs compare."""
 
-    reason: str
-    reason_code: ReasonCode
-    reason_parameters: dict[str, Any]
+    reason: str = Field(description="Sentence that people read. It may be worded differently in later versions.")
+    reason_code: ReasonCode = Field(description="Code of the reason (see Reasons).")
+    reason_parameters: dict[str, Any] = Field(description="Parameters of the reason.")
 
     @property
     def why(self) -> Reason:
@@ -84,7 +84,9 @@ class KindFields(Frozen):
 
 
 def _kind_fields(name: str, figure: Any) -> Any:
-    fields: dict[str, Any] = {kind.value: (figure, Field(ge=0)) for kind in DriftKind}
+    fields: dict[str, Any] = {
+        kind.value: (figure, Field(ge=0, description=f"Keys that are {kind.value}: {kind.meaning}."))
+        for kind in DriftKind}
     return create_model(name, __base__=KindFields, **fields)
 
 
@@ -98,15 +100,19 @@ NullableKindFields = _kind_fields("NullableKindFields", int | None)
 FIGURES = ("source_rows", "target_rows", *(kind.value for kind in DriftKind), "transient")
 
 
+_SOURCE_ROWS, _TARGET_ROWS = "Rows of the source.", "Rows of the target."
+_TRANSIENT = "Keys that differed at the first read and agreed at a later one. They are no drift."
+
+
 class EntityTotals(NullableKindFields, KindFields):  # type: ignore[misc, valid-type]
     """One entity over all tenants: rows of each side, keys of each drift kind, and transient keys.
 
     Every figure is None if the comparison did not get far enough to know it.
     """
 
-    source_rows: int | None = Field(ge=0)
-    target_rows: int | None = Field(ge=0)
-    transient: int | None = Field(ge=0)
+    source_rows: int | None = Field(ge=0, description=_SOURCE_ROWS)
+    target_rows: int | None = Field(ge=0, description=_TARGET_ROWS)
+    transient: int | None = Field(ge=0, description=_TRANSIENT)
 
     @classmethod
     def unknown(cls) -> EntityTotals:
@@ -131,17 +137,15 @@ class EntityTotals(NullableKindFields, KindFields):  # type: ignore[misc, valid-
 
 
 class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
-    """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known.
+    """One tenant and entity of the per-tenant breakdown, with the figures of :class:`EntityTotals`, all known."""
 
-    ``first_seen`` is the first day of its oldest drift; None if there is no drift, or if it is unknown.
-    """
-
-    tenant: str
-    entity: str
-    source_rows: int = Field(ge=0)
-    target_rows: int = Field(ge=0)
-    transient: int = Field(ge=0)
-    first_seen: date | None = None
+    tenant: str = Field(description="Name of the tenant. A long name is shortened and ends with a digest.")
+    entity: str = Field(description="Name of the entity.")
+    source_rows: int = Field(ge=0, description=_SOURCE_ROWS)
+    target_rows: int = Field(ge=0, description=_TARGET_ROWS)
+    transient: int = Field(ge=0, description=_TRANSIENT)
+    first_seen: date | None = Field(None, description=(
+        "First day of the oldest drift of the tenant; null without drift, or if it is unknown."))
 
     @property
     def drift(self) -> int:
@@ -150,23 +154,21 @@ class TenantRow(IntKindFields, KindFields):  # type: ignore[misc, valid-type]
 
 
 class Sample(Frozen):
-    """One drifting key.
+    """One drifting key."""
 
-    ``columns`` names the differing columns of a mismatched key. ``values`` holds ``[source, target]`` per differing
-    column as text, but only if the mapping asks for values. ``show`` holds the text of each context column, if the
-    mapping has some: of the side that has the key, or as ``source → target`` if they differ. ``first_seen`` is the
-    first day of the key's current run of drifting days. It and ``state`` are None if they are unknown.
-    """
-
-    tenant: str
-    entity: str
-    kind: DriftKind
-    key: dict[str, str]
-    columns: tuple[str, ...] = ()
-    values: dict[str, tuple[str | None, str | None]] | None = None
-    show: dict[str, str | None] | None = None
-    first_seen: date | None = None
-    state: KeyState | None = None
+    tenant: str = Field(description="Name of the tenant. A long name is shortened and ends with a digest.")
+    entity: str = Field(description="Name of the entity.")
+    kind: DriftKind = Field(description="In which way the key drifts.")
+    key: dict[str, str] = Field(description="The key as text, by column.")
+    columns: tuple[str, ...] = Field((), description="Differing columns of a mismatched key.")
+    values: dict[str, tuple[str | None, str | None]] | None = Field(None, description=(
+        "Source and target of each differing column as text; null unless the mapping asks for values."))
+    show: dict[str, str | None] | None = Field(None, description=(
+        "Text of each context column, if the mapping has some: of the side that has the key, or source → target if "
+        "they differ."))
+    first_seen: date | None = Field(None, description=(
+        "First day of the key's current run of drifting days; null if it is unknown."))
+    state: KeyState | None = Field(None, description="State of the key; null if it is unknown.")
 
 
 class StateCounts(Frozen):
@@ -175,23 +177,23 @@ class StateCounts(Frozen):
     The states are unknown if the ledger does not have all keys of both days.
     """
 
-    new: int | None = Field(ge=0)
-    persistent: int | None = Field(ge=0)
-    healed: int | None = Field(ge=0)
+    new: int | None = Field(ge=0, description="Keys that did not drift on the previous decided day.")
+    persistent: int | None = Field(ge=0, description="Keys that drifted on the previous decided day, too.")
+    healed: int | None = Field(ge=0, description="Keys that drifted on the previous decided day only.")
 
 
 class Oldest(Frozen):
     """The first day of the oldest drift of an entity that is still there, and the first tenant that has it."""
 
-    first_seen: date
-    tenant: str
+    first_seen: date = Field(description="First day of the oldest drift.")
+    tenant: str = Field(description="First tenant that has it.")
 
 
 class SkippedDay(Frozen):
     """A day that was skipped. A decided one was compared under another mapping, or is a baseline."""
 
-    day: date
-    verdict: Verdict
+    day: date = Field(description="UTC day.")
+    verdict: Verdict = Field(description="Its verdict.")
 
 
 class Previous(Frozen):
@@ -203,21 +205,15 @@ class Previous(Frozen):
 
 
 class Change(Frozen):
-    """Change of the drift since the day ``since``, by entity and drift kind.
+    """Change of the drift since the day ``since``, by entity and drift kind."""
 
-    Attributes:
-        since: the previous decided day; None if there is none, so that every key is new.
-        observation: the id of the observation that decided it.
-        skipped: the days in between, oldest first.
-        entities: the numbers of keys.
-        oldest: the oldest drift of each drifting entity; None if it is unknown.
-    """
-
-    since: date | None
-    observation: str | None
-    skipped: tuple[SkippedDay, ...]
-    entities: dict[str, dict[str, StateCounts]]
-    oldest: dict[str, Oldest | None]
+    since: date | None = Field(description=(
+        "The previous decided day; null if there is none, and then every key is new."))
+    observation: str | None = Field(description="Id of the observation that decided it.")
+    skipped: tuple[SkippedDay, ...] = Field(description="The days in between, oldest first.")
+    entities: dict[str, dict[str, StateCounts]] = Field(description="Numbers of keys by entity and drift kind.")
+    oldest: dict[str, Oldest | None] = Field(description=(
+        "Oldest drift of each drifting entity that is still there; null if it is unknown."))
 
     @classmethod
     def of(
@@ -241,22 +237,23 @@ class Change(Frozen):
 
 
 class Outcome(Reasoned):
-    """What an observation found. ``compared`` says how the comparison was made (JSON values only).
+    """What an observation found. A baseline is the same in every ledger, so it names none."""
 
-    ``title`` is the migration's title at that time. ``ledger`` is the id of the ledger that stored the observation
-    first, None for a baseline, which is the same in every ledger.
-    """
-
-    title: str
-    ledger: LedgerId | None
-    verdict: Verdict
-    provenance: Provenance
-    tenants_scanned: int | None = Field(ge=0)
-    tenants_with_drift: int | None = Field(ge=0)
-    entities: dict[str, EntityTotals]
-    mapping_digest: str
-    orgrecon_version: str
-    compared: dict[str, Any]
+    title: str = Field(description="Title of the migration, with which the report begins.")
+    ledger: LedgerId | None = Field(description=(
+        "Id of the ledger that stored the observation first; null for a baseline."))
+    verdict: Verdict = Field(description="PASS, FAIL or INCONCLUSIVE.")
+    provenance: Provenance = Field(description="Live, baseline, restored or simulated.")
+    tenants_scanned: int | None = Field(
+        ge=0, description="Number of tenants that are declared or have a row on either side.")
+    tenants_with_drift: int | None = Field(
+        ge=0, description="Number of tenants with at least one drifting key.")
+    entities: dict[str, EntityTotals] = Field(description=(
+        "Per entity: source_rows, target_rows, missing, unexpected, mismatched, duplicate, transient."))
+    mapping_digest: str = Field(description="Epoch: digest of what was compared.")
+    orgrecon_version: str = Field(description="Version of the program.")
+    compared: dict[str, Any] = Field(description=(
+        "How the comparison was made: databases, settings, method, coverage, warnings, and the normalised mapping."))
 
     def outcome(self) -> dict[str, Any]:
         """Return the fields of this class, with which another kind of outcome can be made."""

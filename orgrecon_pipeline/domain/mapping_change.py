@@ -45,24 +45,24 @@ class ChangeCode(str, Enum):
     UNKNOWN = "unknown"
 
 
-class Change(Frozen):
-    """One change of a mapping. ``narrows``: fewer rows or columns are compared than before."""
+class Difference(Frozen):
+    """One change of a mapping."""
 
-    code: ChangeCode
-    entity: str | None = None
-    side: str | None = None
-    name: str | None = None
-    before: str | None = None
-    after: str | None = None
-    narrows: bool = False
-    text: str
+    code: ChangeCode = Field(description="What changed (see Mapping changes).")
+    entity: str | None = Field(None, description="Name of the entity; null if it does not apply.")
+    side: str | None = Field(None, description="source or target; null if it does not apply.")
+    name: str | None = Field(None, description="Name of the column, field or shard; null if it does not apply.")
+    before: str | None = Field(None, description="Value before the change; null if it does not apply.")
+    after: str | None = Field(None, description="Value after the change; null if it does not apply.")
+    narrows: bool = Field(False, description="Whether fewer rows or columns are compared than before.")
+    text: str = Field(description="Sentence that people read. It may be worded differently in later versions.")
 
 
 class MappingChange(Frozen):
     """The changes of the mapping since an earlier day that was compared under another one."""
 
-    since: date
-    changes: tuple[Change, ...] = Field(min_length=1)
+    since: date = Field(description="The earlier day.")
+    changes: tuple[Difference, ...] = Field(min_length=1, description="What changed.")
 
 
 def stored_mapping(mapping: MappingConfig) -> dict[str, Any] | None:
@@ -71,21 +71,21 @@ def stored_mapping(mapping: MappingConfig) -> dict[str, Any] | None:
     return stored if len(canonical_json(stored)) <= _MAX_MAPPING else None
 
 
-def mapping_changes(before: Any, after: Any) -> list[Change]:
+def mapping_changes(before: Any, after: Any) -> list[Difference]:
     """Return what changed between two stored mappings with different digests, at least one change."""
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        return [Change(code=ChangeCode.UNKNOWN, text="the earlier evidence does not say what was compared")]
+        return [Difference(code=ChangeCode.UNKNOWN, text="the earlier evidence does not say what was compared")]
     try:
         changes = [*_tenants(before["tenants"], after["tenants"]), *_entities(before["entities"], after["entities"]),
                    *_shards(set(before["shards"]), set(after["shards"]))]
     except (KeyError, TypeError, AttributeError, ValueError):  # a forged record
-        return [Change(code=ChangeCode.UNKNOWN, text="the evidence says in no known form what was compared")]
+        return [Difference(code=ChangeCode.UNKNOWN, text="the evidence says in no known form what was compared")]
     if not changes:
         text = "the same mapping is compared by another version of the comparison"
-        return [Change(code=ChangeCode.COMPARISON_CHANGED, text=text)]
+        return [Difference(code=ChangeCode.COMPARISON_CHANGED, text=text)]
     if len(changes) > _MAX_CHANGES:
         more = len(changes) - _MAX_CHANGES
-        changes = [*changes[:_MAX_CHANGES], Change(code=ChangeCode.MORE_CHANGES, text=f"and {more} more changes")]
+        changes = [*changes[:_MAX_CHANGES], Difference(code=ChangeCode.MORE_CHANGES, text=f"and {more} more changes")]
     return changes
 
 
@@ -100,61 +100,64 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-def _tenants(before: Any, after: Any) -> Iterator[Change]:
+def _tenants(before: Any, after: Any) -> Iterator[Difference]:
     universe = "the declared universe"
     if before and not after:
-        yield Change(code=ChangeCode.TENANTS_REMOVED, text=f"{universe} was removed", before=before["from"],
-                     narrows=True)
+        yield Difference(code=ChangeCode.TENANTS_REMOVED, text=f"{universe} was removed", before=before["from"],
+                         narrows=True)
     elif after and not before:
-        yield Change(code=ChangeCode.TENANTS_ADDED, text=f"{universe} was added", after=after["from"])
+        yield Difference(code=ChangeCode.TENANTS_ADDED, text=f"{universe} was added", after=after["from"])
     elif before != after:
         for name in sorted(before):
             if before[name] != after[name]:
-                yield Change(code=ChangeCode.TENANTS_CHANGED, text=f"{universe}: {name} changed", name=name,
-                             before=before[name], after=after[name], narrows=name == "where" and before[name] is None)
+                yield Difference(code=ChangeCode.TENANTS_CHANGED, text=f"{universe}: {name} changed", name=name,
+                                 before=before[name], after=after[name],
+                                 narrows=name == "where" and before[name] is None)
 
 
-def _shards(before: set[str], after: set[str]) -> Iterator[Change]:
+def _shards(before: set[str], after: set[str]) -> Iterator[Difference]:
     for name in sorted(before - after):
-        yield Change(code=ChangeCode.SHARD_REMOVED, text=f"shard {name} is no longer compared", name=name, narrows=True)
+        yield Difference(code=ChangeCode.SHARD_REMOVED, text=f"shard {name} is no longer compared", name=name,
+                         narrows=True)
     for name in sorted(after - before):
-        yield Change(code=ChangeCode.SHARD_ADDED, text=f"shard {name} is now compared", name=name)
+        yield Difference(code=ChangeCode.SHARD_ADDED, text=f"shard {name} is now compared", name=name)
 
 
-def _entities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _entities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     for name in sorted({*before, *after}):
         if name not in after:
-            yield Change(code=ChangeCode.ENTITY_REMOVED, entity=name, text=f"{name} is no longer compared",
-                         narrows=True)
+            yield Difference(code=ChangeCode.ENTITY_REMOVED, entity=name, text=f"{name} is no longer compared",
+                             narrows=True)
         elif name not in before:
-            yield Change(code=ChangeCode.ENTITY_ADDED, text=f"{name} is now compared", entity=name)
+            yield Difference(code=ChangeCode.ENTITY_ADDED, text=f"{name} is now compared", entity=name)
         else:
             yield from _entity(name, before[name], after[name])
 
 
-def _entity(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _entity(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     if before["key"] != after["key"]:
-        yield Change(code=ChangeCode.KEY_CHANGED, text=f"{name}: the key changed", entity=name,
-                     before=", ".join(before["key"]), after=", ".join(after["key"]))
+        yield Difference(code=ChangeCode.KEY_CHANGED, text=f"{name}: the key changed", entity=name,
+                         before=", ".join(before["key"]), after=", ".join(after["key"]))
     for column in sorted(set(before["compare"]) - set(after["compare"])):
-        yield Change(code=ChangeCode.COLUMN_REMOVED, entity=name, name=column, narrows=True,
-                     text=f"{name}: compare was narrowed: {column} is no longer compared")
+        yield Difference(code=ChangeCode.COLUMN_REMOVED, entity=name, name=column, narrows=True,
+                         text=f"{name}: compare was narrowed: {column} is no longer compared")
     for column in sorted(set(after["compare"]) - set(before["compare"])):
-        yield Change(code=ChangeCode.COLUMN_ADDED, text=f"{name}: {column} is now compared", entity=name, name=column)
+        yield Difference(code=ChangeCode.COLUMN_ADDED, text=f"{name}: {column} is now compared", entity=name,
+                         name=column)
     for side in SIDES:
         yield from _side(name, side, before[side], after[side])
 
 
-def _side(entity: str, side: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
+def _side(entity: str, side: str, before: list[Any], after: list[Any]) -> Iterator[Difference]:
     gone = [relation for relation in before if relation not in after]
     new = [relation for relation in after if relation not in before]
     for old, relation in _pairs(gone, new):
         if old is None:
-            yield Change(code=ChangeCode.RELATION_ADDED, text=f"{entity}.{side}: a relation is now read",
-                         entity=entity, side=side, after=relation["from"])
+            yield Difference(code=ChangeCode.RELATION_ADDED, text=f"{entity}.{side}: a relation is now read",
+                             entity=entity, side=side, after=relation["from"])
         elif relation is None:
-            yield Change(code=ChangeCode.RELATION_REMOVED, text=f"{entity}.{side}: a relation is no longer read",
-                         entity=entity, side=side, before=old["from"], narrows=True)
+            yield Difference(code=ChangeCode.RELATION_REMOVED, text=f"{entity}.{side}: a relation is no longer read",
+                             entity=entity, side=side, before=old["from"], narrows=True)
         else:
             yield from _relation(entity, side, old, relation)
 
@@ -173,20 +176,20 @@ def _pairs(gone: list[Any], new: list[Any]) -> Iterator[tuple[Any, Any]]:
     yield from ((None, relation) for relation in new)
 
 
-def _relation(entity: str, side: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _relation(entity: str, side: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     at = f"{entity}.{side}"
     if before["from"] != after["from"]:
-        yield Change(code=ChangeCode.FROM_CHANGED, text=f"{at}: from changed", entity=entity, side=side,
-                     before=before["from"], after=after["from"])
+        yield Difference(code=ChangeCode.FROM_CHANGED, text=f"{at}: from changed", entity=entity, side=side,
+                         before=before["from"], after=after["from"])
     old, new = before["where"], after["where"]
     if old != new:
         code, verb = ((ChangeCode.WHERE_ADDED, "was added") if old is None else
                       (ChangeCode.WHERE_REMOVED, "was removed") if new is None else
                       (ChangeCode.WHERE_CHANGED, "changed"))
-        yield Change(code=code, text=f"{at}: where {verb}", entity=entity, side=side, before=old, after=new,
-                     narrows=old is None)
+        yield Difference(code=code, text=f"{at}: where {verb}", entity=entity, side=side, before=old, after=new,
+                         narrows=old is None)
     for column in sorted(before["columns"].keys() & after["columns"].keys()):
         if before["columns"][column] != after["columns"][column]:
-            yield Change(code=ChangeCode.COLUMN_CHANGED, text=f"{at}: the expression of {column} changed",
-                         entity=entity, side=side, name=column, before=before["columns"][column],
-                         after=after["columns"][column])
+            yield Difference(code=ChangeCode.COLUMN_CHANGED, text=f"{at}: the expression of {column} changed",
+                             entity=entity, side=side, name=column, before=before["columns"][column],
+                             after=after["columns"][column])

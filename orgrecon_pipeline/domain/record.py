@@ -44,29 +44,26 @@ _INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 class ObservedRow(Outcome):
     """One observation of the day: enough of it to list it, and to restore it in a ledger.
 
-    ``compared`` holds only what the gates need; see :func:`conditions_of`. ``chain`` is the link in the ledger that
-    made the observation, None for a baseline.
+    ``compared`` holds only what the gates need; see :func:`conditions_of`.
     """
 
-    id: str
-    chain: ChainHead | None
-    observed_at: str | None
-    decides: bool
-    change: Change | None
+    id: str = Field(description="Id of the observation.")
+    chain: ChainHead | None = Field(description="Its link in the ledger that made it; null for a baseline.")
+    observed_at: str | None = Field(description=(
+        "Time of the snapshot by the database's clock, or by the client's if none answered; null for a baseline."))
+    decides: bool = Field(description="Whether this observation decides the day.")
+    change: Change | None = Field(description="How the drift changed since the previous decided day.")
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
-    """One day of the rolling window. A MISSING day has no provenance and no counts.
+    """One day of the rolling window. A MISSING day has no provenance and no counts."""
 
-    ``new`` and ``healed`` are the keys of the day's change, None if they are unknown.
-    """
-
-    day: date
-    new: int | None = Field(ge=0)
-    healed: int | None = Field(ge=0)
-    verdict: Verdict
-    provenance: Provenance | None
-    eligible: bool
+    day: date = Field(description="UTC day.")
+    new: int | None = Field(ge=0, description="New keys; null if they are unknown.")
+    healed: int | None = Field(ge=0, description="Healed keys; null if they are unknown.")
+    verdict: Verdict = Field(description="Verdict of the day; MISSING without an observation.")
+    provenance: Provenance | None = Field(description="Kind of its evidence; null if it is MISSING.")
+    eligible: bool = Field(description="Whether the day counts in a streak.")
 
     @classmethod
     def from_row(cls, row: WindowRow) -> WindowDay:
@@ -83,34 +80,38 @@ class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
 class GateRecord(Reasoned):
     """The gate as of the day, under the strictest policy of the days that it counted."""
 
-    state: GateState
-    earliest_open_day: date
-    policy: GatePolicy
+    state: GateState = Field(description="OPEN or CLOSED.")
+    earliest_open_day: date = Field(description="First day on which the gate can open, if each later day is clean.")
+    policy: GatePolicy = Field(description=(
+        "The strictest of the policies under which the days of the window were observed."))
 
 
 class Record(Outcome):
-    """The record of a day of one identity.
+    """The record of a day of one identity. ``chain`` pins all evidence up to the deciding observation."""
 
-    ``live_days`` is the number of counted days on which a live database was compared. ``chain`` is the link of the
-    deciding observation in the ledger's hash chain, which pins all evidence up to it; None for a baseline.
-    """
-
-    schema_: Literal[1] = Field(alias="schema")
-    migration: Annotated[str, AfterValidator(validate_name)]
-    environment: Annotated[str, AfterValidator(validate_environment)]
-    day: date
-    chain: ChainHead | None
-    tenants: tuple[TenantRow, ...]
-    samples: tuple[Sample, ...]
-    observations: tuple[ObservedRow, ...]
-    window: tuple[WindowDay, ...]
-    streak_days: int = Field(ge=0)
-    live_days: int = Field(ge=0)
-    gate: GateRecord
-    change: Change | None
-    mapping_change: MappingChange | None
-    ready_tenants: ReadyTenants | None
-    digest: str
+    schema_: Literal[1] = Field(alias="schema", description="Schema of the record: 1.")
+    migration: Annotated[str, AfterValidator(validate_name)] = Field(description="Name of the migration.")
+    environment: Annotated[str, AfterValidator(validate_environment)] = Field(description=(
+        "Name of the environment, empty without one. With migration it is the identity of the evidence."))
+    day: date = Field(description="UTC day.")
+    chain: ChainHead | None = Field(description=(
+        "Position and hash of the deciding observation's link in the hash chain of the ledger that stored it first; "
+        "null for a baseline."))
+    tenants: tuple[TenantRow, ...] = Field(description="Rows of the per-tenant breakdown.")
+    samples: tuple[Sample, ...] = Field(description="Sample keys.")
+    observations: tuple[ObservedRow, ...] = Field(description=(
+        "All observations of the day, in the order of the ledger."))
+    window: tuple[WindowDay, ...] = Field(description="The last seven days or more.")
+    streak_days: int = Field(ge=0, description="Length of the streak as of the day.")
+    live_days: int = Field(ge=0, description="Number of live days among the counted days.")
+    gate: GateRecord = Field(description="The gate as of the day.")
+    change: Change | None = Field(description=(
+        "How the drift changed since the previous decided day; null if the day is not decided or a baseline."))
+    mapping_change: MappingChange | None = Field(description=(
+        "How the mapping differs from that of the latest decided day in the window with another one."))
+    ready_tenants: ReadyTenants | None = Field(description=(
+        "The tenant gates as of the day; null without tenants, and for a baseline."))
+    digest: str = Field(description="SHA-256 of the canonical record without digest.")
 
     @property
     def identity(self) -> Identity:

@@ -14,6 +14,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.schemas.drift_document import DriftDocument
+from orgrecon_pipeline.schemas.gate_document import GateDocument
+from orgrecon_pipeline.schemas.record_document import Record
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,7 +24,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class Document(NamedTuple):
     """A published format: its model or models, and what the schema says about it.
 
-    A document that is read has optional fields; one that is written always has all of them.
+    In the mode ``serialization``, fields with a default are required, because they are always written.
     """
 
     model: Any
@@ -35,6 +38,18 @@ DOCUMENTS = {
         MappingConfig, "validation", "Mapping of orgrecon",
         "Which tables are compared, by which keys and columns, and how the gate decides. A schema cannot check "
         "everything: orgrecon doctor does."),
+    "record": Document(
+        Record, "serialization", "Record of orgrecon",
+        "The last line of a report, from which the report is rendered. A new field needs a new schema number, except "
+        "in compared and in the parameters of reasons."),
+    "gate": Document(
+        GateDocument, "validation", "Gate answer of orgrecon",
+        "What gate --format json prints, and what the exporter answers. Later versions can add fields and codes: "
+        "ignore those that you do not know. Only OPEN opens."),
+    "drift": Document(
+        DriftDocument, "validation", "Drift export of orgrecon",
+        "What drift --format json prints, one line of drift --format jsonl, and what diff --format json prints. Later "
+        "versions can add fields: ignore those that you do not know."),
 }
 
 
@@ -50,8 +65,11 @@ def generate(name: str) -> dict[str, Any]:
     for part in _objects(schema):
         if part.get("title"):
             part.pop("description", None)  # the docstring of a class is written for programmers
-        if "patternProperties" in part:
-            part["additionalProperties"] = False
+        if "patternProperties" in part or "properties" in part:
+            part.setdefault("additionalProperties", False)
+        if name != "mapping" and "properties" in part:
+            for described in part["properties"].values():
+                described.pop("default", None)  # of use only to those who write a document
     definitions = schema.pop("$defs", {})
     return {"$schema": DIALECT, "$id": f"urn:orgrecon:schema:{name}", **schema,
             "title": document.title, "description": document.description, "$defs": definitions}

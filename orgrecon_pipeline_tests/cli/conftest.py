@@ -9,6 +9,7 @@ import pytest
 
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline_tests.support.cli.process import CommandResult
+from orgrecon_pipeline_tests.support.schemas import require_valid_output
 from orgrecon_pipeline_tests.support.secret_canary import files_with_password
 
 
@@ -28,6 +29,8 @@ def orgrecon(
     def run(*arguments: str) -> CommandResult:
         with pytest.raises(SystemExit) as error:
             main(arguments)
-        return CommandResult(error.value.code, *capsys.readouterr())
+        result = CommandResult(error.value.code, *capsys.readouterr())
+        require_valid_output(arguments, result.out, tmp_path)
+        return result
 
     return run

@@ -18,6 +18,7 @@ from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, forged, observation
+from orgrecon_pipeline_tests.support.schemas import require_valid
 
 
 def random_history(chance: random.Random) -> History:
@@ -55,6 +56,7 @@ def test_random_trail_is_sound_until_a_report_is_removed(seed: int) -> None:
         return
     records = {day: history.record(day) for day in sorted(history.by_day)}
     assert list(disagreements(records, set(records))) == []
+    require_valid("record", records[max(records)].as_json_value())
 
     days = sorted(records)
     for removed in days[1:]:

@@ -17,37 +17,32 @@ LISTED_TENANTS = 10
 class WaitingTenant(Frozen):
     """A tenant whose gate is CLOSED although no key drifts. ``streak_days`` is at most the window."""
 
-    tenant: str
-    streak_days: int = Field(ge=0)
-    earliest_open_day: date
+    tenant: str = Field(description="Name of the tenant.")
+    streak_days: int = Field(ge=0, description="Streak of the tenant, at most the window.")
+    earliest_open_day: date = Field(description="First day on which its gate can open.")
 
 
 class DriftingTenant(Frozen):
     """A tenant whose gate is CLOSED because keys drift."""
 
-    tenant: str
-    drifting_keys: int = Field(ge=1)
-    earliest_open_day: date
+    tenant: str = Field(description="Name of the tenant.")
+    drifting_keys: int = Field(ge=1, description="Number of its drifting keys.")
+    earliest_open_day: date = Field(description="First day on which its gate can open.")
 
 
 class ReadyTenants(Frozen):
-    """The tenants that had rows and had not left by a day, by the state of their gates as of this day.
+    """The tenants that had rows and had not left by a day, by the state of their gates as of this day."""
 
-    Attributes:
-        evidence: digest of the observations that the figures were computed from; see :func:`evidence_digest`.
-        tenants: the number of tenants.
-        ready: those whose gate is OPEN.
-        drifting: those whose keys drift.
-        nearest: the first of all others, the longest streak first; only tenants with a streak.
-        most_drift: the first of those that drift, the most keys first.
-    """
-
-    evidence: str = Field(pattern="^[0-9a-f]{64}$")
-    tenants: int = Field(ge=1)
-    ready: int = Field(ge=0)
-    drifting: int = Field(ge=0)
-    nearest: tuple[WaitingTenant, ...] = Field(max_length=LISTED_TENANTS)
-    most_drift: tuple[DriftingTenant, ...] = Field(max_length=LISTED_TENANTS)
+    evidence: str = Field(pattern="^[0-9a-f]{64}$", description=(
+        "SHA-256 of the ids of all observations up to the day, from which the figures were computed."))
+    tenants: int = Field(ge=1, description="Number of tenants that had rows and had not left by the day.")
+    ready: int = Field(ge=0, description="Number of tenants whose gate is OPEN.")
+    drifting: int = Field(ge=0, description="Number of tenants whose keys drift.")
+    nearest: tuple[WaitingTenant, ...] = Field(max_length=LISTED_TENANTS, description=(
+        "At most ten tenants whose gate is CLOSED without drift, the longest streak first. Those without a streak are "
+        "not listed."))
+    most_drift: tuple[DriftingTenant, ...] = Field(max_length=LISTED_TENANTS, description=(
+        "At most ten tenants whose keys drift, the most keys first."))
 
     @property
     def waiting(self) -> int:

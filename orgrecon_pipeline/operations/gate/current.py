@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing import Any
 
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
+from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, decide_gate, valid_until
 from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
+from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import WindowDay, instant_text
@@ -73,7 +71,9 @@ class GateAnswer:
         Raises:
             ValueError: if a field is missing, has another type, or contradicts another field.
         """
-        fields = _AnswerFields.model_validate_json(text, strict=True)
+        from orgrecon_pipeline.operations.gate.answer_fields import AnswerFields  # only answers from Dagster need it
+
+        fields = AnswerFields.model_validate_json(text, strict=True)
         if not date(2000, 1, 1) <= fields.as_of <= date(9000, 1, 1):
             raise ValueError("as_of is out of range")
         drift = fields.forecast.drift if fields.forecast else None
@@ -93,42 +93,6 @@ class GateAnswer:
         if fields.live_days != decision.live_days or fields.valid_until != instant_text(answer.valid_until):
             raise ValueError("live_days or valid_until contradicts the other fields")
         return answer
-
-
-# Fields of later versions are ignored.
-class _WindowFields(WindowDay):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _DriftFields(BaseModel):
-    day: date
-    oldest_first_seen: date | None
-
-
-class _ForecastFields(BaseModel):
-    drift: _DriftFields | None
-
-
-class _AnswerFields(Reasoned):
-    model_config = ConfigDict(extra="ignore")
-
-    migration: Annotated[str, AfterValidator(validate_name)]
-    environment: Annotated[str, AfterValidator(validate_environment)]
-    ledger: LedgerId | None
-    chain: ChainHead | None
-    state: GateState
-    as_of: date
-    valid_until: str
-    streak_days: int = Field(ge=0)
-    window_days: int = Field(ge=1, le=100_000)
-    min_live_days: int = Field(ge=0, le=100_000)
-    same_day: SameDay
-    mapping_digest: str
-    live_days: int
-    counted: dict[Provenance, Annotated[int, Field(ge=0)]]
-    earliest_open_day: date
-    forecast: _ForecastFields | None = None
-    window: tuple[_WindowFields, ...]
 
 
 def _one_line(reason: Reason) -> Reason:

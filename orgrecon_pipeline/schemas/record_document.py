@@ -1,0 +1,149 @@
+"""What a record contains, for its schema: the record's own model, and the facts of ``compared``.
+
+The program that makes a comparison adds facts to ``compared`` where they arise. A test requires that all are here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from orgrecon_pipeline.domain import record
+from orgrecon_pipeline.domain.mapping import GatePolicy
+
+# Facts exist only where they apply, and later versions can add some without another schema of the record.
+_open = with_config(ConfigDict(extra="allow"))
+
+
+@_open
+class Standby(TypedDict, total=False):
+    """State of a standby at the snapshot."""
+
+    replayed_at: Annotated[str | None, Field(description="Commit time of the last replayed transaction.")]
+    replay_lsn: Annotated[str | None, Field(description="How far the WAL was replayed.")]
+    receive_lsn: Annotated[str | None, Field(description="How far the WAL was received.")]
+    replayed_age_seconds: Annotated[float | None, Field(description="Age of the last replayed transaction.")]
+    caught_up_seconds: Annotated[float | None, Field(description=(
+        "How long ago the primary last confirmed that everything is replayed."))]
+
+
+@_open
+class Heartbeat(TypedDict, total=False):
+    """The heartbeat in the snapshot."""
+
+    age_seconds: Annotated[float | None, Field(description="Age of the latest heartbeat; null if there is none.")]
+
+
+@_open
+class Database(TypedDict, total=False):
+    """A compared database at its snapshot."""
+
+    database: Annotated[str, Field(description="Name of the database.")]
+    system_identifier: Annotated[str, Field(description="System identifier of the PostgreSQL cluster.")]
+    snapshot: Annotated[str, Field(description="Exported snapshot that all connections read.")]
+    server_version: Annotated[str, Field(description="Version of the server.")]
+    in_recovery: Annotated[bool, Field(description="Whether the server is a standby.")]
+    citus: Annotated[str, Field(description="Version of the extension Citus.")]
+    lsn: Annotated[str, Field(description="How far the WAL was flushed, or replayed on a standby.")]
+    timeline: Annotated[int, Field(description="Timeline of a primary.")]
+    standby: Annotated[Standby, Field(description="State of a standby.")]
+    heartbeat: Annotated[Heartbeat, Field(description="The heartbeat, if the mapping names one.")]
+
+
+@_open
+class Shard(TypedDict, total=False):
+    """The databases of a shard."""
+
+    source: Annotated[Database, Field(description="Database of the source.")]
+    target: Annotated[Database, Field(description="Database of the target.")]
+    seconds: Annotated[float, Field(description="Duration of the shard's comparison.")]
+    tenants: Annotated[int, Field(ge=0, description="Number of tenants with a row.")]
+    reused_from: Annotated[str, Field(description="Id of the observation whose result was reused.")]
+
+
+@_open
+class Coverage(TypedDict, total=False):
+    """What had rows before, or should have. Lists name the first few."""
+
+    lost: Annotated[list[str], Field(description="Tenants, entities and columns whose rows or values are gone.")]
+    lost_count: Annotated[int, Field(ge=0, description="Number of all of them.")]
+    never_seen: Annotated[list[str], Field(description="Entities and columns that never had a row or value.")]
+    never_seen_count: Annotated[int, Field(ge=0, description="Number of all of them.")]
+    left: Annotated[list[str], Field(description="Tenants that left both sides and the declared universe.")]
+    left_count: Annotated[int, Field(ge=0, description="Number of all of them.")]
+    left_too_many: Annotated[bool, Field(description="Whether more left than gate.max_departures permits.")]
+    acknowledged: Annotated[list[str], Field(description="What is gone or never had a row, and was acknowledged.")]
+    renamed: Annotated[list[tuple[str, str]], Field(description=(
+        "Names that are gone, each with a new name that differs only in case or white space."))]
+
+
+@_open
+class Keys(TypedDict, total=False):
+    """Drifting keys of an entity."""
+
+    drifting: Annotated[int, Field(ge=1, description="Number of drifting keys, each counted once.")]
+    left_out: Annotated[int, Field(ge=0, description="Those that the ledger does not have (report.keep_keys).")]
+
+
+@_open
+class WarningFacts(TypedDict, total=False):
+    """Something that can hide rows or differences, but was compared."""
+
+    code: Annotated[str, Field(description="Code of the warning (see Warnings).")]
+    text: Annotated[str, Field(description="Sentence that people read.")]
+    names: Annotated[list[str], Field(description="What the warning is about, by its code.")]
+    subject: Annotated[str, Field(description="Part of the mapping, view or function.")]
+    databases: Annotated[list[str], Field(description="Shards or sides that it is about; without it, all.")]
+
+
+@_open
+class Compared(TypedDict, total=False):
+    """How a comparison was made."""
+
+    comparison_version: Annotated[int, Field(description="Version of the comparison, part of the epoch.")]
+    gate: Annotated[GatePolicy, Field(description="Settings of the gate.")]
+    report: Annotated[dict[str, Any], Field(description="Settings of the report.")]
+    scan: Annotated[dict[str, Any], Field(description="Settings of the scan.")]
+    show: Annotated[dict[str, list[str]], Field(description="Context columns by entity.")]
+    mapping: Annotated[dict[str, Any] | None, Field(description=(
+        "The normalised mapping; null if it is larger than 200,000 characters."))]
+    source: Annotated[Database, Field(description="Database of the source, without shards.")]
+    target: Annotated[Database, Field(description="Database of the target, without shards.")]
+    shards: Annotated[dict[str, Shard], Field(description="Databases by shard.")]
+    moved_from: Annotated[dict[str, dict[str, str]], Field(description=(
+        "Databases that were replaced on this day with a person's acceptance, by label."))]
+    first_observation: Annotated[Literal[True], Field(description=(
+        "The ledger knew of no complete live comparison of an earlier day."))]
+    digest_method: Annotated[str, Field(description="How rows were hashed: native or portable.")]
+    exact: Annotated[bool, Field(description="Whether every tenant was compared by key.")]
+    self_test: Annotated[str, Field(description="Result of the self-test.")]
+    rechecks_done: Annotated[int, Field(ge=0, description="Number of times that drifting keys were read again.")]
+    seconds: Annotated[float, Field(description="Duration of the comparison.")]
+    gave_way: Annotated[int, Field(ge=1, description="Number of times that the comparison gave way.")]
+    warnings: Annotated[list[WarningFacts], Field(description="What can hide rows or differences, but was compared.")]
+    coverage: Annotated[Coverage, Field(description="What is gone, or never had a row.")]
+    keys: Annotated[dict[str, Keys], Field(description="Drifting keys by entity with drift.")]
+    mismatched_columns: Annotated[dict[str, dict[str, int]], Field(description=(
+        "Number of mismatched keys by entity and differing column."))]
+    keys_in_flux: Annotated[int, Field(ge=0, description=(
+        "Keys that differed at every read while both sides changed."))]
+    tenants_declared: Annotated[int | None, Field(description=(
+        "Number of declared tenants; null if the mapping declares none."))]
+    values: Annotated[dict[str, dict[str, int]], Field(description=(
+        "Rows of both sides in which a compared column is not NULL, by entity and column."))]
+
+
+class ObservedRow(record.ObservedRow):
+    """An observation of the day, with the conditions that the gates need."""
+
+    compared: Compared = Field(description="What the gate needs of every observation.")  # type: ignore[assignment]
+
+
+class Record(record.Record):
+    """A record, with the facts of its comparison."""
+
+    observations: tuple[ObservedRow, ...] = Field(description=record.Record.model_fields["observations"].description)
+    compared: Compared = Field(  # type: ignore[assignment]
+        description=record.Record.model_fields["compared"].description)
