@@ -57,6 +57,10 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False  # it would only repeat the name
 
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        always_written = self.mode == "serialization" and field["type"] != "typed-dict-field"
+        return always_written or super().field_is_required(field, total)
+
 
 def generate(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a document."""

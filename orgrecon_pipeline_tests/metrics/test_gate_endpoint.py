@@ -28,6 +28,7 @@ from orgrecon_pipeline.operations.gate.tenants import TenantGates
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.http_server import serving
 from orgrecon_pipeline_tests.support.report.cases import observation
+from orgrecon_pipeline_tests.support.schemas import require_valid
 
 TODAY = datetime.now(timezone.utc).date()
 TENANT = "a/b ü"  # a name that a URL has to quote
@@ -50,7 +51,10 @@ def get(url: str, **headers: str) -> Answer:
         response = error
     with response:
         text = response.read().decode()
-        return Answer(response.status, dict(response.headers), json.loads(text) if text.startswith("{") else text)
+        if not text.startswith("{"):
+            return Answer(response.status, dict(response.headers), text)
+        require_valid("gate", json.loads(text))
+        return Answer(response.status, dict(response.headers), json.loads(text))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jsonschema.exceptions import best_match
 
 from orgrecon_pipeline.schemas.generate import path_of
 
+_PRINTED_BY = {"report": "record", "gate": "gate", "drift": "drift", "diff": "drift"}
 _PREFIX, _SUFFIX = "<!-- orgrecon-record: ", " -->"
 
 
@@ -50,8 +52,8 @@ def require_valid_output(arguments: Sequence[str], out: str, directory: Path) ->
     """Fail if a command printed or wrote a document that its published schema refuses."""
     if not out.strip():
         return
-    command, form = arguments[0], dict(zip(arguments, arguments[1:], strict=False)).get("--format", "text")
-    if form == "json" and (name := {"report": "record", "gate": "gate", "drift": "drift", "diff": "drift"}.get(command)):
+    command, form = arguments[0], dict(pairwise(arguments)).get("--format", "text")
+    if form == "json" and (name := _PRINTED_BY.get(command)):
         require_valid(name, json.loads(out))
     elif form == "jsonl" and command == "drift":
         for line in out.splitlines():
