@@ -30,9 +30,10 @@ from orgrecon_pipeline.version import __version__
 
 _USAGE_ERROR = 2
 _INTERNAL_ERROR = 3
+_COMPLETION_VARIABLE = "_ORGRECON_COMPLETE"  # set by the shell functions that --install-completion installs
 
 app = typer.Typer(
-    name="orgrecon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="orgrecon", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Daily evidence that the target of a migration holds exactly what its source holds.",
     epilog="Exit codes: 0 success · 1 FAIL, CLOSED or unsound · 2 usage, mapping or configuration error · "
            "3 INCONCLUSIVE, ledger unavailable or internal error · 4 already running.",
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         KeyboardInterrupt: if the command is interrupted; its message says what was stored, if anything was.
         BrokenPipeError: if the reader of the output is gone.
     """
+    if _COMPLETION_VARIABLE in os.environ:
+        typer.main.get_command(app)(prog_name=app.info.name)  # prints what the shell can complete, and exits
     sys.exit(_exit_code(sys.argv[1:] if argv is None else argv))
 
 
@@ -90,8 +93,10 @@ def _invoke(arguments: list[str]) -> int:
             code: int | None = context.command.invoke(context)
     except typer.Exit as ended:
         code = ended.exit_code
-    except SystemExit:  # Only Rich raises it, if the reader of the output is gone.
-        raise BrokenPipeError from None
+    except SystemExit as ended:
+        if ended.code:  # Only Rich raises it, if the reader of the output is gone.
+            raise BrokenPipeError from None
+        code = 0  # --install-completion and --show-completion end so
     if sys.stdout is not None:
         sys.stdout.flush()  # An error must occur here, not when the interpreter exits and it cannot be handled.
     return code or 0

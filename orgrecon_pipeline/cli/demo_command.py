@@ -13,8 +13,8 @@ from orgrecon_pipeline.cli.report_commands import run_day
 
 
 def demo(
-    clean: Annotated[bool, typer.Option(help="Inject no drift, so that the gate opens.")] = False,
-    ui: Annotated[bool, typer.Option(help="Serve the Dagster UI afterwards.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Inject no drift, so that the gate opens.")] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Serve the Dagster UI afterwards.")] = False,
     directory: Annotated[Path | None, typer.Option(
         help="Directory of the demo, by default ./.orgrecon/demo; emptied at each run.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,

@@ -34,10 +34,12 @@ _EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
 def report(
     day: Day = None,
-    baseline: Annotated[bool, typer.Option(help="Stamp an empty cluster as PASS. Needs no database.")] = False,
+    baseline: Annotated[bool, typer.Option(
+        "--baseline", help="Stamp an empty cluster as PASS. Needs no database.")] = False,
     exact: Annotated[bool, typer.Option(
-        help="Compare every tenant by key, even if its fingerprints are equal (slower).")] = False,
-    restored: Annotated[bool, typer.Option(help="Compare a database that was restored to --date.")] = False,
+        "--exact", help="Compare every tenant by key, even if its fingerprints are equal (slower).")] = False,
+    restored: Annotated[bool, typer.Option(
+        "--restored", help="Compare a database that was restored to --date.")] = False,
     output_dir: OutputDir = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
