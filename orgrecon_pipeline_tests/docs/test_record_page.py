@@ -13,6 +13,7 @@ import pytest
 
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline_tests.support.docs import as_description
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/record.md").read_text("utf-8")
@@ -48,6 +49,13 @@ def test_fields_table_lists_every_field_in_order() -> None:
     record_fields = {field.alias or name for name, field in Record.model_fields.items()}
     assert len(fields) == len(set(fields))
     assert set(fields) == record_fields
+
+
+def test_fields_table_explains_every_plain_field_as_the_schema_does() -> None:
+    plain = r"^\| `(\w+)` \| (?:string|integer|date)(?: or null)? \| (.+) \|$"
+    rows = re.findall(plain, section("Fields"), re.MULTILINE)
+    descriptions = {field.alias or name: field.description for name, field in Record.model_fields.items()}
+    assert {name: as_description(text) for name, text in rows} == {name: descriptions[name] for name, _ in rows}
 
 
 def test_reasons_table_lists_every_code_in_order() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import cache
 from itertools import pairwise
@@ -18,6 +18,9 @@ from orgrecon_pipeline.schemas.generate import path_of
 _PRINTED_BY = {"report": "record", "gate": "gate", "drift": "drift", "diff": "drift"}
 _PREFIX, _SUFFIX = "<!-- orgrecon-record: ", " -->"
 
+# Objects with names of the company's entities and columns, and objects that later versions can extend.
+_NAMED = {"entities", "key", "values", "show", "oldest", "reason_parameters", "compared", "counted",
+          "mismatched_columns"}
 
 @cache
 def published(name: str) -> Draft202012Validator:
@@ -61,6 +64,36 @@ def require_valid_output(arguments: Sequence[str], out: str, directory: Path) ->
     elif command == "report" and (paths := [line for line in out.splitlines() if line.startswith("report: ")]):
         path = directory / paths[-1].removeprefix("report: ")
         require_valid("record", record_in(path.read_text("utf-8")))
+
+def _objects(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Yield the objects with a fixed set of fields, and their paths; of each list only the first."""
+    if isinstance(node, dict):
+        if path and path[-1] in _NAMED:
+            return
+        yield path, node
+    parts = node.items() if isinstance(node, dict) else enumerate(node[:1]) if isinstance(node, list) else ()
+    for name, part in parts:
+        yield from _objects(part, (*path, name))
+
+
+def mutations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a document without each of its fields, with a value of another type in each, and with an unknown field."""
+
+    def mutated(path: tuple[Any, ...], mutate: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        copy = deepcopy(document)
+        part: Any = copy
+        for name in path:
+            part = part[name]
+        mutate(part)
+        return copy
+
+    for path, part in _objects(document):
+        at = ".".join(map(str, path))
+        yield f"{at}: unknown field", mutated(path, lambda part: part.update(unknown=1))
+        for name in part:
+            yield f"{at}.{name}: removed", mutated(path, lambda part, name=name: part.pop(name))
+            yield f"{at}.{name}: another type", mutated(path, lambda part, name=name: part.update({name: [{"x": 1.5}]}))
+
 
 
 def _validator(schema: Any) -> Draft202012Validator:
