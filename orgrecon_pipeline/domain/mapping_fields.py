@@ -79,12 +79,14 @@ AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) 
 AsFloat = BeforeValidator(_float)
 
 FileVersion = Annotated[Literal[1], BeforeValidator(_not_boolean)]
+_DECIDED = {"not": {"pattern": r"^\s*TODO(:|\s*$)"}}  # the loader names the TODOs of a whole file
 Identifier = Annotated[str, AfterValidator(_identifier), text_schema(f"^{IDENTIFIER_PATTERN}$")]
-Sql = Annotated[str, AfterValidator(_sql), text_schema(r"\S")]
-EnvironmentVariable = Annotated[str, AfterValidator(_environment_variable), text_schema(f"^{_VARIABLE}$")]
+Sql = Annotated[str, AfterValidator(_sql), text_schema(r"\S", **_DECIDED)]
+EnvironmentVariable = Annotated[
+    str, AfterValidator(_environment_variable), text_schema(f"^{_VARIABLE}$", **_DECIDED)]
 MigrationName = Annotated[
     str, AfterValidator(validate_name), text_schema(f"^{NAME_PATTERN}$", **{"not": {"pattern": "__"}})]
-Title = Annotated[str, AfterValidator(_title), text_schema(r"\S")]
+Title = Annotated[str, AfterValidator(_title), text_schema(r"\S", **_DECIDED)]
 
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), AsFloat]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), AsFloat]

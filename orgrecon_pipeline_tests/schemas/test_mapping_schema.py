@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from orgrecon_pipeline.config.mapping_file import parse_mapping
+from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.schemas.generate import path_of
 from orgrecon_pipeline_tests.config.test_mapping_file import BROKEN, DEFAULT
@@ -103,6 +105,15 @@ def test_changed_mapping_is_accepted_or_refused_by_both() -> None:
             differences.append((name, why))
     assert differences == []
     assert refused > 1_000
+
+
+@pytest.mark.parametrize("todo", ["TODO", " TODO: which table?", "TODO:\ntwo lines"])
+def test_todo_of_a_proposed_mapping_is_refused_by_both(todo: str) -> None:
+    for path in parts(FULL):
+        document = changed(path, lambda container, part: container.__setitem__(part, todo))
+        assert not VALIDATOR.is_valid(document), path
+        with pytest.raises(ConfigurationError, match="is still TODO"):
+            parse_mapping(json.dumps(document), "orgrecon.yaml")
 
 
 @pytest.mark.parametrize(("text", "replacement", "line", "message"), [
