@@ -61,14 +61,27 @@ class _Generator(GenerateJsonSchema):
         always_written = self.mode == "serialization" and field["type"] != "typed-dict-field"
         return always_written or super().field_is_required(field, total)
 
+    # The docstring of a class is written for programmers.
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        return _without_description(super().model_schema(schema))
+
+    def typed_dict_schema(self, schema: Any) -> dict[str, Any]:
+        return _without_description(super().typed_dict_schema(schema))
+
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        return _without_description(super().enum_schema(schema))
+
+
+def _without_description(schema: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name != "description"}
+
 
 def generate(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a document."""
     document = DOCUMENTS[name]
     schema = TypeAdapter(document.model).json_schema(mode=document.mode, schema_generator=_Generator)
     for part in _objects(schema):
-        if part.get("title"):
-            part.pop("description", None)  # the docstring of a class is written for programmers
         if "patternProperties" in part or "properties" in part:
             part.setdefault("additionalProperties", False)
         if name != "mapping" and "properties" in part:

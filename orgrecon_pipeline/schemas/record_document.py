@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from orgrecon_pipeline.domain import record
+from orgrecon_pipeline.domain.chain import Sha256
 from orgrecon_pipeline.domain.mapping import GatePolicy
 
 # Facts exist only where they apply, and later versions can add some without another schema of the record.
@@ -53,11 +54,24 @@ class Database(TypedDict, total=False):
 
 
 @_open
+class Fingerprints(TypedDict, total=False):
+    """Which rows a comparison read."""
+
+    root: Annotated[Sha256, Field(description="SHA-256 over all fingerprints of the snapshot.")]
+    methods: Annotated[list[str], Field(description="native, portable, or both.")]
+    seed: Annotated[str, Field(description="Seed of the row hashes, as text.")]
+    probe: Annotated[str | None, Field(description=(
+        "Native hash of a fixed row, and the encoding of the database; null without native hashes."))]
+    tenants: Annotated[int, Field(ge=0, description="Number of tenants with a row on either side.")]
+
+
+@_open
 class Shard(TypedDict, total=False):
     """The databases of a shard."""
 
     source: Annotated[Database, Field(description="Database of the source.")]
     target: Annotated[Database, Field(description="Database of the target.")]
+    fingerprints: Annotated[Fingerprints, Field(description="Which rows the comparison of the shard read.")]
     seconds: Annotated[float, Field(description="Duration of the shard's comparison.")]
     tenants: Annotated[int, Field(ge=0, description="Number of tenants with a row.")]
     reused_from: Annotated[str, Field(description="Id of the observation whose result was reused.")]
@@ -106,6 +120,8 @@ class Compared(TypedDict, total=False):
     gate: Annotated[GatePolicy, Field(description="Settings of the gate.")]
     report: Annotated[dict[str, Any], Field(description="Settings of the report.")]
     scan: Annotated[dict[str, Any], Field(description="Settings of the scan.")]
+    evidence: Annotated[dict[str, Any], Field(description="Settings of the evidence.")]
+    fingerprints: Annotated[Fingerprints, Field(description="Which rows the comparison read, without shards.")]
     show: Annotated[dict[str, list[str]], Field(description="Context columns by entity.")]
     mapping: Annotated[dict[str, Any] | None, Field(description=(
         "The normalised mapping; null if it is larger than 200,000 characters."))]
