@@ -69,9 +69,6 @@ class _Generator(GenerateJsonSchema):
     def typed_dict_schema(self, schema: Any) -> dict[str, Any]:
         return _without_description(super().typed_dict_schema(schema))
 
-    def enum_schema(self, schema: Any) -> dict[str, Any]:
-        return _without_description(super().enum_schema(schema))
-
 
 def _without_description(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in schema.items() if name != "description"}
@@ -87,7 +84,7 @@ def generate(name: str) -> dict[str, Any]:
         if name != "mapping" and "properties" in part:
             for described in part["properties"].values():
                 described.pop("default", None)  # of use only to those who write a document
-    definitions = schema.pop("$defs", {})
+    definitions = {part: _without_description(body) for part, body in schema.pop("$defs", {}).items()}  # of enums
     return {"$schema": DIALECT, "$id": f"urn:orgrecon:schema:{name}", **schema,
             "title": document.title, "description": document.description, "$defs": definitions}
 
