@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -59,12 +60,11 @@ def _show(result: Reproduction) -> None:
     day = f"{observation.day} {observation.verdict.value}"
     title = f"{outcome}  {day}, observation {observation.id}  ({result.identity})"
     print_box(console, Text(printable(result.reason)), _COLOURS[result.result.value], title)
+    labels: dict[str, list[str]] = {}
     for label, database in labelled_databases(result.databases):
-        recovery = ", in recovery" if database["in_recovery"] else ""
-        position = f", at {database['lsn']}" if database.get("lsn") else ""
-        console.print(Text(printable(
-            f"read as {label}: database {database['database']} of server {database['system_identifier']} "
-            f"(PostgreSQL {database['server_version']}{recovery}{position}), {result.method} hash")))
+        labels.setdefault(_described(database), []).append(label)
+    for described, of_database in labels.items():
+        console.print(Text(printable(f"read as {' and '.join(of_database)}: {described}, {result.method} hash")))
     if rows := result.differences[:_LISTED]:
         print_table(console, "Differences", ("tenant", "entity", "side", "rows then", "rows now"), [
             [Text(printable(str(cell))) for cell in difference] for difference in rows])
@@ -78,3 +78,10 @@ def _show(result: Reproduction) -> None:
             for key in result.keys])
     if result.keys_unknown:
         terminal.say(result.keys_unknown)
+
+
+def _described(database: Mapping[str, Any]) -> str:
+    recovery = ", in recovery" if database["in_recovery"] else ""
+    position = f", at {database['lsn']}" if database.get("lsn") else ""
+    return (f"database {database['database']} of server {database['system_identifier']} "
+            f"(PostgreSQL {database['server_version']}{recovery}{position})")

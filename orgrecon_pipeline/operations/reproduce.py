@@ -254,7 +254,8 @@ def _decide(
             "compared.")
     if len(tenants) > found:
         return ReproductionResult.NOT_DECIDED, (
-            f"{found} of the {counted(len(tenants), 'named tenant')} had a row or has one now: check the spelling.")
+            f"{found or 'None'} of the tenants that were named ({len(tenants)}) had a row or has one now: check the "
+            "spelling.")
     return ReproductionResult.SAME, (
         f"The same rows, bit for bit: {counted(found, 'tenant')}, {counted(compared.rows, 'row')} of both sides, of "
         f"the snapshot of {instant_text(observation.observed_at)}.")

@@ -36,7 +36,7 @@ def test_reproduction_exits_by_its_result_and_writes_nothing(
     assert (same.code, same.err) == (0, "")
     assert same.out.startswith("SAME  20")
     assert "The same rows, bit for bit: 11 tenants, 1256 rows of both sides" in same.out
-    assert "read as source: database " in same.out
+    assert "read as source and target: database " in same.out
 
     admin = connect(seeded_database)
     admin.execute("UPDATE public.team_members SET role = 'x' WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
