@@ -192,6 +192,7 @@ def test_other_version_and_encoding_needs_the_portable_digest(
     assert reproduce(site.context).method == "native"
     result = reproduce(other.context)
     assert (result.result, result.method) == (SAME, "portable"), result.reason
-    admin.execute("DELETE FROM public.org_units WHERE ctid = (SELECT min(ctid) FROM public.org_units)")
+    admin.execute("DELETE FROM public.org_unit_memberships WHERE ctid = (SELECT min(ctid) FROM "
+                  "public.org_unit_memberships)")
     result = reproduce(other.context)
     assert (result.result, [difference.side for difference in result.differences]) == (DIFFERENT, ["target"])
