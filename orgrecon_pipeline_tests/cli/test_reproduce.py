@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,22 @@ import pytest
 
 from orgrecon_pipeline_tests.support.cli.process import CommandResult
 
+RUNBOOK = Path(__file__).parents[2] / "docs/runbooks/reproduce-a-verdict.md"
 Command = Callable[..., CommandResult]
 
 
 def digests(directory: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def moment_in_record(report: Path) -> list[str]:
+    """Run the program of the runbook, and return the first words of its lines."""
+    [program] = re.findall(r"```python\n(.*?)```", RUNBOOK.read_text("utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program, str(report)], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert "'lsn': '0/" in lines[0]
+    return [line.split()[0] for line in lines]
 
 
 def test_reproduction_exits_by_its_result_and_writes_nothing(
@@ -37,6 +50,7 @@ def test_reproduction_exits_by_its_result_and_writes_nothing(
     assert same.out.startswith("SAME  20")
     assert "The same rows, bit for bit: 11 tenants, 1256 rows of both sides" in same.out
     assert "read as source and target: database " in same.out
+    assert moment_in_record(next(tmp_path.rglob("20*.md")))[:2] == ["source", "target"]
 
     admin = connect(seeded_database)
     admin.execute("UPDATE public.team_members SET role = 'x' WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
