@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.databases import labelled_databases
 from orgrecon_pipeline.domain.days import parse_day
 
 if TYPE_CHECKING:
-    from orgrecon_pipeline.operations.reproduce import Reproduction
+    from orgrecon_pipeline.operations.reproduction.reproduce import Reproduction
 
 _EXIT_CODES = {"same": 0, "different": 1, "not_decided": 3}
 _COLOURS = {"same": "green", "different": "red", "not_decided": "yellow"}
@@ -41,8 +41,8 @@ def reproduce(
 
     Exit code: 0 the same rows, 1 other rows, 3 not decided.
     """
-    from orgrecon_pipeline.operations.reproduce import open_for_reading
-    from orgrecon_pipeline.operations.reproduce import reproduce as compute_again
+    from orgrecon_pipeline.operations.reproduction.reproduce import open_for_reading
+    from orgrecon_pipeline.operations.reproduction.reproduce import reproduce as compute_again
 
     with terminal.progress():
         result = compute_again(open_for_reading(settings_from(mapping)), day, observation_id=observation,

@@ -23,9 +23,10 @@ from orgrecon_pipeline.postgres.locks.give_way import give_way
 
 @dataclass(frozen=True)
 class Recomputed:
-    """Fingerprints of the databases of a snapshot, and warnings about SQL that may hide rows."""
+    """Fingerprints of the databases of a snapshot, their method, and warnings about SQL that may hide rows."""
 
     snapshot: SnapshotPair
+    method: str
     fingerprints: SnapshotFingerprints
     warnings: tuple[SqlWarning, ...]
 
@@ -67,5 +68,5 @@ def _recompute(reader: Reader, stored: SnapshotFingerprints, progress: Callable[
         probe = reader.read_probe()
     first, *others = (of_entity.tenants for of_entity in fingerprints.values())
     return Recomputed(
-        snapshot, snapshot_fingerprints(
+        snapshot, reader.row_hash.name, snapshot_fingerprints(
             reader.row_hash.seed, probe, first.union(*others), {reader.row_hash.name: fingerprints}), reader.warnings)

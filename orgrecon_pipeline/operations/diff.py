@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import read_endpoints
 from orgrecon_pipeline.operations.observe import shard_merge
-from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided
+from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided, size_of
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 
@@ -160,7 +160,7 @@ def _compare(
     if endpoints.keys() == {UNSHARDED}:
         return compare_shard(UNSHARDED, progress, Deadline(mapping.scan.deadline_seconds))
     started = time.monotonic()
-    comparisons, failures = ShardRunner(mapping.scan, compare_shard, progress).run(list(endpoints))
+    comparisons, failures = ShardRunner(mapping.scan, compare_shard, progress, size_of).run(list(endpoints))
     shard_merge.refuse_shared_tenants(comparisons)
     if failures:
         raise ShardsUndecided(failures, {})

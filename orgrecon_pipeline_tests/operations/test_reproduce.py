@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
-from orgrecon_pipeline.operations.reproduce import Reproduction, ReproductionResult, reproduce
+from orgrecon_pipeline.operations.reproduction.reproduce import Reproduction, ReproductionResult, reproduce
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import open_ledger

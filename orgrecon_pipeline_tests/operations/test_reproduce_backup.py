@@ -15,7 +15,7 @@ import pytest
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_binaries, major_version
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import EvidenceSettings
-from orgrecon_pipeline.operations.reproduce import ReproductionResult, reproduce
+from orgrecon_pipeline.operations.reproduction.reproduce import ReproductionResult, reproduce
 from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site, open_site

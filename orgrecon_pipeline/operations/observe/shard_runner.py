@@ -1,10 +1,11 @@
-"""Concurrent comparison of shards."""
+"""Concurrent work on shards, such as their comparison."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from orgrecon_pipeline.compare.progress import Throttle
 from orgrecon_pipeline.compare.result import Comparison
@@ -17,8 +18,9 @@ from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_e
 from orgrecon_pipeline.postgres.deadline import Deadline
 
 Progress = Callable[[str], None]
-#: Compares one shard, given its name, a progress listener and a deadline.
-CompareShard = Callable[[str, Progress, Deadline], Comparison]
+Result = TypeVar("Result")
+#: Compares or reads one shard, given its name, a progress listener and a deadline.
+ReadShard = Callable[[str, Progress, Deadline], Result]
 
 _NAMED = 3
 
@@ -37,22 +39,27 @@ class ShardsUndecided(CannotDecide):
         self.decided = decided
 
 
-class ShardRunner:
-    """Compares shards concurrently, and stops all of them on an interrupt or an error that ends the run."""
+class ShardRunner(Generic[Result]):
+    """Works on shards concurrently, and stops all of them on an interrupt or an error that ends the run.
 
-    def __init__(self, scan: ScanSettings, compare_shard: CompareShard, progress: Progress) -> None:
-        self._scan, self._compare_shard, self._progress = scan, compare_shard, progress
+    ``describe`` returns the size of a result for the progress messages.
+    """
+
+    def __init__(
+        self, scan: ScanSettings, read_shard: ReadShard[Result], progress: Progress, describe: Callable[[Result], str]
+    ) -> None:
+        self._scan, self._read_shard, self._progress, self._describe = scan, read_shard, progress, describe
         self._running: set[Deadline] = set()
         self._lock = threading.Lock()
         self._progress_lock = threading.Lock()
         self._throttled_progress = Throttle(self._report)
 
-    def run(self, names: Sequence[str]) -> tuple[dict[str, Comparison], dict[str, Reason]]:
-        """Return the comparisons by shard, and the reasons of the shards that failed."""
-        comparisons: dict[str, Comparison] = {}
+    def run(self, names: Sequence[str]) -> tuple[dict[str, Result], dict[str, Reason]]:
+        """Return the results by shard, and the reasons of the shards that failed."""
+        results: dict[str, Result] = {}
         failures: dict[str, Reason] = {}
         with ThreadPoolExecutor(self._scan.shards_at_once, thread_name_prefix="shard") as pool:
-            running: dict[Future[Comparison | Reason], str] = {}
+            running: dict[Future[Result | Reason], str] = {}
             with cancelled_on_error(running.keys(), self._stop):
                 for name in names:
                     running[pool.submit(self._run_one, name)] = name
@@ -61,17 +68,17 @@ class ShardRunner:
                     if isinstance(result, Reason):
                         failures[name], outcome = result, result.sentence
                     else:
-                        comparisons[name], outcome = result, _size(result)
+                        results[name], outcome = result, self._describe(result)
                     self._report(f"shard {name}: {outcome}; {done} of {len(names)} shards done")
-        return comparisons, failures
+        return results, failures
 
-    def _run_one(self, name: str) -> Comparison | Reason:
-        """Return the comparison of a shard, or why it could not be compared."""
+    def _run_one(self, name: str) -> Result | Reason:
+        """Return the result of a shard, or why there is none."""
         deadline = Deadline(self._scan.deadline_seconds)
         with self._lock:
             self._running.add(deadline)
         try:
-            return self._compare_shard(name, lambda line: self._throttled_progress(f"shard {name}: {line}"), deadline)
+            return self._read_shard(name, lambda line: self._throttled_progress(f"shard {name}: {line}"), deadline)
         except CannotDecide as failure:
             return failure.reason
         except OrgreconError:
@@ -93,6 +100,7 @@ class ShardRunner:
             deadline.stop()
 
 
-def _size(comparison: Comparison) -> str:
+def size_of(comparison: Comparison) -> str:
+    """Return the size of a comparison for a progress message."""
     rows = sum(totals.rows or 0 for totals in comparison.totals.values())
     return f"{counted(len(comparison.present), 'tenant')}, {counted(rows, 'row')}"

@@ -14,7 +14,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe import shard_merge
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.shard_cache import cached_shards, database_has_changed
-from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided
+from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided, size_of
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 
@@ -52,7 +52,7 @@ def compare_endpoints(
     failures: dict[str, Reason] = {}
     remaining = [name for name in endpoints if name not in comparisons]
     while remaining:
-        compared, failed = ShardRunner(scan, compare_shard, progress).run(remaining)
+        compared, failed = ShardRunner(scan, compare_shard, progress, size_of).run(remaining)
         comparisons, failures = {**comparisons, **compared}, {**failures, **failed}
         # A tenant may have moved to another shard since the earlier attempt: compare both shards again.
         remaining = sorted(shard_merge.shards_with_shared_tenants(comparisons) & reused_from.keys())

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
-from orgrecon_pipeline.operations.reproduce import ReproductionResult, reproduce
+from orgrecon_pipeline.operations.reproduction.reproduce import ReproductionResult, reproduce
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline_tests.support.default_identity import open_ledger

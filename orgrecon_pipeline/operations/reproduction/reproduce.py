@@ -14,21 +14,23 @@ from orgrecon_pipeline.compare.recompute import Recomputed, recompute
 from orgrecon_pipeline.compare.statement_facts import CHANCE, ROLE, SETTING, TIME
 from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.databases import by_shard
-from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, UsageError
+from orgrecon_pipeline.domain.databases import UNSHARDED, by_shard
+from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.gate.day_decision import deciding_observation
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
+from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.domain.reproduction import Compared, Difference, compare_fingerprints
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.differing_keys import DifferingKey, differing_keys, other_database
-from orgrecon_pipeline.operations.observe.shard_runner import Progress
+from orgrecon_pipeline.operations.observe.shard_runner import Progress, ReadShard, ShardRunner, ShardsUndecided
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.operations.reproduction.compared_mapping import mapping_as_compared
+from orgrecon_pipeline.operations.reproduction.differing_keys import DifferingKey, differing_keys, other_database
+from orgrecon_pipeline.postgres.deadline import Deadline
 
 # SQL of which another run can read other rows of the same database.
 _UNSTABLE = (SETTING, ROLE, TIME, CHANCE)
@@ -131,41 +133,6 @@ def reproduce(
         return replace(result, keys_unknown=f"the keys cannot be compared: {failure.reason.sentence}.")
 
 
-def mapping_as_compared(observation: Observation, at_hand: MappingConfig) -> MappingConfig:
-    """Return the mapping of an observation, with the settings and databases of the mapping at hand.
-
-    Raises:
-        CannotDecide: if the observation does not have its whole mapping.
-        ConfigurationError: if the mapping at hand lacks the databases of its shards.
-    """
-    if at_hand.digest == observation.mapping_digest:
-        return at_hand
-    version = observation.compared.get("comparison_version")
-    if version != COMPARISON_VERSION:
-        raise CannotDecide(
-            f"the observation was made by version {version} of the comparison, and this is version "
-            f"{COMPARISON_VERSION}: use orgrecon {observation.orgrecon_version}")
-    stored = observation.compared.get("mapping")
-    shards = {shard.name: shard for shard in at_hand.shards}
-    try:
-        assert isinstance(stored, dict)  # noqa: S101 - a large mapping is not stored
-        if missing := sorted(set(stored["shards"]) - shards.keys()):
-            raise ConfigurationError(
-                f"shard {missing[0]} was compared, but the mapping at hand has no shard of this name: add it to "
-                "shards, so that it is known where its database is.")
-        mapping = MappingConfig.model_validate({
-            "version": 1, "tenants": stored["tenants"], "entities": stored["entities"],
-            "shards": [shards[name].model_dump() for name in stored["shards"]],
-            "scan": at_hand.scan.model_dump(by_alias=True)})
-    except (AssertionError, KeyError, TypeError, ValueError):
-        mapping = None
-    if mapping is None or mapping.digest != observation.mapping_digest:
-        raise CannotDecide(
-            "the observation does not have the whole mapping, because its SQL is long or looks like a secret: name the "
-            "mapping file of that day with --mapping")
-    return mapping
-
-
 def _chosen(context: Context, day: date | None, observation_id: str | None) -> Observation:
     ledger = context.ledger
     if observation_id is not None:
@@ -218,24 +185,37 @@ def _reproduce(
                            "file of that day with --mapping")
     # One tenant is read through an index; for several, everything is read in one snapshot.
     only = RowFilter(tenants[0]) if len(tenants) == 1 else None
-    read: dict[str, Recomputed] = {}
-    parts: list[Compared] = []
-    for shard, of_shard in sorted(stored.items()):
-        named = f"shard {shard}: " if shard else ""
-        read[shard] = recompute(context.mapping, endpoints[shard], of_shard, only=only,
-                                progress=lambda line, named=named: progress(f"{named}{line}"))  # type: ignore[misc]
-        method, = read[shard].fingerprints.methods
-        parts.append(compare_fingerprints(of_shard, read[shard].fingerprints, method, tenants))
+
+    def read_shard(shard: str, say: Progress, deadline: Deadline) -> Recomputed:
+        return recompute(
+            context.mapping, endpoints[shard], stored[shard], only=only, progress=say, deadline=deadline)
+
+    read = _read_shards(context.mapping.scan, read_shard, sorted(stored), progress)
+    parts = [
+        compare_fingerprints(stored[shard], of_shard.fingerprints, of_shard.method, tenants)
+        for shard, of_shard in read.items()]
     compared = Compared([difference for part in parts for difference in part.differences],
                         sum(part.tenants for part in parts), sum(part.rows for part in parts))
     warnings = {warning["text"]: warning for recomputed in read.values() for warning in recomputed.warnings}
     result, reason = _decide(observation, compared, tenants, list(warnings.values()))
     return Reproduction(
         context.ledger.identity, observation, result, reason,
-        method=" and ".join(sorted({recomputed.fingerprints.methods[0] for recomputed in read.values()})),
+        method=" and ".join(sorted({recomputed.method for recomputed in read.values()})),
         databases=by_shard({shard: recomputed.snapshot.as_json_value() for shard, recomputed in read.items()}),
         tenants=compared.tenants, rows=compared.rows, differences=tuple(compared.differences),
         warnings=tuple(warnings.values()))
+
+
+def _read_shards(
+    scan: ScanSettings, read_shard: ReadShard[Recomputed], shards: list[str], progress: Progress
+) -> dict[str, Recomputed]:
+    if shards == [UNSHARDED]:
+        return {UNSHARDED: read_shard(UNSHARDED, progress, Deadline(scan.deadline_seconds))}
+    read, failures = ShardRunner(
+        scan, read_shard, progress, lambda of_shard: counted(len(of_shard.fingerprints.tenants), "tenant")).run(shards)
+    if failures:
+        raise ShardsUndecided(failures, {})
+    return {shard: read[shard] for shard in shards}
 
 
 def _decide(
