@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from orgrecon_pipeline.compare.engine import open_reader
 from orgrecon_pipeline.compare.failing_column import name_failing_column
@@ -19,32 +20,39 @@ from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.locks.give_way import give_way
+from orgrecon_pipeline.postgres.moment import other_moment
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """Fingerprints of the databases of a snapshot, their method, and warnings about SQL that may hide rows."""
+    """Fingerprints of the databases of a snapshot, their method, and warnings about SQL that may hide rows.
+
+    ``other_moments`` says how a snapshot differs from the earlier one, if that is known: by side, or of the
+    ``database``.
+    """
 
     snapshot: SnapshotPair
     method: str
     fingerprints: SnapshotFingerprints
     warnings: tuple[SqlWarning, ...]
+    other_moments: dict[str, str]
 
 
 def recompute(
-    mapping: MappingConfig, endpoints: Endpoints, stored: SnapshotFingerprints, *, only: RowFilter | None = None,
+    mapping: MappingConfig, endpoints: Endpoints, stored: SnapshotFingerprints, described: Mapping[str, Any], *,
+    only: RowFilter | None = None,
     progress: Callable[[str], None] = lambda message: None, deadline: Deadline | None = None,
 ) -> Recomputed:
     """Compute fingerprints again, with the checks of a comparison. Raise CannotDecide if one of them fails.
 
     The native method is used if every server hashes as the server of the ``stored`` fingerprints did. ``only``
-    restricts the rows that are read.
+    restricts the rows that are read. ``described`` is what the record says about the databases.
     """
 
     def attempt(until: Deadline) -> Recomputed:
         reader = open_reader(mapping, endpoints, until, only)
         try:
-            return _recompute(reader, stored, progress)
+            return _recompute(reader, stored, described, progress)
         except CannotDecide as failure:
             raise name_failing_column(reader.sessions, mapping, failure) from None
         finally:
@@ -54,7 +62,9 @@ def recompute(
     return give_way(attempt, endpoints, mapping.scan, deadline, progress).result
 
 
-def _recompute(reader: Reader, stored: SnapshotFingerprints, progress: Callable[[str], None]) -> Recomputed:
+def _recompute(
+    reader: Reader, stored: SnapshotFingerprints, described: Mapping[str, Any], progress: Callable[[str], None]
+) -> Recomputed:
     reader.choose_hash(stored)
     reader.run_preflight()
     reader.require_filter_values()
@@ -66,7 +76,12 @@ def _recompute(reader: Reader, stored: SnapshotFingerprints, progress: Callable[
             fingerprints = reader.read_fingerprints(tenants)
         reader.require_unchanged()
         probe = reader.read_probe()
+        moments = {side: other_moment(session, getattr(snapshot, side), described.get(side, {}))
+                   for side, session in reader.sessions.items()}
+        if snapshot.source is snapshot.target:
+            moments = {"database": moments["source"]}
     first, *others = (of_entity.tenants for of_entity in fingerprints.values())
     return Recomputed(
         snapshot, reader.row_hash.name, snapshot_fingerprints(
-            reader.row_hash.seed, probe, first.union(*others), {reader.row_hash.name: fingerprints}), reader.warnings)
+            reader.row_hash.seed, probe, first.union(*others), {reader.row_hash.name: fingerprints}), reader.warnings,
+        {side: problem for side, problem in moments.items() if problem})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -44,13 +45,13 @@ class Backup:
     written: set[str]
     stack: ExitStack
 
-    def restored_to(self, lsn: str) -> tuple[PostgresServer, Site]:
-        """Return a server whose recovery pauses at a position, as the runbook does it, and a site that reads it."""
+    def restored(self, **targets: str) -> tuple[PostgresServer, Site]:
+        """Return a server whose recovery pauses at a target, as the runbook does it, and a site that reads it."""
         server = self.stack.enter_context(postgres_server(find_binaries()))
         server.run("cp", "-a", str(self.server.directory / "backup"), str(server.data))
         server.run("touch", str(server.data / "recovery.signal"))
-        server.start(restore_command=f"cp {self.server.directory}/archive/%f %p", recovery_target_lsn=lsn,
-                     recovery_target_action="pause", archive_mode="off")
+        server.start(restore_command=f"cp {self.server.directory}/archive/%f %p", recovery_target_action="pause",
+                     archive_mode="off", **targets)
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             wait_until(lambda: admin.execute("SELECT pg_get_wal_replay_pause_state() = 'paused'").fetchone() == (True,))
         return server, replace(self.site, dsn=server.dsn("orgs", READER))
@@ -71,8 +72,13 @@ def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
                    str(server.directory / "backup"), "-X", "none", "-c", "fast", "--no-sync")
         site.run("UPDATE public.teams SET name = name || ' 2'", "UPDATE public.org_units u SET name = t.name "
                  "FROM public.teams t WHERE t.id = u.legacy_id AND t.tenant_id = u.tenant_id")
+        open_transaction = stack.enter_context(closing(psycopg.connect(server.dsn("orgs"))))
+        [(open_tenant,)] = open_transaction.execute(
+            "UPDATE public.teams SET name = 'open' WHERE ctid = (SELECT min(ctid) FROM public.teams) "
+            "RETURNING tenant_id")
         observation = site.observe()
         assert observation.verdict is Verdict.PASS, observation.reason
+        open_transaction.commit()
         written = {tenant for (tenant,) in admin.execute(
             "DELETE FROM public.org_unit_memberships WHERE ctid = (SELECT min(ctid) FROM public.org_unit_memberships) "
             "RETURNING tenant_id")}
@@ -82,7 +88,7 @@ def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
         site.run("CREATE TABLE public.later ()")
         [(segment,)] = admin.execute("SELECT pg_walfile_name(pg_switch_wal())")
         wait_until((server.directory / "archive" / segment).exists)
-        yield Backup(site, server, observation, written, stack)
+        yield Backup(site, server, observation, written | {open_tenant}, stack)
 
 
 @pytest.mark.slow
@@ -92,7 +98,13 @@ def test_backup_restored_to_the_snapshot_has_the_same_rows(backup: Backup) -> No
     live = reproduce(backup.site.context, day)
     assert (live.result, {difference.tenant for difference in live.differences}) == (DIFFERENT, backup.written)
 
-    server, restored = backup.restored_to(backup.observation.compared["source"]["lsn"])
+    hint = re.search(r"the database shows \d+ transactions that the snapshot of the observation did not: restore with "
+                     r"recovery_target_xid = '(\d+)' and recovery_target_inclusive = 'off'", live.reason)
+    assert hint, live.reason
+    _, before_xid = backup.restored(recovery_target_xid=hint[1], recovery_target_inclusive="off")
+    assert reproduce(before_xid.context, day).result is SAME
+
+    server, restored = backup.restored(recovery_target_lsn=backup.observation.compared["source"]["lsn"])
     again = reproduce(restored.context, day)
     assert (again.result, again.tenants) == (SAME, len(tenants_of(backup.site))), again.reason
     source = again.databases["source"]
@@ -107,6 +119,7 @@ def test_backup_restored_to_the_snapshot_has_the_same_rows(backup: Backup) -> No
             "UPDATE public.team_members SET role = role || '!' WHERE ctid = (SELECT min(ctid) FROM "
             "public.team_members) RETURNING tenant_id")
         other = reproduce(restored.context, day)
+        assert "1 transaction that the snapshot of the observation did not" in other.reason
         assert (other.result, [tuple(difference)[:3] for difference in other.differences]) == (
             DIFFERENT, [(changed, "org_unit_memberships", "source")])
         assert other.differences[0].rows_then == other.differences[0].rows_now

@@ -186,9 +186,12 @@ def _reproduce(
     # One tenant is read through an index; for several, everything is read in one snapshot.
     only = RowFilter(tenants[0]) if len(tenants) == 1 else None
 
+    described = observation.compared.get("shards", {UNSHARDED: observation.compared})
+
     def read_shard(shard: str, say: Progress, deadline: Deadline) -> Recomputed:
         return recompute(
-            context.mapping, endpoints[shard], stored[shard], only=only, progress=say, deadline=deadline)
+            context.mapping, endpoints[shard], stored[shard], described[shard], only=only, progress=say,
+            deadline=deadline)
 
     read = _read_shards(context.mapping.scan, read_shard, sorted(stored), progress)
     parts = [
@@ -198,6 +201,10 @@ def _reproduce(
                         sum(part.tenants for part in parts), sum(part.rows for part in parts))
     warnings = {warning["text"]: warning for recomputed in read.values() for warning in recomputed.warnings}
     result, reason = _decide(observation, compared, tenants, list(warnings.values()))
+    moments = [f"the {side}{f' of shard {shard}' if shard else ''} {problem}" for shard, of_shard in read.items()
+               for side, problem in of_shard.other_moments.items()]
+    if compared.differences and moments:
+        reason = f"{reason} This is another moment: {'; '.join(moments)}."
     return Reproduction(
         context.ledger.identity, observation, result, reason,
         method=" and ".join(sorted({recomputed.method for recomputed in read.values()})),
