@@ -43,7 +43,7 @@ def test_moments_differ_by_the_transactions_that_committed_in_between(
     admin.execute("CREATE TABLE public.t (n integer)")
     open_one.execute("BEGIN")
     [(xid,)] = open_one.execute("SELECT pg_current_xact_id()::text")
-    session = Session(endpoints(dsn).source, ScanSettings(), Deadline(60))
+    session = Session(endpoints.one_database(dsn).source, ScanSettings(), Deadline(60))
     try:
         with session.transaction():
             before = identify(session)
@@ -69,7 +69,7 @@ def test_moments_differ_by_the_transactions_that_committed_in_between(
 def test_aborted_transactions_do_not_change_the_moment(new_database: Callable[..., str], connect: Connect) -> None:
     dsn = new_database()
     admin = connect(dsn)
-    session = Session(endpoints(dsn).source, ScanSettings(), Deadline(60))
+    session = Session(endpoints.one_database(dsn).source, ScanSettings(), Deadline(60))
     try:
         with session.transaction():
             described = identify(session).as_json_value()
