@@ -15,14 +15,18 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.domain.gate.state import GateState
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.ledger_chain import verify_ledger
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.cli.process import CommandResult, run
-from orgrecon_pipeline_tests.support.default_identity import open_ledger
+from orgrecon_pipeline_tests.support.default_identity import open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import observation
 
 
@@ -118,6 +122,45 @@ def test_restored_ledger_is_sound_again_after_the_lost_reports_were_imported(con
     for day in days:
         publish(restored, day)
     assert {path: path.read_bytes() for path in context.output_dir.glob("*.md")} == before
+
+
+def edit(context: Context, day: date, **changes: Any) -> Record:
+    """Replace a day's report by that of a clean week, with a new digest, but with the links of the original."""
+    path = context.output_dir / f"{day}.md"
+    own = read_report(path, context.ledger.identity)
+    [row] = own.observations
+    clean = replace(context, ledger=ledger_at(path.parent.parent / "clean.db"), output_dir=path.parent.parent / "clean")
+    for earlier in days_until_yesterday(7):
+        observe_and_publish(clean, earlier)
+    value = read_report(clean.output_dir / path.name, context.ledger.identity).as_json_value()
+    link = {"ledger": row.ledger, "chain": row.chain and row.chain.model_dump(), "id": row.id, **changes}
+    value["observations"][0] |= link
+    value |= {name: link[name] for name in ("ledger", "chain")}
+    draft = Record.model_validate_json(json.dumps(value))
+    record = draft.model_copy(update={"digest": draft.expected_digest()})
+    path.write_bytes(render(record).encode())
+    return record
+
+
+@pytest.mark.parametrize(("changes", "finding"), [
+    ({}, "with another verdict, reason_code, tenants_with_drift, entities than this ledger stores"),
+    ({"id": "0" * 16}, "shows observation '0000000000000000', which this ledger does not have"),
+    ({"ledger": "f" * 16}, "with another verdict"),
+    ({"id": "0" * 16, "ledger": "f" * 16}, "which this ledger does not have"),
+], ids=["verdict", "id", "ledger", "both"])
+def test_report_that_was_edited_with_its_digest_contradicts_the_ledger(
+    context: Context, changes: dict[str, Any], finding: str
+) -> None:
+    """The verification of the trail cannot show it: the report is complete, and agrees with all others."""
+    *clean, last = days_until_yesterday(7)
+    for day in clean:
+        observe_and_publish(context, day)
+    observe_and_publish(context, last, Verdict.FAIL)
+    assert findings(context) == ()
+    assert edit(context, last, **changes).gate.state is GateState.OPEN
+    assert verify_trail(context.output_dir).sound
+    [found] = findings(context)
+    assert finding in found
 
 
 def test_rebuilt_ledger_names_its_source_reports(context: Context, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Comparison of the observations that a report shows with those that a ledger stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.gate.day_decision import conditions_of
+
+# Reasons and coverage contain names of tenants, which can be redacted later, and sentences, which can be reworded.
+_FACTS = ("verdict", "provenance", "observed_at", "reason_code", "tenants_scanned", "tenants_with_drift", "entities",
+          "mapping_digest", "orgrecon_version")
+
+
+def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:
+    """Yield what the observations in a report say otherwise than a ledger, one sentence each.
+
+    Everything that decides the day and the gate is compared. Anybody can edit a record and compute its digest again;
+    only the ledger shows that. Baselines may be missing: they are the same in every ledger.
+
+    Args:
+        report: the name of the report's file.
+        reported: its observations.
+        stored: the observations of the same day in the ledger.
+    """
+    by_id = {observation.id: observation for observation in stored}
+    for observation in reported:
+        own = by_id.get(observation.id)
+        if own is not None:
+            theirs, ours = _facts(observation), _facts(own)
+            differing = [name for name in ours if theirs[name] != ours[name]]
+            if differing:
+                yield (f"{report} shows observation {observation.id} with another {', '.join(differing)} than this "
+                       f"ledger stores: the report was edited; restore it, or run orgrecon render {own.day}.")
+        elif observation.provenance.compared:
+            yield (f"{report} shows observation {observation.id[:40]!a}, which this ledger does not have: the report "
+                   "was edited, or belongs to another ledger; find out where it comes from.")
+
+
+def _facts(observation: Observation) -> dict[str, Any]:
+    conditions = conditions_of(observation.compared)
+    coverage = conditions.pop("coverage", {})
+    return {
+        **{name: getattr(observation, name) for name in _FACTS}, "conditions": conditions,
+        "acknowledgement": bool(coverage.get("acknowledged")), "departures": coverage.get("left_count", 0)}
