@@ -20,11 +20,11 @@ from orgrecon_pipeline.operations.init_questions import Interview, Questions
 from orgrecon_pipeline.operations.own_ledger import own_ledger
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
-from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
+from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.proposal import Proposal, make_proposal
-from orgrecon_pipeline.proposal.read_catalog import SECOND, read_catalog
-from orgrecon_pipeline.proposal.references import Side
 from orgrecon_pipeline.proposal.render import render_mapping
 from orgrecon_pipeline.proposal.sampler import STATEMENT_SECONDS, Sampler
 from orgrecon_pipeline.proposal.search import Choices, search

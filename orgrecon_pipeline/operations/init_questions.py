@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from orgrecon_pipeline.proposal.references import Side
+from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.search import Choices, Evaluated, Found
 
 Answers = tuple[Choices, tuple[str, ...]]

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
-from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.catalog.names import generation, is_copy, stem
+from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link, Linker
-from orgrecon_pipeline.proposal.names import (
-    generation,
-    is_bookkeeping,
-    is_copy,
-    points_to,
-    same_stem,
-    tenant_table_rank,
-    words,
-)
-from orgrecon_pipeline.proposal.references import Side
+from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex, old_identifiers
 
 _MAX_KEYS = 6
-_MIN_SHARED_COLUMNS = 3
-# A column name in more tables than that says nothing about a pair.
-_COMMON = 40
-
-
-class Strength(IntEnum):
-    """How much the catalog alone says for a candidate."""
-
-    WEAK = 0
-    STRUCTURE = 1
-    NAMES = 2
-    CHOSEN = 3
 
 
 @dataclass(frozen=True)
@@ -67,76 +46,30 @@ class Candidate:
         return f"{self.source.label} and {self.target.label}"
 
 
-def find_candidates(linker: Linker, chosen: dict[int, int]) -> Iterator[Candidate]:
-    """Yield all candidates; ``chosen`` are the pairs of tables that the user named, by their numbers."""
-    sources = linker.source.catalog.comparable
-    targets = linker.target.catalog.comparable
-    known = {pair.source for pair in linker.pairs} | {pair.target for pair in linker.pairs}
-    one_database = linker.source is linker.target
-    by_column = _by_column(targets)
-    for source in sources:
-        if source.id in chosen:
-            target = linker.target.catalog.tables[chosen[source.id]]
-            yield make_candidate(linker, source, target, Strength.CHOSEN, "named by --pair")
+def find_candidates(linker: Linker, index: TargetIndex, chosen: Mapping[int, int]) -> Iterator[Candidate]:
+    """Yield all candidates.
+
+    ``index`` is that of the linker's target; ``chosen`` are the pairs of tables that the user named, by their numbers.
+    """
+    tables = linker.source.catalog.tables
+    taken = {*chosen, *chosen.values()} | {number for pair in linker.pairs for number in (pair.source, pair.target)}
+    for number, other in chosen.items():
+        target = linker.target.catalog.tables[other]
+        yield make_candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
+    for source in linker.source.catalog.comparable:
+        if source.id in taken or is_copy(source.name):
             continue
-        if is_copy(source.name) or (one_database and source.id in chosen.values()) or source.id in known:
-            continue
-        shared = _sharing(source, by_column)
-        for target in targets:
-            taken = target.id in chosen.values() or target.id in known or is_copy(target.name)
-            if taken or (one_database and _same_rows(source, target)):
-                continue
-            if guess := _guess(linker, source, target, shared.get(target.id, 0)):
-                strength, why = guess
+        referred = {reference.hop.table for reference in linker.source.references[source.id]}
+        for target, strength, why in index.counterparts(source, referred, linker.pairs):
+            if target.id not in taken and not _same_rows(source, target):
                 candidate = make_candidate(linker, source, target, strength, why)
                 if candidate.keys or strength >= Strength.NAMES:
                     yield candidate
 
 
-def _by_column(tables: list[Table]) -> dict[tuple[str, ...], list[int]]:
-    by_column = defaultdict(list)
-    for table in tables:
-        for column in table.columns:
-            if not is_bookkeeping(column.name) and column.name != "id":
-                by_column[words(column.name)].append(table.id)
-    return {name: numbers for name, numbers in by_column.items() if len(numbers) <= _COMMON}
-
-
-def _sharing(table: Table, by_column: dict[tuple[str, ...], list[int]]) -> dict[int, int]:
-    """Return the number of columns that each other table shares with this one, by name."""
-    shared: dict[int, int] = defaultdict(int)
-    for column in table.columns:
-        for number in by_column.get(words(column.name), ()):
-            shared[number] += 1
-    return shared
-
-
 def _same_rows(first: Table, second: Table) -> bool:
     """Return whether one of two relations of a database is the other, or a view of it or of what the other reads."""
     return bool(({first.id} | first.reads) & ({second.id} | second.reads))
-
-
-def _guess(linker: Linker, source: Table, target: Table, shared: int) -> tuple[Strength, str] | None:
-    if (tenant_table_rank(source.name) is None) != (tenant_table_rank(target.name) is None):
-        return None
-    if same_stem(source.name, target.name):
-        return Strength.NAMES, "named alike"
-    for column in target.columns:
-        kind = _points(linker, source, target, column.name)
-        if kind == "named":
-            return Strength.NAMES, f"{target.label} has an identifier that names {source.label}"
-        if kind:
-            return Strength.STRUCTURE, f"{target.label} has an old identifier"
-    refers = {r.hop.table for r in linker.source.references.get(source.id, ())}
-    referred = {r.hop.table for r in linker.target.references.get(target.id, ())}
-    if any(pair.source in refers and pair.target in referred for pair in linker.pairs):
-        return Strength.STRUCTURE, "both refer to tables whose rows correspond"
-    return (Strength.WEAK, f"{shared} columns have the same names") if shared >= _MIN_SHARED_COLUMNS else None
-
-
-def _points(linker: Linker, source: Table, target: Table, column: str) -> str:
-    kind = points_to(column, source.name)
-    return kind if kind in ("named", "old") else ""
 
 
 def make_candidate(linker: Linker, source: Table, target: Table, strength: Strength, why: str) -> Candidate:
@@ -146,13 +79,16 @@ def make_candidate(linker: Linker, source: Table, target: Table, strength: Stren
         _keys(linker, source, target), _reversed_keys(linker, source, target)))
     ranked = sorted(keys, key=lambda key: (not key.unique, -round(key.similarity, 1)))
     direction = generation(target.schema, target.name) - generation(source.schema, source.name)
-    pointers = any(_points(linker, source, target, column.name) for column in target.columns)
-    back = any(_points(linker, target, source, column.name) for column in source.columns)
+    pointers, back = _has_identifier_of(target, source), _has_identifier_of(source, target)
     if linker.source is not linker.target:
         direction = 1
     else:
         direction += 2 * (int(pointers) - int(back))
     return Candidate(source, target, tenant, tuple(ranked[:_MAX_KEYS]), strength, why, direction)
+
+
+def _has_identifier_of(table: Table, other: Table) -> bool:
+    return not {(), stem(other.name)}.isdisjoint(old_identifiers(table))
 
 
 def _tenant(linker: Linker, source: Table, target: Table) -> Link | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION
-from orgrecon_pipeline.proposal.catalog import Column, Table, printable
+from orgrecon_pipeline.proposal.catalog.names import column_similarity, is_bookkeeping
+from orgrecon_pipeline.proposal.catalog.tables import Column, Table, printable
 from orgrecon_pipeline.proposal.draft import Agreement, Draft
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.names import column_similarity, is_bookkeeping
 
 # Links of this similarity are compared whatever their values say: to leave them out could hide drift.
 _NAMED = 0.9

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.proposal.catalog import Table
-from orgrecon_pipeline.proposal.deleted import DeletedRows
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows
+from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.references import Side
 from orgrecon_pipeline.proposal.write import RelationSql, write_relation
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orgrecon_pipeline.proposal.candidates import Strength
+from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping
 from orgrecon_pipeline.proposal.columns import Columns
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
-from orgrecon_pipeline.proposal.names import is_bookkeeping
+from orgrecon_pipeline.proposal.target_index import Strength
 
 _SMALL = 20
 _VALUES_AGREE = 0.8

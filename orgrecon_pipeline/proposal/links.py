@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion, common_conversion
-from orgrecon_pipeline.proposal.catalog import Column, Table
-from orgrecon_pipeline.proposal.names import column_similarity, points_to, words
-from orgrecon_pipeline.proposal.references import Reference, Side, Term, resolve
+from orgrecon_pipeline.proposal.catalog.names import column_similarity, points_to, words
+from orgrecon_pipeline.proposal.catalog.references import Reference, Side, Term, resolve
+from orgrecon_pipeline.proposal.catalog.tables import Column, Table
 
 # Types whose values have no equality in PostgreSQL, or one that means something else.
 _NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
-from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.catalog.references import Side, resolve
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.columns import LeftOutColumn
 from orgrecon_pipeline.proposal.draft import Draft
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.references import Side, resolve
 from orgrecon_pipeline.proposal.search import Evaluated, Found
 from orgrecon_pipeline.proposal.write import RelationSql
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from importlib import resources
 
-from orgrecon_pipeline.proposal.catalog import printable
+from orgrecon_pipeline.proposal.catalog.tables import printable
 from orgrecon_pipeline.proposal.proposal import Proposal, ProposedEntity
 
 _WIDTH = 118

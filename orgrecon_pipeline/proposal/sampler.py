@@ -13,9 +13,9 @@ from orgrecon_pipeline.compare.catalog import types_by_oid
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
-from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.draft import Agreement, Draft, Measurement
-from orgrecon_pipeline.proposal.references import Side
 from orgrecon_pipeline.proposal.write import RelationSql
 
 #: Keys that are looked up in each direction.

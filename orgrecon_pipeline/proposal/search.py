@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from orgrecon_pipeline.proposal.candidates import Candidate, Key, find_candidates
+from orgrecon_pipeline.proposal.catalog.deleted import deleted_rows
+from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
-from orgrecon_pipeline.proposal.deleted import deleted_rows
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.links import Linker, Pair
-from orgrecon_pipeline.proposal.references import Side
+from orgrecon_pipeline.proposal.target_index import TargetIndex
 
 #: Drafts that are measured at most.
 MAX_MEASURED = 400
@@ -81,6 +82,8 @@ class _Search:
                  progress: Callable[[str], None]) -> None:
         self._sides, self._measures, self._choices, self._progress = sides, measures, choices, progress
         self._measured: dict[Draft, Measurement] = {}
+        self._index = TargetIndex(sides[1])
+        self._evaluated: dict[tuple[Candidate, tuple[Pair, ...]], Evaluated] = {}
         self._accepted: list[Evaluated] = []
 
     def run(self) -> Found:
@@ -103,7 +106,7 @@ class _Search:
 
     def _evaluate(self, linker: Linker) -> dict[frozenset[int], Evaluated]:
         evaluated: dict[frozenset[int], Evaluated] = {}
-        for candidate in find_candidates(linker, dict(self._choices.pairs)):
+        for candidate in find_candidates(linker, self._index, self._choices.pairs):
             candidate = self._directed(candidate)
             tables = frozenset((candidate.source.id, candidate.target.id))
             taken = any(tables & pair.tables for pair in self._accepted)
@@ -132,6 +135,14 @@ class _Search:
         return candidate
 
     def _evaluate_one(self, linker: Linker, candidate: Candidate) -> Evaluated:
+        referred = {reference.hop.table for side, table in zip(
+            self._sides, (candidate.source, candidate.target), strict=True) for reference in side.references[table.id]}
+        pairs = tuple(pair for pair in linker.pairs if {pair.source, pair.target} & referred)
+        if (candidate, pairs) not in self._evaluated:  # an accepted pair changes only candidates that refer to it
+            self._evaluated[candidate, pairs] = self._judge(replace(linker, pairs=pairs), candidate)
+        return self._evaluated[candidate, pairs]
+
+    def _judge(self, linker: Linker, candidate: Candidate) -> Evaluated:
         options = [self._evaluate_key(linker, candidate, key) for key in candidate.keys]
         if not options:
             reason = f"{candidate.why}; no key of one table can be linked to columns of the other"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
-from orgrecon_pipeline.proposal.catalog import Table
+from orgrecon_pipeline.proposal.catalog.names import tenant_table_rank
+from orgrecon_pipeline.proposal.catalog.references import Side, Term
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.draft import Draft
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.names import tenant_table_rank
-from orgrecon_pipeline.proposal.references import Side, Term
 from orgrecon_pipeline.proposal.search import Found, Measures
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION
-from orgrecon_pipeline.proposal.catalog import Table
-from orgrecon_pipeline.proposal.references import Hop, Side, Term
+from orgrecon_pipeline.proposal.catalog.deleted import COLUMN
+from orgrecon_pipeline.proposal.catalog.references import Hop, Side, Term
+from orgrecon_pipeline.proposal.catalog.tables import Table
 
 #: The expression of the tenant if a table has none: one group for all rows.
 NO_TENANT = "'all'::text"
-#: Stands for the table's columns in a condition.
-COLUMN = "(column)"
 
 
 @dataclass(frozen=True)

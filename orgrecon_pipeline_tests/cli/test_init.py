@@ -98,7 +98,7 @@ def test_database_that_is_not_named_is_one_line(
 def test_too_many_tables_must_be_restricted_to_a_schema(
     database: str, connect: Connect, orgrecon: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgrecon_pipeline.proposal.read_catalog.MAX_RELATIONS", 2)
+    monkeypatch.setattr("orgrecon_pipeline.proposal.catalog.read.MAX_RELATIONS", 2)
     connect(database).execute(pair("users", "users_v2", "public", "public") + pair("a", "b", "x", "x"))
     result = orgrecon("init")
     assert (result.code, "has more than 2 tables and views: name the schemas to read with --schema" in result.err) == (

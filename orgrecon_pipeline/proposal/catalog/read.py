@@ -10,7 +10,7 @@ from orgrecon_pipeline.compare.catalog import types_by_oid
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
-from orgrecon_pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
+from orgrecon_pipeline.proposal.catalog.tables import Catalog, Column, ForeignKey, Table
 
 #: A catalog with more relations must be restricted to some schemas.
 MAX_RELATIONS = 2_000
@@ -30,7 +30,7 @@ def read_catalog(session: Session, schemas: Sequence[str] = (), offset: int = 0)
         UsageError: if there are too many relations.
     """
     with session.transaction():
-        relations = session.query(load_sql("proposal/sql/relations.sql"), _ACTION, {
+        relations = session.query(load_sql("proposal/catalog/sql/relations.sql"), _ACTION, {
             "schemas": list(schemas) or None, "limit": MAX_RELATIONS + 1})
         if len(relations) > MAX_RELATIONS:
             raise UsageError(f"the database of {session.endpoint.variable} has more than {MAX_RELATIONS:,} tables and "
@@ -40,7 +40,7 @@ def read_catalog(session: Session, schemas: Sequence[str] = (), offset: int = 0)
 
 def _read(session: Session, relations: Mapping[int, dict[str, Any]], offset: int) -> Catalog:
     oids = {"oids": list(relations)}
-    columns = session.query(load_sql("proposal/sql/columns.sql"), _ACTION, oids)
+    columns = session.query(load_sql("proposal/catalog/sql/columns.sql"), _ACTION, oids)
     types = types_by_oid(session, {row["type"] for row in columns})
     columns_of: dict[int, list[Column]] = defaultdict(list)
     for row in columns:
@@ -48,17 +48,17 @@ def _read(session: Session, relations: Mapping[int, dict[str, Any]], offset: int
             columns_of[row["table"]].append(
                 Column(row["name"], row["quoted"], kind, row["nullable"], tuple(row["labels"])))
     keys, indexes = defaultdict(list), defaultdict(list)
-    for row in session.query(load_sql("proposal/sql/indexes.sql"), _ACTION, oids):
+    for row in session.query(load_sql("proposal/catalog/sql/indexes.sql"), _ACTION, oids):
         if row["whole"]:
             indexes[row["table"]].append(tuple(row["columns"]))
         if row["is_key"]:
             keys[row["table"]].append(tuple(row["columns"]))
     foreign_keys = defaultdict(list)
-    for row in session.query(load_sql("proposal/sql/foreign_keys.sql"), _ACTION, oids):
+    for row in session.query(load_sql("proposal/catalog/sql/foreign_keys.sql"), _ACTION, oids):
         foreign_keys[row["table"]].append(
             ForeignKey(tuple(row["columns"]), row["referenced_table"] + offset, tuple(row["referenced"])))
     reads = defaultdict(set)
-    for row in session.query(load_sql("proposal/sql/view_reads.sql"), _ACTION, oids):
+    for row in session.query(load_sql("proposal/catalog/sql/view_reads.sql"), _ACTION, oids):
         reads[row["view"]].add(row["relation"] + offset)
     return Catalog({oid + offset: Table(
         id=oid + offset, **row, columns=tuple(columns_of[oid]), keys=tuple(dict.fromkeys(keys[oid])),

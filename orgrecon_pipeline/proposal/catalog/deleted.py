@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orgrecon_pipeline.proposal.catalog import Column, Table
-from orgrecon_pipeline.proposal.names import words
-from orgrecon_pipeline.proposal.write import COLUMN
+from orgrecon_pipeline.proposal.catalog.names import words
+from orgrecon_pipeline.proposal.catalog.tables import Column, Table
+
+#: Stands for the column in a condition.
+COLUMN = "(column)"
 
 _DELETED = {"deleted", "removed", "discarded", "trashed"}
 _STATES = {"status", "state"}

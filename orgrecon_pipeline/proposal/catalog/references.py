@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from orgrecon_pipeline.proposal.catalog import Catalog, Column, Table
-from orgrecon_pipeline.proposal.names import (
+from orgrecon_pipeline.proposal.catalog.names import (
     generation,
     is_parent,
     references_by_name,
@@ -17,6 +16,7 @@ from orgrecon_pipeline.proposal.names import (
     tenant_table_rank,
     words,
 )
+from orgrecon_pipeline.proposal.catalog.tables import Catalog, Column, Table
 
 _MAX_HOPS = 3
 

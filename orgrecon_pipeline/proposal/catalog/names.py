@@ -7,6 +7,7 @@ from functools import cache
 
 # Words at the ends of a name that say which generation of a model a table belongs to, or nothing at all.
 _OLD = {"legacy", "old", "prev", "previous", "orig", "original", "deprecated", "v1", "former", "obsolete"}
+_ELSEWHERE = {"source", "src", "external", "ext"}
 _NEW = {"new", "next", "modern"}
 _EMPTY = {"tbl", "table", "tb", "data"}
 _VERSION = re.compile(r"v?[0-9]+|v")
@@ -89,11 +90,6 @@ def is_copy(name: str) -> bool:
     return any(word in _COPY or _DATE.fullmatch(word) for word in words(name))
 
 
-def same_stem(first: str, second: str) -> bool:
-    """Return whether two tables are named alike, apart from their generation."""
-    return stem(first) == stem(second)
-
-
 @cache
 def column_words(column: str, table: str = "") -> tuple[str, ...]:
     """Return the words of a column's name, without those of its table at the beginning, synonyms replaced."""
@@ -110,6 +106,7 @@ def column_words(column: str, table: str = "") -> tuple[str, ...]:
     return found
 
 
+@cache
 def column_similarity(first: str, first_table: str, second: str, second_table: str) -> float:
     """Return how alike two columns are named, from 0 to 1."""
     if first == second:
@@ -127,21 +124,28 @@ def is_bookkeeping(column: str) -> bool:
     return bool(set(words(column)) & _BOOKKEEPING)
 
 
+@cache
+def old_identifier(column: str) -> tuple[str, ...] | None:
+    """Return the words that a column such as ``legacy_team_id`` names, none for ``legacy_id``; None for any other."""
+    found = words(column)
+    if len(found) < 2 or found[-1] not in _ID_ENDINGS:
+        return None
+    rest = found[:-1]
+    named = tuple(word for word in rest if word not in _OLD | _ELSEWHERE)
+    return named if len(named) < len(rest) else None
+
+
 def points_to(column: str, table: str) -> str:
     """Return the kind of an old identifier that a column of another table can hold, judged by its name.
 
     It is ``named`` for ``legacy_team_id`` and ``teams``; ``old`` for ``legacy_id``, which names no table; ``plain`` for
     ``team_id``, which can also be an ordinary reference; else empty.
     """
+    named = old_identifier(column)
+    if named is not None:
+        return "named" if named == stem(table) else "" if named else "old"
     found = words(column)
-    if len(found) < 2 or found[-1] not in _ID_ENDINGS:
-        return ""
-    rest = found[:-1]
-    marked = [word for word in rest if word in _OLD | {"source", "src", "external", "ext"}]
-    named = tuple(word for word in rest if word not in marked)
-    if named and named == stem(table):
-        return "named" if marked else "plain"
-    return "old" if marked and not named else ""
+    return "plain" if len(found) > 1 and found[-1] in _ID_ENDINGS and found[:-1] == stem(table) else ""
 
 
 def references_by_name(column: str, table: str) -> bool:
