@@ -9,7 +9,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import TableRead, foreign_table, tables_read
 from orgrecon_pipeline.compare.queries.row_hash import COMMA
-from orgrecon_pipeline.compare.queries.statements import context_column
+from orgrecon_pipeline.compare.queries.rows import context_column
 from orgrecon_pipeline.compare.statement_facts import CHANCE, CODES, ROLE, SETTING, TIME, StatementFacts
 from orgrecon_pipeline.compare.types.lossy_casts import MappedColumns, lossy_casts
 from orgrecon_pipeline.domain.errors import CannotDecide

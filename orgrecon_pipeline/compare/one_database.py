@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,8 +11,8 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, drill_down, read_samples
-from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
+from orgrecon_pipeline.compare.keys.recheck import EarlierReads, batches_of_keys, find_drift, find_tracked, in_batches
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.hash_sum import HashSum
@@ -31,8 +31,6 @@ from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
 # Rows of both sides per statement. Larger statements need temporary files on the server.
 BATCH_ROWS = 20_000_000
-# Drifting keys per recheck. They are sent to the server and back.
-BATCH_KEYS = 1_000_000
 
 #: Entity of a task, and the task that finds its drift in some tenants.
 _DriftTask = tuple[str, Task[dict[str, TrackedKeys]]]
@@ -74,37 +72,44 @@ class OneDatabase(Reader):
     def _read_fingerprints(
         self, statements: Mapping[str, EntityStatements], tenants: int
     ) -> dict[str, Fingerprints]:
-        hash_sum, largest_table = choose_hash_sum(tenants), None if self.only else self._preflight.largest_table
-        scans = {name: _EntityScan(of_entity, hash_sum, largest_table, self.rows)
-                 for name, of_entity in statements.items()}
-        self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
-        fingerprints = {name: scan.fingerprints for name, scan in scans.items()}
+        self._hash_sum = choose_hash_sum(tenants)
+        fingerprints = self._scan({
+            name: _EntityScan(of_entity, self._hash_sum, self._largest_table, counter=self.rows)
+            for name, of_entity in statements.items()})
         for name, found in fingerprints.items():
             require_no_null_keys(name, found)
         return fingerprints
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        self._earlier = None if exact else {name: EarlierReads(of_entity) for name, of_entity in fingerprints.items()}
         tasks: list[_DriftTask] = []
         for name, statements in self.statements.items():
             of_entity = fingerprints[name]
-            tenants = of_entity.tenants if exact else of_entity.differing
-            find = partial(_find_drift, statements=statements, fingerprints=of_entity, exact=exact)
-            sizes = ((tenant, of_entity.rows_of(tenant).total) for tenant in sorted(tenants))
-            tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_ROWS)]
+            find = partial(drill_down, statements=statements) if exact else partial(
+                find_drift, statements=statements, fingerprints=of_entity, extent=of_entity.extent,
+                largest_table=self._largest_table)
+            batches = _batches_of_rows(of_entity, of_entity.tenants if exact else of_entity.differing)
+            tasks += [(name, partial(find, tenants=batch)) for batch in batches]
         return self._run(tasks)
 
     def recheck(self, tracked: Drift) -> Drift:
-        tasks: list[_DriftTask] = []
-        for name, tenants in tracked.items():
-            find = partial(drill_down, statements=self.statements[name], tracked=tenants)
-            sizes = ((tenant, len(keys.keys)) for tenant, keys in sorted(tenants.items()))
-            tasks += [(name, partial(find, tenants=batch)) for batch in _batches(sizes, BATCH_KEYS)]
-        return self._run(tasks)
+        if self._earlier is None:
+            return self._run([
+                (name, partial(drill_down, statements=self.statements[name], tenants=batch, tracked=tenants))
+                for name, tenants in tracked.items() for batch in batches_of_keys(tenants, sorted(tenants))])
+        drift, tasks = dict[str, dict[str, TrackedKeys]](), list[_DriftTask]()
+        for name, of_entity in self._scan_again(self._earlier, tracked).items():
+            earlier, tenants = self._earlier[name], tracked[name]
+            drift[name], changed = earlier.unchanged(tenants, of_entity)
+            find = partial(find_tracked, statements=self.statements[name], fingerprints=of_entity,
+                           extent=earlier.extent, largest_table=self._largest_table, tracked=tenants)
+            tasks += [(name, partial(find, tenants=batch)) for batch in _batches_of_rows(of_entity, changed)]
+        changed_drift = self._run(tasks)
+        return {name: drift.get(name, {}) | tenants for name, tenants in changed_drift.items()}
 
     def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         statements = self.statements[name]
-        sizes = ((tenant, len(tracked.keys)) for tenant, tracked in sorted(drift.items()))
-        for batch in _batches(sizes, BATCH_KEYS):
+        for batch in batches_of_keys(drift, sorted(drift)):
             parameters = {"tenants": batch, "tracked_keys": concatenate(drift[tenant].keys for tenant in batch)}
             rows = self._session.stream(statements.key_rows(SIDES), name, parameters, chunk=CHUNK_ROWS)
             yield from keys_of_rows(statements, rows)
@@ -113,6 +118,25 @@ class OneDatabase(Reader):
         self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
     ) -> list[SampledKey]:
         return read_samples(self._session, self.statements[name], drift, limit, with_values=with_values)
+
+    @property
+    def _largest_table(self) -> sql.Identifier | None:
+        return None if self.only else self._preflight.largest_table
+
+    def _scan_again(self, earlier: dict[str, EarlierReads], tracked: Drift) -> dict[str, Fingerprints]:
+        """Scan the tenants of the tracked keys."""
+        scans = {}
+        for name, tenants in tracked.items():
+            if tenants:
+                extent, rows = earlier[name].extent, earlier[name].rows_of(tenants)
+                scans[name] = _EntityScan(
+                    self.statements[name], self._hash_sum, self._largest_table if extent.is_large(rows) else None,
+                    None if extent.is_all(tenants) else sorted(tenants))
+        return self._scan(scans)
+
+    def _scan(self, scans: dict[str, _EntityScan]) -> dict[str, Fingerprints]:
+        self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
+        return {name: scan.fingerprints for name, scan in scans.items()}
 
     def _run(self, tasks: list[_DriftTask]) -> Drift:
         drift: Drift = {name: {} for name in self.statements}
@@ -127,15 +151,18 @@ class _EntityScan:
     fingerprints: Fingerprints
 
     def __init__(
-        self, statements: EntityStatements, hash_sum: HashSum, largest_table: sql.Identifier | None, rows: RowCounter
+        self, statements: EntityStatements, hash_sum: HashSum, largest_table: sql.Identifier | None,
+        tenants: Sequence[str] | None = None, counter: RowCounter | None = None,
     ) -> None:
-        self._statements, self._hash_sum, self._largest_table, self._rows = statements, hash_sum, largest_table, rows
+        self._statements, self._counter = statements, counter
+        self._scan = partial(scan_side, hash_sum=hash_sum, largest_table=largest_table, tenants=tenants)
         self._lock, self._sides = threading.Lock(), dict[str, SideFingerprints]()
 
     def scan_side(self, session: Session, side: str) -> None:
         """Scan one side. The last scan sets ``fingerprints``."""
-        scanned = scan_side(session, self._statements, side, self._hash_sum, self._largest_table)
-        self._rows.add(scanned.total_rows)
+        scanned = self._scan(session, self._statements, side)
+        if self._counter:
+            self._counter.add(scanned.total_rows)
         with self._lock:
             self._sides[side] = scanned
             if len(self._sides) < len(SIDES):
@@ -144,26 +171,6 @@ class _EntityScan:
         self.fingerprints = compare_sides(self._statements.entity.compare, source, target)
 
 
-def _find_drift(
-    session: Session, statements: EntityStatements, tenants: list[str], fingerprints: Fingerprints, *, exact: bool
-) -> dict[str, TrackedKeys]:
-    if exact or not statements.consistent_key_hash:
-        return drill_down(session, statements, tenants)
-    drift, undecided = join_by_key(session, statements, tenants, fingerprints)
-    if undecided:
-        drift |= drill_down(session, statements, undecided)
-    return drift
-
-
-def _batches(sizes: Iterable[tuple[str, int]], limit: int) -> Iterator[list[str]]:
-    """Yield tenants, given with their sizes, in batches that end as soon as their size reaches the limit."""
-    batch: list[str] = []
-    total = 0
-    for tenant, size in sizes:
-        batch.append(tenant)
-        total += size
-        if total >= limit:
-            yield batch
-            batch, total = [], 0
-    if batch:
-        yield batch
+def _batches_of_rows(fingerprints: Fingerprints, tenants: Iterable[str]) -> Iterator[list[str]]:
+    sizes = ((tenant, fingerprints.rows_of(tenant).total) for tenant in sorted(tenants))
+    return in_batches(sizes, BATCH_ROWS)

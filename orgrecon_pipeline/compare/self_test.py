@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
+from orgrecon_pipeline.compare.keys.recheck import find_tracked
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
@@ -48,9 +49,11 @@ def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMER
     sides = (scan_side(session, statements, side, hash_sum, largest_table=None) for side in SIDES)
     fingerprints = compare_sides(statements.entity.compare, *sides)
     drift = drill_down(session, statements, fingerprints.tenants)
-    joined, undecided = join_by_key(session, statements, ["clean", *_EXPECTED], fingerprints)
+    joined, undecided = join_by_key(session, statements, ["clean", *_EXPECTED], fingerprints, fingerprints.extent)
     _require(_is_expected(fingerprints, drift))
     _require(_counts(joined) == {"unique": _EXPECTED["unique"]} and undecided == ["drifting"])
+    tracked = find_tracked(session, statements, sorted(_EXPECTED), fingerprints, fingerprints.extent, None, drift)
+    _require(_counts(tracked) == _EXPECTED)
 
 
 def run_self_test_across(

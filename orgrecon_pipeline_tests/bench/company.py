@@ -16,23 +16,36 @@ from orgrecon_pipeline.domain.mapping import MappingConfig
 
 UNIT_ROWS = 50
 
+# Filled in {order}, which a production table rarely has by unit. The indexes come last, as fast as a dump loads them.
 SEED = """
+SELECT setseed(0.5);
+SET work_mem = '256MB';
+ALTER TABLE team_members DROP CONSTRAINT team_members_pkey;
+ALTER TABLE org_unit_memberships DROP CONSTRAINT org_unit_memberships_pkey;
 INSERT INTO tenants SELECT 'tenant-' || t FROM generate_series(1, %(tenants)s) t;
 INSERT INTO teams SELECT 'tenant-' || t, u, 'team ' || u, CASE WHEN u > 1 THEN 1 END, NULL
-    FROM generate_series(1, %(tenants)s) t, generate_series(1, %(units)s) u;
+    FROM generate_series(1, %(tenants)s) t,
+         generate_series(1, CASE t WHEN 1 THEN %(first_units)s ELSE %(units)s END) u ORDER BY {order};
 INSERT INTO org_units (tenant_id, id, legacy_id, kind, name, parent_id)
-    SELECT tenant_id, md5(tenant_id || id)::uuid, id, 'team', name, md5(tenant_id || parent_team_id)::uuid FROM teams;
+    SELECT tenant_id, md5(tenant_id || id)::uuid, id, 'team', name, md5(tenant_id || parent_team_id)::uuid FROM teams
+    ORDER BY {order};
 INSERT INTO team_members SELECT tenant_id, id, md5(tenant_id || id || m)::uuid, 'member'
-    FROM teams, generate_series(1, %(members)s) m;
-INSERT INTO org_unit_memberships SELECT tenant_id, md5(tenant_id || team_id)::uuid, user_id, role FROM team_members;
+    FROM teams, generate_series(1, %(members)s) m ORDER BY {order};
+INSERT INTO org_unit_memberships SELECT tenant_id, md5(tenant_id || team_id)::uuid, user_id, role FROM team_members
+    ORDER BY {order};
+ALTER TABLE team_members ADD PRIMARY KEY (tenant_id, team_id, user_id);
+ALTER TABLE org_unit_memberships ADD PRIMARY KEY (tenant_id, org_unit_id, user_id);
+RESET work_mem;
 """
-# Changes one membership of each drifting tenant; drifting tenants are spread over all tenants.
+# Changes one membership of each drifting tenant, of which tenant-1 is the first.
 DRIFT = """
 UPDATE org_unit_memberships AS m SET role = 'owner' FROM (
     SELECT DISTINCT ON (tenant_id) tenant_id, org_unit_id, user_id FROM org_unit_memberships
-    WHERE substr(tenant_id, 8)::bigint %% %(tenants)s < %(drifting)s ORDER BY tenant_id, org_unit_id, user_id
+    WHERE (substr(tenant_id, 8)::bigint - 1) %% %(tenants)s < %(drifting)s ORDER BY tenant_id, org_unit_id, user_id
 ) AS chosen WHERE (m.tenant_id, m.org_unit_id, m.user_id) = (chosen.tenant_id, chosen.org_unit_id, chosen.user_id)
 """
+# Changes half of all memberships.
+DRIFT_OF_KEYS = "UPDATE org_unit_memberships SET role = 'owner' WHERE user_id::text < '8'"
 # The target for a mapping without a join, as if v2.3 had kept the legacy ids.
 FLAT = """
 CREATE TABLE flat_memberships (LIKE team_members INCLUDING ALL);
@@ -52,36 +65,56 @@ _TABLES = {"joined": "org_unit_memberships", "flat": "flat_memberships"}
 
 @dataclass(frozen=True)
 class Size:
-    """Memberships per side, memberships per tenant, and percentage of drifting tenants."""
+    """Size of a company, and how its data lies.
+
+    Attributes:
+        rows: memberships per side.
+        tenant_rows: memberships per tenant.
+        percent: percentage of tenants with one drifting membership.
+        in_order: whether the tables are filled by tenant and unit, instead of in random order.
+        giant: whether the first tenant has half of all memberships.
+        half_drifts: whether half of all memberships drift.
+    """
 
     rows: int
     tenant_rows: int = 2_000
     percent: int = 0
+    in_order: bool = False
+    giant: bool = False
+    half_drifts: bool = False
 
     @property
     def tenants(self) -> int:
         """Number of tenants."""
-        return max(1, self.rows // self.tenant_rows)
+        return max(1, self.rows // self.tenant_rows // (2 if self.giant else 1))
+
+    @property
+    def name(self) -> str:
+        """Name of its database."""
+        flags = "".join(str(int(flag)) for flag in (self.in_order, self.giant, self.half_drifts))
+        return f"bench_{self.rows}_{self.tenant_rows}_{self.percent}_{flags}"
 
     def parameters(self) -> dict[str, int]:
         """Return the parameters of the statements above."""
         members = min(UNIT_ROWS, self.tenant_rows)
-        return {"tenants": self.tenants, "units": max(1, self.tenant_rows // members), "members": members,
+        units = max(1, self.tenant_rows // members)
+        return {"tenants": self.tenants, "units": units, "members": members,
+                "first_units": self.rows // 2 // members if self.giant else units,
                 "drifting": max(1, self.tenants * self.percent // 100) if self.percent else 0}
 
 
 @contextmanager
 def company(server: EmbeddedServer, size: Size) -> Iterator[str]:
     """Yield the DSN of a vacuumed and analysed database of this size; drop it afterwards."""
-    name = f"bench_{size.rows}_{size.tenant_rows}_{size.percent}"
-    dsn = server.create_database(name)
+    dsn = server.create_database(size.name)
     with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         create_schema(connection)
-        for statements in (SEED, DRIFT, FLAT):
+        seed = SEED.replace("{order}", "1, 2, 3" if size.in_order else "random()")
+        for statements in (seed, DRIFT_OF_KEYS if size.half_drifts else DRIFT, FLAT):
             connection.execute(statements, size.parameters())
-        connection.execute("VACUUM ANALYZE")
+        connection.execute("VACUUM (FULL, ANALYZE)")  # FULL, because updated rows left their old copies behind
     yield dsn
-    server.drop_database(name)
+    server.drop_database(size.name)
 
 
 def mapping(shape: str, **scan: Any) -> MappingConfig:

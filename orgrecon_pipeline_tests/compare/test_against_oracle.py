@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from orgrecon_pipeline.compare import engine, one_database, two_databases
 from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.keys import recheck
 from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
@@ -110,8 +111,8 @@ def test_engine_agrees_with_the_oracle(
         monkeypatch.undo()
     hash_sum = BIGINT_SUMS if company["many_tenants"] else NUMERIC_SUM
     monkeypatch.setattr(one_database, "choose_hash_sum", lambda tenants: hash_sum)
-    for limit in ("BATCH_ROWS", "BATCH_KEYS"):
-        monkeypatch.setattr(one_database, limit, company["batch"])
+    monkeypatch.setattr(one_database, "BATCH_ROWS", company["batch"])
+    monkeypatch.setattr(recheck, "BATCH_KEYS", company["batch"])
     monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: company["buckets"])
     if databases != "citus":
         monkeypatch.setattr(Reader, "distributed", frozenset(company["distributed"]))

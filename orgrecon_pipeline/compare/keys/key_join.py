@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from itertools import islice
+from operator import lt
+
+from psycopg import sql
 
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
+from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
+from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
-from orgrecon_pipeline.postgres.session import NO_NESTED_LOOPS, Session
+from orgrecon_pipeline.postgres.session import Session
 
 # Time limit of a join: some seconds, and one more per so many rows. A join of unique keys is ten times as fast;
 # n copies of a key on both sides are n² pairs.
 _MIN_SECONDS = 10.0
 _ROWS_PER_SECOND = 100_000
 
+# Planner settings: without statistics of the hashes, the planner would sort both sides, which takes longer.
+_BY_HASH = {"enable_mergejoin": "off"}
+
 _ARRAYS = ("keys", "source_states", "target_states")
 
 
 def join_by_key(
-    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints
+    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
+    largest_table: sql.Identifier | None = None,
 ) -> tuple[dict[str, TrackedKeys], list[str]]:
     """Return the drift by tenant, and the tenants for which the join does not explain the fingerprints.
 
-    The session must be in the snapshot of the fingerprints, and the key hash must be consistent.
+    The session must be in the snapshot of the fingerprints, and the key hash must be consistent. ``extent`` is the size
+    of the entity, of which the fingerprints may cover only a part.
     """
-    all_tenants = len(tenants) == len(fingerprints.tenants)
-    statement = statements.key_join(all_tenants=all_tenants)
-    seconds = _MIN_SECONDS + sum(fingerprints.rows_of(tenant).total for tenant in tenants) / _ROWS_PER_SECOND
-    with session.planner_settings(NO_NESTED_LOOPS if all_tenants and statements.only is None else {}):
+    all_tenants = extent.is_all(tenants)
+    to_join = sum(fingerprints.rows_of(tenant).total for tenant in tenants)
+    seconds = _MIN_SECONDS + to_join / _ROWS_PER_SECOND
+    large = statements.only is None and extent.is_large(to_join)
+    statement = statements.key_join(largest_table if large else None, all_tenants=all_tenants)
+    # With the server's own work_mem: a hash table that exceeds the caches of the processor takes longer than batches.
+    with session.planner_settings(_BY_HASH | (SCAN_SETTINGS if large else {})):
         parameters = {} if all_tenants else {"tenants": list(tenants)}
         rows = session.query_within(seconds, statement, statements.name, parameters)
     if rows is None:
@@ -40,8 +54,14 @@ def join_by_key(
     for tenant in tenants:
         row = by_tenant.get(tenant)
         balance = int(row["balance"]) if row else 0
-        if balance != fingerprints.balances.get(tenant, 0) or (row and row["in_several_pairs"]):
+        arrays = [decode_int8(row[name]) for name in _ARRAYS] if row else []
+        if balance != fingerprints.balances.get(tenant, 0) or (row and not _strictly_ascending(arrays[0])):
             undecided.append(tenant)
         elif row:
-            drift[tenant] = TrackedKeys.start(Counts.of(row), *(decode_int8(row[name]) for name in _ARRAYS))
+            drift[tenant] = TrackedKeys.start(Counts.of(row), *arrays)
     return drift, undecided
+
+
+def _strictly_ascending(keys: array[int]) -> bool:
+    """Return whether no key is in several pairs."""
+    return all(map(lt, keys, islice(keys, 1, None)))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.compare.scan.merge_join import merge_join
+from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
 
 #: States are reduced modulo this number, so that they fit a bigint. They only have to change when the rows change.
@@ -52,6 +55,25 @@ class TrackedKeys:
         tracked = zip(self.source_states, self.target_states, self.changed, strict=True)
         return dict(zip(self.keys, tracked, strict=True))
 
+    def as_of(self, now: TrackedKeys) -> TrackedKeys | None:
+        """Return those of these keys that are also in a later read; None if none is.
+
+        Both must be in ascending order. In the later read, each key must have at most one row on a side.
+        """
+        arrays = [int8_array(()) for _ in range(6)]
+        counts: Counter[str] = Counter()
+        for (key,), before, after in merge_join(self._rows(), now._rows(), 1):
+            if before is None or after is None:
+                continue
+            _, source, target, _, _, changed = before
+            _, _, _, source_now, target_now, _ = after
+            changed |= (source != source_now) * SOURCE_CHANGED | (target != target_now) * TARGET_CHANGED
+            for numbers, number in zip(arrays, (key, source, target, source_now, target_now, changed), strict=True):
+                numbers.append(number)
+            if changed != IN_FLUX:
+                counts[_kind_of(source_now, target_now)] += 1
+        return TrackedKeys(Counts.of(counts), *arrays) if arrays[0] else None
+
     def select(self, *, in_flux: bool) -> TrackedKeys | None:
         """Start tracking anew the keys that are in flux, or those that are not; None if there are none."""
         positions = [position for position, changed in enumerate(self.changed) if (changed == IN_FLUX) == in_flux]
@@ -68,8 +90,18 @@ class TrackedKeys:
         return TrackedKeys(Counts.sum([self.counts, other.counts]), *(
             concatenate([mine, more]) for mine, more in zip(self._arrays(), other._arrays(), strict=True)))
 
+    def _rows(self) -> Iterator[tuple[int, ...]]:
+        return zip(*self._arrays(), strict=True)
+
     def _arrays(self) -> tuple[array[int], ...]:
         return (self.keys, self.source_states, self.target_states, self.source_now, self.target_now, self.changed)
+
+
+def _kind_of(source: int, target: int) -> DriftKind:
+    """Return the kind of drift of a key with at most one row on each side, from its states: 0 without a row."""
+    if not target:
+        return DriftKind.MISSING
+    return DriftKind.MISMATCHED if source else DriftKind.UNEXPECTED
 
 
 #: Drifting keys by entity and tenant.

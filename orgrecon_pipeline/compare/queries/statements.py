@@ -1,14 +1,9 @@
-"""SQL statements of an entity, composed from its mapping.
-
-Expressions and FROM clauses are the user's own SQL and stay as they are. Names are quoted, and values are parameters.
-Each fragment of the mapping ends its line, so that a ``--`` comment in it ends too.
-"""
+"""SQL statements of an entity, composed from its rows and the files in ``compare/sql``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import cast
 
 from psycopg import sql
@@ -16,52 +11,34 @@ from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
-from orgrecon_pipeline.compare.queries.row_filter import RowFilter, equals
+from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
+from orgrecon_pipeline.compare.queries.rows import EntityRows, numbered_aliases
 from orgrecon_pipeline.domain.canonical import MAX_NAME
-from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, Entity, MappingConfig, Relation
-from orgrecon_pipeline.postgres.sql_files import fragment, load_sql
+from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.postgres.sql_files import load_sql
 
 _NO_TABLE = sql.SQL("(SELECT) AS nothing")
 
 
 @dataclass(frozen=True)
-class EntityStatements:
+class EntityStatements(EntityRows):
     """Builds the statements of one entity. Each public method returns the statement of the SQL file of that name.
 
     A ``largest_table`` is the largest table that the role may read, see ``no_rows.sql``. With ``only``, all statements
-    except :meth:`has_rows` are restricted to its rows. ``distributed`` are the sides whose database has Citus: its
-    planner needs other statements to let the nodes do the work.
+    except :meth:`has_rows` are restricted to its rows.
     """
 
-    name: str
-    entity: Entity
-    types: dict[str, ColumnType]
-    row_hash: RowHash
-    only: RowFilter | None = None
-    distributed: frozenset[str] = frozenset()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Tenant, key and compared columns."""
-        return (TENANT_COLUMN, *self.entity.key, *self.entity.compare)
-
-    @property
-    def consistent_row_hash(self) -> bool:
-        """Whether equal rows always have the same hash."""
-        return all(self.types[name].consistent_hash for name in self.columns)
-
-    @property
-    def consistent_key_hash(self) -> bool:
-        """Whether equal keys always have the same hash, so that the sides can be joined by key."""
-        return all(self.types[name].consistent_hash for name in (TENANT_COLUMN, *self.entity.key))
-
     def side_arrays(
-        self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum, *, sorts_as_utf8: bool
+        self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum, *, sorts_as_utf8: bool,
+        of_tenants: bool = False,
     ) -> sql.Composed:
-        """Return the scan of one side with its result as arrays; for ``sorts_as_utf8`` see :class:`Encoding`."""
+        """Return the scan of one side with its result as arrays; for ``sorts_as_utf8`` see :class:`Encoding`.
+
+        With ``of_tenants``, only the tenants of parameter ``tenants`` are scanned.
+        """
         return load_sql("compare/sql/side_arrays.sql").format(
-            side=self._side_fingerprints(side, largest_table, hash_sum),
+            side=self._side_fingerprints(side, largest_table, hash_sum, of_tenants=of_tenants),
             materialized=self._materialized(side),
             high=sql.SQL(hash_sum.high),
             low=sql.SQL(hash_sum.low),
@@ -121,13 +98,8 @@ class EntityStatements:
             side=self.side(side, of_tenants=True, with_context=True),
             key_hash=self._key_hash(),
             context=COMMA.join(sql.SQL("pg_catalog.left({}, {})").format(name, sql.Literal(MAX_NAME + 1))
-                               for name in _numbered("context", self.entity.show).values()),
+                               for name in numbered_aliases("context", self.entity.show).values()),
         )
-
-    def context_columns(self, side: str) -> tuple[str, ...]:
-        """Return the context columns that a relation of one side maps."""
-        relations: tuple[Relation, ...] = getattr(self.entity, side)
-        return tuple(name for name in self.entity.show if any(name in relation.columns for relation in relations))
 
     def key_rows(self, sides: tuple[str, ...]) -> sql.Composed:
         """Return the rows of some keys on the given sides, for parameters ``tenants`` and ``tracked_keys``."""
@@ -148,21 +120,20 @@ class EntityStatements:
                 self._value_number(column, across_sides=both) for column in self._typed(self.entity.compare)),
         )
 
-    def key_join(self, *, all_tenants: bool) -> sql.Composed:
+    def key_join(self, largest_table: sql.Identifier | None, *, all_tenants: bool) -> sql.Composed:
         """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
-        keys = [(key,) for key in self._keys]
-        values = [(value,) for value in self._values]
+        # Where equal values can hash differently, a difference of the hashes alone is no drift.
+        values = [] if self.consistent_row_hash else [
+            sql.SQL("s.{0} IS DISTINCT FROM t.{0}").format(value) for value in self._values]
         return load_sql("compare/sql/key_join.sql").format(
-            source=self.side("source", of_tenants=not all_tenants, with_bare_tenant=True),
-            target=self.side("target", of_tenants=not all_tenants, with_bare_tenant=True),
-            either_key=_repeat(", coalesce(s.{0}, t.{0}) AS {0}", keys),
-            same_key=_repeat(" AND s.{0} = t.{0}", [
-                *keys, *([(sql.Identifier("bare_tenant"),)] if self._needs_bare_tenant else ())]),
-            other_values=_repeat(" OR s.{0} IS DISTINCT FROM t.{0}", values),
-            source_hash=self._row_hash("s"),
-            target_hash=self._row_hash("t"),
+            source=self._hashed_side("source", largest_table, of_tenants=not all_tenants),
+            target=self._hashed_side("target", largest_table, of_tenants=not all_tenants),
+            same_tenant=_repeat(" AND s.{0} = t.{0}", (
+                (sql.Identifier(name),) for name in (TENANT_COLUMN, "bare_tenant"))
+                if self._needs_bare_tenant else ()),
+            other_values=sql.SQL("AND (s.key_hash IS NULL OR t.key_hash IS NULL OR {})").format(
+                sql.SQL(" OR ").join(values)) if values else sql.SQL(""),
             tenant_text=self._tenant_text(),
-            key_hash=self._key_hash(),
         )
 
     def drift(self, final_select: str, *, first_read: bool = True) -> sql.Composed:
@@ -204,24 +175,12 @@ class EntityStatements:
         return sql.SQL("SELECT EXISTS (SELECT 1 FROM ({}) AS r) AS has_rows").format(
             replace(self, only=None).side(side))
 
-    def side(
-        self, side: str, *, of_tenants: bool = False, with_context: bool = False, with_bare_tenant: bool = False
+    def _side_fingerprints(
+        self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum, *, of_tenants: bool = False
     ) -> sql.Composed:
-        """Return the rows of one side; with ``of_tenants``, only those of parameter ``tenants``."""
-        relations: tuple[Relation, ...] = getattr(self.entity, side)
-        return sql.SQL("\nUNION ALL\n").join(
-            self._relation(relation, of_tenants, with_context, with_bare_tenant) for relation in relations)
-
-    @property
-    def _needs_bare_tenant(self) -> bool:
-        # Collation "C" hides the distribution column from Citus. Equal bytes are equal in every collation, so grouping
-        # and joining by the bare expression as well does not change the result.
-        return bool(self.distributed) and self.types[TENANT_COLUMN].name == "text"
-
-    def _side_fingerprints(self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum) -> sql.Composed:
         counted = list(zip(self._values, self._value_counts, strict=True))
         return load_sql("compare/sql/side_fingerprints.sql").format(
-            side=self.side(side),
+            side=self.side(side, of_tenants=of_tenants),
             row_hash=self._row_hash(),
             sums=sql.SQL(hash_sum.aggregates),
             # IS NOT NULL would be false for a composite value that contains a NULL.
@@ -229,6 +188,20 @@ class EntityStatements:
             count_values=_repeat(", count(*) FILTER (WHERE {1}) AS {1}", counted),
             no_rows=self._no_rows(
                 side, largest_table, [self._no_tenant(), sql.SQL("NULL::bigint"), *[sql.SQL("false")] * len(counted)]),
+        )
+
+    def _hashed_side(self, side: str, largest_table: sql.Identifier | None, *, of_tenants: bool) -> sql.Composed:
+        """Return the tenant, the key hash and the row hash of each row of one side, with what else the join needs."""
+        extra = [sql.Identifier("bare_tenant")] if self._needs_bare_tenant else []
+        if not self.consistent_row_hash:
+            extra += self._values
+        return load_sql("compare/sql/side_hashes.sql").format(
+            side=self.side(side, of_tenants=of_tenants, with_bare_tenant=True),
+            key_hash=self._key_hash(),
+            row_hash=self._row_hash(),
+            extra=_repeat(", {}", ((column,) for column in extra)),
+            no_rows=sql.SQL("") if extra else self._no_rows(
+                side, largest_table, [self._no_tenant(), *[sql.SQL("NULL::bigint")] * 2]),
         )
 
     def _materialized(self, *sides: str) -> sql.SQL:
@@ -249,82 +222,13 @@ class EntityStatements:
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
-    def _relation(
-        self, relation: Relation, of_tenants: bool, with_context: bool, with_bare_tenant: bool
-    ) -> sql.Composed:
-        columns = [self._column(name, relation.columns[name]) for name in self.columns]
-        if with_bare_tenant and self._needs_bare_tenant:
-            columns.append(sql.SQL("({}) AS bare_tenant").format(fragment(relation.columns[TENANT_COLUMN])))
-        if with_context:
-            columns += [context_column(relation, name, alias)
-                        for name, alias in _numbered("context", self.entity.show).items()]
-        conditions = [sql.SQL("({})").format(fragment(relation.where))] if relation.where else []
-        if of_tenants:
-            conditions.append(self._is_wanted(relation.columns[TENANT_COLUMN]))
-        if self.only:
-            conditions += [equals(relation.columns[name], self.types[name], text)
-                           for name, text in self.only.texts.items()]
-        return sql.SQL("SELECT {} FROM {} {}").format(
-            COMMA.join(columns),
-            fragment(relation.from_),
-            sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
-        )
-
-    def _column(self, name: str, expression: str) -> sql.Composed:
-        # In collation "C", so that no collation hides a difference. In one type on both sides, so that the planner can
-        # scan the whole UNION ALL with parallel workers.
-        kind = self.types[name]
-        cast_to = sql.SQL("::text" if kind.compared_as_text else "")
-        if self.distributed and kind.compared_as_text:
-            # Citus fails on the cast of a varchar to text, unless an operator follows the cast.
-            cast_to = sql.SQL("::text || ''")
-        collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.compared_as_text or kind.collatable else "")
-        return sql.SQL("(({}){}){} AS {}").format(fragment(expression), cast_to, collation, self._names[name])
-
-    def _is_wanted(self, tenant: str) -> sql.Composed:
-        # On the bare expression in its own type and collation, so that an index can be used. Tenants that such a
-        # collation considers equal are read too, and are filtered later.
-        kind = self.types[TENANT_COLUMN]
-        if kind.native_equality:
-            wanted = sql.SQL("({}) = ANY (%(tenants)s::{})")
-            return wanted.format(fragment(tenant), sql.SQL(cast("LiteralString", f"{kind.name}[]")))
-        return sql.SQL("({})::text = ANY (%(tenants)s::text[])").format(fragment(tenant))
-
     def _where_tracked(self) -> sql.Composed:
         return sql.SQL("WHERE {} = ANY (%(tracked_keys)s::bigint[])").format(self._key_hash())
-
-    @cached_property
-    def _names(self) -> dict[str, sql.Identifier]:
-        """Aliases of the columns in statements. The mapping's own names could clash with names of the statements."""
-        mapped = {**_numbered("key", self.entity.key), **_numbered("value", self.entity.compare)}
-        return {TENANT_COLUMN: sql.Identifier(TENANT_COLUMN), **mapped}
-
-    @property
-    def _keys(self) -> list[sql.Identifier]:
-        return [self._names[name] for name in self.entity.key]
-
-    @property
-    def _values(self) -> list[sql.Identifier]:
-        return [self._names[name] for name in self.entity.compare]
 
     @property
     def _value_counts(self) -> list[sql.Identifier]:
         """Aliases of the numbers of rows in which each compared column is not NULL."""
         return [sql.Identifier(f"with_value_{position}") for position in range(len(self.entity.compare))]
-
-    def _key_texts(self) -> sql.Composed:
-        return COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.key))
-
-    def _tenant_text(self) -> sql.Composed:
-        return self.types[TENANT_COLUMN].as_text(sql.Identifier(TENANT_COLUMN))
-
-    def _row_hash(self, alias: str = "") -> sql.Composed:
-        # In the order of their names: a mapping that lists its columns in another order computes the same hash.
-        return self.row_hash.of(
-            self._typed(sorted(self.entity.key), alias), self._typed(sorted(self.entity.compare), alias))
-
-    def _key_hash(self) -> sql.Composed:
-        return self.row_hash.of(self._typed((TENANT_COLUMN, *self.entity.key)))
 
     def _value_number(self, column: Column, *, across_sides: bool) -> sql.Composed:
         """Return a number that is the same for equal values; NULL for NULL."""
@@ -336,11 +240,6 @@ class EntityStatements:
 
     def _bucket(self) -> sql.Composed:
         return sql.SQL("({} & %(mask)s)::integer").format(self._key_hash())
-
-    def _typed(self, names: Iterable[str], alias: str = "") -> list[Column]:
-        qualifier = sql.SQL(f"{alias}.") if alias else sql.SQL("")
-        return [(sql.Composed([qualifier, self._names[name]]), self.types[name]) for name in names]
-
 
 def statements_by_entity(
     mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None,
@@ -357,12 +256,6 @@ def statements_by_entity(
         for name, entity in mapping.entities.items()}
 
 
-def context_column(relation: Relation, name: str, alias: sql.Identifier) -> sql.Composed:
-    """Return a context column as text; NULL if the relation does not map it."""
-    return sql.SQL('({})::text COLLATE pg_catalog."C" AS {}').format(
-        fragment(relation.columns.get(name, "NULL")), alias)
-
-
 def hash_probe(row_hash: RowHash) -> sql.Composed:
     """Return the statement that hashes a fixed row, to find out whether two servers hash rows equally."""
     kinds = ("text", "uuid", "smallint", "integer", "bigint", "boolean", "numeric", "text")
@@ -374,10 +267,6 @@ def hash_probe(row_hash: RowHash) -> sql.Composed:
 def _hashes_differ(kind: ColumnType) -> bool:
     """Whether equal values can hash differently, so that all of them must get the hash of one."""
     return kind.composite and not kind.consistent_hash
-
-
-def _numbered(prefix: str, names: Iterable[str]) -> dict[str, sql.Identifier]:
-    return {name: sql.Identifier(f"{prefix}_{position}") for position, name in enumerate(names)}
 
 
 def _repeat(pattern: LiteralString, rows: Iterable[tuple[sql.Composable, ...]]) -> sql.Composed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
@@ -14,6 +14,9 @@ from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
+
+# From this part of all rows on, an index takes longer than a scan.
+_LARGE_PART = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,27 @@ class SideRows:
     def total(self) -> int:
         """Rows of both sides."""
         return self.source + self.target
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Number of tenants, and of the rows of both sides, of an entity."""
+
+    tenants: int
+    rows: int
+
+    def is_all(self, tenants: Collection[str]) -> bool:
+        """Return whether these are all tenants, so that a statement need not select them."""
+        return len(tenants) == self.tenants
+
+    def is_large(self, rows: int) -> bool:
+        """Return whether so many rows are better read by a scan of the whole table than through an index."""
+        return rows >= _LARGE_PART * self.rows
+
+
+#: A tenant's rows, the sum of the source's row hashes modulo 2**64, and that sum minus that of the target. If they are
+#: equal at two reads, no row of the tenant has changed in the meantime.
+TenantFigures = tuple[SideRows, int, int]
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,11 @@ class Fingerprints:
     values: dict[str, int]
     balances: dict[str, int] = field(repr=False)
 
+    @property
+    def extent(self) -> Extent:
+        """Size of the entity."""
+        return Extent(len(self.tenants), self.rows.total)
+
     def rows_of(self, tenant: str) -> SideRows:
         """Return the rows of a tenant on each side."""
         if tenant in self.differing:
@@ -60,6 +89,12 @@ class Fingerprints:
         position = self.tenants.position(tenant)
         rows = 0 if position is None else self.source_rows[position]
         return SideRows(rows, rows)
+
+    def of_tenant(self, tenant: str) -> TenantFigures:
+        """Return what identifies the rows of a tenant on both sides."""
+        position = self.tenants.position(tenant)
+        source_sum = 0 if position is None else self.source_sums[position]
+        return self.rows_of(tenant), source_sum, self.balances.get(tenant, 0)
 
 
 def merge_fingerprints(

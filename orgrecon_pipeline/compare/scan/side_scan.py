@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from psycopg import sql
@@ -76,13 +76,17 @@ def choose_hash_sum(tenants: int) -> HashSum:
 
 
 def scan_side(
-    session: Session, statements: EntityStatements, side: str, hash_sum: HashSum, largest_table: sql.Identifier | None
+    session: Session, statements: EntityStatements, side: str, hash_sum: HashSum,
+    largest_table: sql.Identifier | None, tenants: Sequence[str] | None = None,
 ) -> SideFingerprints:
-    """Scan one side of an entity."""
-    with session.planner_settings(scan_settings(statements), MANY_TENANTS_WORK_MEM):
-        statement = statements.side_arrays(side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8)
+    """Scan one side of an entity, or only some of its tenants. Without a ``largest_table``, an index may be used."""
+    settings = scan_settings(statements) if largest_table or tenants is None else {}
+    statement = statements.side_arrays(
+        side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8, of_tenants=tenants is not None)
+    parameters = {} if tenants is None else {"tenants": session.encoding.expressible(tenants)}
+    with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
         parts: dict[str, bytearray] = defaultdict(bytearray)
-        for row in session.stream(statement, statements.name):
+        for row in session.stream(statement, statements.name, parameters):
             total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
             parts[part] += piece or b""
     rows, highs, lows = (decode_int8(parts.pop(name, b"")) for name in ("rows", "highs", "lows"))

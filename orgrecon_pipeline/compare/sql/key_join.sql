@@ -1,27 +1,20 @@
--- Drift of the given tenants, if their keys are unique. Several copies of a key match in several pairs, which is
--- detected: the result then does not explain the difference of the fingerprints (docs/architecture.md).
+-- Drift of the given tenants, if their keys are unique: the keys of each tenant in ascending order, as int8 arrays in
+-- binary form. Several copies of a key are detected: they match in several pairs, or the result does not explain the
+-- difference of the fingerprints (docs/architecture.md). Only hashes are joined, because they are narrow.
 WITH differing_rows AS (
-    SELECT coalesce(s.tenant_id, t.tenant_id) AS tenant_id {either_key},
-           {source_hash} AS source_hash, {target_hash} AS target_hash
+    SELECT coalesce(s.tenant_id, t.tenant_id) AS tenant_id, coalesce(s.key_hash, t.key_hash) AS key_hash,
+           s.row_hash AS source_hash, t.row_hash AS target_hash
     FROM ({source}) AS s
-    FULL JOIN ({target}) AS t ON s.tenant_id = t.tenant_id {same_key}
-    WHERE s.tenant_id IS NULL OR t.tenant_id IS NULL {other_values}
-), differing_keys AS (
-    SELECT {tenant_text} AS tenant, {key_hash} AS key_hash,
-           count(source_hash) AS source_copies, count(target_hash) AS target_copies,
-           coalesce(sum(source_hash), 0) AS source_state, coalesce(sum(target_hash), 0) AS target_state
-    FROM differing_rows
-    GROUP BY 1, 2
+    FULL JOIN ({target}) AS t ON s.key_hash = t.key_hash {same_tenant}
+    WHERE s.row_hash IS DISTINCT FROM t.row_hash {other_values}
 )
 SELECT tenant,
-       count(*) FILTER (WHERE target_copies = 0) AS missing,
-       count(*) FILTER (WHERE source_copies = 0) AS unexpected,
-       count(*) FILTER (WHERE source_copies = 1 AND target_copies = 1) AS mismatched,
-       count(*) FILTER (WHERE source_copies > 0 AND target_copies > 0 AND (source_copies > 1 OR target_copies > 1))
-           AS in_several_pairs,
-       sum(source_state - target_state)::text AS balance,
+       count(*) FILTER (WHERE target_hash IS NULL) AS missing,
+       count(*) FILTER (WHERE source_hash IS NULL) AS unexpected,
+       count(*) FILTER (WHERE source_hash IS NOT NULL AND target_hash IS NOT NULL) AS mismatched,
+       (coalesce(sum(source_hash), 0) - coalesce(sum(target_hash), 0))::text AS balance,
        string_agg(int8send(key_hash), '') AS keys,
-       string_agg(int8send((source_state %% 4611686018427387904)::bigint), '') AS source_states,
-       string_agg(int8send((target_state %% 4611686018427387904)::bigint), '') AS target_states
-FROM differing_keys
+       string_agg(int8send(coalesce(source_hash %% 4611686018427387904, 0)), '') AS source_states,
+       string_agg(int8send(coalesce(target_hash %% 4611686018427387904, 0)), '') AS target_states
+FROM (SELECT {tenant_text} AS tenant, * FROM differing_rows ORDER BY tenant, key_hash) AS sorted
 GROUP BY tenant

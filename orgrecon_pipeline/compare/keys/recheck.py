@@ -1,0 +1,95 @@
+"""Drift within one database: of whole tenants at the first read, and of the tracked keys at a recheck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from psycopg import sql
+
+from orgrecon_pipeline.compare.keys.drilldown import drill_down
+from orgrecon_pipeline.compare.keys.key_join import join_by_key
+from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
+from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
+from orgrecon_pipeline.postgres.session import Session
+
+# Drifting keys per statement that groups them. They are sent to the server and back.
+BATCH_KEYS = 1_000_000
+
+
+class EarlierReads:
+    """What the earlier reads of one entity have shown of the tenants that drift."""
+
+    def __init__(self, fingerprints: Fingerprints) -> None:
+        self.extent = fingerprints.extent
+        self._figures = {tenant: fingerprints.of_tenant(tenant) for tenant in fingerprints.differing}
+
+    def rows_of(self, tenants: Iterable[str]) -> int:
+        """Return the rows of some of these tenants on both sides at the latest read."""
+        return sum(self._figures[tenant][0].total for tenant in tenants)
+
+    def unchanged(
+        self, tracked: dict[str, TrackedKeys], fingerprints: Fingerprints
+    ) -> tuple[dict[str, TrackedKeys], list[str]]:
+        """Return the keys of the tenants without a changed row, and the other tenants whose sides still differ.
+
+        The ``fingerprints`` are those of a later read, to which the next one will be compared.
+        """
+        unchanged, changed = {}, []
+        for tenant in sorted(tracked.keys() & fingerprints.differing.keys()):
+            figures = fingerprints.of_tenant(tenant)
+            if figures == self._figures[tenant]:
+                unchanged[tenant] = tracked[tenant]
+            else:
+                changed.append(tenant)
+            self._figures[tenant] = figures
+        return unchanged, changed
+
+
+def find_drift(
+    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
+    largest_table: sql.Identifier | None,
+) -> dict[str, TrackedKeys]:
+    """Return the drift of the given tenants: by one join, or by grouping what the join cannot decide."""
+    drift, undecided = _join(session, statements, tenants, fingerprints, extent, largest_table)
+    return drift | (drill_down(session, statements, undecided) if undecided else {})
+
+
+def find_tracked(
+    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
+    largest_table: sql.Identifier | None, tracked: dict[str, TrackedKeys],
+) -> dict[str, TrackedKeys]:
+    """Return the ``tracked`` keys of the given tenants that still drift, found like those of :func:`find_drift`."""
+    joined, undecided = _join(session, statements, tenants, fingerprints, extent, largest_table)
+    drift = {tenant: keys for tenant, now in joined.items() if (keys := tracked[tenant].as_of(now))}
+    for batch in batches_of_keys(tracked, undecided):
+        drift |= drill_down(session, statements, batch, tracked)
+    return drift
+
+
+def batches_of_keys(tracked: dict[str, TrackedKeys], tenants: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the tenants in batches that one statement can group."""
+    return in_batches(((tenant, len(tracked[tenant].keys)) for tenant in tenants), BATCH_KEYS)
+
+
+def in_batches(sizes: Iterable[tuple[str, int]], limit: int) -> Iterator[list[str]]:
+    """Yield tenants, given with their sizes, in batches that end as soon as their size reaches the limit."""
+    batch: list[str] = []
+    total = 0
+    for tenant, size in sizes:
+        batch.append(tenant)
+        total += size
+        if total >= limit:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+def _join(
+    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
+    largest_table: sql.Identifier | None,
+) -> tuple[dict[str, TrackedKeys], Sequence[str]]:
+    if not statements.consistent_key_hash:
+        return {}, tenants
+    return join_by_key(session, statements, tenants, fingerprints, extent, largest_table)
