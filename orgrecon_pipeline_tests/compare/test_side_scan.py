@@ -205,8 +205,9 @@ def test_planner_uses_parallel_hash_join_though_it_underestimates_the_rows(
     finally:
         reader.close()
     below = plan[plan.index("Partial HashAggregate"):]
-    assert "Hash Join" in below, plan
-    assert "Nested Loop" not in below, plan
+    assert "Parallel Hash Join" in below, plan
+    # Nowhere: before PostgreSQL 18, the cost of a disabled nested loop hides the costs of all other nodes.
+    assert "Nested Loop" not in plan, plan
     assert "Gather" in plan[:plan.index("Partial HashAggregate")], plan
 
 
