@@ -122,15 +122,17 @@ class EntityStatements(EntityRows):
 
     def key_join(self, largest_table: sql.Identifier | None, *, all_tenants: bool) -> sql.Composed:
         """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
+        # The key hash includes the tenant, but Citus must see that rows of one tenant are joined.
+        tenant = [TENANT_COLUMN] if self.distributed else []
+        tenant += ["bare_tenant"] if self._needs_bare_tenant else []
         # Where equal values can hash differently, a difference of the hashes alone is no drift.
         values = [] if self.consistent_row_hash else [
             sql.SQL("s.{0} IS DISTINCT FROM t.{0}").format(value) for value in self._values]
         return load_sql("compare/sql/key_join.sql").format(
             source=self._hashed_side("source", largest_table, of_tenants=not all_tenants),
             target=self._hashed_side("target", largest_table, of_tenants=not all_tenants),
-            same_tenant=_repeat(" AND s.{0} = t.{0}", (
-                (sql.Identifier(name),) for name in (TENANT_COLUMN, "bare_tenant"))
-                if self._needs_bare_tenant else ()),
+            same_tenant=_repeat(" AND s.{0} = t.{0}", ((sql.Identifier(name),) for name in tenant)),
+            materialized=self._materialized(*SIDES),
             other_values=sql.SQL("AND (s.key_hash IS NULL OR t.key_hash IS NULL OR {})").format(
                 sql.SQL(" OR ").join(values)) if values else sql.SQL(""),
             tenant_text=self._tenant_text(),

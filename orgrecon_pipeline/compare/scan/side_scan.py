@@ -23,8 +23,8 @@ from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_
 
 # From this number of tenants on, the cost per group outweighs the cost per row.
 _MANY_TENANTS = 20_000
-#: Planner settings for a scan. Without Parallel Append, all workers share each branch of a UNION ALL. If small tables may
-#: be scanned in parallel, the workers share one hash table of them, instead of building one each.
+#: Planner settings for a scan. Without Parallel Append, all workers share each branch of a UNION ALL. If small tables
+#: may be scanned in parallel, the workers share one hash table of them, instead of building one each.
 SCAN_SETTINGS = {**NO_NESTED_LOOPS, "enable_parallel_append": "off", "min_parallel_table_scan_size": "0"}
 
 

@@ -1,7 +1,7 @@
 -- Drift of the given tenants, if their keys are unique: the keys of each tenant in ascending order, as int8 arrays in
 -- binary form. Several copies of a key are detected: they match in several pairs, or the result does not explain the
 -- difference of the fingerprints (docs/architecture.md). Only hashes are joined, because they are narrow.
-WITH differing_rows AS (
+WITH differing_rows AS {materialized} (
     SELECT coalesce(s.tenant_id, t.tenant_id) AS tenant_id, coalesce(s.key_hash, t.key_hash) AS key_hash,
            s.row_hash AS source_hash, t.row_hash AS target_hash
     FROM ({source}) AS s
