@@ -31,14 +31,14 @@ class EarlierReads:
     def unchanged(
         self, tracked: dict[str, TrackedKeys], fingerprints: Fingerprints
     ) -> tuple[dict[str, TrackedKeys], list[str]]:
-        """Return the keys of the tenants without a changed row, and the other tenants whose sides still differ.
+        """Return the keys of the tenants without a changed row, and the tenants that must be read by key.
 
         The ``fingerprints`` are those of a later read, to which the next one will be compared.
         """
         unchanged, changed = {}, []
         for tenant in sorted(tracked.keys() & fingerprints.differing.keys()):
             figures = fingerprints.of_tenant(tenant)
-            if figures == self._figures[tenant]:
+            if figures == self._figures[tenant] and tracked[tenant].counts_are_known:
                 unchanged[tenant] = tracked[tenant]
             else:
                 changed.append(tenant)

@@ -50,6 +50,11 @@ class TrackedKeys:
         unchanged = int8_array([0]) * len(keys)
         return cls(counts, keys, source_states, target_states, source_states, target_states, unchanged)
 
+    @property
+    def counts_are_known(self) -> bool:
+        """Whether each key that is not in flux is counted. No key is after :meth:`select` has started tracking anew."""
+        return self.counts.total > 0 or self.changed.count(IN_FLUX) == len(self.changed)
+
     def states(self) -> dict[int, tuple[int, int, int]]:
         """Return by key the state of both sides when tracking began, and which sides have changed since."""
         tracked = zip(self.source_states, self.target_states, self.changed, strict=True)
