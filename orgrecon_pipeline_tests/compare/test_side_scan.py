@@ -211,6 +211,30 @@ def test_planner_uses_parallel_hash_join_though_it_underestimates_the_rows(
     assert "Gather" in plan[:plan.index("Partial HashAggregate")], plan
 
 
+def test_key_join_joins_hashes_instead_of_wide_rows(empty_database: str, connect: Connect) -> None:
+    admin = connect(empty_database)
+    tables(admin)
+    for side in ("old", "new"):
+        admin.execute(f"INSERT INTO public.{side} SELECT 'a', i, repeat('x', 500) FROM generate_series(1, 2000) i")
+    admin.execute("ANALYZE")
+    reader = open_reader(mapping(), endpoints.one_database(empty_database), Deadline(60))
+    try:
+        assert isinstance(reader, one_database.OneDatabase)
+        reader.run_preflight()
+        with reader.snapshot():
+            [statements] = reader.statements.values()
+            statement = statements.key_join(reader._preflight.largest_table, all_tenants=True)
+            with reader._session.planner_settings({"enable_mergejoin": "off"}):
+                [row] = reader._session.query(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(statement), "explaining")
+    finally:
+        reader.close()
+    nodes = [row["QUERY PLAN"][0]["Plan"]]
+    for node in nodes:
+        nodes += node.get("Plans", [])
+    [join] = [node for node in nodes if node.get("Join Type") == "Full"]
+    assert max(side["Plan Width"] for side in join["Plans"]) < 100, join
+
+
 @pytest.mark.parametrize("databases", [1, 2])
 @pytest.mark.parametrize("rechecks", [1, 2, 3, 4])
 def test_key_whose_sides_return_to_an_earlier_state_stays_in_flux(
