@@ -10,7 +10,7 @@ from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
+from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints, TenantFigures
 from orgrecon_pipeline.postgres.session import Session
 
 # Drifting keys per statement that groups them. They are sent to the server and back.
@@ -18,15 +18,16 @@ BATCH_KEYS = 1_000_000
 
 
 class EarlierReads:
-    """What the earlier reads of one entity have shown of the tenants that drift."""
+    """What the earlier reads of one entity have shown of its tenants."""
 
-    def __init__(self, fingerprints: Fingerprints) -> None:
-        self.extent = fingerprints.extent
-        self._figures = {tenant: fingerprints.of_tenant(tenant) for tenant in fingerprints.differing}
+    def __init__(self, first: Fingerprints) -> None:
+        self.extent = first.extent
+        self._first = first
+        self._since: dict[str, TenantFigures] = {}
 
     def rows_of(self, tenants: Iterable[str]) -> int:
-        """Return the rows of some of these tenants on both sides at the latest read."""
-        return sum(self._figures[tenant][0].total for tenant in tenants)
+        """Return the rows of some tenants on both sides at the first read."""
+        return sum(self._first.rows_of(tenant).total for tenant in tenants)
 
     def unchanged(
         self, tracked: dict[str, TrackedKeys], fingerprints: Fingerprints
@@ -38,11 +39,13 @@ class EarlierReads:
         unchanged, changed = {}, []
         for tenant in sorted(tracked.keys() & fingerprints.differing.keys()):
             figures = fingerprints.of_tenant(tenant)
-            if figures == self._figures[tenant] and tracked[tenant].counts_are_known:
+            is_same = figures == (self._since.get(tenant) or self._first.of_tenant(tenant))
+            if is_same and tracked[tenant].counts_are_known:
                 unchanged[tenant] = tracked[tenant]
             else:
                 changed.append(tenant)
-            self._figures[tenant] = figures
+            if not is_same:
+                self._since[tenant] = figures
         return unchanged, changed
 
 
