@@ -13,7 +13,9 @@ import pytest
 
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.docs import as_description
+from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, SIDE, History, forged, observation, row
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/record.md").read_text("utf-8")
@@ -79,6 +81,26 @@ def verifier(tmp_path: Path) -> Path:
 
 def run(program: Path, report: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(program), str(report)], capture_output=True, text=True, check=False)
+
+
+def sharded() -> Record:
+    """Return a record of two shards, with names that need escapes."""
+    shard = {"source": SIDE, "target": SIDE, "seconds": 0.25, "tenants": 3}
+    compared = {**{name: value for name, value in COMPARED.items() if name not in ("source", "target")},
+                "shards": {"eu1": shard, "us1": shard}, "keys_in_flux": 0, "seconds": 1e-07}
+    history = History([observation(compared=compared)])
+    return history.record(DAY, [row("müller & söhne <\u2028>"), row("acme")])
+
+
+def test_verifier_accepts_a_sharded_report_and_one_whose_digest_was_computed_again(
+    verifier: Path, tmp_path: Path
+) -> None:
+    """The digest alone does not protect against editing; docs/auditors.md says which checks do."""
+    report = tmp_path / f"{DAY}.md"
+    for record in (sharded(), forged(sharded(), streak_days=6)):
+        report.write_bytes(render(record).encode())
+        accepted = run(verifier, report)
+        assert (accepted.returncode, accepted.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.stem)

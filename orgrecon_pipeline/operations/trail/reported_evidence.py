@@ -32,7 +32,8 @@ def contradictions(report: str, reported: Iterable[Observation], stored: Iterabl
             differing = [name for name in ours if theirs[name] != ours[name]]
             if differing:
                 yield (f"{report} shows observation {observation.id} with another {', '.join(differing)} than this "
-                       f"ledger stores: the report was edited; restore it, or run orgrecon render {own.day}.")
+                       "ledger stores: one of them was edited. If the chain has no finding, it was the report: restore "
+                       "it from version control.")
         elif observation.provenance.compared:
             yield (f"{report} shows observation {observation.id[:40]!a}, which this ledger does not have: the report "
                    "was edited, or belongs to another ledger; find out where it comes from.")
