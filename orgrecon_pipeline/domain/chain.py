@@ -16,8 +16,8 @@ from orgrecon_pipeline.domain.evidence import Frozen, LedgerId
 from orgrecon_pipeline.domain.identity import Identity
 
 #: What a link is about: an observation with all its rows, the tenant gates that its report shows, a person's
-#: acknowledgement, or the result of one shard.
-LinkKind = Literal["observation", "ready_tenants", "acknowledgement", "shard_result"]
+#: acknowledgement, the result of one shard, or the redaction of a tenant.
+LinkKind = Literal["observation", "ready_tenants", "acknowledgement", "shard_result", "redaction"]
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -92,6 +92,7 @@ class LinkEntry(Frozen):
             "ready_tenants": f"the summary of tenant gates of {self.day}",
             "acknowledgement": "an acknowledgement",
             "shard_result": f"the result of a shard of {self.day}",
+            "redaction": "a redaction",
         }[self.kind]
 
 

@@ -39,6 +39,7 @@ class OwnRows(NamedTuple):
     acknowledgement: Subquery
     notification: Subquery
     link: Subquery
+    redaction: Subquery
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Store:
         if past is not None:
             imported = observation.c.ledger.is_distinct_from(self.id) if past.imported else false()
             conditions = [(observation.c.number <= past.position) | imported]
-        others = (tables.acknowledgement, tables.notification, tables.link)
+        others = (tables.acknowledgement, tables.notification, tables.link, tables.redaction)
         return OwnRows(self._own(observation, *conditions), *map(self._own, others))
 
     def _own(self, table: Table, *conditions: ColumnElement[bool]) -> Subquery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orgrecon_pipeline.ledger.append import LedgerWriter
+from orgrecon_pipeline.ledger.chain.redaction import RedactionStore
 from orgrecon_pipeline.ledger.coverage import CoverageReader
 from orgrecon_pipeline.ledger.engine import Past
 from orgrecon_pipeline.ledger.keys import KeyReader
@@ -12,7 +13,7 @@ from orgrecon_pipeline.ledger.locks import LedgerLocks
 from orgrecon_pipeline.ledger.read import LedgerReader
 
 
-class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, LedgerLocks):
+class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, RedactionStore, LedgerLocks):
     """Append-only evidence in SQLite or Postgres; opened by :mod:`orgrecon_pipeline.ledger.open`.
 
     Each base class holds the methods of one job. Methods raise :class:`LedgerUnavailable` if the database does not

@@ -1,6 +1,7 @@
 """Tables of the ledger, which may hold the evidence of several identities.
 
-Triggers, which the migrations create, make all of them append-only. Table names carry a prefix because a ledger may
+Triggers, which the migrations create, make all of them append-only, except that a redaction changes columns that are
+:data:`PERSONAL`; see :mod:`orgrecon_pipeline.ledger.chain.redaction`. Table names carry a prefix because a ledger may
 share its database with other applications. JSON is stored as text: JSONB rewrites numbers, and a record must keep its
 bytes.
 """
@@ -74,6 +75,10 @@ metadata = sa.MetaData(naming_convention={
 })
 
 
+#: The ``info`` of a column that can hold the name of a tenant, or a key or value of its rows.
+PERSONAL: dict[Any, Any] = {"personal": True}
+
+
 def _figures(*, nullable: bool) -> list[Any]:
     return [part for name in FIGURES for part in (
         sa.Column(name, sa.BigInteger, nullable=nullable),
@@ -105,15 +110,15 @@ observation = sa.Table(
     sa.Column("day", sa.Date, nullable=False),
     sa.Column("provenance", _NAME, nullable=False),
     sa.Column("verdict", _NAME, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("reason_code", _NAME, nullable=False),
-    sa.Column("reason_parameters", sa.Text, nullable=False),
+    sa.Column("reason_parameters", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("observed_at", Instant),
     sa.Column("mapping_digest", sa.Text, nullable=False),
     sa.Column("orgrecon_version", sa.Text, nullable=False),
     sa.Column("tenants_scanned", sa.BigInteger),
     sa.Column("tenants_with_drift", sa.BigInteger),
-    sa.Column("compared", sa.Text, nullable=False),
+    sa.Column("compared", sa.Text, nullable=False, info=PERSONAL),
     sa.UniqueConstraint("migration", "environment", "id"),
     sa.Index(None, "migration", "environment", "day"),
     sa.CheckConstraint("provenance IN ('live', 'baseline', 'restored', 'simulated')", name="provenance"),
@@ -140,7 +145,7 @@ entity = sa.Table(
 tenant_row = sa.Table(
     "orgrecon_tenant_row", metadata,
     sa.Column("observation", sa.BigInteger, primary_key=True),
-    sa.Column("tenant", _NAME, primary_key=True),
+    sa.Column("tenant", _NAME, primary_key=True, info=PERSONAL),
     sa.Column("entity", sa.Integer, primary_key=True, autoincrement=False),
     *_figures(nullable=False),
     sa.Column("drift", sa.BigInteger, nullable=False),
@@ -155,13 +160,13 @@ sample = sa.Table(
     "orgrecon_sample", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("tenant", _NAME, nullable=False),
+    sa.Column("tenant", _NAME, nullable=False, info=PERSONAL),
     sa.Column("entity", _NAME, nullable=False),
     sa.Column("kind", _NAME, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("differing_columns", sa.Text, nullable=False),
-    sa.Column("column_values", sa.Text),
-    sa.Column("context", sa.Text),
+    sa.Column("column_values", sa.Text, info=PERSONAL),
+    sa.Column("context", sa.Text, info=PERSONAL),
     sa.Column("first_seen", sa.Date),
     sqlite_with_rowid=False,
 )
@@ -173,8 +178,8 @@ key = sa.Table(
     sa.Column("observation", sa.BigInteger, nullable=False, index=True),
     sa.Column("entity", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.Date),
-    sa.Column("tenant", _NAME, nullable=False),
-    sa.Column("key", _NAME, nullable=False),
+    sa.Column("tenant", _NAME, nullable=False, info=PERSONAL),
+    sa.Column("key", _NAME, nullable=False, info=PERSONAL),
     sa.Column("kind", _NAME, nullable=False),
     sa.Column("differing_columns", sa.Text),
 )
@@ -183,7 +188,7 @@ key = sa.Table(
 change = sa.Table(
     "orgrecon_change", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True, autoincrement=False),
-    sa.Column("change", sa.Text, nullable=False),
+    sa.Column("change", sa.Text, nullable=False, info=PERSONAL),
 )
 
 #: Tenant gates as of the day of an observation, as JSON, by the digest of the evidence that they were computed from.
@@ -191,7 +196,7 @@ ready_tenants = sa.Table(
     "orgrecon_ready_tenants", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("evidence", _NAME, primary_key=True),
-    sa.Column("figures", sa.Text, nullable=False),
+    sa.Column("figures", sa.Text, nullable=False, info=PERSONAL),
     sqlite_with_rowid=False,
 )
 
@@ -201,7 +206,7 @@ coverage = sa.Table(
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("subject", _NAME, nullable=False),
-    sa.Column("name", _NAME, nullable=False),
+    sa.Column("name", _NAME, nullable=False, info=PERSONAL),
     sa.Column("change", _NAME, nullable=False),
     sa.CheckConstraint("subject IN ('tenant', 'entity', 'column')", name="subject"),
     sa.CheckConstraint("change IN ('appeared', 'departed', 'lost')", name="change"),
@@ -215,9 +220,9 @@ acknowledgement = sa.Table(
     sa.Column("number", _KEY, sa.Identity(), primary_key=True),
     *_identity(),
     sa.Column("kind", _NAME, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("observation_id", _NAME),
-    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("recorded_at", Instant, nullable=False),
     sa.ForeignKeyConstraint(
         ["migration", "environment", "observation_id"],
@@ -244,7 +249,7 @@ shard_result = sa.Table(
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
     sa.Column("shard", _NAME, primary_key=True),
     sa.Column("exact", sa.Integer, nullable=False),
-    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False, info=PERSONAL),
     sa.CheckConstraint("exact IN (0, 1)", name="exact"),
     sqlite_with_rowid=False,
 )
@@ -272,7 +277,7 @@ tenant_set = sa.Table(
 )
 
 #: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.chain`. ``subject`` is the number of the
-#: observation or acknowledgement; ``detail`` names the shard, or the evidence of tenant gates.
+#: observation, acknowledgement or redaction; ``detail`` names the shard, or the evidence of tenant gates.
 link = sa.Table(
     "orgrecon_link", metadata,
     sa.Column("migration", _NAME, primary_key=True),
@@ -283,7 +288,36 @@ link = sa.Table(
     sa.Column("detail", _NAME),
     sa.Column("hash", _NAME, nullable=False),
     sa.Column("entry", sa.Text, nullable=False),
-    sa.CheckConstraint("kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result')", name="kind"),
+    sa.CheckConstraint(
+        "kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result', 'redaction')", name="kind"),
     sa.Index(None, "kind", "subject"),
+    sqlite_with_rowid=False,
+)
+
+#: Redactions of a tenant; ``name_hash`` is the slow hash of its name. ``position`` is that of the link. The link is
+#: stored last, and its absence permits the transaction to change the columns that are :data:`PERSONAL`.
+redaction = sa.Table(
+    "orgrecon_redaction", metadata,
+    sa.Column("number", _KEY, sa.Identity(), primary_key=True),
+    *_identity(),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("pseudonym", _NAME, nullable=False),
+    sa.Column("name_hash", _NAME, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.UniqueConstraint("migration", "environment", "position"),
+    sa.ForeignKeyConstraint(
+        ["migration", "environment", "position"], [link.c.migration, link.c.environment, link.c.position],
+        name="fk_orgrecon_redaction_link", deferrable=True, initially="DEFERRED"),
+)
+
+#: What a redaction changed: parts of earlier links, by their position, with the digest before and after.
+redacted_part = sa.Table(
+    "orgrecon_redacted_part", metadata,
+    sa.Column("redaction", sa.BigInteger, sa.ForeignKey(redaction.c.number), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("part", _NAME, primary_key=True),
+    sa.Column("before", _NAME, nullable=False),
+    sa.Column("after", _NAME, nullable=False),
     sqlite_with_rowid=False,
 )

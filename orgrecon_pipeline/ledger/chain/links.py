@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.chain import (
     Imported,
     LinkEntry,
     LinkKind,
+    Part,
     StoredLink,
     entry_after,
 )
@@ -24,8 +25,10 @@ from orgrecon_pipeline.ledger.chain.content import (
     acknowledgement_content,
     observation_content,
     ready_tenants_content,
+    redaction_content,
     shard_content,
 )
+from orgrecon_pipeline.ledger.chain.verified import VerifiedChain
 from orgrecon_pipeline.ledger.engine import Store
 from orgrecon_pipeline.ledger.fingerprints import read_tenants
 from orgrecon_pipeline.ledger.retry import retried
@@ -69,20 +72,37 @@ class ChainStore(Store):
         After a link that does not follow its predecessor the chain proves nothing, so no later link is checked.
         """
         with self.reading() as connection:
-            link = self.own.link
-            head, linked = None, set()
-            for row in connection.execute(select(link).order_by(link.c.position)).all():
-                stored = StoredLink(row.position, row.hash, row.entry)
-                try:
-                    entry = entry_after(head, stored, self.id, self.identity)
-                except BrokenChain as broken:
-                    yield str(broken)
-                    return
-                head = entry.head
-                linked.add((row.kind, row.subject, row.detail))
-                yield from _altered(connection, row, entry)
-            yield from self._without_link(connection, linked)
-            yield from self._altered_tenants(connection)
+            yield from self._breaks(connection, self._chain(connection))
+
+    def _chain(self, connection: Connection) -> VerifiedChain:
+        """Return the links up to the first that does not follow its predecessor."""
+        link = self.own.link
+        head, chain = None, VerifiedChain()
+        for row in connection.execute(select(link).order_by(link.c.position)).all():
+            stored = StoredLink(row.position, row.hash, row.entry)
+            try:
+                entry = entry_after(head, stored, self.id_of(connection), self.identity)
+            except BrokenChain as broken:
+                chain.broken = str(broken)
+                break
+            head = entry.head
+            chain.add(connection, row, entry)
+        return chain
+
+    def _breaks(self, connection: Connection, chain: VerifiedChain) -> Iterator[str]:
+        for row, entry in chain.links:
+            yield from _altered(connection, row, entry, chain.expected[row.position])
+            yield from chain.refused.get(row.position, ())
+        if chain.broken:
+            yield chain.broken
+            return
+        yield from self._without_link(connection, {(row.kind, row.subject, row.detail) for row, _ in chain.links})
+        yield from self._altered_tenants(connection)
+
+    def id_of(self, connection: Connection) -> str:
+        """Return the id of the ledger within a transaction: on SQLite, another connection would wait for its end."""
+        id_: str = connection.execute(select(tables.ledger.c.id)).scalar_one()
+        return id_
 
     def _head(self, connection: Connection) -> ChainHead | None:
         link = self.own.link
@@ -95,16 +115,11 @@ class ChainStore(Store):
         day: date | None = None, detail: str | None = None, imported: Imported | None = None,
     ) -> None:
         """Append the link of evidence that was inserted in the same transaction, with all its rows."""
-        content = _READERS[kind](connection, subject, detail)
-        if connection.dialect.name == "postgresql":
-            # Other writers wait here until this transaction ends, so that no two links follow the same one.
-            connection.execute(text(
-                f"SELECT pg_advisory_xact_lock(hashtextextended(id || ' {self.identity.slug} chain', 0)) "  # noqa: S608
-                f"FROM {tables.ledger.name}"))
+        content = READERS[kind](connection, subject, detail)
+        self._lock_chain(connection)
         previous = self._head(connection)
         entry = LinkEntry(
-            # Not self.id, whose connection would wait for this transaction on SQLite.
-            ledger=connection.execute(select(tables.ledger.c.id)).scalar_one(),
+            ledger=self.id_of(connection),
             migration=self.identity.migration, environment=self.identity.environment,
             position=previous.position + 1 if previous else 1, previous=previous.hash if previous else None,
             kind=kind, id=id, day=day.isoformat() if day else None, content=content, imported=imported)
@@ -125,13 +140,21 @@ class ChainStore(Store):
             if stored != row.tenants:
                 yield f"the tenants of the fingerprints of {row.day} were changed or removed after they were stored."
 
+    def _lock_chain(self, connection: Connection) -> None:
+        """Let other writers wait until this transaction ends, so that no two links follow the same one."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(
+                f"SELECT pg_advisory_xact_lock(hashtextextended(id || ' {self.identity.slug} chain', 0)) "  # noqa: S608
+                f"FROM {tables.ledger.name}"))
+
     def _without_link(self, connection: Connection, linked: set[tuple[str, int, str | None]]) -> Iterator[str]:
         own, acknowledgement = self.own.observation, self.own.acknowledgement
-        shard, ready = tables.shard_result, tables.ready_tenants
+        shard, ready, redaction = tables.shard_result, tables.ready_tenants, self.own.redaction
         none = null().label("detail")
         statements: dict[str, Select[Any]] = {
             "observation {0.id} of {0.day}": select(literal("observation"), own.c.number, none, own.c.id, own.c.day),
             "an acknowledgement": select(literal("acknowledgement"), acknowledgement.c.number, none),
+            "a redaction": select(literal("redaction"), redaction.c.number, none),
             "the result of a shard of {0.day}": select(
                 literal("shard_result"), own.c.number, shard.c.shard, own.c.day).join(
                 shard, shard.c.observation == own.c.number),
@@ -145,27 +168,29 @@ class ChainStore(Store):
                     yield f"{name.format(row)} has no link: it was inserted without orgrecon."
 
 
-_READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
+#: Reads the content of a link that is stored now, by the kind of the link: of a subject and a detail.
+READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
     "observation": lambda connection, number, _: observation_content(connection, number),
     "acknowledgement": lambda connection, number, _: acknowledgement_content(connection, number),
     "shard_result": shard_content,
     "ready_tenants": ready_tenants_content,
+    "redaction": lambda connection, number, _: redaction_content(connection, number),
 }
 
 
-def _altered(connection: Connection, row: Any, entry: LinkEntry) -> Iterator[str]:
-    """Yield a sentence if a piece of evidence differs from what its link covers."""
+def _altered(connection: Connection, row: Any, entry: LinkEntry, expected: Mapping[str, Part]) -> Iterator[str]:
+    """Yield a sentence if a piece of evidence differs from what its link, or a later redaction, covers."""
     if row.kind != entry.kind:
         yield f"link {row.position} was edited: it is the link of another kind of evidence."
         return
-    stored = _READERS[entry.kind](connection, row.subject, row.detail)
-    altered = [name for name, part in entry.content.items() if stored.get(name) != part]
+    stored = READERS[entry.kind](connection, row.subject, row.detail)
+    altered = [name for name, part in expected.items() if stored.get(name) != part]
     if not altered:
         return
     if not next(iter(stored.values())).rows:
         yield f"link {row.position}: {entry.subject} was removed."
         return
     parts = ", ".join(
-        f"{name} ({counted(entry.content[name].rows, 'row')} then, {stored[name].rows} now)"
-        if entry.content[name].rows != stored[name].rows else name for name in altered)
+        f"{name} ({counted(expected[name].rows, 'row')} then, {stored[name].rows} now)"
+        if expected[name].rows != stored[name].rows else name for name in altered)
     yield f"link {row.position}: {entry.subject} was changed after it was stored: {parts}."

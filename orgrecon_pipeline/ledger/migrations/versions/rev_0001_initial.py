@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 from alembic import op
+from sqlalchemy import inspect
 
 revision = "0001"
 down_revision = None
@@ -36,6 +37,22 @@ _KEYS = {
     "orgrecon_tenant_set": "migration = NEW.migration AND environment = NEW.environment AND digest = NEW.digest "
                            "AND ordinal = NEW.ordinal",
     "orgrecon_link": "migration = NEW.migration AND environment = NEW.environment AND position = NEW.position",
+    "orgrecon_redaction": "number = NEW.number OR "
+                          "migration = NEW.migration AND environment = NEW.environment AND position = NEW.position",
+    "orgrecon_redacted_part": "redaction = NEW.redaction AND position = NEW.position AND part = NEW.part",
+}
+
+# Columns that can hold a name, key or value of a tenant. A redaction may change them, and no other column.
+_PERSONAL = {
+    "orgrecon_observation": {"reason", "reason_parameters", "compared"},
+    "orgrecon_tenant_row": {"tenant"},
+    "orgrecon_sample": {"tenant", "key", "column_values", "context"},
+    "orgrecon_key": {"tenant", "key"},
+    "orgrecon_change": {"change"},
+    "orgrecon_ready_tenants": {"figures"},
+    "orgrecon_coverage": {"name"},
+    "orgrecon_acknowledgement": {"reason", "details"},
+    "orgrecon_shard_result": {"result"},
 }
 
 
@@ -45,10 +62,15 @@ def upgrade() -> None:
         op.execute(statement.format(**(_SQLITE if dialect == "sqlite" else _POSTGRES)))
     triggers = _statements(f"append_only_{dialect}")
     if dialect == "postgres":
-        op.execute(triggers.pop(0))
+        for function in (triggers.pop(0), triggers.pop(0)):
+            op.execute(function)
     for table, key in _KEYS.items():
+        personal = _PERSONAL.get(table, set())
+        names = (column["name"] for column in inspect(op.get_bind()).get_columns(table))
+        fixed = ", ".join(f'"{name}"' for name in names if name not in personal)
         for statement in triggers:
-            op.execute(statement.format(table=table, same=key))
+            if personal or "only_redaction" not in statement:
+                op.execute(statement.format(table=table, same=key, of_fixed=f"OF {fixed}" if personal else ""))
     op.execute(f"INSERT INTO orgrecon_ledger (number, id) VALUES (1, '{secrets.token_hex(8)}')")  # noqa: S608
 
 

@@ -199,7 +199,33 @@ CREATE TABLE orgrecon_link (
     hash {name} NOT NULL,
     entry TEXT NOT NULL,
     CONSTRAINT pk_orgrecon_link PRIMARY KEY (migration, environment, position),
-    CONSTRAINT ck_orgrecon_link_kind CHECK (kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result'))
+    CONSTRAINT ck_orgrecon_link_kind
+        CHECK (kind IN ('observation', 'ready_tenants', 'acknowledgement', 'shard_result', 'redaction'))
 ) {without_rowid}
 
 CREATE INDEX ix_orgrecon_link_kind_subject ON orgrecon_link (kind, subject)
+
+CREATE TABLE orgrecon_redaction (
+    number {number} NOT NULL,
+    migration {name} NOT NULL,
+    environment {name} NOT NULL,
+    position BIGINT NOT NULL,
+    pseudonym {name} NOT NULL,
+    name_hash {name} NOT NULL,
+    reason TEXT NOT NULL,
+    recorded_at {instant} NOT NULL,
+    CONSTRAINT pk_orgrecon_redaction PRIMARY KEY (number),
+    CONSTRAINT uq_orgrecon_redaction_migration_environment_position UNIQUE (migration, environment, position),
+    CONSTRAINT fk_orgrecon_redaction_link FOREIGN KEY (migration, environment, position)
+        REFERENCES orgrecon_link (migration, environment, position) DEFERRABLE INITIALLY DEFERRED
+)
+
+CREATE TABLE orgrecon_redacted_part (
+    redaction BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    part {name} NOT NULL,
+    before {name} NOT NULL,
+    after {name} NOT NULL,
+    CONSTRAINT pk_orgrecon_redacted_part PRIMARY KEY (redaction, position, part),
+    CONSTRAINT fk_orgrecon_redacted_part_redaction FOREIGN KEY (redaction) REFERENCES orgrecon_redaction (number)
+) {without_rowid}
