@@ -15,7 +15,14 @@ from typing import Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal
-from orgrecon_pipeline.cli.database_commands import accept_ledger, accept_source, acknowledge, doctor, repair_sql
+from orgrecon_pipeline.cli.database_commands import (
+    accept_ledger,
+    accept_source,
+    acknowledge,
+    doctor,
+    redact,
+    repair_sql,
+)
 from orgrecon_pipeline.cli.demo_command import demo
 from orgrecon_pipeline.cli.diff_command import diff
 from orgrecon_pipeline.cli.drift_command import drift
@@ -41,6 +48,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,
     "render": render, "acknowledge": acknowledge, "accept-source": accept_source, "accept-ledger": accept_ledger,
+    "redact": redact,
     "init": init, "doctor": doctor, "drift": drift, "diff": diff, "reproduce": reproduce,
     "repair-sql": repair_sql, "exporter": exporter, "metrics": metrics, "schema": schema,
     "demo": demo,

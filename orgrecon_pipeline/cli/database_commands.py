@@ -1,6 +1,6 @@
 """The commands about the compared databases and about what a person accepts.
 
-They are ``doctor``, ``repair-sql``, ``acknowledge``, ``accept-source`` and ``accept-ledger``.
+They are ``doctor``, ``repair-sql``, ``acknowledge``, ``accept-source``, ``accept-ledger`` and ``redact``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.cli.options import Day, MappingFile, OutputFormat, Reason, open_context, settings_from
+from orgrecon_pipeline.cli.options import Day, MappingFile, OutputDir, OutputFormat, Reason, open_context, settings_from
 from orgrecon_pipeline.cli.terminal import Format
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
@@ -106,3 +106,24 @@ def accept_ledger(
         {"ledger": context.ledger.id, "accepted": acceptance.ledger, "until": until}, format,
         text=lambda _: terminal.show_lines([
             f"accepted: evaluations by {f'ledger {ledger_id}' if ledger_id else 'any other ledger'} up to {until}"]))
+
+
+def redact(
+    tenant: Annotated[str, typer.Option(help="Name of the tenant, as reports show it.")],
+    reason: Reason,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Redact a tenant that the next comparison expects; it will report lost coverage.")] = False,
+    output_dir: OutputDir = None,
+    mapping: MappingFile = None,
+    format: OutputFormat = Format.TEXT,
+) -> None:
+    """Replace a departed tenant's name and keys in the ledger and its reports, permanently; verdicts stay."""
+    from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
+
+    redacted = redact_tenant(open_context(mapping, output_dir), tenant, reason, force=force)
+    reports = [day.isoformat() for day in redacted.reports]
+    terminal.show({"pseudonym": redacted.pseudonym, "reports": reports}, format, text=lambda _: terminal.show_lines([
+        f"redacted: the pseudonym is {redacted.pseudonym}", *(f"{day}: rendered again" for day in reports)]))
+    if not redacted.file_rewritten:
+        terminal.say("PostgreSQL keeps replaced rows in its files: run VACUUM FULL on the tables of the ledger, and "
+                     "delete older backups and WAL archives.")

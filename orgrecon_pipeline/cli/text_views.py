@@ -133,6 +133,9 @@ def show_verification(verification: Trail[Any]) -> None:
 def show_ledger_verification(verification: LedgerVerification) -> None:
     """Print what is wrong with a ledger, and the head of its chain."""
     show_lines(verification.findings)
+    show_lines(
+        f"link {redaction.position}: {redaction.pseudonym} was redacted on {redaction.recorded_at:%Y-%m-%d}, in "
+        f"{_counted(redaction.links, 'link')}: {redaction.reason}" for redaction in verification.redactions)
     state = "sound" if verification.sound else "NOT SOUND"
     figures = (f"{_counted(verification.links, 'link')}, {_counted(verification.reports, 'report')} compared, "
                f"{_counted(len(verification.findings), 'finding')}")

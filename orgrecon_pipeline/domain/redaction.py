@@ -20,6 +20,11 @@ def is_pseudonym(name: str) -> bool:
     return _PSEUDONYM.fullmatch(name) is not None
 
 
+def pseudonyms_in(text: str) -> set[str]:
+    """Return the pseudonyms of tenants and keys in a text."""
+    return set(_PSEUDONYM.findall(text))
+
+
 def name_hash(name: str, ledger: str) -> str:
     """Return the slow hash, salted with the id of the ledger, by which a ledger recognises a redacted name."""
     return hashlib.scrypt(name.encode("utf-8", "surrogatepass"), salt=ledger.encode(), **_SCRYPT).hex()
@@ -58,7 +63,7 @@ class Redactor:
 
     def words(self, text: str) -> str:
         """Return a text that a person typed with the pseudonym wherever the name stands as a word."""
-        return re.sub(rf"(?<!\w){re.escape(self.name)}(?!\w)", self.pseudonym, text)
+        return re.sub(rf"(?<!\w){re.escape(self.name)}(?!\w)", self.pseudonym, text, flags=re.IGNORECASE)
 
     def parameters(self, value: Any) -> Any:
         """Return the parameters of a reason, which quote names."""
@@ -91,6 +96,13 @@ class Redactor:
         """Return the details of an acknowledgement, which list what was lost."""
         return {**details, "lost": [self.subject(text) for text in details["lost"]]} if "lost" in details else details
 
+
+    def sample(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Return a sample as JSON values: of this tenant with pseudonyms as its key, and without values."""
+        if sample["tenant"] != self.name:
+            return sample
+        key = {column: self.key_value(text) for column, text in sample["key"].items()}
+        return {**sample, "tenant": self.pseudonym, "key": key, "values": None, "show": None}
 
     def _of_tenant(self, value: dict[str, Any]) -> dict[str, Any]:
         return {**value, "tenant": self.tenant(value["tenant"])}

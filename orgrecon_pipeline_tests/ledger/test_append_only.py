@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.tables import metadata
@@ -38,6 +39,7 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.record_notified([Notified("a channel", "gate", "OPEN", moment)])
     ledger.append_ready_tenants("1", ready_tenants())
     ledger.append_shard_result("1", "eu1", False, {"tenants": 3})
+    ledger.redact(Redactor.of("zeta", b"secret"), "because", moment)
     return ledger
 
 
@@ -52,7 +54,7 @@ def changed_column(table: sa.Table) -> str:
         "orgrecon_key": "differing_columns", "orgrecon_change": "change", "orgrecon_ledger": "id",
         "orgrecon_coverage": "name", "orgrecon_notification": "topic", "orgrecon_shard_result": "result",
         "orgrecon_ready_tenants": "figures", "orgrecon_fingerprint": "piece", "orgrecon_tenant_set": "piece",
-        "orgrecon_link": "entry",
+        "orgrecon_link": "entry", "orgrecon_redacted_part": "after",
     }.get(table.name, "reason")
 
 

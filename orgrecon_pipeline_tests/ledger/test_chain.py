@@ -15,6 +15,7 @@ from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, imported_links
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
@@ -28,7 +29,7 @@ EVIDENCE = [table for table in tables.metadata.sorted_tables
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def plain(ledger: Ledger) -> Ledger:
     """A ledger with three observations, an acknowledgement, a shard's result and tenant gates, in six links."""
     ledger.append(*full("1"), fingerprints=fingerprints())
     ledger.append(*full("2", DAY + timedelta(days=1)))
@@ -40,7 +41,14 @@ def filled(ledger: Ledger) -> Ledger:
 
 
 @pytest.fixture
-def tamper(ledger_url: str, filled: Ledger) -> Iterator[Callable[[str], None]]:
+def filled(plain: Ledger) -> Ledger:
+    """The ledger after a redaction, its seventh link, which changed the evidence of the first two links."""
+    plain.redact(Redactor.of("zeta", b"secret"), "because", MOMENT)
+    return plain
+
+
+@pytest.fixture
+def tamper(ledger_url: str, ledger: Ledger) -> Iterator[Callable[[str], None]]:
     """Execute a statement without the triggers and foreign keys of the ledger, as its owner can."""
     with raw_connection(ledger_url) as connection:
         if ledger_url.startswith("sqlite"):
@@ -62,7 +70,7 @@ def changed(column: sa.Column[Any]) -> str:
     if isinstance(column.type, tables.Bytes):
         return "'changed'"
     if isinstance(column.type, sa.Integer):
-        if column.name == "ordinal" or (column.table is tables.tenant_row and column.name == "entity"):
+        if column.name in ("ordinal", "position") or (column.table is tables.tenant_row and column.name == "entity"):
             return f'"{column.name}" + 100'
         return f'1 - "{column.name}"' if column.name == "exact" else f'CASE "{column.name}" WHEN 5 THEN 6 ELSE 5 END'
     values = {"verdict": "INCONCLUSIVE", "provenance": "restored", "subject": "column", "change": "departed",
@@ -75,7 +83,7 @@ def changed(column: sa.Column[Any]) -> str:
 def changeable(table: sa.Table) -> list[sa.Column[Any]]:
     """Return the columns that hold evidence: not the numbers that join rows, nor those that a check holds to a sum."""
     summed = {"drift", *(kind.value for kind in DriftKind)} if table is tables.tenant_row else set()
-    return [column for column in table.columns if column.name not in {"number", "observation"} | summed]
+    return [column for column in table.columns if column.name not in {"number", "observation", "redaction"} | summed]
 
 
 @pytest.mark.parametrize("table", EVIDENCE, ids=lambda table: table.name)
@@ -105,7 +113,8 @@ def test_inserted_row_of_any_table_breaks_the_chain(
     filled: Ledger, tamper: Callable[[str], None], table: sa.Table
 ) -> None:
     new = {"number": "number + 100", "ordinal": "ordinal + 100", "id": "id || 'x'", "shard": "shard || 'x'",
-           "tenant": "tenant || 'x'", "evidence": "evidence || 'x'", "name": "name || 'x'"}
+           "tenant": "tenant || 'x'", "evidence": "evidence || 'x'", "name": "name || 'x'",
+           "position": "position + 100"}
     if table is tables.change:
         new["observation"] = "(SELECT max(number) FROM orgrecon_observation)"
     names = [column.name for column in table.columns]
@@ -162,6 +171,22 @@ LINKS = {
     "the observation of a link removed": (
         lambda links: ["DELETE FROM orgrecon_observation WHERE id = '3'"],
         "link 5: observation 3 of 2026-11-25 was removed."),
+    "the link of a redaction removed": (
+        lambda links: ["DELETE FROM orgrecon_link WHERE position = 7"],
+        "link 1: observation 1 of 2026-11-23 was changed after it was stored: coverage, keys, samples, tenants."),
+    "a redaction and its link removed": (
+        lambda links: ["DELETE FROM orgrecon_redacted_part", "DELETE FROM orgrecon_redaction",
+                       "DELETE FROM orgrecon_link WHERE position = 7"],
+        "link 1: observation 1 of 2026-11-23 was changed after it was stored: coverage, keys, samples, tenants."),
+    "a redaction removed": (
+        lambda links: ["DELETE FROM orgrecon_redacted_part", "DELETE FROM orgrecon_redaction"],
+        "link 1: observation 1 of 2026-11-23 was changed after it was stored: coverage, keys, samples, tenants."),
+    "a redaction made to cover another change": (
+        lambda links: ["UPDATE orgrecon_tenant_row SET first_seen = NULL",
+                       *(f"UPDATE orgrecon_redacted_part SET after = '{digit * 64}'" for digit in "01")],
+        None),
+}
+PLAIN_LINKS = {
     "the last link removed": (
         lambda links: ["DELETE FROM orgrecon_link WHERE position = 6"],
         "the summary of tenant gates of 2026-11-23 has no link: it was inserted without orgrecon."),
@@ -173,26 +198,36 @@ LINKS = {
 
 @pytest.mark.parametrize("case", LINKS)
 def test_tampered_chain_names_its_first_break(filled: Ledger, tamper: Callable[[str], None], case: str) -> None:
-    statements, message = LINKS[case]
-    for statement in statements(filled.links()):
+    assert_broken(filled, tamper, LINKS[case])
+
+
+@pytest.mark.parametrize("case", PLAIN_LINKS)
+def test_shortened_chain_names_its_first_break(plain: Ledger, tamper: Callable[[str], None], case: str) -> None:
+    assert_broken(plain, tamper, PLAIN_LINKS[case])
+
+
+def assert_broken(ledger: Ledger, tamper: Callable[[str], None], case: Any) -> None:
+    statements, message = case
+    assert list(ledger.chain_breaks()) == []
+    for statement in statements(ledger.links()):
         tamper(statement)
-    breaks = list(filled.chain_breaks())
+    breaks = list(ledger.chain_breaks())
     assert breaks
     assert message in (None, breaks[0])
 
 
 def test_removed_end_of_a_chain_is_detected_only_by_a_noted_head(
-    filled: Ledger, tamper: Callable[[str], None]
+    plain: Ledger, tamper: Callable[[str], None]
 ) -> None:
-    noted = filled.head()
+    noted = plain.head()
     tamper("DELETE FROM orgrecon_link WHERE position >= 5")
     tamper("DELETE FROM orgrecon_ready_tenants")
     tamper("DELETE FROM orgrecon_entity WHERE observation = (SELECT number FROM orgrecon_observation WHERE id = '3')")
     tamper("DELETE FROM orgrecon_observation WHERE id = '3'")
-    assert list(filled.chain_breaks()) == []
+    assert list(plain.chain_breaks()) == []
     assert noted is not None
     assert noted.position == 6
-    assert filled.head() == ChainHead(position=4, hash=filled.links()[-1].hash)
+    assert plain.head() == ChainHead(position=4, hash=plain.links()[-1].hash)
 
 
 def test_head_is_that_of_the_last_link(ledger: Ledger) -> None:

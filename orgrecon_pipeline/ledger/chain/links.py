@@ -69,7 +69,8 @@ class ChainStore(Store):
     def chain_breaks(self) -> Iterator[str]:
         """Yield every contradiction between the links, and between the links and the evidence, as a sentence.
 
-        After a link that does not follow its predecessor the chain proves nothing, so no later link is checked.
+        After a link that does not follow its predecessor the chain proves nothing, so that break comes first, and no
+        later link is checked.
         """
         with self.reading() as connection:
             yield from self._breaks(connection, self._chain(connection))
@@ -90,14 +91,15 @@ class ChainStore(Store):
         return chain
 
     def _breaks(self, connection: Connection, chain: VerifiedChain) -> Iterator[str]:
+        if chain.broken:
+            yield chain.broken
         for row, entry in chain.links:
             yield from _altered(connection, row, entry, chain.expected[row.position])
             yield from chain.refused.get(row.position, ())
-        if chain.broken:
-            yield chain.broken
-            return
-        yield from self._without_link(connection, {(row.kind, row.subject, row.detail) for row, _ in chain.links})
-        yield from self._altered_tenants(connection)
+        if not chain.broken:
+            linked = {(row.kind, row.subject, row.detail) for row, _ in chain.links}
+            yield from self._without_link(connection, linked)
+            yield from self._altered_tenants(connection)
 
     def id_of(self, connection: Connection) -> str:
         """Return the id of the ledger within a transaction: on SQLite, another connection would wait for its end."""

@@ -1,4 +1,4 @@
-"""Statements that replace a tenant in every personal column of a ledger; the last ones are in Python for JSON."""
+"""Statements that replace a tenant in every personal column of a ledger."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replace_tenant(connection: Connection, own: OwnRows, redactor: Redactor) -> 
 def _named_rows(
     connection: Connection, numbers: Select[Any], redactor: Redactor
 ) -> Iterator[tuple[sa.Table, sa.Column[Any], dict[str, Any]]]:
-    """Yield the tables with a column of names, which there can be many of, and the values that replace those columns."""
+    """Yield the tables that can have many rows of a tenant: the column of its name, and the values to set."""
     yield tables.tenant_row, tables.tenant_row.c.tenant, {"tenant": redactor.pseudonym}
     yield tables.coverage, tables.coverage.c.name, {"name": redactor.pseudonym}
     key = tables.key
@@ -92,10 +92,10 @@ def _rewritten_rows(own: OwnRows, numbers: Select[Any]) -> Iterator[_Rewritten]:
 
 
 def _sample(redactor: Redactor, row: Any) -> dict[str, Any]:
-    if row["tenant"] != redactor.name:
+    sample = redactor.sample({"tenant": row["tenant"], "key": json.loads(row["key"])})
+    if sample["tenant"] == row["tenant"]:
         return {}
-    key = {column: redactor.key_value(text) for column, text in json.loads(row["key"]).items()}
-    return {"tenant": redactor.pseudonym, "key": json_text(key), "column_values": None, "context": None}
+    return {"tenant": sample["tenant"], "key": json_text(sample["key"]), "column_values": None, "context": None}
 
 
 def _rewritten(function: Callable[[Any], Any], text: str) -> str:

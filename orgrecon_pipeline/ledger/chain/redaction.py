@@ -74,7 +74,12 @@ class RedactionStore(ChainStore):
             self._append_link(connection, "redaction", number)
 
     def vacuum(self) -> bool:
-        """Rewrite an SQLite file without remains of changed rows; return whether the database keeps some otherwise."""
+        """Rewrite an SQLite file without remains of replaced rows; return False on PostgreSQL, which keeps them.
+
+        Raises:
+            LedgerUnavailable: if another process uses the file for too long.
+            EvidenceNotStored: if the file cannot be rewritten for another reason.
+        """
         if not isinstance(self.address, SqliteAddress):
             return False
         with (translate_errors(EvidenceNotStored, f"the free pages of {self.address} were not removed"),

@@ -18,6 +18,7 @@ from orgrecon_pipeline.domain.gate.decision import other_databases
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock
+from orgrecon_pipeline.operations.trail.redacted_names import without_redacted_names
 from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.trail_identity import require_own_reports
@@ -96,7 +97,8 @@ def import_report(ledger: Ledger, directory: Path, day: date, signed_by: Collect
 def import_record(ledger: Ledger, record: Record) -> int:
     """Append the observations of a record that the ledger does not have, and return their number.
 
-    The record has all details of its deciding observation, and only a summary of the others.
+    The record has all details of its deciding observation, and only a summary of the others. Tenants that the ledger
+    redacted get their pseudonyms.
 
     Raises:
         OtherIdentity: if the record belongs to another identity than the ledger was opened for.
@@ -106,6 +108,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
     """
     if record.identity != ledger.identity:
         raise OtherIdentity(file_name(record.day), record.identity, ledger.identity)
+    record = without_redacted_names(ledger, record)
     if record.provenance is Provenance.SIMULATED and ledger.latest(_NOT_SIMULATED):
         raise UnsoundTrail(
             f"{file_name(record.day)} is simulated, but this ledger is not: import it into a separate ledger.")

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from orgrecon_pipeline.domain.chain import ChainHead, imported_links
 from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.ledger.chain.redaction import Redaction
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.trail.reported_evidence import contradictions
 from orgrecon_pipeline.report.file_names import shown
@@ -25,6 +27,7 @@ class LedgerVerification:
         links: number of links of its chain.
         head: the last link; None without links.
         reports: number of reports whose links were looked up in the chain.
+        redactions: the redactions, in the order of their links.
         findings: what is wrong, one sentence each: those of the chain in its order, then those of the reports.
     """
 
@@ -32,6 +35,7 @@ class LedgerVerification:
     links: int
     head: ChainHead | None
     reports: int
+    redactions: tuple[Redaction, ...]
     findings: tuple[str, ...]
 
     @property
@@ -42,7 +46,11 @@ class LedgerVerification:
     def as_json_value(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {"sound": self.sound, "ledger": self.ledger, "links": self.links,
-                "head": self.head and self.head.model_dump(), "reports": self.reports, "findings": list(self.findings)}
+                "head": self.head and self.head.model_dump(), "reports": self.reports,
+                "redactions": [{"position": redaction.position, "pseudonym": redaction.pseudonym,
+                                "reason": redaction.reason, "recorded_at": instant_text(redaction.recorded_at),
+                                "links": redaction.links} for redaction in self.redactions],
+                "findings": list(self.findings)}
 
 
 def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
@@ -64,7 +72,8 @@ def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
             if id_ == ledger.id and known.get(head.position) != head.hash and (id_, head) not in imported]
         findings += lost or of_report.contradictions
     return LedgerVerification(
-        ledger.id, len(links), links[-1].head if links else None, len(named), tuple(findings))
+        ledger.id, len(links), links[-1].head if links else None, len(named), tuple(ledger.redactions()),
+        tuple(findings))
 
 
 class _Reported(NamedTuple):

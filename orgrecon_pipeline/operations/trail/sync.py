@@ -16,7 +16,9 @@ from typing import Any, Literal
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.record import ObservedRow, Record
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.domain.redaction import pseudonyms_in
+from orgrecon_pipeline.operations.trail.compared_records import as_compared, without_names
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.signature_file import valid_signature
@@ -174,15 +176,23 @@ def _decide(incoming: Record, existing: Record | None, days: Collection[date]) -
         return "keep", f"a baseline never replaces a {existing.provenance.value} report"
     if incoming.provenance.compared and not any(row.provenance.compared for row in existing.observations):
         return "copy", ""  # a comparison, even an INCONCLUSIVE one, replaces a baseline
-    old, new = _observations(existing), _observations(incoming)
-    if old == new:
-        if _details(incoming) != _details(existing):
-            return "refuse", ("the reports in both directories list the same observations with different figures: find "
-                              "out which report was edited")
-        return _decide_by_window(incoming, existing, days)
-    if old.items() <= new.items():
+    ours, theirs = pseudonyms_in(existing.line()), pseudonyms_in(incoming.line())
+    form = as_compared if ours == theirs else without_names
+    old, new = form(existing), form(incoming)
+    if old.observations == new.observations and old != new:
+        return "refuse", ("the reports in both directories list the same observations with different figures: find "
+                          "out which report was edited")
+    if old.observations == new.observations:
+        if ours == theirs:
+            return _decide_by_window(incoming, existing, days)
+        if ours < theirs:
+            return "copy", ""  # a tenant was redacted since
+        if theirs < ours:
+            return "keep", "a tenant was redacted in it"
+        return "refuse", "other tenants were redacted in each report: render the day from one ledger that redacted all"
+    if old.observations.items() <= new.observations.items():
         return "copy", ""
-    if new.items() <= old.items():
+    if new.observations.items() <= old.observations.items():
         return "keep", "it also lists later observations"
     return "refuse", ("each report of this day lists observations that the other one does not have: find out "
                       "which ledger each report comes from")
@@ -201,17 +211,6 @@ def _decide_by_window(incoming: Record, existing: Record, days: Collection[date]
                         "render it again")
     return "refuse", (f"only this report knows of {ours}, and only the report to copy knows of {theirs}: "
                       "import both directories into one ledger, and render the day from it")
-
-
-def _observations(record: Record) -> dict[str, ObservedRow]:
-    """Return the observations by id, without what the day decides and without sentences, which are not compared."""
-    return {row.id: row.model_copy(update={"decides": False, "reason": ""}) for row in record.observations}
-
-
-def _details(record: Record) -> tuple[Any, ...]:
-    """Return what a record has only of its deciding observation."""
-    deciding = next(row.id for row in record.observations if row.decides)
-    return deciding, record.tenants, record.samples, record.compared
 
 
 def _known_of(record: Record) -> set[tuple[date, str]]:
