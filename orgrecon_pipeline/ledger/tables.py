@@ -303,7 +303,7 @@ redaction = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("pseudonym", _NAME, nullable=False),
     sa.Column("name_hash", _NAME, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, info=PERSONAL),
     sa.Column("recorded_at", Instant, nullable=False),
     sa.UniqueConstraint("migration", "environment", "position"),
     sa.ForeignKeyConstraint(

@@ -30,7 +30,7 @@ _TEXTS = [column for column in tables.observation.columns if column.info == tabl
 
 #: Parts that a redaction may change.
 REDACTABLE = frozenset({"texts", "tenants", "samples", "keys", "change", "coverage", "ready_tenants", "acknowledgement",
-                        "shard_result"})
+                        "shard_result", "reason"})
 
 # Rows of an observation: its table, and the columns that order them.
 _PARTS: dict[str, tuple[Table, tuple[str, ...]]] = {
@@ -96,7 +96,8 @@ def redaction_content(connection: Connection, number: int) -> dict[str, Part]:
     """Return the parts of a redaction."""
     table, parts = tables.redaction, tables.redacted_part
     return {
-        "redaction": _part(connection, _columns(table).where(table.c.number == number)),
+        "redaction": _part(connection, _columns(table, without=[table.c.reason]).where(table.c.number == number)),
+        "reason": _part(connection, select(table.c.reason).where(table.c.number == number)),
         "redacted_parts": _part(connection, _columns(parts).where(parts.c.redaction == number).order_by(
             parts.c.position, parts.c.part))}
 

@@ -85,6 +85,8 @@ def _rewritten_rows(own: OwnRows, numbers: Select[Any]) -> Iterator[_Rewritten]:
            lambda redactor, row: {
                "reason": redactor.words(row["reason"]),
                "details": _rewritten(redactor.acknowledged, row["details"])})
+    yield (tables.redaction, select(own.redaction), lambda row: ("redaction", row["number"], None),
+           lambda redactor, row: {"reason": redactor.words(row["reason"])})
     # The result of a shard serves only later attempts of its day, which a redaction requires to be over.
     yield (tables.shard_result, of_observation(tables.shard_result),
            lambda row: ("shard_result", row["observation"], row["shard"]),

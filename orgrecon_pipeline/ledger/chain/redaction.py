@@ -83,7 +83,8 @@ class RedactionStore(ChainStore):
         if not isinstance(self.address, SqliteAddress):
             return False
         with (translate_errors(EvidenceNotStored, f"the free pages of {self.address} were not removed"),
-              self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection):
+              self.engine.connect() as connection):
+            connection.exec_driver_sql("COMMIT")  # the transaction that began with the connection
             connection.exec_driver_sql("VACUUM")
         return True
 
