@@ -63,6 +63,8 @@ class Redactor:
 
     def words(self, text: str) -> str:
         """Return a text that a person typed with the pseudonym wherever the name stands as a word."""
+        if not self.name:
+            return text
         return re.sub(rf"(?<!\w){re.escape(self.name)}(?!\w)", self.pseudonym, text, flags=re.IGNORECASE)
 
     def parameters(self, value: Any) -> Any:

@@ -41,7 +41,7 @@ _POSTGRES = {
     "3D000": "the database does not exist: create it",
     "3F000": "it has no schema to create tables in: create one, or set the role's search_path",
     "42501": "permission denied: grant the role TEMPORARY on the database, CREATE and USAGE on "
-             "the schema, SELECT and INSERT on the tables",
+             "the schema, SELECT and INSERT on the tables, and UPDATE to redact a tenant",
     "42703": f"its tables are not those of a ledger: {_REBUILD}",
     "42P01": f"its tables are not those of a ledger: {_REBUILD}",
     "42P07": f"it has tables but no revision: {_REBUILD}",
