@@ -167,6 +167,11 @@ def name_digest(name: bytes) -> bytes:
     return removed_digest(name) or hashlib.sha256(name).digest()
 
 
+def removed_name(name: bytes, pseudonym: str) -> bytes:
+    """Return what stands for a name that is removed."""
+    return pseudonym.encode() + b"\x01" + hashlib.sha256(name).hexdigest().encode()
+
+
 def removed_digest(name: bytes) -> bytes | None:
     """Return the SHA-256 of the original name if the name was removed, else None."""
     removed = _REMOVED.fullmatch(name) if b"\x01" in name else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
+from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints, removed_name
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.compressed_names import compress_names, decompress_names
@@ -53,6 +54,35 @@ def read_tenants(connection: Connection, identity: Identity, digest: str) -> byt
     if [row.ordinal for row in pieces] != list(range(len(pieces))) or not pieces:
         raise ValueError("pieces of the tenants are missing")
     return decompress_names(b"".join(row.piece for row in pieces))
+
+
+def replace_name(connection: Connection, identity: Identity, name: str, pseudonym: str) -> bool:
+    """Replace a name in the tenants of fingerprints, and return whether it was there.
+
+    ``name`` is as :func:`bounded_name` returns it. Digests stay valid, because the hash of the name stays.
+    """
+    table = tables.tenant_set
+    own = (table.c.migration == identity.migration, table.c.environment == identity.environment)
+    beginning, replaced = name.partition("…sha256:")[0].encode(), False
+    for digest in connection.execute(select(table.c.digest).where(*own).distinct()).scalars().all():
+        names = read_tenants(connection, identity, digest).split(b"\0")
+        for position, stored in enumerate(names):
+            if stored.startswith(beginning) and bounded_name(stored.decode("utf-8", "surrogatepass")) == name:
+                names[position] = removed_name(stored, pseudonym)
+                _replace_pieces(connection, identity, digest, compress_names(b"\0".join(names)))
+                replaced = True
+                break
+    return replaced
+
+
+def _replace_pieces(connection: Connection, identity: Identity, digest: str, content: bytes) -> None:
+    table = tables.tenant_set
+    ordinals = connection.execute(
+        select(table.c.ordinal).where(*_of(identity, digest)).order_by(table.c.ordinal)).scalars().all()
+    for ordinal in ordinals:
+        last = ordinal == ordinals[-1]  # it can be longer, and the pieces before can be empty
+        piece = content[ordinal * _PIECE : None if last else (ordinal + 1) * _PIECE]
+        connection.execute(update(table).where(*_of(identity, digest), table.c.ordinal == ordinal).values(piece=piece))
 
 
 def _append_tenants(connection: Connection, identity: Identity, fingerprints: SnapshotFingerprints) -> None:

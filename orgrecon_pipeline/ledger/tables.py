@@ -272,7 +272,7 @@ tenant_set = sa.Table(
     *_identity(),
     sa.Column("digest", _NAME, nullable=False),
     sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("piece", Bytes, nullable=False),
+    sa.Column("piece", Bytes, nullable=False, info=PERSONAL),
     sa.PrimaryKeyConstraint("migration", "environment", "digest", "ordinal"),
 )
 

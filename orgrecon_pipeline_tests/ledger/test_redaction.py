@@ -19,7 +19,13 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.redaction import _changed_parts
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
-from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess, contents, full, raw_connection
+from orgrecon_pipeline_tests.support.ledger.cases import (
+    ChildProcess,
+    contents,
+    fingerprints,
+    full,
+    raw_connection,
+)
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 MOMENT = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -34,7 +40,7 @@ REDACTION = (
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """A ledger in which every table names the tenant zeta."""
-    ledger.append(*full("1"))
+    ledger.append(*full("1"), fingerprints=fingerprints(*sorted(["acme", "zeta", "Ärger | `x`"])))
     ledger.acknowledge("coverage", "zeta left", "1", {"lost": ["tenant zeta"]}, MOMENT)
     ledger.append_ready_tenants("1", ready_tenants())
     ledger.append_shard_result("1", "eu1", False, {"present": ["zeta"]})
@@ -48,9 +54,13 @@ def redact(ledger: Ledger, name: str = "zeta") -> str:
 
 
 def everything(url: str) -> str:
-    """Return all rows of all tables as text."""
+    """Return all rows of all tables as text, with the decompressed tenants of fingerprints."""
+    ledger = open_existing(url)
+    assert ledger is not None
+    sets = [fingerprint.tenants.packed.decode() for day in ledger.days() for observation in ledger.observations(day)
+            for fingerprint in ledger.fingerprints(observation.id).values()]
     with raw_connection(url) as connection:
-        return "\n".join(
+        return "\n".join(sets) + "\n".join(
             str(row) for table in tables.metadata.sorted_tables
             for row in connection.execute(f"SELECT * FROM {table.name}").fetchall())
 
@@ -63,6 +73,31 @@ def test_no_row_names_the_tenant_after_a_redaction(filled: Ledger, ledger_url: s
     assert pseudonym in everything(ledger_url)
     assert list(filled.chain_breaks()) == []
     assert [redaction.pseudonym for redaction in filled.redactions()] == [pseudonym]
+
+
+def test_fingerprints_stay_valid_without_the_name(filled: Ledger) -> None:
+    before = filled.fingerprints("1")
+    pseudonym = redact(filled)
+    after = filled.fingerprints("1")
+    assert {shard: fingerprint.root for shard, fingerprint in after.items()} == {
+        shard: fingerprint.root for shard, fingerprint in before.items()}
+    assert [sum(name.startswith(pseudonym) for name in fingerprint.tenants) for fingerprint in after.values()] == [1]
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_tenants_in_several_pieces_lose_only_the_name(
+    ledger: Ledger, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """UUIDs compress better than names, so the pieces get longer."""
+    uuids = [f"{number:08x}-0000-0000-0000-{number:012x}" for number in range(40)]
+    monkeypatch.setattr("orgrecon_pipeline.ledger.fingerprints._PIECE", 16 * 40 // pieces + 1)
+    ledger.append(*full("1"), fingerprints=fingerprints(*uuids))
+    pseudonym = redact(ledger, uuids[7])
+    [stored] = ledger.fingerprints("1").values()
+    names = list(stored.tenants)
+    assert names[:7] + names[8:] == uuids[:7] + uuids[8:]
+    assert names[7].startswith(pseudonym)
+    assert list(ledger.chain_breaks()) == []
 
 
 def test_key_of_a_tenant_is_the_same_on_every_day(ledger: Ledger) -> None:

@@ -21,6 +21,7 @@ from orgrecon_pipeline.ledger.chain.links import READERS, ChainStore
 from orgrecon_pipeline.ledger.chain.personal import replace_tenant
 from orgrecon_pipeline.ledger.chain.verified import VerifiedChain
 from orgrecon_pipeline.ledger.errors import translate_errors
+from orgrecon_pipeline.ledger.fingerprints import replace_name
 from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.rows import insert_rows, storable
 
@@ -67,7 +68,8 @@ class RedactionStore(ChainStore):
                 raise UnsoundTrail(f"nothing was redacted, because the ledger is not sound: {wrong}")
             number = self._insert_redaction(connection, redactor, reason, recorded_at)
             changed = replace_tenant(connection, self.own, redactor)
-            if not changed:
+            in_fingerprints = replace_name(connection, self.identity, redactor.name, redactor.pseudonym)
+            if not changed and not in_fingerprints:
                 raise UsageError(f"no evidence names the tenant {redactor.name!a}: check its name.")
             insert_rows(connection, tables.redacted_part, [
                 (number, *row) for row in _changed_parts(connection, chain, changed)])

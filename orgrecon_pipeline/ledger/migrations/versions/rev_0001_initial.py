@@ -53,6 +53,7 @@ _PERSONAL = {
     "orgrecon_coverage": {"name"},
     "orgrecon_acknowledgement": {"reason", "details"},
     "orgrecon_shard_result": {"result"},
+    "orgrecon_tenant_set": {"piece"},
     "orgrecon_redaction": {"reason"},
 }
 
