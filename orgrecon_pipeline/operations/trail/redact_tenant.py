@@ -33,6 +33,8 @@ class RedactedTenant:
 def redact_tenant(context: Context, tenant: str, reason: str, *, force: bool = False) -> RedactedTenant:
     """Replace the name of a tenant and the keys of its rows by pseudonyms, and remove the values of its rows.
 
+    If a call ends before all reports are rendered again, the next one continues.
+
     Args:
         context: the context of the operation.
         tenant: the name of the tenant.
@@ -56,7 +58,12 @@ def redact_tenant(context: Context, tenant: str, reason: str, *, force: bool = F
         earlier = (redaction for redaction in ledger.redactions() if redaction.name_hash == known)
         again = next(earlier, None)  # the name came back, and keeps its pseudonym
         redactor = Redactor(name, again.pseudonym, secret) if again else Redactor.of(name, secret)
-        ledger.redact(redactor, redactor.words(reason), context.clock.now())
+        try:
+            ledger.redact(redactor, redactor.words(reason), context.clock.now())
+        except UsageError:
+            if not again:
+                raise
+            # An earlier call ended before it rendered all reports.
     days = [day for day in ledger.days() if (context.output_dir / file_name(day)).exists()]
     stale = [report.day for report in stale_reports(context, days, days)]
     for day in stale:

@@ -149,6 +149,15 @@ def test_reason_of_a_redaction_does_not_name_the_tenant(departed: Context) -> No
     assert departed.ledger.redactions()[0].reason == f"{pseudonym} asked us to forget {pseudonym}"
 
 
+def test_redaction_that_ended_before_it_rendered_the_reports_is_continued(departed: Context, tmp_path: Path) -> None:
+    shutil.copytree(departed.output_dir, tmp_path / "old")
+    first = redact_tenant(departed, "globex", BECAUSE)
+    shutil.copytree(tmp_path / "old", departed.output_dir, dirs_exist_ok=True)
+    assert redact_tenant(departed, "globex", BECAUSE) == first
+    assert len(departed.ledger.redactions()) == 1
+    assert files_with(departed.output_dir, "globex") == []
+
+
 def test_tenant_whose_name_returns_gets_its_pseudonym_again(departed: Context) -> None:
     first = redact_tenant(departed, "globex", BECAUSE)
     late = observation("late", TODAY - timedelta(days=20))
