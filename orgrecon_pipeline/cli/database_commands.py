@@ -125,5 +125,5 @@ def redact(
     terminal.show({"pseudonym": redacted.pseudonym, "reports": reports}, format, text=lambda _: terminal.show_lines([
         f"redacted: the pseudonym is {redacted.pseudonym}", *(f"{day}: rendered again" for day in reports)]))
     if not redacted.file_rewritten:
-        terminal.say("PostgreSQL keeps replaced rows in its files: run VACUUM FULL on the tables of the ledger, and "
-                     "delete older backups and WAL archives.")
+        terminal.say("PostgreSQL keeps replaced rows in its files and statistics: run VACUUM (FULL, ANALYZE) in the "
+                     "ledger's database, then VACUUM FULL pg_statistic; delete older backups and WAL archives.")
