@@ -19,8 +19,8 @@ from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison, ReadResults, SnapshotPair
+from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
-from orgrecon_pipeline.compare.scan.kept import snapshot_fingerprints
 from orgrecon_pipeline.compare.two_databases import TwoDatabases
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample

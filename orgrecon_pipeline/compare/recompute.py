@@ -13,7 +13,7 @@ from orgrecon_pipeline.compare.progress import periodic_progress
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.scan.kept import snapshot_fingerprints
+from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints

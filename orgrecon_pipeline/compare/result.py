@@ -14,8 +14,8 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, count_keys
+from orgrecon_pipeline.compare.scan.evidence import fingerprints_from_json, fingerprints_to_json
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
-from orgrecon_pipeline.compare.scan.kept import fingerprints_from_json, fingerprints_to_json
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift_kinds import Counts

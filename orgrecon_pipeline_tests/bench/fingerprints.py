@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS
-from orgrecon_pipeline.compare.scan.kept import snapshot_fingerprints
+from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, compare_sides
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger, observation
