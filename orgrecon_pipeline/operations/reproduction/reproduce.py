@@ -17,7 +17,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED, by_shard
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.gate.day_decision import deciding_observation
+from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
@@ -145,11 +145,11 @@ def _chosen(context: Context, day: date | None, observation_id: str | None) -> O
     if not days:
         raise UsageError("the ledger holds no evidence: check ORGRECON_LEDGER_URL.")
     day = day or days[-1]
-    deciding = deciding_observation(ledger.observations(day), context.mapping.gate.same_day)
-    if deciding is None:
+    observations = ledger.observations(day)
+    if not observations:
         raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
                          "--date.")
-    return deciding
+    return decided_by_own_policy(observations)
 
 
 def _stored(ledger: Ledger, observation: Observation) -> dict[str, SnapshotFingerprints]:
