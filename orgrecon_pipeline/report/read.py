@@ -84,7 +84,7 @@ def _read(path: Path, signed_by: Collection[PublicKey]) -> Record:
     if rendered != text:
         raise _Unsound(f"was edited: line {_first_difference(rendered, text)} is not what its record renders to.")
     if unsigned:
-        raise _Unsound(f"{unsigned}: find out who wrote it, or name the key that signed it.")
+        raise _Unsound(f"{unsigned}.")
     return record
 
 

@@ -96,11 +96,13 @@ def signer_of(content: bytes, signature: bytes) -> PublicKey:
         blob = b""
     signer, raw = PublicKey(blob[_KEY_START : _KEY_START + _KEY_LENGTH]), blob[-_SIGNATURE_LENGTH:]
     if text != _armoured(signer, raw):
-        raise BadSignature("has a signature that is damaged or was not made for a report")
+        raise BadSignature(
+            "has a signature that is damaged or was not made for a report: restore it from version control")
     try:
         Ed25519PublicKey.from_public_bytes(signer.raw).verify(raw, _signed_data(content))
     except (InvalidSignature, ValueError):
-        raise BadSignature("does not match its signature: one of them was changed") from None
+        raise BadSignature(
+            "does not match its signature: one of them was changed; restore both from version control") from None
     return signer
 
 

@@ -65,9 +65,9 @@ def signature_problem(report: Path, content: bytes, keys: Collection[PublicKey])
 
     signature = read_signature(signature_path(report))
     if signature is None:
-        return "is not signed"
+        return "is not signed: find out who wrote it"
     try:
         signer = signer_of(content, signature)
     except BadSignature as problem:
         return str(problem)
-    return "" if signer in keys else f"is signed by another key ({signer.fingerprint})"
+    return "" if signer in keys else f"is signed by another key ({signer.fingerprint}): find out whose it is"

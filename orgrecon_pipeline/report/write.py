@@ -1,8 +1,9 @@
 """Writing of reports and their signatures. A crash at any moment leaves the old bytes or the new ones.
 
 A file is written to a temporary file in the same directory, which is synced and renamed; then the directory is
-synced. All file operations are relative to one open directory, and no symbolic link in it is followed. A signature is
-removed before its report is replaced: after a crash, a report is unsigned, but never has the signature of other bytes.
+synced. All file operations are relative to one open directory, and no symbolic link in it is followed. A stale
+signature is removed before its report is replaced: after a crash, a report is unsigned, but never has the signature of
+other bytes.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def write_report(directory: Path, record: Record, sign: Callable[[bytes], bytes]
         with locked(descriptor):  # two runs of one day must not mix their reports and signatures
             if not _has_content(descriptor, path, content):
                 with _temporary_file(descriptor, name, content) as temporary:
-                    _remove_signature(descriptor, name)
+                    _remove_stale_signature(descriptor, name, content)
                     _rename(descriptor, temporary, name)
             _write_signature(descriptor, path, content, signature)
             # Also for unchanged files, because the run that wrote them may have crashed before its sync.
@@ -135,15 +136,17 @@ def _write_signature(directory: int, report: Path, content: bytes, signature: by
     """Write the signature of a report, or without one, remove a signature that does not match."""
     path = report.with_name(report.name + SIGNATURE_SUFFIX)
     if signature is None:
-        present = read_signature(path.name, directory)
-        if present is not None and not matches(content, present):
-            _remove_signature(directory, report.name)
+        _remove_stale_signature(directory, report.name, content)
     elif not _has_content(directory, path, signature):
         with _temporary_file(directory, path.name, signature) as temporary:
             _rename(directory, temporary, path.name)
 
 
-def _remove_signature(directory: int, name: str) -> None:
+def _remove_stale_signature(directory: int, name: str, content: bytes) -> None:
+    """Remove the signature of a report unless it matches the content that the report has or is about to get."""
+    present = read_signature(name + SIGNATURE_SUFFIX, directory)
+    if present is None or matches(content, present):
+        return
     with suppress(FileNotFoundError):
         os.unlink(name + SIGNATURE_SUFFIX, dir_fd=directory)
         os.fsync(directory)  # a crash must not undo the removal after the report was replaced

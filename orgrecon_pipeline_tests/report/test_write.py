@@ -288,6 +288,13 @@ def test_signature_stays_while_the_bytes_stay(tmp_path: Path) -> None:
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_edited_report_that_is_restored_without_the_key_keeps_its_signature(tmp_path: Path) -> None:
+    report = write_report(tmp_path, NEW, KEY.sign)
+    report.write_bytes(NEW_BYTES.replace(b"CLOSED", b"OPENED"))
+    write_report(tmp_path, NEW)
+    assert (report.read_bytes(), (tmp_path / SIGNATURE).read_bytes()) == (NEW_BYTES, KEY.sign(NEW_BYTES))
+
+
 def test_signature_by_another_key_is_replaced_only_by_a_signature(tmp_path: Path) -> None:
     other = signing_key("other")
     write_report(tmp_path, NEW, other.sign)

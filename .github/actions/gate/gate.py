@@ -92,6 +92,7 @@ def ask_program() -> Answer:
     command = [os.environ["ORGRECON"], "gate", "--format", "json", "--require-live", str(required_live_days())]
     for name, option in (("trail", "--output-dir"), ("dagster-url", "--dagster-url"), ("mapping", "--mapping")):
         command += [f"{option}={given(name)}"] if given(name) else []
+    command += [f"--signed-by={line.strip()}" for line in given("signed-by").split("\n") if line.strip()]
     asked = tenants_asked()
     command += ["--cohort=-"] if asked else []
     environ = {name: value for name, value in os.environ.items() if not name.startswith("INPUT_")}
@@ -182,6 +183,8 @@ def main() -> int:
         sources = [name for name in SOURCES if given(name)]
         if len(sources) != 1:
             raise NoAnswer(f"give exactly one of the inputs {', '.join(SOURCES)}: {len(sources)} are given")
+        if given("signed-by") and sources != ["trail"]:
+            raise NoAnswer("signed-by is about the reports of the input trail: leave it out, or give trail")
         answer = ask_exporter() if sources == ["gate-url"] else ask_program()
     except NoAnswer as why:
         publish(Answer("CLOSED", str(why)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from orgrecon_pipeline.report.signature_file import signature_path
 from orgrecon_pipeline_tests.support.deploy.gate_world import TENANTS, GateWorld
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, from_venv, run
 from orgrecon_pipeline_tests.support.deploy.wrong_servers import answering, gone
 from orgrecon_pipeline_tests.support.python_process import write_orgrecon_program
+from orgrecon_pipeline_tests.support.report.signing_keys import signing_key, write_keys
 
 FOLDER = ROOT / ".github/actions/gate"
 ACTION: dict[str, Any] = yaml.safe_load((FOLDER / "action.yml").read_text())
@@ -232,3 +235,26 @@ def test_hostile_input_is_neither_run_nor_interpreted(clean_world: GateWorld, op
 def test_action_installs_orgrecon_and_asks_the_gate(clean_world: GateWorld, tmp_path: Path) -> None:
     result = run_action(tmp_path, install=True, **source(clean_world, "trail", ""))
     assert (result.code, result.outputs["state"]) == (0, "OPEN"), result.log
+
+
+def test_trail_opens_only_if_the_named_keys_signed_its_reports(clean_world: GateWorld, tmp_path: Path) -> None:
+    shutil.copytree(clean_world.reports, tmp_path / "signed")
+    for report in (tmp_path / "signed").glob("2*.md"):
+        signature_path(report).write_bytes(signing_key().sign(report.read_bytes()))
+    for name in ("cluster", "other"):
+        write_keys(tmp_path, name)
+
+    def ask(keys: str, trail: Path = tmp_path / "signed") -> tuple[int, str]:
+        result = run_action(tmp_path, trail=str(trail), environment="prod", signed_by=keys)
+        return result.code, result.outputs["state"]
+
+    assert ask("other.pub\ncluster.pub\n") == (0, "OPEN")
+    assert ask("other.pub") == ask("cluster.pub", clean_world.reports) == (1, "CLOSED")
+    assert ask("missing.pub") == (2, "CLOSED")
+
+
+@pytest.mark.parametrize("kind", ["ledger-url", "gate-url", "dagster-url"])
+def test_signatures_cannot_be_required_of_another_source(kind: str, tmp_path: Path) -> None:
+    result = run_action(tmp_path, **{kind: "https://orgrecon.invalid/gate", "signed_by": "cluster.pub"})
+    assert (result.code, result.outputs["state"]) == (2, "CLOSED")
+    assert "signed-by is about the reports of the input trail" in result.outputs["reason"]
