@@ -19,6 +19,7 @@ from orgrecon_pipeline.operations.observe.observe import stamp_baseline
 from orgrecon_pipeline.operations.reproduction.reproduce import Reproduction, ReproductionResult, reproduce
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import contents, raw_connection
 from orgrecon_pipeline_tests.support.operations.shards import Connect, ShardedSite, make_two_databases
@@ -315,3 +316,17 @@ def test_keys_that_differ_in_another_database_are_listed(
     assert (result.result, "the keys cannot be compared" in result.keys_unknown) == (DIFFERENT, True)
     with pytest.raises(ConfigurationError, match="NOTHING is not set"):
         reproduce(context, against="NOTHING")
+
+
+def test_redacted_tenant_is_reproduced_without_its_name(site: Site) -> None:
+    site.observe()
+    [(name,)] = site.admin.execute("SELECT min(tenant_id) FROM public.team_members")
+    redact_tenant(site.context, name, "the customer asked for it", force=True)
+    assert reproduce(site.context).result is SAME
+    assert reproduce(site.context, tenants=[name]).result is SAME
+    site.admin.execute("UPDATE public.team_members SET role = 'x' WHERE tenant_id = %s", (name,))
+    for tenants in ([], [name]):
+        result = reproduce(site.context, tenants=tenants)
+        assert (result.result, result.differing_tenants) == (DIFFERENT, 1)
+        assert result.differences[0].tenant.startswith("redacted-")
+        assert name not in json.dumps(result.as_json_value()["differences"])
