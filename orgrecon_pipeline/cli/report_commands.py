@@ -53,8 +53,15 @@ def report(
         return _report(settings, day, DayRequest(baseline, exact, restored), format)
 
 
+def _named_mapping(settings: Settings) -> Path | None:
+    """Return the mapping file that the next command must name, too."""
+    named = settings.mapping_file
+    return Path(named) if named and named != settings.environ.get("ORGRECON_MAPPING") else None
+
+
 def _report(settings: Settings, day: date | None, request: DayRequest, format: Format) -> int:
     from orgrecon_pipeline.notify.dispatch import notify_of_run
+    from orgrecon_pipeline.operations.clock import read_clock
     from orgrecon_pipeline.operations.context import Context
     from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
     from orgrecon_pipeline.report.read import read_report
@@ -74,7 +81,9 @@ def _report(settings: Settings, day: date | None, request: DayRequest, format: F
         record = read_report(run.path, identity)
         for warning in record.compared.get("warnings", ()):
             terminal.say(f"warning: {warning['text']}")
-        terminal.show(record, format, text=lambda record: text_views.show_report(record, run.path, run.verdict))
+        today = read_clock(settings.environ).today()
+        terminal.show(record, format, text=lambda record: text_views.show_report(
+            record, run.path, run.verdict, today=today, mapping=_named_mapping(settings)))
     if request.baseline:  # Stamped, or left alone because better evidence exists: both are what was asked for.
         return 0
     # An INCONCLUSIVE rerun does not change the day, but must not exit as a success.

@@ -5,23 +5,31 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.panel import Panel
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 #: Progress messages are logged here.
 progress_log = logging.getLogger("orgrecon.progress")
 
+#: Seconds between two lines of progress in a log.
+LINE_SECONDS = 30.0
+
+_COUNTS = re.compile(r"([0-9][0-9,]*) of about ([0-9][0-9,]*) rows")
 _PIPE_WIDTH = 400
 _LONGEST_WORD = 8  # letters of a header in a narrow table
 
@@ -77,41 +85,83 @@ def show_lines(lines: Iterable[str]) -> None:
 def stdout() -> Console:
     """Return a console on stdout. In a pipe it is so wide that no line is broken."""
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not (console.is_terminal and sys.stdout.isatty()):  # FORCE_COLOR makes a terminal of a pipe
         console.width = _PIPE_WIDTH
     return console
 
 
+def _is_screen(console: Console) -> bool:
+    return console.is_terminal and console.width < _PIPE_WIDTH
+
+
 @contextmanager
 def progress() -> Iterator[None]:
-    """Show the latest message of the logger ``orgrecon.progress`` in place if stderr is a terminal."""
+    """Show messages of the logger ``orgrecon.progress``: in place on a terminal, else a plain line now and then."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status("starting") as status:
-        handler = _StatusHandler(status)
-        progress_log.setLevel(logging.INFO)
-        progress_log.addHandler(handler)
-        try:
+    # FORCE_COLOR makes a console of a log, in which a bar would be unreadable.
+    if sys.stderr is not None and sys.stderr.isatty() and not console.is_dumb_terminal:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        with Progress(SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),
+                      console=console, transient=True) as bar, _logged(_BarHandler(bar)):
             yield
-        finally:
-            progress_log.removeHandler(handler)
+    else:
+        with _logged(_LineHandler()):
+            yield
 
 
-class _StatusHandler(logging.Handler):
-    def __init__(self, status: Status) -> None:
+@contextmanager
+def _logged(handler: logging.Handler) -> Iterator[None]:
+    progress_log.setLevel(logging.INFO)
+    progress_log.addHandler(handler)
+    try:
+        yield
+    finally:
+        progress_log.removeHandler(handler)
+
+
+class _BarHandler(logging.Handler):
+    """Shows the latest message, and the counts in it as a bar."""
+
+    def __init__(self, bar: Progress) -> None:
         super().__init__()
-        self._status = status
+        self._bar, self._task = bar, bar.add_task("starting", total=None)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._status.update(Text(record.getMessage()))
+        message = record.getMessage()
+        done, total = _counts(message)
+        self._bar.update(self._task, description=printable(message), completed=done, total=total)
+
+
+class _LineHandler(logging.Handler):
+    """Prints a message as a line if the work takes long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if time.monotonic() - self._last >= LINE_SECONDS:
+            self._last = time.monotonic()
+            say(printable(record.getMessage()))
+
+
+def _counts(message: str) -> tuple[int, int | None]:
+    """Return how much of how much is done by a message such as ``5 of about 1,000 rows``; of None if it says nothing.
+
+    The server's statistics can be too low: the work is never shown as done before it is.
+    """
+    match = _COUNTS.search(message)
+    if match is None:
+        return 0, None
+    done, total = (int(number.replace(",", "")) for number in match.groups())
+    return done, max(total, done + 1)
 
 
 def print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """Print a table without cutting any cell. If it is too wide for the terminal, its headers are broken, its padding
     goes, and the first column is folded."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD if console.is_terminal else None)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD if _is_screen(console) else None)
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
@@ -135,7 +185,7 @@ def _in_two_lines(header: str) -> str:
 
 def print_box(console: Console, text: Text, colour: str, title: str = "") -> None:
     """Print a text in a frame; in a pipe without the frame."""
-    if console.is_terminal:
+    if _is_screen(console):
         console.print(Panel(text, title=title or None, border_style=colour, title_align="left"))
         return
     if title:

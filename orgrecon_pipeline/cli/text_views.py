@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -36,10 +37,12 @@ _MAX_TENANTS = 10
 _KINDS = [kind.value for kind in DriftKind]
 
 
-def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> None:
+def show_report(record: Record, path: Path, attempt: Verdict | None = None, *, today: date | None = None,
+                mapping: Path | None = None) -> None:
     """Print the result of a day.
 
     ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
+    ``today`` and ``mapping`` are those of the next command; None if they need not be named.
     """
     from orgrecon_pipeline.domain.gate.forecast import forecast_of
 
@@ -58,6 +61,21 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None) -> N
     _print_banner(console, record.identity, record.gate.state.value, record.streak_days, record.window_days,
                   record.gate.reason, record.gate.earliest_open_day, forecast_of(record.to_decision()))
     console.print(Text(f"report: {path}"))
+    if record.verdict.value == "FAIL":
+        console.print(Text(f"next: {_next_command(record, today, mapping)}"), soft_wrap=True)  # to be copied
+
+
+def _next_command(record: Record, today: date | None, mapping: Path | None) -> str:
+    """Return the command that lists the drifting keys of the tenant with most drift."""
+    options = []
+    tenant = next((row.tenant for row in record.tenants if row.drift), "")
+    if tenant and tenant.isprintable():
+        options.append(shlex.join([f"--tenant={tenant}"] if tenant.startswith("-") else ["--tenant", tenant]))
+    if today and record.day != today:
+        options.append(f"--date {record.day}")
+    if mapping:
+        options.append(shlex.join(["--mapping", str(mapping)]))
+    return " ".join(["orgrecon drift", *options])
 
 
 def show_diff(diff: Diff) -> None:

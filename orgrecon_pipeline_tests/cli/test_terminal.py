@@ -87,7 +87,7 @@ def test_report_on_a_narrow_terminal_shows_entities_and_tenants_in_full(screen: 
 def test_long_tenant_name_is_folded_not_cut(screen: io.StringIO) -> None:
     text_views.show_report(record("q" * 200), Path("reports/2026-11-23.md"))
     text = screen.getvalue()
-    assert text.count("q") == 200 * len(ENTITIES)
+    assert text.count("q") == 200 * (len(ENTITIES) + 1)
     assert "…" not in text
 
 
@@ -113,3 +113,67 @@ def test_inconclusive_attempt_is_shown_beside_the_verdict_of_the_day(
 ) -> None:
     text_views.show_report(record(), Path("reports/2026-11-23.md"), attempt)
     assert ("this attempt: INCONCLUSIVE; the day stays FAIL, as decided before" in screen.getvalue()) is shown
+
+
+@pytest.mark.parametrize(("tenant", "command"), [
+    ("northwind", "orgrecon drift --tenant northwind --date 2026-11-23"),
+    ("O'Brien & Sons", """orgrecon drift --tenant 'O'"'"'Brien & Sons' --date 2026-11-23"""),
+    ("--all", "orgrecon drift --tenant=--all --date 2026-11-23"),
+    ("a\x1b[31m", "orgrecon drift --date 2026-11-23"),
+])
+def test_failed_report_names_the_next_command(screen: io.StringIO, tenant: str, command: str) -> None:
+    text_views.show_report(record(tenant), Path("reports/2026-11-23.md"), today=date(2026, 11, 24))
+    assert screen.getvalue().splitlines()[-1] == f"next: {command}"
+
+
+def test_next_command_names_the_mapping_and_leaves_out_today(screen: io.StringIO) -> None:
+    text_views.show_report(record("northwind"), Path("r.md"), today=DAYS[-1], mapping=Path("my mapping.yaml"))
+    assert screen.getvalue().splitlines()[-1] == "next: orgrecon drift --tenant northwind --mapping 'my mapping.yaml'"
+
+
+class Stream(io.StringIO):
+    """A stream that is a terminal or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+MESSAGE = "fingerprints of both sides: 1,000 of about 4,000 rows, about 3 minutes left"
+
+
+def test_progress_on_a_terminal_is_a_bar_with_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream(terminal=True)
+    monkeypatch.setattr("sys.stderr", stream)
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "200"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    with terminal.progress():
+        terminal.progress_log.info(MESSAGE)
+    [line] = {line.split("━ ", 1)[1].strip() for line in stream.getvalue().splitlines() if MESSAGE in line}
+    assert line == MESSAGE
+
+
+@pytest.mark.parametrize("force_color", [False, True])
+@pytest.mark.parametrize(("seconds", "shown"), [(3600.0, ""), (0.0, f"orgrecon: {MESSAGE}\n")])
+def test_progress_in_a_log_is_a_plain_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, force_color: bool, seconds: float, shown: str
+) -> None:
+    stream = Stream(terminal=False)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(terminal, "LINE_SECONDS", seconds)
+    if force_color:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with terminal.progress():
+        terminal.progress_log.info(MESSAGE)
+    assert stream.getvalue() == shown
+
+
+@pytest.mark.parametrize(("message", "counts"), [
+    (MESSAGE, (1000, 4000)), ("fingerprints of both sides: 5,000 of about 4,000 rows", (5000, 5001)),
+    ("org_units: comparing 5 of 40 tenants by key", (0, None)), ("recheck 1 of 3 in 5 s", (0, None)),
+])
+def test_counts_of_a_message_are_its_share_of_the_work(message: str, counts: tuple[int, int | None]) -> None:
+    assert terminal._counts(message) == counts
