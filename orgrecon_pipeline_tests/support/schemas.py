@@ -43,6 +43,17 @@ def require_valid(name: str, document: Any) -> None:
     assert error is None, f"the schema {name} refuses {error.json_path}: {error.message[:500]}"
 
 
+@cache
+def _facts() -> Draft202012Validator:
+    return _validator({"$ref": "#/$defs/Compared", "$defs": closed("record").schema["$defs"]})
+
+
+def require_known_facts(compared: Any) -> None:
+    """Fail if what a comparison stores about itself is not described in the schema of the record."""
+    error = best_match(_facts().iter_errors(compared))
+    assert error is None, f"the schema record refuses compared{error.json_path[1:]}: {error.message[:500]}"
+
+
 def record_in(report: str) -> dict[str, Any]:
     """Return the record in the text of a report."""
     line = report.removesuffix("\n").rsplit("\n", 1)[-1]

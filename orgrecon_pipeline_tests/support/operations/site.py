@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
+from orgrecon_pipeline_tests.support.schemas import require_known_facts
 from orgrecon_pipeline_tests.support.secret_canary import with_password
 
 READER = "orgrecon_reader"
@@ -50,9 +52,11 @@ class Site:
         return Context(self.mapping, self.ledger, self.directory / "reports", environ={"DATABASE_URL": self.dsn})
 
     def observe(self, **how: Any) -> Observation:
-        """Observe today."""
+        """Observe today. The facts of the comparison must be described in the schema of the record."""
         context = self.context
-        return observe(context, context.clock.today(), **how).observation
+        observation = observe(context, context.clock.today(), **how).observation
+        require_known_facts(json.loads(json.dumps(observation.compared)))
+        return observation
 
 
 def make_site(admin: psycopg.Connection[Any], dsn: str, directory: Path, *, tenants: int = 12) -> Site:
