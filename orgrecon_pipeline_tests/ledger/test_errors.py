@@ -292,7 +292,8 @@ def test_foreign_value_in_a_column_is_refused(tmp_path: Path, column: str, value
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.append(*full())
     with raw_connection(f"sqlite:///{tmp_path / 'ledger.db'}") as connection:
-        connection.execute("DROP TRIGGER orgrecon_observation_no_update")
+        for trigger in ("no_update", "only_redaction"):
+            connection.execute(f"DROP TRIGGER orgrecon_observation_{trigger}")
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute(f"UPDATE orgrecon_observation SET {column} = '{value}'")
     readers: list[Callable[[], object]] = [lambda: ledger.latest(tuple(Provenance))]

@@ -17,6 +17,7 @@ from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, Cov
 from orgrecon_pipeline.domain.errors import AlreadyRunning
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict
 from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.engine import Past
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -67,6 +68,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "observations": lambda ledger: [ledger.observations(day) for day in DAYS],
     "position": lambda ledger: ledger.at(Past(ledger.position())).verdict_counts(),
     "ready_tenants": lambda ledger: [ledger.ready_tenants(id_, ready_tenants().evidence) for id_ in IDS],
+    "redactions": lambda ledger: [redaction.pseudonym for redaction in ledger.redactions()],
     "samples": lambda ledger: [ledger.samples(id_) for id_ in IDS],
     "shard_results": lambda ledger: [ledger.shard_results(id_, exact) for id_ in IDS for exact in (False, True)],
     "tenant_drift": lambda ledger: [ledger.tenant_drift(id_).to_dict("list") for id_ in IDS],
@@ -80,7 +82,8 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 }
 # The methods that write, lock, or say something about the whole ledger.
 OTHERS = {"acknowledge", "append", "append_ready_tenants", "append_shard_result", "record_notified", "day_lock",
-          "notification_lock", "observation_lock", "identities", "position", "reading", "transaction", "writing"}
+          "notification_lock", "observation_lock", "identities", "position", "reading", "redact", "transaction",
+          "vacuum", "writing"}
 
 
 def entries(seed: int) -> list[Callable[[Ledger], object]]:
@@ -128,6 +131,20 @@ def test_every_read_of_a_shared_ledger_gives_the_evidence_of_its_identity_alone(
     for identity in IDENTITIES:
         for name, read in READS.items():
             assert read(shared[identity]) == read(alone[identity]), f"{name} of {identity}"
+
+
+def test_redaction_changes_only_its_identity(ledger_url: str, ledger: Ledger) -> None:
+    shared = {identity: open_ledger(ledger_url, identity) for identity in IDENTITIES}
+    for own in shared.values():
+        own.append(observation("1"), [tenant_row("acme")], (), (), fingerprints=fingerprints("acme"))
+    before = {identity: {name: read(own) for name, read in READS.items()} for identity, own in shared.items()}
+    redacted, *others = IDENTITIES
+    shared[redacted].redact(Redactor.of("acme", b"secret"), "because", MOMENT)
+    assert list(shared[redacted].chain_breaks()) == []
+    assert {row.tenant for row in shared[redacted].breakdown("1", 10)} != {"acme"}
+    for identity in others:
+        for name, read in READS.items():
+            assert read(shared[identity]) == before[identity][name], f"{name} of {identity}"
 
 
 def test_every_method_that_reads_is_tested() -> None:

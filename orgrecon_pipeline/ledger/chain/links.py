@@ -82,7 +82,7 @@ class ChainStore(Store):
         for row in connection.execute(select(link).order_by(link.c.position)).all():
             stored = StoredLink(row.position, row.hash, row.entry)
             try:
-                entry = entry_after(head, stored, self.id_of(connection), self.identity)
+                entry = entry_after(head, stored, self._id_of(connection), self.identity)
             except BrokenChain as broken:
                 chain.broken = str(broken)
                 break
@@ -101,7 +101,7 @@ class ChainStore(Store):
             yield from self._without_link(connection, linked)
             yield from self._altered_tenants(connection)
 
-    def id_of(self, connection: Connection) -> str:
+    def _id_of(self, connection: Connection) -> str:
         """Return the id of the ledger within a transaction: on SQLite, another connection would wait for its end."""
         id_: str = connection.execute(select(tables.ledger.c.id)).scalar_one()
         return id_
@@ -121,7 +121,7 @@ class ChainStore(Store):
         self._lock_chain(connection)
         previous = self._head(connection)
         entry = LinkEntry(
-            ledger=self.id_of(connection),
+            ledger=self._id_of(connection),
             migration=self.identity.migration, environment=self.identity.environment,
             position=previous.position + 1 if previous else 1, previous=previous.hash if previous else None,
             kind=kind, id=id, day=day.isoformat() if day else None, content=content, imported=imported)

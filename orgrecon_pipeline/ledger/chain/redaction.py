@@ -97,7 +97,7 @@ class RedactionStore(ChainStore):
         key = connection.execute(insert(tables.redaction).values(
             migration=self.identity.migration, environment=self.identity.environment,
             position=head.position + 1 if head else 1, pseudonym=redactor.pseudonym,
-            name_hash=name_hash(redactor.name, self.id_of(connection)), reason=storable(reason),
+            name_hash=name_hash(redactor.name, self._id_of(connection)), reason=storable(reason),
             recorded_at=recorded_at)).inserted_primary_key
         assert key is not None  # noqa: S101 - a single row was inserted
         return int(key[0])
