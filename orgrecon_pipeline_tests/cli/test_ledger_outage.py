@@ -17,6 +17,7 @@ COMMANDS = (
     ("gate",), ("gate", "--by-tenant"), ("history",), ("drift",), ("render", "2026-03-02"), ("import", "reports"),
     ("acknowledge", "--reason", "meant to be so"), ("accept-source", "--reason", "meant to be so"),
     ("accept-ledger", "--reason", "meant to be so"), ("repair-sql",),
+    ("redact", "--tenant", "a", "--reason", "meant to be so"),
 )
 
 
