@@ -22,6 +22,7 @@ from orgrecon_pipeline.compare.result import Comparison, ReadResults, SnapshotPa
 from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.compare.two_databases import TwoDatabases
+from orgrecon_pipeline.domain.duration import EarlierComparison, predict_from_rows, time_left
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
@@ -45,6 +46,7 @@ def compare(
     mapping: MappingConfig, endpoints: Endpoints, *, exact: bool = False, only: RowFilter | None = None,
     admit: Admit = lambda snapshot: None, progress: Progress = lambda message: None,
     wait: Callable[[float], None] | None = None, deadline: Deadline | None = None,
+    earlier: EarlierComparison | None = None,
 ) -> Comparison:
     """Compare both sides of every entity in one snapshot, then recheck the drifting keys.
 
@@ -58,13 +60,14 @@ def compare(
         progress: receives progress messages.
         wait: sleeps that many seconds between two reads; by default until the deadline is stopped.
         deadline: a deadline that the caller can stop; by default a new one.
+        earlier: the last comparison, from which the progress predicts the time left.
     """
     started = time.monotonic()
 
     def attempt(until: Deadline) -> Comparison:
         reader = open_reader(mapping, endpoints, until, only)
         try:
-            return _Run(mapping, reader, until, exact, progress, wait or until.sleep).run(admit)
+            return _Run(mapping, reader, until, exact, progress, wait or until.sleep, earlier).run(admit)
         except CannotDecide as failure:
             raise name_failing_column(reader.sessions, mapping, failure) from None
         finally:
@@ -101,7 +104,9 @@ class _Run:
     """One comparison on its way through the phases."""
 
     def __init__(self, mapping: MappingConfig, reader: Reader, deadline: Deadline, exact: bool, progress: Progress,
-                 wait: Callable[[float], None]) -> None:
+                 wait: Callable[[float], None], earlier: EarlierComparison | None) -> None:
+        self._started, self._earlier = time.monotonic(), earlier
+        self._expected: float | None = None
         self._mapping, self._reader, self._deadline, self._exact = mapping, reader, deadline, exact
         self._progress, self._wait = progress, wait
         self._keys = KeySpool(mapping.report.keep_keys)
@@ -111,6 +116,8 @@ class _Run:
         reader = self._reader
         tables = reader.run_preflight()
         reader.require_filter_values()
+        if self._earlier or not self._exact:
+            self._expected = predict_from_rows(reader.rows.expected, self._earlier, reader.row_hash.name)
         self._progress(f"preflight checks passed: {tables} {'table' if tables == 1 else 'tables'}")
         for warning in reader.warnings:
             self._progress(f"warning: {warning['text']}")
@@ -149,13 +156,16 @@ class _Run:
                  "rechecks_done": reads, "warnings": list(reader.warnings)})
 
     def _scanned_rows(self) -> str:
-        return f"fingerprints of both sides: {self._reader.rows}"
+        return f"fingerprints of both sides: {self._reader.rows}{self._time_left()}"
+
+    def _time_left(self) -> str:
+        return time_left(self._expected, time.monotonic() - self._started)
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints]) -> Drift:
         for name, of_entity in fingerprints.items():
             selected = len(of_entity.tenants if self._exact else of_entity.differing)
             self._progress(f"{name}: comparing {selected:,} of {len(of_entity.tenants):,} tenants by key")
-        with periodic_progress(self._progress, lambda: "comparing tenants by key"):
+        with periodic_progress(self._progress, lambda: f"comparing tenants by key{self._time_left()}"):
             return self._reader.find_drift(fingerprints, exact=self._exact)
 
     def _recheck(self, first: Drift) -> tuple[Drift, Drift, int]:

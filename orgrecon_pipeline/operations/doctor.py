@@ -17,9 +17,12 @@ from orgrecon_pipeline.compare.queries.statements import EntityStatements, state
 from orgrecon_pipeline.compare.query_plan import explain
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL
+from orgrecon_pipeline.domain.duration import EarlierComparison, Prediction, in_words, predict
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.operations.context import Context
+from orgrecon_pipeline.operations.table_sizes import SizeCollector, last_comparison
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline.postgres.identity import identify
@@ -27,9 +30,6 @@ from orgrecon_pipeline.postgres.locks.give_way import give_way
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
 
-# Rows per second of the fingerprint pass on two cores with the tables in memory: measured for native, estimated for
-# portable.
-_ROWS_PER_SECOND = {"native": 5_000_000, "portable": 1_500_000}
 # A good plan scans a table of fewer rows sequentially.
 _LARGE_TABLE_ROWS = 10_000
 
@@ -45,9 +45,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, in the order of the checks."""
+    """All findings, in the order of the checks, and how long the next comparison will take if it can run."""
 
     findings: tuple[Finding, ...]
+    prediction: Prediction | None = None
 
     @property
     def ready(self) -> bool:
@@ -56,11 +57,12 @@ class Diagnosis:
 
     def warned(self, topic: str, texts: Iterable[str]) -> Diagnosis:
         """Return this diagnosis with one more warning for each text."""
-        return Diagnosis((*self.findings, *(Finding("warning", topic, text) for text in texts)))
+        return replace(self, findings=(*self.findings, *(Finding("warning", topic, text) for text in texts)))
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the diagnosis as JSON values."""
-        return {"ready": self.ready, "findings": [asdict(finding) for finding in self.findings]}
+        return {"ready": self.ready, "findings": [asdict(finding) for finding in self.findings],
+                "prediction": self.prediction and self.prediction.as_json_value()}
 
 
 def diagnose(context: Context) -> Diagnosis:
@@ -69,11 +71,29 @@ def diagnose(context: Context) -> Diagnosis:
     Raises:
         ConfigurationError: if the environment names no usable database.
     """
-    findings = (
+    sizes = SizeCollector()
+    endpoints = context.endpoints()
+    findings = [
         replace(finding, topic=f"shard {name}: {finding.topic}") if name else finding
-        for name, endpoints in context.endpoints().items()
-        for finding in _check_endpoints(context.mapping, endpoints))
-    return Diagnosis((*findings, *_check_ledger(context.environ)))
+        for name, of_shard in endpoints.items()
+        for finding in _check_endpoints(context.mapping, of_shard, sizes)]
+    prediction = None
+    if all(finding.level != "problem" for finding in findings):
+        earlier = last_comparison(context.ledger, context.mapping)
+        prediction = predict(sizes.sides, earlier, analysed=not sizes.unknown,
+                             at_once=min(len(endpoints), context.mapping.scan.shards_at_once))
+        findings.append(Finding("ok", "estimated time", _in_words(prediction, earlier, sizes.unknown)))
+    return Diagnosis((*findings, *_check_ledger(context.environ)), prediction)
+
+
+def _in_words(prediction: Prediction, earlier: EarlierComparison | None, unknown: Iterable[str]) -> str:
+    if prediction.seconds is None:
+        return f"unknown: the server has no statistics of {', '.join(sorted(unknown))}, so run ANALYZE"
+    rows = "" if prediction.rows is None else " for 1 row" if prediction.rows == 1 else (
+        f" for about {prediction.rows:,} rows (by the server's statistics)")
+    basis = "if the tables are in memory" if earlier is None else (
+        f"as the last comparison took {earlier.seconds:.1f} s for {counted(earlier.rows, 'row')}")
+    return f"{in_words(prediction.seconds)}{rows}, {basis}"
 
 
 def _check_ledger(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -84,31 +104,38 @@ def _check_ledger(environ: Mapping[str, str]) -> Iterator[Finding]:
             "it the detection of lost coverage; set ORGRECON_LEDGER_URL to a Postgres database"))
 
 
-def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints) -> list[Finding]:
+def _check_endpoints(mapping: MappingConfig, endpoints: Endpoints, sizes: SizeCollector) -> list[Finding]:
     """Return the findings in the order of a comparison; the checks of a database end at its first problem."""
-    def check(deadline: Deadline) -> list[Finding]:
-        return list(_check_within(deadline, mapping, endpoints))
+    def check(deadline: Deadline) -> tuple[list[Finding], SizeCollector]:
+        of_attempt = SizeCollector()
+        return list(_check_within(deadline, mapping, endpoints, of_attempt)), of_attempt
 
     try:
-        return give_way(check, endpoints, mapping.scan, Deadline(mapping.scan.deadline_seconds)).result
+        findings, read = give_way(check, endpoints, mapping.scan, Deadline(mapping.scan.deadline_seconds)).result
+        sizes.add(read)
+        return findings
     except CannotDecide as failure:
         return [Finding("problem", "comparison", str(failure))]
 
 
-def _check_within(deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
+def _check_within(
+    deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints, sizes: SizeCollector
+) -> Iterator[Finding]:
     if endpoints.one_database:
-        yield from _check_database(deadline, mapping, endpoints.source, SIDES)
+        yield from _check_database(deadline, mapping, endpoints.source, SIDES, sizes)
         return
     ready = True
     for side in SIDES:
-        for finding in _check_database(deadline, mapping, getattr(endpoints, side), (side,)):
+        for finding in _check_database(deadline, mapping, getattr(endpoints, side), (side,), sizes):
             ready = ready and finding.level != "problem"
             yield replace(finding, topic=f"{side}: {finding.topic}")
     if ready:
-        yield from _check_both_databases(deadline, mapping, endpoints)
+        yield from _check_both_databases(deadline, mapping, endpoints, sizes)
 
 
-def _check_both_databases(deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints) -> Iterator[Finding]:
+def _check_both_databases(
+    deadline: Deadline, mapping: MappingConfig, endpoints: Endpoints, sizes: SizeCollector
+) -> Iterator[Finding]:
     try:
         with closing(open_reader(mapping, endpoints, deadline)) as reader:
             reader.run_preflight()
@@ -117,6 +144,7 @@ def _check_both_databases(deadline: Deadline, mapping: MappingConfig, endpoints:
     except CannotDecide as failure:
         yield Finding("problem", "comparison", str(failure))
         return
+    sizes.set_digest(reader.row_hash.name)
     hashing = "hash rows alike" if reader.row_hash.native else "hash rows differently (slower)"
     yield Finding("ok", "both databases",
                   f"have the same column types and {hashing}: the {reader.row_hash.name} digest is used")
@@ -126,7 +154,7 @@ def _check_both_databases(deadline: Deadline, mapping: MappingConfig, endpoints:
 
 
 def _check_database(
-    deadline: Deadline, mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...]
+    deadline: Deadline, mapping: MappingConfig, endpoint: Endpoint, sides: tuple[str, ...], sizes: SizeCollector
 ) -> Iterator[Finding]:
     topic = "connection"
     try:
@@ -144,7 +172,7 @@ def _check_database(
                 columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
                 where = "on both sides" if sides == SIDES else "wherever they are mapped"
                 yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
-            yield from _check_speed(session, mapping, preflight)
+            yield from _check_speed(session, mapping, preflight, sizes)
     except CannotDecide as failure:
         yield Finding("problem", topic, str(failure))
 
@@ -174,29 +202,27 @@ def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight
         yield Finding("warning", "mapping", warning["text"])
 
 
-def _check_speed(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:
+def _check_speed(
+    session: Session, mapping: MappingConfig, preflight: Preflight, sizes: SizeCollector
+) -> Iterator[Finding]:
     row_hash = new_row_hash()
     with session.transaction(preflight.lockable):
         identify(session)
         run_self_test(session, row_hash)
         yield Finding("ok", "self-test", "the comparison finds exactly the known drift")
-        rows_by_oid = {row["oid"]: row["estimated_rows"] / row["shards"]
-                       for row in table_sizes(session, preflight.tables)}
-        rows_by_name = {(table.schema, table.name): rows_by_oid[table.oid] for table in preflight.tables}
+        tables = {table.oid: (table.schema, table.name) for table in preflight.tables}
+        size_of = {tables[row["oid"]]: row for row in table_sizes(session, preflight.tables)}
+        rows_by_name = {name: size["estimated_rows"] / size["shards"] for name, size in size_of.items()}
         distributed = frozenset(preflight.sides if session.citus_version else ())
         statements_of = statements_by_entity(mapping, preflight.types, row_hash, distributed=distributed)
         for name, statements in statements_of.items():
             for side in preflight.sides:
+                sizes.measure(session, statements, side, size_of)
                 if scanned := sorted(_scanned_tables(session, statements, side, rows_by_name)):
                     tenant = getattr(mapping.entities[name], side)[0].columns[TENANT_COLUMN]
                     yield Finding("warning", f"indexes of {name}.{side}", (
                         f"each batch of drifting tenants scans {' and '.join(scanned)} sequentially: an index that "
                         f"starts with {tenant} makes this faster"))
-    seconds = max(1, round(preflight.estimated_rows / _ROWS_PER_SECOND[row_hash.name]))
-    rows = "1 row" if preflight.estimated_rows == 1 else f"{preflight.estimated_rows:,} rows"
-    yield Finding("ok", "estimated time", (
-        f"about {seconds} s for about {rows} (by the server's statistics) with the {row_hash.name} digest, if the "
-        "tables are in memory"))
 
 
 def _scanned_tables(session: Session, statements: EntityStatements, side: str,

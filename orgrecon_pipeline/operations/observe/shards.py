@@ -15,6 +15,7 @@ from orgrecon_pipeline.operations.observe import shard_merge
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.shard_cache import cached_shards, database_has_changed
 from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardRunner, ShardsUndecided, size_of
+from orgrecon_pipeline.operations.table_sizes import last_comparison
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 
@@ -37,10 +38,12 @@ def compare_endpoints(
         DayRefused: if a database's snapshot is not evidence for the day.
     """
 
+    earlier = last_comparison(context.ledger, admission.mapping, exact=exact)
+
     def compare_shard(name: str, say: Progress, deadline: Deadline) -> Comparison:
         return compare(
             admission.mapping, endpoints[name], exact=exact, admit=lambda snapshot: admission.admit(name, snapshot),
-            progress=say, wait=wait, deadline=deadline)
+            progress=say, wait=wait, deadline=deadline, earlier=None if name else earlier)
 
     scan = admission.mapping.scan
     if endpoints.keys() == {UNSHARDED}:

@@ -1,0 +1,60 @@
+"""What the prediction of a comparison's duration rests on: the sizes of its tables, and the last comparison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
+from orgrecon_pipeline.compare.query_plan import explain
+from orgrecon_pipeline.domain.duration import EarlierComparison, SideRead
+from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.postgres.session import Session
+
+_COMPARED = tuple(provenance for provenance in Provenance if provenance.compared)
+
+
+@dataclass
+class SizeCollector:
+    """Sizes of what is read, of all databases. ``unknown`` names the tables without statistics."""
+
+    sides: list[SideRead] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+
+    def add(self, other: SizeCollector) -> None:
+        """Add what another collector has."""
+        self.sides += other.sides
+        self.unknown |= other.unknown
+
+    def set_digest(self, name: str) -> None:
+        """Set the row hash with which everything is read."""
+        self.sides = [replace(side, digest=name) for side in self.sides]
+
+    def measure(
+        self, session: Session, statements: EntityStatements, side: str,
+        size_of: Mapping[tuple[str, str], Mapping[str, Any]],
+    ) -> None:
+        """Add one side of an entity; ``size_of`` has the size of each table by schema and name."""
+        with session.planner_settings({"max_parallel_workers_per_gather": "0"}):  # else these are the rows of a worker
+            scans = explain(session, statements.side(side), statements.name)
+        rows: Counter[tuple[str, str]] = Counter()
+        for scan in scans:
+            rows[scan.schema, scan.name] += scan.rows
+        self.unknown |= {".".join(name) for name in rows if name in size_of and not size_of[name]["analysed"]}
+        joined = len(rows) > 1 and len(getattr(statements.entity, side)) == 1
+        self.sides.append(SideRead(
+            rows=max(rows.values(), default=0) if joined else rows.total(),
+            bytes=sum(size_of[name]["bytes"] for name in rows if name in size_of),
+            joined=joined, digest=statements.row_hash.name))
+
+
+def last_comparison(ledger: Ledger, mapping: MappingConfig, *, exact: bool = False) -> EarlierComparison | None:
+    """Return the last completed comparison, if it was of this mapping and ``exact`` or not; else None."""
+    last = ledger.latest(_COMPARED, completed_only=True)
+    if last is None or last.mapping_digest != mapping.digest or bool(last.compared.get("exact")) is not exact:
+        return None
+    return EarlierComparison.of(last.compared, last.rows_compared)
