@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.compare.query_plan import explain
+from orgrecon_pipeline.compare.query_plan import TableScan, explain
 from orgrecon_pipeline.domain.duration import EarlierComparison, SideRead
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.postgres.session import Session
 
+_JOIN = re.compile(r"\bjoin\b|,", re.IGNORECASE)
 _COMPARED = tuple(provenance for provenance in Provenance if provenance.compared)
 
 
@@ -41,15 +42,21 @@ class SizeCollector:
         """Add one side of an entity; ``size_of`` has the size of each table by schema and name."""
         with session.planner_settings({"max_parallel_workers_per_gather": "0"}):  # else these are the rows of a worker
             scans = explain(session, statements.side(side), statements.name)
-        rows: Counter[tuple[str, str]] = Counter()
-        for scan in scans:
-            rows[scan.schema, scan.name] += scan.rows
-        self.unknown |= {".".join(name) for name in rows if name in size_of and not size_of[name]["analysed"]}
-        joined = len(rows) > 1 and len(getattr(statements.entity, side)) == 1
+        read = {(scan.schema, scan.name) for scan in scans} & size_of.keys()
+        self.unknown |= {".".join(name) for name in read if not size_of[name]["analysed"]}
+        joined = any(_JOIN.search(relation.from_) for relation in getattr(statements.entity, side))
         self.sides.append(SideRead(
-            rows=max(rows.values(), default=0) if joined else rows.total(),
-            bytes=sum(size_of[name]["bytes"] for name in rows if name in size_of),
-            joined=joined, digest=statements.row_hash.name))
+            rows=_rows_of_join(scans) if joined else sum(scan.rows for scan in scans),
+            bytes=sum(size_of[name]["bytes"] for name in read), joined=joined, digest=statements.row_hash.name))
+
+
+def _rows_of_join(scans: Sequence[TableScan]) -> int:
+    """Return about as many rows as the largest table has. The planner's estimate of a join can be far too low.
+
+    At least half of all rows: a table that is partitioned or distributed has a scan for each part.
+    """
+    rows = [scan.rows for scan in scans]
+    return max(max(rows, default=0), sum(rows) // 2)
 
 
 def last_comparison(ledger: Ledger, mapping: MappingConfig, *, exact: bool = False) -> EarlierComparison | None:
