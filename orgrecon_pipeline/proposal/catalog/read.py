@@ -56,7 +56,8 @@ def _read(session: Session, relations: Mapping[int, dict[str, Any]], offset: int
     foreign_keys = defaultdict(list)
     for row in session.query(load_sql("proposal/catalog/sql/foreign_keys.sql"), _ACTION, oids):
         foreign_keys[row["table"]].append(
-            ForeignKey(tuple(row["columns"]), row["referenced_table"] + offset, tuple(row["referenced"])))
+            ForeignKey(
+                tuple(row["columns"]), row["referenced_table"] + offset, tuple(row["referenced"]), row["validated"]))
     reads = defaultdict(set)
     for row in session.query(load_sql("proposal/catalog/sql/view_reads.sql"), _ACTION, oids):
         reads[row["view"]].add(row["relation"] + offset)

@@ -25,7 +25,7 @@ _MAX_HOPS = 3
 class Hop:
     """A join to the table with the number ``table``, on pairs of a column here and one there.
 
-    It is ``certain`` if a foreign key says that every row has exactly one row there.
+    It is ``certain`` if a validated foreign key says that every row has exactly one row there.
     """
 
     table: int
@@ -139,7 +139,7 @@ class Side:
             if other is None or not other.readable or len(main) != 1:
                 continue
             pairs = (*main, *(pair for pair in pairs if pair not in main))
-            certain = not any(table.by_name[column].nullable for column in key.columns)
+            certain = key.validated and not any(table.by_name[column].nullable for column in key.columns)
             declared.add(main[0][0])
             yield Reference(main[0][0], Hop(key.table, pairs, certain), main[0][1], declared=True)
         for column in table.columns:

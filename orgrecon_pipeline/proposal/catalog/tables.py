@@ -24,11 +24,12 @@ class Column:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A declared reference to the table with the number ``table``."""
+    """A declared reference to the table with the number ``table``; not ``validated`` if rows may refer to nothing."""
 
     columns: tuple[str, ...]
     table: int
     referenced: tuple[str, ...]
+    validated: bool
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from orgrecon_pipeline_tests.support.proposal import schema_sql
 class Entity:
     """What is expected of an entity: tables, key, compared columns, conditions, and parts of the SQL.
 
-    ``contains`` are texts that the expression of a column contains, by side and column. ``left_out`` are reasons of
-    columns that are not compared.
+    ``contains`` are texts that the expression of a column (or ``from``) contains, by side and column. ``left_out`` are
+    reasons of columns that are not compared.
     """
 
     source: str
@@ -116,6 +116,15 @@ SCHEMAS: dict[str, Schema] = {
         },
         drift={"UPDATE tasks_v2 SET text = 'x' WHERE legacy_id = 8": ("tasks_v2", "mismatched", 1),
                "UPDATE projects_v2 SET title = 'x' WHERE legacy_id = 1": ("projects_v2", "mismatched", 1)}),
+    "a foreign key that was never validated": Schema(
+        sql=schema_sql.read("joined_tenant") + """
+            ALTER TABLE tasks_v2 DROP CONSTRAINT tasks_v2_project_id_fkey;
+            ALTER TABLE tasks_v2 ADD FOREIGN KEY (project_id) REFERENCES projects_v2 NOT VALID;""",
+        entities={
+            "projects_v2": Entity("public.projects", "public.projects_v2", ["id"], ["title"]),
+            "tasks_v2": Entity("public.tasks", "public.tasks_v2", ["id"], ["project_id", "text"],
+                               contains={("source", "from"): " t JOIN ", ("target", "from"): " t LEFT JOIN "}),
+        }),
     "status instead of a deletion": Schema(
         sql=schema_sql.read("status"),
         entities={"member_v2": Entity("public.member", "public.member_v2", ["id"], ["name"], where=(
