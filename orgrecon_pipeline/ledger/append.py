@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -20,21 +20,14 @@ from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sa
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.append_keys import (
-    FirstSeen,
-    append_samples_as_keys,
-    append_staged_keys,
-    change_of_staged_keys,
-    earlier_keys,
-    incomplete_entities,
-    samples_with_first_seen,
-    stage_keys,
-)
 from orgrecon_pipeline.ledger.chain.links import ChainStore
 from orgrecon_pipeline.ledger.fingerprints import append_fingerprints
 from orgrecon_pipeline.ledger.retry import retried
 from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.ledger.append_keys import FirstSeen
 
 
 @dataclass(frozen=True)
@@ -103,20 +96,22 @@ class LedgerWriter(ChainStore):
         coverage: Iterable[CoverageEvent], drift: NewDrift | None, imported: Imported | None,
         fingerprints: Mapping[str, SnapshotFingerprints],
     ) -> bool:
+        from orgrecon_pipeline.ledger import append_keys  # slow to import, and most commands only read
+
         with self.writing() as connection:
             number = self._insert_observation(connection, observation)
             if number is None:
                 return False
             if drift is None:
-                kept = append_samples_as_keys(connection, number, observation, samples)
+                kept = append_keys.append_samples_as_keys(connection, number, observation, samples)
                 change, first_seen = observation.change, None
             else:
-                kept = stage_keys(connection, list(observation.entities), drift.keys)
-                earlier = earlier_keys(connection, self.own, drift.previous, drift.observation)
-                append_staged_keys(connection, number, observation.day, earlier)
-                change, first_seen = change_of_staged_keys(
-                    connection, number, observation, earlier, incomplete_entities(observation, kept))
-                samples = samples_with_first_seen(connection, number, observation, samples)
+                kept = append_keys.stage_keys(connection, list(observation.entities), drift.keys)
+                earlier = append_keys.earlier_keys(connection, self.own, drift.previous, drift.observation)
+                append_keys.append_staged_keys(connection, number, observation.day, earlier)
+                change, first_seen = append_keys.change_of_staged_keys(
+                    connection, number, observation, earlier, append_keys.incomplete_entities(observation, kept))
+                samples = append_keys.samples_with_first_seen(connection, number, observation, samples)
             if change is not None:
                 connection.execute(insert(tables.change).values(
                     observation=number, change=json_text(change.model_dump(mode="json"))))

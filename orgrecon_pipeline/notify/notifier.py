@@ -16,11 +16,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.notify.events import Event
-from orgrecon_pipeline.operations.gate.current_state import OPTIONAL_TOPICS
 
 if TYPE_CHECKING:
     from apprise import Apprise
+
+    from orgrecon_pipeline.notify.events import Event
 
 URLS_VARIABLE = "ORGRECON_NOTIFY_URLS"
 
@@ -72,7 +72,7 @@ class Notifier:
         parts = (part.strip(",") for part in _SEPARATOR.split(urls.strip()))
         self.channels = [Channel(number, url) for number, url in enumerate(filter(None, parts), start=1)]
         named = also.lower().replace(",", " ").split()
-        self.also = frozenset(named) & frozenset(OPTIONAL_TOPICS)
+        self.also = frozenset(named).intersection(_optional_topics()) if named else frozenset()
         self._unknown = len(set(named) - self.also)
         self._timeout = timeout
 
@@ -93,7 +93,7 @@ class Notifier:
             return []
         # A name may be a channel's URL in the wrong variable.
         names = counted(self._unknown, "unknown kind")
-        return [f"{ALSO_VARIABLE} names {names} of events: use {' or '.join(OPTIONAL_TOPICS)}, or both."]
+        return [f"{ALSO_VARIABLE} names {names} of events: use {' or '.join(_optional_topics())}, or both."]
 
     def problems(self) -> list[str]:
         """Return one sanitised line for each invalid setting. Nothing is sent."""
@@ -140,6 +140,12 @@ class Notifier:
         return {channel: list(delivered) for channel, delivered in accepted.items()}, [
             f"notification not delivered to {channel.name} of {URLS_VARIABLE}: {why}."
             for channel in waiting if (why := outcomes.get(channel, late))]
+
+
+def _optional_topics() -> Sequence[str]:
+    from orgrecon_pipeline.operations.gate.current_state import OPTIONAL_TOPICS  # slow to import, and rarely needed
+
+    return OPTIONAL_TOPICS
 
 
 def _deliver(url: str, events: Sequence[Event], accepted: list[Event]) -> str:

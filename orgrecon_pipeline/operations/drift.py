@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.drifting_key import KeyState
@@ -20,8 +20,10 @@ from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS, with_current_values
-from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.observe.shard_runner import Progress
 
 #: The columns of the keys, without their current values.
 COLUMNS = ("day", "tenant", "entity", "kind", "key", "columns", "state", "first_seen")

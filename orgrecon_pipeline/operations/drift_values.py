@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby, islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
 from orgrecon_pipeline.domain.evidence import Sample
-from orgrecon_pipeline.operations.diff import DiffRequest, diff
-from orgrecon_pipeline.operations.observe.shard_runner import Progress
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.observe.shard_runner import Progress
 
 #: The columns that are added: the kinds in which the key drifts now, values of its differing columns as
 #: ``[source, target]``, and its context columns.
@@ -58,6 +59,8 @@ def with_current_values(
 
 def _current_drift(settings: Settings, entity: str, tenant: str) -> dict[tuple[tuple[str, str], ...], list[Sample]]:
     """Return what differs now of a tenant, by key."""
+    from orgrecon_pipeline.operations.diff import DiffRequest, diff  # slow to import, and drift rarely needs it
+
     result = diff(settings, DiffRequest(tenant, entity, values=True, limit=_MAX_KEYS))
     if result.comparison is None:
         raise NotDecided(f"the current values of {entity} of tenant {tenant!a} cannot be read: {result.reason}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Separates these signatures from all others that are made with the same key.
 NAMESPACE = b"orgrecon-report"
@@ -37,6 +37,10 @@ class PublicKey:
     @classmethod
     def parse(cls, text: bytes) -> PublicKey:
         """Return the key in OpenSSH format (``ssh-ed25519 AAAA… comment``); raise ValueError for anything else."""
+        from cryptography.exceptions import UnsupportedAlgorithm  # slow to import, and few reports are signed
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
         try:
             key = load_ssh_public_key(text.strip())
         except (ValueError, UnsupportedAlgorithm):
@@ -65,6 +69,10 @@ class SigningKey:
     @classmethod
     def parse(cls, text: bytes) -> SigningKey:
         """Return the private key in OpenSSH format; raise ValueError, without quoting it, if it cannot be used."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
         try:
             key = load_ssh_private_key(text, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -89,6 +97,9 @@ def signer_of(content: bytes, signature: bytes) -> PublicKey:
     Raises:
         BadSignature: if ``signature`` is not a signature of ``content`` in the format of :meth:`SigningKey.sign`.
     """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     text = signature.replace(b"\r\n", b"\n")
     try:
         blob = base64.b64decode(b"".join(text.splitlines()[1:-1]), validate=True)
