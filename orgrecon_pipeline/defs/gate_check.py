@@ -168,8 +168,10 @@ def refresh_gate_check(instance: dg.DagsterInstance, context: Context, asset: dg
     Returns:
         Whether a result was stored.
     """
+    if decision_is_planned(instance, asset):
+        return False
     result = result_now(instance, context, asset)
-    if is_displayed(instance, asset, result) or decision_is_planned(instance, asset):
+    if is_displayed(instance, asset, result):
         return False
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=asset, metadata=result.asset_metadata))
     latest = _latest_materialization(instance, asset)

@@ -1,9 +1,10 @@
-"""Summary of one day's drift, computed from the per-tenant rows of its deciding observation."""
+"""Summary of one day's drift, computed from its deciding observation and that observation's per-tenant rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation
@@ -12,33 +13,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORST_TENANTS = 20
+_KINDS = [kind.value for kind in DriftKind]
+
+#: The columns of the table of tenants.
+TENANT_COLUMNS = ("tenant", *_KINDS, "transient", "drift")
 
 
 @dataclass(frozen=True)
 class DailySummary:
     """One day's drift, in keys.
 
-    ``by_entity`` has one row per entity and the columns ``entity``, ``source_rows``, ``target_rows``, one per drift
-    kind, and ``transient``. ``worst`` has one row per drifting tenant, most drift first, and the columns ``tenant``,
-    one per drift kind, ``transient``, and ``drift`` (the sum over the kinds). ``drift`` maps each kind to its total.
+    ``by_entity`` has one row per entity, with its name (``entity``) and the figures of :data:`FIGURES`. ``worst`` has
+    one row per drifting tenant, most drift first, and the columns :data:`TENANT_COLUMNS`, of which ``drift`` is the sum
+    over the kinds; it is None if no tenant drifts. ``drift`` maps each kind to its total.
     """
 
-    by_entity: pd.DataFrame
-    worst: pd.DataFrame
+    by_entity: Sequence[Mapping[str, Any]]
+    worst: pd.DataFrame | None
     drift: Counts[int]
 
 
-def summarise(observation: Observation, tenant_drift: pd.DataFrame) -> DailySummary:
-    """Summarise a day from its deciding observation and its per-tenant rows (see :meth:`Ledger.tenant_drift`)."""
-    import pandas as pd
-
-    kinds = [kind.value for kind in DriftKind]
-    by_tenant = tenant_drift.groupby("tenant", sort=True)[[*kinds, "transient"]].sum()
-    by_tenant["drift"] = by_tenant[kinds].sum(axis="columns")
+def summarise(observation: Observation, tenant_drift: Callable[[str], pd.DataFrame]) -> DailySummary:
+    """Summarise a day from its deciding observation; ``tenant_drift`` is :meth:`Ledger.tenant_drift`."""
+    by_entity = [{"entity": name, **{figure: getattr(totals, figure) for figure in FIGURES}}
+                 for name, totals in observation.entities.items()]
+    if not observation.tenants_with_drift:  # without a table of tenants, pandas need not be imported
+        return DailySummary(by_entity, None, Counts.zero())
+    frame = tenant_drift(observation.id)
+    by_tenant = frame.groupby("tenant", sort=True)[[*_KINDS, "transient"]].sum()
+    by_tenant["drift"] = by_tenant[_KINDS].sum(axis="columns")
     drifting = by_tenant[by_tenant["drift"] > 0].sort_values("drift", ascending=False, kind="stable")
-    entities = [{"entity": name, **totals.model_dump()} for name, totals in observation.entities.items()]
-    return DailySummary(
-        by_entity=pd.DataFrame(entities, columns=["entity", *FIGURES]),
-        worst=drifting.head(_WORST_TENANTS).reset_index(),
-        drift=Counts({kind: int(tenant_drift[kind].sum()) for kind in kinds}),
-    )
+    return DailySummary(by_entity, drifting.head(_WORST_TENANTS).reset_index(),
+                        Counts({kind: int(frame[kind].sum()) for kind in _KINDS}))

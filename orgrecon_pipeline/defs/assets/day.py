@@ -111,7 +111,7 @@ def day_assets(
             operation = resource_of(context, names).open_in_run(context.log)
             for day in partition_days(context):
                 deciding = describe.deciding_observation(operation, day)
-                summary = summarise(deciding, operation.ledger.tenant_drift(deciding.id))
+                summary = summarise(deciding, operation.ledger.tenant_drift)
                 results.append(DayResult(
                     day, describe.summary(deciding, summary), deciding.id, deciding.verdict is Verdict.PASS,
                     {"verdict": deciding.verdict.value, "reason": deciding.reason, **summary.drift},

@@ -10,10 +10,10 @@ import dagster as dg
 
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import DayRefused
-from orgrecon_pipeline.domain.evidence import Observation, Sample, TenantRow
+from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
 from orgrecon_pipeline.domain.gate.decision import GateDecision, WindowRow
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.daily_summary import DailySummary
+from orgrecon_pipeline.operations.daily_summary import TENANT_COLUMNS, DailySummary
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary
 from orgrecon_pipeline.operations.trail.publish import Published
@@ -69,8 +69,8 @@ def summary(deciding: Observation, summary: DailySummary) -> Metadata:
                for column, keys in sorted(of_entity.items(), key=lambda item: -item[1])]
     return {
         "verdict": deciding.verdict.value,
-        "by_entity": _frame(summary.by_entity),
-        "worst_tenants": _frame(summary.worst),
+        "by_entity": _table(summary.by_entity, ("entity", *FIGURES)),
+        "worst_tenants": _table([], TENANT_COLUMNS) if summary.worst is None else _frame(summary.worst),
         **summary.drift,
         "drift": sum(summary.drift.values()),
         **{state: keys for state, keys in states.items() if keys is not None},
