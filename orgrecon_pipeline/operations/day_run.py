@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import ObserveResult, observe, stamp_baseline
-from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.operations.trail.signing import own_signers
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.operations.observe.shard_runner import Progress
 
 #: Exit code of an unexpected error.
 INTERNAL_ERROR_CODE = 3

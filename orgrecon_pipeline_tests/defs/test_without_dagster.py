@@ -109,7 +109,7 @@ FAULTS = {
     "a bug before the evidence is stored": failing("orgrecon_pipeline.operations.observe.observe.refuse_future", bug),
     "a bug after the evidence is stored": failing(f"{PUBLISH}.build_record", bug),
     "interrupted before the evidence is stored": failing(
-        "orgrecon_pipeline.operations.observe.observe.compare_endpoints", interrupt),
+        "orgrecon_pipeline.operations.observe.shards.compare_endpoints", interrupt),
     "interrupted after the evidence is stored": failing(f"{PUBLISH}.write_report", interrupt),
 }
 

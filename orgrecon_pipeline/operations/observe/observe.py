@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.coverage import CoverageEvent
@@ -21,16 +20,18 @@ from orgrecon_pipeline.domain.mapping_change import stored_mapping
 from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context
-from orgrecon_pipeline.operations.observe.admission import Admission, LiveAdmission, RestoredAdmission
-from orgrecon_pipeline.operations.observe.coverage import check_coverage
 from orgrecon_pipeline.operations.observe.history import new_drift
 from orgrecon_pipeline.operations.observe.pinned_databases import moved_from
-from orgrecon_pipeline.operations.observe.shard_runner import Progress, ShardsUndecided
-from orgrecon_pipeline.operations.observe.shards import Wait, compare_endpoints
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.operations.trail.importer import import_report
 from orgrecon_pipeline.operations.trail.signing import own_signers
 from orgrecon_pipeline.version import __version__
+
+if TYPE_CHECKING:
+    from orgrecon_pipeline.compare.result import Comparison
+    from orgrecon_pipeline.operations.observe.admission import Admission
+    from orgrecon_pipeline.operations.observe.shard_runner import Progress
+    from orgrecon_pipeline.operations.observe.shards import Wait
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def observe(
         added = import_report(context.ledger, context.output_dir, day, own_signers(context.environ))
     if day < today and not restored:
         return _reuse(context, day, fresh=added > 0)
+    # Slow to import, and a day without a comparison needs none of them.
+    from orgrecon_pipeline.operations.observe.admission import LiveAdmission, RestoredAdmission
+    from orgrecon_pipeline.operations.observe.shard_runner import ShardsUndecided
+    from orgrecon_pipeline.operations.observe.shards import compare_endpoints
+
     endpoints = context.endpoints()
     if restored and not (endpoints.keys() == {UNSHARDED} and endpoints[UNSHARDED].one_database):
         raise ConfigurationError("--restored needs both sides in one database: several databases cannot be restored to "
@@ -163,6 +169,8 @@ def _undecided(context: Context, day: date, admission: Admission, reason: Reason
 
 
 def _conclude(context: Context, day: date, admission: Admission, comparison: Comparison) -> _Attempt:
+    from orgrecon_pipeline.operations.observe.coverage import check_coverage
+
     coverage = check_coverage(
         context.ledger, comparison, admission.provenance, day, until=admission.as_of,
         max_departures=context.mapping.gate.max_departures)
