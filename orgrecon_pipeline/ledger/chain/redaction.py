@@ -18,7 +18,6 @@ from orgrecon_pipeline.domain.redaction import Redactor, name_hash
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.chain.links import READERS, ChainStore
-from orgrecon_pipeline.ledger.chain.personal import replace_tenant
 from orgrecon_pipeline.ledger.chain.verified import VerifiedChain
 from orgrecon_pipeline.ledger.errors import translate_errors
 from orgrecon_pipeline.ledger.fingerprints import replace_name
@@ -59,6 +58,8 @@ class RedactionStore(ChainStore):
             UnsoundTrail: if the evidence contradicts the hash chain, which a redaction must not hide.
             EvidenceNotStored: if the ledger refuses the change. Then, as after a crash, nothing was changed.
         """
+        from orgrecon_pipeline.ledger.chain.personal import replace_tenant  # slow to import, and rarely needed
+
         with self.writing() as connection:
             if isinstance(self.address, SqliteAddress):
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")  # overwrite what is replaced
