@@ -14,8 +14,8 @@ from orgrecon_pipeline.proposal.links import Link
 # Links of this similarity are compared whatever their values say: to leave them out could hide drift.
 _NAMED = 0.9
 _SIMILAR = 0.6
-# Without a similar name, nearly all sampled values must agree, and they must not be a few that occur everywhere.
-_SAME_SHARE, _SAME_VALUES, _SAME_ROWS = 0.98, 5, 20
+# Without a similar name, nearly all sampled values must agree, and so many of them hardly ever agree by chance.
+_SAME_SHARE, _SAME_BY_CHANCE = 0.98, 1e-6
 _AGREEING = 0.9
 _DISAGREEING = 0.5
 
@@ -48,7 +48,7 @@ class Columns:
 
 def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
     """Choose the compared columns of a draft, by their names and by what a sample says about the draft's columns."""
-    measured = list(zip(draft.columns, agreements or [Agreement(0, 0, 0)] * len(draft.columns), strict=True))
+    measured = list(zip(draft.columns, agreements or [Agreement()] * len(draft.columns), strict=True))
     used = {side: _used(draft, side) for side in ("source", "target")}
     surrogates = {name for table in (draft.source, draft.target) for key in table.keys for name in key if len(key) == 1}
     refused: dict[tuple[str, str], str] = {}
@@ -80,8 +80,8 @@ def _refusal(link: Link, agreement: Agreement, surrogate: set[str]) -> str:
     share = agreement.share
     own = link.source.own_column
     if link.similarity < _SIMILAR:
-        same = (share is not None and share >= _SAME_SHARE and agreement.values >= _SAME_VALUES
-                and agreement.compared >= _SAME_ROWS)
+        same = (share is not None and share >= _SAME_SHARE
+                and agreement.chance ** agreement.agreed <= _SAME_BY_CHANCE)
         return "" if same else "no column of the other side is named alike"
     if surrogate and (share is None or share < _AGREEING):
         return "identifies rows of its own side only"

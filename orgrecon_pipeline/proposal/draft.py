@@ -47,11 +47,19 @@ class Draft:
 
 @dataclass(frozen=True)
 class Agreement:
-    """In how many sampled pairs of rows a column has a value on a side, and the same on both; how many values."""
+    """What sampled pairs of rows say about a column.
 
-    compared: int
-    agreed: int
-    values: int
+    Attributes:
+        compared: pairs with a value on either side.
+        agreed: pairs with the same value on both.
+        values: number of values of the source.
+        chance: probability that a value of the source and one of the target, each of any row, are the same.
+    """
+
+    compared: int = 0
+    agreed: int = 0
+    values: int = 0
+    chance: float = 1.0
 
     @property
     def share(self) -> float | None:

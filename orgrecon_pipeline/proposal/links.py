@@ -65,7 +65,7 @@ class Linker:
                 yield from self._direct(source, column.name, target)
                 yield from self._through_pairs(source, column.name, target)
         for ours, theirs in itertools.product(source.columns, target.columns):
-            if (ours.name not in skipped and ours.type.name == theirs.type.name != "boolean"
+            if (ours.name not in skipped and ours.type.name == theirs.type.name
                     and not column_similarity(ours.name, source.name, theirs.name, target.name)
                     and (conversion := _conversion(ours, theirs))):
                 yield Link(Term(ours.name), Term(theirs.name), 0.2, "of the same type", conversion)

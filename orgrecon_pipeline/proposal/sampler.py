@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -116,7 +117,10 @@ class Sampler:
 def _agreement(pairs: list[tuple[tuple[str | None, ...], tuple[str | None, ...]]], column: int) -> Agreement:
     values = [(ours[column], theirs[column]) for ours, theirs in pairs]
     some = [(ours, theirs) for ours, theirs in values if ours is not None or theirs is not None]
-    return Agreement(len(some), sum(ours == theirs for ours, theirs in some), len({ours for ours, _ in some}))
+    source, target = (Counter(pair[side] for pair in some) for side in range(2))
+    return Agreement(
+        compared=len(some), agreed=sum(ours == theirs for ours, theirs in some), values=len(source),
+        chance=sum(count * target[value] for value, count in source.items()) / max(1, len(some)) ** 2)
 
 
 def _too_large(table: Table, draft: Draft, side: int) -> str:

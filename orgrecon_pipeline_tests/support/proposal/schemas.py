@@ -130,6 +130,13 @@ SCHEMAS: dict[str, Schema] = {
         entities={"member_v2": Entity("public.member", "public.member_v2", ["id"], ["name"], where=(
             "status::text IS DISTINCT FROM 'deleted'", "deleted_at IS NULL"))},
         drift={"UPDATE member_v2 SET deleted_at = now() WHERE id = 3": ("member_v2", "missing", 1)}),
+    "renamed columns of few values": Schema(
+        sql=schema_sql.read("few_values"),
+        entities={"staff_v2": Entity(
+            "public.staff", "public.staff_v2", ["id"], ["duty", "on_leave"],
+            left_out={"origin": "has no counterpart in public.staff_v2", "channel": "has no counterpart in public.staff"})},
+        drift={"UPDATE staff_v2 SET job = 'lead' WHERE id = 2": ("staff_v2", "mismatched", 1),
+               "UPDATE staff SET on_leave = true WHERE id = 3": ("staff_v2", "mismatched", 1)}),
     "partitioned tables": Schema(
         sql=schema_sql.PARTITIONED,
         entities={"event_v2": Entity("public.event", "public.event_v2", ["id"], ["kind"])},
