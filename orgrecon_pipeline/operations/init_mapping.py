@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,7 +84,7 @@ def init_mapping(settings: Settings, request: InitRequest, interview: Interview 
 
     Raises:
         ConfigurationError: if no database is named, or the file exists or cannot be written.
-        UsageError: if nothing can be proposed, or an option names a table that does not exist.
+        UsageError: if nothing can be proposed, or an option names a table or column that does not exist.
     """
     if os.path.lexists(request.output):
         raise ConfigurationError(f"{request.output} exists: name another file with --output, or move it away.")
@@ -109,6 +109,7 @@ def _propose(environ: Mapping[str, str], request: InitRequest, interview: Interv
     measured: dict[Draft, Measurement] = {}
     while True:
         with _open_sides(environ, request, tenant_columns) as (sides, sampler):
+            _require_columns(sides, request.tenant_columns)
             choices = replace(choices, pairs={**choices.pairs, **_chosen(sides, request)})
             found = search(sides, _Memory(sampler, measured), choices, progress)
             tenants = declared_tenants(sides, found, sampler)
@@ -165,6 +166,13 @@ def _open_sides(environ: Mapping[str, str], request: InitRequest,
         with closing(Session(endpoints.target, settings, deadline)) as target:
             second = Side(read_catalog(target, request.schemas, SECOND), tenant_columns)
             yield (first, second), Sampler((source, target), (first, second))
+
+
+def _require_columns(sides: tuple[Side, Side], tenant_columns: Iterable[str]) -> None:
+    known = {column.name for side in sides for table in side.catalog.tables.values() for column in table.columns}
+    for name in tenant_columns:
+        if name not in known:
+            raise UsageError(f"--tenant-column {name!a}: no table has such a column: check its spelling and --schema.")
 
 
 def _chosen(sides: tuple[Side, Side], request: InitRequest) -> dict[int, int]:

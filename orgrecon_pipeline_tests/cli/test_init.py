@@ -66,6 +66,7 @@ def test_file_that_exists_is_never_replaced(there: str, database: str, orgrecon:
      "no two of the tables seem to hold the same rows (public.a, public.b): name the two with --pair SOURCE=TARGET."),
     ("", ["--pair", "a"], "--pair 'a' does not name two tables"),
     ("CREATE TABLE a (id integer)", ["--pair", "a=b"], "--pair 'b': the database has no such table"),
+    ("CREATE TABLE a (id integer)", ["--tenant-column", "org"], "--tenant-column 'org': no table has such a column"),
     ("CREATE TABLE a (id integer)", ["--pair", "a=a"], "--pair names one table twice"),
     ("CREATE SCHEMA x; CREATE TABLE a (); CREATE TABLE x.a ()", ["--pair", "a=x.a"],
      "several tables have this name: write public.a or x.a"),

@@ -134,7 +134,8 @@ SCHEMAS: dict[str, Schema] = {
         sql=schema_sql.read("few_values"),
         entities={"staff_v2": Entity(
             "public.staff", "public.staff_v2", ["id"], ["duty", "on_leave"],
-            left_out={"origin": "has no counterpart in public.staff_v2", "channel": "has no counterpart in public.staff"})},
+            left_out={"source.origin": "has no counterpart in public.staff_v2",
+                      "target.channel": "has no counterpart in public.staff"})},
         drift={"UPDATE staff_v2 SET job = 'lead' WHERE id = 2": ("staff_v2", "mismatched", 1),
                "UPDATE staff SET on_leave = true WHERE id = 3": ("staff_v2", "mismatched", 1)}),
     "partitioned tables": Schema(
