@@ -42,7 +42,7 @@ check: $(VENV)/.installed  ## lint, check types and validate the Dagster definit
 	$(VENV)/bin/dg check defs
 	$(VENV)/bin/dagster definitions validate -w workspace.yaml
 
-bench: $(VENV)/.installed  ## compare the speed of orgrecon with other methods (minutes; BENCH_ROWS, BENCH_ROUNDS)
+bench: $(VENV)/.installed  ## measure all benchmarks and write docs/benchmarks.md (an hour; ARGS="shapes rechecks")
 	$(VENV)/bin/python -m orgrecon_pipeline_tests.bench $(ARGS)
 
 clean:  ## remove the virtual environment and all generated files

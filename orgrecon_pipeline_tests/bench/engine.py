@@ -1,7 +1,7 @@
-"""One comparison in its own process: ``python -m orgrecon_pipeline_tests.bench.engine SHAPE SOURCE [TARGET]``.
+"""One comparison in its own process: ``python -m orgrecon_pipeline_tests.bench.engine SHAPE POSTMASTER SOURCE TARGET``.
 
-Prints the seconds, the peak memory of the process in MB, and the number of drifting tenants as JSON. With
-``BENCH_EXACT=1``, every tenant is compared by key.
+Prints its cost as JSON. ``BENCH_EXACT=1`` compares every tenant by key, ``BENCH_PORTABLE=1`` computes portable
+fingerprints too, and ``BENCH_RECHECKS`` sets the number of rechecks.
 """
 
 from __future__ import annotations
@@ -11,55 +11,76 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.domain.mapping import EvidenceSettings
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
-from orgrecon_pipeline_tests.bench.company import mapping
+from orgrecon_pipeline_tests.bench.cost import cpu_seconds, status_mb
+from orgrecon_pipeline_tests.bench.shapes import SHAPES
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds and peak memory of one process, and the number of drifting tenants."""
+class EngineCost:
+    """Cost of one comparison.
+
+    Attributes:
+        seconds: elapsed seconds.
+        cpu_seconds: CPU seconds of the process, without its start.
+        peak_mb: most memory of the process.
+        drifting: number of drifting tenants.
+        reads: CPU seconds of the server and the process together, for the first read and each recheck. The last one
+            includes reading the keys.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     drifting: int
+    reads: list[float]
 
 
-def measure(shape: str, *dsns: str, exact: bool = False) -> Measured:
+def measure(
+    shape: str, postmaster: int, source: str, target: str, *, exact: bool = False, portable: bool = False,
+    rechecks: int = 0,
+) -> EngineCost:
     """Run one comparison in its own process.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
     """
     run = subprocess.run(
-        [sys.executable, "-m", "orgrecon_pipeline_tests.bench.engine", shape, *dsns],
-        check=True, capture_output=True, text=True, env={**os.environ, "BENCH_EXACT": "1" if exact else ""})
-    return Measured(**json.loads(run.stdout))
-
-
-def _peak_mb() -> float:
-    # Not from getrusage: its maximum survives exec, so it can be the parent's.
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+        [sys.executable, "-m", __spec__.name, shape, str(postmaster), source, target],
+        check=True, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "BENCH_EXACT": "1" if exact else "", "BENCH_RECHECKS": str(rechecks),
+             "BENCH_PORTABLE": "1" if portable else ""})
+    return EngineCost(**json.loads(run.stdout))
 
 
 def main() -> None:
-    """Compare, and print the measurement as JSON."""
-    shape, source, *target = sys.argv[1:]
-    endpoints = [Endpoint(Dsn.parse(dsn, "DSN"), "DSN") for dsn in (source, *target)]
-    started = time.perf_counter()
-    exact = bool(os.environ.get("BENCH_EXACT"))
-    comparison = compare(mapping(shape), Endpoints(endpoints[0], endpoints[-1]), exact=exact)
-    print(json.dumps({
-        "seconds": time.perf_counter() - started,
-        "peak_mb": _peak_mb(),
-        "drifting": comparison.tenants_with_drift,
-    }))
+    """Compare, and print the cost as JSON."""
+    shape, postmaster, *dsns = sys.argv[1:]
+    source, target = (Endpoint(Dsn.parse(dsn, "DSN"), "DSN") for dsn in dsns)
+    rechecks = int(os.environ.get("BENCH_RECHECKS") or 0)
+    mapping = SHAPES[shape].mapping(rechecks=rechecks)
+    if os.environ.get("BENCH_PORTABLE"):
+        mapping = mapping.model_copy(update={"evidence": EvidenceSettings(portable=True)})
+
+    def total_cpu() -> float:
+        return cpu_seconds(int(postmaster)) + time.process_time()
+
+    started, cpu_started = time.perf_counter(), time.process_time()
+    ends = [total_cpu()]
+    comparison = compare(
+        mapping, Endpoints(source, target), exact=bool(os.environ.get("BENCH_EXACT")),
+        wait=lambda seconds: ends.append(total_cpu()))
+    ends.append(total_cpu())
+    print(json.dumps(asdict(EngineCost(
+        seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu_started,
+        # Not from getrusage: its maximum survives exec, so it can be the parent's.
+        peak_mb=status_mb("self", "VmHWM"), drifting=comparison.tenants_with_drift,
+        reads=[end - start for start, end in pairwise(ends)]))))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Benchmark of rendering a year of reports in one run: ``python -m orgrecon_pipeline_tests.bench.rendering``.
+"""Cost of rendering a year of reports in one run.
 
-Every day has 200 tenants, a tenth of them with drift, and sample keys. ``BENCH_DAYS`` days (default 365) are rendered
-by the job ``render_days`` and by ``reconcile_day`` with a range of partitions. Most of the time is spent on storing
+Every day has 200 tenants, a tenth of them with drift, and sample keys. The days are rendered by the job ``render_days``
+and by ``reconcile_day`` with a range of partitions. Most of the time is spent on storing
 Dagster's events: one per day for the former, eight for the latter. The latter with SQLite takes minutes and is left
 out.
 """
@@ -21,7 +21,10 @@ import dagster as dg
 from orgrecon_pipeline.defs.build import build_definitions
 from orgrecon_pipeline.defs.jobs import JOB_NAME
 from orgrecon_pipeline.defs.render_job import RENDER_JOB_NAME
+from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Sample, TenantRow, Verdict
+from orgrecon_pipeline_tests.bench.results import Table, table
+from orgrecon_pipeline_tests.bench.settings import DAYS
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.report.cases import ENTITIES, observation, totals
 
@@ -114,15 +117,10 @@ def temporary_instance(directory: str, *, stored: bool) -> dg.DagsterInstance:
     return dg.DagsterInstance.local_temp(tempfile.mkdtemp(dir=directory)) if stored else dg.DagsterInstance.ephemeral()
 
 
-def main() -> None:
-    """Print one table."""
-    days = int(os.environ.get("BENCH_DAYS", "365"))
-    print(f"\n{days} days with {TENANTS} tenants, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before\n")
-    print("| run | reports | elapsed s | processor s |\n| --- | ---: | ---: | ---: |")
-    for name, (seconds, processor, written) in measure(days).items():
-        print(f"| {name} | {written} | {seconds:.1f} | {processor:.1f} |", flush=True)
-    print(f"\nload {os.getloadavg()[0]:.1f} after")
-
-
-if __name__ == "__main__":
-    main()
+def tables(server: EmbeddedServer) -> Iterator[Table]:
+    """Yield one table. The ledgers are SQLite files, so the server is not used."""
+    yield table(
+        "rendering", f"{DAYS} past days with {TENANTS} tenants each, rendered again in one run",
+        ("run", "reports", "elapsed s", "CPU s"),
+        [[name, str(written), f"{seconds:.1f}", f"{processor:.1f}"]
+         for name, (seconds, processor, written) in measure(DAYS).items()])

@@ -1,0 +1,55 @@
+"""Generate ``docs/benchmarks.md`` from the results: ``python -m orgrecon_pipeline_tests.bench.page``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from orgrecon_pipeline_tests.bench import results
+from orgrecon_pipeline_tests.bench.results import Table
+from orgrecon_pipeline_tests.bench.ways import BY_TENANT, FLOOR, ORGRECON
+
+#: The generated page.
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+_LINES = (FLOOR, ORGRECON, BY_TENANT)
+
+
+def render(tables: dict[str, Table]) -> str:
+    """Return the page. Raise KeyError if a table that it shows was not measured."""
+    environment = Environment(  # noqa: S701: the page is not HTML
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True)
+    return environment.get_template("benchmarks.md.jinja").render(
+        cell=lambda name, row, column: _cell(tables[name], row, column),
+        table=lambda name: _section(tables[name]), plot=lambda name: _plot(tables[name]),
+        sizes=[row[0] for row in tables["growth joined"].rows][-2:],
+        shapes=[each for name, each in tables.items() if name.endswith((" 2", " 100"))])
+
+
+def write() -> None:
+    """Generate the page from the stored results."""
+    PAGE.write_text(render(results.read()), encoding="utf-8")
+
+
+def _section(table: Table) -> str:
+    return f"### {table.title[:1].upper()}{table.title[1:]}\n\n{table.markdown}\n\n*{table.measured}.*"
+
+
+def _cell(table: Table, row: str, column: str) -> str:
+    """Return the cell of the row with this first cell."""
+    [cells] = (cells for cells in table.rows if cells[0] == row)
+    return cells[table.columns.index(column)]
+
+
+def _plot(table: Table) -> str:
+    """Return a Mermaid chart of the growth, with one line for each way."""
+    sizes = ", ".join(f'"{size:,}"' for size in table.numbers["sizes"])
+    top = max(max(table.numbers[way]) for way in _LINES) * 1.1
+    lines = "\n".join(f"    line [{', '.join(f'{value:.3f}' for value in table.numbers[way])}]" for way in _LINES)
+    return (f"```mermaid\nxychart-beta\n    title \"{table.title}\"\n    x-axis \"rows per side\" [{sizes}]\n"
+            f"    y-axis \"CPU seconds\" 0 --> {top:.2f}\n{lines}\n```")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,87 @@
+"""Results of benchmarks: tables in a JSON file, from which the page is generated."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from orgrecon_pipeline.version import __version__
+
+#: The file in the repository.
+RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks.json"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, whose rows were measured in one run.
+
+    Attributes:
+        name: name within the results, by which the page shows the table.
+        title: heading of the table.
+        columns: headings of the columns.
+        rows: cells as text.
+        numbers: the figures behind plots, by series.
+        environment: machine, versions and day.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: dict[str, Any]
+    environment: dict[str, str]
+
+    @property
+    def markdown(self) -> str:
+        """The table in markdown: the first column to the left, figures to the right."""
+        align = ["---", *["---:"] * (len(self.columns) - 1)]
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in (self.columns, align, *self.rows))
+
+    @property
+    def measured(self) -> str:
+        """When and where the table was measured, in one line."""
+        facts = self.environment
+        return (f"{facts['day']}, {facts['cores']} cores ({facts['processor']}), PostgreSQL {facts['postgres']}, "
+                f"Python {facts['python']}, load {facts['load']} before")
+
+
+def table(
+    name: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: dict[str, Any] | None = None,
+    postgres: str = "–", load: float | None = None,
+) -> Table:
+    """Return a table with the environment of this process."""
+    return Table(name, title, tuple(columns), tuple(map(tuple, rows)), numbers or {}, {
+        "day": datetime.now(timezone.utc).date().isoformat(),
+        "cores": str(os.cpu_count()), "processor": platform.machine(),
+        "postgres": postgres, "python": platform.python_version(), "orgrecon": __version__,
+        "load": f"{os.getloadavg()[0] if load is None else load:.1f}",
+    })
+
+
+def read() -> dict[str, Table]:
+    """Return the stored tables, by name."""
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {each["name"]: Table(**{
+        **each, "columns": tuple(each["columns"]), "rows": tuple(map(tuple, each["rows"]))}) for each in stored}
+
+
+def store(tables: Iterable[Table]) -> None:
+    """Replace these tables in the file."""
+    known = (read() if RESULTS.exists() else {}) | {each.name: each for each in tables}
+    text = json.dumps([asdict(known[name]) for name in sorted(known)], indent=1, ensure_ascii=False)
+    RESULTS.write_text(text + "\n", encoding="utf-8")
+
+
+def median_and_spread(values: Sequence[float], digits: int = 1) -> str:
+    """Return a median, with the smallest and the largest value if there are several."""
+    middle = f"{statistics.median(values):.{digits}f}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
