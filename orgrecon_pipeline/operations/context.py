@@ -56,18 +56,19 @@ class Context:
 
 
 def read_endpoints(
-    mapping: MappingConfig, environ: Mapping[str, str], source: str = SOURCE_VARIABLE, target: str = TARGET_VARIABLE
+    mapping: MappingConfig, environ: Mapping[str, str], source: str = SOURCE_VARIABLE, target: str = TARGET_VARIABLE,
+    hint: str = ""
 ) -> dict[str, Endpoints]:
     """Return the endpoints of each shard by its name, or of :data:`UNSHARDED` if the mapping lists no shards.
 
-    ``source`` and ``target`` name the variables of a mapping without shards.
+    ``source`` and ``target`` name the variables of a mapping without shards; for ``hint`` see :func:`read_one_pair`.
 
     Raises:
         ConfigurationError: if a variable is not set or is not a Postgres URL, or if the target variable is set
             although the mapping lists shards. Ignoring it would compare less than the user asked for.
     """
     if not mapping.shards:
-        return {UNSHARDED: read_one_pair(environ, source, target, "or use --baseline if there is no database yet")}
+        return {UNSHARDED: read_one_pair(environ, source, target, hint)}
     if environ.get(target):
         raise ConfigurationError(f"{target} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")

@@ -51,7 +51,8 @@ def validate_report_request(settings: Settings, day: date | None, *, baseline: b
     if day < (first := start_date(settings.environ)):
         raise DayRefused(f"{day} is before the first day, {first}: set {START_VARIABLE} to {day} or earlier.")
     if restored or (day == today and not baseline):
-        read_endpoints(mapping, settings.environ)
+        hint = "" if restored else "or use --baseline if there is no database yet"
+        read_endpoints(mapping, settings.environ, hint=hint)
     read_signing_key(settings.environ)
     existing_ledger(settings, mapping)
     require_own_reports(settings.output_dir, settings.identity)

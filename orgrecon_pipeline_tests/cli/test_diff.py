@@ -112,12 +112,6 @@ def test_impossible_request_exits_with_two_and_one_line(
     assert message in result.err
 
 
-def test_database_that_is_not_named_is_a_configuration_error(orgrecon: Command) -> None:
-    result = orgrecon("diff", "--tenant", "a")
-    assert (result.code, result.err.count("\n")) == (2, 1)
-    assert "DATABASE_URL is not set" in result.err
-
-
 def test_context_columns_that_cannot_be_read_are_warned_about(
     company: psycopg.Connection[Any], orgrecon: Command, tmp_path: Path
 ) -> None:

@@ -87,15 +87,6 @@ def test_impossible_request_is_one_line_and_writes_nothing(
     assert os.listdir(tmp_path) == []
 
 
-def test_database_that_is_not_named_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, orgrecon: Command
-) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    result = orgrecon("init")
-    assert (result.code, result.err) == (
-        2, "orgrecon: DATABASE_URL is not set: set it to postgresql://user:password@host:5432/database.\n")
-
-
 def test_too_many_tables_must_be_restricted_to_a_schema(
     database: str, connect: Connect, orgrecon: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,21 @@ def test_output_directory_that_is_not_writable_is_a_configuration_error(
         assert "grant the permission, or choose another directory" in message
 
 
+@pytest.mark.parametrize(("command", "alternative"), [
+    (["init"], ""),
+    (["doctor"], ""),
+    (["diff", "--tenant", "a"], ""),
+    (["report", "--restored", "--date", str(DAY)], ""),
+    (["report"], ", or use --baseline if there is no database yet"),
+])
+def test_database_that_is_not_named_is_asked_for_with_the_options_of_the_command(
+    error: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: list[str], alternative: str
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert error(*command) == ("orgrecon: DATABASE_URL is not set: set it to "
+                               f"postgresql://user:password@host:5432/database{alternative}.\n")
+
+
 def test_demo_refuses_a_directory_with_other_files(error: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     for directory in ("file", "file/demo", "/proc/orgrecon"):
