@@ -104,7 +104,7 @@ def _invoke(arguments: list[str]) -> int:
     except SystemExit as ended:
         if ended.code:  # Only Rich raises it, if the reader of the output is gone.
             raise BrokenPipeError from None
-        code = 0  # --install-completion and --show-completion end so
+        code = 0  # --install-completion and --show-completion exit this way
     if sys.stdout is not None:
         sys.stdout.flush()  # An error must occur here, not when the interpreter exits and it cannot be handled.
     return code or 0

@@ -147,7 +147,7 @@ class _LineHandler(logging.Handler):
 
 
 def _counts(message: str) -> tuple[int, int | None]:
-    """Return how much of how much is done by a message such as ``5 of about 1,000 rows``; of None if it says nothing.
+    """Return the progress and the total in a message such as ``5 of about 1,000 rows``; 0 and None without them.
 
     The server's statistics can be too low: the work is never shown as done before it is.
     """

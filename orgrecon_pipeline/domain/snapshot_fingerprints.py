@@ -1,4 +1,4 @@
-"""Fingerprints of the rows of a snapshot, which show that other rows are the same: numbers of rows and hash sums.
+"""Fingerprints of the rows of a snapshot, with which other rows can be compared: numbers of rows and hash sums.
 
 docs/record.md documents the root, the hash over all fingerprints of a snapshot.
 """
@@ -26,7 +26,7 @@ MODULUS = 2**64
 _ROWS = "rows"
 # Bytes of names that are hashed at once, to keep few of them in memory.
 _PART = 2**20
-# A name that was removed, and the SHA-256 of the name that stood there.
+# The placeholder of a removed name, with the SHA-256 of that name.
 _REMOVED = re.compile(rb"redacted-[0-9a-f]+\x01([0-9a-f]{64})")
 
 
@@ -168,7 +168,7 @@ def name_digest(name: bytes) -> bytes:
 
 
 def removed_name(name: bytes, pseudonym: str) -> bytes:
-    """Return what stands for a name that is removed."""
+    """Return the placeholder of a removed name."""
     return pseudonym.encode() + b"\x01" + hashlib.sha256(name).hexdigest().encode()
 
 

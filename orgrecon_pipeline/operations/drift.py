@@ -12,7 +12,6 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.reasons import counted
@@ -20,7 +19,7 @@ from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS, with_current_values
-from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.operations.own_ledger import deciding_observation, existing_ledger
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.observe.shard_runner import Progress
@@ -87,17 +86,12 @@ def list_drift(
     if day is not None:
         refuse_future(day, read_clock(settings.environ).today())
     ledger = existing_ledger(settings, mapping)
-    days = ledger.days() if ledger else []
-    if ledger is None or not days:
-        raise UsageError("the ledger holds no evidence: run orgrecon report, or check ORGRECON_LEDGER_URL.")
-    day = day or days[-1]
-    observations = ledger.observations(day)
-    if not observations:
-        raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
-                         "--date.")
-    observation = decided_by_own_policy(observations)
+    if ledger is None:
+        raise UsageError("there is no ledger: run orgrecon report once, or check ORGRECON_LEDGER_URL.")
+    observation = deciding_observation(ledger, day)
     if not observation.verdict.decided:
-        raise UsageError(f"{day} is {observation.verdict.value}, so its drift is unknown: {observation.reason}")
+        raise UsageError(
+            f"{observation.day} is {observation.verdict.value}, so its drift is unknown: {observation.reason}")
     _require_known(observation, wanted)
     return DriftList(ledger.identity, ledger, observation, wanted, _key_columns(observation, mapping),
                      tuple(_notes(ledger, observation, wanted)),

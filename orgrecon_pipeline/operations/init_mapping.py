@@ -186,8 +186,8 @@ def _find(side: Side, name: str) -> Table:
     tables = [table for table in side.catalog.tables.values()
               if name in (table.name, f"{table.schema}.{table.name}", table.quoted)]
     if len(tables) != 1:
-        found = " or ".join(table.label for table in tables)
-        raise UsageError(f"--pair {name!a}: " + (f"several tables have this name: write {found}." if tables else
+        names = " or ".join(table.label for table in tables)
+        raise UsageError(f"--pair {name!a}: " + (f"several tables have this name: write {names}." if tables else
                          "the database has no such table: check the name, its schema and --schema."))
     if not tables[0].readable:
         raise UsageError(f"--pair {name!a} cannot be read by this role: grant SELECT on it, and USAGE on its schema.")

@@ -31,7 +31,7 @@ class Questions:
         self._interview, self._asked = interview, set[object]()
 
     def ask(self, sides: tuple[Side, Side], found: Found, choices: Choices, tenant_columns: tuple[str, ...]) -> Answers:
-        """Return the choices with the answers to questions about what was found; the same if nothing was asked."""
+        """Return the choices with the answers to questions about the pairs; the same if nothing was asked."""
         for pair in (*found.accepted, *found.open):
             for side, table in zip(sides, (pair.candidate.source, pair.candidate.target), strict=True):
                 options = side.ambiguous_tenants(table)

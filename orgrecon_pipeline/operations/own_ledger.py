@@ -1,9 +1,16 @@
-"""Opening of the ledger for the identity at hand, refused if a name is missing and several identities are possible."""
+"""The ledger of the identity at hand, and the observation that decided a day in it.
+
+It is not opened if a name is missing and several identities are possible.
+"""
 
 from __future__ import annotations
 
+from datetime import date
+
 from orgrecon_pipeline.config.settings import ENVIRONMENT_VARIABLE, Settings
 from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.evidence import Observation
+from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -28,6 +35,22 @@ def existing_ledger(settings: Settings, mapping: MappingConfig) -> Ledger | None
     if ledger is not None:
         require_unambiguous(ledger, mapping, environment_named=settings.environment_named)
     return ledger
+
+
+def deciding_observation(ledger: Ledger, day: date | None) -> Observation:
+    """Return the observation that decided a day, by default the latest day with evidence.
+
+    Raises:
+        UsageError: if there is no evidence, or none of this day.
+    """
+    days = ledger.days()
+    if not days:
+        raise UsageError("the ledger holds no evidence: run orgrecon report, or check ORGRECON_LEDGER_URL.")
+    observations = ledger.observations(day or days[-1])
+    if not observations:
+        raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
+                         "--date.")
+    return decided_by_own_policy(observations)
 
 
 def require_unambiguous(ledger: Ledger, mapping: MappingConfig, *, environment_named: bool) -> None:

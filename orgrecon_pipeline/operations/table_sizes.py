@@ -1,4 +1,4 @@
-"""What the prediction of a comparison's duration rests on: the sizes of its tables, and the last comparison."""
+"""Inputs for predicting the duration of a comparison: the sizes of its tables, and the last comparison."""
 
 from __future__ import annotations
 

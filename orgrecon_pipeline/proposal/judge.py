@@ -77,13 +77,13 @@ def sample_sentence(measurement: Measurement) -> str:
 
 def _without_sample(strength: Strength, why: str, draft: Draft, measurement: Measurement) -> Judgement:
     if measurement.skipped:
-        found = sample_sentence(measurement)
+        sample = sample_sentence(measurement)
     else:
         empty = [table.label for table, rows in ((draft.source, measurement.sampled),
                                                  (draft.target, measurement.back_sampled)) if not rows]
-        found = f"{' and '.join(empty)} {'has' if len(empty) == 1 else 'have'} no row with a key to look up"
+        sample = f"{' and '.join(empty)} {'has' if len(empty) == 1 else 'have'} no row with a key to look up"
     confidence = Confidence.LOW if strength >= Strength.NAMES else Confidence.OPEN
-    return Judgement(confidence, f"{why}; {found}", float(strength))
+    return Judgement(confidence, f"{why}; {sample}", float(strength))
 
 
 def _covers(draft: Draft) -> bool:

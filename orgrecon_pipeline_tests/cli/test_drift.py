@@ -163,4 +163,4 @@ def test_drift_says_which_keys_are_not_listed(ledger: Ledger, orgrecon: Run) -> 
 def test_drift_without_a_ledger_is_refused(orgrecon: Run) -> None:
     result = orgrecon("drift")
     assert (result.code, result.out) == (2, "")
-    assert "the ledger holds no evidence" in result.err
+    assert "there is no ledger: run orgrecon report once" in result.err

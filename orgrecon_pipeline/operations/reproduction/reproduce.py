@@ -17,7 +17,6 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED, by_shard
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
@@ -27,12 +26,12 @@ from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.shard_runner import Progress, ReadShard, ShardRunner, ShardsUndecided
-from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.operations.own_ledger import deciding_observation, existing_ledger
 from orgrecon_pipeline.operations.reproduction.compared_mapping import mapping_as_compared
 from orgrecon_pipeline.operations.reproduction.differing_keys import DifferingKey, differing_keys, other_database
 from orgrecon_pipeline.postgres.deadline import Deadline
 
-# SQL of which another run can read other rows of the same database.
+# Warnings about SQL that can read other rows of the same database in another run.
 _UNSTABLE = (SETTING, ROLE, TIME, CHANCE)
 
 
@@ -141,15 +140,7 @@ def _chosen(context: Context, day: date | None, observation_id: str | None) -> O
             raise UsageError(f"--observation {observation_id[:80]!a} is not in the ledger"
                              f"{f' on {day}' if day else ''}: the report of the day lists its observations.")
         return chosen
-    days = ledger.days()
-    if not days:
-        raise UsageError("the ledger holds no evidence: check ORGRECON_LEDGER_URL.")
-    day = day or days[-1]
-    observations = ledger.observations(day)
-    if not observations:
-        raise UsageError(f"{day} has no evidence in the ledger: its days are {days[0]} to {days[-1]}; name another "
-                         "--date.")
-    return decided_by_own_policy(observations)
+    return deciding_observation(ledger, day)
 
 
 def _stored(ledger: Ledger, observation: Observation) -> dict[str, SnapshotFingerprints]:
@@ -229,7 +220,7 @@ def _decide(
     observation: Observation, compared: Compared, tenants: tuple[str, ...], warnings: list[SqlWarning]
 ) -> tuple[ReproductionResult, str]:
     names = {difference.tenant for difference in compared.differences}
-    found = compared.tenants
+    number = compared.tenants
     tenants_differ = f"{counted(len(names), 'tenant')} {'differs' if len(names) == 1 else 'differ'}"
     unstable = [warning for warning in warnings if warning["code"] in _UNSTABLE]
     if names and unstable:
@@ -237,12 +228,12 @@ def _decide(
             f"{tenants_differ}, but the mapping can read other rows of the same database: {unstable[0]['text']}.")
     if names:
         return ReproductionResult.DIFFERENT, (
-            f"{tenants_differ} from observation {observation.id}, of {found} that {'was' if found == 1 else 'were'} "
+            f"{tenants_differ} from observation {observation.id}, of {number} that {'was' if number == 1 else 'were'} "
             "compared.")
-    if len(tenants) > found:
+    if len(tenants) > number:
         return ReproductionResult.NOT_DECIDED, (
-            f"{found or 'None'} of the tenants that were named ({len(tenants)}) had a row or has one now: check the "
+            f"{number or 'None'} of the tenants that were named ({len(tenants)}) had a row or has one now: check the "
             "spelling.")
     return ReproductionResult.SAME, (
-        f"The same rows, bit for bit: {counted(found, 'tenant')}, {counted(compared.rows, 'row')} of both sides, of "
+        f"The same rows, bit for bit: {counted(number, 'tenant')}, {counted(compared.rows, 'row')} of both sides, of "
         f"the snapshot of {instant_text(observation.observed_at)}.")

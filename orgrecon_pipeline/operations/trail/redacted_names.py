@@ -1,4 +1,4 @@
-"""Names that a ledger redacted, in reports from elsewhere that still have them."""
+"""Replacement of names that a ledger redacted, in imported reports that still have them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _FACTS = ("verdict", "provenance", "observed_at", "reason_code", "tenants_scanne
 
 
 def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:
-    """Yield what the observations in a report say otherwise than a ledger, one sentence each.
+    """Yield a sentence for each contradiction between the observations in a report and those in a ledger.
 
     Everything that decides the day and the gate is compared. Anybody can edit a record and compute its digest again;
     only the ledger shows that. Baselines may be missing: they are the same in every ledger.
