@@ -33,7 +33,7 @@ def verify(
     directory: Annotated[Path | None, typer.Argument(
         metavar="DIR", help="Directory of the reports, by default the output directory.")] = None,
     ledger: Annotated[bool, typer.Option(
-        "--ledger", help="Check the ledger's hash chain instead, and that it has the links that the reports name.",
+        "--ledger", help="Check the ledger's hash chain instead, and that it has what the reports show.",
     )] = False,
     signed_by: SignedBy = None,
     mapping: MappingFile = None,
