@@ -17,6 +17,7 @@ from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import day_of, looks_like_a_report, shown
 from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.signature_file import SIGNATURE_SUFFIX
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.report.signature import PublicKey
@@ -87,6 +88,12 @@ def report_files(directory: Path) -> list[tuple[date, Path]]:
     return sorted((day, path) for day, path in named if day is not None)
 
 
+def _signed_reports(directory: Path) -> list[Path]:
+    """Return the reports, present or not, that have a file for their signature, oldest first."""
+    reports = (name[: -len(SIGNATURE_SUFFIX)] for name in sorted(_names(directory)) if name.endswith(SIGNATURE_SUFFIX))
+    return [directory / report for report in reports if day_of(report)]
+
+
 def read_trail(directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()) -> Trail[Record]:
     """Read every report of a directory, each by itself. If keys are given, one of them must have signed each report.
 
@@ -103,6 +110,9 @@ def _read_trail(
     findings = [
         f"{shown(directory / name)} looks like a report, but is not named YYYY-MM-DD.md: rename or remove it."
         for name in sorted(_names(directory)) if looks_like_a_report(name)
+    ] + [
+        f"{shown(report)} is not there, but its signature is: restore it from version control, or remove the signature."
+        for report in _signed_reports(directory) if not os.path.lexists(report)
     ]
     files, records = dict(report_files(directory)), {}
     for day, path in files.items():

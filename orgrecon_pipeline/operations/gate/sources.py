@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -21,6 +22,7 @@ from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
+from orgrecon_pipeline.operations.trail.reported_evidence import shows_unknown_evidence
 from orgrecon_pipeline.report.file_names import shown
 from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
@@ -171,7 +173,8 @@ def evidence_of_ledger(
 ) -> tuple[Mapping[date, DayEvidence], Reason | None]:
     """Return the evidence of a ledger, and why reports in the output directory forbid to trust it, None if none does.
 
-    Only reports of the window are read: older ones cannot change the answer.
+    Older reports than those of the window are only read if the ledger may not have their evidence. They can show
+    tenants, after which no baseline counts, or another database.
     """
     days = ledger.evidence(date.max)
     try:
@@ -179,17 +182,21 @@ def evidence_of_ledger(
     except OtherIdentity as error:
         return days, Reason.word(ReasonCode.OTHER_IDENTITY, str(error).rstrip("."), **error.theirs.as_json_value())
     reports = report_files(output_dir)
-    newest = max([*days, *(day for day, _ in reports)], default=None)
+    newest = max([*days, *(day for day, _ in reports if day >= _FIRST)], default=None)
     length = effective_policy(newest, days, policy).window_days if newest else 0
+    first_day = newest - timedelta(days=length) if newest else date.max
+    baselines = {day for day, evidence in days.items() if evidence.provenance is Provenance.BASELINE}
+    if max(baselines, default=date.min) < first_day:
+        baselines = set()  # none counts
     lacking, unsound = [], ""
     for day, path in reports:
-        if newest and (newest - day).days < length + 1:
+        if day >= first_day or day not in days or day in baselines:
             try:
                 record = read_report(path, ledger.identity)
             except UnsoundTrail as error:
-                unsound = unsound or str(error)
+                unsound = unsound or (str(error) if day >= first_day else "")
                 continue
-            if {row.id for row in record.observations} - {o.id for o in ledger.observations(day)}:
+            if shows_unknown_evidence(record, ledger):
                 lacking.append(record)
     if lacking:
         first = shown(output_dir)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.errors import DayRefused, UnsoundTrail
+from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy, gate_policy_of
 from orgrecon_pipeline.domain.gate.decision import GateDecision, decide_gate
@@ -21,8 +21,9 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.ready_tenants import ready_tenants_as_of
 from orgrecon_pipeline.operations.trail.importer import import_report
+from orgrecon_pipeline.operations.trail.reported_evidence import shows_unknown_evidence
 from orgrecon_pipeline.operations.trail.signing import read_signing_key
-from orgrecon_pipeline.report.file_names import file_name
+from orgrecon_pipeline.report.file_names import file_name, shown
 from orgrecon_pipeline.report.read import read_report
 from orgrecon_pipeline.report.render import render_plain
 from orgrecon_pipeline.report.write import write_report
@@ -67,18 +68,20 @@ def publish(context: Context, day: date) -> Published:
     """Write the report of a day from the ledger, after importing the observations that only an existing report has.
 
     If the environment names a signing key, the report is signed. An existing report then counts only if that key signed
-    it.
+    it. Another one is not overwritten while it has observations that the ledger lacks.
 
     Raises:
         DayRefused: if the day has no evidence.
         ConfigurationError: if the signing key cannot be used; nothing is written.
         OtherIdentity: if the output directory holds a report of another identity.
-        EvidenceNotStored: if the ledger or the file cannot be written.
+        EvidenceNotStored: if the ledger or the file cannot be written, or another report is not overwritten.
     """
     key = read_signing_key(context.environ)
     signers = (key.public,) if key else ()
     with suppress(UnsoundTrail):  # nothing can be imported, and the report is written again
         import_report(context.ledger, context.output_dir, day, signers)
+    if signers:
+        _require_known_evidence(context, day)
     record = record_of(context.ledger, day)
     if record.ready_tenants:
         deciding = next(row.id for row in record.observations if row.decides)
@@ -88,6 +91,16 @@ def publish(context: Context, day: date) -> Published:
         # A report with the sentences of another version of orgrecon stays as it is.
         record = existing if existing.matches(record) else record
     return Published(record, write_report(context.output_dir, record, key.sign if key else None))
+
+
+def _require_known_evidence(context: Context, day: date) -> None:
+    """Require that the ledger has all observations of an existing report, so that overwriting it loses none."""
+    path = context.output_dir / file_name(day)
+    with suppress(UnsoundTrail):
+        if shows_unknown_evidence(read_report(path, context.ledger.identity), context.ledger):
+            raise EvidenceNotStored(
+                f"{shown(path)} was not signed with this run's key, and has observations that the ledger lacks: find "
+                f"out who wrote it, then run orgrecon import {shown(context.output_dir)}, or move it away.")
 
 
 def _mapping_change(ledger: Ledger, deciding: Observation, gate: GateDecision) -> MappingChange | None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange
-from orgrecon_pipeline.domain.errors import UsageError
+from orgrecon_pipeline.domain.errors import UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.redaction import Redactor, is_pseudonym, name_hash
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.acknowledge import normalised_reason
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.operations.trail.reported_evidence import shows_unknown_evidence
 from orgrecon_pipeline.operations.trail.stale_reports import stale_reports
-from orgrecon_pipeline.report.file_names import file_name
+from orgrecon_pipeline.report.file_names import file_name, shown
+from orgrecon_pipeline.report.read import read_report
+from orgrecon_pipeline.report.verify import report_files
 
 _ALL_TENANTS = 2**31
 
@@ -42,7 +47,8 @@ def redact_tenant(context: Context, tenant: str, reason: str, *, force: bool = F
         force: redact a tenant that the next comparison expects. It will report the pseudonym as lost.
 
     Raises:
-        UsageError: if the reason is too short, no evidence names the tenant, or the next comparison expects it.
+        UsageError: if the reason is too short, no evidence names the tenant, the next comparison expects it, or a
+            report in the output directory has observations that the ledger lacks.
         UnsoundTrail: if the ledger contradicts its hash chain.
         AlreadyRunning: if a comparison is in progress.
         EvidenceNotStored: if the ledger cannot be changed.
@@ -54,6 +60,7 @@ def redact_tenant(context: Context, tenant: str, reason: str, *, force: bool = F
         _require_complete(ledger, context.clock.today())
         if not force:
             _require_departed(ledger, name)
+        _require_imported(ledger, context.output_dir)
         secret, known = secrets.token_bytes(), name_hash(name, ledger.id)
         earlier = (redaction for redaction in ledger.redactions() if redaction.name_hash == known)
         again = next(earlier, None)  # the name came back, and keeps its pseudonym
@@ -79,6 +86,16 @@ def _require_complete(ledger: Ledger, today: date) -> None:
         if any(ledger.shard_results(observation.id, exact) for exact in (False, True)):
             raise UsageError(f"the comparison of {today} is incomplete, and its next attempt continues with the shards "
                              "that it compared: run orgrecon report until it is complete, or redact tomorrow.")
+
+
+def _require_imported(ledger: Ledger, directory: Path) -> None:
+    """Require that every sound report can be rendered from the ledger: any other would keep the name."""
+    for _, path in report_files(directory):
+        with suppress(UnsoundTrail):
+            if shows_unknown_evidence(read_report(path, ledger.identity), ledger):
+                raise UsageError(
+                    f"{shown(path)} has observations that the ledger lacks, and would keep the name: run orgrecon "
+                    f"import {shown(directory)}, or move it away.")
 
 
 def _require_departed(ledger: Ledger, name: str) -> None:

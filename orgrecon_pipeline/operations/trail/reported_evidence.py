@@ -7,10 +7,18 @@ from typing import Any
 
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of
+from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.ledger.ledger import Ledger
 
 # Reasons and coverage contain names of tenants, which can be redacted later, and sentences, which can be reworded.
 _FACTS = ("verdict", "provenance", "observed_at", "reason_code", "tenants_scanned", "tenants_with_drift", "entities",
           "mapping_digest", "orgrecon_version")
+
+
+def shows_unknown_evidence(record: Record, ledger: Ledger) -> bool:
+    """Return whether a record has observations that the ledger does not have."""
+    known = {observation.id for observation in ledger.observations(record.day)}
+    return not known.issuperset(row.id for row in record.observations)
 
 
 def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:

@@ -196,6 +196,19 @@ def test_ledger_that_lacks_observations_of_the_reports_is_closed(tmp_path: Path)
     assert f"run orgrecon import {tmp_path / 'cluster'}" in answer.decision.reason.sentence
 
 
+def test_baselines_are_closed_by_an_older_live_report_that_the_ledger_lacks(tmp_path: Path) -> None:
+    """It may show a tenant, after which no baseline counts. A run that signs does not import unsigned reports."""
+    (tmp_path / "cluster").mkdir()
+    cluster = store(tmp_path / "cluster", [observation(WEEK[0] - timedelta(days=20))])
+    context = store(tmp_path, [observation(day, provenance=Provenance.BASELINE) for day in WEEK])
+    write_mapping(tmp_path)
+    assert evidence_of_context(context).answer.open
+    [report] = cluster.output_dir.iterdir()
+    report.rename(context.output_dir / report.name)
+    for answer in answers(tmp_path, ORGRECON_OUTPUT_DIR=str(context.output_dir)).values():
+        assert not answer.open
+
+
 def test_gate_that_requires_today_is_closed_without_evidence_of_today(tmp_path: Path) -> None:
     store(tmp_path, [observation(day - timedelta(days=1)) for day in WEEK])
     write_mapping(tmp_path)
@@ -220,3 +233,10 @@ def test_every_way_of_asking_is_closed_by_reports_that_the_ledger_lacks(tmp_path
     assert take_snapshot(context.ledger, policy, now, digest, context.output_dir).gate_open is False
     state = current_state(context.ledger, policy, now, context.output_dir, mapping_digest=digest)
     assert state.states()[GATE_TOPIC] == "CLOSED"
+
+
+def test_file_of_the_first_days_of_the_calendar_does_not_end_the_gate(tmp_path: Path) -> None:
+    context = store(tmp_path, [])
+    context.output_dir.mkdir()
+    (context.output_dir / "0001-01-03.md").write_text("junk")
+    assert not evidence_of_context(context).answer.open

@@ -134,6 +134,20 @@ def test_incomplete_comparison_of_today_is_not_redacted(departed: Context) -> No
         redact_tenant(departed, "globex", BECAUSE)
 
 
+def test_report_that_was_not_imported_is_imported_before_a_redaction(departed: Context) -> None:
+    """Otherwise it would keep the name, and nobody would learn of it."""
+    other = store(departed.output_dir.parent / "other", days_of(
+        [(frozenset({"acme", "globex"}), frozenset({"globex"}))] * 2, ends_days_ago=30))
+    shutil.copytree(other.output_dir, departed.output_dir, dirs_exist_ok=True)
+    links = departed.ledger.links()
+    with pytest.raises(UsageError, match=r"observations that the ledger lacks.*run orgrecon import"):
+        redact_tenant(departed, "globex", BECAUSE)
+    assert departed.ledger.links() == links
+    import_trail(departed.ledger, departed.output_dir)
+    redact_tenant(departed, "globex", BECAUSE)
+    assert files_with(departed.output_dir, "globex") == []
+
+
 def test_redaction_does_not_hide_an_edit(departed: Context, tmp_path: Path) -> None:
     with raw_connection(f"sqlite:///{tmp_path / 'ledger.db'}") as connection:
         connection.execute("DROP TRIGGER orgrecon_tenant_row_no_update")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.domain.errors import ConfigurationError, UnsoundTrail
-from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, UnsoundTrail
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
@@ -112,6 +112,30 @@ def test_run_that_signs_never_signs_the_sentences_of_somebody_else(signing: Cont
     report.write_text(render(reworded.model_copy(update={"digest": reworded.expected_digest()})))
     assert b"All is well" in publish(unsigned, DAY).path.read_bytes(), "the sentences of another version stay"
     assert publish(signing, DAY).path.read_bytes() == own
+
+
+@pytest.mark.parametrize("key", [None, OTHER], ids=["no key", "another key"])
+def test_run_that_signs_never_overwrites_evidence_that_only_a_foreign_report_has(key: Any, signing: Context) -> None:
+    stamp_baseline(signing, DAY)
+    live = History([observation(DAY, Verdict.FAIL)]).record(DAY)
+    report = write_report(signing.output_dir, live, key and key.sign)
+    before = report.read_bytes()
+    with pytest.raises(EvidenceNotStored, match=r"signed.*orgrecon import"):
+        publish(signing, DAY)
+    assert report.read_bytes() == before
+    import_trail(signing.ledger, signing.output_dir)
+    assert publish(signing, DAY).record.verdict is Verdict.FAIL
+    assert signature_path(report).read_bytes() == KEY.sign(report.read_bytes())
+
+
+def test_signature_without_its_report_is_a_finding(signing: Context) -> None:
+    """Somebody removed the latest report, which no other report shows."""
+    baseline(signing, FIRST)
+    baseline(signing).unlink()
+    for keys in ((), (KEY.public,)):
+        [finding] = verify_trail(signing.output_dir, signed_by=keys).findings
+        assert finding.endswith(f"{DAY}.md is not there, but its signature is: restore it from version control, or "
+                                "remove the signature.")
 
 
 def test_report_that_lost_its_signature_is_stale_only_if_the_run_signs(signing: Context, unsigned: Context) -> None:
