@@ -81,7 +81,8 @@ def _exit_code(arguments: Sequence[str]) -> int:
     except Exception as error:
         # Usage errors are recognised by their method, because Typer does not export their class.
         if (usage := getattr(error, "format_message", None)) is not None:
-            terminal.say(f"{usage()} (see orgrecon --help)" if usage() else "name a command: see orgrecon --help")
+            text = usage().replace("Value error, ", "").rstrip(".")
+            terminal.say(f"{text} (see orgrecon --help)" if text else "name a command: see orgrecon --help")
             return _USAGE_ERROR
         if "--debug" in arguments:
             from orgrecon_pipeline.operations.redact import redacted_traceback

@@ -71,10 +71,11 @@ def _show(result: Reproduction) -> None:
     if (more := len(result.differences) - _LISTED) > 0:
         console.print(Text(f"and {more} more: --format json lists all"))
     if result.keys:
-        print_table(console, "Keys that differ in the other database", ("tenant", "entity", "side", "key", "where"), [
+        headers = ("tenant", "entity", "side", "key", "where", "columns")
+        print_table(console, "Keys that differ in the other database", headers, [
             [Text(printable(cell)) for cell in (
                 key.tenant, key.entity, key.side, ", ".join(f"{name} = {text}" for name, text in key.key.items()),
-                " ".join((_WHERE[key.where], ", ".join(key.columns))).rstrip())]
+                _WHERE[key.where], ", ".join(key.columns) or "–")]
             for key in result.keys])
     if result.keys_unknown:
         terminal.say(result.keys_unknown)

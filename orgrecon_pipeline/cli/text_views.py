@@ -142,8 +142,8 @@ def show_verification(verification: Trail[Any]) -> None:
     show_lines(verification.findings)
     show_lines(f"outdated: {line}" for line in verification.outdated.values())
     show_lines(f"missing: {day} has no report" for day in verification.holes)
-    state = "sound" if verification.sound else "NOT SOUND"
-    figures = f"{_counted(verification.reports, 'report')}, {_counted(len(verification.findings), 'finding')}"
+    state, counted = ("sound", "report") if verification.sound else ("NOT SOUND", "sound report")
+    figures = f"{_counted(verification.reports, counted)}, {_counted(len(verification.findings), 'finding')}"
     outdated = f", {len(verification.outdated)} outdated" if verification.outdated else ""
     show_lines([f"{state}: {figures}{outdated}"])
 

@@ -122,7 +122,7 @@ def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
     for twin in other.columns:
         if column_similarity(column.name, table.name, twin.name, other.name) >= _NAMED:
             if twin.name in used:
-                return f"{printable(twin.name)} of {other.label} is used for another column"
+                return f"{printable(twin.name)} of {other.label} corresponds to another column"
             return f"no cast makes {column.type.name} and {twin.type.name} comparable without a loss"
     return f"has no counterpart in {other.label}"
 

@@ -36,6 +36,17 @@ def test_malformed_date_is_refused(date: str, command: list[str], orgrecon: Comm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("command", "message"), [
+    (["verify", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'text', 'json'"),
+    (["schema", "ledger"], "Invalid value for 'NAME': 'ledger' is not one of 'mapping', 'record', 'gate', 'drift'"),
+    (["compare"], "No such command 'compare'"),
+    (["gate", "--format"], "Option '--format' requires an argument"),
+])
+def test_wrong_argument_is_one_line_without_internals(command: list[str], message: str, orgrecon: Command) -> None:
+    result = orgrecon(*command)
+    assert (result.code, result.err) == (2, f"orgrecon: {message} (see orgrecon --help)\n")
+
+
 @pytest.mark.parametrize(("date", "code"), [
     ("0001-01-01", 2), ("0002-12-31", 2), ("0003-01-01", 1), ("9997-12-31", 1), ("9998-01-01", 2), ("9999-12-31", 2),
 ])

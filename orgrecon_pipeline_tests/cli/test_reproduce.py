@@ -56,7 +56,7 @@ def test_reproduction_exits_by_its_result_and_writes_nothing(
     admin.execute("UPDATE public.team_members SET role = 'x' WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
     other = orgrecon("reproduce")
     assert other.code == 1
-    assert "1 tenant differs from observation" in other.out
+    assert "1 of 11 tenants differs from observation" in other.out
     document = json.loads(orgrecon("reproduce", "--format", "json").out)
     assert (document["result"], document["method"], document["tenants"]) == ("different", "native", 11)
     [difference] = document["differences"]

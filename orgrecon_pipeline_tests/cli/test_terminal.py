@@ -104,7 +104,7 @@ def test_counts_of_one_use_the_singular(screen: io.StringIO) -> None:
     text_views.show_import(ImportResult((DAYS[0],), 1, ()))
     text_views.show_import(ImportResult(tuple(DAYS), 0, ()))
     assert screen.getvalue().splitlines()[1:] == [
-        "NOT SOUND: 1 report, 1 finding", "1 observation of 1 day imported", "0 observations of 7 days imported"]
+        "NOT SOUND: 1 sound report, 1 finding", "1 observation of 1 day imported", "0 observations of 7 days imported"]
 
 
 @pytest.mark.parametrize(("attempt", "shown"), [(None, False), (Verdict.FAIL, False), (Verdict.INCONCLUSIVE, True)])

@@ -221,19 +221,16 @@ def _decide(
 ) -> tuple[ReproductionResult, str]:
     names = {difference.tenant for difference in compared.differences}
     number = compared.tenants
-    tenants_differ = f"{counted(len(names), 'tenant')} {'differs' if len(names) == 1 else 'differ'}"
+    tenants_differ = f"{len(names)} of {counted(number, 'tenant')} {'differs' if len(names) == 1 else 'differ'}"
     unstable = [warning for warning in warnings if warning["code"] in _UNSTABLE]
     if names and unstable:
         return ReproductionResult.NOT_DECIDED, (
             f"{tenants_differ}, but the mapping can read other rows of the same database: {unstable[0]['text']}.")
     if names:
-        return ReproductionResult.DIFFERENT, (
-            f"{tenants_differ} from observation {observation.id}, of {number} that {'was' if number == 1 else 'were'} "
-            "compared.")
+        return ReproductionResult.DIFFERENT, f"{tenants_differ} from observation {observation.id}."
     if len(tenants) > number:
         return ReproductionResult.NOT_DECIDED, (
-            f"{number or 'None'} of the tenants that were named ({len(tenants)}) had a row or has one now: check the "
-            "spelling.")
+            f"{number} of {counted(len(tenants), 'named tenant')} had a row then or has one now: check the spelling.")
     return ReproductionResult.SAME, (
         f"The same rows, bit for bit: {counted(number, 'tenant')}, {counted(compared.rows, 'row')} of both sides, of "
         f"the snapshot of {instant_text(observation.observed_at)}.")
