@@ -13,7 +13,7 @@ VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonl
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
-.PHONY: demo test versions check slow browser image bench clean
+.PHONY: demo test versions check docs slow browser image bench clean
 
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
@@ -42,11 +42,14 @@ check: $(VENV)/.installed  ## lint, check types and validate the Dagster definit
 	$(VENV)/bin/dg check defs
 	$(VENV)/bin/dagster definitions validate -w workspace.yaml
 
+docs: $(VENV)/.installed  ## build the documentation as a site in site/; a dead link or a warning fails (ARGS, for example, --site-dir DIR)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
+
 bench: $(VENV)/.installed  ## measure all benchmarks and write docs/benchmarks.md (an hour; ARGS="shapes rechecks")
 	$(VENV)/bin/python -m orgrecon_pipeline_tests.bench $(ARGS)
 
 clean:  ## remove the virtual environment and all generated files
-	rm -rf $(VENV) .orgrecon .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site .orgrecon .pytest_cache .mypy_cache .ruff_cache
 
 $(UV):
 	$(PYTHON) -m venv $(VENV)
