@@ -37,8 +37,7 @@ def with_icu(template_sql: str) -> Iterator[str]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(
             "no PostgreSQL with ICU is installed: install Debian's package postgresql")
     with postgres_server(servers[0]) as server:
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                   "--no-locale", "--no-sync")
+        server.initialise()
         server.start()
         with psycopg.connect(server.dsn("template1"), autocommit=True) as admin:
             admin.execute("CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level1', "

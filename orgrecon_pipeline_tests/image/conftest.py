@@ -39,8 +39,7 @@ def tcp_server() -> Iterator[tuple[PostgresServer, int]]:
     """A server that accepts any role on a port of this machine."""
     port = free_port()
     with postgres_server(find_binaries()) as server:
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale",
-                   "--no-sync")
+        server.initialise()
         server.start(listen_addresses="127.0.0.1", port=str(port))
         yield server, port
 

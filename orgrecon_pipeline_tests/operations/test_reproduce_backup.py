@@ -17,22 +17,18 @@ from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_bi
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping import EvidenceSettings
 from orgrecon_pipeline.operations.reproduction.reproduce import ReproductionResult, reproduce
-from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
+from orgrecon_pipeline_tests.support.operations.base_backup import (
+    archive_wal,
+    archiving_server,
+    promote,
+    recovered_server,
+    take_base_backup,
+)
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site, open_site
 
 SAME, DIFFERENT, NOT_DECIDED = ReproductionResult
 TABLES = ("teams", "team_members", "org_units", "org_unit_memberships")
-
-
-def new_server(stack: ExitStack, binaries: Path, **settings: str) -> PostgresServer:
-    server = stack.enter_context(postgres_server(binaries))
-    server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale",
-               "--no-sync")
-    (server.directory / "archive").mkdir()
-    os.chown(server.directory / "archive", server.data.stat().st_uid, server.data.stat().st_gid)
-    server.start(**settings)
-    return server
 
 
 @dataclass
@@ -46,30 +42,22 @@ class Backup:
     stack: ExitStack
 
     def restored(self, **targets: str) -> tuple[PostgresServer, Site]:
-        """Return a server whose recovery pauses at a target, as the runbook does it, and a site that reads it."""
-        server = self.stack.enter_context(postgres_server(find_binaries()))
-        server.run("cp", "-a", str(self.server.directory / "backup"), str(server.data))
-        server.run("touch", str(server.data / "recovery.signal"))
-        server.start(restore_command=f"cp {self.server.directory}/archive/%f %p", recovery_target_action="pause",
-                     archive_mode="off", **targets)
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            wait_until(lambda: admin.execute("SELECT pg_get_wal_replay_pause_state() = 'paused'").fetchone() == (True,))
+        """Return a server whose recovery pauses at a target, and a site that reads it."""
+        server = recovered_server(self.stack, self.server, **targets)
         return server, replace(self.site, dsn=server.dsn("orgs", READER))
 
 
 @pytest.fixture
 def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
     with ExitStack() as stack:
-        binaries = find_binaries()
-        server = new_server(stack, binaries, archive_mode="on", archive_command="cp %p ../archive/%f")
+        server = archiving_server(stack)
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("CREATE DATABASE orgs")
         admin = stack.enter_context(closing(psycopg.connect(server.dsn("orgs"), autocommit=True)))
         admin.execute(template_sql)
         admin.execute("SET synchronous_commit = on")
         site = make_site(admin, server.dsn("orgs", "postgres"), tmp_path)
-        server.run("pg_basebackup", "-h", str(server.directory), "-U", "postgres", "-D",
-                   str(server.directory / "backup"), "-X", "none", "-c", "fast", "--no-sync")
+        take_base_backup(server)
         site.run("UPDATE public.teams SET name = name || ' 2'", "UPDATE public.org_units u SET name = t.name "
                  "FROM public.teams t WHERE t.id = u.legacy_id AND t.tenant_id = u.tenant_id")
         open_transaction = stack.enter_context(closing(psycopg.connect(server.dsn("orgs"))))
@@ -86,8 +74,7 @@ def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
             "UPDATE public.teams SET name = 'later' WHERE ctid = (SELECT max(ctid) FROM public.teams) "
             "RETURNING tenant_id")}
         site.run("CREATE TABLE public.later ()")
-        [(segment,)] = admin.execute("SELECT pg_walfile_name(pg_switch_wal())")
-        wait_until((server.directory / "archive" / segment).exists)
+        archive_wal(server, admin)
         yield Backup(site, server, observation, written | {open_tenant}, stack)
 
 
@@ -111,8 +98,7 @@ def test_backup_restored_to_the_snapshot_has_the_same_rows(backup: Backup) -> No
     assert (source["in_recovery"], source["system_identifier"]) == (True, identifier)
 
     with psycopg.connect(server.dsn("orgs"), autocommit=True) as admin:
-        admin.execute("SELECT pg_wal_replay_resume()")
-        wait_until(lambda: admin.execute("SELECT NOT pg_is_in_recovery()").fetchone() == (True,))
+        promote(admin)
         again = reproduce(restored.context, day)
         assert (again.result, again.databases["source"]["in_recovery"]) == (SAME, False), again.reason
         [(changed,)] = admin.execute(
@@ -140,7 +126,9 @@ def other_server(template_sql: str) -> Iterator[PostgresServer]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(
             f"no PostgreSQL other than version {version} is installed: install Debian's package postgresql")
     with ExitStack() as stack:
-        server = new_server(stack, others[0])
+        server = stack.enter_context(postgres_server(others[0]))
+        server.initialise()
+        server.start()
         for encoding in ("UTF8", "LATIN1"):
             with psycopg.connect(server.dsn(), autocommit=True) as admin:
                 admin.execute(f"CREATE DATABASE {encoding} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")

@@ -234,8 +234,7 @@ def other_version(template_sql: str) -> Iterator[Callable[[str], str]]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(
             f"no PostgreSQL other than version {version} is installed: install Debian's package postgresql")
     with postgres_server(others[0]) as server:
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                   "--no-locale", "--no-sync")
+        server.initialise()
         server.start()
 
         def create(encoding: str) -> str:

@@ -44,6 +44,11 @@ class PostgresServer:
         done = subprocess.run([str(program), *arguments], capture_output=True, cwd="/", **_as_server())
         assert done.returncode == 0, done.stderr.decode()
 
+    def initialise(self, locale: str = "C") -> None:
+        """Create the data directory, of UTF-8 databases that every local user may use."""
+        self.run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+                 f"--locale={locale}", "--no-sync")
+
     def start(self, **settings: str) -> None:
         self._port = settings.get("port", self._port)
         options = [part for name, value in {**_FAST, **settings}.items() for part in ("-c", f"{name}={value}")]

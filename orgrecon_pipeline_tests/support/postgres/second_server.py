@@ -39,8 +39,7 @@ def free_port() -> int:
 def second_server(rules: str, locale: str = "C", **settings: str) -> Iterator[PostgresServer]:
     """Yield a server of the operating system, with the given rules for clients before those of pg_hba.conf."""
     with postgres_server(installed_server()) as server:
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                   f"--locale={locale}", "--no-sync")
+        server.initialise(locale)
         hba = server.data / "pg_hba.conf"
         hba.write_text(rules + hba.read_text())
         server.start(**settings)

@@ -52,8 +52,7 @@ class Clones:
 def clones(template_sql: str, tmp_path: Path) -> Iterator[Clones]:
     with ExitStack() as stack:
         server = stack.enter_context(postgres_server(find_binaries()))
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                   "--no-locale", "--no-sync")
+        server.initialise()
         server.start()
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("CREATE DATABASE orgs")

@@ -12,15 +12,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.demo.postgres_binaries import find_binaries
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage
 from orgrecon_pipeline.operations.observe.observe import observe
-from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
-from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
+from orgrecon_pipeline_tests.support.operations.base_backup import (
+    archive_wal,
+    archiving_server,
+    promote,
+    recovered_server,
+    take_base_backup,
+)
+from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site
 
 LOST = "customer_lost"
@@ -33,8 +38,7 @@ class Recovery:
     ``clean`` is a time after a tenant was added; ``drifted`` is a later time, after a membership was lost on one side.
     """
 
-    archive: Path
-    backup: Path
+    server: PostgresServer
     site: Site
     clean: datetime
     drifted: datetime
@@ -42,40 +46,27 @@ class Recovery:
 
     def to(self, moment: datetime) -> tuple[PostgresServer, Site]:
         """Return a server that was recovered to ``moment``, and a site that reads it."""
-        server = self.stack.enter_context(postgres_server(find_binaries()))
-        server.run("cp", "-a", str(self.backup), str(server.data))
-        server.run("touch", str(server.data / "recovery.signal"))
-        server.start(restore_command=f"cp {self.archive}/%f %p", recovery_target_time=moment.isoformat(),
-                     recovery_target_action="pause", archive_mode="off")
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            wait_until(lambda: admin.execute("SELECT pg_get_wal_replay_pause_state() = 'paused'").fetchone() == (True,))
+        server = recovered_server(self.stack, self.server, recovery_target_time=moment.isoformat())
         return server, replace(self.site, dsn=server.dsn("orgs", READER))
 
 
 @pytest.fixture
 def recovery(template_sql: str, tmp_path: Path) -> Iterator[Recovery]:
     with ExitStack() as stack:
-        server = stack.enter_context(postgres_server(find_binaries()))
-        archive, backup = server.directory / "archive", server.directory / "backup"
-        server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                   "--no-locale", "--no-sync")
-        server.run("mkdir", str(archive))
-        server.start(archive_mode="on", archive_command=f"cp %p {archive}/%f")
+        server = archiving_server(stack)
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("CREATE DATABASE orgs")
         admin = stack.enter_context(psycopg.connect(server.dsn("orgs"), autocommit=True))
         admin.execute(template_sql)
         site = make_site(admin, server.dsn("orgs", "postgres"), tmp_path, tenants=3)
-        server.run("pg_basebackup", "-h", str(server.directory), "-U", "postgres", "-D", str(backup), "-X", "none",
-                   "-c", "fast", "--no-sync")
+        take_base_backup(server)
         site.run("SET synchronous_commit = on", "INSERT INTO public.tenants VALUES ('newcomer')")
         clean = _now(admin)
         site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
         drifted = _now(admin)
         site.run("CREATE TABLE public.later ()")  # recovery stops at the first commit after its target
-        [(segment,)] = admin.execute("SELECT pg_walfile_name(pg_switch_wal())")
-        wait_until((archive / segment).exists)
-        yield Recovery(archive, backup, site, clean, drifted, stack)
+        archive_wal(server, admin)
+        yield Recovery(server, site, clean, drifted, stack)
 
 
 def test_point_in_time_recovery_is_evidence_for_its_day(recovery: Recovery) -> None:
@@ -95,8 +86,7 @@ def test_point_in_time_recovery_is_evidence_for_its_day(recovery: Recovery) -> N
         restored(site, day - timedelta(days=1))
     # If recovery resumes at its target, the server is promoted and may be changed.
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
-        admin.execute("SELECT pg_wal_replay_resume()")
-        wait_until(lambda: admin.execute("SELECT NOT pg_is_in_recovery()").fetchone() == (True,))
+        promote(admin)
     with pytest.raises(DayRefused, match="restore with recovery_target_time on that day and recovery_target_action = "
                                          "'pause'"):
         restored(site, day)
