@@ -151,13 +151,21 @@ def test_redaction_without_a_link_cannot_be_committed(filled: Ledger, ledger_url
     ("entities", "UPDATE orgrecon_entity SET missing = 0"),
     ("compared", "UPDATE orgrecon_observation SET compared = '{}'"),
     ("tenants", "DELETE FROM orgrecon_tenant_row WHERE tenant = 'zeta'"),
+    ("tenants_without_names", "UPDATE orgrecon_tenant_row SET missing = 0, drift = drift - missing"),
+    ("keys_without_names", "UPDATE orgrecon_key SET kind = 'unexpected'"),
+    ("samples_without_names", "UPDATE orgrecon_sample SET kind = 'transient'"),
+    ("coverage_without_names", "UPDATE orgrecon_coverage SET change = 'departed'"),
+    ("change_without_names", "UPDATE orgrecon_change SET change = '{}'"),
+    ("acknowledgement", "UPDATE orgrecon_acknowledgement SET kind = 'source'"),
+    ("details", """UPDATE orgrecon_acknowledgement SET details = '{"databases": []}'"""),
+    ("figures", "UPDATE orgrecon_ready_tenants SET figures = '{}'"),
 ])
 def test_forged_redaction_of_figures_is_found(
     filled: Ledger, ledger_url: str, part: str, statement: str
 ) -> None:
     """Even with a link of its own, as somebody can append who uses this code without its triggers."""
     with raw_connection(ledger_url) as connection:
-        for table in ("orgrecon_observation", "orgrecon_entity", "orgrecon_tenant_row"):
+        for table in ("orgrecon_entity", *(changed.name for changed in CHANGED)):
             for trigger in ("no_update", "no_delete", "only_redaction"):
                 connection.execute(f"DROP TRIGGER IF EXISTS {table}_{trigger}" if ledger_url.startswith("sqlite")
                                    else f"ALTER TABLE {table} DISABLE TRIGGER USER")
@@ -165,7 +173,8 @@ def test_forged_redaction_of_figures_is_found(
         chain = filled._chain(connection)
         number = filled._insert_redaction(connection, Redactor.of("zeta", b"secret"), "forged", MOMENT)
         connection.exec_driver_sql(statement)
-        for row in _changed_parts(connection, chain, {("observation", 1, None)}):
+        every = {(row.kind, row.subject, row.detail) for row, _ in chain.links}
+        for row in _changed_parts(connection, chain, every):
             connection.execute(sa.insert(tables.redacted_part).values((number, *row)))
         filled._append_link(connection, "redaction", number)
     breaks = list(filled.chain_breaks())

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Column, Connection, Select, Table, func, select
 
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.chain import Part
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.ledger import tables
 
@@ -24,13 +25,11 @@ _CHUNK = 10_000  # rows
 # The numbers that join rows are not evidence: a copy of a ledger may have other numbers.
 _NUMBERS = ("number", "observation", "redaction")
 
-# Columns of an observation that can name a tenant. They are a part of their own, so that no redaction can change the
-# others; what is left of ``compared`` without the names is such a part, too.
-_TEXTS = [column for column in tables.observation.columns if column.info == tables.PERSONAL]
+# The suffix of a part that repeats what another one has besides names, so that no redaction can change it.
+WITHOUT_NAMES = "_without_names"
 
 #: Parts that a redaction may change.
-REDACTABLE = frozenset({"texts", "tenants", "samples", "keys", "change", "coverage", "ready_tenants", "acknowledgement",
-                        "shard_result", "reason"})
+REDACTABLE = frozenset({"texts", "tenants", "samples", "keys", "change", "coverage", "shard_result", "reason"})
 
 # Rows of an observation: its table, and the columns that order them.
 _PARTS: dict[str, tuple[Table, tuple[str, ...]]] = {
@@ -43,39 +42,66 @@ _PARTS: dict[str, tuple[Table, tuple[str, ...]]] = {
     "fingerprints": (tables.fingerprint, ("shard", "ordinal")),
 }
 
+# Rows in an order that does not depend on their names.
+_ORDERED = {"samples": tables.sample, "coverage": tables.coverage}
+
+# Rows in an order that depends on their names: how many there are of each kind.
+_COUNTED: dict[str, tuple[str, ...]] = {
+    "tenants": ("entity", *(kind.value for kind in DriftKind)),
+    "keys": ("entity", "kind"),
+}
+
 
 def observation_content(connection: Connection, number: int) -> dict[str, Part]:
     """Return the parts of an observation, by name."""
     table = tables.observation
     own = table.c.number == number
     return {
-        "observation": _part(connection, _columns(table, without=_TEXTS).where(own)),
-        "compared": _rows_part([_without_names(text)] for text in connection.scalars(
-            select(table.c.compared).where(own))),
-        "texts": _part(connection, select(*_TEXTS).where(own)), **{
-        name: _part(connection, _columns(table).where(table.c.observation == number).order_by(
+        "observation": _part(connection, _columns(table, without=_personal(table)).where(own)),
+        "compared": _json_part(connection, select(table.c.compared).where(own), _without_covered),
+        "texts": _part(connection, select(*_personal(table)).where(own)),
+        **{name: _part(connection, _columns(table).where(table.c.observation == number).order_by(
             *(table.c[column] for column in order)))
-        for name, (table, order) in _PARTS.items()}}
+           for name, (table, order) in _PARTS.items()},
+        **{name + WITHOUT_NAMES: _part(connection, _columns(table, without=_personal(table)).where(
+            table.c.observation == number).order_by(table.c.ordinal)) for name, table in _ORDERED.items()},
+        **{name + WITHOUT_NAMES: _part(connection, _counted(_PARTS[name][0], columns, number))
+           for name, columns in _COUNTED.items()},
+        "change" + WITHOUT_NAMES: _json_part(
+            connection, select(tables.change.c.change).where(tables.change.c.observation == number), _without_tenants),
+    }
 
 
-def _without_names(compared: str) -> str:
-    """Return how a comparison was made, with the number of names instead of each list of names, as canonical JSON."""
-    try:
-        value: dict[str, Any] = json.loads(compared)
-        facts = value.get("coverage")
-        if isinstance(facts, dict):
-            value["coverage"] = {name: len(fact) if isinstance(fact, list) else fact for name, fact in facts.items()}
-        text = canonical_json(value)
-        text.encode("utf-8")
-    except (ValueError, AttributeError):
-        return compared  # somebody edited it, which its digest shows
-    return text
+def _counted(table: Table, columns: Iterable[str], number: int) -> Select[Any]:
+    kinds = [table.c[column] for column in columns]
+    return select(*kinds, func.count()).where(table.c.observation == number).group_by(*kinds).order_by(*kinds)
+
+
+def _without_covered(compared: Any) -> Any:
+    """Return how a comparison was made, with the number of names instead of each list of names."""
+    facts = compared.get("coverage")
+    return {**compared, "coverage": _without_lists(facts)} if isinstance(facts, dict) else compared
+
+
+def _without_lists(value: Any) -> Any:
+    """Return an object with the length of each list instead of the list."""
+    return {name: len(part) if isinstance(part, list) else part for name, part in value.items()}
+
+
+def _without_tenants(value: Any) -> Any:
+    """Return a JSON value without the fields that name a tenant."""
+    if isinstance(value, dict):
+        return {name: _without_tenants(part) for name, part in value.items() if name != "tenant"}
+    return [_without_tenants(part) for part in value] if isinstance(value, list) else value
 
 
 def acknowledgement_content(connection: Connection, number: int) -> dict[str, Part]:
-    """Return the part of an acknowledgement."""
+    """Return the parts of an acknowledgement."""
     table = tables.acknowledgement
-    return {"acknowledgement": _part(connection, _columns(table).where(table.c.number == number))}
+    own = table.c.number == number
+    return {"acknowledgement": _part(connection, _columns(table, without=_personal(table)).where(own)),
+            "details": _json_part(connection, select(table.c.details).where(own), _without_lists),
+            "texts": _part(connection, select(*_personal(table)).where(own))}
 
 
 def shard_content(connection: Connection, number: int, shard: str) -> dict[str, Part]:
@@ -86,10 +112,13 @@ def shard_content(connection: Connection, number: int, shard: str) -> dict[str, 
 
 
 def ready_tenants_content(connection: Connection, number: int, evidence: str) -> dict[str, Part]:
-    """Return the part of tenant gates, which belong to the observation with this number."""
+    """Return the parts of tenant gates, which belong to the observation with this number."""
     table = tables.ready_tenants
-    return {"ready_tenants": _part(
-        connection, _columns(table).where(table.c.observation == number, table.c.evidence == evidence))}
+    own = (table.c.observation == number, table.c.evidence == evidence)
+    figures = select(table.c.figures).where(*own)
+    return {"ready_tenants": _part(connection, _columns(table, without=_personal(table)).where(*own)),
+            "figures": _json_part(connection, figures, _without_tenants),
+            "texts": _part(connection, figures)}
 
 
 def redaction_content(connection: Connection, number: int) -> dict[str, Part]:
@@ -105,6 +134,24 @@ def redaction_content(connection: Connection, number: int) -> dict[str, Part]:
 def _columns(table: Table, without: Iterable[Any] = ()) -> Select[Any]:
     left_out = {*_NUMBERS, *(column.name for column in without)}
     return select(*(column for column in table.columns if column.name not in left_out))
+
+
+def _personal(table: Table) -> list[Column[Any]]:
+    return [column for column in table.columns if column.info == tables.PERSONAL]
+
+
+def _json_part(connection: Connection, statement: Select[Any], without_names: Callable[[Any], Any]) -> Part:
+    """Return the number and digest of JSON texts without names."""
+    return _rows_part([_canonical(text, without_names)] for text in connection.scalars(statement))
+
+
+def _canonical(text: str, without_names: Callable[[Any], Any]) -> str:
+    try:
+        canonical = canonical_json(without_names(json.loads(text)))
+        canonical.encode("utf-8")
+    except (ValueError, AttributeError, RecursionError):
+        return text  # somebody edited it, which its digest shows
+    return canonical
 
 
 def _part(connection: Connection, statement: Select[Any]) -> Part:

@@ -22,6 +22,7 @@ from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.snapshot_fingerprints import names_digest
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import (
+    WITHOUT_NAMES,
     acknowledgement_content,
     observation_content,
     ready_tenants_content,
@@ -170,6 +171,8 @@ class ChainStore(Store):
                     yield f"{name.format(row)} has no link: it was inserted without orgrecon."
 
 
+_NO_PART = Part(rows=0, sha256="0" * 64)
+
 #: Reads the content of a link that is stored now, by the kind of the link: of a subject and a detail.
 READERS: dict[LinkKind, Callable[[Connection, int, Any], Any]] = {
     "observation": lambda connection, number, _: observation_content(connection, number),
@@ -186,13 +189,17 @@ def _altered(connection: Connection, row: Any, entry: LinkEntry, expected: Mappi
         yield f"link {row.position} was edited: it is the link of another kind of evidence."
         return
     stored = READERS[entry.kind](connection, row.subject, row.detail)
-    altered = [name for name, part in expected.items() if stored.get(name) != part]
+    altered = [name for name in sorted({**stored, **expected}) if stored.get(name) != expected.get(name)]
     if not altered:
         return
     if not next(iter(stored.values())).rows:
         yield f"link {row.position}: {entry.subject} was removed."
         return
     parts = ", ".join(
-        f"{name} ({counted(expected[name].rows, 'row')} then, {stored[name].rows} now)"
-        if expected[name].rows != stored[name].rows else name for name in altered)
+        _altered_part(name, expected.get(name, _NO_PART), stored.get(name, _NO_PART)) for name in altered
+        if not (name.endswith(WITHOUT_NAMES) and name.removesuffix(WITHOUT_NAMES) in altered))
     yield f"link {row.position}: {entry.subject} was changed after it was stored: {parts}."
+
+
+def _altered_part(name: str, then: Part, now: Part) -> str:
+    return name if then.rows == now.rows else f"{name} ({counted(then.rows, 'row')} then, {now.rows} now)"
