@@ -36,9 +36,9 @@ def test_cli_page_lists_every_option_of_the_command(command: str) -> None:
     assert documented <= options, f"docs/cli.md lists unknown options of {command}: {sorted(documented - options)}"
 
 
-def test_readme_lists_every_environment_variable() -> None:
+def test_environment_page_lists_every_environment_variable() -> None:
     code = "".join(path.read_text("utf-8") for path in (ROOT / "orgrecon_pipeline").rglob("*.py"))
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page("README.md"), re.MULTILINE))
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page("docs/environment.md"), re.MULTILINE))
     used = set(re.findall(r"\"((?:ORGRECON_|DATABASE_URL|DAGSTER_HOME)[A-Z_]*)\"", code))
     internal = {"ORGRECON_SIMULATED_NOW_FILE"}  # for tests and demos, see docs/dagster.md
     assert used - internal == documented
