@@ -59,6 +59,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "ready_tenants": lambda ledger: ledger.ready_tenants("full", "none"),
     "observation": lambda ledger: ledger.observation("full"),
     "observations": lambda ledger: ledger.observations(DAY),
+    "redactions": lambda ledger: ledger.redactions(),
     "samples": lambda ledger: ledger.samples("full"),
     "shard_results": lambda ledger: ledger.shard_results("full", exact=False),
     "tenant_drift": lambda ledger: ledger.tenant_drift("full").to_dict(),
@@ -67,8 +68,8 @@ READS: dict[str, Callable[[Ledger], Any]] = {
     "verdict_counts": lambda ledger: ledger.verdict_counts(),
 }
 # Writes that would add a row twice if a commit was not confirmed, streams, and what does not call the database.
-NOT_REPEATED = {"acknowledge", "record_notified", "chain_breaks", "keys", "reading", "writing", "transaction", "own",
-                "address", "engine", "identity", "budget", "past", "at"}
+NOT_REPEATED = {"acknowledge", "redact", "vacuum", "record_notified", "chain_breaks", "keys", "reading", "writing",
+                "transaction", "own", "address", "engine", "identity", "budget", "past", "at"}
 WRITES = {"append", "append_ready_tenants", "append_shard_result", "day_lock", "observation_lock", "notification_lock"}
 
 

@@ -112,7 +112,7 @@ def test_plan_without_a_usable_observation_is_refused(company: CompanyScenario) 
         plan_repair(read_settings({**settings.environ, "ORGRECON_TARGET_DATABASE_URL": "postgresql:///x"}), None)
     company.use_mapping(default_mapping(), org_units={"target": {"columns": {"name": "upper(u.name)"}}})
     with pytest.raises(UsageError, match="another mapping"):
-        plan_repair(settings, None)
+        plan_repair(company.settings, None)
 
 
 def test_plan_for_a_database_with_citus_is_refused(company: CompanyScenario, monkeypatch: pytest.MonkeyPatch) -> None:
