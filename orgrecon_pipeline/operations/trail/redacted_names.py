@@ -39,6 +39,7 @@ def _names(value: dict[str, Any]) -> Iterator[str]:
         yield from (oldest["tenant"] for oldest in ((outcome["change"] or {}).get("oldest") or {}).values() if oldest)
         facts = outcome["compared"].get("coverage", {})
         yield from facts.get("left", ())
+        yield from (name for pair in facts.get("renamed", ()) for name in pair)
         for part in ("lost", "acknowledged"):
             yield from (text.removeprefix("tenant ") for text in facts.get(part, ()) if text.startswith("tenant "))
 

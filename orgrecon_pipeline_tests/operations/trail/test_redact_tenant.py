@@ -16,6 +16,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import AlreadyRunning, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.sources import gather_evidence
@@ -24,6 +25,7 @@ from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.ledger_chain import verify_ledger
 from orgrecon_pipeline.operations.trail.publish import record_of
 from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
+from orgrecon_pipeline.operations.trail.redacted_names import without_redacted_names
 from orgrecon_pipeline.operations.trail.sync import sync_trail
 from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
@@ -221,3 +223,15 @@ def test_rebuilt_ledger_gives_the_same_redacted_reports(departed: Context, tmp_p
     import_trail(rebuilt, departed.output_dir)
     for day in departed.ledger.days():
         assert record_of(rebuilt, day) == record_of(departed.ledger, day)
+
+
+def test_redacted_name_that_only_a_renamed_pair_shows_gets_its_pseudonym(departed: Context) -> None:
+    pseudonym = redact_tenant(departed, "globex", BECAUSE).pseudonym
+    value = record_of(departed.ledger, departed.ledger.days()[-1]).as_json_value()
+    for outcome in (value, *value["observations"]):
+        outcome["compared"]["coverage"] = {"renamed": [["globex", "Globex"]]}
+
+    imported = without_redacted_names(departed.ledger, Record.model_validate(value))
+
+    assert imported.compared["coverage"]["renamed"] == [[pseudonym, "Globex"]]
+    assert "globex" not in imported.model_dump_json()
