@@ -186,18 +186,18 @@ class _Run:
                     return confirmed, tracked, reads
                 self._progress(f"recheck {number} of {scan.rechecks} in {scan.settle_seconds:g} s")
                 self._wait(min(scan.settle_seconds, self._deadline.remaining()))
-                tracked = self._read_again(tracked, last=number == scan.rechecks)
+                tracked = self._read_again(tracked, confirmed, last=number == scan.rechecks)
                 reads += 1
             drifting, tracked = split_by_flux(tracked)
             confirmed = merge_drift(confirmed, drifting)
         return confirmed, tracked, reads
 
-    def _read_again(self, tracked: Drift, *, last: bool) -> Drift:
+    def _read_again(self, tracked: Drift, confirmed: Drift, *, last: bool) -> Drift:
         with self._reader.snapshot() as snapshot:
             for side in SIDES:
                 self._require_current(getattr(snapshot, side), getattr(self._first_snapshot, side))
             self._reader.require_unchanged()
-            drift = self._reader.recheck(tracked)
+            drift = self._reader.recheck(tracked, confirmed)
             for name, tenants in tracked.items():
                 if tenants.keys() - drift[name].keys():
                     self._require_not_emptied(name)

@@ -92,7 +92,7 @@ class OneDatabase(Reader):
             tasks += [(name, partial(find, tenants=batch)) for batch in batches]
         return self._run(tasks)
 
-    def recheck(self, tracked: Drift) -> Drift:
+    def _recheck(self, tracked: Drift) -> Drift:
         if self._earlier is None:
             return self._run([
                 (name, partial(drill_down, statements=self.statements[name], tenants=batch, tracked=tenants))

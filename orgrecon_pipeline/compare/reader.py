@@ -131,9 +131,22 @@ class Reader(ABC):
     @abstractmethod
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift: ...
 
+    def recheck(self, tracked: Drift, confirmed: Drift) -> Drift:
+        """Return the tracked keys that still drift, and keys that one of them may have become, as in flux.
+
+        If a key can be written differently without becoming another key, and a tracked key is gone, all keys of its
+        tenant that drift now are tracked, except those that are already ``confirmed``.
+        """
+        drift = self._recheck(tracked)
+        for name, tenants in drift.items():
+            if self.statements[name].respellable_keys:
+                became = {tenant: tracked[name][tenant].may_have_become(now, confirmed[name].get(tenant))
+                          for tenant, now in tenants.items()}
+                drift[name] = {tenant: keys for tenant, keys in became.items() if keys}
+        return drift
+
     @abstractmethod
-    def recheck(self, tracked: Drift) -> Drift:
-        """Return the tracked keys that still drift."""
+    def _recheck(self, tracked: Drift) -> Drift: ...
 
     def has_rows(self, name: str, side: str) -> bool:
         """Return whether one side of an entity has any row."""

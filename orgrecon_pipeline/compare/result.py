@@ -144,7 +144,7 @@ class ReadResults:
         """Return rows and drift by entity."""
         totals = {}
         for name, of_entity in self.fingerprints.items():
-            transient = count_keys(self.first[name]) - count_keys(self.confirmed[name]) - count_keys(self.in_flux[name])
+            transient = sum(self._transient(name, tenant) for tenant in self.first[name])
             counts = Counts.sum(tracked.counts for tracked in self.confirmed[name].values())
             totals[name] = EntityTotals(
                 source_rows=of_entity.rows.source, target_rows=of_entity.rows.target, transient=transient, **counts)
@@ -159,8 +159,13 @@ class ReadResults:
 
     def _tenant_row(self, tenant: str, name: str) -> TenantRow:
         rows = self.fingerprints[name].rows_of(tenant)
-        first, confirmed, in_flux = (
-            drift[name].get(tenant, _NO_KEYS) for drift in (self.first, self.confirmed, self.in_flux))
+        confirmed = self.confirmed[name].get(tenant, _NO_KEYS)
         return TenantRow(
             tenant=bounded_name(tenant), entity=name, source_rows=rows.source, target_rows=rows.target,
-            transient=len(first.keys) - len(confirmed.keys) - len(in_flux.keys), **confirmed.counts)
+            transient=self._transient(name, tenant), **confirmed.counts)
+
+    def _transient(self, name: str, tenant: str) -> int:
+        first, confirmed, in_flux = (
+            len(drift[name].get(tenant, _NO_KEYS).keys) for drift in (self.first, self.confirmed, self.in_flux))
+        # A key that can be written differently may have become any of several keys, see Reader.recheck.
+        return max(0, first - confirmed - in_flux)

@@ -20,7 +20,7 @@ from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count,
 from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
-from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
@@ -106,7 +106,7 @@ class TwoDatabases(Reader):
         return {name: self._read(name, of_entity.tenants) if exact else self._read_differing(name, of_entity)
                 for name, of_entity in fingerprints.items()}
 
-    def recheck(self, tracked: Drift) -> Drift:
+    def _recheck(self, tracked: Drift) -> Drift:
         return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
 
     def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
@@ -186,19 +186,21 @@ class TwoDatabases(Reader):
         """Return the drift by tenant, and the first ``limit`` keys of each kind.
 
         Args:
-            tracked: the keys to which the result is restricted; None for all keys.
+            tracked: the keys to which the result is restricted; None for all keys. If keys are respellable, other keys
+                of their tenants are returned too, as in flux.
             buckets: the number of buckets to find out which keys must be read; 0 to read all keys.
         """
         parameters = dict[str, Any](tenants=tenants)
-        if tracked is not None:
+        only_tracked = tracked is not None and not statements.respellable_keys
+        if tracked is not None and only_tracked:
             parameters["tracked_keys"] = concatenate(keys.keys for keys in tracked.values())
         elif buckets:
             parameters |= self._find_differing_buckets(statements, tenants, buckets).parameters()
-        by_side = {side: statements.side_keys(side, tracked=tracked is not None, in_buckets=bool(buckets))
+        by_side = {side: statements.side_keys(side, tracked=only_tracked, in_buckets=bool(buckets))
                    for side in SIDES}
         settings = NO_NESTED_LOOPS if buckets else {}
         with self._streams(statements.name, by_side, parameters, settings) as streams:
-            return find_drift(*streams, tracked, limit)
+            return find_drift(*streams, tracked, limit, untracked=IN_FLUX if statements.respellable_keys else None)
 
     @contextmanager
     def _streams(

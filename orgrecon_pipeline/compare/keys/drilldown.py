@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
+from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
@@ -34,9 +34,12 @@ def drill_down(
     tracked: dict[str, TrackedKeys] | None = None,
 ) -> dict[str, TrackedKeys]:
     """Return the drift of the given tenants, restricted to the ``tracked`` keys if given; omit tenants without drift.
+
+    If keys are respellable, untracked keys are returned too, as in flux.
     """
     statement = statements.drift("drift_counts.sql", first_read=tracked is None)
-    rows = session.query(statement, statements.name, _parameters(tenants, tracked))
+    untracked = 0 if tracked is None else IN_FLUX if statements.respellable_keys else None
+    rows = session.query(statement, statements.name, _parameters(tenants, tracked, untracked))
     return {row["tenant"]: TrackedKeys(Counts.of(row), *(decode_int8(row[name]) for name in _ARRAYS)) for row in rows}
 
 
@@ -47,7 +50,7 @@ def read_samples(
     if not drift or not limit:
         return []
     statement = statements.drift("drift_samples.sql", first_read=False)
-    rows = session.query(statement, statements.name, {**_parameters(drift, drift), "limit": limit})
+    rows = session.query(statement, statements.name, {**_parameters(drift, drift, None), "limit": limit})
     mismatched = [row["key_hash"] for row in rows if row["kind"] == DriftKind.MISMATCHED]
     differing = _differing_columns(session, statements, sorted(drift), mismatched)
     return [
@@ -72,13 +75,16 @@ def make_sample(
     )
 
 
-def _parameters(tenants: Iterable[str], tracked: dict[str, TrackedKeys] | None) -> dict[str, Any]:
-    """Return the parameters of ``drift.sql``."""
+def _parameters(
+    tenants: Iterable[str], tracked: dict[str, TrackedKeys] | None, untracked: int | None
+) -> dict[str, Any]:
+    """Return the parameters of ``drift.sql``. ``untracked`` says how untracked keys are returned; None if they are not.
+    """
     tenants = sorted(tenants)
     earlier = [tracked[tenant] for tenant in tenants if tenant in tracked] if tracked is not None else []
     return {
         "tenants": tenants,
-        "first_read": tracked is None,
+        "untracked": untracked,
         "tracked_keys": concatenate(tenant_keys.keys for tenant_keys in earlier),
         "source_states": concatenate(tenant_keys.source_states for tenant_keys in earlier),
         "target_states": concatenate(tenant_keys.target_states for tenant_keys in earlier),

@@ -27,19 +27,22 @@ def no_keys() -> FirstKeys:
 
 
 def find_drift(
-    source: Iterator[Row], target: Iterator[Row], tracked: dict[str, TrackedKeys] | None, limit: int
+    source: Iterator[Row], target: Iterator[Row], tracked: dict[str, TrackedKeys] | None, limit: int, *,
+    untracked: int | None = None,
 ) -> tuple[dict[str, TrackedKeys], FirstKeys]:
     """Return the drift by tenant in two streams of ``side_keys.sql``, and the first ``limit`` keys of each kind.
 
-    Only the ``tracked`` keys count, unless it is None.
+    Only the ``tracked`` keys count, unless it is None. The others of the same tenants are returned as changed on the
+    sides of ``untracked``, or not at all if it is None.
     """
     drift, first_keys = {}, no_keys()
     for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
-        states = None
-        if tracked is not None:
-            # An equal tenant with another text, as in jsonb, is not tracked.
-            states = tracked[tenant].states() if tenant in tracked else {}
-        collector = _TenantCollector(states)
+        if tracked is None:
+            collector = _TenantCollector({}, 0)
+        elif tenant in tracked:
+            collector = _TenantCollector(tracked[tenant].states(), untracked)
+        else:  # an equal tenant with another text, as in a collation
+            collector = _TenantCollector({}, None)
         for (_, key), source_row, target_row in keys:
             for kind in collector.add(key, source_row, target_row):
                 if len(first_keys[kind]) < limit:
@@ -52,8 +55,8 @@ def find_drift(
 class _TenantCollector:
     """Collects the drifting keys of one tenant."""
 
-    def __init__(self, states: dict[int, tuple[int, int, int]] | None) -> None:
-        self._states = states
+    def __init__(self, states: dict[int, tuple[int, int, int]], untracked: int | None) -> None:
+        self._states, self._untracked = states, untracked
         self._counts = {kind.value: 0 for kind in DriftKind}
         self._arrays = tuple(int8_array(()) for _ in range(6))
 
@@ -61,10 +64,12 @@ class _TenantCollector:
         """Add a key if it drifts, and return the kinds for which it counts."""
         if not (kinds := kinds_of(*(row and row[2:] for row in (source, target)))):
             return ()
-        now = tuple(int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target))
-        before = (*now, 0) if self._states is None else self._states.get(key)
+        source_now, target_now = now = [int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target)]
+        before = self._states.get(key)
         if before is None:
-            return ()
+            if self._untracked is None:
+                return ()
+            before = source_now, target_now, self._untracked
         *states, changed = before
         for side, flag in enumerate((SOURCE_CHANGED, TARGET_CHANGED)):
             changed |= flag if states[side] != now[side] else 0

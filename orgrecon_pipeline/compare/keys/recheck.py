@@ -62,9 +62,13 @@ def find_tracked(
     session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
     largest_table: sql.Identifier | None, tracked: dict[str, TrackedKeys],
 ) -> dict[str, TrackedKeys]:
-    """Return the ``tracked`` keys of the given tenants that still drift, found like those of :func:`find_drift`."""
+    """Return the ``tracked`` keys of the given tenants that still drift, found like those of :func:`find_drift`.
+
+    If keys are respellable, untracked keys are returned too, as in flux.
+    """
     joined, undecided = _join(session, statements, tenants, fingerprints, extent, largest_table)
-    drift = {tenant: keys for tenant, now in joined.items() if (keys := tracked[tenant].as_of(now))}
+    drift = {tenant: keys for tenant, now in joined.items()
+             if (keys := tracked[tenant].as_of(now, with_untracked=statements.respellable_keys))}
     for batch in batches_of_keys(tracked, undecided):
         drift |= drill_down(session, statements, batch, tracked)
     return drift

@@ -60,24 +60,39 @@ class TrackedKeys:
         tracked = zip(self.source_states, self.target_states, self.changed, strict=True)
         return dict(zip(self.keys, tracked, strict=True))
 
-    def as_of(self, now: TrackedKeys) -> TrackedKeys | None:
+    def as_of(self, now: TrackedKeys, *, with_untracked: bool) -> TrackedKeys | None:
         """Return those of these keys that are also in a later read; None if none is.
 
-        Both must be in ascending order. In the later read, each key must have at most one row on a side.
+        With ``with_untracked``, return the other keys of the later read too, as in flux. Both must be in ascending
+        order. In the later read, each key must have at most one row on a side.
         """
         arrays = [int8_array(()) for _ in range(6)]
         counts: Counter[str] = Counter()
         for (key,), before, after in merge_join(self._rows(), now._rows(), 1):
-            if before is None or after is None:
+            if after is None or (before is None and not with_untracked):
                 continue
-            _, source, target, _, _, changed = before
             _, _, _, source_now, target_now, _ = after
+            _, source, target, _, _, changed = before or (*after[:-1], IN_FLUX)
             changed |= (source != source_now) * SOURCE_CHANGED | (target != target_now) * TARGET_CHANGED
             for numbers, number in zip(arrays, (key, source, target, source_now, target_now, changed), strict=True):
                 numbers.append(number)
             if changed != IN_FLUX:
                 counts[_kind_of(source_now, target_now)] += 1
         return TrackedKeys(Counts.of(counts), *arrays) if arrays[0] else None
+
+    def may_have_become(self, now: TrackedKeys, others: TrackedKeys | None) -> TrackedKeys | None:
+        """Return these keys as of a later read, and what they may have become; None if no key remains.
+
+        The later read has untracked keys too, as in flux. They are kept only if one of these keys is gone: it may have
+        been written differently. The ``others``, which are already confirmed, have not been these keys.
+        """
+        gone = set(self.keys).difference(now.keys)
+        left_out = set(now.keys).difference(self.keys) if not gone else set(others.keys if others else ())
+        if not left_out.intersection(now.keys):
+            return now
+        positions = [position for position, key in enumerate(now.keys) if key not in left_out]
+        arrays = [int8_array(numbers[position] for position in positions) for numbers in now._arrays()]
+        return TrackedKeys(now.counts, *arrays) if positions else None
 
     def select(self, *, in_flux: bool) -> TrackedKeys | None:
         """Start tracking anew the keys that are in flux, or those that are not; None if there are none."""

@@ -56,6 +56,14 @@ class ColumnType:
         return self.name in _UNIQUE_TEXT or self.compared_as_text
 
     @property
+    def is_respellable(self) -> bool:
+        """Whether a value can be written differently, so that it gets another hash, and still be equal for users.
+
+        Values of other types with a text for each spelling, such as ``numeric``, are brought to one text.
+        """
+        return not self.native_equality or (self.composite and not self.consistent_hash)
+
+    @property
     def of_element(self) -> ColumnType:
         """Type of an array's elements, without its properties of equality."""
         return ColumnType(self.element, collatable=False, native_equality=False, kind=self.element_kind)

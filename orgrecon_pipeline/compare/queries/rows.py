@@ -51,6 +51,11 @@ class EntityRows:
         """Whether equal keys always have the same hash, so that the sides can be joined by key."""
         return all(self.types[name].consistent_hash for name in (TENANT_COLUMN, *self.entity.key))
 
+    @property
+    def respellable_keys(self) -> bool:
+        """Whether a key can get another hash without becoming another key for users."""
+        return any(self.types[name].is_respellable for name in self.entity.key)
+
     def context_columns(self, side: str) -> tuple[str, ...]:
         """Return the context columns that a relation of one side maps."""
         relations: tuple[Relation, ...] = getattr(self.entity, side)

@@ -144,7 +144,7 @@ class EntityStatements(EntityRows):
         A ``first_read`` reads all keys, instead of only those of parameter ``tracked_keys``.
         """
         # Where equal keys can hash differently, untracked rows may belong to a tracked key: all rows are grouped.
-        only_tracked = not first_read and self.consistent_key_hash
+        only_tracked = not first_read and self.consistent_key_hash and not self.respellable_keys
         common = load_sql("compare/sql/drift.sql").format(
             source=self.side("source", of_tenants=True, with_bare_tenant=True),
             target=self.side("target", of_tenants=True, with_bare_tenant=True),

@@ -40,15 +40,16 @@ both_sides AS (
                          %(changed)s::bigint[])
         AS tracked (key_hash, source_state, target_state, changed)
 ), counted AS (
-    -- A recheck counts only tracked keys. A key is in flux if both its source (1) and its target (2) were ever read
+    -- A recheck counts only tracked keys; others are returned as changed on the sides of "untracked", unless it is NULL. A key is in flux if both its source (1) and its target (2) were ever read
     -- changed: that can be a lag, or a loss followed by a later write. A change stays recorded if the state returns.
     SELECT drift.tenant, {keys}, drift.key_hash, missing, unexpected, mismatched, duplicate,
            drift.source_state AS source_now, drift.target_state AS target_now,
            coalesce(tracked.source_state, drift.source_state) AS source_state,
            coalesce(tracked.target_state, drift.target_state) AS target_state,
            coalesce(tracked.changed | (tracked.source_state <> drift.source_state)::integer
-                                    | 2 * (tracked.target_state <> drift.target_state)::integer, 0)::bigint AS changed
+                                    | 2 * (tracked.target_state <> drift.target_state)::integer,
+                    %(untracked)s::bigint)::bigint AS changed
     FROM drift
     LEFT JOIN tracked ON tracked.key_hash = drift.key_hash
-    WHERE tenant = ANY (%(tenants)s::text[]) AND (%(first_read)s OR tracked.key_hash IS NOT NULL)
+    WHERE tenant = ANY (%(tenants)s::text[]) AND (tracked.key_hash IS NOT NULL OR %(untracked)s::bigint IS NOT NULL)
 )
