@@ -72,7 +72,7 @@ class EntityStatements(EntityRows):
         """
         selection: sql.Composable = sql.SQL("")
         if tracked:
-            selection = self._where_tracked()
+            selection = self._where_tracked(self._key_hash())
         elif in_buckets:
             selection = sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket())
         return load_sql("compare/sql/side_keys.sql").format(
@@ -114,6 +114,7 @@ class EntityStatements(EntityRows):
         return load_sql("compare/sql/key_rows.sql").format(
             rows=rows,
             key_hash=key_hash,
+            only_tracked=self._where_tracked(sql.SQL("key_hash")),
             tenant_text=self._tenant_text(),
             key_texts=self._key_texts(),
             value_numbers=COMMA.join(
@@ -150,7 +151,7 @@ class EntityStatements(EntityRows):
             target=self.side("target", of_tenants=True, with_bare_tenant=True),
             comma_bare_tenant=sql.SQL(", bare_tenant" if self._needs_bare_tenant else ""),
             materialized=self._materialized(*SIDES),
-            only_tracked=self._where_tracked() if only_tracked else sql.SQL(""),
+            only_tracked=self._where_tracked(self._key_hash()) if only_tracked else sql.SQL(""),
             keys=COMMA.join(self._keys),
             comma_values=_repeat(", {}", ((value,) for value in self._values)),
             row_hash=sql.SQL("{}::numeric").format(self._row_hash()),
@@ -224,8 +225,12 @@ class EntityStatements(EntityRows):
         collation = sql.SQL(' COLLATE pg_catalog."C"' if kind.collatable else "")
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
-    def _where_tracked(self) -> sql.Composed:
-        return sql.SQL("WHERE {} = ANY (%(tracked_keys)s::bigint[])").format(self._key_hash())
+    def _where_tracked(self, key_hash: sql.Composable) -> sql.Composed:
+        # PostgreSQL 13 searches an array from its start for each row, but hashes a subquery. Citus needs the array.
+        tracked: LiteralString = "= ANY (%(tracked_keys)s::bigint[])"
+        if not self.distributed:
+            tracked = "IN (SELECT pg_catalog.unnest(%(tracked_keys)s::bigint[]))"
+        return sql.SQL("WHERE {} ").format(key_hash) + sql.SQL(tracked)
 
     @property
     def _value_counts(self) -> list[sql.Identifier]:
