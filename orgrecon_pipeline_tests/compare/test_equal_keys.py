@@ -121,3 +121,43 @@ def test_missing_key_that_is_always_written_differently_is_no_transient_key(
     comparison = rows.compare(rows.rewrite, exact=exact)
     things = comparison.totals["things"]
     assert (things.missing, things.transient, comparison.keys_in_flux) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("later", "missing", "transient"), [
+    # The key settles while another begins to drift: it may have become that one, which then settles too, or does not.
+    (["INSERT INTO public.new VALUES ('a', '1.0', 1)", "INSERT INTO public.new VALUES ('a', '2', 1)"], 0, 1),
+    (["INSERT INTO public.new VALUES ('a', '1.0', 1)"], 1, 0),
+    # The key still drifts, so it has not become the other one.
+    ([], 1, 0),
+], ids=["both settle", "one settles", "none settles"])
+def test_key_that_begins_to_drift_counts_only_if_a_tracked_key_may_have_become_it(
+    sides: Callable[[str], _Sides], later: list[str], missing: int, transient: int
+) -> None:
+    rows, writes = sides("jsonb"), iter(later)
+    begin = iter(["INSERT INTO public.old VALUES ('a', '2', 1)"])
+
+    def wait(seconds: float) -> None:
+        for connection, statements in ((rows.old, begin), (rows.new, writes)):
+            if statement := next(statements, None):
+                connection.execute(statement)
+
+    comparison = rows.compare(wait)
+    things = comparison.totals["things"]
+    assert (things.missing, things.transient, comparison.keys_in_flux) == (missing, transient, 0)
+
+
+def test_key_that_is_already_confirmed_is_not_in_flux_when_another_settles(sides: Callable[[str], _Sides]) -> None:
+    """Key 1.0 is written differently in the first round, and settles in the second. Key 2 drifts all the time."""
+    rows = sides("jsonb")
+    rows.old.execute("INSERT INTO public.old VALUES ('a', '2', 1)")
+    steps = iter([
+        (rows.old, "UPDATE public.old SET k = '1.00' WHERE k = '1' AND t = 'a'"),
+        (rows.new, "INSERT INTO public.new VALUES ('a', '1.00', 1)")])
+
+    def wait(seconds: float) -> None:
+        connection, statement = next(steps)
+        connection.execute(statement)
+
+    comparison = rows.compare(wait)
+    things = comparison.totals["things"]
+    assert (things.missing, things.transient, comparison.keys_in_flux) == (1, 1, 0)
