@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,7 +13,11 @@ from orgrecon_pipeline_tests.bench.ways import BY_TENANT, FLOOR, ORGRECON
 
 #: The generated page.
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-_LINES = (FLOOR, ORGRECON, BY_TENANT)
+# The ways in the charts, and colours that light and dark pages have in common.
+_LINES = {FLOOR: "#888888", ORGRECON: "#1f8ceb", BY_TENANT: "#e8820c"}
+_COLOURS = {"backgroundColor": "transparent", "plotColorPalette": ", ".join(_LINES.values()), "titleColor": "#888888",
+            **{f"{axis}Axis{part}Color": "#888888" for axis in "xy" for part in ("Label", "Title", "Tick", "Line")}}
+_INIT = f"init: {json.dumps({'themeVariables': {'xyChart': _COLOURS}})}"
 
 
 def render(tables: dict[str, Table]) -> str:
@@ -47,7 +52,8 @@ def _plot(table: Table) -> str:
     sizes = ", ".join(f'"{size:,}"' for size in table.numbers["sizes"])
     top = max(max(table.numbers[way]) for way in _LINES) * 1.1
     lines = "\n".join(f"    line [{', '.join(f'{value:.3f}' for value in table.numbers[way])}]" for way in _LINES)
-    return (f"```mermaid\nxychart-beta\n    title \"{table.title}\"\n    x-axis \"rows per side\" [{sizes}]\n"
+    return (f"```mermaid\n%%{{{_INIT}}}%%\nxychart-beta\n    title \"{table.title}\"\n"
+            f"    x-axis \"rows per side\" [{sizes}]\n"
             f"    y-axis \"CPU seconds\" 0 --> {top:.2f}\n{lines}\n```")
 
 
