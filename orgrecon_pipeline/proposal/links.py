@@ -51,9 +51,9 @@ class Linker:
 
     def key_links(self, source: Table, column: str, target: Table, *, alone: bool) -> list[Link]:
         """Return the best links of a column of a source's key; ``alone`` if it is the whole key within a tenant."""
-        links = [*self._direct(source, column, target), *self._through_pairs(source, column, target)]
-        if alone:
-            links += self._old_identifiers(source, column, target)
+        # In a fresh copy, new identifiers can equal the old ones. They diverge later, so the old ones come first.
+        links = [*self._old_identifiers(source, column, target)] if alone else []
+        links += [*self._direct(source, column, target), *self._through_pairs(source, column, target)]
         links.sort(key=lambda link: -link.similarity)
         return links[:_MAX_ALTERNATIVES]
 
@@ -78,7 +78,7 @@ class Linker:
                 yield Link(Term(column), Term(other.name), similarity, why, conversion)
 
     def _old_identifiers(self, source: Table, column: str, target: Table) -> Iterator[Link]:
-        similarities = {"named": 0.98, "old": 0.95, "plain": 0.65}
+        similarities = {"named": 1.0, "old": 1.0, "plain": 0.65}
         for other in target.columns:
             kind = points_to(other.name, source.name)
             if kind == "plain" and not _is_key(target, other.name, self.target):

@@ -130,6 +130,12 @@ SCHEMAS: dict[str, Schema] = {
         entities={"member_v2": Entity("public.member", "public.member_v2", ["id"], ["name"], where=(
             "status::text IS DISTINCT FROM 'deleted'", "deleted_at IS NULL"))},
         drift={"UPDATE member_v2 SET deleted_at = now() WHERE id = 3": ("member_v2", "missing", 1)}),
+    "new identifiers that equal the old ones": Schema(
+        sql=schema_sql.read("equal_identifiers"),
+        entities={"office_v2": Entity("public.office", "public.office_v2", ["id"], ["city"],
+                                      contains={("target", "id"): "legacy_id"})},
+        drift={"INSERT INTO office VALUES (90, 1, 'x'); INSERT INTO office_v2 (legacy_id, tenant_id, city) "
+               "VALUES (90, 1, 'y')": ("office_v2", "mismatched", 1)}),
     "renamed columns of few values": Schema(
         sql=schema_sql.read("few_values"),
         entities={"staff_v2": Entity(
