@@ -185,12 +185,14 @@ class Session:
         # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between, and a pooler
         # cannot lead to another backend. The backend is read in a transaction of its own, because its SELECT would take
         # the snapshot before the locks.
+        settings = [_set_local(name, value) for name, value in self._transaction_settings().items()]
         begin: list[Statement] = [
-            sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"), load_sql("postgres/sql/backend.sql"),
+            sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"),
+            # The role's statement_timeout can be too short even for this SELECT.
+            *([] if self.citus_version else settings[:1]), load_sql("postgres/sql/backend.sql"),
             sql.SQL("COMMIT"), sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")]
         if snapshot is not None:
             begin.append(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
-        settings = [_set_local(name, value) for name, value in self._transaction_settings().items()]
         self.backend = self._begin(sql.SQL("; ").join(begin if self.citus_version else [*begin, *settings]))
         if self.citus_version:
             self._execute_all(settings, "changing the settings of the transaction")
@@ -362,15 +364,16 @@ class Session:
             raise cannot_read(error, action) from None
 
     def _transaction_settings(self) -> dict[str, str]:
+        """Return the settings of a transaction, beginning with ``statement_timeout``."""
         remaining = self._deadline.remaining()
         # The role's transaction_timeout could end the transaction before deadline_seconds.
         has_timeout = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
+            "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
             **(citus.SETTINGS if self.citus_version else {}),
             **SETTINGS,
             **dict.fromkeys(self.custom_settings or (), ""),
             **({"transaction_timeout": "0"} if has_timeout else {}),
-            "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
             "lock_timeout": _milliseconds(min(self.settings.lock_timeout_seconds, _ONE_LOCK_SECONDS)),
             "idle_in_transaction_session_timeout": _milliseconds(remaining),
         }

@@ -103,7 +103,7 @@ def test_later_observation_overrides_an_earlier_acceptance(
 
 
 @pytest.mark.parametrize("setting", [
-    "search_path = decoy, public", "row_security = on", "row_security = off", "statement_timeout = 5",
+    "search_path = decoy, public", "row_security = on", "row_security = off", "statement_timeout = 1",
     "lock_timeout = 1", "idle_in_transaction_session_timeout = 1", "transaction_timeout = 0",
     "default_transaction_isolation = 'read uncommitted'", "default_transaction_read_only = off",
     "client_encoding = 'SQL_ASCII'", "client_encoding = 'LATIN1'", "DateStyle = 'German'", "TimeZone = 'Asia/Kolkata'",
