@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# A small process starts the command, because a child's peak memory begins with that of the process that started it.
+# A small process starts the command, because a child's peak memory starts at the memory of its parent.
 _LAUNCHER = """
 import json, os, subprocess, sys
 process = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+print(json.dumps([usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
 sys.exit(0 if str(os.waitstatus_to_exitcode(status)) in sys.argv[1].split(",") else 1)
 """
 
 
 @dataclass(frozen=True)
 class CommandCost:
-    """CPU seconds of each run, with those of its children, and the most memory of one process in MB."""
+    """CPU seconds of each run, its children included, and the most memory of one process in MB."""
 
     cpu_seconds: tuple[float, ...]
     peak_mb: float
@@ -47,7 +47,7 @@ def measure_commands(
         for name, command in commands.items():
             run = subprocess.run([sys.executable, "-I", "-S", "-c", _LAUNCHER, exit_codes, *command], cwd=cwd,
                                  env={**os.environ, **environ}, check=True, stdout=subprocess.PIPE, text=True)
-            _, cpu, memory = json.loads(run.stdout)
+            cpu, memory = json.loads(run.stdout)
             if number:
                 runs[name].append((cpu, memory))
     return {name: CommandCost(tuple(cpu for cpu, _ in of_command), max(memory for _, memory in of_command))

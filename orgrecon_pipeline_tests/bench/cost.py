@@ -14,7 +14,7 @@ _SAMPLE_SECONDS = 0.05
 
 @dataclass
 class ServerCost:
-    """CPU seconds of all processes of a server, and the largest of them; a context manager.
+    """CPU seconds of all processes of a server, and memory of the largest one; a context manager.
 
     Memory is sampled, so a process that lives shorter than a twentieth of a second can be missed. Shared buffers are
     not counted.
@@ -43,7 +43,7 @@ class ServerCost:
 
 def cpu_seconds(postmaster: int) -> float:
     """Return the CPU seconds of a postmaster and of all its children, the ended ones included."""
-    ticks = sum(_stat(postmaster, 13, 17))  # its own, and those of the children that it has reaped
+    ticks = sum(_stat(postmaster, 13, 17))  # its own, and of the children that it has reaped
     return (ticks + sum(sum(_stat(child, 13, 15)) for child in _children(postmaster))) / _TICKS
 
 

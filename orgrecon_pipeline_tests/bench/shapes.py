@@ -73,6 +73,13 @@ class Shape:
             "scan": {**packaged["scan"], "settle_seconds": 0, "rechecks": 0, **scan},
         })
 
+    def target_dsn(self, dsn: str) -> str:
+        """Return the DSN of the target: another URL of the same database if the shape has two databases.
+
+        Different URLs make the comparison open two connections with a snapshot each, and merge in the process.
+        """
+        return f"{dsn}&options=-cjit%3Doff" if self.databases == 2 else dsn
+
     def parameters(self, rows: int) -> dict[str, int]:
         """Return the parameters of the seed for a number of rows per side."""
         tenants = max(1, rows // self.tenant_rows // (2 if self.giant else 1))

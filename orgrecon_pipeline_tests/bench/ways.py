@@ -99,13 +99,10 @@ def _sql(server: EmbeddedServer, dsn: str, statement: str, repeats: int) -> Call
 def _orgrecon(
     server: EmbeddedServer, dsn: str, shape: Shape, *, exact: bool = False, portable: bool = False
 ) -> Callable[[], Sample]:
-    # Another URL of the same database makes two connections, two snapshots, and a merge in the process.
-    target = f"{dsn}&options=-cjit%3Doff" if shape.databases == 2 else dsn
-
     def run() -> Sample:
         before = _temp_mb(dsn)
         with ServerCost(server.pid) as cost:
-            own = measure(shape.name, server.pid, dsn, target, exact=exact, portable=portable)
+            own = measure(shape.name, server.pid, dsn, shape.target_dsn(dsn), exact=exact, portable=portable)
         return Sample(own.seconds, cost.cpu_seconds, own.cpu_seconds, cost.peak_mb, own.peak_mb, _temp_mb(dsn) - before)
 
     return run

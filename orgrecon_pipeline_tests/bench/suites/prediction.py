@@ -44,9 +44,7 @@ def tables(server: EmbeddedServer) -> Iterator[Table]:
 def _predict(server: EmbeddedServer, shape: Shape) -> Iterator[list[str]]:
     with (tempfile.TemporaryDirectory(prefix="orgrecon-bench-") as directory,
           database(server, shape, SHAPE_ROWS, tenants_percent=1) as dsn):
-        environ = {"DATABASE_URL": dsn}
-        if shape.databases == 2:
-            environ["ORGRECON_TARGET_DATABASE_URL"] = f"{dsn}&options=-cjit%3Doff"
+        environ = {"DATABASE_URL": dsn, "ORGRECON_TARGET_DATABASE_URL": shape.target_dsn(dsn)}
         context = Context(
             shape.mapping(), open_ledger(f"sqlite:///{directory}/ledger.db"), Path(directory), environ=environ)
         yield _row(shape, SHAPE_ROWS, context)

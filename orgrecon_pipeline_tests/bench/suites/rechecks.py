@@ -31,10 +31,9 @@ def _row(server: EmbeddedServer, name: str) -> list[str]:
     shape = SHAPES[name]
     runs, server_mb = [], []
     with database(server, shape, 2 * KEYS, rows_percent=50) as dsn:
-        target = f"{dsn}&options=-cjit%3Doff" if shape.databases == 2 else dsn
         for _ in range(ROUNDS):
             with ServerCost(server.pid) as cost:
-                runs.append(measure(name, server.pid, dsn, target, rechecks=_RECHECKS))
+                runs.append(measure(name, server.pid, dsn, shape.target_dsn(dsn), rechecks=_RECHECKS))
             server_mb.append(cost.peak_mb)
     reads = [[run.reads[number] for run in runs] for number in range(_RECHECKS)]
     ratios = [max(second, third) / first for first, second, third in zip(*reads, strict=True)]

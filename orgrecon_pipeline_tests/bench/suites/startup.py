@@ -13,7 +13,7 @@ from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline_tests.bench.commands import CommandCost, measure_commands
 from orgrecon_pipeline_tests.bench.data import database
-from orgrecon_pipeline_tests.bench.results import Table, table
+from orgrecon_pipeline_tests.bench.results import Table, median_and_spread, table
 from orgrecon_pipeline_tests.bench.shapes import JOINED
 from orgrecon_pipeline_tests.support.defs.processes import INSTANCE
 
@@ -73,6 +73,6 @@ def tables(server: EmbeddedServer) -> Iterator[Table]:
 
 def _row(name: str, cost: CommandCost, costs: dict[str, CommandCost]) -> list[str]:
     five = "five trivial assets, with `DAGSTER_HOME`" if "DAGSTER_HOME" in name else "five trivial assets, in process"
-    return [name, f"{cost.median:.2f} ({min(cost.cpu_seconds):.2f}–{max(cost.cpu_seconds):.2f})",
+    return [name, median_and_spread(cost.cpu_seconds, 2),
             f"{cost.median / costs['`orgrecon doctor`'].median:.2f}", f"{cost.median / costs[five].median:.2f}",
             f"{cost.peak_mb:.0f}"]
