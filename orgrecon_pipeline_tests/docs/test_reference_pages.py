@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from orgrecon_pipeline.cli.app import app
-from orgrecon_pipeline.domain.mapping import GateSettings, ReportSettings, ScanSettings
+from orgrecon_pipeline.domain.mapping import EvidenceSettings, GateSettings, ReportSettings, ScanSettings
 from orgrecon_pipeline.metrics.collector import metric_families
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY
@@ -19,7 +19,8 @@ from orgrecon_pipeline_tests.support.docs import as_description
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-SETTINGS: dict[str, Any] = {"gate": GateSettings, "scan": ScanSettings, "report": ReportSettings}
+SETTINGS: dict[str, Any] = {
+    "evidence": EvidenceSettings, "gate": GateSettings, "scan": ScanSettings, "report": ReportSettings}
 
 
 def page(name: str) -> str:
