@@ -65,11 +65,11 @@ def replace_name(connection: Connection, identity: Identity, name: str, pseudony
     own = (table.c.migration == identity.migration, table.c.environment == identity.environment)
     beginning, replaced = name.partition("…sha256:")[0].encode(), False
     for digest in connection.execute(select(table.c.digest).where(*own).distinct()).scalars().all():
-        names = read_tenants(connection, identity, digest).split(b"\0")
+        *names, end = read_tenants(connection, identity, digest).split(b"\0")
         for position, stored in enumerate(names):
             if stored.startswith(beginning) and bounded_name(stored.decode("utf-8", "surrogatepass")) == name:
                 names[position] = removed_name(stored, pseudonym)
-                _replace_pieces(connection, identity, digest, compress_names(b"\0".join(names)))
+                _replace_pieces(connection, identity, digest, compress_names(b"\0".join([*names, end])))
                 replaced = True
                 break
     return replaced

@@ -100,6 +100,16 @@ def test_tenants_in_several_pieces_lose_only_the_name(
     assert list(ledger.chain_breaks()) == []
 
 
+def test_empty_name_is_removed_only_from_tenants_that_have_it(ledger: Ledger) -> None:
+    ledger.append(*full("1"), fingerprints=fingerprints("", "acme"))
+    ledger.append(*full("2"), fingerprints=fingerprints("acme", "beta"))
+    pseudonym = redact(ledger, "")
+    [with_it], [without_it] = (ledger.fingerprints(id_).values() for id_ in "12")
+    assert [name.startswith(pseudonym) for name in with_it.tenants] == [True, False]
+    assert list(without_it.tenants) == ["acme", "beta"]
+    assert list(ledger.chain_breaks()) == []
+
+
 def test_key_of_a_tenant_is_the_same_on_every_day(ledger: Ledger) -> None:
     ledger.append(*full("1"))
     ledger.append(*full("2"))
