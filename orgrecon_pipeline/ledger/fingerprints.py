@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Insert, insert, select, update
 
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.identity import Identity
@@ -89,10 +89,20 @@ def _append_tenants(connection: Connection, identity: Identity, fingerprints: Sn
     table, digest = tables.tenant_set, fingerprints.tenants_digest
     if connection.execute(select(table.c.ordinal).where(*_of(identity, digest)).limit(1)).first():
         return
+    new = _insert_unless_known(connection)
     for ordinal, piece in enumerate(_pieces(compress_names(fingerprints.tenants.packed))):
-        connection.execute(insert(table).values(
+        connection.execute(new.values(
             migration=identity.migration, environment=identity.environment, digest=digest, ordinal=ordinal,
             piece=piece))
+
+
+def _insert_unless_known(connection: Connection) -> Insert:
+    """Return the insert of a piece of the tenants that does nothing if another process has just appended it."""
+    if connection.dialect.name != "postgresql":
+        return insert(tables.tenant_set)  # SQLite has only one writer at a time
+    from sqlalchemy.dialects import postgresql  # slow to import, and SQLite does not need it
+
+    return postgresql.insert(tables.tenant_set).on_conflict_do_nothing()
 
 
 def _of(identity: Identity, digest: str) -> Sequence[Any]:

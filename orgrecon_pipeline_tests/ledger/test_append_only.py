@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,9 +14,10 @@ import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger.append import Notified
+from orgrecon_pipeline.ledger.compressed_names import compress_names
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.tables import metadata
-from orgrecon_pipeline_tests.support.default_identity import open_existing
+from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
     ChildProcess,
@@ -24,6 +26,7 @@ from orgrecon_pipeline_tests.support.ledger.cases import (
     full,
     raw_connection,
 )
+from orgrecon_pipeline_tests.support.operations.concurrency import at_the_same_time
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
@@ -209,3 +212,20 @@ def test_concurrent_appends_store_each_id_once(ledger: Ledger, start_child: Call
     observations = ledger.observations(DAY)
     assert len(observations) == len({observation.id for observation in observations}) == 4 * 12 + 12
     assert all(len(ledger.breakdown(observation.id, 10)) == 3 for observation in observations)
+
+
+def test_simultaneous_appends_with_the_same_new_tenants_are_both_stored(
+    new_database: Callable[..., str], ledger_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, both_compress = new_database(ledger_template), threading.Barrier(2)
+
+    def compress_together(packed: bytes) -> bytes:
+        both_compress.wait(timeout=60)
+        return compress_names(packed)
+
+    monkeypatch.setattr("orgrecon_pipeline.ledger.fingerprints.compress_names", compress_together)
+    assert at_the_same_time(2, lambda: open_ledger(url).append(
+        *full(f"by thread {threading.get_ident()}"), fingerprints=fingerprints())) == [True] * 2
+    ledger = open_ledger(url)
+    assert [ledger.fingerprints(stored.id) for stored in ledger.observations(DAY)] == [fingerprints()] * 2
+    assert list(ledger.chain_breaks()) == []
