@@ -127,7 +127,7 @@ class SnapshotFingerprints:
         """Return the fingerprints that :meth:`pack` packed; raise ValueError if the bytes are not from there."""
         try:
             return cls._unpack(packed, tenants)
-        except (ValueError, KeyError, TypeError, AttributeError, StopIteration, zlib.error) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError, zlib.error) as error:
             raise ValueError(f"not packed fingerprints: {error}") from None
 
     @classmethod

@@ -55,13 +55,13 @@ class Instant(sa.TypeDecorator[datetime]):
 
 
 class Bytes(sa.TypeDecorator[bytes]):
-    """Bytes. SQLite would also return text that somebody else wrote into the column."""
+    """Bytes. SQLite would also return text or a number that another program wrote into the column."""
 
     impl = sa.LargeBinary
     cache_ok = True
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], bytes]:
-        return lambda value: value.encode() if isinstance(value, str) else bytes(value)
+        return lambda value: bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode()
 
 
 # Text sorted by bytes on both databases: SQLite's default, and the collation "C" of Postgres.

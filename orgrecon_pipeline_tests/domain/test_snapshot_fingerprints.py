@@ -86,7 +86,11 @@ def test_removed_name_keeps_its_digest() -> None:
     assert name_digest(b"redacted-0a1b\x01short") == hashlib.sha256(b"redacted-0a1b\x01short").digest()
 
 
-@pytest.mark.parametrize("packed", [b"", b"{}", b"[]\n", b'{"sections":[1]}\nx', b'{"sections":[3]}\nzxx'])
+@pytest.mark.parametrize("packed", [
+    b"", b"{}", b"[]\n", b'{"sections":[1]}\nx', b'{"sections":[3]}\nzxx', b"[" * 100_000,
+    # The first tenant of none has other rows in the target.
+    b'{"entities":["a"],"methods":[],"probe":null,"sections":[1,9,9],"seed":"1"}\nrr' + bytes(8) + b"r" + bytes(8),
+])
 def test_bytes_that_are_not_packed_fingerprints_raise_an_error(packed: bytes) -> None:
     with pytest.raises(ValueError, match="not packed fingerprints"):
         SnapshotFingerprints.unpack(packed, TenantNames())

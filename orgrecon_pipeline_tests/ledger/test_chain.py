@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, imported_links
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
@@ -98,6 +99,18 @@ def test_changed_value_of_any_column_breaks_the_chain(
         tamper(f"DELETE FROM {table.name}")
         tamper(f"INSERT INTO {table.name} SELECT * FROM original")
         assert list(filled.chain_breaks()) == [], column.name
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)  # Postgres refuses them
+@pytest.mark.parametrize("value", ["1.5", "10000000000000"])
+@pytest.mark.parametrize("table", [tables.fingerprint, tables.tenant_set], ids=lambda table: table.name)
+def test_number_in_place_of_bytes_breaks_the_chain(
+    filled: Ledger, tamper: Callable[[str], None], table: sa.Table, value: str
+) -> None:
+    tamper(f"UPDATE {table.name} SET piece = {value}")
+    assert len(list(filled.chain_breaks())) == 1
+    with pytest.raises(ConfigurationError, match="holds values that orgrecon did not write"):
+        filled.fingerprints("1")
 
 
 @pytest.mark.parametrize("table", EVIDENCE, ids=lambda table: table.name)
