@@ -98,7 +98,6 @@ class Redactor:
         """Return the details of an acknowledgement, which list what was lost."""
         return {**details, "lost": [self.subject(text) for text in details["lost"]]} if "lost" in details else details
 
-
     def sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Return a sample as JSON values: of this tenant with pseudonyms as its key, and without values."""
         if sample["tenant"] != self.name:

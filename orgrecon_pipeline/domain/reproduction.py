@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
 from orgrecon_pipeline.domain.mapping import SIDES
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints, removed_digest
+from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints, name_digest, removed_digest
 
 # A tenant, and its positions then and now; None if it had no row.
 _Pair = tuple[str, int | None, int | None]
 
 
-class Difference(NamedTuple):
+class TenantDifference(NamedTuple):
     """A tenant whose rows of one side of an entity are not those of the observation."""
 
     tenant: str
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
 class Compared(NamedTuple):
     """The differences, and how many tenants and rows of both sides were compared, as of then."""
 
-    differences: list[Difference]
+    differences: list[TenantDifference]
     tenants: int
     rows: int
 
@@ -41,10 +41,10 @@ def compare_fingerprints(
     if not tenants and (then.tenants, _figures(then, method)) == (now.tenants, _figures(now, method)):
         rows = sum(sum(by_side[side].rows) for by_side in then.sides.values() for side in SIDES)
         return Compared([], len(then.tenants), rows)
-    wanted = set(tenants) | {_digest(tenant) for tenant in tenants}
+    wanted = {name_digest(_encoded(tenant)) for tenant in tenants}
     differences, counted, rows = [], 0, 0
     for name, position, position_now in _pairs(then, now):
-        if wanted and name not in wanted and removed_digest(name.encode("utf-8", "surrogatepass")) not in wanted:
+        if wanted and name_digest(_encoded(name)) not in wanted:
             continue
         counted += 1
         for entity in then.sides:
@@ -53,9 +53,8 @@ def compare_fingerprints(
                 figures_now = _of(now, position_now, entity, side, method)
                 rows += figures[0]
                 if figures != figures_now:
-                    differences.append(Difference(
-                        name.partition("\x01")[0] if removed_digest(name.encode("utf-8", "surrogatepass")) else name,
-                        entity, side, figures[0], figures_now[0]))
+                    shown = name.partition("\x01")[0] if removed_digest(_encoded(name)) else name
+                    differences.append(TenantDifference(shown, entity, side, figures[0], figures_now[0]))
     return Compared(differences, counted, rows)
 
 
@@ -74,13 +73,13 @@ def _of(of: SnapshotFingerprints, position: int | None, entity: str, side: str, 
 def _pairs(then: SnapshotFingerprints, now: SnapshotFingerprints) -> Iterator[_Pair]:
     """Yield every tenant. One whose name was removed from the ledger is recognised by its digest."""
     removed = {digest: (name, position) for position, name in enumerate(then.tenants)
-               if (digest := removed_digest(name.encode("utf-8", "surrogatepass")))}
+               if (digest := removed_digest(_encoded(name)))}
     positions = {position for _, position in removed.values()}
     known = ((name, 0, position) for position, name in enumerate(then.tenants) if position not in positions)
     present = ((name, 1, position) for position, name in enumerate(now.tenants))
     for name, of_name in groupby(merge(known, present, key=itemgetter(0)), key=itemgetter(0)):
         at = {when: position for _, when, position in of_name}
-        if 0 not in at and removed and (original := removed.pop(_digest(name), None)):
+        if 0 not in at and removed and (original := removed.pop(sha256(_encoded(name)).digest(), None)):
             yield *original, at[1]
         else:
             yield name, at.get(0), at.get(1)
@@ -88,5 +87,5 @@ def _pairs(then: SnapshotFingerprints, now: SnapshotFingerprints) -> Iterator[_P
         yield name, position, None
 
 
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")

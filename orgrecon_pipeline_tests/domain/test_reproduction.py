@@ -8,7 +8,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.domain.reproduction import Difference, compare_fingerprints
+from orgrecon_pipeline.domain.reproduction import TenantDifference, compare_fingerprints
 from orgrecon_pipeline.domain.snapshot_fingerprints import SideFigures, SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
@@ -48,7 +48,8 @@ def test_differences_are_those_of_a_plain_comparison(
     none: Figures = dict.fromkeys(product(ENTITIES, SIDES), (0, 0))
     compared = [name for name in {*then, *now} if not wanted or name in wanted]
     expected = {
-        Difference(name, entity, side, then.get(name, none)[entity, side][0], now.get(name, none)[entity, side][0])
+        TenantDifference(
+            name, entity, side, then.get(name, none)[entity, side][0], now.get(name, none)[entity, side][0])
         for name in compared for entity, side in product(ENTITIES, SIDES)
         if then.get(name, none)[entity, side] != now.get(name, none)[entity, side]}
     stored = snapshot(then)

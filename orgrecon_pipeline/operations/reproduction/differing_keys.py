@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.domain.reproduction import Difference
+from orgrecon_pipeline.domain.reproduction import TenantDifference
 from orgrecon_pipeline.operations.context import Context, read_one_pair
 from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
@@ -47,7 +47,7 @@ def other_database(context: Context, variable: str) -> Endpoint:
 
 
 def differing_keys(
-    context: Context, differences: Sequence[Difference], other: Endpoint, progress: Progress
+    context: Context, differences: Sequence[TenantDifference], other: Endpoint, progress: Progress
 ) -> Iterator[DifferingKey]:
     """Yield keys of the first differences that differ between the database and another one.
 
@@ -64,7 +64,7 @@ def differing_keys(
                                _ONLY_IN.get(sample.kind, "both"), sample.columns)
 
 
-def _one_side(mapping: MappingConfig, difference: Difference) -> MappingConfig:
+def _one_side(mapping: MappingConfig, difference: TenantDifference) -> MappingConfig:
     entity = mapping.entities[difference.entity]
     relations = getattr(entity, difference.side)
     return mapping.model_copy(update={

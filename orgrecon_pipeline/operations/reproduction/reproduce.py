@@ -21,7 +21,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import instant_text
-from orgrecon_pipeline.domain.reproduction import Compared, Difference, compare_fingerprints
+from orgrecon_pipeline.domain.reproduction import Compared, TenantDifference, compare_fingerprints
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
@@ -59,7 +59,7 @@ class Reproduction:
     databases: dict[str, Any] = field(default_factory=dict)
     tenants: int | None = None
     rows: int | None = None
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[TenantDifference, ...] = ()
     keys: tuple[DifferingKey, ...] = ()
     keys_unknown: str = ""
     warnings: tuple[SqlWarning, ...] = ()
