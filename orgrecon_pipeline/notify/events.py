@@ -61,9 +61,9 @@ class Subject:
     @property
     def line(self) -> str:
         """The last line of a message, as in ``org-v23 in prod, ledger 9f2c61d07a4be835, chain 12:4e0b…``."""
-        return ", ".join([
-            str(self.identity), *([f"ledger {self.ledger}"] if self.ledger else []),
-            *([f"chain {self.chain}"] if self.chain else [])])
+        ledger = f", ledger {self.ledger}" if self.ledger else ""
+        chain = f", chain {self.chain}" if self.chain else ""
+        return f"{self.identity}{ledger}{chain}"
 
 
 def changes(notified: Mapping[str, str], states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
