@@ -19,6 +19,7 @@ _PER_LOOKUP = 0.3e-6
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
+_LONGEST = 365 * 24 * _HOUR  # more than any comparison takes
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,12 @@ class EarlierComparison:
         """Return the comparison that a record describes; None if it does not say how long it took."""
         seconds, rechecks, scan = compared.get("seconds"), compared.get("rechecks_done"), compared.get("scan")
         settle = scan.get("settle_seconds") if isinstance(scan, dict) else None
-        if not all(isinstance(number, (int, float)) for number in (seconds, rechecks, settle)):
-            return None  # imported from a report of another version
-        return cls(float(seconds or 0), min(float(seconds or 0), (rechecks or 0) * (settle or 0)), rows or 0)
+        # An imported report can be of another version, or say anything.
+        numbers = [float(number) for number in (seconds, rechecks, settle)
+                   if isinstance(number, (int, float)) and 0 <= number <= _LONGEST]
+        if len(numbers) < 3:
+            return None
+        return cls(numbers[0], min(numbers[0], numbers[1] * numbers[2]), rows or 0)
 
 
 @dataclass(frozen=True)

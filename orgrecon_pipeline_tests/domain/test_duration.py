@@ -71,6 +71,8 @@ def test_comparison_that_has_begun_is_predicted_from_the_last_one_or_from_its_ro
     ({"seconds": 3.5, "rechecks_done": 2, "scan": {"settle_seconds": 5.0}}, EarlierComparison(3.5, 3.5, 7)),
     ({"seconds": "3", "rechecks_done": 0, "scan": {"settle_seconds": 5.0}}, None),
     ({"seconds": 3.5, "rechecks_done": 0, "scan": []}, None),
+    *[({"seconds": number, "rechecks_done": 0, "scan": {"settle_seconds": 5.0}}, None)
+      for number in (10**400, float("inf"), float("nan"), -1)],
     ({}, None),
 ])
 def test_earlier_comparison_is_read_from_what_its_record_says(
