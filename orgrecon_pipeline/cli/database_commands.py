@@ -22,11 +22,16 @@ from orgrecon_pipeline.domain.drifting_key import KeyState
 
 def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
     """Check whether a comparison is possible: connection, role, tables, types, indexes. Exit code: 0 ready, 1 not."""
+    from orgrecon_pipeline.config.mapping_file import default_mapping
     from orgrecon_pipeline.notify.notifier import Notifier
     from orgrecon_pipeline.operations.doctor import diagnose
 
     problems = Notifier.from_environ(os.environ).problems()
-    diagnosis = diagnose(open_context(mapping)).warned("notifications", problems)
+    context = open_context(mapping)
+    diagnosis = diagnose(context).warned("notifications", problems)
+    if diagnosis.cannot_compare and context.mapping == default_mapping():
+        diagnosis = diagnosis.warned("mapping", [
+            "is the packaged default: if your tables are others, run orgrecon init to propose a mapping for them"])
     terminal.show(diagnosis, format, text=text_views.show_diagnosis)
     return 0 if diagnosis.ready else 1
 

@@ -55,6 +55,11 @@ class Diagnosis:
         """Whether a comparison can run."""
         return all(finding.level != "problem" for finding in self.findings)
 
+    @property
+    def cannot_compare(self) -> bool:
+        """Whether a database accepts connections, but not the comparison of the mapping."""
+        return any(finding.level == "problem" and finding.topic.endswith("comparison") for finding in self.findings)
+
     def warned(self, topic: str, texts: Iterable[str]) -> Diagnosis:
         """Return this diagnosis with one more warning for each text."""
         return replace(self, findings=(*self.findings, *(Finding("warning", topic, text) for text in texts)))

@@ -147,6 +147,22 @@ def test_open_question_is_refused_by_other_commands_with_its_line(
         assert "entities.team_v2 is still TODO (named alike; the target has 20 of 60 sampled keys" in refused.err
 
 
+@pytest.mark.usefixtures("database")
+def test_doctor_without_a_mapping_for_these_tables_names_init(orgrecon: Command) -> None:
+    result = orgrecon("doctor")
+    assert result.code == 1
+    assert "public.teams\" does not exist" in result.out
+    assert "run orgrecon init to propose a mapping" in result.out
+
+
+def test_doctor_that_cannot_connect_does_not_name_init(orgrecon: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/app")
+    result = orgrecon("doctor")
+    assert result.code == 1
+    assert "no server is listening" in result.out
+    assert "orgrecon init" not in result.out
+
+
 def test_questions_on_a_terminal_decide_what_is_open(database: str, connect: Connect, tmp_path: Path) -> None:
     connect(database).execute(read("few_keys") + pair("users", "users_v2", "public", "public"))
     with Conversation(tmp_path, "init", DATABASE_URL=database) as terminal:
