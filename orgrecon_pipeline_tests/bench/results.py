@@ -16,6 +16,7 @@ from orgrecon_pipeline.version import __version__
 
 #: The file in the repository.
 RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks.json"
+_NOT_RECORDED = "–"
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ class Table:
     def measured(self) -> str:
         """When and where the table was measured, in one line."""
         facts = self.environment
-        return (f"{facts['day']}, {facts['cores']} cores ({facts['processor']}), PostgreSQL {facts['postgres']}, "
+        server = "" if facts["postgres"] == _NOT_RECORDED else f"PostgreSQL {facts['postgres']}, "
+        return (f"{facts['day']}, {facts['cores']} cores ({facts['processor']}), {server}"
                 f"Python {facts['python']}, load {facts['load']} before")
 
 
 def table(
     name: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: dict[str, Any] | None = None,
-    postgres: str = "–", load: float | None = None,
+    postgres: str = _NOT_RECORDED, load: float | None = None,
 ) -> Table:
     """Return a table with the environment of this process."""
     return Table(name, title, tuple(columns), tuple(map(tuple, rows)), numbers or {}, {

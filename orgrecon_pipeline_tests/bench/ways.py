@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -118,12 +119,19 @@ def _reladiff(server: EmbeddedServer, dsn: str, shape: Shape) -> Callable[[], Sa
                *keys, "-c", "role", "--stats"]
 
     def run() -> Sample:
-        before, started = _temp_mb(dsn), time.perf_counter()
+        before, started, cpu_before = _temp_mb(dsn), time.perf_counter(), _children_cpu()
         with ServerCost(server.pid) as cost:
             subprocess.run(command, check=True, capture_output=True)
-        return Sample(time.perf_counter() - started, cost.cpu_seconds, 0.0, cost.peak_mb, 0.0, _temp_mb(dsn) - before)
+        return Sample(time.perf_counter() - started, cost.cpu_seconds, _children_cpu() - cpu_before, cost.peak_mb, 0.0,
+                      _temp_mb(dsn) - before)
 
     return run
+
+
+def _children_cpu() -> float:
+    """Return the CPU seconds of the ended child processes, with their start."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _temp_mb(dsn: str) -> float:
