@@ -83,16 +83,14 @@ def compare(
 
 
 def open_reader(
-    mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline, only: RowFilter | None = None,
-    row_hash: RowHash | None = None,
+    mapping: MappingConfig, endpoints: Endpoints, deadline: Deadline, only: RowFilter | None = None
 ) -> Reader:
-    """Connect to the databases. By default, the row hash is native and has a new seed."""
-    row_hash = row_hash or new_row_hash()
+    """Connect to the databases."""
     source, target = (
         partial(Session, endpoint, mapping.scan, deadline) for endpoint in (endpoints.source, endpoints.target))
     if endpoints.one_database:
-        return OneDatabase(mapping, source, row_hash, only)
-    return TwoDatabases(mapping, source, target, row_hash, only)
+        return OneDatabase(mapping, source, new_row_hash(), only)
+    return TwoDatabases(mapping, source, target, new_row_hash(), only)
 
 
 def new_row_hash() -> RowHash:
