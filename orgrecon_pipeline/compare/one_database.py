@@ -76,8 +76,8 @@ class OneDatabase(Reader):
         fingerprints = self._scan({
             name: _EntityScan(of_entity, self._hash_sum, self._largest_table, counter=self.rows)
             for name, of_entity in statements.items()})
-        for name, found in fingerprints.items():
-            require_no_null_keys(name, found)
+        for name, scanned in fingerprints.items():
+            require_no_null_keys(name, scanned)
         return fingerprints
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:

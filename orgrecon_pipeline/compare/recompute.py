@@ -27,8 +27,8 @@ from orgrecon_pipeline.postgres.moment import other_moment
 class Recomputed:
     """Fingerprints of the databases of a snapshot, their method, and warnings about SQL that may hide rows.
 
-    ``other_moments`` says how a snapshot differs from the earlier one, if that is known: by side, or of the
-    ``database``.
+    ``other_moments`` says how a snapshot differs from the earlier one, if that is known. Its names are the sides, or
+    ``database`` if both sides are in one.
     """
 
     snapshot: SnapshotPair
@@ -81,7 +81,8 @@ def _recompute(
         if snapshot.source is snapshot.target:
             moments = {"database": moments["source"]}
     first, *others = (of_entity.tenants for of_entity in fingerprints.values())
+    method = reader.row_hash.name
     return Recomputed(
-        snapshot, reader.row_hash.name, snapshot_fingerprints(
-            reader.row_hash.seed, probe, first.union(*others), {reader.row_hash.name: fingerprints}), reader.warnings,
-        {side: problem for side, problem in moments.items() if problem})
+        snapshot, method,
+        snapshot_fingerprints(reader.row_hash.seed, probe, first.union(*others), {method: fingerprints}),
+        reader.warnings, other_moments={side: problem for side, problem in moments.items() if problem})

@@ -35,14 +35,14 @@ class ShownTransactions(NamedTuple):
         return cls(int(match[1]), int(match[2]), xids)
 
     def ended(self, xid: int) -> bool:
-        """Whether the transaction had ended."""
+        """Return whether a transaction had ended."""
         return xid < self.xmax and xid not in self.in_progress
 
 
 def other_moment(session: Session, identity: DatabaseIdentity, described: Mapping[str, Any]) -> str:
-    """Return how the open snapshot differs from that of the same server which a record describes; empty if it does not.
+    """Return how the open snapshot differs from the snapshot that a record describes, as a predicate.
 
-    It is also empty if that is unknown, or if the server is no physical copy.
+    The text is empty if they do not differ, if that is unknown, or if this server is no physical copy of the other.
     """
     if described.get("system_identifier") != identity.system_identifier:
         return ""

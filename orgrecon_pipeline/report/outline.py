@@ -27,9 +27,9 @@ class ReportOutline:
 
     Attributes:
         compared: the conditions of the comparison.
-        observations: those of the day. They also have no more facts than the gates need.
-        deciding: the position of the one that decides the day.
-        tenants: the names of the tenants in the breakdown that have rows.
+        observations: the observations of the day, with only the facts that the gates need.
+        deciding: the position of the observation that decides the day.
+        tenants: the tenants in the breakdown that have rows.
         listed: the number of all tenants in the breakdown.
         drifting: the drifting keys by kind of each tenant in the breakdown that has some.
     """
@@ -80,7 +80,7 @@ class ReportOutline:
         return DayEvidence.of(self.day, self.observations)
 
     def about_tenants(self) -> list[TenantObservation]:
-        """Return the observations with the drifting tenants. A report lists those of its deciding observation only."""
+        """Return the observations with their drifting tenants, which a report lists only for the deciding one."""
         return [
             TenantObservation.of_rows(observation, self.drifting, self.tenants_with_drift) if at == self.deciding
             else TenantObservation(observation, complete=False)

@@ -36,11 +36,11 @@ class CohortGate(Frozen):
     state: GateState = Field(description="OPEN if the gate of each tenant is.")
     reason: str = Field(description="Sentence that people read.")
     tenants: int = Field(ge=0, description="Number of tenants asked for.")
-    open: int = Field(ge=0, description="Number of those whose gate is OPEN.")
+    open: int = Field(ge=0, description="Number of these tenants whose gate is OPEN.")
 
 
 class GateAnswer(AnswerFields):
-    """The company's gate, and on request that of tenants."""
+    """The company's gate and, on request, the gates of tenants."""
 
     cohort: CohortGate | SkipJsonSchema[None] = Field(None, description=(
         "With --tenant or --cohort: the gate of these tenants together."))

@@ -83,7 +83,7 @@ def generate(name: str) -> dict[str, Any]:
             part.setdefault("additionalProperties", False)
         if name != "mapping" and "properties" in part:
             for described in part["properties"].values():
-                described.pop("default", None)  # of use only to those who write a document
+                described.pop("default", None)  # only a writer of documents needs it
     definitions = {part: _without_description(body) for part, body in schema.pop("$defs", {}).items()}  # of enums
     return {"$schema": DIALECT, "$id": f"urn:orgrecon:schema:{name}", **schema,
             "title": document.title, "description": document.description, "$defs": definitions}

@@ -1,4 +1,4 @@
-"""Records agree with their schema: those of the golden reports as they are, and none after a mutation."""
+"""The records of the golden reports agree with their schema, and no mutated record does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from orgrecon_pipeline_tests.support.schemas import mutations, published, record
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.md"))
 RECORDS = {path.stem: record_in(path.read_text("utf-8")) for path in GOLDEN}
+
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_golden_record_agrees_with_its_schema(name: str) -> None:

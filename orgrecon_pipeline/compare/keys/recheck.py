@@ -18,7 +18,7 @@ BATCH_KEYS = 1_000_000
 
 
 class EarlierReads:
-    """What the earlier reads of one entity have shown of its tenants."""
+    """Figures of the tenants of one entity at its earlier reads. They tell which tenants have changed since."""
 
     def __init__(self, first: Fingerprints) -> None:
         self.extent = first.extent
@@ -34,7 +34,7 @@ class EarlierReads:
     ) -> tuple[dict[str, TrackedKeys], list[str]]:
         """Return the keys of the tenants without a changed row, and the tenants that must be read by key.
 
-        The ``fingerprints`` are those of a later read, to which the next one will be compared.
+        The ``fingerprints`` are from a later read, with which the next one will be compared.
         """
         unchanged, changed = {}, []
         for tenant in sorted(tracked.keys() & fingerprints.differing.keys()):
@@ -62,7 +62,7 @@ def find_tracked(
     session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
     largest_table: sql.Identifier | None, tracked: dict[str, TrackedKeys],
 ) -> dict[str, TrackedKeys]:
-    """Return the ``tracked`` keys of the given tenants that still drift, found like those of :func:`find_drift`.
+    """Return the ``tracked`` keys of the given tenants that still drift, by the same steps as :func:`find_drift`.
 
     If keys are respellable, untracked keys are returned too, as in flux.
     """

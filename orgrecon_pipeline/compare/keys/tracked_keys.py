@@ -52,7 +52,7 @@ class TrackedKeys:
 
     @property
     def counts_are_known(self) -> bool:
-        """Whether each key that is not in flux is counted. No key is after :meth:`select` has started tracking anew."""
+        """Whether each key that is not in flux is counted. When :meth:`select` starts tracking anew, no key is."""
         return self.counts.total > 0 or self.changed.count(IN_FLUX) == len(self.changed)
 
     def states(self) -> dict[int, tuple[int, int, int]]:
@@ -61,7 +61,7 @@ class TrackedKeys:
         return dict(zip(self.keys, tracked, strict=True))
 
     def as_of(self, now: TrackedKeys, *, with_untracked: bool) -> TrackedKeys | None:
-        """Return those of these keys that are also in a later read; None if none is.
+        """Return the keys that a later read has too, as of that read; None if there are none.
 
         With ``with_untracked``, return the other keys of the later read too, as in flux. Both must be in ascending
         order. In the later read, each key must have at most one row on a side.

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.tenant_names import TenantNames
 def snapshot_fingerprints(
     seed: int, probe: str | None, tenants: TenantNames, by_method: Mapping[str, Mapping[str, Fingerprints]]
 ) -> SnapshotFingerprints:
-    """Return the fingerprints of all entities, for the tenants of all of them, from those by method and entity."""
+    """Return the fingerprints by method and entity as one value, with the same ``tenants`` for all entities."""
     first = next(iter(by_method.values()))
     sides = {
         name: _merged([_sides(method, tenants, of_method[name]) for method, of_method in by_method.items()])

@@ -40,8 +40,9 @@ both_sides AS (
                          %(changed)s::bigint[])
         AS tracked (key_hash, source_state, target_state, changed)
 ), counted AS (
-    -- A recheck counts only tracked keys; others are returned as changed on the sides of "untracked", unless it is NULL. A key is in flux if both its source (1) and its target (2) were ever read
-    -- changed: that can be a lag, or a loss followed by a later write. A change stays recorded if the state returns.
+    -- A key is in flux if both its source (1) and its target (2) were ever read changed: that can be a lag, or a loss
+    -- followed by a later write. A change stays recorded if the state returns. Parameter "untracked" says which sides
+    -- of untracked keys count as changed; if it is NULL, a recheck returns only tracked keys.
     SELECT drift.tenant, {keys}, drift.key_hash, missing, unexpected, mismatched, duplicate,
            drift.source_state AS source_now, drift.target_state AS target_now,
            coalesce(tracked.source_state, drift.source_state) AS source_state,
