@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,13 +100,14 @@ def test_concurrent_writers_leave_a_report_with_its_own_signature(tmp_path: Path
         for _ in range(40):
             write_report(tmp_path, records[at % 2], signing_key(f"key {at}").sign if at < 3 else None)
 
-    threads = [threading.Thread(target=writer, args=(at,)) for at in range(4)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        with _unchanging(tmp_path):
-            content, signature = _read(tmp_path / NAME), _read(tmp_path / SIGNATURE)
-        assert signature is None or (content is not None and matches(content, signature))
+    with ThreadPoolExecutor() as pool:
+        writers = [pool.submit(writer, at) for at in range(4)]
+        while not all(future.done() for future in writers):
+            with _unchanging(tmp_path):
+                content, signature = _read(tmp_path / NAME), _read(tmp_path / SIGNATURE)
+            assert signature is None or (content is not None and matches(content, signature))
+    for future in writers:
+        future.result()
     assert set(os.listdir(tmp_path)) <= {NAME, SIGNATURE}
 
 

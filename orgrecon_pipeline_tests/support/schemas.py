@@ -22,6 +22,7 @@ _PREFIX, _SUFFIX = "<!-- orgrecon-record: ", " -->"
 _NAMED = {"entities", "key", "values", "show", "oldest", "reason_parameters", "compared", "counted",
           "mismatched_columns"}
 
+
 @cache
 def published(name: str) -> Draft202012Validator:
     """Return a validator by the published schema of a document."""
@@ -76,6 +77,7 @@ def require_valid_output(arguments: Sequence[str], out: str, directory: Path) ->
         path = directory / paths[-1].removeprefix("report: ")
         require_valid("record", record_in(path.read_text("utf-8")))
 
+
 def _objects(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Yield the objects with a fixed set of fields, and their paths; of each list only the first."""
     if isinstance(node, dict):
@@ -104,7 +106,6 @@ def mutations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for name in part:
             yield f"{at}.{name}: removed", mutated(path, lambda part, name=name: part.pop(name))
             yield f"{at}.{name}: another type", mutated(path, lambda part, name=name: part.update({name: [{"x": 1.5}]}))
-
 
 
 def _validator(schema: Any) -> Draft202012Validator:
