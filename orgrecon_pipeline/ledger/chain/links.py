@@ -78,12 +78,12 @@ class ChainStore(Store):
 
     def _chain(self, connection: Connection) -> VerifiedChain:
         """Return the links up to the first that does not follow its predecessor."""
-        link = self.own.link
+        link, id_ = self.own.link, self._id_of(connection)
         head, chain = None, VerifiedChain()
         for row in connection.execute(select(link).order_by(link.c.position)).all():
             stored = StoredLink(row.position, row.hash, row.entry)
             try:
-                entry = entry_after(head, stored, self._id_of(connection), self.identity)
+                entry = entry_after(head, stored, id_, self.identity)
             except BrokenChain as broken:
                 chain.broken = str(broken)
                 break
