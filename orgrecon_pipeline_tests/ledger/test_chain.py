@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, imported_links
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.evidence import Change, Oldest, Provenance, StateCounts
 from orgrecon_pipeline.domain.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -111,6 +111,19 @@ def test_number_in_place_of_bytes_breaks_the_chain(
     assert len(list(filled.chain_breaks())) == 1
     with pytest.raises(ConfigurationError, match="holds values that orgrecon did not write"):
         filled.fingerprints("1")
+
+
+def test_figures_of_an_entity_named_tenant_are_in_the_part_without_names(ledger: Ledger) -> None:
+    """No redaction can change that part."""
+    parts = []
+    for keys in (1, 2):
+        counts = StateCounts(new=keys, persistent=0, healed=0)
+        made = observation(f"{keys}", change=Change(
+            since=None, observation=None, skipped=(), entities={"tenant": {"missing": counts}},
+            oldest={"tenant": Oldest(first_seen=DAY, tenant="acme")}))
+        ledger.append(made, (), (), ())
+        parts.append(LinkEntry.model_validate_json(ledger.links()[-1].entry).content["change_without_names"])
+    assert parts[0] != parts[1]
 
 
 @pytest.mark.parametrize("table", EVIDENCE, ids=lambda table: table.name)

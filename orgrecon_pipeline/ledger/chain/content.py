@@ -91,7 +91,8 @@ def _without_lists(value: Any) -> Any:
 def _without_tenants(value: Any) -> Any:
     """Return a JSON value without the fields that name a tenant."""
     if isinstance(value, dict):
-        return {name: _without_tenants(part) for name, part in value.items() if name != "tenant"}
+        return {name: _without_tenants(part) for name, part in value.items()
+                if name != "tenant" or not isinstance(part, str)}  # an entity can have this name, too
     return [_without_tenants(part) for part in value] if isinstance(value, list) else value
 
 
