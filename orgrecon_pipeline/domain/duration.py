@@ -47,9 +47,9 @@ class SideRead:
 
 @dataclass(frozen=True)
 class EarlierComparison:
-    """A completed comparison of the same mapping, of ``seconds`` in all.
+    """A completed comparison of the same mapping.
 
-    ``waited`` is the part that was spent on waiting before rechecks. ``rows`` counts those of both sides.
+    ``seconds`` is its duration, and ``waited`` the part that it waited before rechecks. ``rows`` counts both sides.
     """
 
     seconds: float
@@ -73,7 +73,7 @@ class EarlierComparison:
 class Prediction:
     """Predicted duration of the next comparison, and what it rests on; ``seconds`` is None if nothing is known.
 
-    ``rows`` are those of both sides by the server's statistics, None if a table has none.
+    ``rows`` counts both sides by the server's statistics; None if a table has none.
     """
 
     seconds: float | None
@@ -111,7 +111,7 @@ def predict(
 def predict_from_rows(rows: int, earlier: EarlierComparison | None, digest: str) -> float | None:
     """Return the predicted seconds of a comparison that has begun; None if nothing is known.
 
-    ``rows`` are those of all tables by the server's statistics, 0 if they are not known.
+    ``rows`` counts all tables by the server's statistics; 0 if they are unknown.
     """
     tables = [SideRead(rows, bytes=0, joined=False, digest=digest)]
     known = EarlierComparison(earlier.seconds, earlier.waited, 0) if earlier else None

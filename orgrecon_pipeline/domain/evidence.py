@@ -237,7 +237,7 @@ class Change(Frozen):
 
 
 class Outcome(Reasoned):
-    """What an observation found. A baseline is the same in every ledger, so it names none."""
+    """What an observation found. A baseline names no ledger, because it is the same in all."""
 
     title: str = Field(description="Title of the migration, with which the report begins.")
     ledger: LedgerId | None = Field(description=(

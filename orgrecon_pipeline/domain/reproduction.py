@@ -1,4 +1,4 @@
-"""Differences between the fingerprints of an observation and those of the same tenants later."""
+"""Differences between the fingerprints of an observation and later fingerprints of the same tenants."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Pair = tuple[str, int | None, int | None]
 
 
 class TenantDifference(NamedTuple):
-    """A tenant whose rows of one side of an entity are not those of the observation."""
+    """A tenant whose rows on one side of an entity differ from the rows of the observation."""
 
     tenant: str
     entity: str
@@ -37,7 +37,7 @@ class Compared(NamedTuple):
 def compare_fingerprints(
     then: SnapshotFingerprints, now: SnapshotFingerprints, method: str, tenants: Sequence[str] = ()
 ) -> Compared:
-    """Compare fingerprints by the sums of one method; only those of ``tenants`` if there are some."""
+    """Compare fingerprints by the sums of one method; only of ``tenants`` if any are given."""
     if not tenants and (then.tenants, _figures(then, method)) == (now.tenants, _figures(now, method)):
         rows = sum(sum(by_side[side].rows) for by_side in then.sides.values() for side in SIDES)
         return Compared([], len(then.tenants), rows)

@@ -70,8 +70,8 @@ class LedgerWriter(ChainStore):
         the rows, coverage and keys can be iterated again, the call is retried while the ledger does not answer.
 
         Without ``drift``, as when a report is imported, the samples are the only keys, and the observation, its rows
-        and samples already say how the drift changed. ``imported`` names that report. ``fingerprints`` are those of
-        each shard.
+        and samples already say how the drift changed. ``imported`` names that report. ``fingerprints`` has an
+        entry for each shard.
 
         Returns:
             False, without any change, if the ledger already has an observation of this identity with this id.

@@ -17,7 +17,7 @@ ENTITIES, SIDES = ("a", "b"), ("source", "target")
 Figures = dict[tuple[str, str], tuple[int, int]]
 NAMES = st.sampled_from(["", "a", "b", "ba", "é", "redacted-0", "\x01", "zz"])
 FIGURES = st.fixed_dictionaries({
-    place: st.tuples(st.integers(1, 2), st.integers(0, 1)) for place in product(ENTITIES, SIDES)})
+    entity_and_side: st.tuples(st.integers(1, 2), st.integers(0, 1)) for entity_and_side in product(ENTITIES, SIDES)})
 
 
 def snapshot(companies: dict[str, Figures]) -> SnapshotFingerprints:

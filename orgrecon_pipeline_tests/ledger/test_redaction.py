@@ -173,7 +173,7 @@ def test_redaction_without_a_link_cannot_be_committed(filled: Ledger, ledger_url
 def test_forged_redaction_of_figures_is_found(
     filled: Ledger, ledger_url: str, part: str, statement: str
 ) -> None:
-    """Even with a link of its own, as somebody can append who uses this code without its triggers."""
+    """Even with a link of its own, which this code can append to a ledger without triggers."""
     with raw_connection(ledger_url) as connection:
         for table in ("orgrecon_entity", *(changed.name for changed in CHANGED)):
             for trigger in ("no_update", "no_delete", "only_redaction"):

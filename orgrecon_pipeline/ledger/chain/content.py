@@ -151,7 +151,7 @@ def _canonical(text: str, without_names: Callable[[Any], Any]) -> str:
         canonical = canonical_json(without_names(json.loads(text)))
         canonical.encode("utf-8")
     except (ValueError, AttributeError, RecursionError):
-        return text  # somebody edited it, which its digest shows
+        return text  # edited, which its digest shows
     return canonical
 
 
