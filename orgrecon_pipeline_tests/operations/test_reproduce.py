@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -330,3 +331,25 @@ def test_redacted_tenant_is_reproduced_without_its_name(site: Site) -> None:
         assert (result.result, result.differing_tenants) == (DIFFERENT, 1)
         assert result.differences[0].tenant.startswith("redacted-")
         assert name not in json.dumps(result.as_json_value()["differences"])
+
+
+@pytest.mark.parametrize("tenant_type", ["text", "bigint"])
+def test_keys_of_redacted_tenant_are_not_listed(site: Site, tenant_type: str) -> None:
+    """The pseudonym would select no rows, and is not a value of every type."""
+    if tenant_type == "bigint":
+        text = site.mapping.model_dump_json(by_alias=True)
+        site.mapping = MappingConfig.model_validate_json(re.sub(
+            r'"tenant_id":"([a-z.]*tenant_id)"', r'"tenant_id":"pg_catalog.hashtext(\1)::bigint"', text).replace(
+            '"tenant":"id"', '"tenant":"pg_catalog.hashtext(id)::bigint"'))
+    tenant = "hashtext(tenant_id)" if tenant_type == "bigint" else "tenant_id"
+    site.observe()
+    [(redacted,), (kept,)] = site.admin.execute(f"SELECT DISTINCT {tenant}::text FROM public.team_members LIMIT 2")
+    redact_tenant(site.context, redacted, "the customer asked for it", force=True)
+    before = site.context
+    context = replace(before, environ={**before.environ, "OTHER": before.environ["DATABASE_URL"]})
+    for changed in (redacted, kept):
+        site.admin.execute(f"UPDATE public.team_members SET role = role || '!' WHERE {tenant}::text = %s", (changed,))
+        result = reproduce(context, against="OTHER")
+        assert (result.result, result.keys) == (DIFFERENT, ())
+        assert result.keys_unknown == (
+            "the keys of 1 redacted tenant are not listed, because the ledger no longer has its name.")

@@ -21,6 +21,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import instant_text
+from orgrecon_pipeline.domain.redaction import is_pseudonym
 from orgrecon_pipeline.domain.reproduction import Compared, TenantDifference, compare_fingerprints
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -30,6 +31,7 @@ from orgrecon_pipeline.operations.own_ledger import deciding_observation, existi
 from orgrecon_pipeline.operations.reproduction.compared_mapping import mapping_as_compared
 from orgrecon_pipeline.operations.reproduction.differing_keys import DifferingKey, differing_keys, other_database
 from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.dsn import Endpoint
 
 # Warnings about SQL that can read other rows of the same database in another run.
 _UNSTABLE = (SETTING, ROLE, TIME, CHANCE)
@@ -48,7 +50,7 @@ class Reproduction:
     """Result of a reproduction.
 
     ``databases`` describes what was read, in the form of the record. ``keys`` are those that differ from another
-    database, as far as they were asked for; ``keys_unknown`` says why they could not be found.
+    database, as far as they were asked for; ``keys_unknown`` says why keys are not listed.
     """
 
     identity: Identity
@@ -126,10 +128,21 @@ def reproduce(
             context.ledger.identity, observation, ReproductionResult.NOT_DECIDED, f"{failure.reason.sentence}.")
     if other is None or result.result is not ReproductionResult.DIFFERENT:
         return result
+    return _with_keys(as_compared, result, other, progress)
+
+
+def _with_keys(context: Context, result: Reproduction, other: Endpoint, progress: Progress) -> Reproduction:
+    """Return a result with the keys that differ in another database, or why they are not listed."""
+    redacted = {difference.tenant for difference in result.differences if is_pseudonym(difference.tenant)}
+    named = [difference for difference in result.differences if difference.tenant not in redacted]
     try:
-        return replace(result, keys=tuple(differing_keys(as_compared, result.differences, other, progress)))
+        keys = tuple(differing_keys(context, named, other, progress))
     except CannotDecide as failure:
         return replace(result, keys_unknown=f"the keys cannot be compared: {failure.reason.sentence}.")
+    number = len(redacted)
+    return replace(result, keys=keys, keys_unknown="" if not redacted else (
+        f"the keys of {counted(number, 'redacted tenant')} are not listed, because the ledger no longer has "
+        f"{'its name' if number == 1 else 'their names'}."))
 
 
 def _chosen(context: Context, day: date | None, observation_id: str | None) -> Observation:
