@@ -12,7 +12,6 @@ from orgrecon_pipeline.compare.inspection import SqlWarning
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.recompute import Recomputed, recompute
 from orgrecon_pipeline.compare.statement_facts import CHANCE, ROLE, SETTING, TIME
-from orgrecon_pipeline.config.mapping_file import load_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED, by_shard
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
@@ -92,11 +91,10 @@ def open_for_reading(settings: Settings) -> Context:
         UsageError: if there is no ledger.
         ConfigurationError: if the mapping or the ledger cannot be used.
     """
-    mapping = load_mapping(settings.mapping_file, settings.environ)
-    ledger = existing_ledger(settings, mapping)
+    ledger = existing_ledger(settings, settings.mapping)
     if ledger is None:
         raise UsageError("there is no ledger: check ORGRECON_LEDGER_URL.")
-    return Context(mapping, ledger, settings.output_dir, environ=settings.environ)
+    return Context(settings.mapping, ledger, settings.output_dir, environ=settings.environ)
 
 
 def reproduce(
@@ -161,13 +159,18 @@ def _stored(ledger: Ledger, observation: Observation) -> dict[str, SnapshotFinge
     stored = ledger.fingerprints(observation.id)
     if not stored:
         raise CannotDecide(_why_none(observation))
-    described = by_shard({name: {"fingerprints": of_shard.facts()} for name, of_shard in stored.items()})
-    roots = observation.compared.get("shards", {"": observation.compared})
-    if described.get("shards", {"": described}).keys() != roots.keys() or any(
-            roots[name].get("fingerprints") != of_shard.facts() for name, of_shard in stored.items()):
+    recorded = _described_shards(observation)
+    if recorded.keys() != stored.keys() or any(
+            recorded[name].get("fingerprints") != of_shard.facts() for name, of_shard in stored.items()):
         raise CannotDecide("the stored fingerprints are not those of the observation's record: run orgrecon verify "
                            "--ledger")
     return stored
+
+
+def _described_shards(observation: Observation) -> dict[str, dict[str, Any]]:
+    """Return what the record says about each shard."""
+    described: dict[str, dict[str, Any]] = observation.compared.get("shards", {UNSHARDED: observation.compared})
+    return described
 
 
 def _why_none(observation: Observation) -> str:
@@ -189,8 +192,7 @@ def _reproduce(
                            "file of that day with --mapping")
     # One tenant is read through an index; for several, everything is read in one snapshot.
     only = RowFilter(tenants[0]) if len(tenants) == 1 else None
-
-    described = observation.compared.get("shards", {UNSHARDED: observation.compared})
+    described = _described_shards(observation)
 
     def read_shard(shard: str, say: Progress, deadline: Deadline) -> Recomputed:
         return recompute(
