@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
@@ -16,27 +19,27 @@ def mapping_as_compared(observation: Observation, at_hand: MappingConfig) -> Map
     """
     if at_hand.digest == observation.mapping_digest:
         return at_hand
-    version = observation.compared.get("comparison_version")
+    version, stored = observation.compared.get("comparison_version"), observation.compared.get("mapping")
     if version != COMPARISON_VERSION:
         raise CannotDecide(
             f"the observation was made by version {version} of the comparison, and this is version "
             f"{COMPARISON_VERSION}: use orgrecon {observation.orgrecon_version}")
-    stored = observation.compared.get("mapping")
+    with suppress(KeyError, TypeError, ValueError):  # a large mapping is not stored, and long SQL only in part
+        mapping = _with_databases_of(at_hand, stored)
+        if mapping.digest == observation.mapping_digest:
+            return mapping
+    raise CannotDecide(
+        "the observation does not have the whole mapping, because its SQL is long or looks like a secret: name the "
+        "mapping file of that day with --mapping")
+
+
+def _with_databases_of(at_hand: MappingConfig, stored: Any) -> MappingConfig:
     shards = {shard.name: shard for shard in at_hand.shards}
-    try:
-        assert isinstance(stored, dict)  # noqa: S101 - a large mapping is not stored
-        if missing := sorted(set(stored["shards"]) - shards.keys()):
-            raise ConfigurationError(
-                f"shard {missing[0]} was compared, but the mapping at hand has no shard of this name: add it to "
-                "shards, so that it is known where its database is.")
-        mapping = MappingConfig.model_validate({
-            "version": 1, "tenants": stored["tenants"], "entities": stored["entities"],
-            "shards": [shards[name].model_dump() for name in stored["shards"]],
-            "scan": at_hand.scan.model_dump(by_alias=True)})
-    except (AssertionError, KeyError, TypeError, ValueError):
-        mapping = None
-    if mapping is None or mapping.digest != observation.mapping_digest:
-        raise CannotDecide(
-            "the observation does not have the whole mapping, because its SQL is long or looks like a secret: name the "
-            "mapping file of that day with --mapping")
-    return mapping
+    if missing := sorted(set(stored["shards"]) - shards.keys()):
+        raise ConfigurationError(
+            f"shard {missing[0]} was compared, but the mapping at hand has no shard of this name: add it to shards, so "
+            "that it is known where its database is.")
+    return MappingConfig.model_validate({
+        "version": 1, "tenants": stored["tenants"], "entities": stored["entities"],
+        "shards": [shards[name].model_dump() for name in stored["shards"]],
+        "scan": at_hand.scan.model_dump(by_alias=True)})
