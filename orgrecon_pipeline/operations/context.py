@@ -37,15 +37,15 @@ class Context:
     target_variable: str = TARGET_VARIABLE
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Context:
-        """Load the mapping and open the ledger that ``settings`` name.
+    def from_settings(cls, settings: Settings, mapping: MappingConfig | None = None) -> Context:
+        """Open the ledger that ``settings`` name, for the mapping that they name or another one.
 
         Raises:
             ConfigurationError: if the mapping, the ledger or the injected clock cannot be used.
         """
         from orgrecon_pipeline.operations.own_ledger import own_ledger  # slow to import, and diff needs no ledger
 
-        mapping = settings.mapping
+        mapping = mapping or settings.mapping
         return cls(
             mapping=mapping, ledger=own_ledger(settings, mapping), output_dir=settings.output_dir,
             clock=read_clock(settings.environ), environ=settings.environ)
@@ -73,7 +73,7 @@ def read_endpoints(
         raise ConfigurationError(f"{target} is set, but the mapping lists shards, which name their own "
                                  "databases: unset the variable, or remove the shards.")
     return {
-        shard.name: Endpoints(*(_read_endpoint(environ, variable, f"the database of shard {shard.name}")
+        shard.name: Endpoints(*(read_endpoint(environ, variable, f"the database of shard {shard.name}")
                                 for variable in (shard.source_env, shard.target_env)))
         for shard in mapping.shards
     }
@@ -88,11 +88,12 @@ def read_one_pair(
         ConfigurationError: if the first variable is not set, or one is not a Postgres URL. ``hint`` says what else the
             user can do.
     """
-    endpoint = _read_endpoint(environ, source, hint)
-    return Endpoints(endpoint, _read_endpoint(environ, target) if environ.get(target) else endpoint)
+    endpoint = read_endpoint(environ, source, hint)
+    return Endpoints(endpoint, read_endpoint(environ, target) if environ.get(target) else endpoint)
 
 
-def _read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:
+def read_endpoint(environ: Mapping[str, str], variable: str, hint: str = "") -> Endpoint:
+    """Return the endpoint that a variable names; for ``hint`` and the errors see :func:`read_one_pair`."""
     text = environ.get(variable)
     if not text:
         alternative = f", {hint}" if hint else ""

@@ -13,11 +13,9 @@ from orgrecon_pipeline.config.mapping_file import parse_mapping, write_new_mappi
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, OrgreconError, UsageError
 from orgrecon_pipeline.domain.mapping import ScanSettings
-from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE, Context, read_one_pair
 from orgrecon_pipeline.operations.doctor import Diagnosis, Finding, diagnose
 from orgrecon_pipeline.operations.init_questions import Interview, Questions
-from orgrecon_pipeline.operations.own_ledger import own_ledger
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
@@ -59,7 +57,7 @@ class InitRequest:
 
 @dataclass(frozen=True)
 class InitResult:
-    """The file that was written, what it proposes, and the preflight checks of what is decided (None if nothing is)."""
+    """The new file, what it proposes, and the preflight checks of the decided part (None if nothing is decided)."""
 
     path: Path
     proposal: Proposal
@@ -78,9 +76,9 @@ class InitResult:
 
 def init_mapping(settings: Settings, request: InitRequest, interview: Interview | None = None,
                  progress: _Progress = lambda line: None) -> InitResult:
-    """Propose a mapping, write it to a new file, and run the preflight checks on what is decided.
+    """Propose a mapping, write it to a new file, and run the preflight checks on the decided part.
 
-    Without an ``interview``, what is not clear becomes a TODO in the file.
+    Without an ``interview``, everything that is not clear becomes a TODO in the file.
 
     Raises:
         ConfigurationError: if no database is named, or the file exists or cannot be written.
@@ -111,21 +109,21 @@ def _propose(environ: Mapping[str, str], request: InitRequest, interview: Interv
         with _open_sides(environ, request, tenant_columns) as (sides, sampler):
             _require_columns(sides, request.tenant_columns)
             choices = replace(choices, pairs={**choices.pairs, **_chosen(sides, request)})
-            found = search(sides, _Memory(sampler, measured), choices, progress)
-            tenants = declared_tenants(sides, found, sampler)
+            result = search(sides, _CachedSampler(sampler, measured), choices, progress)
+            tenants = declared_tenants(sides, result, sampler)
         if questions is None:
             break
-        answers = questions.ask(sides, found, choices, tenant_columns)
+        answers = questions.ask(sides, result, choices, tenant_columns)
         if answers == (choices, tenant_columns):
             break
         choices, tenant_columns = answers
-    proposal = make_proposal(sides, found, tenants, request.migration)
+    proposal = make_proposal(sides, result, tenants, request.migration)
     if not proposal.entities and not proposal.open:
-        raise UsageError(_nothing(proposal))
+        raise UsageError(_why_nothing(proposal))
     return proposal
 
 
-def _nothing(proposal: Proposal) -> str:
+def _why_nothing(proposal: Proposal) -> str:
     if not proposal.left_out:
         return ("the database has no tables: check the database in the URL, and that the role has USAGE on the schema "
                 "and SELECT on the tables.")
@@ -138,8 +136,8 @@ def _nothing(proposal: Proposal) -> str:
     return (f"no two of the tables seem to hold the same rows ({names}{more}): name the two with --pair SOURCE=TARGET.")
 
 
-class _Memory:
-    """Sampler that reads each draft once, also in several searches."""
+class _CachedSampler:
+    """Sampler that reads each draft only once, even in several searches."""
 
     def __init__(self, sampler: Sampler, measured: dict[Draft, Measurement]) -> None:
         self._sampler, self._measured = sampler, measured
@@ -200,8 +198,6 @@ def _diagnose(settings: Settings, request: InitRequest, proposal: Proposal) -> D
         return None
     try:
         mapping = parse_mapping(render_mapping(decided), str(request.output))
-        return diagnose(Context(
-            mapping=mapping, ledger=own_ledger(settings, mapping), output_dir=settings.output_dir,
-            clock=read_clock(settings.environ), environ=settings.environ))
+        return diagnose(Context.from_settings(settings, mapping))
     except OrgreconError as error:  # the file is written: this is a finding about it
         return Diagnosis((Finding("problem", "doctor", str(error)),))

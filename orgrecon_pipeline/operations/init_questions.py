@@ -31,7 +31,7 @@ class Questions:
         self._interview, self._asked = interview, set[object]()
 
     def ask(self, sides: tuple[Side, Side], found: Found, choices: Choices, tenant_columns: tuple[str, ...]) -> Answers:
-        """Return the choices with the answers to questions about the pairs; the same if nothing was asked."""
+        """Return the choices and tenant columns with the answers to new questions; the same if there were none."""
         for pair in (*found.accepted, *found.open):
             for side, table in zip(sides, (pair.candidate.source, pair.candidate.target), strict=True):
                 options = side.ambiguous_tenants(table)
@@ -39,7 +39,7 @@ class Questions:
                     chosen = self._interview.choose(f"Which column of {table.label} names the tenant?", options)
                     return choices, (*tenant_columns, options[chosen])
         for pair in found.accepted:
-            if self._is_new(pair.tables) and not pair.judgement.reason.endswith("confirmed by a person"):
+            if self._is_new(pair.tables) and pair.tables not in choices.confirmed:
                 choices = self._about_accepted(pair, choices)
         for pair in found.open:
             if self._is_new(pair.tables):

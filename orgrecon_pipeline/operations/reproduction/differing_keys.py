@@ -1,4 +1,4 @@
-"""Keys that differ between a restored database and another one, for the tenants that a reproduction found."""
+"""Keys that differ between a restored database and another one, for the tenants that differ in a reproduction."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.domain.reproduction import TenantDifference
-from orgrecon_pipeline.operations.context import Context, read_one_pair
+from orgrecon_pipeline.operations.context import Context, read_endpoint
 from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints
 
-# Differences whose keys are listed, and keys of each.
+# Differences whose keys are listed, and keys of each difference.
 _DIFFERENCES, _KEYS = 20, 100
 _ONLY_IN = {DriftKind.MISSING: "database", DriftKind.UNEXPECTED: "other"}
 
@@ -37,21 +37,22 @@ def other_database(context: Context, variable: str) -> Endpoint:
     """Return the other database, which an environment variable names.
 
     Raises:
-        UsageError: if there are shards or two databases.
-        ConfigurationError: if the variable holds no URL.
+        UsageError: if the mapping has shards, or its sides are in two databases.
+        ConfigurationError: if the variable is not set or is not a Postgres URL.
     """
     endpoints = context.endpoints()
     if endpoints.keys() != {UNSHARDED} or not endpoints[UNSHARDED].one_database:
         raise UsageError("--against needs both sides in one database: use orgrecon diff for the others.")
-    return read_one_pair(context.environ, variable, variable).source
+    return read_endpoint(context.environ, variable)
 
 
 def differing_keys(
     context: Context, differences: Sequence[TenantDifference], other: Endpoint, progress: Progress
 ) -> Iterator[DifferingKey]:
-    """Yield keys of the first differences that differ between the database and another one.
+    """Yield the keys of the first ``differences`` whose rows differ between the database and another one.
 
-    Raise CannotDecide if they cannot be compared.
+    Raises:
+        CannotDecide: if the databases cannot be compared.
     """
     own = context.endpoints()[UNSHARDED]
     for difference in islice(differences, _DIFFERENCES):
