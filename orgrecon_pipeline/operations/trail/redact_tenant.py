@@ -62,8 +62,8 @@ def redact_tenant(context: Context, tenant: str, reason: str, *, force: bool = F
             _require_departed(ledger, name)
         _require_imported(ledger, context.output_dir)
         secret, known = secrets.token_bytes(), name_hash(name, ledger.id)
-        earlier = (redaction for redaction in ledger.redactions() if redaction.name_hash == known)
-        again = next(earlier, None)  # the name came back, and keeps its pseudonym
+        # A name that comes back keeps its pseudonym.
+        again = next((redaction for redaction in ledger.redactions() if redaction.name_hash == known), None)
         redactor = Redactor(name, again.pseudonym, secret) if again else Redactor.of(name, secret)
         try:
             ledger.redact(redactor, redactor.words(reason), context.clock.now())
@@ -89,7 +89,7 @@ def _require_complete(ledger: Ledger, today: date) -> None:
 
 
 def _require_imported(ledger: Ledger, directory: Path) -> None:
-    """Require that every sound report can be rendered from the ledger: any other would keep the name."""
+    """Require that every sound report can be rendered from the ledger, because any other one would keep the name."""
     for _, path in report_files(directory):
         with suppress(UnsoundTrail):
             if shows_unknown_evidence(read_report(path, ledger.identity), ledger):

@@ -21,7 +21,7 @@ def read_signing_key(environ: Mapping[str, str]) -> SigningKey | None:
 
     Raises:
         ConfigurationError: if the file cannot be read or holds no usable key. The message does not quote the variable,
-            in case somebody set it to the key itself.
+            which may hold the key itself by mistake.
     """
     if not (path := environ.get(SIGNING_KEY_VARIABLE)):
         return None
@@ -30,16 +30,15 @@ def read_signing_key(environ: Mapping[str, str]) -> SigningKey | None:
     try:
         return SigningKey.parse(Path(path).read_bytes())
     except (OSError, ValueError) as failure:
-        why = (failure.strerror if isinstance(failure, OSError) else str(failure)) or "unknown error"
         raise ConfigurationError(
-            f"the file that {SIGNING_KEY_VARIABLE} names cannot be used ({why}): create a key with ssh-keygen -t "
-            "ed25519 -N '', and name its file.") from None
+            f"the file that {SIGNING_KEY_VARIABLE} names cannot be used ({_why(failure)}): create a key with "
+            "ssh-keygen -t ed25519 -N '', and name its file.") from None
 
 
 def own_signers(environ: Mapping[str, str]) -> tuple[PublicKey, ...]:
-    """Return whose signature a report needs before this process adopts it: its own if it signs, else nobody's.
+    """Return the keys of which one must have signed a report before this process adopts it; none if it does not sign.
 
-    Otherwise it would put its signature under evidence that somebody else wrote into the output directory.
+    A process that signs adopts only its own reports. Otherwise it would sign evidence that another one wrote.
     """
     key = read_signing_key(environ)
     return (key.public,) if key else ()
@@ -54,7 +53,11 @@ def read_public_keys(paths: Iterable[Path]) -> tuple[PublicKey, ...]:
         try:
             keys.append(PublicKey.parse(path.read_bytes()))
         except (OSError, ValueError) as failure:
-            why = (failure.strerror if isinstance(failure, OSError) else str(failure)) or "unknown error"
-            raise UsageError(f"{shown(path)} cannot be used as a key ({why}): name the .pub file of an Ed25519 key, "
-                             "such as ssh-keygen -t ed25519 creates.") from None
+            raise UsageError(f"{shown(path)} cannot be used as a key ({_why(failure)}): name the .pub file of an "
+                             "Ed25519 key, such as ssh-keygen -t ed25519 creates.") from None
     return tuple(keys)
+
+
+def _why(failure: OSError | ValueError) -> str:
+    """Return why a key cannot be used, without the path of its file."""
+    return (failure.strerror if isinstance(failure, OSError) else str(failure)) or "unknown error"

@@ -179,10 +179,10 @@ def _decide(incoming: Record, existing: Record | None, days: Collection[date]) -
     ours, theirs = pseudonyms_in(existing.line()), pseudonyms_in(incoming.line())
     form = as_compared if ours == theirs else without_names
     old, new = form(existing), form(incoming)
-    if old.observations == new.observations and old != new:
-        return "refuse", ("the reports in both directories list the same observations with different figures: find "
-                          "out which report was edited")
     if old.observations == new.observations:
+        if old != new:
+            return "refuse", ("the reports in both directories list the same observations with different figures: find "
+                              "out which report was edited")
         if ours == theirs:
             return _decide_by_window(incoming, existing, days)
         if ours < theirs:
