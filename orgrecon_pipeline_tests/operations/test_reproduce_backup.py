@@ -19,13 +19,13 @@ from orgrecon_pipeline.domain.mapping import EvidenceSettings
 from orgrecon_pipeline.operations.reproduction.reproduce import ReproductionResult, reproduce
 from orgrecon_pipeline_tests.support.operations.base_backup import (
     archive_wal,
-    archiving_server,
+    archived_site,
     promote,
-    recovered_server,
+    recovered_site,
     take_base_backup,
 )
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer, postgres_server
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site, open_site
+from orgrecon_pipeline_tests.support.operations.site import Site, open_site
 
 SAME, DIFFERENT, NOT_DECIDED = ReproductionResult
 TABLES = ("teams", "team_members", "org_units", "org_unit_memberships")
@@ -43,20 +43,13 @@ class Backup:
 
     def restored(self, **targets: str) -> tuple[PostgresServer, Site]:
         """Return a server whose recovery pauses at a target, and a site that reads it."""
-        server = recovered_server(self.stack, self.server, **targets)
-        return server, replace(self.site, dsn=server.dsn("orgs", READER))
+        return recovered_site(self.stack, self.server, self.site, **targets)
 
 
 @pytest.fixture
 def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
     with ExitStack() as stack:
-        server = archiving_server(stack)
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            admin.execute("CREATE DATABASE orgs")
-        admin = stack.enter_context(closing(psycopg.connect(server.dsn("orgs"), autocommit=True)))
-        admin.execute(template_sql)
-        admin.execute("SET synchronous_commit = on")
-        site = make_site(admin, server.dsn("orgs", "postgres"), tmp_path)
+        server, site = archived_site(stack, template_sql, tmp_path)
         take_base_backup(server)
         site.run("UPDATE public.teams SET name = name || ' 2'", "UPDATE public.org_units u SET name = t.name "
                  "FROM public.teams t WHERE t.id = u.legacy_id AND t.tenant_id = u.tenant_id")
@@ -67,14 +60,14 @@ def backup(template_sql: str, tmp_path: Path) -> Iterator[Backup]:
         observation = site.observe()
         assert observation.verdict is Verdict.PASS, observation.reason
         open_transaction.commit()
-        written = {tenant for (tenant,) in admin.execute(
+        written = {tenant for (tenant,) in site.admin.execute(
             "DELETE FROM public.org_unit_memberships WHERE ctid = (SELECT min(ctid) FROM public.org_unit_memberships) "
             "RETURNING tenant_id")}
-        written |= {tenant for (tenant,) in admin.execute(
+        written |= {tenant for (tenant,) in site.admin.execute(
             "UPDATE public.teams SET name = 'later' WHERE ctid = (SELECT max(ctid) FROM public.teams) "
             "RETURNING tenant_id")}
         site.run("CREATE TABLE public.later ()")
-        archive_wal(server, admin)
+        archive_wal(server, site.admin)
         yield Backup(site, server, observation, written | {open_tenant}, stack)
 
 

@@ -1,4 +1,4 @@
-"""A redaction removes a tenant from ledger and reports, and changes no answer."""
+"""A redaction removes a tenant from ledger and reports, with its keys and values, and changes no other answer."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import AlreadyRunning, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
@@ -23,13 +24,14 @@ from orgrecon_pipeline.operations.gate.sources import gather_evidence
 from orgrecon_pipeline.operations.gate.tenants import TenantGates
 from orgrecon_pipeline.operations.trail.importer import import_trail
 from orgrecon_pipeline.operations.trail.ledger_chain import verify_ledger
-from orgrecon_pipeline.operations.trail.publish import record_of
+from orgrecon_pipeline.operations.trail.publish import publish, record_of
 from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
 from orgrecon_pipeline.operations.trail.redacted_names import without_redacted_names
 from orgrecon_pipeline.operations.trail.sync import sync_trail
 from orgrecon_pipeline.report.verify import verify_trail
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import observation, raw_connection
+from orgrecon_pipeline_tests.support.operations.site import Site
 from orgrecon_pipeline_tests.support.operations.tenant_history import TENANTS, days_of, random_history, store
 
 BECAUSE = "the contract of acme ended"
@@ -235,3 +237,44 @@ def test_redacted_name_that_only_a_renamed_pair_shows_gets_its_pseudonym(departe
 
     assert imported.compared["coverage"]["renamed"] == [[pseudonym, "Globex"]]
     assert "globex" not in imported.model_dump_json()
+
+
+def names_in_fingerprints(site: Site) -> set[str]:
+    """Return the tenants of all stored fingerprints, which are compressed."""
+    return {name for day in site.ledger.days() for observation in site.ledger.observations(day)
+            for of_shard in site.ledger.fingerprints(observation.id).values() for name in of_shard.tenants}
+
+
+def test_nothing_of_a_departed_tenant_is_left_after_its_redaction(site: Site, tmp_path: Path) -> None:
+    report = site.mapping.report.model_copy(update={"sample_values": True})
+    site.mapping = site.mapping.model_copy(update={"report": report})
+    [(tenant, user)] = site.admin.execute(
+        "SELECT tenant_id, user_id::text FROM public.org_unit_memberships ORDER BY 1, 2 LIMIT 1").fetchall()
+    assert site.observe().verdict is Verdict.PASS
+    site.run(f"DELETE FROM public.org_unit_memberships WHERE user_id::text = '{user}'",
+             f"UPDATE public.org_units SET name = 'Secret value' WHERE tenant_id = '{tenant}'",
+             f"UPDATE public.teams SET name = 'Other value' WHERE tenant_id = '{tenant}'")
+    failed = site.observe()
+    assert failed.verdict is Verdict.FAIL
+    publish(site.context, failed.day)
+    assert tenant in names_in_fingerprints(site)
+    texts = [tenant, user, "Secret value", "Other value"]
+    for text in texts:
+        assert set(files_with(tmp_path, text)) == {"ledger.db", f"{failed.day}.md"}
+    site.run(*(f"DELETE FROM public.{table} WHERE {column} = '{tenant}'" for table, column in (
+        ("org_unit_memberships", "tenant_id"), ("org_units", "tenant_id"), ("team_members", "tenant_id"),
+        ("teams", "tenant_id"), ("tenants", "id"))))
+    assert site.observe().verdict is Verdict.PASS
+    publish(site.context, failed.day)
+    redacted = redact_tenant(site.context, tenant, f"{tenant} asked for it")
+    for text in texts:
+        assert files_with(tmp_path, text) == []
+    assert tenant not in names_in_fingerprints(site)
+    assert redacted.reports == (failed.day,)
+    assert {key.tenant for key in site.ledger.keys(failed)} == {redacted.pseudonym}
+    after = site.observe()
+    assert after.verdict is Verdict.PASS
+    assert redacted.pseudonym not in set(site.ledger.known_names(CoverageSubject.TENANT))
+    publish(site.context, failed.day)
+    assert verify_trail(site.context.output_dir, site.ledger.identity).sound
+    assert verify_ledger(site.ledger, site.context.output_dir).findings == ()

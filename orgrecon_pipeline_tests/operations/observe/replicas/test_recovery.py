@@ -20,13 +20,13 @@ from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverag
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.support.operations.base_backup import (
     archive_wal,
-    archiving_server,
+    archived_site,
     promote,
-    recovered_server,
+    recovered_site,
     take_base_backup,
 )
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer
-from orgrecon_pipeline_tests.support.operations.site import READER, Site, make_site
+from orgrecon_pipeline_tests.support.operations.site import Site
 
 LOST = "customer_lost"
 
@@ -46,26 +46,20 @@ class Recovery:
 
     def to(self, moment: datetime) -> tuple[PostgresServer, Site]:
         """Return a server that was recovered to ``moment``, and a site that reads it."""
-        server = recovered_server(self.stack, self.server, recovery_target_time=moment.isoformat())
-        return server, replace(self.site, dsn=server.dsn("orgs", READER))
+        return recovered_site(self.stack, self.server, self.site, recovery_target_time=moment.isoformat())
 
 
 @pytest.fixture
 def recovery(template_sql: str, tmp_path: Path) -> Iterator[Recovery]:
     with ExitStack() as stack:
-        server = archiving_server(stack)
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            admin.execute("CREATE DATABASE orgs")
-        admin = stack.enter_context(psycopg.connect(server.dsn("orgs"), autocommit=True))
-        admin.execute(template_sql)
-        site = make_site(admin, server.dsn("orgs", "postgres"), tmp_path, tenants=3)
+        server, site = archived_site(stack, template_sql, tmp_path, tenants=3)
         take_base_backup(server)
-        site.run("SET synchronous_commit = on", "INSERT INTO public.tenants VALUES ('newcomer')")
-        clean = _now(admin)
+        site.run("INSERT INTO public.tenants VALUES ('newcomer')")
+        clean = _now(site.admin)
         site.run("DELETE FROM public.team_members WHERE ctid = (SELECT min(ctid) FROM public.team_members)")
-        drifted = _now(admin)
+        drifted = _now(site.admin)
         site.run("CREATE TABLE public.later ()")  # recovery stops at the first commit after its target
-        archive_wal(server, admin)
+        archive_wal(server, site.admin)
         yield Recovery(server, site, clean, drifted, stack)
 
 
