@@ -55,6 +55,10 @@ class Provenance(str, Enum):
         return self in (Provenance.LIVE, Provenance.RESTORED)
 
 
+#: The kinds of evidence for which a database was compared.
+COMPARED = tuple(provenance for provenance in Provenance if provenance.compared)
+
+
 class Frozen(BaseModel):
     """An immutable value that permits no unknown fields."""
 

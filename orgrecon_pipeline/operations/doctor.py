@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, in the order of the checks, and how long the next comparison will take if it can run."""
+    """All findings, in the order of the checks, and the predicted duration of the next comparison if it can run."""
 
     findings: tuple[Finding, ...]
     prediction: Prediction | None = None
@@ -87,11 +87,11 @@ def diagnose(context: Context) -> Diagnosis:
         earlier = last_comparison(context.ledger, context.mapping)
         prediction = predict(sizes.sides, earlier, analysed=not sizes.unknown,
                              at_once=min(len(endpoints), context.mapping.scan.shards_at_once))
-        findings.append(Finding("ok", "estimated time", _in_words(prediction, earlier, sizes.unknown)))
+        findings.append(Finding("ok", "estimated time", _describe(prediction, earlier, sizes.unknown)))
     return Diagnosis((*findings, *_check_ledger(context.environ)), prediction)
 
 
-def _in_words(prediction: Prediction, earlier: EarlierComparison | None, unknown: Iterable[str]) -> str:
+def _describe(prediction: Prediction, earlier: EarlierComparison | None, unknown: Iterable[str]) -> str:
     if prediction.seconds is None:
         return f"unknown: the server has no statistics of {', '.join(sorted(unknown))}, so run ANALYZE"
     rows = "" if prediction.rows is None else " for 1 row" if prediction.rows == 1 else (

@@ -1,4 +1,4 @@
-"""The questions of ``orgrecon init``: only what the catalog and a sample leave open, and what hides rows."""
+"""The questions of ``orgrecon init``: what the catalog and a sample leave open, and whether to leave out rows."""
 
 from __future__ import annotations
 

@@ -10,18 +10,17 @@ from typing import Any
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.query_plan import TableScan, explain
 from orgrecon_pipeline.domain.duration import EarlierComparison, SideRead
-from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.evidence import COMPARED
 from orgrecon_pipeline.domain.mapping import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.postgres.session import Session
 
 _JOIN = re.compile(r"\bjoin\b|,", re.IGNORECASE)
-_COMPARED = tuple(provenance for provenance in Provenance if provenance.compared)
 
 
 @dataclass
 class SizeCollector:
-    """Sizes of what is read, of all databases. ``unknown`` names the tables without statistics."""
+    """Collector of what each side of an entity reads. ``unknown`` names the tables without statistics."""
 
     sides: list[SideRead] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
@@ -51,17 +50,18 @@ class SizeCollector:
 
 
 def _rows_of_join(scans: Sequence[TableScan]) -> int:
-    """Return about as many rows as the largest table has. The planner's estimate of a join can be far too low.
+    """Return the rows of the largest table, but at least half of all rows.
 
-    At least half of all rows: a table that is partitioned or distributed has a scan for each part.
+    The planner's estimate of a join can be far too low. A table that is partitioned or distributed has a scan for each
+    part, so the largest scan can be too low, too.
     """
     rows = [scan.rows for scan in scans]
     return max(max(rows, default=0), sum(rows) // 2)
 
 
 def last_comparison(ledger: Ledger, mapping: MappingConfig, *, exact: bool = False) -> EarlierComparison | None:
-    """Return the last completed comparison, if it was of this mapping and ``exact`` or not; else None."""
-    last = ledger.latest(_COMPARED, completed_only=True)
+    """Return the last completed comparison; None if it compared another mapping, or differs in ``exact``."""
+    last = ledger.latest(COMPARED, completed_only=True)
     if last is None or last.mapping_digest != mapping.digest or bool(last.compared.get("exact")) is not exact:
         return None
     return EarlierComparison.of(last.compared, last.rows_compared)

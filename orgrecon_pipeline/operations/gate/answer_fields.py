@@ -1,4 +1,4 @@
-"""The public fields of a gate answer, by which answers of a Dagster deployment are read."""
+"""Public fields of a gate answer, with which the answers of a Dagster deployment are read."""
 
 from __future__ import annotations
 

@@ -173,8 +173,8 @@ def evidence_of_ledger(
 ) -> tuple[Mapping[date, DayEvidence], Reason | None]:
     """Return the evidence of a ledger, and why reports in the output directory forbid to trust it, None if none does.
 
-    Older reports than those of the window are only read if the ledger may not have their evidence. They can show
-    tenants, after which no baseline counts, or another database.
+    A report older than the window is only read if the ledger may lack its evidence. It can show tenants, after which no
+    baseline counts, or another database.
     """
     days = ledger.evidence(date.max)
     try:
@@ -187,7 +187,7 @@ def evidence_of_ledger(
     first_day = newest - timedelta(days=length) if newest else date.max
     baselines = {day for day, evidence in days.items() if evidence.provenance is Provenance.BASELINE}
     if max(baselines, default=date.min) < first_day:
-        baselines = set()  # none counts
+        baselines = set()  # no baseline counts
     lacking, unsound = [], ""
     for day, path in reports:
         if day >= first_day or day not in days or day in baselines:

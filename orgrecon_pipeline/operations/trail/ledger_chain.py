@@ -77,14 +77,14 @@ def verify_ledger(ledger: Ledger, directory: Path) -> LedgerVerification:
 
 
 class _Reported(NamedTuple):
-    """What a report shows: links, each with the id of its ledger, and what contradicts the ledger at hand."""
+    """What a report shows: links, each with the id of its ledger, and contradictions to the ledger at hand."""
 
     links: list[tuple[str | None, ChainHead]]
     contradictions: list[str]
 
 
 def _observations_in_reports(directory: Path, ledger: Ledger) -> dict[str, _Reported]:
-    """Return what each report shows, by its file name; without those that show only sound baselines."""
+    """Return what each report shows, by its file name, without reports that show only sound baselines."""
     reported = {}
     for day, path in report_files(directory):
         with contextlib.suppress(UnsoundTrail):

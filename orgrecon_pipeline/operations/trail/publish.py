@@ -68,13 +68,13 @@ def publish(context: Context, day: date) -> Published:
     """Write the report of a day from the ledger, after importing the observations that only an existing report has.
 
     If the environment names a signing key, the report is signed. An existing report then counts only if that key signed
-    it. Another one is not overwritten while it has observations that the ledger lacks.
+    it. Otherwise it is not overwritten while it has observations that the ledger lacks.
 
     Raises:
         DayRefused: if the day has no evidence.
         ConfigurationError: if the signing key cannot be used; nothing is written.
         OtherIdentity: if the output directory holds a report of another identity.
-        EvidenceNotStored: if the ledger or the file cannot be written, or another report is not overwritten.
+        EvidenceNotStored: if the ledger or the file cannot be written, or the existing report is not overwritten.
     """
     key = read_signing_key(context.environ)
     signers = (key.public,) if key else ()

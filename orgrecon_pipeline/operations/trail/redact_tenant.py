@@ -11,7 +11,7 @@ from pathlib import Path
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange
 from orgrecon_pipeline.domain.errors import UnsoundTrail, UsageError
-from orgrecon_pipeline.domain.evidence import Provenance
+from orgrecon_pipeline.domain.evidence import COMPARED
 from orgrecon_pipeline.domain.redaction import Redactor, is_pseudonym, name_hash
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
@@ -100,7 +100,7 @@ def _require_imported(ledger: Ledger, directory: Path) -> None:
 
 def _require_departed(ledger: Ledger, name: str) -> None:
     """Require that no comparison expects the tenant any more, which would store its name again."""
-    latest = ledger.latest([provenance for provenance in Provenance if provenance.compared], completed_only=True)
+    latest = ledger.latest(COMPARED, completed_only=True)
     listed = latest and any(row.tenant == name for row in ledger.breakdown(latest.id, _ALL_TENANTS))
     expected = any(
         presence.changes and presence.changes[-1][1] is CoverageChange.APPEARED

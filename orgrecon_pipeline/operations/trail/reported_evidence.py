@@ -24,8 +24,8 @@ def shows_unknown_evidence(record: Record, ledger: Ledger) -> bool:
 def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:
     """Yield a sentence for each contradiction between the observations in a report and those in a ledger.
 
-    Everything that decides the day and the gate is compared. Anybody can edit a record and compute its digest again;
-    only the ledger shows that. Baselines may be missing: they are the same in every ledger.
+    Everything that decides the day and the gate is compared. A record can be edited and its digest computed again;
+    only the ledger shows that. Baselines may be missing, because they are the same in every ledger.
 
     Args:
         report: the name of the report's file.
