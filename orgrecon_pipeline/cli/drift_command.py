@@ -22,7 +22,7 @@ from orgrecon_pipeline.domain.drifting_key import KeyState
 from orgrecon_pipeline.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from orgrecon_pipeline.operations.drift import DriftList
+    from orgrecon_pipeline.operations.drift.drift import DriftList
 
 # A table of more rows would not be read; the other formats have all of them.
 _MAX_ROWS = 200
@@ -58,7 +58,7 @@ def drift(
 ) -> int:
     """List the drifting keys of a day from the ledger. Exit code: 0 none, 1 some."""
     from orgrecon_pipeline.ledger.keys import KeyFilter
-    from orgrecon_pipeline.operations.drift import list_drift
+    from orgrecon_pipeline.operations.drift.drift import list_drift
 
     if output is not None and format is DriftFormat.TEXT:
         raise UsageError("--output needs --format json, csv, jsonl or parquet.")
@@ -68,7 +68,7 @@ def drift(
         if format is DriftFormat.TEXT:
             count = _show(listed)
         else:
-            from orgrecon_pipeline.operations.drift_export import export_drift
+            from orgrecon_pipeline.operations.drift.export import export_drift
 
             count = export_drift(listed, format.value, output)
     for note in listed.notes:

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, validate_name
 from orgrecon_pipeline.domain.reasons import counted
 
 if TYPE_CHECKING:
-    from orgrecon_pipeline.operations.init_mapping import InitResult
+    from orgrecon_pipeline.operations.init.init_mapping import InitResult
 
 
 def init(
@@ -39,7 +39,7 @@ def init(
     format: OutputFormat = Format.TEXT,
 ) -> int:
     """Propose a mapping from the catalog of live databases, write it to a new file, and check it with doctor."""
-    from orgrecon_pipeline.operations.init_mapping import InitRequest, init_mapping
+    from orgrecon_pipeline.operations.init.init_mapping import InitRequest, init_mapping
 
     settings = settings_from()
     request = InitRequest(output, tuple(schema or ()), tuple(map(_split_pair, pair or ())), tuple(tenant_column or ()),

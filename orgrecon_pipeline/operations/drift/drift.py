@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
-from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS, with_current_values
+from orgrecon_pipeline.operations.drift.values import LIVE_COLUMNS, with_current_values
 from orgrecon_pipeline.operations.own_ledger import deciding_observation, existing_ledger
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
-from orgrecon_pipeline.operations.drift import DriftList
-from orgrecon_pipeline.operations.drift_values import LIVE_COLUMNS
+from orgrecon_pipeline.operations.drift.drift import DriftList
+from orgrecon_pipeline.operations.drift.values import LIVE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

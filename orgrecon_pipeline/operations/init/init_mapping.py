@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, Or
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE, Context, read_one_pair
 from orgrecon_pipeline.operations.doctor import Diagnosis, Finding, diagnose
-from orgrecon_pipeline.operations.init_questions import Interview, Questions
+from orgrecon_pipeline.operations.init.questions import Interview, Questions
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
