@@ -14,9 +14,8 @@ from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.resources import resource_of
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import DayRefused, UsageError
-from orgrecon_pipeline.operations.trail.importer import import_trail
+from orgrecon_pipeline.operations.day_run import import_unknown_reports
 from orgrecon_pipeline.operations.trail.publish import publish
-from orgrecon_pipeline.operations.trail.signing import own_signers
 
 RENDER_JOB_NAME = "render_days"
 _PROGRESS_EVERY = 50  # reports
@@ -41,12 +40,7 @@ def render_job(names: ComponentNames) -> dg.JobDefinition:
         with user_facing_errors():
             resource = resource_of(context, names)
             operation, keys = resource.open_in_run(context.log), names.keys(context)
-            imported = import_trail(
-                operation.ledger, operation.output_dir, only_unknown=True, clock=operation.clock,
-                signed_by=own_signers(operation.environ))
-            for problem in imported.refused:
-                context.log.warning(f"not imported: {problem}")
-            if imported.days:
+            if import_unknown_reports(operation, context.log.warning):
                 refresh_gate_check(context.instance, operation, keys["drift_gate"])
             first, last = parse_day(config.first), parse_day(config.last)
             if last < first:
