@@ -113,7 +113,7 @@ def _same_role(first: Reference, second: Reference, source: Table, target: Table
     own = first.hop.table == source.id, second.hop.table == target.id
     if all(own):
         return True
-    return words(first.column)[0] == words(second.column)[0] and not any(own)
+    return words(first.column)[:1] == words(second.column)[:1] and not any(own)
 
 
 def _conversion(first: Column, second: Column) -> Conversion | None:

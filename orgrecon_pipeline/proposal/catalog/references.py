@@ -105,7 +105,7 @@ class Side:
     def ambiguous_tenants(self, table: Table) -> list[str]:
         """Return the columns of a table among which the tenant is not clear; empty if it is clear."""
         names = self.tenant_columns(table)
-        if len(names) < 2 or words(names[0])[0] == "tenant" or self._tenant_columns:
+        if len(names) < 2 or words(names[0])[:1] == ("tenant",) or self._tenant_columns:
             return []
         counts = [self._coverage[self._rank(table, table.by_name[name]) or 0] for name in names]
         return names if counts[1] == counts[0] else []

@@ -160,6 +160,14 @@ SCHEMAS: dict[str, Schema] = {
         + "CREATE VIEW public.users_v3 AS SELECT * FROM public.users;",
         entities={"users_v2": Entity("public.users", "public.users_v2", ["id"], ["name", "email"])},
         drift={"DELETE FROM public.users_v2 WHERE id = 3": ("users_v2", "missing", 1)}),
+    "references whose names have no letters": Schema(
+        sql=schema_sql.read("symbols"),
+        entities={
+            "team_v2": Entity("public.team", "public.team_v2", ["id"], ["name"]),
+            "swap_v2": Entity("public.swap", "public.swap_v2", ["id"], ["c", "c_2"], contains={
+                ("target", "c"): "j1.legacy_id", ("target", "c_2"): "j2.legacy_id"}),
+        },
+        drift={"""UPDATE swap_v2 SET "§" = "€" WHERE id = 3""": ("swap_v2", "mismatched", 1)}),
     "no tenants at all": Schema(
         sql=schema_sql.read("no_tenants"),
         entities={"note_v2": Entity("public.note", "public.note_v2", ["id"], ["body"],
