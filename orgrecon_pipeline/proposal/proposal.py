@@ -17,11 +17,6 @@ from orgrecon_pipeline.proposal.search import Evaluated, Found
 from orgrecon_pipeline.proposal.write import RelationSql
 
 _SLUG = re.compile(r"[^a-z0-9]+")
-_KIND_ADVICE = {
-    "m": "is a materialised view, which shows its last refresh: map the tables behind it",
-    "f": "is a foreign table, which is not part of the snapshot: map the table on its own server",
-}
-_UNREADABLE = "cannot be read by this role: grant SELECT on it, and USAGE on its schema"
 
 
 @dataclass(frozen=True)
@@ -144,8 +139,7 @@ def _left_out(sides: tuple[Side, Side], used: set[int]) -> Iterable[LeftOutTable
     for table in tables.values():
         if table.id not in used:
             side = "" if sides[0] is sides[1] else "source: " if table.id in sides[0].catalog.tables else "target: "
-            reason = _KIND_ADVICE.get(table.kind) or ("no counterpart was found" if table.readable else _UNREADABLE)
-            yield LeftOutTable(f"{side}{table.label}", reason)
+            yield LeftOutTable(f"{side}{table.label}", table.obstacle or "no counterpart was found")
 
 
 def _entity_value(entity: ProposedEntity) -> dict[str, Any]:

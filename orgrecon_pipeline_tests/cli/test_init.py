@@ -70,6 +70,11 @@ def test_file_that_exists_is_never_replaced(there: str, database: str, orgrecon:
     ("CREATE TABLE a (id integer)", ["--pair", "a=a"], "--pair names one table twice"),
     ("CREATE SCHEMA x; CREATE TABLE a (); CREATE TABLE x.a ()", ["--pair", "a=x.a"],
      "several tables have this name: write public.a or x.a"),
+    ("CREATE TABLE a (id integer PRIMARY KEY); CREATE MATERIALIZED VIEW b AS SELECT * FROM a", ["--pair", "a=b"],
+     "--pair 'b' is a materialised view, which shows its last refresh: map the tables behind it."),
+    ("CREATE TABLE a (id integer PRIMARY KEY); CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
+     "CREATE FOREIGN TABLE b (id integer) SERVER s", ["--pair", "a=b"],
+     "--pair 'b' is a foreign table, which is not part of the snapshot: map the table on its own server."),
     ("", ["--name", "Not A Name"], "--name: 'Not A Name' is not a name"),
     ("", ["--target-database-url", "mysql://x"], "ORGRECON_TARGET_DATABASE_URL is not a Postgres URL"),
     ("CREATE TABLE a (id integer)", ["--schema", "nowhere"], "the database has no tables"),

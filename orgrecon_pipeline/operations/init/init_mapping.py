@@ -20,7 +20,7 @@ from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import Table
+from orgrecon_pipeline.proposal.catalog.tables import UNREADABLE, Table
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.proposal import Proposal, make_proposal
 from orgrecon_pipeline.proposal.render import render_mapping
@@ -127,7 +127,7 @@ def _why_nothing(proposal: Proposal) -> str:
     if not proposal.left_out:
         return ("the database has no tables: check the database in the URL, and that the role has USAGE on the schema "
                 "and SELECT on the tables.")
-    readable = [table for table in proposal.left_out if "cannot be read" not in table.reason]
+    readable = [table for table in proposal.left_out if table.reason != UNREADABLE]
     if not readable:
         return (f"the role can read none of the {len(proposal.left_out)} tables: grant USAGE on their schema, and "
                 "SELECT on the tables that you want to compare.")
@@ -187,8 +187,8 @@ def _find(side: Side, name: str) -> Table:
         names = " or ".join(table.label for table in tables)
         raise UsageError(f"--pair {name!a}: " + (f"several tables have this name: write {names}." if tables else
                          "the database has no such table: check the name, its schema and --schema."))
-    if not tables[0].readable:
-        raise UsageError(f"--pair {name!a} cannot be read by this role: grant SELECT on it, and USAGE on its schema.")
+    if tables[0].obstacle:
+        raise UsageError(f"--pair {name!a} {tables[0].obstacle}.")
     return tables[0]
 
 

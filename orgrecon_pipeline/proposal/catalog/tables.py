@@ -7,8 +7,14 @@ from functools import cached_property
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 
-#: Relations that a comparison reads: tables, partitioned tables and views.
-COMPARABLE = ("r", "p", "v")
+#: Why a table is not compared without the privileges for it.
+UNREADABLE = "cannot be read by this role: grant SELECT on it, and USAGE on its schema"
+
+# Why relations of a kind are not compared. Tables, partitioned tables and views are.
+_OTHER_KINDS = {
+    "m": "is a materialised view, which shows its last refresh: map the tables behind it",
+    "f": "is a foreign table, which is not part of the snapshot: map the table on its own server",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,11 @@ class Table:
         return {column.name: column for column in self.columns}
 
     @property
+    def obstacle(self) -> str:
+        """Why a comparison cannot read the table with this role; empty if it can."""
+        return _OTHER_KINDS.get(self.kind) or ("" if self.readable else UNREADABLE)
+
+    @property
     def label(self) -> str:
         """Qualified name in messages, as one printable line."""
         return printable(f"{self.schema}.{self.name}")
@@ -81,7 +92,7 @@ class Catalog:
     @property
     def comparable(self) -> list[Table]:
         """Relations that a comparison can read with this role."""
-        return [table for table in self.tables.values() if table.kind in COMPARABLE and table.readable]
+        return [table for table in self.tables.values() if not table.obstacle]
 
 
 def printable(text: str) -> str:
