@@ -68,6 +68,9 @@ def test_file_that_exists_is_never_replaced(there: str, database: str, orgrecon:
     ("CREATE TABLE a (id integer)", ["--pair", "a=b"], "--pair 'b': the database has no such table"),
     ("CREATE TABLE a (id integer)", ["--tenant-column", "org"], "--tenant-column 'org': no table has such a column"),
     ("CREATE TABLE a (id integer)", ["--pair", "a=a"], "--pair names one table twice"),
+    *(("CREATE TABLE a (id integer); CREATE TABLE b (id integer); CREATE TABLE c (id integer)",
+       ["--pair", first, "--pair", second], f"--pair names one table twice (public.{table}): name each table once")
+      for first, second, table in (("a=b", "a=c", "a"), ("a=c", "b=c", "c"), ("a=b", "b=c", "b"))),
     ("CREATE SCHEMA x; CREATE TABLE a (); CREATE TABLE x.a ()", ["--pair", "a=x.a"],
      "several tables have this name: write public.a or x.a"),
     ("CREATE TABLE a (id integer PRIMARY KEY); CREATE MATERIALIZED VIEW b AS SELECT * FROM a", ["--pair", "a=b"],

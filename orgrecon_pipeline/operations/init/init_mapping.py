@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -109,8 +110,9 @@ def _propose(environ: Mapping[str, str], request: InitRequest, interview: Interv
         with _open_sides(environ, request, tenant_columns) as (sides, sampler):
             _require_columns(sides, request.tenant_columns)
             choices = replace(choices, pairs={**choices.pairs, **_chosen(sides, request)})
-            result = search(sides, _CachedSampler(sampler, measured), choices, progress)
-            tenants = declared_tenants(sides, result, sampler)
+            measures = _CachedSampler(sampler, measured)
+            result = search(sides, measures, choices, progress)
+            tenants = declared_tenants(sides, result, measures)
         if questions is None:
             break
         answers = questions.ask(sides, result, choices, tenant_columns)
@@ -174,10 +176,14 @@ def _require_columns(sides: tuple[Side, Side], tenant_columns: Iterable[str]) ->
 
 
 def _chosen(sides: tuple[Side, Side], request: InitRequest) -> dict[int, int]:
-    pairs = {_find(sides[0], source).id: _find(sides[1], target).id for source, target in request.pairs}
-    if sides[0] is sides[1] and any(source == target for source, target in pairs.items()):
-        raise UsageError("--pair names one table twice: name the source and the target, as in --pair teams=org_units.")
-    return pairs
+    pairs = [(_find(sides[0], source), _find(sides[1], target)) for source, target in request.pairs]
+    named: set[int] = set()
+    for table in itertools.chain(*pairs):
+        if table.id in named:
+            raise UsageError(f"--pair names one table twice ({table.label}): name each table once, the source and its "
+                             "target, as in --pair teams=org_units.")
+        named.add(table.id)
+    return {source.id: target.id for source, target in pairs}
 
 
 def _find(side: Side, name: str) -> Table:
