@@ -55,14 +55,14 @@ def find_candidates(linker: Linker, index: TargetIndex, chosen: Mapping[int, int
     taken = {*chosen, *chosen.values()} | {number for pair in linker.pairs for number in (pair.source, pair.target)}
     for number, other in chosen.items():
         target = linker.target.catalog.tables[other]
-        yield make_candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
+        yield _candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
     for source in linker.source.catalog.comparable:
         if source.id in taken or is_copy(source.name):
             continue
         referred = {reference.hop.table for reference in linker.source.references[source.id]}
         for target, strength, why in index.counterparts(source, referred, linker.pairs):
             if target.id not in taken and not _same_rows(source, target):
-                candidate = make_candidate(linker, source, target, strength, why)
+                candidate = _candidate(linker, source, target, strength, why)
                 if candidate.keys or strength >= Strength.NAMES:
                     yield candidate
 
@@ -72,19 +72,20 @@ def _same_rows(first: Table, second: Table) -> bool:
     return bool(({first.id} | first.reads) & ({second.id} | second.reads))
 
 
-def make_candidate(linker: Linker, source: Table, target: Table, strength: Strength, why: str) -> Candidate:
+def _candidate(linker: Linker, source: Table, target: Table, strength: Strength, why: str) -> Candidate:
     """Return the candidate of two tables, with every way to link their keys, the best first."""
     tenant = _tenant(linker, source, target)
     keys = dict.fromkeys(itertools.chain(
         _keys(linker, source, target), _reversed_keys(linker, source, target)))
     ranked = sorted(keys, key=lambda key: (not key.unique, -round(key.similarity, 1)))
-    direction = generation(target.schema, target.name) - generation(source.schema, source.name)
-    pointers, back = _has_identifier_of(target, source), _has_identifier_of(source, target)
-    if linker.source is not linker.target:
-        direction = 1
-    else:
-        direction += 2 * (int(pointers) - int(back))
+    direction = _direction(source, target) if linker.source is linker.target else 1
     return Candidate(source, target, tenant, tuple(ranked[:_MAX_KEYS]), strength, why, direction)
+
+
+def _direction(source: Table, target: Table) -> int:
+    """Return a positive number if the names say which of two tables is the target, a negative one if the reverse."""
+    by_name = generation(target.schema, target.name) - generation(source.schema, source.name)
+    return by_name + 2 * (_has_identifier_of(target, source) - _has_identifier_of(source, target))
 
 
 def _has_identifier_of(table: Table, other: Table) -> bool:

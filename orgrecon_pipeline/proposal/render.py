@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from importlib import resources
 
+from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
 from orgrecon_pipeline.proposal.catalog.tables import printable
 from orgrecon_pipeline.proposal.proposal import Proposal, ProposedEntity
 
@@ -28,7 +29,7 @@ def render_mapping(proposal: Proposal) -> str:
     environment.filters.update(scalar=scalar, comment=comment, block=_block, commented=_commented, todo=_todo)
     listed = proposal.left_out[:_LISTED_TABLES]
     return environment.from_string(template).render(
-        proposal=proposal, left_out=listed, more=len(proposal.left_out) - len(listed), block=_block)
+        proposal=proposal, left_out=listed, more=len(proposal.left_out) - len(listed))
 
 
 def scalar(text: str) -> str:
@@ -68,7 +69,7 @@ def _lines(entity: ProposedEntity) -> Iterator[str]:
     yield f"    key: {_names(entity.key)}"
     if entity.compare:
         yield f"    compare: {_names(entity.compare)}"
-    for name in (*entity.key, *entity.compare, "tenant_id"):
+    for name in (*entity.key, *entity.compare, TENANT_COLUMN):
         if remark := entity.remarks.get(name):
             yield comment(f"{name}: {remark}", 4, "#   ")
     if entity.left_out:

@@ -59,7 +59,7 @@ class Evaluated:
 
     @property
     def tables(self) -> frozenset[int]:
-        """numbers of both tables."""
+        """Numbers of both tables."""
         return frozenset((self.candidate.source.id, self.candidate.target.id))
 
 
@@ -122,10 +122,12 @@ class _Search:
         """Return the candidate with the direction of other pairs, if nothing else says which table is the source."""
         if candidate.source.id in self._choices.pairs:
             return replace(candidate, direction=1)
-        if candidate.direction or candidate.source.schema == candidate.target.schema:
+        if candidate.direction:
+            return candidate
+        if candidate.source.schema == candidate.target.schema:
             refers = any(r.hop.table == pair.candidate.source.id for pair in self._accepted
-                         for r in self._sides[0].references.get(candidate.source.id, ()))
-            return replace(candidate, direction=1) if not candidate.direction and refers else candidate
+                         for r in self._sides[0].references[candidate.source.id])
+            return replace(candidate, direction=int(refers))
         for pair in self._accepted:
             schemas = pair.candidate.source.schema, pair.candidate.target.schema
             if schemas == (candidate.source.schema, candidate.target.schema):
@@ -159,7 +161,7 @@ class _Search:
     def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:
         deleted = [None if table.id in self._choices.keep_deleted else deleted_rows(table)
                    for table in (candidate.source, candidate.target)]
-        if (deleted[0] is None) != (deleted[1] is None) and not (deleted[0] or deleted[1]).sure:  # type: ignore[union-attr]
+        if None in deleted and any(mark and not mark.sure for mark in deleted):
             deleted = [None, None]
         draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1])
         with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))

@@ -48,12 +48,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Reference:
-    """A column that refers to the column ``referenced`` of another row; ``declared`` if by a foreign key."""
+    """A column that refers to the column ``referenced`` of another row, by a foreign key or by its name."""
 
     column: str
     hop: Hop
     referenced: str
-    declared: bool
 
 
 class Side:
@@ -67,7 +66,7 @@ class Side:
 
     @cached_property
     def references(self) -> dict[int, list[Reference]]:
-        """The references of each table, declared ones first."""
+        """The references of each table, foreign keys first."""
         return {table.id: list(self._references_of(table)) for table in self.catalog.comparable}
 
     @cached_property
@@ -141,7 +140,7 @@ class Side:
             pairs = (*main, *(pair for pair in pairs if pair not in main))
             certain = key.validated and not any(table.by_name[column].nullable for column in key.columns)
             declared.add(main[0][0])
-            yield Reference(main[0][0], Hop(key.table, pairs, certain), main[0][1], declared=True)
+            yield Reference(main[0][0], Hop(key.table, pairs, certain), main[0][1])
         for column in table.columns:
             if column.name not in declared:
                 yield from self._guesses(table, column, tenants)
@@ -164,7 +163,7 @@ class Side:
                 if (len(rest) == 1 and other.by_name[rest[0]].type.name == column.type.name
                         and (other.id, rest[0]) != (table.id, column.name)):
                     pairs = ((column.name, rest[0]), *((name, name) for name in shared))
-                    yield Reference(column.name, Hop(other.id, pairs, certain=False), rest[0], declared=False)
+                    yield Reference(column.name, Hop(other.id, pairs, certain=False), rest[0])
                     break
 
 

@@ -46,7 +46,6 @@ class Table:
         id: its number, unique among both catalogs.
         quoted: its qualified name in SQL.
         kind: as in ``pg_class.relkind``.
-        rows: number of rows by the server's statistics; 0 if they are unknown.
         blocks: size in blocks of 8 kB; 0 for a view.
         keys: the columns of each unique index without a condition, the primary key first.
         indexes: the columns of every index, in order.
@@ -58,7 +57,6 @@ class Table:
     name: str
     quoted: str
     kind: str
-    rows: int
     blocks: int
     readable: bool
     columns: tuple[Column, ...]

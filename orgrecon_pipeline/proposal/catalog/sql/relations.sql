@@ -1,8 +1,7 @@
 -- Tables, views and foreign tables of users, without partitions, temporary tables and members of extensions. The schemas
--- can be restricted. A table that was never analysed has no estimate of its rows.
+-- can be restricted.
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,
-       greatest(c.reltuples, 0)::bigint AS rows,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_relation_size(c.oid) / 8192 ELSE c.relpages END::bigint AS blocks,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
 FROM pg_catalog.pg_class AS c
