@@ -13,7 +13,7 @@ from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.columns import LeftOutColumn
 from orgrecon_pipeline.proposal.draft import Draft
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.search import Evaluated, Found
+from orgrecon_pipeline.proposal.search import Evaluated, SearchResult
 from orgrecon_pipeline.proposal.write import RelationSql
 
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -84,14 +84,14 @@ class Proposal:
         }
 
 
-def make_proposal(sides: tuple[Side, Side], found: Found, tenants: tuple[str, str, str] | None = None,
+def make_proposal(sides: tuple[Side, Side], result: SearchResult, tenants: tuple[str, str, str] | None = None,
                   migration: str | None = None) -> Proposal:
-    """Return the proposal of what was found."""
+    """Return the proposal with the pairs of a search."""
     names = _Names()
     entities = tuple(_propose(sides, pair, pair.draft, names(pair.candidate.target.name))
-                     for pair in found.accepted if pair.draft)
-    open_ = tuple(_open(sides, pair, names(pair.candidate.target.name)) for pair in found.open)
-    used = {table for pair in (*found.accepted, *found.open) for table in pair.tables}
+                     for pair in result.accepted if pair.draft)
+    open_ = tuple(_open(sides, pair, names(pair.candidate.target.name)) for pair in result.open)
+    used = {table for pair in (*result.accepted, *result.open) for table in pair.tables}
     return Proposal(entities, open_, tuple(_left_out(sides, used)), tenants, migration)
 
 

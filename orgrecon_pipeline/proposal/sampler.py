@@ -72,9 +72,9 @@ class Sampler:
             columns=_COMMA.join(_text(relation.columns[name], name) for name in names),
             relation=fragment(relation.sampled(percent)), where=where_clause(relation.where),
             limit=sql.Literal(SAMPLE_KEYS))
-        found = [tuple(row.values()) for row in self._query(side, statement)]
-        whole = {row[:keys]: row for row in found if None not in row[:keys]}
-        return list(whole.values()), sum(None in row[:keys] for row in found)
+        rows = [tuple(row.values()) for row in self._query(side, statement)]
+        whole = {row[:keys]: row for row in rows if None not in row[:keys]}
+        return list(whole.values()), sum(None in row[:keys] for row in rows)
 
     def _lookup(self, side: int, relation: RelationSql, keys: Sequence[str], values: Sequence[str],
                 rows: Sequence[tuple[str | None, ...]]) -> dict[int, tuple[str | None, ...]]:
@@ -104,8 +104,8 @@ class Sampler:
         parameters = {name: [row[n] for row in rows] for n, name in enumerate(keys)}
         matches: dict[int, tuple[str | None, ...]] = {}
         for row in self._query(side, statement, parameters):
-            number, *found = row.values()
-            matches.setdefault(number - 1, tuple(found))
+            number, *of_row = row.values()
+            matches.setdefault(number - 1, tuple(of_row))
         return matches
 
     def _query(self, side: int, statement: sql.Composed, parameters: dict[str, Any] | None = None) -> list[Any]:

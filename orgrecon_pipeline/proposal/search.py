@@ -64,7 +64,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Pairs that are proposed, and pairs that a person must decide."""
 
     accepted: tuple[Evaluated, ...]
@@ -72,7 +72,7 @@ class Found:
 
 
 def search(sides: tuple[Side, Side], measures: Measures, choices: Choices,
-           progress: Callable[[str], None] = lambda line: None) -> Found:
+           progress: Callable[[str], None] = lambda line: None) -> SearchResult:
     """Return the pairs of tables whose rows correspond. ``progress`` takes messages."""
     return _Search(sides, measures, choices, progress).run()
 
@@ -86,7 +86,7 @@ class _Search:
         self._evaluated: dict[tuple[Candidate, tuple[Pair, ...]], Evaluated] = {}
         self._accepted: list[Evaluated] = []
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         evaluated: dict[frozenset[int], Evaluated] = {}
         for _ in range(_MAX_ROUNDS):
             linker = self._linker()
@@ -99,7 +99,7 @@ class _Search:
         taken = {table for pair in accepted for table in pair.tables}
         left = [pair for tables, pair in evaluated.items() if not tables & taken]
         still_open = [_unclear(pair, left) for pair in left if pair.judgement.confidence is not Confidence.NONE]
-        return Found(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
+        return SearchResult(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
 
     def _linker(self) -> Linker:
         return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.search import Choices, Evaluated, Found
+from orgrecon_pipeline.proposal.search import Choices, Evaluated, SearchResult
 
 Answers = tuple[Choices, tuple[str, ...]]
 
@@ -30,18 +30,19 @@ class Questions:
     def __init__(self, interview: Interview) -> None:
         self._interview, self._asked = interview, set[object]()
 
-    def ask(self, sides: tuple[Side, Side], found: Found, choices: Choices, tenant_columns: tuple[str, ...]) -> Answers:
+    def ask(self, sides: tuple[Side, Side], result: SearchResult, choices: Choices,
+            tenant_columns: tuple[str, ...]) -> Answers:
         """Return the choices and tenant columns with the answers to new questions; the same if there were none."""
-        for pair in (*found.accepted, *found.open):
+        for pair in (*result.accepted, *result.open):
             for side, table in zip(sides, (pair.candidate.source, pair.candidate.target), strict=True):
                 options = side.ambiguous_tenants(table)
                 if options and self._is_new(tuple(options)):
                     chosen = self._interview.choose(f"Which column of {table.label} names the tenant?", options)
                     return choices, (*tenant_columns, options[chosen])
-        for pair in found.accepted:
+        for pair in result.accepted:
             if self._is_new(pair.tables) and pair.tables not in choices.confirmed:
                 choices = self._about_accepted(pair, choices)
-        for pair in found.open:
+        for pair in result.open:
             if self._is_new(pair.tables):
                 choices = self._about_open(sides, pair, choices)
         return choices, tenant_columns

@@ -35,13 +35,13 @@ def deleted_rows(table: Table) -> DeletedRows | None:
 
 
 def _mark(column: Column) -> DeletedRows | None:
-    found = words(column.name)
-    if set(found) & _DELETED and len(found) <= 2:
+    parts = words(column.name)
+    if set(parts) & _DELETED and len(parts) <= 2:
         if column.type.name == "boolean":
             return DeletedRows(column.name, f"{COLUMN} IS NOT TRUE", sure=True)
         if column.nullable and column.type.name.startswith(("timestamp", "date")):
             return DeletedRows(column.name, f"{COLUMN} IS NULL", sure=True)
-    if found[-1:] and found[-1] in _STATES:
+    if parts[-1:] and parts[-1] in _STATES:
         for label in column.labels:
             if label.lower() in _DELETED:
                 literal = label.replace("'", "''")

@@ -37,13 +37,13 @@ TENANT_WORDS = ("tenant", "organization", "account", "company", "customer", "cli
 @cache
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case and in the singular, in any style of writing."""
-    found = tuple(_singular(word.lower()) for word in _WORDS.findall(_CASE.sub("_", name)))
-    return _join_versions(found)
+    parts = tuple(_singular(word.lower()) for word in _WORDS.findall(_CASE.sub("_", name)))
+    return _join_versions(parts)
 
 
-def _join_versions(found: tuple[str, ...]) -> tuple[str, ...]:
+def _join_versions(parts: tuple[str, ...]) -> tuple[str, ...]:
     joined: list[str] = []
-    for word in found:
+    for word in parts:
         if joined and joined[-1] == "v" and word.isdigit():
             joined[-1] = f"v{word}"
         else:
@@ -64,12 +64,12 @@ def _singular(word: str) -> str:
 @cache
 def stem(name: str) -> tuple[str, ...]:
     """Return the words of a table's name without those that only say which generation it belongs to."""
-    found = list(words(name))
-    while len(found) > 1 and _is_generation(found[0]):
-        del found[0]
-    while len(found) > 1 and _is_generation(found[-1]):
-        del found[-1]
-    return tuple(found)
+    parts = list(words(name))
+    while len(parts) > 1 and _is_generation(parts[0]):
+        del parts[0]
+    while len(parts) > 1 and _is_generation(parts[-1]):
+        del parts[-1]
+    return tuple(parts)
 
 
 def _is_generation(word: str) -> bool:
@@ -79,9 +79,9 @@ def _is_generation(word: str) -> bool:
 @cache
 def generation(schema: str, name: str) -> int:
     """Return 1 if schema and name say that a table is new, -1 if they say that it is old, 0 if they say nothing."""
-    found = {*words(name)} | {*words(schema)}
-    new = bool(found & _NEW) or any(re.fullmatch(r"v[2-9][0-9]*", word) for word in found)
-    old = bool(found & _OLD)
+    parts = {*words(name)} | {*words(schema)}
+    new = bool(parts & _NEW) or any(re.fullmatch(r"v[2-9][0-9]*", word) for word in parts)
+    old = bool(parts & _OLD)
     return int(new) - int(old)
 
 
@@ -93,17 +93,17 @@ def is_copy(name: str) -> bool:
 @cache
 def column_words(column: str, table: str = "") -> tuple[str, ...]:
     """Return the words of a column's name, without those of its table at the beginning, synonyms replaced."""
-    found = words(column)
+    parts = words(column)
     own = stem(table) if table else ()
     for size in range(len(own), 0, -1):
-        if len(found) > size and found[:size] == own[-size:]:
-            found = found[size:]
+        if len(parts) > size and parts[:size] == own[-size:]:
+            parts = parts[size:]
             break
-    if len(found) > 1 and found[-1] in _TIME_ENDINGS:
-        found = found[:-1]
-    if len(found) > 1 and found[0] == "is":
-        found = found[1:]
-    return found
+    if len(parts) > 1 and parts[-1] in _TIME_ENDINGS:
+        parts = parts[:-1]
+    if len(parts) > 1 and parts[0] == "is":
+        parts = parts[1:]
+    return parts
 
 
 @cache
@@ -127,10 +127,10 @@ def is_bookkeeping(column: str) -> bool:
 @cache
 def old_identifier(column: str) -> tuple[str, ...] | None:
     """Return the words that a column such as ``legacy_team_id`` names, none for ``legacy_id``; None for any other."""
-    found = words(column)
-    if len(found) < 2 or found[-1] not in _ID_ENDINGS:
+    parts = words(column)
+    if len(parts) < 2 or parts[-1] not in _ID_ENDINGS:
         return None
-    rest = found[:-1]
+    rest = parts[:-1]
     named = tuple(word for word in rest if word not in _OLD | _ELSEWHERE)
     return named if len(named) < len(rest) else None
 
@@ -144,14 +144,14 @@ def points_to(column: str, table: str) -> str:
     named = old_identifier(column)
     if named is not None:
         return "named" if named == stem(table) else "" if named else "old"
-    found = words(column)
-    return "plain" if len(found) > 1 and found[-1] in _ID_ENDINGS and found[:-1] == stem(table) else ""
+    parts = words(column)
+    return "plain" if len(parts) > 1 and parts[-1] in _ID_ENDINGS and parts[:-1] == stem(table) else ""
 
 
 def references_by_name(column: str, table: str) -> bool:
     """Return whether a column is named like a reference to a table: ``team_id`` or ``parent_team_id`` to ``teams``."""
-    found, own = words(column), stem(table)
-    return len(found) > 1 and found[-1] in _ID_ENDINGS and found[:-1][-len(own):] == own
+    parts, own = words(column), stem(table)
+    return len(parts) > 1 and parts[-1] in _ID_ENDINGS and parts[:-1][-len(own):] == own
 
 
 def is_parent(column: str) -> bool:
@@ -161,8 +161,8 @@ def is_parent(column: str) -> bool:
 
 def tenant_rank(column: str) -> int | None:
     """Return the position of a column's name among the names of tenants, None if it is none of them."""
-    found = words(column)
-    base = found[:-1] if len(found) > 1 and found[-1] in _ID_ENDINGS else found
+    parts = words(column)
+    base = parts[:-1] if len(parts) > 1 and parts[-1] in _ID_ENDINGS else parts
     return _rank(base)
 
 
@@ -171,8 +171,8 @@ def tenant_table_rank(table: str) -> int | None:
     return _rank(stem(table))
 
 
-def _rank(found: tuple[str, ...]) -> int | None:
-    if len(found) != 1:
+def _rank(parts: tuple[str, ...]) -> int | None:
+    if len(parts) != 1:
         return None
-    word = _SYNONYMS.get(found[0], found[0])
+    word = _SYNONYMS.get(parts[0], parts[0])
     return TENANT_WORDS.index(word) if word in TENANT_WORDS else None

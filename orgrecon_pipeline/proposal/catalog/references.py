@@ -149,8 +149,8 @@ class Side:
         if is_parent(column.name):
             others = [table]
         else:
-            found = words(column.name)
-            others = [other for other in self._tables_by_word.get(found[-2] if len(found) > 1 else "", ())
+            parts = words(column.name)
+            others = [other for other in self._tables_by_word.get(parts[-2] if len(parts) > 1 else "", ())
                       if references_by_name(column.name, other.name)]
         own_generation = generation(table.schema, table.name)
         others.sort(key=lambda other: (
