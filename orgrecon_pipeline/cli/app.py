@@ -81,7 +81,7 @@ def _exit_code(arguments: Sequence[str]) -> int:
     except Exception as error:
         # Usage errors are recognised by their method, because Typer does not export their class.
         if (usage := getattr(error, "format_message", None)) is not None:
-            text = usage().replace("Value error, ", "").rstrip(".")
+            text = usage().replace("Value error, ", "").replace("Input should be", "must be").rstrip(".")  # as pydantic
             terminal.say(f"{text} (see orgrecon --help)" if text else "name a command: see orgrecon --help")
             return _USAGE_ERROR
         if "--debug" in arguments:

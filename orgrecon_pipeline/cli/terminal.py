@@ -85,21 +85,20 @@ def show_lines(lines: Iterable[str]) -> None:
 def stdout() -> Console:
     """Return a console on stdout. In a pipe it is so wide that no line is broken."""
     console = Console(highlight=False)
-    if not (console.is_terminal and sys.stdout.isatty()):  # FORCE_COLOR makes a terminal of a pipe
+    if not _is_screen(console):
         console.width = _PIPE_WIDTH
     return console
 
 
 def _is_screen(console: Console) -> bool:
-    return console.is_terminal and console.width < _PIPE_WIDTH
+    return console.is_terminal and console.file.isatty()  # FORCE_COLOR makes a terminal of a pipe or a log
 
 
 @contextmanager
 def progress() -> Iterator[None]:
     """Show messages of the logger ``orgrecon.progress``: in place on a terminal, else a plain line now and then."""
     console = Console(stderr=True)
-    # FORCE_COLOR makes a console of a log, in which a bar would be unreadable.
-    if sys.stderr is not None and sys.stderr.isatty() and not console.is_dumb_terminal:
+    if _is_screen(console) and not console.is_dumb_terminal:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         with Progress(SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),

@@ -47,6 +47,14 @@ def test_wrong_argument_is_one_line_without_internals(command: list[str], messag
     assert (result.code, result.err) == (2, f"orgrecon: {message} (see orgrecon --help)\n")
 
 
+@pytest.mark.parametrize("value", ["x", "-1"])
+def test_wrong_number_is_one_line_that_names_the_option(value: str, orgrecon: Command) -> None:
+    result = orgrecon("gate", f"--require-live={value}")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith("orgrecon: Invalid value for '--require-live': ")
+    assert "Input should" not in result.err
+
+
 @pytest.mark.parametrize(("date", "code"), [
     ("0001-01-01", 2), ("0002-12-31", 2), ("0003-01-01", 1), ("9997-12-31", 1), ("9998-01-01", 2), ("9999-12-31", 2),
 ])

@@ -26,6 +26,17 @@ ENTITIES = ("org_units", "org_unit_memberships")
 HEADERS = [figure.replace("_", " ") for figure in FIGURES]
 
 
+class Stream(io.StringIO):
+    """A stream that is a terminal or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
 def use_console(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, width: int) -> None:
     console = Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)
     monkeypatch.setattr(terminal, "stdout", lambda: console)
@@ -34,7 +45,7 @@ def use_console(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, width: int) 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal of 80 columns."""
-    file = io.StringIO()
+    file = Stream(terminal=True)
     use_console(monkeypatch, file, 80)
     return file
 
@@ -131,17 +142,6 @@ def test_next_command_names_the_mapping_and_leaves_out_today(screen: io.StringIO
     assert screen.getvalue().splitlines()[-1] == "next: orgrecon drift --tenant northwind --mapping 'my mapping.yaml'"
 
 
-class Stream(io.StringIO):
-    """A stream that is a terminal or not."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        super().__init__()
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
 MESSAGE = "fingerprints of both sides: 1,000 of about 4,000 rows, about 3 minutes left"
 
 
@@ -169,6 +169,15 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(
     with terminal.progress():
         terminal.progress_log.info(MESSAGE)
     assert stream.getvalue() == shown
+
+
+@pytest.mark.parametrize("stream", [None, Stream(terminal=False)], ids=["closed", "pipe"])
+def test_stdout_that_is_no_terminal_is_wide_even_if_colours_are_forced(
+    stream: Stream | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert terminal.stdout().width == 400
 
 
 @pytest.mark.parametrize(("message", "counts"), [
