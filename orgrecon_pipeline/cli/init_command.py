@@ -1,4 +1,4 @@
-"""The command ``init``: propose a mapping for databases that are not known yet."""
+"""The command ``init``: propose a mapping from the tables of live databases."""
 
 from __future__ import annotations
 

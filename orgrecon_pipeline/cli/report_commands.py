@@ -54,7 +54,7 @@ def report(
 
 
 def _named_mapping(settings: Settings) -> Path | None:
-    """Return the mapping file that the next command must name, too."""
+    """Return the mapping file if the next command must name it, too."""
     named = settings.mapping_file
     return Path(named) if named and named != settings.environ.get("ORGRECON_MAPPING") else None
 
@@ -91,7 +91,7 @@ def _report(settings: Settings, day: date | None, request: DayRequest, format: F
 
 
 def run_day(settings: Settings, day: date, request: DayRequest) -> DayRun:
-    """Obtain the evidence of a day and publish its report: as a Dagster run if ``DAGSTER_HOME`` lets people see it.
+    """Obtain the evidence of a day and publish its report: as a Dagster run if ``DAGSTER_HOME`` is set.
 
     Raises:
         OrgreconError: if the run fails; ``exit_code`` is the exit code of the command.

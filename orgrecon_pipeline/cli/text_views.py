@@ -42,7 +42,7 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None, *, t
     """Print the result of a day.
 
     ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
-    ``today`` and ``mapping`` are those of the next command; None if they need not be named.
+    The command that is proposed after a FAIL names the day if it is not ``today``, and ``mapping`` if there is one.
     """
     from orgrecon_pipeline.domain.gate.forecast import forecast_of
 

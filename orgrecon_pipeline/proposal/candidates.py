@@ -49,7 +49,7 @@ class Candidate:
 def find_candidates(linker: Linker, index: TargetIndex, chosen: Mapping[int, int]) -> Iterator[Candidate]:
     """Yield all candidates.
 
-    ``index`` is that of the linker's target; ``chosen`` are the pairs of tables that the user named, by their numbers.
+    ``index`` is about the target of ``linker``; ``chosen`` are the pairs of tables that the user named, by number.
     """
     tables = linker.source.catalog.tables
     taken = {*chosen, *chosen.values()} | {number for pair in linker.pairs for number in (pair.source, pair.target)}

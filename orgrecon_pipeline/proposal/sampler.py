@@ -21,10 +21,10 @@ from orgrecon_pipeline.proposal.write import RelationSql
 
 #: Keys that are looked up in each direction.
 SAMPLE_KEYS = 200
-#: A statement that takes longer is given up.
+#: Time limit of a statement.
 STATEMENT_SECONDS = 5.0
 
-# About as many blocks are read of a larger table.
+# Approximate number of blocks that are read from a larger table.
 _SAMPLED_BLOCKS = 256
 # 100 MB: a larger table is not scanned, so keys are looked up only through an index.
 _SCANNED_BLOCKS = 12_800

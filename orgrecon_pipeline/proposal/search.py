@@ -15,7 +15,7 @@ from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.links import Linker, Pair
 from orgrecon_pipeline.proposal.target_index import TargetIndex
 
-#: Drafts that are measured at most.
+#: Maximum number of drafts that are measured.
 MAX_MEASURED = 400
 _MAX_ROUNDS = 5
 _MAX_LINKS = 400

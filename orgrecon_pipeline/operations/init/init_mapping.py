@@ -45,7 +45,7 @@ class InitRequest:
         pairs: tables that correspond, source and target, with or without their schemas.
         tenant_columns: columns that hold the tenant.
         migration: name of the migration; None for the default.
-        target_url: the DSN of the target; None for that of the environment.
+        target_url: the DSN of the target; None to read it from the environment.
     """
 
     output: Path

@@ -1,4 +1,4 @@
-"""Comparison of names: their words, prefixes such as ``legacy_``, synonyms, and what a name says of a side."""
+"""Names of tables and columns: their words, synonyms, and the generation of a model that they indicate."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _singular(word: str) -> str:
 
 @cache
 def stem(name: str) -> tuple[str, ...]:
-    """Return the words of a table's name without those that only say which generation it belongs to."""
+    """Return the words of a table's name, but without ``legacy``, ``v2`` and others that only name a generation."""
     parts = list(words(name))
     while len(parts) > 1 and _is_generation(parts[0]):
         del parts[0]
@@ -92,7 +92,7 @@ def is_copy(name: str) -> bool:
 
 @cache
 def column_words(column: str, table: str = "") -> tuple[str, ...]:
-    """Return the words of a column's name, without those of its table at the beginning, synonyms replaced."""
+    """Return the words of a column's name without its table's name in front, ``is`` in front, and ``at`` at the end."""
     parts = words(column)
     own = stem(table) if table else ()
     for size in range(len(own), 0, -1):

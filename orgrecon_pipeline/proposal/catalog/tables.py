@@ -19,7 +19,7 @@ _OTHER_KINDS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column; ``quoted`` is its name in SQL, ``labels`` are those of an enum."""
+    """A column; ``quoted`` is its name in SQL, ``labels`` are the values of an enum."""
 
     name: str
     quoted: str
