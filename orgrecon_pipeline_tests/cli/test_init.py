@@ -214,7 +214,7 @@ def test_answers_are_not_asked_for_if_nothing_can_answer(
 def test_interrupt_at_a_question_writes_nothing(database: str, connect: Connect, tmp_path: Path) -> None:
     connect(database).execute(pair("users", "users_v2", "public", "public"))
     with Conversation(tmp_path, "init", DATABASE_URL=database) as terminal:
-        terminal.interrupt("[Y/n]: ")  # with the space that Python writes when it begins to read
+        terminal.interrupt("[Y/n]:")
         code, screen = terminal.end()
     assert (code, "Traceback" in screen) == (130, False)
     assert not list(tmp_path.glob("*orgrecon*"))

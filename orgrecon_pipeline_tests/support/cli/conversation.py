@@ -50,6 +50,7 @@ class Conversation:
         """Wait for a question, and interrupt the command as Ctrl+C does."""
         self._read_until(question)
         self._process.send_signal(signal.SIGINT)
+        os.write(self._ours, b"\n")  # Python notices a signal just before its read only after the read
 
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and what was printed since the last answer."""
