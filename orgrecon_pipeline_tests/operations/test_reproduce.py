@@ -24,7 +24,7 @@ from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import contents, raw_connection
 from orgrecon_pipeline_tests.support.operations.shards import Connect, ShardedSite, make_two_databases
-from orgrecon_pipeline_tests.support.operations.site import Site
+from orgrecon_pipeline_tests.support.operations.site import READER, Site
 
 SAME, DIFFERENT, NOT_DECIDED = ReproductionResult
 FIRST = "(SELECT min(tenant_id) FROM public.teams)"
@@ -317,6 +317,25 @@ def test_keys_that_differ_in_another_database_are_listed(
     assert (result.result, "the keys cannot be compared" in result.keys_unknown) == (DIFFERENT, True)
     with pytest.raises(ConfigurationError, match="NOTHING is not set"):
         reproduce(context, against="NOTHING")
+
+
+def test_tenant_that_the_other_database_cannot_encode_differs_without_its_keys(
+    site: Site, template_sql: str, connect: Connect
+) -> None:
+    site.run("INSERT INTO public.teams (tenant_id, id, name) SELECT '\u4f60', max(id) + 1, 'x' FROM public.teams")
+    site.observe()
+    site.run("UPDATE public.teams SET name = 'y' WHERE name = 'x'", "DROP DATABASE IF EXISTS other_latin9",
+             "CREATE DATABASE other_latin9 ENCODING 'LATIN9' TEMPLATE template0 LOCALE 'C'")
+    other = site.dsn.replace(f"/{site.admin.info.dbname}", "/other_latin9")
+    admin = connect(other.replace(site.dsn.partition("@")[0], "postgresql://postgres"))
+    admin.execute("SET client_encoding = 'UTF8'")
+    admin.execute(template_sql)
+    admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+    context = site.context
+    result = reproduce(replace(context, environ={**context.environ, "OTHER": other}), against="OTHER")
+    assert (result.result, result.keys) == (DIFFERENT, ())
+    assert re.fullmatch("the keys cannot be compared: .*a database's encoding lacks its characters\\.",
+                        result.keys_unknown)
 
 
 def test_redacted_tenant_is_reproduced_without_its_name(site: Site) -> None:

@@ -135,8 +135,8 @@ def _with_keys(context: Context, result: Reproduction, other: Endpoint, progress
     named = [difference for difference in result.differences if difference.tenant not in redacted]
     try:
         keys = tuple(differing_keys(context, named, other, progress))
-    except CannotDecide as failure:
-        return replace(result, keys_unknown=f"the keys cannot be compared: {failure.reason.sentence}.")
+    except (CannotDecide, UsageError) as failure:  # the other database may be unable to have such a tenant
+        return replace(result, keys_unknown=f"the keys cannot be compared: {str(failure).rstrip('.')}.")
     number = len(redacted)
     return replace(result, keys=keys, keys_unknown="" if not redacted else (
         f"the keys of {counted(number, 'redacted tenant')} are not listed, because the ledger no longer has "
