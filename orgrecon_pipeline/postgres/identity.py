@@ -67,15 +67,14 @@ class DatabaseIdentity:
 
 def identify(session: Session) -> DatabaseIdentity:
     """Take the snapshot of the open transaction, and return the identity of its database."""
-    position = _read_position(session)  # first, so that it is the position of the snapshot
+    position = _read_position(session)  # first, so that it is the time and the position of the snapshot
     row = _read_identity(session)
     heartbeat = session.settings.heartbeat
     return DatabaseIdentity(
-        **{**row, "simulated": row["simulated"] == "on"},
+        **{**row, **position, "simulated": row["simulated"] == "on"},
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
-        citus=session.citus_version,
-        **position)
+        citus=session.citus_version)
 
 
 def _read_identity(session: Session) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def _read_identity(session: Session) -> dict[str, Any]:
 
 
 def _read_position(session: Session) -> dict[str, Any]:
-    """Return ``lsn`` and ``timeline``; empty if the role may not read them, or the server is only like PostgreSQL."""
+    """Return ``observed_at``, ``lsn`` and ``timeline``; empty if the role may not read them, or the server cannot."""
     action = "reading the WAL position"
     session.execute(sql.SQL("SAVEPOINT position"), action)
     try:

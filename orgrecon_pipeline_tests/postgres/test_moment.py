@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.postgres import identity
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.moment import ShownTransactions, other_moment
@@ -32,6 +33,26 @@ def test_snapshot_shows_the_transactions_that_had_ended(text: str, ended: set[in
 @pytest.mark.parametrize("text", ["", "5:5", "a:b:", "5:8:5,", "None"])
 def test_other_text_is_no_snapshot(text: str) -> None:
     assert ShownTransactions.parse(text) is None
+
+
+def test_time_of_a_snapshot_is_the_clock_at_its_first_statement(
+    new_database: Callable[..., str], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = new_database()
+    admin, read_identity = connect(dsn), identity._read_identity
+    clock: list[Any] = []
+
+    def read_after_the_clock(session: Session) -> dict[str, Any]:
+        clock.extend(admin.execute("SELECT clock_timestamp()").fetchone() or ())
+        return read_identity(session)
+
+    monkeypatch.setattr(identity, "_read_identity", read_after_the_clock)
+    session = Session(endpoints.one_database(dsn).source, ScanSettings(), Deadline(60))
+    try:
+        with session.transaction():
+            assert identify(session).observed_at < clock[0]
+    finally:
+        session.close()
 
 
 def test_moments_differ_by_the_transactions_that_committed_in_between(

@@ -1,4 +1,4 @@
--- The time of the snapshot, and the identity of the database.
+-- The identity of the database, and the time unless it was read with the position.
 SELECT pg_catalog.clock_timestamp() AS observed_at,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        pg_catalog.current_database() AS database,
