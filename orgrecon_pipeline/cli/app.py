@@ -42,8 +42,9 @@ _COMPLETION_VARIABLE = "_ORGRECON_COMPLETE"  # set by the shell functions that -
 app = typer.Typer(
     name="orgrecon", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Daily evidence that the target of a migration holds exactly what its source holds.",
-    epilog="Exit codes: 0 success · 1 FAIL, CLOSED or unsound · 2 usage, mapping or configuration error · "
-           "3 INCONCLUSIVE, ledger unavailable or internal error · 4 already running.",
+    epilog="Exit codes: 0 success: PASS, OPEN, sound, ready · 1 FAIL, CLOSED, not sound, not ready, conflict · "
+           "2 usage, mapping or configuration error · 3 INCONCLUSIVE, ledger unavailable or internal error · "
+           "4 already running: the day or another comparison of the identity.",
 )
 _COMMANDS: dict[str, Callable[..., int | None]] = {
     "report": report, "gate": gate, "history": history, "verify": verify, "sync": sync, "import": import_,

@@ -38,8 +38,8 @@ def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> i
 
 def repair_sql(
     day: Day = None,
-    tenant: Annotated[str | None, typer.Option(help="Repair only keys of this tenant.")] = None,
-    entity: Annotated[str | None, typer.Option(help="Repair only keys of this entity.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="TENANT", help="Repair only keys of this tenant.")] = None,
+    entity: Annotated[str | None, typer.Option(metavar="ENTITY", help="Repair only keys of this entity.")] = None,
     kind: Annotated[DriftKind | None, typer.Option(help="Repair only this kind of drift.")] = None,
     state: Annotated[KeyState | None, typer.Option(help="Repair only keys that are new or persistent.")] = None,
     mapping: MappingFile = None,
@@ -90,7 +90,7 @@ def accept_source(reason: Reason, mapping: MappingFile = None, format: OutputFor
 def accept_ledger(
     reason: Reason,
     ledger_id: Annotated[str | None, typer.Argument(
-        metavar="[LEDGER_ID]", help="Ledger to accept, as the reason of the check names it (default: every ledger).",
+        metavar="LEDGER_ID", help="Ledger to accept, as the reason of the check names it (default: every ledger).",
     )] = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
@@ -114,7 +114,7 @@ def accept_ledger(
 
 
 def redact(
-    tenant: Annotated[str, typer.Option(help="Name of the tenant, as reports show it.")],
+    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Name of the tenant, as reports show it.")],
     reason: Reason,
     force: Annotated[bool, typer.Option(
         "--force", help="Redact a tenant that the next comparison expects; it will report lost coverage.")] = False,
@@ -122,7 +122,10 @@ def redact(
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> None:
-    """Replace a departed tenant's name and keys in the ledger and its reports, permanently; verdicts stay."""
+    """Replace a departed tenant's name and keys in the ledger and its reports, permanently; verdicts stay.
+
+    Exit code: 0 redacted, 1 the ledger is not sound.
+    """
     from orgrecon_pipeline.operations.trail.redact_tenant import redact_tenant
 
     redacted = redact_tenant(open_context(mapping, output_dir), tenant, reason, force=force)

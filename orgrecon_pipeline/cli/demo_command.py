@@ -16,10 +16,10 @@ def demo(
     clean: Annotated[bool, typer.Option("--clean", help="Inject no drift, so that the gate opens.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="Serve the Dagster UI afterwards.")] = False,
     directory: Annotated[Path | None, typer.Option(
-        help="Directory of the demo, by default ./.orgrecon/demo; emptied at each run.")] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,
+        metavar="DIR", help="Directory of the demo (default: ./.orgrecon/demo). Emptied at each run.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="Port of the UI.")] = 3000,
     metrics_port: Annotated[int, typer.Option(
-        min=0, max=65535, help="Port of the application's metrics; 0 chooses a free one.")] = 0,
+        min=0, max=65535, metavar="PORT", help="Port of the application's metrics; 0 chooses a free one.")] = 0,
 ) -> None:
     """Start an embedded Postgres with a company in use, simulate six days, compare today, and show the report."""
     from orgrecon_pipeline.config.mapping_file import default_mapping

@@ -15,14 +15,15 @@ _EXIT_CODES = {"equal": 0, "different": 1, "not_decided": 3}
 
 
 def diff(
-    tenant: Annotated[str, typer.Option(help="Tenant to compare.")],
-    entity: Annotated[str | None, typer.Option(help="Entity to compare (default: all).")] = None,
+    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Tenant to compare.")],
+    entity: Annotated[str | None, typer.Option(metavar="ENTITY", help="Entity to compare (default: all).")] = None,
     key: Annotated[list[str] | None, typer.Option(
         metavar="COLUMN=VALUE", help="Compare only rows with this value in a column of the key. Repeat for others.")
     ] = None,
     values: Annotated[bool, typer.Option(
         "--values", help="Show the values of differing columns, even if the mapping does not ask for them.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Keys to list per entity and kind of drift.")] = 100,
+    limit: Annotated[int, typer.Option(
+        min=1, max=100_000, metavar="KEYS", help="Keys to list per entity and drift kind. All are counted.")] = 100,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> int:

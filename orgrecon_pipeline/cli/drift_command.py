@@ -41,12 +41,13 @@ class DriftFormat(str, Enum):
 def drift(
     day: Annotated[date | None, typer.Option(
         "--date", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day (default: the latest with evidence).")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant.")] = None,
-    entity: Annotated[str | None, typer.Option(help="Only keys of this entity.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="TENANT", help="Only keys of this tenant.")] = None,
+    entity: Annotated[str | None, typer.Option(metavar="ENTITY", help="Only keys of this entity.")] = None,
     kind: Annotated[DriftKind | None, typer.Option(help="Only keys that drift in this way.")] = None,
     state: Annotated[KeyState | None, typer.Option(
         help="Only keys in this state (default: new and persistent ones).")] = None,
-    column: Annotated[str | None, typer.Option(help="Only mismatched keys in which this column differs.")] = None,
+    column: Annotated[str | None, typer.Option(
+        metavar="COLUMN", help="Only mismatched keys in which this column differs.")] = None,
     since: Annotated[date | None, typer.Option(
         parser=parse_day, metavar="YYYY-MM-DD", help="Only keys that were first seen on this day or later.")] = None,
     values: Annotated[bool, typer.Option(

@@ -35,9 +35,9 @@ class HistoryFormat(str, Enum):
 
 def history(
     days: Annotated[int | None, typer.Option(
-        min=1, max=36_500, metavar="N", help="Only the last N days; by default all since the first report.")] = None,
+        min=1, max=36_500, metavar="N", help="Only the last N days (default: all since the first report).")] = None,
     output_dir: Annotated[Path | None, typer.Option(
-        help="Read the reports in this directory instead of the ledger.")] = None,
+        metavar="DIR", help="Read the reports in this directory instead of the ledger.")] = None,
     mapping: MappingFile = None,
     format: Annotated[HistoryFormat, typer.Option(
         help="How to print the history; svg is a heat map.")] = HistoryFormat.TEXT,

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def init(
-    output: Annotated[Path, typer.Option(help="File to write. It must not exist.")] = Path("orgrecon.yaml"),
+    output: Annotated[Path, typer.Option(
+        metavar="FILE", help="File to write. It must not exist.")] = Path("orgrecon.yaml"),
     target_database_url: Annotated[str | None, typer.Option(
         metavar="URL", help="Database of the target, if it is another one (default: $ORGRECON_TARGET_DATABASE_URL). "
-                            "Prefer the variable: other users can see options.")] = None,
+                            "Prefer the variable: other users of the machine can see options.")] = None,
     pair: Annotated[list[str] | None, typer.Option(
         metavar="SOURCE=TARGET", help="Two tables that correspond, as in teams=org_units. Repeat for others.")] = None,
     tenant_column: Annotated[list[str] | None, typer.Option(
@@ -33,7 +34,7 @@ def init(
     schema: Annotated[list[str] | None, typer.Option(
         metavar="SCHEMA", help="Read only this schema. Repeat for others.")] = None,
     name: Annotated[str | None, typer.Option(
-        help=f"Name of the migration, part of all its evidence (default: {DEFAULT_MIGRATION}).")] = None,
+        metavar="NAME", help=f"Name of the migration, part of its evidence (default: {DEFAULT_MIGRATION}).")] = None,
     non_interactive: Annotated[bool, typer.Option(
         "--non-interactive", help="Ask nothing: what is not clear becomes a TODO in the file.")] = False,
     format: OutputFormat = Format.TEXT,

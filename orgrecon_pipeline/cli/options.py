@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 Day = Annotated[date | None, typer.Option(
     "--date", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day (default: today).")]
 OutputDir = Annotated[Path | None, typer.Option(
-    help=f"Directory of the reports (default: $ORGRECON_OUTPUT_DIR, {DEFAULT_OUTPUT_DIR}).")]
+    metavar="DIR", help=f"Directory of the reports (default: $ORGRECON_OUTPUT_DIR, {DEFAULT_OUTPUT_DIR}).")]
 MappingFile = Annotated[Path | None, typer.Option(
-    "--mapping", help="Mapping file (default: $ORGRECON_MAPPING, ./orgrecon.yaml, the packaged mapping).")]
+    "--mapping", metavar="FILE",
+    help="Mapping file (default: $ORGRECON_MAPPING, ./orgrecon.yaml, the packaged mapping).")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="Readable text, or one JSON document on stdout.")]
 SignedBy = Annotated[list[Path] | None, typer.Option(
     "--signed-by", metavar="KEY", help="Require that each report is signed by this key (a .pub file of ssh-keygen), or "
                                        "by one of several if repeated.")]
-Reason = Annotated[str, typer.Option(help="Why this is intended. Stored permanently.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why this is intended. Stored permanently.")]
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the reports.")]
 
 

@@ -35,11 +35,13 @@ _EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 def report(
     day: Day = None,
     baseline: Annotated[bool, typer.Option(
-        "--baseline", help="Stamp an empty cluster as PASS. Needs no database.")] = False,
+        "--baseline", help="Stamp an empty cluster as PASS. Needs no database, and never replaces other "
+                             "evidence.")] = False,
     exact: Annotated[bool, typer.Option(
-        "--exact", help="Compare every tenant by key, even if its fingerprints are equal (slower).")] = False,
+        "--exact", help="Compare every tenant by key, not only those whose fingerprints differ (slower).")] = False,
     restored: Annotated[bool, typer.Option(
-        "--restored", help="Compare a database that was restored to --date.")] = False,
+        "--restored", help="Compare a database that was restored to --date. It must be in recovery and show that day."
+    )] = False,
     output_dir: OutputDir = None,
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
@@ -107,11 +109,13 @@ def run_day(settings: Settings, day: date, request: DayRequest) -> DayRun:
 
 
 def gate(
-    day: Day = None,
+    day: Annotated[date | None, typer.Option(
+        "--date", parser=parse_day, metavar="YYYY-MM-DD",
+        help="Decide as of this UTC day (default: today). The gate must be open now, too.")] = None,
     output_dir: Annotated[Path | None, typer.Option(
-        help="Decide by the reports in this directory instead of the ledger.")] = None,
+        metavar="DIR", help="Decide by the reports in this directory instead of the ledger.")] = None,
     require_live: Annotated[int, typer.Option(
-        min=0, help="Days of the window that must have compared a live database.")] = 0,
+        min=0, metavar="DAYS", help="Days of the window that must have compared a live database.")] = 0,
     require_today: Annotated[bool, typer.Option(
         "--require-today", help="Close the gate unless today (UTC) has been observed.")] = False,
     dagster_url: Annotated[str | None, typer.Option(
@@ -122,13 +126,14 @@ def gate(
                             "$ORGRECON_KEY_PREFIX).",
     )] = None,
     tenant: Annotated[list[str] | None, typer.Option(
-        metavar="TENANT", help="Ask for this tenant instead of the whole company; can be repeated.")] = None,
+        metavar="TENANT", help="Ask for this tenant instead of the whole company. Repeat for others.")] = None,
     cohort: Annotated[str | None, typer.Option(
-        metavar="FILE", help="Ask for the tenants in this file, one per line; - reads standard input.")] = None,
+        metavar="FILE", help="Ask for the tenants in this file, one per line; the file - is standard input.")] = None,
     by_tenant: Annotated[bool, typer.Option(
         "--by-tenant", help="List the gate of every tenant. The exit code is that of the company.")] = False,
     state: Annotated[GateState | None, typer.Option(help="With --by-tenant: only tenants in this state.")] = None,
-    min_streak: Annotated[int, typer.Option(min=0, help="With --by-tenant: only tenants with such a streak.")] = 0,
+    min_streak: Annotated[int, typer.Option(
+        min=0, metavar="DAYS", help="With --by-tenant: only tenants with such a streak.")] = 0,
     signed_by: SignedBy = None,
     mapping: MappingFile = None,
     format: Annotated[GateFormat, typer.Option(help="How to print the answer; csv lists tenants.")] = GateFormat.TEXT,
@@ -195,8 +200,9 @@ def render(
 
 
 def exporter(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")] = 9464,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - scraped from outside the pod
+    port: Annotated[int, typer.Option(
+        min=0, max=65535, metavar="PORT", help="Port to listen on; 0 chooses a free one.")] = 9464,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - scraped from outside the pod
     path_prefix: Annotated[str, typer.Option(
         metavar="PATH", help="Prefix of all paths, such as /orgrecon, behind a proxy that keeps it.")] = "",
     mapping: MappingFile = None,
@@ -216,7 +222,7 @@ def exporter(
 
 
 def metrics(
-    textfile: Annotated[Path, typer.Option(metavar="F", help="File to write, such as orgrecon.prom.")],
+    textfile: Annotated[Path, typer.Option(metavar="FILE", help="File to write, such as orgrecon.prom.")],
     mapping: MappingFile = None,
 ) -> None:
     """Write the current metrics to a file, atomically."""

@@ -30,7 +30,8 @@ def reproduce(
         "--date", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day (default: the latest with evidence).")] = None,
     observation: Annotated[str | None, typer.Option(
         metavar="ID", help="Observation to reproduce (default: the one that decided the day).")] = None,
-    tenant: Annotated[list[str] | None, typer.Option(help="Compare only this tenant. Repeat for others.")] = None,
+    tenant: Annotated[list[str] | None, typer.Option(
+        metavar="TENANT", help="Compare only this tenant. Repeat for others.")] = None,
     against: Annotated[str | None, typer.Option(
         metavar="VARIABLE", help="Environment variable of another database, such as the live one: list the keys of "
         "differing tenants that differ there.")] = None,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def verify(
     directory: Annotated[Path | None, typer.Argument(
-        metavar="DIR", help="Directory of the reports, by default the output directory.")] = None,
+        metavar="DIR", help="Directory of the reports (default: the output directory).")] = None,
     ledger: Annotated[bool, typer.Option(
         "--ledger", help="Check the ledger's hash chain instead, and that it has what the reports show.",
     )] = False,
@@ -75,7 +75,7 @@ def sync(
     mapping: MappingFile = None,
     format: OutputFormat = Format.TEXT,
 ) -> int:
-    """Copy verified reports from SRC to DST; never replace a report with a weaker one. Exit code: 1 on a conflict."""
+    """Copy verified reports, but never replace a report with a weaker one. Exit code: 0 copied, 1 a conflict."""
     from orgrecon_pipeline.operations.clock import Clock, read_clock
     from orgrecon_pipeline.operations.trail.sync import sync_trail
 
@@ -90,7 +90,7 @@ def sync(
 
 
 def import_(directory: DirectoryArgument, mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
-    """Rebuild the ledger from the reports of a directory. Exit code: 1 if a report is not sound.
+    """Rebuild the ledger from the reports of a directory. Exit code: 0 all sound, 1 not.
 
     Reports in the output directory that the new evidence makes outdated are rendered again.
     """

@@ -101,9 +101,9 @@ def make_registry(collector: EvidenceCollector) -> CollectorRegistry:
 
 def metric_families(snapshot: MetricsSnapshot, identity: Identity, entities: Sequence[str]) -> list[Metric]:
     """Return every metric of a snapshot of an identity, for the mapping's ``entities`` in their order."""
-    build = InfoMetricFamily("orgrecon_build", "The version of orgrecon that serves these metrics.")
+    build = InfoMetricFamily("orgrecon_build", "Always 1; the label is the version that serves the metrics.")
     build.add_metric([], {"version": __version__})
-    ledger = InfoMetricFamily("orgrecon_ledger", "The id of the ledger; empty while it is unknown.")
+    ledger = InfoMetricFamily("orgrecon_ledger", "Always 1; the label is the ledger id, empty while it is unknown.")
     ledger.add_metric([], {"ledger": snapshot.ledger})
     metrics = [build, ledger, *_freshness(snapshot), *_gate(snapshot), *_latest_day(snapshot, entities)]
     for metric in metrics:
@@ -119,8 +119,9 @@ def _freshness(snapshot: MetricsSnapshot) -> list[Metric]:
         observations.add_metric([verdict.value], snapshot.observations.get(verdict, 0))
     return [
         GaugeMetricFamily(
-            "orgrecon_ledger_up", "1 while the ledger answers; at 0, all other figures are the last known ones.",
-            snapshot.ledger_up),
+            "orgrecon_ledger_up",
+            "1 while the ledger can be read. At 0, the gate is closed, the figures of tenant gates are unknown, and "
+            "all other metrics have their last known values.", snapshot.ledger_up),
         GaugeMetricFamily(
             "orgrecon_last_completion_timestamp_seconds",
             "Time of the latest observation with any verdict; 0 if there is none.",
@@ -145,10 +146,12 @@ def _gate(snapshot: MetricsSnapshot) -> list[Metric]:
         GaugeMetricFamily(
             "orgrecon_live_reports", "Counted days on which a live database was compared.", snapshot.live_days),
         GaugeMetricFamily(
-            "orgrecon_tenants_ready", "Tenants whose gate is open, as of today or yesterday (UTC).",
+            "orgrecon_tenants_ready",
+            "Tenants whose tenant gate is open, as of today or yesterday (UTC); NaN while it is unknown.",
             _figure(snapshot.tenants.ready)),
         GaugeMetricFamily(
-            "orgrecon_tenants_total", "Tenants that were compared and have not left.", _figure(snapshot.tenants.total)),
+            "orgrecon_tenants_total", "Tenants that were compared and have not left; NaN while it is unknown.",
+            _figure(snapshot.tenants.total)),
     ]
 
 

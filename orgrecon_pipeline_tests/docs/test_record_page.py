@@ -1,4 +1,4 @@
-"""Tests of docs/record.md: its fields, its reason codes and its verifier."""
+"""Tests of docs/record.md: its reason codes and its verifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.render import render
-from orgrecon_pipeline_tests.support.docs import as_description
 from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, SIDE, History, forged, observation, row
 
 ROOT = Path(__file__).parents[2]
@@ -44,20 +43,6 @@ def parameters_in_code() -> dict[str, set[str]]:
                 for code in codes:
                     names[ReasonCode[code].value] |= {keyword.arg for keyword in node.keywords if keyword.arg}
     return names
-
-
-def test_fields_table_lists_every_field_in_order() -> None:
-    fields = re.findall(r"^\| `(\w+)` \|", section("Fields"), re.MULTILINE)
-    record_fields = {field.alias or name for name, field in Record.model_fields.items()}
-    assert len(fields) == len(set(fields))
-    assert set(fields) == record_fields
-
-
-def test_fields_table_explains_every_plain_field_as_the_schema_does() -> None:
-    plain = r"^\| `(\w+)` \| (?:string|integer|date)(?: or null)? \| (.+) \|$"
-    rows = re.findall(plain, section("Fields"), re.MULTILINE)
-    descriptions = {field.alias or name: field.description for name, field in Record.model_fields.items()}
-    assert {name: as_description(text) for name, text in rows} == {name: descriptions[name] for name, _ in rows}
 
 
 def test_reasons_table_lists_every_code_in_order() -> None:

@@ -1,72 +1,63 @@
-"""Tests that the reference pages list every option, environment variable, mapping field and metric."""
+"""Tests that the reference pages agree with the commands, the schemas, the metrics and the environment variables."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
-import typer
 
-from orgrecon_pipeline.cli.app import app
-from orgrecon_pipeline.domain.mapping import EvidenceSettings, GateSettings, ReportSettings, ScanSettings
-from orgrecon_pipeline.metrics.collector import metric_families
-from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot
-from orgrecon_pipeline_tests.support.default_identity import IDENTITY
-from orgrecon_pipeline_tests.support.docs import as_description
+from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL, DEFAULT_OUTPUT_DIR
+from orgrecon_pipeline.schemas.generate import DOCUMENTS, path_of
+from orgrecon_pipeline_tests.support.reference.blocks import DOCS, blocks, pages, regenerate
+from orgrecon_pipeline_tests.support.reference.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-SETTINGS: dict[str, Any] = {
-    "evidence": EvidenceSettings, "gate": GateSettings, "scan": ScanSettings, "report": ReportSettings}
+PAGES = {page.name: page.read_text("utf-8") for page in pages()}
+
+#: The page of each published format.
+FORMATS = {"mapping": "mapping.md", "record": "record.md", "gate": "json.md", "drift": "json.md"}
 
 
-def page(name: str) -> str:
-    """Return the text of a page."""
-    return (ROOT / name).read_text("utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_generated_tables_agree_with_the_code(page: str) -> None:
+    again = "run python -m orgrecon_pipeline_tests.support.reference.blocks"
+    assert regenerate(PAGES[page]) == PAGES[page], again
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_cli_page_lists_every_option_of_the_command(command: str) -> None:
-    section = page("docs/cli.md").split(f"\n## {command}\n")[1].split("\n## ")[0]
-    documented = set(re.findall(r"--[a-z][a-z-]*", section))
-    options = {parameter.opts[0] for parameter in COMMANDS[command].params if parameter.param_type_name == "option"}
-    assert options <= documented, f"docs/cli.md lacks {sorted(options - documented)} in the section {command}"
-    assert documented <= options, f"docs/cli.md lists unknown options of {command}: {sorted(documented - options)}"
+def test_cli_page_has_the_table_of_every_command() -> None:
+    anchors = blocks(PAGES["cli.md"])
+    assert {name: anchors.get(f"command {name}") for name in COMMANDS} == {name: name for name in COMMANDS}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_reference_page_has_the_table_of_every_object(document: str) -> None:
+    schema = json.loads(path_of(document).read_text("ascii"))
+    objects = {name for name, part in schema["$defs"].items() if "properties" in part}
+    tables = {block.split()[2] for block in blocks(PAGES[FORMATS[document]])
+              if block.startswith(f"fields {document} ")}
+    assert tables == objects
+
+
+def test_metrics_page_has_the_table_of_metrics() -> None:
+    assert "metrics" in blocks(PAGES["metrics.md"])
+
+
+def environment_page() -> dict[str, str]:
+    """Return the default of each environment variable in the table of the page."""
+    page = (DOCS / "environment.md").read_text("utf-8")
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| .+ \| (.+) \|$", page, re.MULTILINE))
 
 
 def test_environment_page_lists_every_environment_variable() -> None:
     code = "".join(path.read_text("utf-8") for path in (ROOT / "orgrecon_pipeline").rglob("*.py"))
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page("docs/environment.md"), re.MULTILINE))
     used = set(re.findall(r"\"((?:ORGRECON_|DATABASE_URL|DAGSTER_HOME)[A-Z_]*)\"", code))
     internal = {"ORGRECON_SIMULATED_NOW_FILE"}  # for tests and demos, see docs/dagster.md
-    assert used - internal == documented
+    assert used - internal == environment_page().keys()
 
 
-@pytest.mark.parametrize("section", SETTINGS)
-def test_mapping_page_lists_every_setting_with_its_default(section: str) -> None:
-    rows = dict(re.findall(rf"^\| `{section}\.(\w+)` \| .+ \| (\S+) \|$", page("docs/mapping.md"), re.MULTILINE))
-    for name, field in SETTINGS[section].model_fields.items():
-        default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
-        assert rows.get(name) == default, f"docs/mapping.md: {section}.{name} must have the default {default}"
-    assert rows.keys() == SETTINGS[section].model_fields.keys()
-
-
-@pytest.mark.parametrize("section", SETTINGS)
-def test_mapping_page_explains_every_setting_as_its_schema_does(section: str) -> None:
-    rows = dict(re.findall(rf"^\| `{section}\.(\w+)` \| (.+) \| \S+ \|$", page("docs/mapping.md"), re.MULTILINE))
-    assert {name: as_description(text) for name, text in rows.items()} == {
-        name: field.description for name, field in SETTINGS[section].model_fields.items()}
-
-
-def test_metrics_page_lists_every_metric_with_its_labels() -> None:
-    rows = re.findall(r"^\| `(orgrecon_\w+)` \| \w+ \| (.+?) \|", page("docs/metrics.md"), re.MULTILINE)
-    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
-    published: dict[str, set[str]] = {}
-    for family in metric_families(MetricsSnapshot(ledger_up=True, window_days=7), IDENTITY, ["org_units"]):
-        for sample in family.samples:
-            assert {"migration", "environment"} <= sample.labels.keys()
-            published.setdefault(sample.name, set()).update(sample.labels.keys() - {"migration", "environment"})
-    assert documented == published
+def test_environment_page_names_the_default_directory_and_ledger() -> None:
+    defaults = environment_page()
+    assert defaults["ORGRECON_OUTPUT_DIR"] == f"`{DEFAULT_OUTPUT_DIR}`"
+    assert defaults["ORGRECON_LEDGER_URL"] == f"`{DEFAULT_LEDGER_URL}`"
