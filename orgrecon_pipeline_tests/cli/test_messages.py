@@ -82,7 +82,7 @@ def test_demo_help_names_the_default_directory(orgrecon: Command) -> None:
     result = orgrecon("demo", "--help")
     assert result.code == 0
     text = " ".join(result.out.replace("│", " ").split())
-    assert f"by default ./{DEFAULT_DIRECTORY}; emptied at each run" in text
+    assert f"(default: ./{DEFAULT_DIRECTORY})" in text
 
 
 def test_acknowledge_without_a_matching_comparison_is_refused(error: Callable[..., str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Walk through the Dagster UI, with assertions about what each page shows.
 
-``python -m orgrecon_pipeline_tests.support.browser.walk`` writes the screenshots in ``docs/images``.
+``python -m orgrecon_pipeline_tests.support.browser.walk`` writes the screenshots in ``docs/images``, and a picture of a
+report.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orgrecon_pipeline_tests.support.browser.github_page import github_page
 from orgrecon_pipeline_tests.support.browser.stage import Stage, browser, company_history, daemon, served
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql
 
@@ -120,10 +122,13 @@ def take_picture(page: Page, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the screenshots of the documentation."""
+    """Write the pictures of the documentation."""
     with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as directory, \
             company_history(Path(directory)) as stage, served(stage) as url, browser(stage.environ) as page:
         walk(stage, url, page, lambda page, name: take_picture(page, IMAGES / f"dagster-{name}.png"))
+        page.set_viewport_size({"width": 1000, "height": 800})
+        page.set_content(github_page((stage.reports / f"{stage.days[1]}.md").read_text("utf-8")))
+        take_picture(page, IMAGES / "report.png")
 
 
 if __name__ == "__main__":

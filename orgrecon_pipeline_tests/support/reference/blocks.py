@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pymdownx.slugs import slugify
 
+from orgrecon_pipeline_tests.support.reference.alerts import alerts
 from orgrecon_pipeline_tests.support.reference.commands import command, commands, exit_codes
 from orgrecon_pipeline_tests.support.reference.fields import fields
 from orgrecon_pipeline_tests.support.reference.metrics import metrics
@@ -20,7 +21,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 #: What writes a block, by its kind. The last argument is the heading above each block of the page, as an anchor.
 KINDS: dict[str, Callable[..., str]] = {
-    "commands": commands, "command": command, "exit-codes": exit_codes, "fields": fields, "metrics": metrics}
+    "commands": commands, "command": command, "exit-codes": exit_codes, "fields": fields, "metrics": metrics,
+    "alerts": alerts}
 
 _BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _slug = slugify(case="lower")

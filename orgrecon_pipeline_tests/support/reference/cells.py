@@ -40,7 +40,7 @@ def sentence(description: str) -> str:
 
 def cell(description: str) -> str:
     """Return a description as a cell: in lower case, and without its last full stop."""
-    if re.match(r"[A-Z][a-z]*\b", description):
+    if re.match(r"(?!Prometheus|Dagster|Citus)[A-Z][a-z]*\b", description):
         description = description[0].lower() + description[1:]
     return sentence(description.removesuffix("."))
 
