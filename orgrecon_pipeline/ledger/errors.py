@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from orgrecon_pipeline.domain.errors import LedgerUnavailable, OrgreconError
-from orgrecon_pipeline.postgres.connection.causes import ConnectionFailed
+from orgrecon_pipeline.postgres.connection.failure import ConnectionFailed
 from orgrecon_pipeline.postgres.errors import failed_statement
 
 _REBUILD = "restore it, or rebuild it with orgrecon import"

@@ -112,7 +112,10 @@ def _invalid_parameter(parameters: Mapping[str, Any]) -> str:
     """Return what is wrong with the first invalid parameter, without its value; empty if all are valid."""
     for port in str(parameters.get("port", "")).split(","):
         if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            return "the port must be a number from 1 to 65535"
+            return ("the port must be a number from 1 to 65535; in the password, write %2F for each '/', and put an "
+                    "IPv6 address into brackets")
+    if "replication" in parameters:
+        return "replication opens a connection that runs no queries: remove it"
     for name, value in parameters.items():
         text = str(value)
         if name in _INTEGERS and text and not _INTEGER.fullmatch(text):

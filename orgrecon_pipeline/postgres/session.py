@@ -20,8 +20,8 @@ from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.postgres import citus
-from orgrecon_pipeline.postgres.connection.causes import ConnectionFailed
 from orgrecon_pipeline.postgres.connection.connect import connect
+from orgrecon_pipeline.postgres.connection.failure import ConnectionFailed
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint
 from orgrecon_pipeline.postgres.encoding import Encoding

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from orgrecon_pipeline.postgres.connection.causes import Cause, ConnectionFailed, known_cause
+from orgrecon_pipeline.postgres.connection.causes import known_cause
 from orgrecon_pipeline.postgres.connection.connect import connect
+from orgrecon_pipeline.postgres.connection.failure import Cause, ConnectionFailed
 from orgrecon_pipeline.postgres.dsn import Dsn
 from orgrecon_pipeline_tests.support.operations.postgres_server import PostgresServer
 from orgrecon_pipeline_tests.support.postgres.second_server import (
@@ -28,6 +29,8 @@ from orgrecon_pipeline_tests.support.postgres.second_server import (
 SECRET = "hunter2"
 RULES = """
 local all member scram-sha-256
+local all identified peer
+hostssl all owned all cert
 hostssl all certified all trust clientcert=verify-full
 hostnossl all encrypted all reject
 hostssl all plain all reject
@@ -74,16 +77,22 @@ def tls() -> Iterator[TlsServer]:
     with second_server(RULES, listen_addresses="localhost", port=str(port), max_connections="20") as server:
         own, other = Certificates(server.directory / "tls"), Certificates(server.directory / "other")
         own.issue("server", "localhost", to_server=True)
-        own.issue("expired", "localhost", days=-1, to_server=True)
+        own.issue("expired", "localhost", until=-1, to_server=True)
         own.issue("elsewhere", "elsewhere.example", to_server=True)
+        own.issue("future", "localhost", since=5, until=9, to_server=True)
+        own.issue("revoked", "localhost", to_server=True)
+        own.revoke("revoked")
+        own.sign_itself("itself", "localhost", to_server=True)
+        own.issue("late", "certified", until=-1)
         for certificates in (own, other):
             certificates.issue("client", "certified")
+            certificates.encrypt("client")
         (own.directory / "junk.crt").write_text("no certificate")
         (own.directory / "open.key").write_bytes((own.directory / "client.key").read_bytes())
         (own.directory / "open.key").chmod(0o644)
         present(server, "server")
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            for role in ("certified", "encrypted", "plain", "rejected", "identified", "loading"):
+            for role in ("certified", "encrypted", "plain", "rejected", "identified", "loading", "owned"):
                 admin.execute(f"CREATE ROLE {role} LOGIN")
             for statement in (
                 f"CREATE ROLE member LOGIN PASSWORD '{SECRET}'",
@@ -113,9 +122,11 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
     "root certificate is no certificate": ("", {**TRUSTED, "sslrootcert": "{c}/junk.crt"},
                                            "the root certificate file cannot be read", False),
     "certificate of another authority": ("", {**TRUSTED, "sslrootcert": "{o}/ca.crt"},
-                                         "the server's certificate cannot be verified", False),
+                                         "another CA than that of sslrootcert issued the server's certificate", False),
     "certificate of no known authority": ("", {"sslmode": "verify-full", "sslrootcert": "system"},
-                                          "the server's certificate cannot be verified", False),
+                                          "another CA than that of sslrootcert issued the server's", False),
+    "revocation list of another authority": ("", {**TRUSTED, "sslcrl": "{o}/ca.crl"},
+                                             "sslcrl does not contain the revocation list of the CA", False),
     "weak sslmode": ("", {"sslmode": "require", "sslrootcert": "system"},
                      "sslrootcert=system needs sslmode=verify-full", False),
     "another host name": ("postgres@127.0.0.1", TRUSTED,
@@ -125,6 +136,18 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
     "client certificate of another authority": (
         "certified@localhost", {"sslmode": "require", "sslcert": "{o}/client.crt", "sslkey": "{o}/client.key"},
         "the server does not accept the client certificate", False),
+    "client certificate that has expired": (
+        "certified@localhost", {"sslmode": "require", "sslcert": "{c}/late.crt", "sslkey": "{c}/late.key"},
+        "the server does not accept the client certificate", False),
+    "client certificate of another role": ("owned@localhost", CERTIFIED,
+                                           "the client certificate belongs to another role", False),
+    "no client certificate to send": ("", {"sslmode": "require", "sslcertmode": "require"},
+                                      "sslcertmode=require demands a client certificate, but", False),
+    "encrypted key": ("certified@localhost", {**CERTIFIED, "sslkey": "{c}/client-encrypted.key"},
+                      "the private key of the client certificate is encrypted", False),
+    "encrypted key with a wrong password": (
+        "certified@localhost", {**CERTIFIED, "sslkey": "{c}/client-encrypted.key", "sslpassword": SECRET},
+        "the private key of the client certificate is encrypted", False),
     "no key": ("certified@localhost", {**CERTIFIED, "sslkey": "{c}/none.key"},
                "the private key of the client certificate cannot be used", False),
     "key of another certificate": ("certified@localhost", {**CERTIFIED, "sslkey": "{o}/client.key"},
@@ -134,6 +157,12 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
     "no common version of TLS": (
         "", {"sslmode": "require", "ssl_min_protocol_version": "TLSv1", "ssl_max_protocol_version": "TLSv1.1"},
         "client and server have no TLS version in common", False),
+    "no range of versions": (
+        "", {"sslmode": "require", "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.2"},
+        "ssl_min_protocol_version is later than ssl_max_protocol_version", False),
+    "direct TLS": ("", {"sslmode": "require", "sslnegotiation": "direct"},
+                   "sslnegotiation=direct needs PostgreSQL 17 or later", False),
+    "weak direct TLS": ("", {"sslnegotiation": "direct"}, "sslnegotiation=direct needs sslmode=require", False),
     "TLS is refused": ("plain@localhost", {"sslmode": "require"}, "the server's pg_hba.conf does not allow", False),
     "TLS is required": ("encrypted@localhost", {"sslmode": "disable"},
                         "the server's pg_hba.conf does not allow this client without TLS", False),
@@ -141,7 +170,7 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
     "wrong password": (f"member:{SECRET}x@localhost", {}, "the server rejected the user name or password", True),
     "expired password": (f"late:{SECRET}@localhost", {}, "the server rejected the user name or password", True),
     "no password": ("member@localhost", {}, "the server requires a password, but the URL contains none", False),
-    "ident": ("identified@localhost", {}, "the server refused the login", False),
+    "ident": ("identified@localhost", {}, "the server accepts only the role with the name of the user of the", False),
     "unknown role": ("nobody@localhost", {}, "the role does not exist", False),
     "role without LOGIN": ("nologin@localhost", {}, "the role may not log in: run ALTER ROLE", False),
     "connection limit": ("busy@localhost", {}, "the server has no free connection slot", True),
@@ -153,12 +182,15 @@ FAILURES: dict[str, tuple[str, dict[str, str], str, bool]] = {
     "read-only wanted": ("", {"target_session_attrs": "read-only"}, "this server is a primary, but target", False),
     "writable wanted": ("", {"target_session_attrs": "read-write", "options": "-c default_transaction_read_only=on"},
                         "this server is a standby or read-only, but target_session_attrs", True),
-    "unknown setting": ("", {"options": "-c nothing=1"}, "the server does not know a setting", False),
-    "invalid setting": ("", {"options": f"-c work_mem={SECRET}"}, "the server rejects the value of a setting", False),
+    "unknown setting": ("", {"options": "-c nothing=1"}, "the server rejects a setting", False),
+    "invalid setting": ("", {"options": f"-c work_mem={SECRET}"}, "the server rejects a setting", False),
+    "setting of another type": ("", {"options": f"-c geqo={SECRET}"}, "the server rejects a setting", False),
+    "setting without a value": ("", {"options": "--geqo"}, "the server rejects a setting", False),
     "forbidden setting": (f"member:{SECRET}@localhost", {"options": "-c lc_messages=C"},
                           "the role may not set a parameter", False),
     "channel binding": (f"member:{SECRET}@localhost", {"sslmode": "disable", "channel_binding": "require"},
                         "channel_binding in the URL requires TLS", False),
+    "protocol": ("", {"min_protocol_version": "3.2"}, "the server supports only an older protocol", False),
     "authentication": ("", {"require_auth": "scram-sha-256"}, "the server does not use the authentication", False),
 }
 
@@ -177,16 +209,19 @@ def test_refused_connection_names_its_cause(
 
 
 @pytest.mark.parametrize(("certificate", "sentence"), [
-    ("expired", "the server's certificate cannot be verified, because it has expired or another CA issued it"),
+    ("expired", "the server's certificate, or that of its CA, has expired"),
+    ("future", "the server's certificate is not valid yet"),
+    ("itself", "the server's certificate is self-signed"),
+    ("revoked", "the server's certificate has been revoked"),
     ("elsewhere", "the server's certificate is valid for another host name"),
 ])
 def test_certificate_that_is_not_valid_names_its_cause(tls: TlsServer, certificate: str, sentence: str) -> None:
     present(tls.server, certificate)
     try:
-        assert cause(tls.url(**TRUSTED)).sentence.startswith(sentence)
+        assert cause(tls.url(**TRUSTED, sslcrl="{c}/ca.crl")).sentence.startswith(sentence)
     finally:
         present(tls.server, "server")
-    connect(Dsn.parse(tls.url(**TRUSTED), "DATABASE_URL").parameters).close()
+    connect(Dsn.parse(tls.url(**TRUSTED, sslcrl="{c}/ca.crl"), "DATABASE_URL").parameters).close()
 
 
 def test_server_without_tls_and_without_slots_says_so() -> None:
@@ -224,11 +259,13 @@ def test_message_in_another_language_names_the_same_cause(monkeypatch: pytest.Mo
             (f"cleartext:{SECRET}", "postgres", "the server rejected the user name or password", True),
             ("rejected", "postgres", "the server refused the login", False),
             ("nobody", "postgres", "the server refused the login", False),
+            ("postgres", "postgres&options=-c%20geqo%3Djunk", "the server rejects a setting", False),
             ("postgres", "nothing", "the database does not exist", False),
             ("busy", "postgres", "the server has no free connection slot", True),
         ):
-            named = cause(server.dsn(database).replace("postgres@", f"{user}@"))
-            assert named.sentence.removeprefix("the server refuses the connection: ").startswith(sentence), user
+            database, _, options = database.partition("&")
+            named = cause(f"{server.dsn(database).replace('postgres@', f'{user}@')}&{options}")
+            assert named.sentence.startswith(sentence), user
             assert named.temporary is temporary, user
 
 
@@ -276,6 +313,14 @@ def test_listener_that_is_no_server_names_its_cause(
     ("postgresql://no-such-host.invalid/d", "the host name cannot be resolved", True),
     ("postgresql://127.0.0.1:1,127.0.0.1:2/d", "no server is listening on that host and port", True),
     ("postgresql:///d?host=/no/such/directory", "the socket does not exist", True),
+    ("postgresql:///d?host=/etc/passwd", "the host in the URL is not the directory of the server's socket", False),
+    (f"postgresql:///d?host=/{'x' * 120}", "the host in the URL is not the directory of the server's socket", False),
+    ("postgresql://a..b/d", "the host in the URL is not a valid name", False),
+    ("postgresql:///d?host=a,b&port=1,2,3", "host, hostaddr and port list different numbers of servers", False),
+    ("postgresql:///d?host=a&hostaddr=127.0.0.1,127.0.0.2", "host and hostaddr list different numbers", False),
+    (f"postgresql://a/d?hostaddr={SECRET}", "hostaddr has an invalid value: correct it in the URL", False),
+    (f"postgresql://127.0.0.1:1/d?require_auth={SECRET}", "require_auth has an invalid value: correct", False),
+    (f"postgresql://127.0.0.1:1/d?scram_client_key={SECRET}", "scram_client_key or scram_server_key has", False),
     ("postgresql://?service=nothing", "the service is not defined", False),
     ("postgresql://127.0.0.1:1/d?gssencmode=require", "GSSAPI encryption or login is not possible", False),
 ])
@@ -285,11 +330,49 @@ def test_address_without_a_server_names_its_cause(url: str, sentence: str, tempo
     assert named.temporary is temporary
 
 
-def test_invalid_environment_variable_of_libpq_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGSSLMODE", SECRET)
-    named = cause("postgresql://127.0.0.1:1/d")
-    assert named.sentence.startswith("a parameter of the URL or a PG… environment variable has an invalid value")
-    assert not named.temporary
+@pytest.mark.parametrize("variable", [
+    "PGSSLMODE", "PGHOSTADDR", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGGSSENCMODE", "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS", "PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION", "PGSSLCERTMODE",
+])
+def test_invalid_environment_variable_of_libpq_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, SECRET)
+    assert cause("postgresql://127.0.0.1:1/d") == Cause(
+        f"the environment variable {variable} has an invalid value: correct or unset it")
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    ("[a]\nhost=b\n", "the service is not defined"),
+    ("[s]\nhosst=b\n", "the service file has a syntax error"),
+    ("[s]\nservice=a\n", "the service file has a syntax error"),
+    (f"[s]\nhost=b\nport={SECRET}\n", "port has an invalid value: correct it in the URL or in the service file"),
+])
+def test_service_file_that_is_not_valid_is_named(
+    content: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text(content)
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert cause("postgresql://?service=s").sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(("mode", "line", "sentence"), [
+    (0o644, f"*:*:*:*:{SECRET}", "the server requires a password, and the password file is ignored because others"),
+    (0o600, f"*:*:*:other:{SECRET}", "the server requires a password, but the URL contains none, and no line of the"),
+    (0o600, f"*:*:*:*:{SECRET}x", "the server rejected the user name or password"),
+])
+def test_password_file_that_does_not_help_is_named(
+    mode: int, line: str, sentence: str, tls: TlsServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "passwords"
+    file.write_text(line)
+    file.chmod(mode)
+    assert cause(tls.url("member@localhost", passfile=str(file))).sentence.startswith(sentence)
+
+
+def test_socket_and_role_of_the_operating_system_are_named(tls: TlsServer) -> None:
+    socket_url = tls.server.dsn().replace("postgres@", "identified@")
+    assert cause(socket_url).sentence.startswith("the server accepts only the role with the name of the user")
+    assert cause(f"{tls.server.dsn()}&requirepeer={SECRET}").sentence.startswith("another user of the operating system")
+    assert cause(tls.url().replace("postgres@", "")).sentence.startswith("the URL names no user")
 
 
 def test_standby_wanted_by_the_environment_is_named(tls: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +406,13 @@ AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: 
     (f"{AT}SSL error: tlsv13 alert certificate required", "the server requires a client certificate", False),
     (f"{AT}FATAL:  no more connections allowed (max_client_conn)", "the server has no free connection slot", True),
     (f"{AT}FATAL:  query_wait_timeout", "the server or its pooler ended the connection", True),
-    (f"{AT}FATAL:  no such database: d", "the database does not exist", False),
+    (f"{AT}FATAL:  no such database: d", "the pooler does not know the database", False),
+    (f"{AT}FATAL:  bouncer config error", "the pooler does not know the database", False),
+    (f"{AT}FATAL:  login rejected", "the server refused the login", False),
+    (f'{AT}FATAL:  "trust" authentication failed', "the server refused the login", False),
+    (f"{AT}FATAL:  Tenant or user not found", "the pooler does not know the user or the project", False),
+    (f"{AT}FATAL:  This RDS Proxy requires TLS connections", "the server requires TLS", False),
+    (f"{AT}FATAL:  connection is insecure (try using `sslmode=require`)", "the server requires TLS", False),
     (f"{AT}FATAL:  unsupported startup parameter: options", "the pooler does not accept options", False),
     ('connection is bad: connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused',
      "no server is listening", True),
@@ -342,7 +431,7 @@ AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: 
      "no server is listening", True),
 ])
 def test_message_is_read_from_its_beginning(text: str, sentence: str, temporary: bool) -> None:
-    named = known_cause(text)
+    named = known_cause(text, {"user": "u"})
     assert named is not None
     assert named.sentence.startswith(sentence)
     assert named.temporary is temporary

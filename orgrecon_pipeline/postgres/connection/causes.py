@@ -7,36 +7,35 @@ message, because a message quotes names: a database named "SSL" must not look li
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from types import MappingProxyType
 
+from orgrecon_pipeline.postgres.connection.certificate import unverified_certificate
+from orgrecon_pipeline.postgres.connection.failure import Cause
+from orgrecon_pipeline.postgres.connection.parameters import (
+    Parameters,
+    invalid_value,
+    missing_password,
+    unknown_role,
+    value,
+)
 
-@dataclass(frozen=True)
-class Cause:
-    """Cause of a failed connection and its remedy, as one sentence without parameter values.
-
-    ``temporary`` says whether the same connection can succeed later without a change of its URL.
-    """
-
-    sentence: str
-    temporary: bool = False
-
-
-class ConnectionFailed(Exception):
-    """A connection could not be opened, for the given ``cause``."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.sentence)
-        self.cause = cause
+# A cause, or a function that finds it by the parameters of the connection, and by the named groups of the message.
+_Found = Cause | Callable[..., Cause]
 
 
 _LOST = Cause("the connection was lost while it was opened: check the server's log, and the proxy or pooler before it",
               temporary=True)
 _PASSWORD = Cause(
-    "the server rejected the user name or password, or the password has expired: correct them in the URL, or set a new "
-    "one with ALTER ROLE … PASSWORD … VALID UNTIL …", temporary=True)
+    "the server rejected the user name or password, or the password has expired: correct them in the URL or "
+    "the password file, or set a new one with ALTER ROLE … PASSWORD … VALID UNTIL …", temporary=True)
 _NO_SLOT = Cause("the server has no free connection slot: close sessions, or raise max_connections or the CONNECTION "
                  "LIMIT of the role or database", temporary=True)
 _NO_DATABASE = Cause("the database does not exist: create it, or correct its name in the URL")
+_CLOSED = Cause("the database accepts no connections: run ALTER DATABASE … ALLOW_CONNECTIONS true", temporary=True)
+_LIBRARY = Cause("the server cannot load a library that the role or the database requires: install it there, or "
+                 "correct session_preload_libraries")
 _LISTENER = Cause("the program listening there is not a PostgreSQL server: correct the host and port in the URL")
 _REFUSED = Cause("the server refused the login: let this role log in from here, in pg_hba.conf or the pooler's "
                  "auth_file")
@@ -48,14 +47,30 @@ _KEY = Cause("the private key of the client certificate cannot be used: name the
              "sslkey, and let only its owner read it (chmod 600)")
 _CLIENT_CERTIFICATE = Cause(
     "the server requires a client certificate: name one that it accepts with sslcert and sslkey in the URL")
-_CONFIGURED = Cause("a parameter of the URL or a PG… environment variable has an invalid value: correct it")
-_TIMEOUT = Cause("the server did not answer in time: check the host and port in the URL, and firewalls", temporary=True)
+_TIMEOUT = Cause("the server did not answer in time: check the host and port in the URL, firewalls and, if there is a "
+                 "pooler, whether it reaches the server", temporary=True)
+_OTHER_CERTIFICATE = Cause("the client certificate belongs to another role: name one whose common name is the user "
+                           "in the URL, or add a mapping to pg_ident.conf")
+_SETTING = Cause("the server rejects a setting that the URL, PGOPTIONS or another PG… environment variable, or the "
+                 "role sets: correct it")
+_SERVICE = Cause("the service is not defined: add it to pg_service.conf, or correct service in the URL")
+
+
+def _unexpected_end(parameters: Parameters) -> Cause:
+    if value("sslnegotiation", parameters) == "direct":
+        return Cause("sslnegotiation=direct needs PostgreSQL 17 or later: remove it from the URL")
+    return _LOST
+
 
 # Errors of the server and of pgbouncer, which come after "FATAL:  ".
-_FATAL = [
+_FATAL: list[tuple[str, _Found]] = [
     (r"password authentication failed|(?:SASL|LDAP|RADIUS|PAM|BSD) authentication failed"
      r"|empty password returned by client", _PASSWORD),
-    (r"(?:\S+ )?authentication failed", _REFUSED),
+    (r'(?:certificate|"trust") authentication failed for user', _OTHER_CERTIFICATE),
+    (r"(?:Peer|Ident) authentication failed", Cause(
+        "the server accepts only the role with the name of the user of the operating system (peer or ident in "
+        "pg_hba.conf): connect over TCP with a password, or add a mapping to pg_ident.conf")),
+    (r"(?:\S+ )?authentication failed|login rejected", _REFUSED),
     (r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection) for .*, (?:no encryption|SSL off)", Cause(
         "the server's pg_hba.conf does not allow this client without TLS: set sslmode=require or stricter in the URL, "
         "or add an entry to pg_hba.conf")),
@@ -75,32 +90,33 @@ _FATAL = [
      r"|the server is shutting down", Cause(
          "the server or its pooler ended the connection: check whether the server accepts connections",
          temporary=True)),
-    (r'database ".*" does not exist|no such database', _NO_DATABASE),
-    (r'database ".*" is not currently accepting connections', Cause(
-        "the database accepts no connections: run ALTER DATABASE … ALLOW_CONNECTIONS true", temporary=True)),
+    (r'database ".*" does not exist', _NO_DATABASE),
+    (r"no such database|bouncer config error", Cause(
+        "the pooler does not know the database: add it to the section [databases] of pgbouncer, or correct its name in "
+        "the URL")),
+    (r'database ".*" is not currently accepting connections', _CLOSED),
     (r'cannot connect to invalid database', Cause("the database was only half dropped: drop it, and restore it")),
-    (r'role ".*" does not exist|no such user', Cause(
-        "the role does not exist: create it, or correct the user name in the URL")),
+    (r'role ".*" does not exist|no such user', unknown_role),
+    (r"Tenant or user not found", Cause(
+        "the pooler does not know the user or the project: correct the user name in the URL")),
+    (r".*(?:SSL connection is required|requires TLS connections|connection is insecure)", Cause(
+        "the server requires TLS: set sslmode=require or stricter in the URL")),
     (r'role ".*" is not permitted to log in', Cause(
         "the role may not log in: run ALTER ROLE … LOGIN, or name another user in the URL")),
     (r'permission denied for database', Cause(
         "the role may not connect to the database: run GRANT CONNECT ON DATABASE … TO …")),
     (r"permission denied to set parameter", Cause(
         "the role may not set a parameter that options in the URL sets: remove it from the URL")),
-    (r"could not access file", Cause(
-        "the server cannot load a library that the role or the database requires: install it there, or correct "
-        "session_preload_libraries")),
-    (r"unrecognized configuration parameter|invalid command-line argument", Cause(
-        "the server does not know a setting that the URL or the role sets: correct options in the URL")),
-    (r"invalid value for parameter", Cause(
-        "the server rejects the value of a setting that the URL or the role sets: correct it")),
+    (r"could not access file", _LIBRARY),
+    (r"unrecognized configuration parameter|invalid command-line argument|invalid value for parameter|\S+ requires a "
+     r'|parameter "\S+" requires a ', _SETTING),
     (r"unsupported startup parameter", Cause(
         "the pooler does not accept options in the URL: remove them, or add them to ignore_startup_parameters of "
         "pgbouncer")),
 ]
 
 # Errors of libpq and psycopg.
-_CLIENT = [
+_CLIENT: list[tuple[str, _Found]] = [
     # TLS
     (r'root certificate file ".*" does not exist|could not get home directory to locate root certificate file', Cause(
         "sslmode asks to verify the server's certificate, but there is no root certificate: name the file of its CA "
@@ -108,9 +124,7 @@ _CLIENT = [
     (r"could not (?:read|load) (?:system )?root certificate", Cause(
         "the root certificate file cannot be read or holds no certificate: correct sslrootcert in the URL")),
     # The second and third patterns match an authority with the same name and another key.
-    (r"SSL error: (?:certificate verify failed|.*signature failure|bad signature)", Cause(
-        "the server's certificate cannot be verified, because it has expired or another CA issued it: renew it, or "
-        "name the file of its CA with sslrootcert in the URL")),
+    (r"SSL error: (?:certificate verify failed|.*signature failure|bad signature)", unverified_certificate),
     (r'server certificate for ".*" .*does not match host name|could not get server\'s host name', Cause(
         "the server's certificate is valid for another host name: use a name that it lists as the host in the URL, or "
         "issue it for this one")),
@@ -120,19 +134,31 @@ _CLIENT = [
     (r"SSL error: .*alert (?:unknown ca|decrypt error|bad certificate|(?:unsupported |unknown )?certificate)", Cause(
         "the server does not accept the client certificate: name one that its CA issued and that is valid, with "
         "sslcert in the URL")),
+    (r"could not load private key file .*(?:bad decrypt|processing error|password)", Cause(
+        "the private key of the client certificate is encrypted: give its password with sslpassword in the URL")),
     (r"certificate present, but not private key|(?:could not (?:read|load) )?private key|certificate does not match "
      r"private key", _KEY),
     (r"could not (?:read|open|load) certificate", Cause(
         "the client certificate cannot be read: correct sslcert in the URL")),
+    (r"server accepted connection without a valid SSL certificate", Cause(
+        "sslcertmode=require demands a client certificate, but none was sent: name it with sslcert and sslkey, or "
+        "remove sslcertmode")),
+    (r"weak sslmode .*sslnegotiation", Cause(
+        "sslnegotiation=direct needs sslmode=require or stricter: set it in the URL")),
+    (r"invalid SSL protocol version range", Cause(
+        "ssl_min_protocol_version is later than ssl_max_protocol_version: correct them in the URL")),
     (r"weak sslmode", Cause("sslrootcert=system needs sslmode=verify-full: set it in the URL")),
     (r"SSL error: (?:no protocols available|.*protocol version|unsupported protocol|wrong version number)", Cause(
         "client and server have no TLS version in common: change ssl_min_protocol_version or "
         "ssl_max_protocol_version in the URL")),
-    (r"SSL error: unexpected eof|SSL SYSCALL error|SSL connection has been closed", _LOST),
+    (r"SSL error: unexpected eof", _unexpected_end),
+    (r"SSL SYSCALL error|SSL connection has been closed", _LOST),
     (r"SSL error", Cause("the TLS connection failed: compare sslmode in the URL with the TLS settings of the server")),
     # authentication
-    (r"(?:fe_sendauth: )?no password supplied", Cause(
-        "the server requires a password, but the URL contains none: add it")),
+    (r"(?:fe_sendauth: )?no password supplied", missing_password),
+    (r"requirepeer specifies", Cause(
+        "another user of the operating system runs the server than requirepeer demands: correct requirepeer in the "
+        "URL, or PGREQUIREPEER, or the directory of the socket")),
     (r"authentication method requirement", Cause(
         "the server does not use the authentication that require_auth in the URL demands: correct it")),
     (r"channel binding ", Cause(
@@ -144,6 +170,11 @@ _CLIENT = [
     (r"session is not read-only|server is not in hot standby mode", _WRITABLE),
     (r"received invalid response|expected authentication request", _LISTENER),
     # network
+    (r"server only supports protocol version", Cause(
+        "the server supports only an older protocol: remove min_protocol_version from the URL")),
+    (r"encoding with 'idna' codec failed", Cause("the host in the URL is not a valid name: correct it")),
+    (r"Not a directory|Unix-domain socket path", Cause(
+        "the host in the URL is not the directory of the server's socket: correct it")),
     (r"failed to resolve host|could not translate host name", Cause(
         "the host name cannot be resolved: correct it in the URL, or check DNS", temporary=True)),
     (r"Connection refused", Cause(
@@ -156,15 +187,34 @@ _CLIENT = [
         "the network does not reach the server: check the host in the URL, routes and firewalls", temporary=True)),
     (r"server closed the connection|could not (?:send|receive) data|Connection reset|Broken pipe", _LOST),
     # parameters
-    (r'definition of service ".*" not found|service file', Cause(
-        "the service is not defined: add it to pg_service.conf, or correct service in the URL")),
-    (r"invalid (?:\S+ )?value|invalid integer value|could not match|invalid port", _CONFIGURED),
+    (r'syntax error in service file|nested service specifications', Cause(
+        "the service file has a syntax error: correct pg_service.conf, or the file that PGSERVICEFILE names")),
+    (r'definition of service ".*" not found|service file', _SERVICE),
+    (r'invalid integer value ".*" for connection option "(?P<name>\w+)"', invalid_value),
+    (r'invalid "?(?P<name>\w+)"? value', invalid_value),
+    (r"invalid (?P<name>port) number", invalid_value),
+    (r"could not match .* to .*hosts?(?:addr)?", Cause(
+        "host, hostaddr and port list different numbers of servers: name as many of each, or only one port")),
+    (r"could not match", Cause("host and hostaddr list different numbers of servers: name as many of each")),
+    (r"could not parse network address", partial(invalid_value, name="hostaddr")),
+    (r"invalid SCRAM", Cause("scram_client_key or scram_server_key has an invalid value: correct it in the URL")),
 ]
 
 _CAUSES = [
     *((re.compile(rf"FATAL: +(?:{pattern})"), cause) for pattern, cause in _FATAL),
     *((re.compile(pattern), cause) for pattern, cause in _CLIENT),
 ]
+# Causes of a server whose messages are in another language, by SQLSTATE. Other states have more than one cause.
+_BY_STATE = {
+    "22023": _SETTING, "22P02": _SETTING, "28P01": _PASSWORD, "3D000": _NO_DATABASE, "42601": _SETTING,
+    "42704": _SETTING, "53300": _NO_SLOT, "55000": _CLOSED, "58P01": _LIBRARY,
+    "28000": Cause("the server refused the login: check that the role exists and may log in, and that pg_hba.conf "
+                   "lets it in from here"),
+    "42501": Cause("the role lacks a permission: run GRANT CONNECT ON DATABASE … TO …, and remove settings from the "
+                   "URL that only a superuser may set"),
+    "57P03": Cause("the server is starting up, shutting down or in recovery: wait until it accepts connections",
+                   temporary=True),
+}
 # What comes before a message: psycopg's words, and the address that was tried.
 _BEFORE = re.compile(
     r"(?:- host: .*?, hostaddr: .*?: )?(?:connection failed: |connection is bad: )?"
@@ -173,15 +223,26 @@ _BEFORE = re.compile(
 _SEVERITY = re.compile(r"[^\s:]+: {2}")
 
 
-def known_cause(text: str) -> Cause | None:
+def known_cause(text: str, parameters: Parameters = MappingProxyType({})) -> Cause | None:
     """Return the cause of a failed connection by its message; None if the message is not known.
 
     If several addresses were tried, a temporary cause takes precedence, because that address can succeed later.
+    ``parameters`` are those of the URL; they tell some causes apart.
     """
-    causes = [next((cause for pattern, cause in _CAUSES if pattern.match(message)), None)
-              for message in _messages(text)]
-    known = [cause for cause in causes if cause]
+    known = [cause for message in _messages(text) if (cause := _cause_of(message, parameters))]
     return next((cause for cause in known if cause.temporary), next(iter(known), None))
+
+
+def _cause_of(message: str, parameters: Parameters) -> Cause | None:
+    for pattern, cause in _CAUSES:
+        if match := pattern.match(message):
+            return cause if isinstance(cause, Cause) else cause(parameters, **match.groupdict())
+    return None
+
+
+def cause_by_state(state: str) -> Cause | None:
+    """Return the cause of a connection that a server refuses, by SQLSTATE; None if the state does not tell it."""
+    return _BY_STATE.get(state)
 
 
 def is_from_server(text: str) -> bool:

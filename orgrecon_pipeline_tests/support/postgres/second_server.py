@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
@@ -46,24 +47,70 @@ def second_server(rules: str, locale: str = "C", **settings: str) -> Iterator[Po
         yield server
 
 
+_AUTHORITY = """
+[ca]
+default_ca = authority
+[authority]
+database = index
+serial = serial
+new_certs_dir = .
+default_md = sha256
+default_crl_days = 9
+policy = any
+unique_subject = no
+certificate = ca.crt
+private_key = ca.key
+[any]
+commonName = supplied
+"""
+
+
 class Certificates:
-    """Certificates of a new authority, ``ca.crt``, in a new directory: files ``NAME.crt`` and ``NAME.key``."""
+    """Certificates of a new authority, ``ca.crt`` with the revocation list ``ca.crl``, in a new directory.
+
+    Their files are ``NAME.crt`` and ``NAME.key``.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(mode=0o755)
         self._openssl("req", "-x509", *_NEW_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=authority",
-                      "-days", "9")
+                      "-days", "30")
+        (directory / "ca.cnf").write_text(_AUTHORITY)
+        (directory / "index").touch()
+        (directory / "serial").write_text("01")
+        self._openssl("ca", "-config", "ca.cnf", "-gencrl", "-out", "ca.crl")
 
-    def issue(self, name: str, subject: str, *, days: int = 9, to_server: bool = False) -> None:
-        """Issue a certificate that is valid for some days; it has expired if they are negative.
+    def issue(self, name: str, subject: str, *, since: int = -2, until: int = 9, to_server: bool = False) -> None:
+        """Issue a certificate that is valid from ``since`` to ``until`` days from now.
 
         Its key belongs to this user, or to the user of the server.
         """
         self._openssl("req", "-new", *_NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr",
                       "-subj", f"/CN={subject}")
-        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                      "-days", str(days), "-out", f"{name}.crt")
+        now = datetime.now(timezone.utc)
+        start, end = (f"{now + timedelta(days=days):%Y%m%d%H%M%SZ}" for days in (since, until))
+        self._openssl("ca", "-batch", "-config", "ca.cnf", "-in", f"{name}.csr", "-out", f"{name}.crt", "-notext",
+                      "-startdate", start, "-enddate", end)
+        self._give(name, to_server=to_server)
+
+    def sign_itself(self, name: str, subject: str, *, to_server: bool = False) -> None:
+        """Make a certificate that no authority issued."""
+        self._openssl("req", "-x509", *_NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.crt",
+                      "-subj", f"/CN={subject}", "-days", "9")
+        self._give(name, to_server=to_server)
+
+    def revoke(self, name: str) -> None:
+        """Put a certificate into the revocation list."""
+        self._openssl("ca", "-config", "ca.cnf", "-revoke", f"{name}.crt")
+        self._openssl("ca", "-config", "ca.cnf", "-gencrl", "-out", "ca.crl")
+
+    def encrypt(self, name: str) -> None:
+        """Make ``NAME-encrypted.key``, a copy of the key of a certificate that needs a password."""
+        self._openssl("ec", "-in", f"{name}.key", "-aes256", "-passout", "pass:secret", "-out", f"{name}-encrypted.key")
+        (self.directory / f"{name}-encrypted.key").chmod(0o600)
+
+    def _give(self, name: str, *, to_server: bool) -> None:
         if to_server and os.geteuid() == 0:
             os.chown(self.directory / f"{name}.key", *identity(Path("/none")))
 
