@@ -48,6 +48,8 @@ def test_invalid_dsn_is_refused_without_its_secret(url: str) -> None:
     ("connect_timeout=1.5", "connect_timeout must be an integer"),
     ("sslmode=bogus", "sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full"),
     ("sslmode=Require", "sslmode must be one of"), ("gssencmode=no", "gssencmode must be one of disable"),
+    ("replication=database", "replication opens a connection that runs no queries: remove it"),
+    ("port=5432/x", "the port must be a number from 1 to 65535; in the password, write %2F for each '/'"),
 ])
 def test_invalid_parameter_of_any_url_is_named_before_connecting(parameter: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^DATABASE_URL: {message}"):

@@ -16,8 +16,8 @@ _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 _OTHER_AUTHORITY = Cause("another CA than that of sslrootcert issued the server's certificate: name the file of its CA "
                          "with sslrootcert in the URL")
-_OTHER_LIST = Cause("sslcrl does not contain the revocation list of the CA that issued the server's certificate: add it, "
-                    "or remove sslcrl")
+_OTHER_LIST = Cause("sslcrl does not contain the revocation list of the CA that issued the server's certificate: add "
+                    "it, or remove sslcrl")
 # By the error code of OpenSSL (X509_V_ERR_…).
 _CAUSES = {
     3: _OTHER_LIST,
