@@ -1,4 +1,4 @@
-"""Tests that the reference pages agree with the commands, the schemas, the metrics and the environment variables."""
+"""Tests that the reference pages agree with the commands, schemas, metrics, alerts and environment variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orgrecon_pipeline_tests.support.reference.blocks import DOCS, blocks, pages
 from orgrecon_pipeline_tests.support.reference.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = {page.name: page.read_text("utf-8") for page in pages()}
+PAGES = {str(page.relative_to(DOCS)): page.read_text("utf-8") for page in pages()}
 
 #: The page of each published format.
 FORMATS = {"mapping": "mapping.md", "record": "record.md", "gate": "json.md", "drift": "json.md"}
@@ -40,8 +40,12 @@ def test_reference_page_has_the_table_of_every_object(document: str) -> None:
     assert tables == objects
 
 
-def test_metrics_page_has_the_table_of_metrics() -> None:
-    assert "metrics" in blocks(PAGES["metrics.md"])
+@pytest.mark.parametrize(("page", "kind"), [
+    ("cli.md", "commands"), ("cli.md", "exit-codes"), ("metrics.md", "metrics"),
+    ("runbooks/alerts/README.md", "alerts"),
+])
+def test_page_has_the_table_of_its_subject(page: str, kind: str) -> None:
+    assert kind in blocks(PAGES[page])
 
 
 def environment_page() -> dict[str, str]:

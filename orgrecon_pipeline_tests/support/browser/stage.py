@@ -126,8 +126,9 @@ def daemon(stage: Stage) -> Iterator[None]:
 @contextmanager
 def browser(environ: Mapping[str, str]) -> Iterator[Page]:
     """Yield a page of Debian's Chromium. Without a locale the Dagster UI stays blank."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # a busy machine serves the UI slowly
     with ExitStack() as stack:
         playwright = stack.enter_context(sync_playwright())
         chromium = playwright.chromium.launch(

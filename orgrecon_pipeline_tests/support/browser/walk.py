@@ -49,6 +49,7 @@ def walk(stage: Stage, url: str, page: Page, shoot: Shoot) -> None:
     page.goto(f"{url}/asset-groups")
     for name in ("tenant_drift", "daily_summary", "rolling_window", "markdown_report", "drift_gate"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text("Loading...", exact=True)).to_have_count(0)
     page.wait_for_timeout(3_000)  # animation of the graph
     shoot(page, "asset-graph")
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -126,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="orgrecon-browser-") as directory, \
             company_history(Path(directory)) as stage, served(stage) as url, browser(stage.environ) as page:
         walk(stage, url, page, lambda page, name: take_picture(page, IMAGES / f"dagster-{name}.png"))
-        page.set_viewport_size({"width": 1000, "height": 800})
+        page.set_viewport_size({"width": 1100, "height": 690})
         page.set_content(github_page((stage.reports / f"{stage.days[1]}.md").read_text("utf-8")))
         take_picture(page, IMAGES / "report.png")
 

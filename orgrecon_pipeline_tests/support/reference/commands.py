@@ -71,4 +71,4 @@ def _default(parameter: Any) -> str:
         parts = written[1].split(", ")
         return ", ".join(sentence(part) if " " in part or part.isalpha() else f"`{part.lstrip('$')}`" for part in parts)
     value = getattr(parameter.default, "value", parameter.default)
-    return "–" if value in (None, False, "") else f"`{value}`"
+    return "–" if value is None or value is False or value == "" else f"`{value}`"
