@@ -45,7 +45,7 @@ def walk(stage: Stage, url: str, page: Page, shoot: Shoot) -> None:
     for name in ("tenants_ready", "tenants_total", "tenant_gates"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
-    page.set_viewport_size({"width": 2000, "height": 700})  # wide enough for the text of the nodes
+    page.set_viewport_size({"width": 2000, "height": 860})  # wide enough for the text of the nodes
     page.goto(f"{url}/asset-groups")
     for name in ("tenant_drift", "daily_summary", "rolling_window", "markdown_report", "drift_gate"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()

@@ -25,7 +25,7 @@ def commands(**_: Any) -> str:
 def command(name: str, **_: Any) -> str:
     """Return the usage, arguments, options and exit codes of a command."""
     context = COMMANDS[name].make_context(name, [], resilient_parsing=True)
-    rows = [_row(parameter, context) for parameter in COMMANDS[name].get_params(context) if parameter.name != "help"]
+    rows = [_row(parameter, context) for parameter in COMMANDS[name].params]
     usage = " ".join(["orgrecon", name, *_usage(name), "[OPTIONS]"])
     return "\n\n".join([
         *map(sentence, filter(None, _EXIT_CODE.sub("", COMMANDS[name].help).split("\n\n"))),
