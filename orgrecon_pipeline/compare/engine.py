@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from orgrecon_pipeline.compare.failing_column import name_failing_column
+from orgrecon_pipeline.compare.failure_cause import name_cause
 from orgrecon_pipeline.compare.inspection import lock_queue_warning
 from orgrecon_pipeline.compare.keys.first_keys import FirstKeysByKind
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
@@ -69,7 +69,7 @@ def compare(
         try:
             return _Run(mapping, reader, until, exact, progress, wait or until.sleep, earlier).run(admit)
         except CannotDecide as failure:
-            raise name_failing_column(reader.sessions, mapping, failure) from None
+            raise name_cause(reader.sessions, mapping, failure) from None
         finally:
             reader.close()
 

@@ -39,8 +39,8 @@ _NAMED = 3
 _LISTED = 10
 _HEARTBEAT = "scan.heartbeat"
 
-# The name of the mapping's SQL in messages, the names of its columns, the SELECT, and the text of the mapping.
-_MappedSql = tuple[str, tuple[str, ...], sql.Composed, str]
+#: The name of the mapping's SQL in messages, the names of its columns, the SELECT, and the text of the mapping.
+MappedSql = tuple[str, tuple[str, ...], sql.Composed, str]
 # Functions by OID, as functions.sql returns them.
 _Functions = dict[int, dict[str, Any]]
 _DROPPED = {"volatile": False, "short_name": ""}
@@ -58,7 +58,7 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
     warnings: list[SqlWarning] = []
     facts: dict[str, StatementFacts] = {}
     columns: list[tuple[str, MappedColumns]] = []
-    for subject, names, select, text in _statements(mapping, sides):
+    for subject, names, select, text in mapped_statements(mapping, sides):
         of_sql = facts.setdefault(subject, StatementFacts())
         if tree := session.parse_tree(select, subject):
             root = read_tree(tree)
@@ -138,7 +138,7 @@ def _warning(code: str, subject: str, text: str, names: Sequence[str] = ()) -> S
     return {"code": code, "subject": subject, "names": list(names), "text": f"{subject} {text.format(names=listed)}"}
 
 
-def _statements(mapping: MappingConfig, sides: tuple[str, ...]) -> Iterator[_MappedSql]:
+def mapped_statements(mapping: MappingConfig, sides: tuple[str, ...]) -> Iterator[MappedSql]:
     """Yield each part of the mapping that is SQL."""
     if beat := mapping.scan.heartbeat:
         yield _statement(_HEARTBEAT, {"at": beat.at}, beat.from_, beat.where)
@@ -151,7 +151,7 @@ def _statements(mapping: MappingConfig, sides: tuple[str, ...]) -> Iterator[_Map
         yield _statement("tenants", {"tenant": mapping.tenants.tenant}, mapping.tenants.from_, mapping.tenants.where)
 
 
-def _statement(place: str, columns: dict[str, str], from_: str, where: str | None) -> _MappedSql:
+def _statement(place: str, columns: dict[str, str], from_: str, where: str | None) -> MappedSql:
     statement = sql.SQL("SELECT {} FROM {} {}").format(
         COMMA.join(sql.SQL("({})").format(fragment(column)) for column in columns.values()), fragment(from_),
         where_clause(where))

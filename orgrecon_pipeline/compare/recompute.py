@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orgrecon_pipeline.compare.engine import open_reader
-from orgrecon_pipeline.compare.failing_column import name_failing_column
+from orgrecon_pipeline.compare.failure_cause import name_cause
 from orgrecon_pipeline.compare.inspection import SqlWarning
 from orgrecon_pipeline.compare.progress import periodic_progress
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -54,7 +54,7 @@ def recompute(
         try:
             return _recompute(reader, stored, described, progress)
         except CannotDecide as failure:
-            raise name_failing_column(reader.sessions, mapping, failure) from None
+            raise name_cause(reader.sessions, mapping, failure) from None
         finally:
             reader.close()
 

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import table_sizes
 from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
-from orgrecon_pipeline.compare.failing_column import name_failing_column
+from orgrecon_pipeline.compare.failure_cause import name_cause
 from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.query_plan import explain
@@ -167,19 +167,25 @@ def _check_database(
             yield Finding("ok", topic, f"the database of {endpoint.variable} accepts connections")
             topic = "comparison"
             try:
-                preflight = run_preflight(session, mapping, sides)
+                yield from _check_comparison(session, mapping, sides, sizes)
             except CannotDecide as failure:
-                raise name_failing_column(dict.fromkeys(sides, session), mapping, failure) from None
-            yield from _check_identity_and_role(session, mapping, preflight)
-            require_lockable(session, preflight)
-            yield Finding("ok", "row-level security", "hides no rows from this role")
-            for name, types in preflight.types.items():
-                columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
-                where = "on both sides" if sides == SIDES else "wherever they are mapped"
-                yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
-            yield from _check_speed(session, mapping, preflight, sizes)
+                raise name_cause(dict.fromkeys(sides, session), mapping, failure, show_role=True) from None
     except CannotDecide as failure:
         yield Finding("problem", topic, str(failure))
+
+
+def _check_comparison(
+    session: Session, mapping: MappingConfig, sides: tuple[str, ...], sizes: SizeCollector
+) -> Iterator[Finding]:
+    preflight = run_preflight(session, mapping, sides)
+    yield from _check_identity_and_role(session, mapping, preflight)
+    require_lockable(session, preflight)
+    yield Finding("ok", "row-level security", "hides no rows from this role")
+    for name, types in preflight.types.items():
+        columns = ", ".join(f"{column} {column_type.name}" for column, column_type in types.items())
+        where = "on both sides" if sides == SIDES else "wherever they are mapped"
+        yield Finding("ok", f"columns of {name}", f"have the same type {where}: {columns}")
+    yield from _check_speed(session, mapping, preflight, sizes)
 
 
 def _check_identity_and_role(session: Session, mapping: MappingConfig, preflight: Preflight) -> Iterator[Finding]:
@@ -213,6 +219,7 @@ def _check_speed(
     row_hash = new_row_hash()
     with session.transaction(preflight.lockable):
         identify(session)
+        session.query(load_sql("postgres/sql/export_snapshot.sql"), "exporting the snapshot")
         run_self_test(session, row_hash)
         yield Finding("ok", "self-test", "the comparison finds exactly the known drift")
         tables = {table.oid: (table.schema, table.name) for table in preflight.tables}
@@ -234,11 +241,12 @@ def _scanned_tables(session: Session, statements: EntityStatements, side: str,
                     rows_by_name: dict[tuple[str, str], float]) -> set[str]:
     """Return the large tables that the planner scans sequentially to read one tenant.
 
-    Given are the rows of a table or, if it is distributed, of a shard of it.
+    Given are the rows of a table or, if it is distributed, of a shard of it. All columns of the first row are computed,
+    so that a function that cannot run fails here.
     """
     first = session.query(
-        sql.SQL("SELECT tenant_id::text AS tenant FROM ({}) AS r LIMIT 1").format(statements.side(side)),
-        statements.name)
+        sql.SQL("SELECT tenant_id::text AS tenant, pg_catalog.length(r::text) FROM ({}) AS r LIMIT 1").format(
+            statements.side(side)), statements.name)
     parameters = {"tenants": [row["tenant"] for row in first]}
     scans = explain(session, statements.side(side, of_tenants=True), statements.name, parameters)
     scanned = {(scan.schema, scan.name) for scan in scans if scan.sequential}

@@ -22,7 +22,7 @@ _MEANINGS = {
     "22012": "division by zero",
     "22P02": "a value cannot be read as the type to which the mapping casts it",
     "22": "a value cannot be converted to the type that the mapping requires",
-    "25006": "the SQL would write, but the transaction is read-only",
+    "25006": "the SQL would write, but the transaction is read-only; remove the call that writes",
     "25P03": "the transaction was idle for too long and the server ended it",
     "25P04": "the transaction ran longer than the server's transaction_timeout",
     "28000": "the server refused the login",
@@ -37,10 +37,10 @@ _MEANINGS = {
     "42883": "a function, an operator or the hash of a type does not exist; cast the column in the mapping",
     "42P01": "a table does not exist; the search_path is empty, so write schema.table",
     "42": "the SQL is not valid on this server",
-    "53100": "the server's disk is full",
-    "53200": "the server is out of memory",
+    "53100": "the server's disk is full; free some space",
+    "53200": "the server is out of memory; lower its work_mem or the role's",
     "53300": "the server has no free connection slot",
-    "53400": "a configured limit of the server was exceeded",
+    "53400": "a limit of the server was exceeded; raise temp_file_limit for the role",
     "53": "the server is short of resources",
     "54": "the statement exceeds a limit of the server",
     "55P03": "another session held a lock on a table for longer than lock_timeout_seconds",
@@ -51,11 +51,17 @@ _MEANINGS = {
     "57P05": "the session was idle for too long and the server ended it",
     "57": "the server ended the session",
     "58": "the server cannot read or write a file; see its log",
+    "08P01": "the server, or a proxy before it, does not follow the protocol; see its log",
     "08": "the connection was lost",
-    "XX": "the server reported an internal error",
+    "XX001": "data on the server's disk is damaged; see its log, and restore the table from a backup",
+    "XX002": "an index on the server's disk is damaged; run REINDEX",
+    "XX": "the server reported an internal error; see its log",
 }
 
-_CODES = {"42501": ReasonCode.PERMISSION_DENIED, "57014": ReasonCode.TIMEOUT}
+_PERMISSION, _FILE = "42501", "58030"
+_CODES = {"57014": ReasonCode.TIMEOUT}
+# Parts of the server that open its own files. If they may not, its error has the state of a missing permission.
+_FILE_MODULES = ("controldata_utils.c", "fd.c", "md.c", "relmapper.c", "slru.c")
 
 # A session that ended between two statements has the server's last message, but no SQLSTATE.
 _ENDED_SESSION = (
@@ -67,8 +73,22 @@ _ENDED_SESSION = (
     ("terminating connection due to transaction timeout", "25P04"),
 )
 
-# The message of pgbouncer. Its SQLSTATE, 08P01, is also that of other errors.
-_STATEMENT_POOLING = "transaction blocks not allowed in statement pooling mode"
+# The beginnings of pgbouncer's messages, what they mean, and whether the failure passes. Their SQLSTATE, 08P01, is also
+# that of other errors.
+_POOLER = (
+    ("transaction blocks not allowed in statement pooling mode", "the pooler (pgbouncer) runs in statement mode, which "
+     "allows no transaction; set pool_mode = transaction, or connect to the server itself", False),
+    *((beginning, "the URL names the admin console of pgbouncer; name a database in the URL", False)
+      for beginning in ("invalid command '", "failure")),
+    ("query timeout", "the statement exceeded query_timeout of pgbouncer; raise it, or connect to the server itself",
+     True),
+    ("idle transaction timeout", "the transaction exceeded idle_transaction_timeout of pgbouncer; raise it, or connect "
+     "to the server itself", True),
+    ("client_idle_timeout", "the session exceeded client_idle_timeout of pgbouncer; raise it, or connect to the server "
+     "itself", True),
+    ("query_wait_timeout", "pgbouncer had no free connection to the server; raise its pool size, and check that it "
+     "reaches the server", True),
+)
 
 # The SQLSTATEs and classes of temporary failures: the connection or server was lost or is overloaded, the transaction
 # collided with another, or the server is a standby until the next failover.
@@ -76,8 +96,18 @@ _TEMPORARY = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55
 
 # Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
 _QUOTABLE = ("42", "3F")
+# The name of the function that failed, in the context of an error. The rest of the context can quote rows.
+_FUNCTION = re.compile(r"""function "?([\w$.]+)""")
 # Server functions that refuse permission. Their message names the table, even from within a user's function.
 _PERMISSION_CHECKS = ("aclcheck_error", "get_row_security_policies")
+
+
+class PermissionDenied(CannotDecide):
+    """The server refuses a statement for lack of a permission; ``message`` is its own, which names the object."""
+
+    def __init__(self, sentence: str, action: str, message: str) -> None:
+        self.action, self.sqlstate, self.message = action, _PERMISSION, message
+        super().__init__(sentence, ReasonCode.PERMISSION_DENIED, action=action, sqlstate=_PERMISSION)
 
 
 class FailedStatement(NamedTuple):
@@ -101,11 +131,12 @@ def is_temporary(state: str) -> bool:
 def failed_statement(error: Exception) -> FailedStatement:
     """Return what psycopg's error about a statement, or about its connection, means."""
     text = str(error)
-    if text.startswith(_STATEMENT_POOLING):
-        return FailedStatement(
-            "08P01", "the pooler (pgbouncer) runs in statement mode, which allows no transaction; set "
-            "pool_mode = transaction, or connect to the server itself", temporary=False)
+    for beginning, meaning, temporary in _POOLER:
+        if text.startswith(beginning):
+            return FailedStatement("08P01", meaning, temporary)
     state = getattr(error, "sqlstate", None) or next((state for words, state in _ENDED_SESSION if words in text), "")
+    if state == _PERMISSION and getattr(getattr(error, "diag", None), "source_file", None) in _FILE_MODULES:
+        state = _FILE
     if not state:
         return FailedStatement("", "the connection was lost", temporary=True)
     return FailedStatement(state, sqlstate_meaning(state), is_temporary(state))
@@ -123,7 +154,11 @@ def cannot_read(error: psycopg.Error, action: str) -> CannotDecide:
     # An error with a context was raised within a function, whose message can quote rows in any class.
     quotable = state[:2] in _QUOTABLE and (not error.diag.context or error.diag.source_function in _PERMISSION_CHECKS)
     message = error.diag.message_primary if quotable else None
-    sentence = f"{action}: {meaning}" + (f" ({_without_literals(message)})" if message else "")
+    function = _FUNCTION.search(error.diag.context or "")
+    within = f"within the function {function[1]}: " if function else ""
+    sentence = f"{action}: {within}{meaning}" + (f" ({_without_literals(message)})" if message else "")
+    if state == _PERMISSION:
+        return PermissionDenied(sentence, action, error.diag.message_primary or "")
     return CannotDecide(sentence, _CODES.get(state, ReasonCode.CANNOT_READ), action=action, sqlstate=state)
 
 

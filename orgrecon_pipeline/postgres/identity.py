@@ -9,7 +9,6 @@ from typing import Any
 from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.replica import HeartbeatRead, Standby, read_heartbeat, read_standby
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql
@@ -68,26 +67,13 @@ class DatabaseIdentity:
 def identify(session: Session) -> DatabaseIdentity:
     """Take the snapshot of the open transaction, and return the identity of its database."""
     position = _read_position(session)  # first, so that it is the time and the position of the snapshot
-    row = _read_identity(session)
+    row = session.query(load_sql("postgres/sql/identity.sql"), "reading the server's identity")[0]
     heartbeat = session.settings.heartbeat
     return DatabaseIdentity(
         **{**row, **position, "simulated": row["simulated"] == "on"},
         standby=read_standby(session) if row["in_recovery"] else None,
         heartbeat=read_heartbeat(session, heartbeat) if heartbeat else None,
         citus=session.citus_version)
-
-
-def _read_identity(session: Session) -> dict[str, Any]:
-    try:
-        return session.query(load_sql("postgres/sql/identity.sql"), "reading the server's identity")[0]
-    except CannotDecide as failure:
-        if failure.reason.code is not ReasonCode.PERMISSION_DENIED:
-            raise
-        # Every role may call the other functions of the statement.
-        raise CannotDecide(
-            "the role may not call pg_control_system(), which identifies the server: run GRANT EXECUTE ON FUNCTION "
-            "pg_catalog.pg_control_system() TO the role", ReasonCode.PERMISSION_DENIED,
-            **{name: failure.reason.parameters[name] for name in ("action", "sqlstate")}) from None
 
 
 def _read_position(session: Session) -> dict[str, Any]:

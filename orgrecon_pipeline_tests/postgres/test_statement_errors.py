@@ -37,6 +37,8 @@ def test_pooler_in_statement_mode_is_named_and_in_transaction_mode_works(site: S
         assert any(message in finding.text for finding in diagnose(site.context).findings)
     with pgbouncer(direct, "transaction") as site.dsn:
         assert site.observe().verdict is Verdict.PASS
+        site.dsn = f"{site.dsn.rpartition('/')[0]}/pgbouncer"
+        assert "the URL names the admin console of pgbouncer" in site.observe().reason
 
 
 def test_ledger_behind_a_pooler_in_statement_mode_is_a_wrong_configuration(empty_database: str) -> None:
@@ -51,17 +53,85 @@ def test_ledger_behind_a_pooler_in_statement_mode_is_a_wrong_configuration(empty
             assert ledger.observations(full()[0].day) == [full()[0]]
 
 
-def test_revoked_pg_control_system_names_the_grant_that_helps(site: Site) -> None:
-    grant = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO"
-    site.run("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC")
-    undecided = site.observe()
-    assert undecided.verdict is Verdict.INCONCLUSIVE
-    assert undecided.reason_code is ReasonCode.PERMISSION_DENIED
-    assert undecided.reason.endswith(f"run {grant} the role.")
-    [problem] = [finding.text for finding in diagnose(site.context).findings if finding.level == "problem"]
-    assert grant in problem
-    site.run(f"{grant} {READER}")
+REVOKED = [
+    *(f"EXECUTE ON FUNCTION pg_catalog.{function}" for function in (
+        "pg_control_system()", "pg_current_snapshot()", "pg_is_in_recovery()", "pg_export_snapshot()",
+        "current_setting(text)", "set_config(text, text, boolean)", "hashtextextended(text, bigint)",
+        "pg_postmaster_start_time", "has_table_privilege")),
+    *(f"SELECT ON pg_catalog.{table}" for table in (
+        "pg_locks", "pg_class", "pg_type", "pg_proc", "pg_roles", "pg_database", "pg_settings", "pg_extension")),
+    "USAGE ON SCHEMA pg_catalog",
+    "USAGE ON SCHEMA public",
+    *(f"SELECT ON public.{table}" for table in ("tenants", "teams", "org_units")),
+    "SELECT ON public.team_members, public.org_unit_memberships",
+]
+
+
+def test_revoked_privilege_is_named_by_doctor_with_the_grant_that_helps(site: Site) -> None:
+    """The server was hardened, or somebody forgot to grant a privilege."""
+    for privilege in REVOKED:
+        revoked = "FUNCTION pg_catalog.has_table_privilege(oid, text)"
+        site.run(*(f"REVOKE {privilege.replace('FUNCTION pg_catalog.has_table_privilege', revoked)} FROM {role}"
+                   for role in ("PUBLIC", READER)))
+        [problem] = [finding.text for finding in diagnose(site.context).findings if finding.level == "problem"]
+        grant = problem.partition(": run ")[2].replace("the role", READER)
+        assert grant == f"GRANT {privilege} TO {READER}", problem
+        site.run(grant.replace("FUNCTION pg_catalog.has_table_privilege", revoked))
+    assert diagnose(site.context).ready
     assert site.observe().verdict is Verdict.PASS
+
+
+def test_report_names_the_grant_without_the_role(site: Site) -> None:
+    site.run(f"REVOKE SELECT ON public.teams FROM {READER}")
+    undecided = site.observe()
+    assert undecided.reason_code is ReasonCode.PERMISSION_DENIED
+    assert undecided.reason == (
+        "org_units.source: the role lacks a permission: run GRANT SELECT ON public.teams TO the role.")
+
+
+VIEW = ("ALTER TABLE public.teams RENAME TO base", f"REVOKE SELECT ON public.base FROM {READER}",
+        "CREATE VIEW public.teams AS SELECT * FROM public.base", f"GRANT SELECT ON public.teams TO {READER}")
+
+
+@pytest.mark.parametrize(("statements", "grant"), [
+    ((*VIEW, "CREATE ROLE owner", "ALTER VIEW public.teams OWNER TO owner"),
+     "SELECT ON public.base TO the owner of public.teams"),
+    ((*VIEW, "CREATE FUNCTION public.f(text, int) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+      "REVOKE EXECUTE ON FUNCTION public.f FROM PUBLIC",
+      "CREATE OR REPLACE VIEW public.teams AS SELECT tenant_id, id, public.f(name, 1) AS name, parent_team_id, "
+      "deleted_at FROM public.base"), "EXECUTE ON FUNCTION public.f(text, integer) TO the role"),
+    ((*VIEW, f"REVOKE SELECT ON public.org_units FROM {READER}"), "SELECT ON public.org_units TO the role"),
+])
+def test_privilege_that_a_view_lacks_is_named(site: Site, statements: tuple[str, ...], grant: str) -> None:
+    site.run("DROP ROLE IF EXISTS owner")
+    site.run(*statements)
+    try:
+        assert site.observe().reason.endswith(f": run GRANT {grant}.")
+    finally:
+        site.run("DROP VIEW public.teams", "DROP ROLE IF EXISTS owner")
+
+
+def test_file_that_the_server_may_not_read_is_no_missing_permission(site: Site) -> None:
+    [(data,)] = site.admin.execute("SHOW data_directory").fetchall()
+    control = Path(data, "global/pg_control")
+    control.chmod(0)
+    try:
+        undecided = site.observe()
+    finally:
+        control.chmod(0o600)
+    assert undecided.reason == "reading the server's identity: the server cannot read or write a file; see its log."
+    assert undecided.reason_code is ReasonCode.CANNOT_READ
+
+
+def test_function_that_fails_is_named_by_doctor_too(site: Site) -> None:
+    site.run(*VIEW, "CREATE TABLE public.gone (x int)",
+             "CREATE FUNCTION public.f(t text) RETURNS text STABLE LANGUAGE plpgsql AS "
+             "$$ BEGIN PERFORM x FROM public.gone; RETURN t; END $$", "DROP TABLE public.gone",
+             "CREATE OR REPLACE VIEW public.teams AS SELECT tenant_id, id, public.f(name) AS name, parent_team_id, "
+             "deleted_at FROM public.base")
+    reason = "org_units: within the function public.f: a table does not exist"
+    assert site.observe().reason.startswith(reason)
+    assert any(finding.text.startswith(reason) for finding in diagnose(site.context).findings)
 
 
 @pytest.mark.parametrize(("state", "temporary"), [
@@ -72,6 +142,18 @@ def test_revoked_pg_control_system_names_the_grant_that_helps(site: Site) -> Non
 ])
 def test_sqlstate_says_whether_a_failure_is_temporary(state: str, temporary: bool) -> None:
     assert is_temporary(state) is temporary
+
+
+@pytest.mark.parametrize(("message", "meaning"), [
+    ("query timeout", "the statement exceeded query_timeout of pgbouncer"),
+    ("idle transaction timeout", "the transaction exceeded idle_transaction_timeout of pgbouncer"),
+    ("client_idle_timeout", "the session exceeded client_idle_timeout of pgbouncer"),
+    ("query_wait_timeout", "pgbouncer had no free connection to the server"),
+])
+def test_limit_of_the_pooler_is_named_and_temporary(message: str, meaning: str) -> None:
+    failed = failed_statement(psycopg.errors.ProtocolViolation(f"{message}\nserver closed the connection"))
+    assert failed.meaning.startswith(meaning)
+    assert failed.temporary
 
 
 def test_session_that_ended_between_two_statements_has_the_server_s_last_words() -> None:

@@ -118,7 +118,7 @@ CASES = [
          INCONCLUSIVE, "calls random(), which is volatile"),
     # Changed tables and permissions.
     Case("permission denied on one table", sql(f"REVOKE SELECT ON public.org_unit_memberships FROM {READER}"),
-         INCONCLUSIVE, "the role lacks a permission; grant it (permission denied for table org_unit_memberships)"),
+         INCONCLUSIVE, "the role lacks a permission: run GRANT SELECT ON public.org_unit_memberships TO the role"),
     Case("permission on the mapped columns alone", sql(
         f"REVOKE SELECT ON public.team_members FROM {READER}",
         f"GRANT SELECT (tenant_id, team_id, user_id, role) ON public.team_members TO {READER}"),

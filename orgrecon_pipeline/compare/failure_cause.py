@@ -1,4 +1,4 @@
-"""Name of the column whose expression makes a statement fail."""
+"""The cause of a failed statement: a missing GRANT, or the column whose expression fails."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import select_columns
+from orgrecon_pipeline.compare.missing_grants import name_missing_grant
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig, Relation
 from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.postgres.errors import PermissionDenied
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, where_clause
 
@@ -21,10 +23,24 @@ _NO_TABLE = "42P01"
 _Probe = Callable[[Relation, Sequence[str]], sql.Composed]
 
 
-def name_failing_column(sessions: Mapping[str, Session], mapping: MappingConfig, failure: CannotDecide) -> CannotDecide:
+def name_cause(
+    sessions: Mapping[str, Session], mapping: MappingConfig, failure: CannotDecide, *, show_role: bool = False
+) -> CannotDecide:
+    """Return an error that names the cause of ``failure`` if it can be found; else ``failure``.
+
+    ``sessions`` are those of each side. None may be in a transaction. ``show_role`` names the role in a GRANT.
+    """
+    if isinstance(failure, PermissionDenied):
+        return name_missing_grant(sessions, mapping, failure, show_role=show_role)
+    return _name_failing_column(sessions, mapping, failure)
+
+
+def _name_failing_column(
+    sessions: Mapping[str, Session], mapping: MappingConfig, failure: CannotDecide
+) -> CannotDecide:
     """Return an error that names the column whose expression fails, found by trying fewer and fewer of them.
 
-    Return ``failure`` if no single column is the cause. No session may be in a transaction.
+    Return ``failure`` if no single column is the cause.
     """
     action, state = failure.reason.parameters.get("action", ""), failure.reason.parameters.get("sqlstate", "")
     if failure.reason.code is not ReasonCode.CANNOT_READ or state[:2] not in _CLASSES or state == _NO_TABLE:
