@@ -13,7 +13,10 @@ VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonl
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
-.PHONY: demo test versions check docs slow browser image bench clean
+# Processes of `make together`: the slow tests mostly wait for the intervals of Dagster.
+WORKERS ?= $(shell $(VENV)/bin/python -c 'import os; print(2 * os.cpu_count())')
+
+.PHONY: demo test versions check docs slow browser together image bench clean
 
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
@@ -32,6 +35,9 @@ slow: $(VENV)/.installed  ## run the tests that take minutes
 
 browser: $(VENV)/.installed  ## run the tests that need Chromium
 	$(VENV)/bin/python -m pytest -m browser -n 0 $(ARGS)
+
+together: $(VENV)/.installed  ## run the fast, slow and browser tests at the same time, in less time than one after the other
+	$(VENV)/bin/python -m pytest -m "not image" -n $(WORKERS) --timeout 900 $(ARGS)
 
 image: $(VENV)/.installed  ## build the image and run it with podman: commands, pods of the manifests, Compose
 	$(VENV)/bin/python -m pytest -m image -n 0 --timeout 1800 $(ARGS)

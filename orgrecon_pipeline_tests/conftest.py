@@ -20,6 +20,7 @@ from psycopg import sql
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
+from orgrecon_pipeline_tests.support.longest_first import longest_first
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -46,6 +47,23 @@ def _put_temporary_files_in_memory() -> None:
 _put_temporary_files_in_memory()
 # Collecting imports all modules. Their objects live to the end, so the garbage collector need not look at them.
 gc.disable()
+
+
+@pytest.hookimpl(trylast=True)  # after the deselection
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every worker begin with its share of the longest tests, so that none of them runs alone at the end."""
+    items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), _timeout_beyond(config))
+
+
+def _timeout_beyond(config: pytest.Config) -> Callable[[pytest.Item], float]:
+    # A test that may take longer than others has a timeout of its own.
+    usual = float(config.getini("timeout"))
+
+    def timeout(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return max(0.0, marker.args[0] - usual) if marker else 0.0
+
+    return timeout
 
 
 def pytest_collection_finish() -> None:

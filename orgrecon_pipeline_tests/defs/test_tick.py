@@ -16,16 +16,17 @@ from orgrecon_pipeline_tests.support.defs.processes import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 # Written as sitecustomize.py, so that every Python process of the daemon shifts Dagster's clock back by the number of
-# seconds in the file. This relies on the private module dagster._time.
+# seconds in the file, except for small helpers that do not import Dagster. This relies on the private dagster._time.
 SHIFT_CLOCK = """
-import os
-import dagster._time as clock
+import os, sys
 def behind():
     with open(os.environ["BEHIND"]) as file:
         return float(file.read())
-real_datetime, real_timestamp = clock._mockable_get_current_datetime, clock._mockable_get_current_timestamp
-clock._mockable_get_current_datetime = lambda: real_datetime() - clock.timedelta(seconds=behind())
-clock._mockable_get_current_timestamp = lambda: real_timestamp() - behind()
+if any(word in " ".join(sys.orig_argv) for word in ("dagster-daemon", " grpc ", "spawn_main")):
+    import dagster._time as clock
+    real_datetime, real_timestamp = clock._mockable_get_current_datetime, clock._mockable_get_current_timestamp
+    clock._mockable_get_current_datetime = lambda: real_datetime() - clock.timedelta(seconds=behind())
+    clock._mockable_get_current_timestamp = lambda: real_timestamp() - behind()
 """
 
 

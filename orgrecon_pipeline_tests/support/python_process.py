@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 import os
 import select
@@ -22,6 +23,9 @@ ORGRECON = "from orgrecon_pipeline.__main__ import main; main()"
 _ROOT = Path(__file__).parents[2]
 # Beginnings of the variables that the interpreter itself reads when it starts.
 _INTERPRETER_VARIABLES = ("PYTHON", "LC_", "LANG", "LD_")
+# Beginnings of the variables of libfaketime, which is loaded into a fork server of its own.
+_CLOCK_VARIABLES = ("LD_PRELOAD", "FAKETIME", "DONT_FAKE")
+_numbers = itertools.count()
 
 
 def start_python(code: str, *arguments: str, fresh: bool = False, **options: Any) -> subprocess.Popen[str]:
@@ -71,7 +75,11 @@ sys.exit(os.waitstatus_to_exitcode(int(status)))
 
 def _starts_differently(environ: Mapping[str, str] | None) -> bool:
     return any(os.environ.get(name) != value for name, value in (environ or {}).items()
-               if name.startswith(_INTERPRETER_VARIABLES))
+               if name.startswith(_INTERPRETER_VARIABLES) and not name.startswith(_CLOCK_VARIABLES))
+
+
+def _clock_of(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in environ.items() if name.startswith(_CLOCK_VARIABLES)))
 
 
 class _ForkedPopen(subprocess.Popen[str]):
@@ -87,7 +95,7 @@ class _ForkedPopen(subprocess.Popen[str]):
                    "new_session": given["start_new_session"]}
         message = json.dumps(request).encode() + b"\n"
         self._answers = socket.socket(socket.AF_UNIX)
-        self._answers.connect(_server_path())
+        self._answers.connect(_server_path(_clock_of(environ)))
         sent = socket.send_fds(self._answers, [message], streams)
         self._answers.sendall(message[sent:])
         self.pid = int(_read_line(self._answers))
@@ -118,10 +126,14 @@ def _read_line(connection: socket.socket) -> str:
 
 
 @functools.cache
-def _server_path() -> str:
-    """Start the fork server of this test process and return the path of its socket; it ends with the test process."""
-    path = Path(_temporary_directory().name, "socket")
-    environ = inherited_environ()
+def _server_path(clock: tuple[tuple[str, str], ...] = ()) -> str:
+    """Start a fork server of this test process and return the path of its socket; it ends with the test process.
+
+    Args:
+        clock: variables of libfaketime for a server whose processes have a shifted clock.
+    """
+    path = Path(_temporary_directory().name, f"socket{next(_numbers)}")
+    own = {name: value for name, value in inherited_environ().items() if not name.startswith(_CLOCK_VARIABLES)}
     lifeline, _ = os.pipe()  # the other end stays open as long as this process lives
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -129,7 +141,7 @@ def _server_path() -> str:
         inherited = [listener.fileno(), lifeline]
         subprocess.Popen(
             [sys.executable, "-m", "orgrecon_pipeline_tests.support.fork_server", *map(str, inherited)], cwd=_ROOT,
-            env=environ, pass_fds=inherited, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env={**own, **dict(clock)}, pass_fds=inherited, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             start_new_session=True)
     os.close(lifeline)
     return str(path)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.support.environ import inherited_environ
+from orgrecon_pipeline_tests.support.python_process import ORGRECON, run_python
 
 #: Where Debian's package faketime puts its library.
 _LIBRARIES = "/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"
@@ -104,11 +104,10 @@ class Company:
     ) -> subprocess.CompletedProcess[str]:
         """Run orgrecon under the shifted clock."""
         kept = inherited_environ()
-        return subprocess.run(
-            [sys.executable, "-m", "orgrecon_pipeline", *arguments], cwd=directory or self.directory,
+        return run_python(
+            ORGRECON, *arguments, cwd=directory or self.directory,
             env={**kept, **self.clock.environ, "DATABASE_URL": self.server.dsn(database or self.database),
                  "ORGRECON_OUTPUT_DIR": "reports", **self.environ, **(environ or {})},
-            capture_output=True, text=True, check=False,
         )
 
     def report(self, *arguments: str, **options: Any) -> int:
