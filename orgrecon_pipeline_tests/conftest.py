@@ -19,6 +19,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.demo.server import EmbeddedServer
+from orgrecon_pipeline_tests.support.compiled_statements import share_compiled_statements
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.longest_first import longest_first
 
@@ -45,6 +46,7 @@ def _put_temporary_files_in_memory() -> None:
 
 
 _put_temporary_files_in_memory()
+share_compiled_statements()
 # Collecting imports all modules. Their objects live to the end, so the garbage collector need not look at them.
 gc.disable()
 

@@ -80,6 +80,7 @@ def test_drift_in_a_wide_entity_is_found_by_the_portable_hash(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("keys", [1, 400, MAX_COLUMNS - 5])
 def test_drift_in_an_entity_of_the_maximum_width_is_found(dsns: tuple[str, str], keys: int) -> None:
     for exact in (False, True):

@@ -63,7 +63,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def host(world: World, new_database: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+def host(
+    world: World, new_database: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Host]:
     """The company, and Dagster as deployed on a host, with sensors that run every two seconds."""
     shutil.copy(DEPLOYED, home / "dagster.yaml")
     first = datetime.now(timezone.utc).date() - timedelta(days=40)
@@ -73,7 +75,8 @@ def host(world: World, new_database: Callable[..., str], home: Path, monkeypatch
     }
     for name in ("DAGSTER_PG_URL", "ORGRECON_START_DATE"):
         monkeypatch.setenv(name, world.environ[name])
-    return Host(world, home)
+    with dg.DagsterInstance.get() as instance:
+        yield Host(world, home, instance)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-import dagster as dg
 import psycopg
 import pytest
 
@@ -15,7 +14,7 @@ from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster
 from orgrecon_pipeline.operations.gate.dagster_server import DagsterServer
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY, read_report
-from orgrecon_pipeline_tests.support.defs.host import Host, assert_no_overlapping_runs, runs
+from orgrecon_pipeline_tests.support.defs.host import Host
 from orgrecon_pipeline_tests.support.defs.processes import eventually, graphql, webserver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -70,14 +69,13 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
     today = datetime.now(timezone.utc).date()
     days = [today - timedelta(days=back) for back in (30, 29, 28, 27, 7, 6, 5, 4, 3, 2, 1)]
     failed, passed, missing, another = days[:4]
-    with dg.DagsterInstance.get() as instance:
-        for day in days:
-            if day == failed:
-                world.inject_drift()
-            elif day == passed:
-                world.heal_drift()
-            world.set_clock(day)
-            assert day == missing or world.run_day_job(instance, day).success
+    for day in days:
+        if day == failed:
+            world.inject_drift()
+        elif day == passed:
+            world.heal_drift()
+        world.set_clock(day)
+        assert day == missing or world.run_day_job(host.instance, day).success
     files = {day: world.reports / f"{day}.md" for day in days}
     before = {day: path.read_bytes() for day, path in files.items() if day != missing}
     assert read_report(files[failed]).verdict is Verdict.FAIL
@@ -93,13 +91,13 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
         assert final_status(host, url, launch(url, sorted({*again, missing}))) == "COMPLETED_FAILED"
         # Days with evidence have the same report again. The day without evidence fails with the reason.
         assert {day: path.read_bytes() for day, path in files.items() if path.exists()} == before
-        [refused] = runs(missing)
+        [refused] = host.runs(missing)
         failure = graphql(url, FAILURES, id=refused.run_id)["runOrError"]
         assert failure["status"] == "FAILURE"
         [why] = [event["failureMetadata"]["description"] for event in failure["eventConnection"]["events"]
                  if event.get("failureMetadata")]
         assert why.startswith(f"{missing} has no evidence and stays MISSING")
-        assert {run.status.value for day in again for run in runs(day)} == {"SUCCESS"}
+        assert {run.status.value for day in again for run in host.runs(day)} == {"SUCCESS"}
         assert graphql(url, PARTITIONS)["assetNodeOrError"]["partitionStats"] == {
             "numMaterialized": len(days) - 1, "numFailed": 1}
         assert not world.ledger.observations(missing)
@@ -123,16 +121,16 @@ def run_two_backfills_during_a_comparison(host: Host, url: str, failed: date, pa
         world.set_clock(today, 9)
         eventually(host.comparison_waits, 120, host.log)  # the run that the sensor requested
         backfills = [launch(url, [failed, today], as_job=True), launch(url, [passed, failed, today])]
-        eventually(lambda: len(runs(today)) == 3, 120, host.log)
+        eventually(lambda: len(host.runs(today)) == 3, 120, host.log)
         sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orgrecon'"
         assert world.admin.execute(sessions).fetchone()[0] == 1
         assert not world.ledger.observations(today)
     assert {final_status(host, url, backfill) for backfill in backfills} == {"COMPLETED_SUCCESS"}
     host.wait_until_idle()
-    assert [run.status.value for run in runs(today)] == ["SUCCESS"] * 3
+    assert [run.status.value for run in host.runs(today)] == ["SUCCESS"] * 3
     observations = world.ledger.observations(today)
     deciding = world.ledger.deciding(today, "latest")
     assert deciding is not None
     assert [observation.verdict for observation in observations] == [Verdict.PASS] * 3
     assert deciding.id == observations[-1].id
-    assert_no_overlapping_runs()
+    host.assert_no_overlapping_runs()

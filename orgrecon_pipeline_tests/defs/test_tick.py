@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline_tests.support.defs.host import Host, assert_no_overlapping_runs, runs
+from orgrecon_pipeline_tests.support.defs.host import Host
 from orgrecon_pipeline_tests.support.defs.processes import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -49,14 +49,15 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
         (tmp_path / "new").write_text(str((datetime.now(timezone.utc) - moment).total_seconds()), encoding="ascii")
         (tmp_path / "new").replace(tmp_path / "behind")
 
-    set_dagster_clock(tick - timedelta(minutes=5))
+    # The daemon evaluates schedules when it has started, some seconds later, and then at the beginning of each minute.
+    set_dagster_clock(tick - timedelta(minutes=5, seconds=20))
     with host.daemon(ORGRECON_REOBSERVE_HOURS="0.5", **shifted):
-        eventually(schedule_was_evaluated, 120, host.log)  # the daemon skips earlier ticks
-        assert not runs(day)
+        eventually(lambda: schedule_was_evaluated(host.instance), 120, host.log)  # the daemon skips earlier ticks
+        assert not host.runs(day)
         set_dagster_clock(tick - timedelta(seconds=2))
         eventually(lambda: host.observed(day), 120, host.log)
         host.wait_until_idle()
-        [run] = runs(day)
+        [run] = host.runs(day)
         assert run.tags["dagster/schedule_name"] == "every_utc_day"
         [observation] = world.ledger.observations(day)
         assert observation.verdict is Verdict.FAIL
@@ -65,12 +66,11 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
         eventually(lambda: len(world.ledger.observations(day)) == 2, 120, host.log)
         host.wait_until_idle()
     assert [observation.verdict for observation in world.ledger.observations(day)] == [Verdict.FAIL, Verdict.PASS]
-    assert [(run.status.value, run.tags.get("dagster/sensor_name")) for run in runs(day)] == [
+    assert [(run.status.value, run.tags.get("dagster/sensor_name")) for run in host.runs(day)] == [
         ("SUCCESS", "reobserve_today"), ("SUCCESS", None)]
-    assert_no_overlapping_runs()
+    host.assert_no_overlapping_runs()
 
 
-def schedule_was_evaluated() -> bool:
+def schedule_was_evaluated(instance: dg.DagsterInstance) -> bool:
     """Return whether the daemon has evaluated the schedule."""
-    with dg.DagsterInstance.get() as instance:
-        return any(state.instigator_name == "every_utc_day" for state in instance.all_instigator_state())
+    return any(state.instigator_name == "every_utc_day" for state in instance.all_instigator_state())

@@ -208,6 +208,7 @@ def test_client_in_any_history_is_open_only_for_the_single_accepted_ledger(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
           phases=[phase for phase in Phase if phase is not Phase.shrink])
 @given(history=steps)

@@ -21,7 +21,7 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline_tests.support.default_identity import read_report
-from orgrecon_pipeline_tests.support.defs.host import DAY_SECONDS, Host, assert_no_overlapping_runs, descendants, runs
+from orgrecon_pipeline_tests.support.defs.host import DAY_SECONDS, Host, descendants
 from orgrecon_pipeline_tests.support.defs.processes import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -99,9 +99,9 @@ def test_two_weeks_with_faults_have_the_expected_verdicts_and_no_overlapping_run
     # Every other day has one.
     most = dict.fromkeys(days, 1) | {days[timing.run]: 3 if timing.after_commit else 2}
     assert {day: n for day in days if (n := len(world.ledger.observations(day))) > most[day]} == {}
-    assert_no_overlapping_runs()
+    host.assert_no_overlapping_runs()
     if not timing.after_commit:
-        assert {run.status.value for run in runs(days[timing.run])} == {"FAILURE", "SUCCESS"}
+        assert {run.status.value for run in host.runs(days[timing.run])} == {"FAILURE", "SUCCESS"}
 
 
 def pass_day_without_database(host: Host, day: date, connect: Callable[[str], Any]) -> None:

@@ -237,6 +237,7 @@ def _eventually(read: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_web_server_and_daemon_on_postgres_observe_the_day(
     instance: dict[str, str], tmp_path: Path, company_database: str,
 ) -> None:

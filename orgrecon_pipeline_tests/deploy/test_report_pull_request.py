@@ -315,6 +315,7 @@ def streak_of(days: Mapping[date, Verdict | None], day: date) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_trail_of_six_random_weeks_is_sound_and_its_gate_equals_the_oracle(repository: ReportRepository) -> None:
     chance = random.Random(1)
     weeks, checked = Weeks(repository, chance), ""

@@ -25,10 +25,10 @@ WAITING = ("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) 
 
 
 class Host:
-    """A daemon for a world, and waiting for what it does."""
+    """A daemon for a world, and waiting for what it does. ``instance`` stays open, because opening it is slow."""
 
-    def __init__(self, world: World, home: Path) -> None:
-        self.world, self.home = world, home
+    def __init__(self, world: World, home: Path, instance: dg.DagsterInstance) -> None:
+        self.world, self.home, self.instance = world, home, instance
         self._log = home / "daemon.log"
 
     @contextmanager
@@ -58,20 +58,28 @@ class Host:
 
     def wait_until_idle(self) -> None:
         """Wait until no run is queued or active."""
-        eventually(lambda: not runs(statuses=_UNFINISHED), DAY_SECONDS, self.log)
+        eventually(lambda: not self.runs(statuses=_UNFINISHED), DAY_SECONDS, self.log)
 
     def comparison_waits(self) -> bool:
         """Return whether a comparison waits for a lock."""
         return bool(self.world.admin.execute(WAITING).fetchone()[0])
 
+    def runs(self, day: date | None = None, statuses: list[dg.DagsterRunStatus] | None = None) -> list[dg.DagsterRun]:
+        """Return the runs of the instance, latest first; of one day and with these statuses, if given."""
+        tags = {PARTITION_TAG: str(day)} if day else {}
+        return list(self.instance.get_runs(dg.RunsFilter(tags=tags, statuses=statuses)))
 
-def runs(
-    day: date | None = None, statuses: list[dg.DagsterRunStatus] | None = None
-) -> list[dg.DagsterRun]:
-    """Return the runs of the instance, latest first; of one day and with these statuses, if given."""
-    tags = {PARTITION_TAG: str(day)} if day else {}
-    with dg.DagsterInstance.get() as instance:
-        return list(instance.get_runs(dg.RunsFilter(tags=tags, statuses=statuses)))
+    def assert_no_overlapping_runs(self) -> None:
+        """Assert that no run of a day started before the previous run of that day ended."""
+        spans: dict[str, list[tuple[float, float]]] = {}
+        for record in self.instance.get_run_records():
+            partition = record.dagster_run.tags.get(PARTITION_TAG)
+            if partition and record.start_time:
+                spans.setdefault(partition, []).append((record.start_time, record.end_time or float("inf")))
+        assert spans
+        for partition, of_partition in spans.items():
+            of_partition.sort()
+            assert all(earlier[1] <= later[0] for earlier, later in pairwise(of_partition)), (partition, of_partition)
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -97,17 +105,3 @@ def _processes() -> dict[int, tuple[int, str]]:
             except OSError:  # it has ended
                 continue
     return processes
-
-
-def assert_no_overlapping_runs() -> None:
-    """Assert that no run of a day started before the previous run of that day ended."""
-    with dg.DagsterInstance.get() as instance:
-        spans: dict[str, list[tuple[float, float]]] = {}
-        for record in instance.get_run_records():
-            partition = record.dagster_run.tags.get(PARTITION_TAG)
-            if partition and record.start_time:
-                spans.setdefault(partition, []).append((record.start_time, record.end_time or float("inf")))
-    assert spans
-    for partition, of_partition in spans.items():
-        of_partition.sort()
-        assert all(earlier[1] <= later[0] for earlier, later in pairwise(of_partition)), (partition, of_partition)

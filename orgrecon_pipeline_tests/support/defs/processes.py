@@ -48,10 +48,13 @@ def process(command: list[str], environ: Mapping[str, str], cwd: Path, log: Path
 def eventually(condition: Callable[[], Any], seconds: float, explain: Callable[[], object] = str) -> Any:
     """Poll until the condition is true and return its value; fail with ``explain()`` after ``seconds``."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
+    while True:
+        asked = time.monotonic()
+        if value := condition():
+            return value
         assert time.monotonic() < deadline, explain()
-        time.sleep(0.2)
-    return value
+        # An expensive condition is asked less often, so that polling does not slow down what it waits for.
+        time.sleep(max(0.2, 10 * (time.monotonic() - asked)))
 
 
 def answers(url: str) -> bool:
