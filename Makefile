@@ -27,7 +27,7 @@ test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
 versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")
 	@set -e; for version in $(VERSIONS); do \
 	    server="$$(deploy/ci/fetch_postgres.sh $$version)"; echo "PostgreSQL $$version"; \
-	    ORGRECON_PG_BIN="$$server" $(VENV)/bin/python -m pytest -m "not slow and not browser" $(ARGS) $(VERSION_TESTS); \
+	    ORGRECON_PG_BIN="$$server" $(VENV)/bin/python -m pytest -m "not slow and not browser" -k "not sqlite" $(ARGS) $(VERSION_TESTS); \
 	done
 
 slow: $(VENV)/.installed  ## run the tests that take minutes

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from orgrecon_pipeline.ledger import engine
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess, new_sqlite_ledger
@@ -30,6 +33,26 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def ledger(ledger_url: str) -> Ledger:
     """An empty ledger."""
     return open_ledger(ledger_url)
+
+
+@pytest.fixture
+def kept_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the connection to a ledger on Postgres open between its uses, for tests that use it very often.
+
+    A new session reads the catalog again, which takes longer than most statements.
+    """
+    create, engines = engine.create_engine, []
+
+    def create_with_pool(url: sa.URL, **options: Any) -> sa.Engine:
+        if url.get_backend_name() == "postgresql":
+            options["poolclass"] = sa.QueuePool
+        engines.append(create(url, **options))
+        return engines[-1]
+
+    monkeypatch.setattr(engine, "create_engine", create_with_pool)
+    yield
+    for used in engines:
+        used.dispose()
 
 
 @pytest.fixture

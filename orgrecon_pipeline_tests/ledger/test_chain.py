@@ -23,6 +23,8 @@ from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, fingerprints, full, observation, raw_connection
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
+pytestmark = pytest.mark.usefixtures("kept_connection")
+
 MOMENT = datetime(2026, 11, 23, tzinfo=timezone.utc)
 #: The tables of evidence. Notifications are none, and the id of the ledger stands in every link.
 EVIDENCE = [table for table in tables.metadata.sorted_tables

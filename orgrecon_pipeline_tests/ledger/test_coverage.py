@@ -14,6 +14,8 @@ from orgrecon_pipeline.ledger import coverage as coverage_module
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation
 
+pytestmark = pytest.mark.usefixtures("kept_connection")
+
 TENANT = CoverageSubject.TENANT
 APPEARED, DEPARTED, LOST = CoverageChange.APPEARED, CoverageChange.DEPARTED, CoverageChange.LOST
 

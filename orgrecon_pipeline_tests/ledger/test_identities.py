@@ -33,6 +33,8 @@ from orgrecon_pipeline_tests.support.ledger.cases import (
 )
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
+pytestmark = pytest.mark.usefixtures("kept_connection")
+
 IDENTITIES = [Identity("org-v23", ""), Identity("org-v23", "prod"), Identity("teams", ""), Identity("teams", "prod")]
 DAYS = [DAY - timedelta(days=back) for back in range(4)]
 IDS = [f"{number}" for number in range(8)]

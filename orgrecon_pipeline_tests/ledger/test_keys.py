@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY
 from orgrecon_pipeline_tests.support.ledger.drift_days import ENTITIES, drifting, observe
 from orgrecon_pipeline_tests.support.ledger.history_oracle import Drift, History
+
+pytestmark = pytest.mark.usefixtures("kept_connection")
 
 KINDS = ("missing", "unexpected", "mismatched", "duplicate")
 STATES = [state.value for state in KeyState]

@@ -18,6 +18,8 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import build_record, open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import AWKWARD, DAY, contents, full, observation, tenant_row, totals
 
+pytestmark = pytest.mark.usefixtures("kept_connection")
+
 LIVE = (Provenance.LIVE,)
 
 

@@ -28,6 +28,8 @@ from orgrecon_pipeline_tests.support.ledger.cases import (
 )
 from orgrecon_pipeline_tests.support.report.cases import ready_tenants
 
+pytestmark = pytest.mark.usefixtures("kept_connection")
+
 MOMENT = datetime(2026, 11, 23, tzinfo=timezone.utc)
 REFUSED = (sqlite3.IntegrityError, psycopg.errors.RestrictViolation)
 CHANGED = [table for table in tables.metadata.sorted_tables
