@@ -36,10 +36,11 @@ def ledger(ledger_url: str) -> Ledger:
 
 
 @pytest.fixture
-def kept_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def kept_connection(ledger_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep the connection to a ledger on Postgres open between its uses, for tests that use it very often.
 
-    A new session reads the catalog again, which takes longer than most statements.
+    A new session reads the catalog again, which takes longer than most statements. The template must exist, because it
+    cannot be copied while a connection to it is open.
     """
     create, engines = engine.create_engine, []
 
