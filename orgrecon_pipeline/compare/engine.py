@@ -224,7 +224,9 @@ class _Run:
     def _read_keys(self, drift: Drift) -> None:
         """Keep the confirmed keys, and choose samples of them."""
         report = self._mapping.report
-        first_keys = {name: FirstKeysByKind(tenants, report.sample_keys) for name, tenants in drift.items()}
+        first_keys = {
+            name: FirstKeysByKind(tenants, report.sample_keys, self._mapping.entities[name].key)
+            for name, tenants in drift.items()}
         # If not all keys can be kept, an entity with many must not displace one with few.
         for name in sorted(drift, key=lambda name: count_keys(drift[name])):
             if not (expected := count_keys(drift[name])):
@@ -237,6 +239,7 @@ class _Run:
             # SQL that is not deterministic can hide a key again. It is then left out, but counted.
             self._keys.drifting[name] = before + expected
         for name, of_entity in first_keys.items():
-            sampled = self._reader.read_samples(
-                name, of_entity.chosen(), report.sample_keys, with_values=report.sample_values)
+            sampled = of_entity.samples()
+            if report.sample_values:
+                sampled = self._reader.with_values(name, sampled)
             self._samples += self._reader.with_context(name, sampled)

@@ -10,7 +10,7 @@ from functools import partial
 from psycopg import sql
 
 from orgrecon_pipeline.compare import preflight
-from orgrecon_pipeline.compare.keys.drilldown import SampledKey, drill_down, read_samples
+from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.recheck import EarlierReads, batches_of_keys, find_drift, find_tracked, in_batches
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
@@ -113,11 +113,6 @@ class OneDatabase(Reader):
             parameters = {"tenants": batch, "tracked_keys": concatenate(drift[tenant].keys for tenant in batch)}
             rows = self._session.stream(statements.key_rows(SIDES), name, parameters, chunk=CHUNK_ROWS)
             yield from keys_of_rows(statements, rows)
-
-    def read_samples(
-        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
-    ) -> list[SampledKey]:
-        return read_samples(self._session, self.statements[name], drift, limit, with_values=with_values)
 
     @property
     def _largest_table(self) -> sql.Identifier | None:

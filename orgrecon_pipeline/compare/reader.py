@@ -10,9 +10,10 @@ from dataclasses import replace
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
 from orgrecon_pipeline.compare.keys.context import read_context
-from orgrecon_pipeline.compare.keys.drilldown import SampledKey
+from orgrecon_pipeline.compare.keys.first_keys import SampledKey
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.keys.values import Values, read_values
 from orgrecon_pipeline.compare.preflight import require_values
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -20,6 +21,7 @@ from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
 from orgrecon_pipeline.domain.mapping import MappingConfig
@@ -156,11 +158,19 @@ class Reader(ABC):
     def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         """Yield the given drifting keys of one entity. Nothing else may be read meanwhile."""
 
-    @abstractmethod
-    def read_samples(
-        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
-    ) -> list[SampledKey]:
-        """Return samples of the given drifting keys, up to ``limit`` of each kind."""
+    def with_values(self, name: str, sampled: list[SampledKey]) -> list[SampledKey]:
+        """Return the samples, mismatched keys with the values of the columns that differ."""
+        statements = self.statements[name]
+        chosen = {key.key_hash: key.tenant for key in sampled if key.sample.kind == DriftKind.MISMATCHED}
+        if not chosen or not statements.entity.compare:
+            return sampled
+        values = read_values(self.sessions, statements, set(chosen.values()), list(chosen))
+
+        def shown(key: SampledKey) -> Values | None:
+            of_key = values.get(key.key_hash, {})
+            return {column: of_key[column] for column in key.sample.columns if column in of_key} or None
+
+        return [replace(key, sample=key.sample.model_copy(update={"values": shown(key)})) for key in sampled]
 
     def with_context(self, name: str, sampled: list[SampledKey]) -> list[Sample]:
         """Return the samples with their context columns; without them and with a warning if they cannot be read."""

@@ -17,9 +17,8 @@ from typing import Any
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
-from orgrecon_pipeline.compare.keys.drilldown import SampledKey, make_sample
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
-from orgrecon_pipeline.compare.keys.key_streams import FirstKeys, find_drift, no_keys
+from orgrecon_pipeline.compare.keys.key_streams import find_drift
 from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -30,11 +29,10 @@ from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, merge_fing
 from orgrecon_pipeline.compare.scan.merge_join import Row
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS, scan_settings
 from orgrecon_pipeline.compare.self_test import run_self_test_across
-from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.identity import identify
-from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
+from orgrecon_pipeline.postgres.int8_arrays import concatenate
 from orgrecon_pipeline.postgres.session import CHUNK_ROWS, MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 from orgrecon_pipeline.postgres.sql_files import Statement
 
@@ -56,7 +54,6 @@ class TwoDatabases(Reader):
             for side, open_session in zip(SIDES, (open_source, open_target), strict=True):
                 self.sessions[side] = open_session()
             stack.pop_all()
-        self._first_keys: dict[str, FirstKeys] = {}
 
     def run_preflight(self) -> int:
         self._preflights = {
@@ -84,7 +81,7 @@ class TwoDatabases(Reader):
 
     def run_self_test(self, tenants: int) -> None:
         def find_keys(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
-            return self._find_keys(statements, names, buckets=buckets)[0]
+            return self._find_keys(statements, names, buckets=buckets)
 
         methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
         run_self_test_across(self._scan, methods, self.row_hash, self.distributed)
@@ -118,31 +115,6 @@ class TwoDatabases(Reader):
         with self._streams(name, by_side, parameters, {}) as streams:
             yield from keys_of_rows(statements, merge(*streams, key=itemgetter(0)))
 
-    def read_samples(
-        self, name: str, drift: dict[str, TrackedKeys], limit: int, *, with_values: bool
-    ) -> list[SampledKey]:
-        chosen = [(tenant, kind, key) for kind, keys in self._first_keys[name].items() for tenant, key in keys[:limit]]
-        if not chosen:
-            return []
-        statements, tenants = self.statements[name], sorted({tenant for tenant, _, _ in chosen})
-        parameters = {"tracked_keys": int8_array(key for _, _, key in chosen)}
-        keys: dict[int, list[str]] = {}
-        values: dict[str, dict[int, list[list[str | None]]]] = {side: {} for side in SIDES}
-        for side, session in self.sessions.items():
-            for row in session.query(statements.side_samples(side), name, {
-                    **parameters, "tenants": session.encoding.expressible(tenants)}):
-                keys[row["key_hash"]] = row["key"]
-                values[side].setdefault(row["key_hash"], []).append(row["values"])
-        samples = []
-        for tenant, kind, key in chosen:
-            columns = {
-                column: (_copies(values["source"], key, position), _copies(values["target"], key, position))
-                for position, column in enumerate(statements.entity.compare)}
-            differing = {column: pair for column, pair in columns.items() if pair[0] != pair[1]}
-            samples.append(SampledKey(tenant, key, make_sample(
-                statements, tenant, kind, keys[key], differing, with_values=with_values)))
-        return sorted(samples, key=lambda s: (s.sample.tenant, list(s.sample.key.values()), s.sample.kind))
-
     def _servers_hash_equally(self) -> bool:
         answers = []
         for session in self.sessions.values():
@@ -161,11 +133,8 @@ class TwoDatabases(Reader):
         self, name: str, tenants: Iterable[str], *, tracked: dict[str, TrackedKeys] | None = None, buckets: int = 0
     ) -> dict[str, TrackedKeys]:
         if not (tenants := sorted(tenants)):
-            self._first_keys[name] = no_keys()
             return {}
-        drift, self._first_keys[name] = self._find_keys(
-            self.statements[name], tenants, tracked=tracked, buckets=buckets, limit=self.mapping.report.sample_keys)
-        return drift
+        return self._find_keys(self.statements[name], tenants, tracked=tracked, buckets=buckets)
 
     def _scan(self, statements: EntityStatements) -> Fingerprints:
         largest = {side: None if self.only else self._preflights[side].largest_table for side in SIDES}
@@ -181,9 +150,9 @@ class TwoDatabases(Reader):
 
     def _find_keys(
         self, statements: EntityStatements, tenants: list[str], *, tracked: dict[str, TrackedKeys] | None = None,
-        buckets: int = 0, limit: int = 0,
-    ) -> tuple[dict[str, TrackedKeys], FirstKeys]:
-        """Return the drift by tenant, and the first ``limit`` keys of each kind.
+        buckets: int = 0,
+    ) -> dict[str, TrackedKeys]:
+        """Return the drift by tenant.
 
         Args:
             tracked: the keys to which the result is restricted; None for all keys. If keys are respellable, other keys
@@ -200,7 +169,7 @@ class TwoDatabases(Reader):
                    for side in SIDES}
         settings = NO_NESTED_LOOPS if buckets else {}
         with self._streams(statements.name, by_side, parameters, settings) as streams:
-            return find_drift(*streams, tracked, limit, untracked=IN_FLUX if statements.respellable_keys else None)
+            return find_drift(*streams, tracked, untracked=IN_FLUX if statements.respellable_keys else None)
 
     @contextmanager
     def _streams(
@@ -242,11 +211,3 @@ class TwoDatabases(Reader):
                 for future in as_completed(futures.values()):
                     future.result()
             return {side: [row] if (row := future.result()) else [] for side, future in futures.items()}
-
-
-def _copies(values: dict[int, list[list[str | None]]], key: int, position: int) -> str | None:
-    """Return the values of one column in all copies of a key, as one text."""
-    copies = [row[position] for row in values.get(key, [])]
-    if copies == [None]:
-        return None
-    return bounded_name(" | ".join(sorted("NULL" if value is None else value for value in copies)))

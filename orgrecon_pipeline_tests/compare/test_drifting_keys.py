@@ -81,11 +81,15 @@ def test_equal_values_with_different_texts_are_one_key_without_a_differing_colum
 ) -> None:
     dsn, connection = database
     fill(connection, "t numeric, k jsonb, n numeric, j jsonb, v text",
-         """(1.0, '{"a": 1.0}', 2.0, '[1.0]', 'old'), (1.0, '2.0', 1, '1', 'x')""",
-         """(1.00, '{"a": 1.00}', 2.00, '[1.00]', 'new'), (1.00, '3.0', 1, '1', 'x')""")
-    comparison = compare(mapping("k", "n", "j", "v"), endpoints.one_database(dsn))
+         """(1.0, '{"a": 1.0}', 2.0, '[1.0]', 'old'), (1.0, '2.0', 1, '1', 'x'), (1, '7', 1, '1.0', 'x')""",
+         """(1.00, '{"a": 1.00}', 2.00, '[1.00]', 'new'), (1.00, '3.0', 1, '1', 'x'), (1, '7', 1, '1.00', 'y')""")
+    comparison = compare(mapping("k", "n", "j", "v", sample_values=True), endpoints.one_database(dsn))
     assert keys(comparison) == {
-        ("1", ('{"a": 1.00}',), MISMATCHED, ("v",)), ("1", ("2.0",), MISSING, ()), ("1", ("3.0",), ("unexpected",), ())}
+        ("1", ('{"a": 1.00}',), MISMATCHED, ("v",)), ("1", ("7",), MISMATCHED, ("v",)), ("1", ("2.0",), MISSING, ()),
+        ("1", ("3.0",), ("unexpected",), ())}
+    # A key that is written differently on each side is shown without values.
+    assert {sample.key["k"]: sample.values for sample in comparison.samples if sample.columns} == {
+        '{"a": 1.00}': None, "7": {"v": ("x", "y")}}
 
 
 def test_numeric_key_has_the_same_text_whatever_its_scale(database: tuple[str, psycopg.Connection[Any]]) -> None:
@@ -121,6 +125,26 @@ def test_samples_do_not_depend_on_the_kept_keys(database: tuple[str, psycopg.Con
     assert [(s.tenant, s.kind, s.key["k"], s.values) for s in samples[0]] == [
         *(("a", "mismatched", k, {"v": ("x", "y")}) for k in ("0", "1", "10")),
         *(("b", "missing", k, None) for k in ("0", "1", "10"))]
+
+
+@pytest.mark.parametrize("of_target", ["", "&options=-cjit%3Doff"], ids=["one database", "two databases"])
+def test_samples_show_the_values_of_all_copies_in_differing_columns(
+    database: tuple[str, psycopg.Connection[Any]], of_target: str
+) -> None:
+    dsn, connection = database
+    fill(connection, "t text, k int, x int, y numeric, z jsonb",
+         "('a', 1, NULL, 1.0, '1'), ('a', 2, 1, 1, '1'), ('a', 2, 1, 1, '1'), ('a', 3, 1, 1, '1'), "
+         "('a', 4, 1, 1, '1'), ('a', 4, 2, 2, '1')",
+         "('a', 1, 7, 1.00, '1'), ('a', 2, 1, 1, '1'), ('a', 2, NULL, 1, '2'), ('a', 5, 1, 1, '1'), "
+         "('a', 4, 1, 2, '1'), ('a', 4, 2, 1, '1')")
+    both = endpoints.two_databases(dsn, dsn + of_target)
+    samples = compare(mapping("k", "x", "y", "z", sample_values=True), both).samples
+    assert [(s.key["k"], s.kind.value, s.columns, s.values) for s in samples] == [
+        ("1", "mismatched", ("x",), {"x": (None, "7")}),
+        ("2", "mismatched", ("x", "z"), {"x": ("1 | 1", "1 | NULL"), "z": ("1 | 1", "1 | 2")}),
+        ("3", "missing", (), None),
+        ("4", "mismatched", ("x", "y", "z"), None),  # only the combinations differ
+        ("5", "unexpected", (), None)]
 
 
 def some_keys(count: int) -> list[DriftingKey]:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.drifting_key import DriftingKey
-from orgrecon_pipeline.postgres.int8_arrays import int8_array
+from orgrecon_pipeline.domain.evidence import Sample
 
 # Keys by kind that are held until the first ones are chosen.
 _HELD = 1_000
 
 
+@dataclass(frozen=True)
+class SampledKey:
+    """Sample of a key, with the full name of its tenant and the hash of the key."""
+
+    tenant: str
+    key_hash: int
+    sample: Sample
+
+
 class FirstKeysByKind:
     """The first ``limit`` keys of each kind, by tenant and key, of the tenants that drift most."""
 
-    def __init__(self, drift: Mapping[str, TrackedKeys], limit: int) -> None:
-        self._limit = limit
+    def __init__(self, drift: Mapping[str, TrackedKeys], limit: int, key_columns: Sequence[str]) -> None:
+        self._limit, self._key_columns = limit, key_columns
         self._tenants = _most_drifting(drift, limit)
         # By kind: tenant, key and key hash, by which they are sorted.
-        self._held: dict[str, list[tuple[str, tuple[str, ...], int]]] = {kind.value: [] for kind in DriftKind}
+        self._held: dict[str, list[tuple[str, DriftingKey, int]]] = {kind.value: [] for kind in DriftKind}
 
     def add(self, tenant: str, key_hash: int, key: DriftingKey) -> None:
         """Add a key, given with the full name of its tenant."""
@@ -29,23 +38,25 @@ class FirstKeysByKind:
             return
         for kind in key.kinds:
             held = self._held[kind]
-            held.append((tenant, key.key, key_hash))
+            held.append((tenant, key, key_hash))
             if len(held) > self._limit + _HELD:
                 self._drop_others(held)
 
-    def chosen(self) -> dict[str, TrackedKeys]:
-        """Return the chosen keys by tenant."""
-        counts: dict[str, Counter[str]] = {}
-        hashes: dict[str, dict[int, None]] = {}
+    def samples(self) -> list[SampledKey]:
+        """Return the chosen keys of all kinds, by tenant and key, without values and context."""
+        samples = []
         for kind, held in self._held.items():
             self._drop_others(held)
-            for tenant, _, key_hash in held:
-                counts.setdefault(tenant, Counter())[kind] += 1
-                hashes.setdefault(tenant, {})[key_hash] = None
-        return {tenant: TrackedKeys.start(Counts.of(counts[tenant]), keys := int8_array(of_tenant), keys, keys)
-                for tenant, of_tenant in hashes.items()}
+            samples += [SampledKey(tenant, key_hash, self._sample(key, kind)) for tenant, key, key_hash in held]
+        return sorted(samples, key=lambda s: (s.tenant, list(s.sample.key.values()), s.sample.kind))
 
-    def _drop_others(self, held: list[tuple[str, tuple[str, ...], int]]) -> None:
+    def _sample(self, key: DriftingKey, kind: str) -> Sample:
+        texts = dict(zip(sorted(self._key_columns), key.key, strict=True))
+        return Sample(
+            tenant=key.tenant, entity=key.entity, kind=kind, key={name: texts[name] for name in self._key_columns},
+            columns=key.columns if kind == DriftKind.MISMATCHED else ())
+
+    def _drop_others(self, held: list[tuple[str, DriftingKey, int]]) -> None:
         held.sort()
         del held[self._limit:]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,25 +17,17 @@ from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
-#: Tenant and hash of the first keys of each kind, for samples.
-FirstKeys = dict[str, list[tuple[str, int]]]
-
-
-def no_keys() -> FirstKeys:
-    """Return an empty list for each kind."""
-    return {kind.value: [] for kind in DriftKind}
-
 
 def find_drift(
-    source: Iterator[Row], target: Iterator[Row], tracked: dict[str, TrackedKeys] | None, limit: int, *,
+    source: Iterator[Row], target: Iterator[Row], tracked: dict[str, TrackedKeys] | None, *,
     untracked: int | None = None,
-) -> tuple[dict[str, TrackedKeys], FirstKeys]:
-    """Return the drift by tenant in two streams of ``side_keys.sql``, and the first ``limit`` keys of each kind.
+) -> dict[str, TrackedKeys]:
+    """Return the drift by tenant in two streams of ``side_keys.sql``.
 
     Only the ``tracked`` keys count, unless it is None. The others of the same tenants are returned as changed on the
     sides of ``untracked``, or not at all if it is None.
     """
-    drift, first_keys = {}, no_keys()
+    drift = {}
     for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
         if tracked is None:
             collector = _TenantCollector({}, 0)
@@ -44,12 +36,10 @@ def find_drift(
         else:  # an equal tenant with another text, as in a collation
             collector = _TenantCollector({}, None)
         for (_, key), source_row, target_row in keys:
-            for kind in collector.add(key, source_row, target_row):
-                if len(first_keys[kind]) < limit:
-                    first_keys[kind].append((tenant, key))
+            collector.add(key, source_row, target_row)
         if result := collector.result():
             drift[tenant] = result
-    return drift, first_keys
+    return drift
 
 
 class _TenantCollector:
@@ -60,26 +50,24 @@ class _TenantCollector:
         self._counts = {kind.value: 0 for kind in DriftKind}
         self._arrays = tuple(int8_array(()) for _ in range(6))
 
-    def add(self, key: int, source: Row | None, target: Row | None) -> Iterable[str]:
-        """Add a key if it drifts, and return the kinds for which it counts."""
+    def add(self, key: int, source: Row | None, target: Row | None) -> None:
+        """Add a key if it drifts."""
         if not (kinds := kinds_of(*(row and row[2:] for row in (source, target)))):
-            return ()
+            return
         source_now, target_now = now = [int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target)]
         before = self._states.get(key)
         if before is None:
             if self._untracked is None:
-                return ()
+                return
             before = source_now, target_now, self._untracked
         *states, changed = before
         for side, flag in enumerate((SOURCE_CHANGED, TARGET_CHANGED)):
             changed |= flag if states[side] != now[side] else 0
         for numbers, number in zip(self._arrays, (key, *states, *now, changed), strict=True):
             numbers.append(number)
-        if changed == IN_FLUX:
-            return ()
-        for kind, count in kinds.items():
-            self._counts[kind] += count
-        return kinds
+        if changed != IN_FLUX:
+            for kind, count in kinds.items():
+                self._counts[kind] += count
 
     def result(self) -> TrackedKeys | None:
         """Return the collected keys; None if there are none."""

@@ -83,12 +83,11 @@ class EntityStatements(EntityRows):
             tenant_text=self._tenant_text(),
         )
 
-    def side_samples(self, side: str) -> sql.Composed:
-        """Return keys and values as text, for parameters ``tenants`` and ``tracked_keys``."""
-        return load_sql("compare/sql/side_samples.sql").format(
+    def side_values(self, side: str) -> sql.Composed:
+        """Return the compared values as text, for parameters ``tenants`` and ``tracked_keys``."""
+        return load_sql("compare/sql/side_values.sql").format(
             side=self.side(side, of_tenants=True),
             key_hash=self._key_hash(),
-            key_texts=self._key_texts(),
             value_texts=COMMA.join(kind.as_text(name) for name, kind in self._typed(self.entity.compare)),
         )
 
@@ -139,14 +138,14 @@ class EntityStatements(EntityRows):
             tenant_text=self._tenant_text(),
         )
 
-    def drift(self, final_select: str, *, first_read: bool = True) -> sql.Composed:
-        """Return ``drift.sql`` with a final SELECT from another file, for the parameters of that file.
+    def drift(self, *, first_read: bool = True) -> sql.Composed:
+        """Return the drifting keys of the tenants of parameter ``tenants``.
 
         A ``first_read`` reads all keys, instead of only those of parameter ``tracked_keys``.
         """
         # Where equal keys can hash differently, untracked rows may belong to a tracked key: all rows are grouped.
         only_tracked = not first_read and self.consistent_key_hash and not self.respellable_keys
-        common = load_sql("compare/sql/drift.sql").format(
+        return load_sql("compare/sql/drift.sql").format(
             source=self.side("source", of_tenants=True, with_bare_tenant=True),
             target=self.side("target", of_tenants=True, with_bare_tenant=True),
             comma_bare_tenant=sql.SQL(", bare_tenant" if self._needs_bare_tenant else ""),
@@ -157,20 +156,6 @@ class EntityStatements(EntityRows):
             row_hash=sql.SQL("{}::numeric").format(self._row_hash()),
             tenant_text=self._tenant_text(),
             key_hash=self._key_hash(),
-        )
-        final = load_sql(f"compare/sql/{final_select}").format(key_texts=sql.SQL("ARRAY[{}]").format(self._key_texts()))
-        return sql.SQL("WITH {}\n{}").format(common, final)
-
-    def differing_columns(self) -> sql.Composed:
-        """Return the columns that differ, for parameters ``tenants`` and ``keys``. Needs compared columns."""
-        column = load_sql("compare/sql/differing_column.sql")
-        return load_sql("compare/sql/differing_columns.sql").format(
-            source=self.side("source", of_tenants=True),
-            target=self.side("target", of_tenants=True),
-            key_hash=self._key_hash(),
-            columns=sql.SQL("UNION ALL\n").join(
-                column.format(column=value, column_name=sql.Literal(name))
-                for name, value in zip(self.entity.compare, self._values, strict=True)),
         )
 
     def has_rows(self, side: str) -> sql.Composed:

@@ -1,4 +1,0 @@
--- Keys and compared values of one side as text, for the given keys.
-SELECT {key_hash} AS key_hash, ARRAY[{key_texts}] AS key, ARRAY[{value_texts}]::text[] AS values
-FROM ({side}) AS r
-WHERE {key_hash} = ANY (%(tracked_keys)s::bigint[])
