@@ -123,7 +123,7 @@ class TwoDatabases(Reader):
         return answers[0] == answers[1]
 
     def _read_differing(self, name: str, fingerprints: Fingerprints) -> dict[str, TrackedKeys]:
-        if buckets := choose_bucket_count(fingerprints):
+        if buckets := choose_bucket_count(fingerprints.differing.values()):
             drift = self._read(name, fingerprints.differing, buckets=buckets)
             if explains_fingerprints(drift, fingerprints):
                 return drift

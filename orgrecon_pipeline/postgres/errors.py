@@ -62,6 +62,8 @@ _PERMISSION, _FILE = "42501", "58030"
 _CODES = {"57014": ReasonCode.TIMEOUT}
 # Parts of the server that open its own files. If they may not, its error has the state of a missing permission.
 _FILE_MODULES = ("controldata_utils.c", "fd.c", "md.c", "relmapper.c", "slru.c")
+# The lock is not available; deadlock.
+_NOT_LOCKED = ("55P03", "40P01")
 
 # A session that ended between two statements has the server's last message, but no SQLSTATE.
 _ENDED_SESSION = (
@@ -146,6 +148,11 @@ def cannot_connect(sentence: str, variable: str) -> CannotDecide:
     """Return the error to raise when the connection to the database of an environment variable fails."""
     return CannotDecide(f"cannot connect to the database of {variable}: {sentence}", ReasonCode.CANNOT_CONNECT,
                         variable=variable)
+
+
+def not_locked(failure: CannotDecide) -> bool:
+    """Return whether a statement failed because another session held a lock."""
+    return failure.reason.parameters.get("sqlstate") in _NOT_LOCKED
 
 
 def cannot_read(error: psycopg.Error, action: str) -> CannotDecide:

@@ -25,7 +25,7 @@ from orgrecon_pipeline.postgres.connection.failure import ConnectionFailed
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint
 from orgrecon_pipeline.postgres.encoding import Encoding
-from orgrecon_pipeline.postgres.errors import cannot_connect, cannot_read
+from orgrecon_pipeline.postgres.errors import cannot_connect, cannot_read, not_locked
 from orgrecon_pipeline.postgres.int8_arrays import Int8ArrayDumper
 from orgrecon_pipeline.postgres.sql_files import Statement, load_sql
 
@@ -67,8 +67,6 @@ _CANCEL_SECONDS = 5.0
 # the same tables in another order never becomes the victim of a deadlock.
 _ONE_LOCK_SECONDS = 0.5
 _LOCK_PAUSE_SECONDS = 0.05
-# The lock is not available; deadlock.
-_NOT_LOCKED = ("55P03", "40P01")
 
 
 class Backend(NamedTuple):
@@ -142,6 +140,11 @@ class Session:
             if not self._connection.closed:
                 with socket.socket(fileno=os.dup(self._connection.fileno())) as connection:
                     connection.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def server_version(self) -> int:
+        """Version of the server, such as 160004."""
+        return self._connection.info.server_version
 
     @property
     def encoding(self) -> Encoding:
@@ -367,7 +370,7 @@ class Session:
         """Return the settings of a transaction, beginning with ``statement_timeout``."""
         remaining = self._deadline.remaining()
         # The role's transaction_timeout could end the transaction before deadline_seconds.
-        has_timeout = self._connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE
+        has_timeout = self.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
             "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
             **(citus.SETTINGS if self.citus_version else {}),
@@ -382,11 +385,6 @@ class Session:
         remaining = self._deadline.remaining()
         if remaining < self.settings.statement_timeout_seconds:
             self.execute(_set_local("statement_timeout", _milliseconds(remaining)), "setting statement_timeout")
-
-
-def not_locked(failure: CannotDecide) -> bool:
-    """Return whether a statement failed because another session held a lock."""
-    return failure.reason.parameters.get("sqlstate") in _NOT_LOCKED
 
 
 def _set_local(name: str, value: str | None = None) -> sql.Composed:

@@ -1,13 +1,13 @@
-"""Buckets of keys: between two databases with few drifting keys, only buckets that differ are read key by key."""
+"""Buckets of keys: of many rows with few drifting keys, only buckets that differ are read key by key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isqrt
 
 from orgrecon_pipeline.compare.keys.tracked_keys import STATE_MODULUS, TrackedKeys
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
 
 # Reading so few keys takes about a second, as long as the scan of the buckets would.
@@ -18,13 +18,12 @@ _MAX_BUCKETS = 2**18
 _MIN_BUCKETS_PER_KEY = 4
 
 
-def choose_bucket_count(fingerprints: Fingerprints) -> int:
-    """Return the number of buckets for the keys of the differing tenants, a power of two; 0 to read all keys.
+def choose_bucket_count(differing: Collection[SideRows]) -> int:
+    """Return the number of buckets for the keys of differing tenants, a power of two; 0 to read all keys.
 
     With n rows, d drifting keys and b buckets, about d·n/b rows must be read key by key. The sum of that and of b is
     smallest for b = √(d·n). A tenant has at least one drifting key, and at least as many as one side has more rows.
     """
-    differing = fingerprints.differing.values()
     drifting = sum(max(1, abs(rows.source - rows.target)) for rows in differing)
     total = sum(max(rows.source, rows.target) for rows in differing)
     count = 1 << (min(_MAX_BUCKETS, isqrt(drifting * total)).bit_length() - 1) if total else 0
@@ -41,14 +40,19 @@ class Buckets:
     @classmethod
     def differing(cls, count: int, source: Iterator[Row], target: Iterator[Row]) -> Buckets:
         """Return the buckets that differ between two streams of ``side_buckets.sql``."""
+        return cls.of(count, (bucket for (bucket,), source_row, target_row in merge_join(source, target, 1)
+                              if source_row != target_row))
+
+    @classmethod
+    def of(cls, count: int, buckets: Iterable[int]) -> Buckets:
+        """Return the given buckets of ``count``."""
         chosen = bytearray((count + 7) // 8)
-        for (bucket,), source_row, target_row in merge_join(source, target, 1):
-            if source_row != target_row:
-                chosen[bucket // 8] |= 1 << bucket % 8
+        for bucket in buckets:
+            chosen[bucket // 8] |= 1 << bucket % 8
         return cls(count, bytes(chosen))
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters of ``side_keys.sql`` that select these buckets."""
+        """Return the parameters of statements that select these buckets."""
         return {"mask": self.count - 1, "buckets": self.chosen}
 
 

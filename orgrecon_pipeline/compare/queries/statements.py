@@ -65,6 +65,11 @@ class EntityStatements(EntityRows):
             no_rows=self._no_rows(side, largest_table, [sql.SQL("NULL::integer"), sql.SQL("NULL::bigint")]),
         )
 
+    def differing_buckets(self, largest_table: sql.Identifier | None) -> sql.Composed:
+        """Return the buckets that differ, for parameters ``tenants`` and ``mask``."""
+        return load_sql("compare/sql/differing_buckets.sql").format(
+            **{side: self.side_buckets(side, largest_table) for side in SIDES})
+
     def side_keys(self, side: str, *, tracked: bool = False, in_buckets: bool = False) -> sql.Composed:
         """Return the keys of one side in ascending order, for parameter ``tenants``.
 
@@ -74,7 +79,7 @@ class EntityStatements(EntityRows):
         if tracked:
             selection = self._where_tracked(self._key_hash())
         elif in_buckets:
-            selection = sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket())
+            selection = self._where_in_buckets()
         return load_sql("compare/sql/side_keys.sql").format(
             side=self.side(side, of_tenants=True),
             key_hash=self._key_hash(),
@@ -120,8 +125,13 @@ class EntityStatements(EntityRows):
                 self._value_number(column, across_sides=both) for column in self._typed(self.entity.compare)),
         )
 
-    def key_join(self, largest_table: sql.Identifier | None, *, all_tenants: bool) -> sql.Composed:
-        """Return the join of both sides, for all tenants or for those of parameter ``tenants``."""
+    def key_join(
+        self, largest_table: sql.Identifier | None, *, all_tenants: bool, in_buckets: bool = False
+    ) -> sql.Composed:
+        """Return the join of both sides, for all tenants or for those of parameter ``tenants``.
+
+        With ``in_buckets``, only the keys in parameters ``mask`` and ``buckets`` are joined.
+        """
         # The key hash includes the tenant, but Citus must see that rows of one tenant are joined.
         tenant = [TENANT_COLUMN] if self.distributed else []
         tenant += ["bare_tenant"] if self._needs_bare_tenant else []
@@ -129,8 +139,8 @@ class EntityStatements(EntityRows):
         values = [] if self.consistent_row_hash else [
             sql.SQL("s.{0} IS DISTINCT FROM t.{0}").format(value) for value in self._values]
         return load_sql("compare/sql/key_join.sql").format(
-            source=self._hashed_side("source", largest_table, of_tenants=not all_tenants),
-            target=self._hashed_side("target", largest_table, of_tenants=not all_tenants),
+            source=self._hashed_side("source", largest_table, not all_tenants, in_buckets),
+            target=self._hashed_side("target", largest_table, not all_tenants, in_buckets),
             same_tenant=_repeat(" AND s.{0} = t.{0}", ((sql.Identifier(name),) for name in tenant)),
             materialized=self._materialized(*SIDES),
             other_values=sql.SQL("AND (s.key_hash IS NULL OR t.key_hash IS NULL OR {})").format(
@@ -178,7 +188,9 @@ class EntityStatements(EntityRows):
                 side, largest_table, [self._no_tenant(), sql.SQL("NULL::bigint"), *[sql.SQL("false")] * len(counted)]),
         )
 
-    def _hashed_side(self, side: str, largest_table: sql.Identifier | None, *, of_tenants: bool) -> sql.Composed:
+    def _hashed_side(
+        self, side: str, largest_table: sql.Identifier | None, of_tenants: bool, in_buckets: bool
+    ) -> sql.Composed:
         """Return the tenant, the key hash and the row hash of each row of one side, with what else the join needs."""
         extra = [sql.Identifier("bare_tenant")] if self._needs_bare_tenant else []
         if not self.consistent_row_hash:
@@ -188,7 +200,9 @@ class EntityStatements(EntityRows):
             key_hash=self._key_hash(),
             row_hash=self._row_hash(),
             extra=_repeat(", {}", ((column,) for column in extra)),
-            no_rows=sql.SQL("") if extra else self._no_rows(
+            selection=self._where_in_buckets() if in_buckets else sql.SQL(""),
+            # Few rows remain of some buckets: where the planner expects many, it does not read them with workers.
+            no_rows=sql.SQL("") if extra or in_buckets else self._no_rows(
                 side, largest_table, [self._no_tenant(), *[sql.SQL("NULL::bigint")] * 2]),
         )
 
@@ -232,6 +246,10 @@ class EntityStatements(EntityRows):
 
     def _bucket(self) -> sql.Composed:
         return sql.SQL("({} & %(mask)s)::integer").format(self._key_hash())
+
+    def _where_in_buckets(self) -> sql.Composed:
+        return sql.SQL("WHERE pg_catalog.get_bit(%(buckets)s, {}) = 1").format(self._bucket())
+
 
 def statements_by_entity(
     mapping: MappingConfig, types: dict[str, dict[str, ColumnType]], row_hash: RowHash, only: RowFilter | None = None,

@@ -12,9 +12,9 @@ from orgrecon_pipeline.domain.mapping import ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
+from orgrecon_pipeline.postgres.errors import not_locked
 from orgrecon_pipeline.postgres.locks.requests import LockRequest
 from orgrecon_pipeline.postgres.locks.watch import LockWatch
-from orgrecon_pipeline.postgres.session import not_locked
 
 Result = TypeVar("Result")
 
