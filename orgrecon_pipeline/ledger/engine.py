@@ -24,9 +24,11 @@ from orgrecon_pipeline.ledger.retry import RetryBudget, current_budget, retried
 _WAIT_SECONDS = 30
 
 # Settings of the transaction, because behind a transaction pooler a session serves other clients too. A role's own
-# settings must not decide how days and timestamps are written, or whether a commit is durable.
+# settings must not decide how days and timestamps are written, or whether a commit is durable, and no policy which
+# evidence is read: the server then refuses to read at all.
 _POSTGRES_SETTINGS = (
     "SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
+    "set_config('row_security', 'off', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
     "ELSE current_setting('synchronous_commit') END, true), "
     f"set_config('lock_timeout', '{_WAIT_SECONDS}s', true)")

@@ -39,7 +39,8 @@ _POSTGRES = {
     "23001": "it is append-only",
     "25006": READ_ONLY,
     "3D000": "the database does not exist: create it",
-    "3F000": "it has no schema to create tables in: create one, or set the role's search_path",
+    "3F000": "it has no schema to create tables in: create one, set the role's search_path, or grant the role USAGE on "
+             "the schema",
     "42501": "permission denied: grant the role TEMPORARY on the database, CREATE and USAGE on "
              "the schema, SELECT and INSERT on the tables, and UPDATE to redact a tenant",
     "42703": f"its tables are not those of a ledger: {_REBUILD}",
@@ -50,6 +51,17 @@ _POSTGRES = {
     "55P03": "another session holds a lock on its tables: let it finish and try again",
     "57014": "the statement was cancelled or exceeded the role's statement_timeout: raise it, or try again",
 }
+
+# More specific meanings of 42501, by the server's message from its beginning. Its language can be another one.
+_REFUSED = [(re.compile(pattern), meaning) for pattern, meaning in (
+    (r"permission denied for (?:table|sequence) (orgrecon_\w+)",
+     "permission denied: grant the role SELECT and INSERT on {}, and UPDATE to redact a tenant"),
+    (r"permission denied for schema (\w+)", "permission denied: grant the role USAGE and CREATE on the schema {}"),
+    (r"permission denied to create temporary tables in database",
+     "permission denied: grant the role TEMPORARY on the database"),
+)]
+_ROW_SECURITY = ("row-level security hides rows of it from the role: let the role own the tables without FORCE ROW "
+                 "LEVEL SECURITY, or run ALTER ROLE … BYPASSRLS")
 
 
 @contextlib.contextmanager
@@ -74,7 +86,7 @@ def _meaning(error: Exception) -> tuple[str, bool]:
     lost = isinstance(error, (OperationalError, InterfaceError)) and hasattr(cause, "sqlstate")
     if lost or getattr(cause, "sqlstate", None):
         failed = failed_statement(cause)
-        meaning = _POSTGRES.get(failed.state) or _POSTGRES.get(failed.state[:2]) or failed.meaning
+        meaning = _refusal(cause) or _POSTGRES.get(failed.state) or _POSTGRES.get(failed.state[:2]) or failed.meaning
         return meaning, failed.temporary
     text = str(cause)
     for pattern, meaning, temporary in _SQLITE:
@@ -83,3 +95,13 @@ def _meaning(error: Exception) -> tuple[str, bool]:
     if isinstance(error, (IntegrityError, OverflowError)):
         return _CONTRADICTION, False
     return "its database does not respond as expected", False
+
+
+def _refusal(cause: BaseException) -> str:
+    """Return which permission a statement lacks; empty if it failed for another reason, or the server does not tell."""
+    if getattr(cause, "sqlstate", None) != "42501":
+        return ""
+    if cause.diag.source_file == "rls.c":  # type: ignore[attr-defined]
+        return _ROW_SECURITY
+    matches = ((pattern.match(str(cause)), meaning) for pattern, meaning in _REFUSED)
+    return next((meaning.format(*match.groups()) for match, meaning in matches if match), "")

@@ -340,11 +340,32 @@ def test_read_only_role_can_read_and_learns_which_grant_is_missing(
             ledger = open_existing(url.replace("postgres@", "reader@"))
             assert ledger is not None
             assert ledger.observations(DAY) == [full()[0]]
-            assert "grant" in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotStored)
-            assert "grant" in refusal(lambda: open_ledger(empty.replace("postgres@", "reader@")), ConfigurationError)
+            refused = refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotStored)
+            assert "grant the role SELECT and INSERT on orgrecon_observation, and UPDATE to redact a tenant" in refused
+            not_created = refusal(lambda: open_ledger(empty.replace("postgres@", "reader@")), ConfigurationError)
+            assert "grant the role USAGE and CREATE on the schema public" in not_created
             assert open_existing(empty.replace("postgres@", "reader@")) is None
         finally:
             admin.execute("DROP OWNED BY reader; DROP ROLE reader")
+
+
+def test_evidence_that_row_level_security_hides_is_never_overlooked(empty_database: str) -> None:
+    """A policy must not hide a FAIL from the gate."""
+    open_ledger(empty_database).append(*full())
+    with raw_connection(empty_database) as admin:
+        admin.execute("CREATE ROLE filtered LOGIN; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO filtered; "
+                      "ALTER TABLE orgrecon_observation ENABLE ROW LEVEL SECURITY; "
+                      "CREATE POLICY p ON orgrecon_observation USING (verdict <> 'FAIL')")
+        try:
+            ledger = open_existing(empty_database.replace("postgres@", "filtered@"))
+            assert ledger is not None
+            hidden = "row-level security hides rows of it from the role"
+            assert hidden in refusal(lambda: ledger.observations(DAY), ConfigurationError)
+            assert hidden in refusal(lambda: ledger.append(observation("a"), (), (), ()), EvidenceNotStored)
+            admin.execute("ALTER ROLE filtered BYPASSRLS")
+            assert ledger.observations(DAY) == [full()[0]]
+        finally:
+            admin.execute("DROP OWNED BY filtered; DROP ROLE filtered")
 
 
 def test_database_that_is_not_utf8_is_refused(server: EmbeddedServer, empty_database: str) -> None:
