@@ -48,6 +48,11 @@ def main() -> None:
 
 
 def _interrupt(_number: int, frame: FrameType | None) -> None:
+    caller = frame
+    while caller is not None:
+        if caller.f_code is _interrupt.__code__:
+            frame = caller.f_back  # what the first signal interrupted: this one came during its handler
+        caller = caller.f_back
     # The import system ignores exceptions in its callbacks. Try again in a millisecond.
     if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
         signal.setitimer(signal.ITIMER_REAL, 0.001)

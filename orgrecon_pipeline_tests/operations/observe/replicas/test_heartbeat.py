@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_fresh_heartbeat_passes(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("statement", "heartbeat", "words"), [
-    ("INSERT INTO public.heartbeat VALUES (now() - interval '1 hour')", None, "heartbeat is 3600 s old, more than"),
+    ("INSERT INTO public.heartbeat VALUES (now() - interval '1 hour')", None, r"heartbeat is 36\d\d s old, more than"),
     ("INSERT INTO public.heartbeat VALUES (now() + interval '1 hour')", None, "ahead of this server's clock"),
     ("INSERT INTO public.heartbeat VALUES ('infinity')", None, "ahead of this server's clock"),
     ("INSERT INTO public.heartbeat VALUES ('-infinity')", None, "inf s old"),
@@ -62,10 +63,10 @@ def test_old_or_invalid_heartbeat_is_inconclusive(
     site.mapping = with_heartbeat(heartbeat)
     after = site.observe()
     assert after.verdict is Verdict.INCONCLUSIVE, after.reason
-    assert words in after.reason, after.reason
+    assert re.search(words, after.reason), after.reason
     diagnosis = diagnose(site.context)
     assert not diagnosis.ready
-    assert words in diagnosis.findings[-1].text or any(words in f.text for f in diagnosis.findings)
+    assert any(re.search(words, finding.text) for finding in diagnosis.findings)
     assert site.ledger.observations(after.day) == [after]
 
 
@@ -90,7 +91,7 @@ def test_heartbeat_too_old_at_a_recheck_is_inconclusive(site: Site) -> None:
     after = site.observe(wait=lambda seconds: site.run(
         "UPDATE public.heartbeat SET updated_at = updated_at - interval '1 hour'"))
     assert after.verdict is Verdict.INCONCLUSIVE
-    assert "the heartbeat is 3600 s old" in after.reason
+    assert re.search(r"the heartbeat is 36\d\d s old", after.reason), after.reason
     assert site.observe().verdict is Verdict.INCONCLUSIVE
     site.run("DELETE FROM public.heartbeat", HEARTBEAT)
     assert site.observe().verdict is Verdict.FAIL
