@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orgrecon_pipeline.proposal.catalog.names import generation, is_copy, stem
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link, Linker
-from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex, old_identifiers
+from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex, old_identifiers, second_identifiers
 
 _MAX_KEYS = 6
 
@@ -52,65 +52,53 @@ def find_candidates(linker: Linker, index: TargetIndex, chosen: Mapping[int, int
     ``index`` is about the target of ``linker``; ``chosen`` are the pairs of tables that the user named, by number.
     """
     tables = linker.source.catalog.tables
-    taken = {*chosen, *chosen.values()} | {number for pair in linker.pairs for number in (pair.source, pair.target)}
+    taken = {*chosen, *chosen.values(), *linker.taken}
     for number, other in chosen.items():
         target = linker.target.catalog.tables[other]
-        yield _candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
+        yield make_candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
     for source in linker.source.catalog.comparable:
         if source.id in taken or is_copy(source.name):
             continue
         referred = {reference.hop.table for reference in linker.source.references[source.id]}
         for target, strength, why in index.counterparts(source, referred, linker.pairs):
-            if target.id not in taken and not _same_rows(source, target):
-                candidate = _candidate(linker, source, target, strength, why)
+            if target.id not in taken and not same_rows(source, target):
+                candidate = make_candidate(linker, source, target, strength, why)
                 if candidate.keys or strength >= Strength.NAMES:
                     yield candidate
 
 
-def _same_rows(first: Table, second: Table) -> bool:
+def same_rows(first: Table, second: Table) -> bool:
     """Return whether one of two relations of a database is the other, or a view of it or of what the other reads."""
     return bool(({first.id} | first.reads) & ({second.id} | second.reads))
 
 
-def _candidate(linker: Linker, source: Table, target: Table, strength: Strength, why: str) -> Candidate:
-    """Return the candidate of two tables, with every way to link their keys, the best first."""
-    tenant = _tenant(linker, source, target)
-    keys = dict.fromkeys(itertools.chain(
+def make_candidate(linker: Linker, source: Table, target: Table, strength: Strength, why: str,
+                   keys: Iterable[Key] = ()) -> Candidate:
+    """Return the candidate of two tables, with the given ways to link their keys or every other one, the best first."""
+    tenant = linker.tenant_link(source, target)
+    keys = dict.fromkeys(keys or itertools.chain(
         _keys(linker, source, target), _reversed_keys(linker, source, target)))
     ranked = sorted(keys, key=lambda key: (not key.unique, -round(key.similarity, 1)))
-    direction = _direction(source, target) if linker.source is linker.target else 1
+    direction = _direction(linker.source, source, target) if linker.source is linker.target else 1
     return Candidate(source, target, tenant, tuple(ranked[:_MAX_KEYS]), strength, why, direction)
 
 
-def _direction(source: Table, target: Table) -> int:
+def _direction(side: Side, source: Table, target: Table) -> int:
     """Return a positive number if the names say which of two tables is the target, a negative one if the reverse."""
     by_name = generation(target.schema, target.name) - generation(source.schema, source.name)
-    return by_name + 2 * (_has_identifier_of(target, source) - _has_identifier_of(source, target))
+    return by_name + 2 * (_has_identifier_of(side, target, source) - _has_identifier_of(side, source, target))
 
 
-def _has_identifier_of(table: Table, other: Table) -> bool:
-    return not {(), stem(other.name)}.isdisjoint(old_identifiers(table))
-
-
-def _tenant(linker: Linker, source: Table, target: Table) -> Link | None:
-    ours, theirs = linker.source.tenant(source), linker.target.tenant(target)
-    if ours is None or theirs is None:
-        return None
-    if conversion := linker.conversion(source, ours, target, theirs):
-        return Link(ours, theirs, 1.0, "", conversion)
-    if not ours.hops:
-        links = linker.key_links(source, ours.column, target, alone=False)
-        return next((link for link in links if link.target.hops), None)
-    return None
+def _has_identifier_of(side: Side, table: Table, other: Table) -> bool:
+    named = old_identifiers(table) | second_identifiers(table, side)
+    return not {(), stem(other.name)}.isdisjoint(named)
 
 
 def _keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
-    tenants = _tenant_columns(linker.source, source)
-    covers = [_without(key, _tenant_columns(linker.target, target)) for key in target.keys]
-    for key in source.keys:
+    covers = linker.target.own_keys(target)
+    for key, names in zip(source.keys, linker.source.own_keys(source), strict=True):
         if any(source.by_name[name].nullable for name in key):
             continue
-        names = _without(key, tenants)
         alternatives = [linker.key_links(source, name, target, alone=len(names) == 1) for name in names]
         for links in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
             used = {link.target.own_column for link in links}
@@ -120,20 +108,12 @@ def _keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
 
 def _reversed_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
     """Yield the ways to link the keys of the target to columns of the source."""
-    tenants = _tenant_columns(linker.target, target)
-    covers = [_without(key, _tenant_columns(linker.source, source)) for key in source.keys]
+    covers = linker.source.own_keys(source)
     links = [link for name in source.by_name for link in linker.key_links(source, name, target, alone=False)]
-    for key in target.keys:
-        alternatives = [[link for link in links if link.target.own_column == name] for name in _without(key, tenants)]
+    for names in linker.target.own_keys(target):
+        alternatives = [[link for link in links if link.target.own_column == name] for name in names]
         for chosen in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
             used = {link.source.own_column for link in chosen}
             if len(used) == len(chosen):
                 yield Key(chosen, unique=any(set(cover) <= used for cover in covers))
 
-
-def _tenant_columns(side: Side, table: Table) -> list[str]:
-    return side.tenant_columns(table)[:1]
-
-
-def _without(key: tuple[str, ...], tenants: list[str]) -> tuple[str, ...]:
-    return tuple(name for name in key if name not in tenants) or key

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION
+from orgrecon_pipeline.proposal.agreement import SAME_BY_CHANCE, SAME_SHARE
 from orgrecon_pipeline.proposal.catalog.names import column_similarity, is_bookkeeping
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table, printable
-from orgrecon_pipeline.proposal.draft import Agreement, Draft
+from orgrecon_pipeline.proposal.draft import Agreement, Draft, JoinedColumn, Measurement
 from orgrecon_pipeline.proposal.links import Link
 
 # Links of this similarity are compared whatever their values say: to leave them out could hide drift.
 _NAMED = 0.9
 _SIMILAR = 0.6
-# Without a similar name, nearly all sampled values must agree, and so many of them hardly ever agree by chance.
-_SAME_SHARE, _SAME_BY_CHANCE = 0.98, 1e-6
 _AGREEING = 0.9
 _DISAGREEING = 0.5
 
@@ -31,11 +30,15 @@ class ComparedColumn:
 
 @dataclass(frozen=True)
 class LeftOutColumn:
-    """A column that is not compared, on ``source`` or ``target``, and why."""
+    """A column that is not compared, on ``source`` or ``target``, and why.
+
+    It is ``likely`` that it should be: a sample says how its values can be those of the other side.
+    """
 
     side: str
     column: str
     reason: str
+    likely: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,19 +49,24 @@ class Columns:
     left_out: tuple[LeftOutColumn, ...]
 
 
-def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
+def choose_columns(draft: Draft, measurement: Measurement) -> Columns:
     """Choose the compared columns of a draft, by their names and by what a sample says about the draft's columns."""
-    measured = list(zip(draft.columns, agreements or [Agreement()] * len(draft.columns), strict=True))
+    agreements = measurement.columns or [Agreement()] * len(draft.columns)
+    measured = list(zip(draft.columns, agreements, strict=True))
     used = {side: _used(draft, side) for side in ("source", "target")}
     surrogates = {name for table in (draft.source, draft.target) for key in table.keys for name in key if len(key) == 1}
     refused: dict[tuple[str, str], str] = {}
+    likely = _joined(draft, measurement.joined)
     compared: list[ComparedColumn] = []
     for link, agreement in sorted(measured, key=lambda item: -_rank(*item)):
         ours, theirs = link.source.own_column, link.target.own_column
         if ours in used["source"] or theirs in used["target"]:
             continue
         if reason := _refusal(link, agreement, {ours, theirs} & surrogates):
-            if link.similarity >= _SIMILAR:
+            if agreement.translated:
+                likely.setdefault(("source", ours), _translation("target", theirs))
+                likely.setdefault(("target", theirs), _translation("source", ours))
+            elif link.similarity >= _SIMILAR:
                 refused.setdefault(("source", ours), reason)
                 refused.setdefault(("target", theirs), reason)
             continue
@@ -67,7 +75,23 @@ def choose_columns(draft: Draft, agreements: Sequence[Agreement]) -> Columns:
         compared.append(ComparedColumn(link, agreement, _remark(link, agreement)))
     order = [column.name for column in draft.source.columns]
     compared.sort(key=lambda column: order.index(column.link.source.own_column))
-    return Columns(tuple(compared), tuple(_left_out(draft, used, refused)))
+    return Columns(tuple(compared), tuple(_left_out(draft, used, refused, likely)))
+
+
+def _joined(draft: Draft, joined: Iterable[JoinedColumn]) -> dict[tuple[str, str], str]:
+    """Return what to write for columns that hold two columns of the other side."""
+    reasons = {}
+    for column in joined:
+        other, table = ("target", draft.target) if column.side == "source" else ("source", draft.source)
+        first, last = (table.by_name[name].quoted for name in column.parts)
+        between = f" || '{column.between}'" if column.between else ""
+        reasons[column.side, column.column] = f"to compare it, write {first}{between} || {last} on the {other}"
+    return reasons
+
+
+def _translation(side: str, column: str) -> str:
+    return (f"each of its values goes with one value of {side}.{printable(column)}: to compare the two, translate one "
+            "of them with CASE")
 
 
 def _rank(link: Link, agreement: Agreement) -> float:
@@ -80,8 +104,8 @@ def _refusal(link: Link, agreement: Agreement, surrogate: set[str]) -> str:
     share = agreement.share
     own = link.source.own_column
     if link.similarity < _SIMILAR:
-        same = (share is not None and share >= _SAME_SHARE
-                and agreement.chance ** agreement.agreed <= _SAME_BY_CHANCE)
+        same = (share is not None and share >= SAME_SHARE
+                and agreement.chance ** agreement.agreed <= SAME_BY_CHANCE)
         return "" if same else "no column of the other side is named alike"
     if surrogate and (share is None or share < _AGREEING):
         return "identifies rows of its own side only"
@@ -99,7 +123,8 @@ def _remark(link: Link, agreement: Agreement) -> str:
     if (share := agreement.share) is not None:
         parts.append(f"{_percent(share)} of {agreement.compared} sampled values agree")
         if share < _DISAGREEING:
-            parts.append("check that both columns mean the same")
+            parts.append("each value goes with one other value: translate one of the columns with CASE"
+                         if agreement.translated else "check that both columns mean the same")
     if link.conversion.first != EXPRESSION or link.conversion.second != EXPRESSION:
         parts.append(f"the types differ{link.conversion.note}" if link.conversion.first != link.conversion.second
                      else f"compared as text{link.conversion.note}")
@@ -107,12 +132,16 @@ def _remark(link: Link, agreement: Agreement) -> str:
 
 
 def _left_out(
-    draft: Draft, used: Mapping[str, set[str]], refused: Mapping[tuple[str, str], str]
+    draft: Draft, used: Mapping[str, set[str]], refused: Mapping[tuple[str, str], str],
+    likely: Mapping[tuple[str, str], str],
 ) -> Iterator[LeftOutColumn]:
     both = ("source", "target", draft.source, draft.target), ("target", "source", draft.target, draft.source)
     for side, opposite, table, other in both:
         for column in table.columns:
             if column.name in used[side]:
+                continue
+            if advice := likely.get((side, column.name)):
+                yield LeftOutColumn(side, column.name, advice, likely=True)
                 continue
             reason = refused.get((side, column.name)) or _reason(column, table, other, used[opposite])
             yield LeftOutColumn(side, column.name, reason)

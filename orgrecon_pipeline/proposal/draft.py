@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows
-from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import Table
+from orgrecon_pipeline.compare.types.lossless import EXPRESSION
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, flag_columns
+from orgrecon_pipeline.proposal.catalog.references import Side, Term
+from orgrecon_pipeline.proposal.catalog.tables import Column, Table
 from orgrecon_pipeline.proposal.links import Link
 from orgrecon_pipeline.proposal.write import RelationSql, write_relation
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Two tables, how their keys are linked, and links of other columns that a sample is to judge."""
+    """Two tables, how their keys are linked, and links of other columns that a sample is to judge.
+
+    ``own_tenants`` are the columns of the source and of the target that name the tenant, or refer to it.
+    """
 
     source: Table
     target: Table
@@ -23,23 +28,54 @@ class Draft:
     columns: tuple[Link, ...] = ()
     source_deleted: DeletedRows | None = None
     target_deleted: DeletedRows | None = None
+    own_tenants: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def direction(self) -> int:
+        """Return 1 if the target holds the primary key of the source beside one of its own, -1 if the reverse, else 0.
+
+        A new model often gives rows new identifiers and keeps the old ones.
+        """
+        if not (self.source.keys and self.target.keys) or self.has_hops:
+            return 0
+        tables = zip(("source", "target"), (self.source, self.target), self.own_tenants, strict=True)
+        first, second = (set(table.keys[0]) - {tenant} == {getattr(link, side).column for link in self.key}
+                         for side, table, tenant in tables)
+        return first - second
+
+    @property
+    def has_hops(self) -> bool:
+        """Whether a column of the key is reached through references."""
+        return any(link.source.hops or link.target.hops for link in self.key)
+
+    @property
+    def marks(self) -> tuple[list[Column], list[Column]]:
+        """The columns of each side that may mark deleted rows, if none is known to."""
+        return ([] if self.source_deleted else flag_columns(self.source),
+                [] if self.target_deleted else flag_columns(self.target))
 
     def own_columns(self, side: str) -> set[str]:
         """Return the columns of a side's table that are in the key, or are its tenant."""
-        tenant = {getattr(self.tenant, side).column} if self.tenant and not getattr(self.tenant, side).hops else set()
-        return tenant | {getattr(link, side).own_column for link in self.key}
+        own = self.own_tenants[side == "target"] if self.tenant else None
+        return {getattr(link, side).own_column for link in self.key} | ({own} if own else set())
 
     def relations(self, sides: tuple[Side, Side]) -> tuple[RelationSql, RelationSql]:
-        """Return the SQL of both sides. Columns are named ``k0``, ``k1`` … (the tenant first) and ``v0``, ``v1`` …"""
+        """Return the SQL of both sides.
+
+        Columns are named ``k0``, ``k1`` … (the tenant first), ``v0``, ``v1`` …, and ``m0``, ``m1`` … for the marks.
+        """
         keys = (*((self.tenant,) if self.tenant else ()), *self.key)
         links = {**{f"k{n}": link for n, link in enumerate(keys)},
                  **{f"v{n}": link for n, link in enumerate(self.columns)}}
-        return self.write(sides, links)
+        return self.write(sides, links, self.marks)
 
-    def write(self, sides: tuple[Side, Side], links: Mapping[str, Link | None]) -> tuple[RelationSql, RelationSql]:
+    def write(self, sides: tuple[Side, Side], links: Mapping[str, Link | None],
+              marks: tuple[Sequence[Column], Sequence[Column]] = ((), ())) -> tuple[RelationSql, RelationSql]:
         """Return the SQL of both sides with the given names of columns; None is a tenant that does not exist."""
         source = {name: (link.source, link.conversion.first) if link else None for name, link in links.items()}
         target = {name: (link.target, link.conversion.second) if link else None for name, link in links.items()}
+        for columns, of_side in zip((source, target), marks, strict=True):
+            columns.update({f"m{n}": (Term(column.name), EXPRESSION) for n, column in enumerate(of_side)})
         conditions = [deleted.where if deleted else None for deleted in (self.source_deleted, self.target_deleted)]
         return (write_relation(sides[0], self.source, source, conditions[0]),
                 write_relation(sides[1], self.target, target, conditions[1]))
@@ -54,17 +90,29 @@ class Agreement:
         agreed: pairs with the same value on both.
         values: number of values of the source.
         chance: probability that a value of the source and one of the target, each of any row, are the same.
+        translated: number of values of the source that each go with one other value of the target; 0 if they do not.
     """
 
     compared: int = 0
     agreed: int = 0
     values: int = 0
     chance: float = 1.0
+    translated: int = 0
 
     @property
     def share(self) -> float | None:
         """Share of the pairs that agree; None if no row has a value."""
         return self.agreed / self.compared if self.compared else None
+
+
+@dataclass(frozen=True)
+class JoinedColumn:
+    """A column of ``side`` that holds two columns of the other side, with ``between`` in between."""
+
+    side: str
+    column: str
+    parts: tuple[str, str]
+    between: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +126,8 @@ class Measurement:
         back_matched: how many of them the source has.
         null_keys: sampled rows of both sides with a NULL in the key.
         columns: for each column of the draft.
+        joined: columns of one side that are two columns of the other one, with a text in between.
+        deleted: for each side, the mark of those rows that the other side does not have.
         skipped: why no rows were read; empty if they were.
     """
 
@@ -87,6 +137,8 @@ class Measurement:
     back_matched: int = 0
     null_keys: int = 0
     columns: tuple[Agreement, ...] = field(default=())
+    joined: tuple[JoinedColumn, ...] = ()
+    deleted: tuple[DeletedRows | None, DeletedRows | None] = (None, None)
     skipped: str = ""
 
     @property
@@ -100,3 +152,10 @@ class Measurement:
     def size(self) -> int:
         """Number of keys in the smaller sample."""
         return min(self.sampled, self.back_sampled)
+
+
+class Measures(Protocol):
+    """Source of measurements."""
+
+    def measure(self, draft: Draft) -> Measurement:
+        """Return what a sample says about a draft."""

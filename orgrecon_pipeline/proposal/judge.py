@@ -8,13 +8,16 @@ from enum import Enum
 from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping
 from orgrecon_pipeline.proposal.columns import Columns
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
+from orgrecon_pipeline.proposal.links import Link
 from orgrecon_pipeline.proposal.target_index import Strength
 
 _SMALL = 20
 _VALUES_AGREE = 0.8
 # By strength: the share of keys that the other side must have, in a large and in a small sample.
 _SHARES = {Strength.CHOSEN: (0.8, 0.5), Strength.NAMES: (0.8, 0.5), Strength.STRUCTURE: (0.9, 0.7),
-           Strength.WEAK: (0.95, 0.95)}
+           Strength.WEAK: (0.95, 0.95), Strength.VALUES: (0.9, 0.9)}
+# Serial numbers of two tables agree by chance, so that they confirm no pair for which no name says anything.
+_SERIAL = {"smallint", "integer", "bigint"}
 
 
 class Confidence(str, Enum):
@@ -45,7 +48,7 @@ def judge(strength: Strength, why: str, draft: Draft, measurement: Measurement, 
     """Judge a draft by its strength and by a sample; ``why`` is the reason of the strength."""
     if measurement.rate is None:
         return _without_sample(strength, why, draft, measurement)
-    rate, agreement, telling = measurement.rate, _agreement(columns), _telling(columns)
+    rate, agreement, telling = measurement.rate, _agreement(columns), _telling(strength, draft, columns)
     reason = f"{why}; {sample_sentence(measurement)}"
     score = strength + rate + (agreement or 0)
     large, small = _SHARES[strength]
@@ -57,11 +60,12 @@ def judge(strength: Strength, why: str, draft: Draft, measurement: Measurement, 
         return Judgement(Confidence.OPEN if open_ else Confidence.NONE, (
             f"{reason}, but only {agreement:.0%} of the values of their rows agree: the keys may correspond by "
             "chance"), score)
-    if strength is Strength.WEAK and not telling:
+    if strength <= Strength.WEAK and not telling:
         return Judgement(Confidence.NONE, reason, score)
     if strength is Strength.STRUCTURE and not telling and not (draft.key and _covers(draft)):
         return Judgement(Confidence.OPEN, f"{reason}, but no other column confirms it", score)
-    sure = rate >= 0.95 and (agreement is None or agreement >= _VALUES_AGREE) and measurement.size >= _SMALL
+    sure = (strength > Strength.VALUES and rate >= 0.95 and measurement.size >= _SMALL
+            and (agreement is None or agreement >= _VALUES_AGREE))
     return Judgement(Confidence.HIGH if sure else Confidence.MEDIUM, reason, score)
 
 
@@ -97,7 +101,12 @@ def _agreement(columns: Columns) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-def _telling(columns: Columns) -> bool:
+def _telling(strength: Strength, draft: Draft, columns: Columns) -> bool:
     """Return whether a column with several values agrees."""
     return any((column.agreement.share or 0) >= _VALUES_AGREE and column.agreement.values >= 3
-               and not is_bookkeeping(column.link.source.column) for column in columns.compared)
+               and not is_bookkeeping(column.link.source.own_column)
+               and (strength > Strength.VALUES or not _is_serial(draft, column.link)) for column in columns.compared)
+
+
+def _is_serial(draft: Draft, link: Link) -> bool:
+    return not link.source.hops and draft.source.by_name[link.source.column].type.name in _SERIAL

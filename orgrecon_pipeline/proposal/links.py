@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion, common_conversion
 from orgrecon_pipeline.proposal.catalog.names import column_similarity, points_to, words
-from orgrecon_pipeline.proposal.catalog.references import Reference, Side, Term, resolve
+from orgrecon_pipeline.proposal.catalog.references import Reference, Side, Term, resolve, translate
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table
 
 # Types whose values have no equality in PostgreSQL, or one that means something else.
 _NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}
 _MAX_ALTERNATIVES = 3
+_FAMILIES = {
+    **dict.fromkeys(("text", "character", "name"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision"), "number"),
+    **dict.fromkeys(("date", "timestamp without time zone", "timestamp with time zone"), "time")}
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,51 @@ class Pair:
 
 @dataclass(frozen=True)
 class Linker:
-    """Finds links between the tables of two sides, also through pairs of tables that are known already."""
+    """Finds links between the tables of two sides, also through pairs of tables that are known already.
+
+    ``tenants`` are two tables of tenants whose rows correspond, if the references to them cannot be compared.
+    """
 
     source: Side
     target: Side
     pairs: tuple[Pair, ...] = ()
+    tenants: Pair | None = None
+
+    @property
+    def taken(self) -> set[int]:
+        """Numbers of the tables that correspond to another one."""
+        pairs = (*self.pairs, *((self.tenants,) if self.tenants else ()))
+        return {number for pair in pairs for number in (pair.source, pair.target)}
+
+    def tenant_link(self, source: Table, target: Table) -> Link | None:
+        """Return how the tenants of two tables are linked; None if one has none, or nothing makes them comparable."""
+        ours, theirs = self.source.tenant(source), self.target.tenant(target)
+        if ours is None or theirs is None:
+            return None
+        for (table, key), (other, other_key) in self._tenant_tables():
+            first = translate(self.source, source, ours, table, key)
+            second = translate(self.target, target, theirs, other, other_key)
+            if first and second and (conversion := self.conversion(source, first, target, second)):
+                return Link(first, second, 1.0, "", conversion)
+        if conversion := self.conversion(source, ours, target, theirs):
+            return Link(ours, theirs, 1.0, "", conversion)
+        if not ours.hops:
+            links = self.key_links(source, ours.column, target, alone=False)
+            return next((link for link in links if link.target.hops), None)
+        return None
 
     def conversion(self, source: Table, first: Term, target: Table, second: Term) -> Conversion | None:
         """Return how the values of two terms become one type; None if that would lose something."""
         ours, theirs = resolve(self.source, source, first), resolve(self.target, target, second)
         return _conversion(ours, theirs)
+
+    def _tenant_tables(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
+        """Yield the tables of tenants with their columns; in one database, either can be that of the source."""
+        if self.tenants and self.tenants.key:
+            sides = (self.tenants.source, self.tenants.key[0]), (self.tenants.target, self.tenants.key[1])
+            yield sides
+            if self.source is self.target:
+                yield sides[::-1]
 
     def key_links(self, source: Table, column: str, target: Table, *, alone: bool) -> list[Link]:
         """Return the best links of a column of a source's key; ``alone`` if it is the whole key within a tenant."""
@@ -65,10 +104,10 @@ class Linker:
                 yield from self._direct(source, column.name, target)
                 yield from self._through_pairs(source, column.name, target)
         for ours, theirs in itertools.product(source.columns, target.columns):
-            if (ours.name not in skipped and ours.type.name == theirs.type.name
+            if (ours.name not in skipped and _family(ours) == _family(theirs)
                     and not column_similarity(ours.name, source.name, theirs.name, target.name)
                     and (conversion := _conversion(ours, theirs))):
-                yield Link(Term(ours.name), Term(theirs.name), 0.2, "of the same type", conversion)
+                yield Link(Term(ours.name), Term(theirs.name), 0.2, "of a comparable type", conversion)
 
     def _direct(self, source: Table, column: str, target: Table) -> Iterator[Link]:
         for other in target.columns:
@@ -121,6 +160,11 @@ def _conversion(first: Column, second: Column) -> Conversion | None:
         same = f"{EXPRESSION}::text" if first.type.name in _NO_EQUALITY else EXPRESSION
         return Conversion(same, same)
     return common_conversion(first.type, second.type)
+
+
+def _family(column: Column) -> str:
+    """Return a word for the types that can hold the same values."""
+    return "text" if column.type.kind == "e" else _FAMILIES.get(column.type.name, column.type.name)
 
 
 def _is_key(table: Table, column: str, side: Side) -> bool:

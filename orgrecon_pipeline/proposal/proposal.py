@@ -9,7 +9,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
 from orgrecon_pipeline.proposal.catalog.references import Side, resolve
-from orgrecon_pipeline.proposal.catalog.tables import Table
+from orgrecon_pipeline.proposal.catalog.tables import Table, printable
 from orgrecon_pipeline.proposal.columns import LeftOutColumn
 from orgrecon_pipeline.proposal.draft import Draft
 from orgrecon_pipeline.proposal.links import Link
@@ -104,12 +104,25 @@ def _propose(sides: tuple[Side, Side], pair: Evaluated, draft: Draft, name: str)
     source, target = draft.write(sides, links)
     remarks = {name: f"key: {_key_remark(sides, draft, link)}" for name, link in key.items()}
     remarks |= {name: column.remark for name, column in compared.items() if column.remark}
-    if draft.tenant is None:
-        remarks[TENANT_COLUMN] = "no tenant column on both sides, so that all rows are compared as one tenant"
+    if remark := _tenant_remark(sides, draft):
+        remarks[TENANT_COLUMN] = remark
     return ProposedEntity(
         name, draft.source.label, draft.target.label, pair.judgement.confidence.value, pair.judgement.reason,
         tuple(key), tuple(compared), source, target, remarks, tuple(_notes(draft, source, target)),
         pair.columns.left_out)
+
+
+def _tenant_remark(sides: tuple[Side, Side], draft: Draft) -> str:
+    """Return what a person should know about the tenant; empty if it is plain."""
+    if draft.tenant is None:
+        names = [f"{side}.{name}" for side, name in zip(("source", "target"), draft.own_tenants, strict=True) if name]
+        if len(names) == 2:
+            return (f"nothing says which tenants of {' and '.join(map(printable, names))} correspond, so that all rows "
+                    "are compared as one tenant")
+        return ("no tenant column on both sides, so that all rows are compared as one tenant; to name one, run init "
+                "with --tenant-column")
+    owners = sorted({printable(side.owner.column) for side in sides if side.owner})
+    return f"most tables refer to one table with {' and '.join(owners)}: taken for the tenant" if owners else ""
 
 
 def _key_remark(sides: tuple[Side, Side], draft: Draft, link: Link) -> str:
@@ -118,10 +131,11 @@ def _key_remark(sides: tuple[Side, Side], draft: Draft, link: Link) -> str:
 
 
 def _notes(draft: Draft, source: RelationSql, target: RelationSql) -> Iterable[str]:
-    for side, relation in (("source", source), ("target", target)):
-        if relation.where:
-            yield (f"Guess: the {side} leaves out rows that are marked as deleted. Remove its where if the mark means "
-                   "something else.")
+    for side, relation, deleted in (("source", source, draft.source_deleted), ("target", target, draft.target_deleted)):
+        if relation.where and deleted:
+            evidence = f": {deleted.evidence}" if deleted.evidence else ""
+            yield (f"Guess: the {side} leaves out rows that are marked as deleted{evidence}. Remove its where if the "
+                   "mark means something else.")
     if (source.where is None) != (target.where is None):
         yield "Only one side marks deleted rows, so the other side must not have them."
     if draft.source.kind == "v" or draft.target.kind == "v":

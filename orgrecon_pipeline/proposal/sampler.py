@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Container, Sequence
 from typing import Any, cast
 
 from psycopg import sql
@@ -14,9 +12,11 @@ from orgrecon_pipeline.compare.catalog import types_by_oid
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
+from orgrecon_pipeline.proposal.agreement import agreement, joined_columns
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, explain_gone
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.draft import Agreement, Draft, Measurement
+from orgrecon_pipeline.proposal.catalog.tables import Column, Table
+from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.write import RelationSql
 
 #: Keys that are looked up in each direction.
@@ -45,34 +45,48 @@ class Sampler:
         """Return what samples of both sides say about a draft."""
         relations = draft.relations(self._sides)
         names = {kind: [name for name in relations[0].columns if name[0] == kind] for kind in "kv"}
+        marks = [[name for name in relation.columns if name[0] == "m"] for relation in relations]
         tables = draft.source, draft.target
         for side, table in enumerate(tables):
             if reason := _too_large(table, draft, side):
                 return Measurement(skipped=f"{table.label} {reason}")
         try:
-            return self._measure(tables, relations, names["k"], names["v"])
+            return self._measure(draft, relations, names["k"], names["v"], marks)
         except CannotDecide as failure:
             return Measurement(skipped=str(failure))
 
-    def _measure(self, tables: tuple[Table, Table], relations: tuple[RelationSql, RelationSql], keys: list[str],
-                 values: list[str]) -> Measurement:
-        rows, nulls = self._sample(0, tables[0], relations[0], [*keys, *values], len(keys))
+    def _measure(self, draft: Draft, relations: tuple[RelationSql, RelationSql], keys: list[str],
+                 values: list[str], marks: list[list[str]]) -> Measurement:
+        rows, nulls = self._sample(0, draft.source, relations[0], [*keys, *values, *marks[0]], len(keys))
         matches = self._lookup(1, relations[1], keys, values, rows)
-        back, back_nulls = self._sample(1, tables[1], relations[1], keys, len(keys))
-        result = Measurement(len(rows), len(matches), len(back), len(self._lookup(0, relations[0], keys, [], back)),
-                             nulls + back_nulls)
+        back, back_nulls = self._sample(1, draft.target, relations[1], [*keys, *marks[1]], len(keys))
+        back_matches = self._lookup(0, relations[0], keys, [], back)
         pairs = [(rows[n][len(keys):], match) for n, match in matches.items()]
-        return replace(result, columns=tuple(_agreement(pairs, n) for n in range(len(values))))
+        return Measurement(
+            len(rows), len(matches), len(back), len(back_matches), nulls + back_nulls,
+            columns=tuple(agreement([ours[n] for ours, _ in pairs], [theirs[n] for _, theirs in pairs])
+                          for n in range(len(values))),
+            joined=tuple(joined_columns(*_texts(draft, pairs))),
+            deleted=(_deleted(draft.marks[0], [row[len(keys) + len(values):] for row in rows], matches),
+                     _deleted(draft.marks[1], [row[len(keys):] for row in back], back_matches)))
 
     def _sample(self, side: int, table: Table, relation: RelationSql, names: Sequence[str],
                 keys: int) -> tuple[list[tuple[str | None, ...]], int]:
         """Return rows without a NULL in the key, each key once, and the number of rows with one."""
-        percent = 100 * _SAMPLED_BLOCKS / table.blocks if table.blocks > 4 * _SAMPLED_BLOCKS else None
-        statement = load_sql("proposal/sql/sample.sql").format(
-            columns=_COMMA.join(_text(relation.columns[name], name) for name in names),
-            relation=fragment(relation.sampled(percent)), where=where_clause(relation.where),
-            limit=sql.Literal(SAMPLE_KEYS))
-        rows = [tuple(row.values()) for row in self._query(side, statement)]
+        def read(from_: str) -> list[tuple[str | None, ...]]:
+            statement = load_sql("proposal/sql/sample.sql").format(
+                columns=_COMMA.join(_text(relation.columns[name], name) for name in names), relation=fragment(from_),
+                where=where_clause(relation.where), limit=sql.Literal(SAMPLE_KEYS))
+            return [tuple(row.values()) for row in self._query(side, statement)]
+
+        if table.blocks > 4 * _SAMPLED_BLOCKS:
+            rows = read(relation.sampled("SYSTEM", 100 * _SAMPLED_BLOCKS / table.blocks))
+        else:
+            # The first rows are often alike. The number of rows can be out of date: too small a sample is read again.
+            spread = 100 * SAMPLE_KEYS / table.rows if table.rows and table.rows > 2 * SAMPLE_KEYS else 0.0
+            rows = read(relation.sampled("BERNOULLI", spread)) if spread else []
+            if 2 * len(rows) < SAMPLE_KEYS:
+                rows = read(relation.from_)
         whole = {row[:keys]: row for row in rows if None not in row[:keys]}
         return list(whole.values()), sum(None in row[:keys] for row in rows)
 
@@ -114,13 +128,28 @@ class Sampler:
             return session.query_aside(statement, _ACTION, parameters)
 
 
-def _agreement(pairs: list[tuple[tuple[str | None, ...], tuple[str | None, ...]]], column: int) -> Agreement:
-    values = [(ours[column], theirs[column]) for ours, theirs in pairs]
-    some = [(ours, theirs) for ours, theirs in values if ours is not None or theirs is not None]
-    source, target = (Counter(pair[side] for pair in some) for side in range(2))
-    return Agreement(
-        compared=len(some), agreed=sum(ours == theirs for ours, theirs in some), values=len(source),
-        chance=sum(count * target[value] for value, count in source.items()) / max(1, len(some)) ** 2)
+def _texts(
+    draft: Draft, pairs: Sequence[tuple[tuple[str | None, ...], tuple[str | None, ...]]]
+) -> tuple[dict[str, list[str | None]], dict[str, list[str | None]]]:
+    """Return the values of the columns of text of both sides, of which the names say nothing, by column."""
+    texts: tuple[dict[str, list[str | None]], dict[str, list[str | None]]] = ({}, {})
+    for side, (table, name) in enumerate(((draft.source, "source"), (draft.target, "target"))):
+        for n, link in enumerate(draft.columns):
+            term = getattr(link, name)
+            if not term.hops and table.by_name[term.column].type.name == "text":
+                texts[side].setdefault(term.column, [pair[side][n] for pair in pairs])
+    return texts
+
+
+def _deleted(columns: Sequence[Column], rows: Sequence[tuple[str | None, ...]],
+             matches: Container[int]) -> DeletedRows | None:
+    """Return the mark of the rows that the other side does not have. ``matches`` are positions of those that it has."""
+    for n, column in enumerate(columns):
+        gone, kept = ([row[n] for number, row in enumerate(rows) if (number in matches) is of_both]
+                      for of_both in (False, True))
+        if mark := explain_gone(column, gone, kept):
+            return mark
+    return None
 
 
 def _too_large(table: Table, draft: Draft, side: int) -> str:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from orgrecon_pipeline.proposal.candidates import Candidate, Key, find_candidates
 from orgrecon_pipeline.proposal.catalog.deleted import deleted_rows
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
-from orgrecon_pipeline.proposal.draft import Draft, Measurement
+from orgrecon_pipeline.proposal.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.links import Linker, Pair
-from orgrecon_pipeline.proposal.target_index import TargetIndex
+from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex
+from orgrecon_pipeline.proposal.tenant_tables import find_tenants
+from orgrecon_pipeline.proposal.unnamed import find_unnamed_candidates
 
 #: Maximum number of drafts that are measured.
 MAX_MEASURED = 400
 _MAX_ROUNDS = 5
 _MAX_LINKS = 400
+# Share of the keys that both sides must have before the other columns of a pair without names are read.
+_MIN_RATE = 0.6
 # A second candidate with nearly the score of the first makes the choice unclear.
 _CLOSE = 0.15
-
-
-class Measures(Protocol):
-    """Source of measurements."""
-
-    def measure(self, draft: Draft) -> Measurement:
-        """Return what a sample says about a draft."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +81,20 @@ class _Search:
         self._index = TargetIndex(sides[1])
         self._evaluated: dict[tuple[Candidate, tuple[Pair, ...]], Evaluated] = {}
         self._accepted: list[Evaluated] = []
+        self._tenants = find_tenants(sides, measures)
 
     def run(self) -> SearchResult:
         evaluated: dict[frozenset[int], Evaluated] = {}
         for _ in range(_MAX_ROUNDS):
             linker = self._linker()
-            evaluated = self._evaluate(linker)
+            evaluated = self._evaluate(linker, find_candidates(linker, self._index, self._choices.pairs))
             measured = [pair for pair in evaluated.values() if pair.measurement.rate is not None]
-            # What only the catalog says is accepted last: an accepted pair may lead to a better key.
-            if not (self._accept(measured) or self._accept(evaluated.values())):
+            # What only the catalog says is accepted late: an accepted pair may lead to a better key.
+            if self._accept(measured) or self._accept(evaluated.values()):
+                continue
+            unnamed = self._evaluate(linker, find_unnamed_candidates(linker, self._taken(evaluated.values())))
+            evaluated |= unnamed
+            if not self._accept(unnamed.values()):
                 break
         accepted = tuple(self._evaluate_one(self._linker(), pair.candidate) for pair in self._accepted)
         taken = {table for pair in accepted for table in pair.tables}
@@ -102,11 +103,16 @@ class _Search:
         return SearchResult(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
 
     def _linker(self) -> Linker:
-        return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted))
+        return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted), self._tenants)
 
-    def _evaluate(self, linker: Linker) -> dict[frozenset[int], Evaluated]:
+    def _taken(self, evaluated: Iterable[Evaluated]) -> set[int]:
+        """Return the tables for which names or keys say something, also if a person must decide."""
+        left = (pair for pair in evaluated if pair.judgement.confidence is not Confidence.NONE)
+        return self._linker().taken | {table for pair in left for table in pair.tables}
+
+    def _evaluate(self, linker: Linker, candidates: Iterable[Candidate]) -> dict[frozenset[int], Evaluated]:
         evaluated: dict[frozenset[int], Evaluated] = {}
-        for candidate in find_candidates(linker, self._index, self._choices.pairs):
+        for candidate in candidates:
             candidate = self._directed(candidate)
             tables = frozenset((candidate.source.id, candidate.target.id))
             taken = any(tables & pair.tables for pair in self._accepted)
@@ -153,9 +159,8 @@ class _Search:
         if best.tables in self._choices.confirmed:
             return replace(best, judgement=Judgement(
                 Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
-        if best.judgement.proposed and candidate.direction == 0:
-            return replace(best, judgement=replace(best.judgement, confidence=Confidence.OPEN, reason=(
-                f"{best.judgement.reason}; nothing says which of the two is the source")))
+        if candidate.direction == 0 and best.draft:
+            return replace(best, judgement=_directed(best.draft, best.judgement))
         return best
 
     def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:
@@ -163,12 +168,23 @@ class _Search:
                    for table in (candidate.source, candidate.target)]
         if None in deleted and any(mark and not mark.sure for mark in deleted):
             deleted = [None, None]
-        draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1])
+        own_tenants = [next(iter(side.tenant_columns(table)), None) for side, table in zip(
+            self._sides, (candidate.source, candidate.target), strict=True)]
+        draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1],
+                      (own_tenants[0], own_tenants[1]))
+        if candidate.strength is Strength.VALUES and (self._measure(draft).rate or 0) < _MIN_RATE:
+            return Evaluated(candidate, draft, Measurement(), Columns((), ()), Judgement(Confidence.NONE, "", 0.0))
         with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))
         links = with_self.column_links(candidate.source, candidate.target, used=draft.own_columns("source"))
         draft = replace(draft, columns=tuple(dict.fromkeys(links))[:_MAX_LINKS])
         measurement = self._measure(draft)
-        columns = choose_columns(draft, measurement.columns)
+        marks = [None if table.id in self._choices.keep_deleted else mark for table, mark in zip(
+            (draft.source, draft.target), measurement.deleted, strict=True)]
+        if any(marks):
+            draft = replace(draft, source_deleted=draft.source_deleted or marks[0],
+                            target_deleted=draft.target_deleted or marks[1])
+            measurement = self._measure(draft)
+        columns = choose_columns(draft, measurement)
         return Evaluated(candidate, draft, measurement, columns,
                          judge(candidate.strength, candidate.why, draft, measurement, columns))
 
@@ -189,6 +205,20 @@ class _Search:
             if not taken and not _rivals(pair, proposed):
                 self._accepted.append(pair)
         return len(self._accepted) > number
+
+
+def _directed(draft: Draft, judgement: Judgement) -> Judgement:
+    """Return the judgement of a pair if names do not say which table is the source: its key can."""
+    if draft.direction < 0:
+        return replace(judgement, confidence=Confidence.NONE, score=0.0)
+    if draft.direction > 0:
+        newer = f"{draft.target.label} also has identifiers of its own, so it is the newer one"
+        confidence = Confidence.MEDIUM if judgement.confidence is Confidence.HIGH else judgement.confidence
+        return replace(judgement, reason=f"{judgement.reason}; {newer}", confidence=confidence)
+    if judgement.proposed:
+        return replace(judgement, confidence=Confidence.OPEN, reason=(
+            f"{judgement.reason}; nothing says which of the two is the source"))
+    return judgement
 
 
 def _rivals(pair: Evaluated, others: Iterable[Evaluated]) -> list[Evaluated]:

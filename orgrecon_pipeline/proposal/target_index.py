@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from orgrecon_pipeline.proposal.catalog.names import (
+    identifier_words,
     is_bookkeeping,
     is_copy,
     old_identifier,
@@ -26,12 +27,13 @@ _SIMILAR_TABLES = 8
 
 
 class Strength(IntEnum):
-    """How much the catalog alone says for a candidate."""
+    """How much the catalog alone says for a candidate. Nothing does for one that only values can confirm."""
 
-    WEAK = 0
-    STRUCTURE = 1
-    NAMES = 2
-    CHOSEN = 3
+    VALUES = 0
+    WEAK = 1
+    STRUCTURE = 2
+    NAMES = 3
+    CHOSEN = 4
 
 
 class TargetIndex:
@@ -41,12 +43,15 @@ class TargetIndex:
         self._tables = {table.id: table for table in side.catalog.comparable if not is_copy(table.name)}
         self._by_stem: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_old_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._by_second_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_column: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_reference: dict[int, list[int]] = defaultdict(list)
         for table in self._tables.values():
             self._by_stem[stem(table.name)].append(table.id)
             for named in old_identifiers(table):
                 self._by_old_identifier[named].append(table.id)
+            for named in second_identifiers(table, side):
+                self._by_second_identifier[named].append(table.id)
             for column in table.columns:
                 if not is_bookkeeping(column.name) and column.name != "id":
                     self._by_column[words(column.name)].append(table.id)
@@ -71,6 +76,9 @@ class TargetIndex:
         for number in sorted(self._by_old_identifier[()], key=lambda number: -self._affinity(source, number, shared)
                              )[:_SIMILAR_TABLES]:
             reasons[number] = Strength.STRUCTURE, f"{self._tables[number].label} has an old identifier"
+        for number in self._by_second_identifier[stem(source.name)]:
+            why = f"{self._tables[number].label} has a unique column that names {source.label}"
+            reasons[number] = Strength.STRUCTURE, why
         for number in self._by_old_identifier[stem(source.name)]:
             why = f"{self._tables[number].label} has an identifier that names {source.label}"
             reasons[number] = Strength.NAMES, why
@@ -94,6 +102,18 @@ class TargetIndex:
     def _affinity(self, source: Table, number: int, shared: dict[int, int]) -> int:
         common = set(stem(source.name)) & set(stem(self._tables[number].name))
         return shared.get(number, 0) + 2 * len(common)
+
+
+def second_identifiers(table: Table, side: Side) -> set[tuple[str, ...]]:
+    """Return the words of tables that unique columns beside the primary key name, as ``department_id`` does.
+
+    A declared reference is left out: such a table often holds details of the other, one row for each.
+    """
+    declared = {column for key in table.foreign_keys for column in key.columns}
+    tenants = side.tenant_columns(table)
+    columns = [rest[0] for key in table.keys[1:]
+               if len(rest := [name for name in key if name not in tenants]) == 1 and rest[0] not in declared]
+    return {named for column in columns if (named := identifier_words(column))}
 
 
 def old_identifiers(table: Table) -> set[tuple[str, ...]]:

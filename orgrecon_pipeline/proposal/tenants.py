@@ -6,17 +6,16 @@ from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
 from orgrecon_pipeline.proposal.catalog.names import tenant_table_rank
 from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.draft import Draft
+from orgrecon_pipeline.proposal.draft import Draft, Measures
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.search import Measures, SearchResult
+from orgrecon_pipeline.proposal.search import SearchResult
 
 
 def declared_tenants(sides: tuple[Side, Side], result: SearchResult, measures: Measures) -> tuple[str, str, str] | None:
     """Return a table in SQL, its column and a remark, if it lists all tenants of a sample of each entity."""
     tenants = [(pair.draft.source, pair.draft.tenant.source) for pair in result.accepted
                if pair.draft and pair.draft.tenant]
-    tables = sorted((table for table in sides[0].catalog.comparable if tenant_table_rank(table.name) is not None),
-                    key=lambda table: tenant_table_rank(table.name) or 0)
+    tables = sorted(sides[0].tenant_tables, key=lambda table: tenant_table_rank(table.name) or 0)
     if not tenants or len(tenants) < len(result.accepted):
         return None
     both = sides[0], sides[0]

@@ -23,11 +23,10 @@ class RelationSql:
     where: str | None
     sample: str
 
-    def sampled(self, percent: float | None) -> str:
-        """Return the FROM clause that reads a sample of the blocks of the first table; all of them without one."""
-        if percent is None:
-            return self.from_
-        return f"{self.sample} TABLESAMPLE SYSTEM ({percent:.6f}){self.from_[len(self.sample):]}"
+    def sampled(self, method: str, percent: float) -> str:
+        """Return the FROM clause that reads a sample of the first table, with a sampling method of PostgreSQL."""
+        sample = f"TABLESAMPLE {method} ({percent:.6f}) REPEATABLE (0)"
+        return f"{self.sample} {sample}{self.from_[len(self.sample):]}"
 
 
 def write_relation(

@@ -1,7 +1,9 @@
-"""Conditions that leave out deleted rows, guessed from the names and types of columns."""
+"""Conditions that leave out deleted rows, guessed from the names and types of columns, and from a sample."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.proposal.catalog.names import words
@@ -12,15 +14,26 @@ COLUMN = "(column)"
 
 _DELETED = {"deleted", "removed", "discarded", "trashed"}
 _STATES = {"status", "state"}
+# Words of columns that mark deleted rows if a sample agrees, and values of such marks, which may be written to a file.
+_FLAGS = _DELETED | _STATES | {
+    "del", "delete", "archived", "active", "inactive", "enabled", "disabled", "deactivated", "obsolete", "closed",
+    "cancelled", "canceled", "valid", "aktiv", "inaktiv", "geloescht", "gelöscht", "storniert", "actif", "inactif",
+    "supprime", "activo", "inactivo", "borrado", "eliminado"}
+_MARKS = _FLAGS | {"true", "false", "t", "f", "y", "n", "yes", "no", "j", "ja", "nein", "0", "1", "x", "d"}
+_MIN_GONE = 3
 
 
 @dataclass(frozen=True)
 class DeletedRows:
-    """A column that marks deleted rows, and the condition that leaves them out; ``sure`` if it can mean little else."""
+    """A column that marks deleted rows, and the condition that leaves them out.
+
+    It is ``sure`` if it can mean little else. ``evidence`` is what a sample says, if the name alone does not.
+    """
 
     column: str
     condition: str
     sure: bool
+    evidence: str = ""
 
     @property
     def where(self) -> tuple[str, str]:
@@ -32,6 +45,35 @@ def deleted_rows(table: Table) -> DeletedRows | None:
     """Return how a table marks deleted rows; None if it does not seem to."""
     marks = [mark for column in table.columns if (mark := _mark(column))]
     return max(marks, key=lambda mark: mark.sure, default=None)
+
+
+def flag_columns(table: Table) -> list[Column]:
+    """Return the columns of a table that can mark deleted rows, if a sample agrees."""
+    return [column for column in table.columns if set(words(column.name)) & _FLAGS]
+
+
+def explain_gone(column: Column, gone: Sequence[str | None], kept: Sequence[str | None]) -> DeletedRows | None:
+    """Return the mark of deleted rows in a column; None if it does not tell the rows that the other side lacks.
+
+    Args:
+        column: the column.
+        gone: its values, as text, in sampled rows that the other side does not have.
+        kept: its values in those that it has.
+    """
+    is_time = column.type.name.startswith(("timestamp", "date"))
+    marks = Counter("" if is_time else value for value in gone if value is not None)
+    [(mark, number)] = marks.most_common(1) or [("", 0)]
+    of_kept = any(value is not None if is_time else value == mark for value in kept)
+    if number < _MIN_GONE or 2 * number < len(gone) or not kept or of_kept or (mark and mark.lower() not in _MARKS):
+        return None
+    if is_time:
+        condition = f"{COLUMN} IS NULL"
+    elif column.type.name == "boolean":
+        condition = f"{COLUMN} IS NOT {mark.upper()}"
+    else:
+        condition = f"{COLUMN}::text IS DISTINCT FROM '{mark}'"
+    return DeletedRows(column.name, condition, sure=True, evidence=(
+        f"the other side has none of the {number} sampled rows that it leaves out"))
 
 
 def _mark(column: Column) -> DeletedRows | None:

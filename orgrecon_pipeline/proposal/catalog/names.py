@@ -144,8 +144,14 @@ def points_to(column: str, table: str) -> str:
     named = old_identifier(column)
     if named is not None:
         return "named" if named == stem(table) else "" if named else "old"
+    return "plain" if identifier_words(column) and identifier_words(column) == stem(table) else ""
+
+
+@cache
+def identifier_words(column: str) -> tuple[str, ...]:
+    """Return the words that a column such as ``team_id`` names; none if it is not named for an identifier."""
     parts = words(column)
-    return "plain" if len(parts) > 1 and parts[-1] in _ID_ENDINGS and parts[:-1] == stem(table) else ""
+    return parts[:-1] if len(parts) > 1 and parts[-1] in _ID_ENDINGS else ()
 
 
 def references_by_name(column: str, table: str) -> bool:

@@ -16,6 +16,7 @@ from orgrecon_pipeline.proposal.catalog.names import (
     tenant_table_rank,
     words,
 )
+from orgrecon_pipeline.proposal.catalog.owner import Owner, find_owner
 from orgrecon_pipeline.proposal.catalog.tables import Catalog, Column, Table
 
 _MAX_HOPS = 3
@@ -77,6 +78,29 @@ class Side:
         return by_word
 
     @cached_property
+    def _tables_by_key(self) -> dict[str, list[Table]]:
+        """The tables by the column of their primary key, if its name says which rows it identifies, unlike ``id``."""
+        by_key = defaultdict(list)
+        for table in self.catalog.comparable:
+            key = self.own_keys(table)[0] if table.keys else ()
+            if len(key) == 1 and len(words(key[0])) > 1:
+                by_key[key[0]].append(table)
+        return by_key
+
+    @cached_property
+    def owner(self) -> Owner | None:
+        """The owner of the rows, if no column is named for a tenant."""
+        return None if self._coverage or self._tenant_columns else find_owner(self.catalog.comparable)
+
+    @cached_property
+    def tenant_tables(self) -> list[Table]:
+        """The tables to which columns of tenants refer, or that are named for tenants."""
+        referred = {reference.hop.table for table in self.catalog.comparable for reference in self.references[table.id]
+                    if reference.column in self.tenant_columns(table)[:1]}
+        return [table for table in self.catalog.comparable
+                if table.id in referred or tenant_table_rank(table.name) is not None]
+
+    @cached_property
     def _coverage(self) -> dict[int, int]:
         """Number of tables that have a column for each word for a tenant."""
         coverage: dict[int, int] = defaultdict(int)
@@ -97,9 +121,16 @@ class Side:
 
     def tenant_columns(self, table: Table) -> list[str]:
         """Return the columns of a table that can hold its tenant, the best first."""
+        if self.owner:
+            return [self.owner.column] if self.owner.column in table.by_name else []
         ranked = [(rank, column.name) for column in table.columns
                   if (rank := self._rank(table, column)) is not None]
         return [name for _, name in sorted(ranked, key=lambda item: (item[0] > 0, -self._coverage[item[0]], item[0]))]
+
+    def own_keys(self, table: Table) -> list[tuple[str, ...]]:
+        """Return the keys of a table, each without the column of the tenant if it has another one."""
+        tenants = self.tenant_columns(table)[:1]
+        return [tuple(name for name in key if name not in tenants) or key for key in table.keys]
 
     def ambiguous_tenants(self, table: Table) -> list[str]:
         """Return the columns of a table among which the tenant is not clear; empty if it is clear."""
@@ -118,7 +149,7 @@ class Side:
             if columns := self.tenant_columns(current):
                 return Term(columns[0], hops)
             own = next((key[0] for key in current.keys if len(key) == 1), None)
-            if own and not self._tenant_columns and tenant_table_rank(current.name) is not None:
+            if own and not self._tenant_columns and self._is_about_tenants(current):
                 return Term(own, hops)
             if len(hops) < _MAX_HOPS:
                 for reference in self.references.get(current.id, ()):
@@ -127,6 +158,11 @@ class Side:
                         visited.add(target.id)
                         queue.append((target, (*hops, reference.hop)))
         return None
+
+    def _is_about_tenants(self, table: Table) -> bool:
+        if self.owner:
+            return table.id == self.owner.table
+        return tenant_table_rank(table.name) is not None
 
     def _references_of(self, table: Table) -> Iterator[Reference]:
         tenants = set(self.tenant_columns(table))
@@ -156,15 +192,29 @@ class Side:
         others.sort(key=lambda other: (
             other.schema != table.schema, abs(generation(other.schema, other.name) - own_generation),
             -len(stem(other.name)), other.name))
-        for other in others[:3]:
-            for key in other.keys:
-                shared = [name for name in key if name in tenants and name in table.by_name]
+        same_name = [other for other in self._tables_by_key.get(column.name, ())
+                     if other.id != table.id and other not in others]
+        for other in (*others[:3], *same_name[:1]):
+            for key in other.keys[:1] if other in same_name else other.keys:
+                shared = [name for name in key
+                          if name in tenants and name in table.by_name and name != column.name]
                 rest = [name for name in key if name not in shared]
                 if (len(rest) == 1 and other.by_name[rest[0]].type.name == column.type.name
                         and (other.id, rest[0]) != (table.id, column.name)):
                     pairs = ((column.name, rest[0]), *((name, name) for name in shared))
                     yield Reference(column.name, Hop(other.id, pairs, certain=False), rest[0])
                     break
+
+
+def translate(side: Side, table: Table, term: Term, other: int, column: str) -> Term | None:
+    """Return the term for a column of another table to which a term refers; None if it does not refer to it."""
+    holder = side.catalog.tables[term.hops[-1].table] if term.hops else table
+    if holder.id == other:
+        return Term(column, term.hops)
+    for reference in side.references.get(holder.id, ()):
+        if reference.column == term.column and reference.hop.table == other:
+            return term if reference.referenced == column else Term(column, (*term.hops, reference.hop))
+    return None
 
 
 def resolve(side: Side, table: Table, term: Term) -> Column:

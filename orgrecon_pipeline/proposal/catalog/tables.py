@@ -47,6 +47,7 @@ class Table:
         quoted: its qualified name in SQL.
         kind: as in ``pg_class.relkind``.
         blocks: size in blocks of 8 kB; 0 for a view.
+        rows: number of rows at the last ANALYZE; None if there was none, and for a view.
         keys: the columns of each unique index without a condition, the primary key first.
         indexes: the columns of every index, in order.
         reads: numbers of the relations that a view reads, through other views too.
@@ -58,6 +59,7 @@ class Table:
     quoted: str
     kind: str
     blocks: int
+    rows: int | None
     readable: bool
     columns: tuple[Column, ...]
     keys: tuple[tuple[str, ...], ...] = ()

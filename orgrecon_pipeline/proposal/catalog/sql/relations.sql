@@ -1,8 +1,13 @@
 -- Tables, views and foreign tables of users, without partitions, temporary tables and members of extensions. The schemas
--- can be restricted.
+-- can be restricted. The number of rows is that of the last ANALYZE, and NULL if there was none.
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_relation_size(c.oid) / 8192 ELSE c.relpages END::bigint AS blocks,
+       (SELECT CASE WHEN pg_catalog.min(p.reltuples) >= 0 AND pg_catalog.sum(p.relpages) > 0
+                    THEN pg_catalog.sum(p.reltuples)::bigint END
+        FROM pg_catalog.pg_class AS p
+        WHERE p.relkind = 'r' AND (
+            p.oid = c.oid OR p.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) AS t))) AS rows,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

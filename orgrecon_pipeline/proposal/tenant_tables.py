@@ -1,0 +1,39 @@
+"""Two tables of tenants whose identifiers differ, and the unique columns by which their rows correspond."""
+
+from __future__ import annotations
+
+import itertools
+
+from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
+from orgrecon_pipeline.proposal.catalog.references import Side, Term
+from orgrecon_pipeline.proposal.catalog.tables import Table
+from orgrecon_pipeline.proposal.draft import Draft, Measures
+from orgrecon_pipeline.proposal.links import Link, Pair
+
+# Share of the tenants of each side that the other one must have.
+_MIN_RATE = 0.8
+_TEXT = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
+
+
+def find_tenants(sides: tuple[Side, Side], measures: Measures) -> Pair | None:
+    """Return two tables of tenants, and the names or codes by which their rows correspond.
+
+    None if there are no two such tables, or their rows have the same identifiers.
+    """
+    for source, target in itertools.product(*(side.tenant_tables for side in sides)):
+        if source.id == target.id:
+            continue
+        for ours, theirs in itertools.product(_names(source), _names(target)):
+            key = Link(Term(ours), Term(theirs), 1.0, "", _TEXT)
+            identifiers = Link(Term(source.keys[0][0]), Term(target.keys[0][0]), 1.0, "", _TEXT)
+            measurement = measures.measure(Draft(source, target, None, (key,), (identifiers,)))
+            if (measurement.rate or 0) >= _MIN_RATE and measurement.columns:
+                same = (measurement.columns[0].share or 0) >= _MIN_RATE
+                return None if same else Pair(source.id, target.id, (ours, theirs))
+    return None
+
+
+def _names(table: Table) -> list[str]:
+    """Return the columns of text that identify a tenant."""
+    keys = (key[0] for key in table.keys if len(key) == 1)
+    return [name for name in keys if table.by_name[name].type.name == "text" and not table.by_name[name].nullable]
