@@ -32,7 +32,8 @@ class ComparedColumn:
 class LeftOutColumn:
     """A column that is not compared, on ``source`` or ``target``, and why.
 
-    It is ``likely`` that it should be: a sample says how its values can be those of the other side.
+    It is ``likely`` that it should be if a sample says how its values can be those of the other side. Of two columns
+    that correspond, only that of the source is marked so.
     """
 
     side: str
@@ -65,7 +66,7 @@ def choose_columns(draft: Draft, measurement: Measurement) -> Columns:
         if reason := _refusal(link, agreement, {ours, theirs} & surrogates):
             if agreement.translated:
                 likely.setdefault(("source", ours), _translation("target", theirs))
-                likely.setdefault(("target", theirs), _translation("source", ours))
+                refused["target", theirs] = _translation("source", ours)
             elif link.similarity >= _SIMILAR:
                 refused.setdefault(("source", ours), reason)
                 refused.setdefault(("target", theirs), reason)
@@ -158,7 +159,7 @@ def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
 
 def _used(draft: Draft, side: str) -> set[str]:
     deleted = getattr(draft, f"{side}_deleted")
-    return draft.own_columns(side) | ({deleted.column} if deleted else set())
+    return draft.own_columns(side) | ({deleted.term.own_column} if deleted and not deleted.term.hops else set())
 
 
 def _percent(share: float) -> str:

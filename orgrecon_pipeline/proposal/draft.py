@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION
-from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, flag_columns
-from orgrecon_pipeline.proposal.catalog.references import Side, Term
-from orgrecon_pipeline.proposal.catalog.tables import Column, Table
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark
+from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link
 from orgrecon_pipeline.proposal.write import RelationSql, write_relation
 
@@ -18,7 +18,8 @@ from orgrecon_pipeline.proposal.write import RelationSql, write_relation
 class Draft:
     """Two tables, how their keys are linked, and links of other columns that a sample is to judge.
 
-    ``own_tenants`` are the columns of the source and of the target that name the tenant, or refer to it.
+    ``own_tenants`` are the columns of the source and of the target that name the tenant, or refer to it. ``marks`` are
+    terms of each that may mark deleted rows.
     """
 
     source: Table
@@ -29,6 +30,7 @@ class Draft:
     source_deleted: DeletedRows | None = None
     target_deleted: DeletedRows | None = None
     own_tenants: tuple[str | None, str | None] = (None, None)
+    marks: tuple[tuple[PossibleMark, ...], tuple[PossibleMark, ...]] = ((), ())
 
     @property
     def direction(self) -> int:
@@ -48,12 +50,6 @@ class Draft:
         """Whether a column of the key is reached through references."""
         return any(link.source.hops or link.target.hops for link in self.key)
 
-    @property
-    def marks(self) -> tuple[list[Column], list[Column]]:
-        """The columns of each side that may mark deleted rows, if none is known to."""
-        return ([] if self.source_deleted else flag_columns(self.source),
-                [] if self.target_deleted else flag_columns(self.target))
-
     def own_columns(self, side: str) -> set[str]:
         """Return the columns of a side's table that are in the key, or are its tenant."""
         own = self.own_tenants[side == "target"] if self.tenant else None
@@ -69,13 +65,15 @@ class Draft:
                  **{f"v{n}": link for n, link in enumerate(self.columns)}}
         return self.write(sides, links, self.marks)
 
-    def write(self, sides: tuple[Side, Side], links: Mapping[str, Link | None],
-              marks: tuple[Sequence[Column], Sequence[Column]] = ((), ())) -> tuple[RelationSql, RelationSql]:
+    def write(
+        self, sides: tuple[Side, Side], links: Mapping[str, Link | None],
+        marks: tuple[Sequence[PossibleMark], Sequence[PossibleMark]] = ((), ()),
+    ) -> tuple[RelationSql, RelationSql]:
         """Return the SQL of both sides with the given names of columns; None is a tenant that does not exist."""
         source = {name: (link.source, link.conversion.first) if link else None for name, link in links.items()}
         target = {name: (link.target, link.conversion.second) if link else None for name, link in links.items()}
-        for columns, of_side in zip((source, target), marks, strict=True):
-            columns.update({f"m{n}": (Term(column.name), EXPRESSION) for n, column in enumerate(of_side)})
+        for terms, of_side in zip((source, target), marks, strict=True):
+            terms.update({f"m{n}": (mark.term, EXPRESSION) for n, mark in enumerate(of_side)})
         conditions = [deleted.where if deleted else None for deleted in (self.source_deleted, self.target_deleted)]
         return (write_relation(sides[0], self.source, source, conditions[0]),
                 write_relation(sides[1], self.target, target, conditions[1]))

@@ -13,9 +13,9 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
 from orgrecon_pipeline.proposal.agreement import agreement, joined_columns
-from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, explain_gone
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, explain_gone
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import Column, Table
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.write import RelationSql
 
@@ -141,13 +141,13 @@ def _texts(
     return texts
 
 
-def _deleted(columns: Sequence[Column], rows: Sequence[tuple[str | None, ...]],
+def _deleted(marks: Sequence[PossibleMark], rows: Sequence[tuple[str | None, ...]],
              matches: Container[int]) -> DeletedRows | None:
     """Return the mark of the rows that the other side does not have. ``matches`` are positions of those that it has."""
-    for n, column in enumerate(columns):
+    for n, possible in enumerate(marks):
         gone, kept = ([row[n] for number, row in enumerate(rows) if (number in matches) is of_both]
                       for of_both in (False, True))
-        if mark := explain_gone(column, gone, kept):
+        if mark := explain_gone(possible, gone, kept):
             return mark
     return None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orgrecon_pipeline.proposal.candidates import Candidate, Key, find_candidates
-from orgrecon_pipeline.proposal.catalog.deleted import deleted_rows
+from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
 from orgrecon_pipeline.proposal.draft import Draft, Measurement, Measures
@@ -171,22 +171,28 @@ class _Search:
         own_tenants = [next(iter(side.tenant_columns(table)), None) for side, table in zip(
             self._sides, (candidate.source, candidate.target), strict=True)]
         draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1],
-                      (own_tenants[0], own_tenants[1]))
+                      (own_tenants[0], own_tenants[1]), self._possible_marks(linker, candidate, deleted))
         if candidate.strength is Strength.VALUES and (self._measure(draft).rate or 0) < _MIN_RATE:
             return Evaluated(candidate, draft, Measurement(), Columns((), ()), Judgement(Confidence.NONE, "", 0.0))
         with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))
         links = with_self.column_links(candidate.source, candidate.target, used=draft.own_columns("source"))
         draft = replace(draft, columns=tuple(dict.fromkeys(links))[:_MAX_LINKS])
         measurement = self._measure(draft)
-        marks = [None if table.id in self._choices.keep_deleted else mark for table, mark in zip(
-            (draft.source, draft.target), measurement.deleted, strict=True)]
-        if any(marks):
-            draft = replace(draft, source_deleted=draft.source_deleted or marks[0],
-                            target_deleted=draft.target_deleted or marks[1])
+        if any(measurement.deleted):
+            draft = replace(draft, source_deleted=draft.source_deleted or measurement.deleted[0],
+                            target_deleted=draft.target_deleted or measurement.deleted[1], marks=((), ()))
             measurement = self._measure(draft)
         columns = choose_columns(draft, measurement)
         return Evaluated(candidate, draft, measurement, columns,
                          judge(candidate.strength, candidate.why, draft, measurement, columns))
+
+    def _possible_marks(self, linker: Linker, candidate: Candidate, known: Sequence[DeletedRows | None]
+                        ) -> tuple[tuple[PossibleMark, ...], tuple[PossibleMark, ...]]:
+        """Return the terms of each side that may mark deleted rows, unless its mark is known or they are compared."""
+        source, target = (
+            () if mark or table.id in self._choices.keep_deleted else possible_marks(side, table, linker.taken)
+            for side, table, mark in zip(self._sides, (candidate.source, candidate.target), known, strict=True))
+        return source, target
 
     def _measure(self, draft: Draft) -> Measurement:
         if draft not in self._measured:

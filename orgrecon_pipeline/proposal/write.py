@@ -30,7 +30,7 @@ class RelationSql:
 
 
 def write_relation(
-    side: Side, table: Table, terms: Mapping[str, tuple[Term, str] | None], where: tuple[str, str] | None
+    side: Side, table: Table, terms: Mapping[str, tuple[Term, str] | None], where: tuple[Term, str] | None
 ) -> RelationSql:
     """Return the SQL of a relation.
 
@@ -38,10 +38,10 @@ def write_relation(
         side: the side of the table.
         table: its first table.
         terms: by logical name, a term and the expression that converts it; None for a tenant that does not exist.
-        where: a column of the table, and a condition with :data:`COLUMN` in it.
+        where: a term, and a condition with :data:`COLUMN` in it.
     """
     joins: dict[tuple[Hop, ...], str] = {}
-    for term, _ in filter(None, terms.values()):
+    for term, _ in filter(None, (*terms.values(), where)):
         for length in range(1, len(term.hops) + 1):
             joins.setdefault(term.hops[:length], f"j{len(joins) + 1}")
     alias = "t" if joins else ""
@@ -68,5 +68,5 @@ def write_relation(
         return conversion.replace(EXPRESSION, expression(term) if conversion == EXPRESSION else f"({expression(term)})")
 
     columns = {name: NO_TENANT if given is None else converted(*given) for name, given in terms.items()}
-    condition = where[1].replace(COLUMN, expression(Term(where[0]))) if where else None
+    condition = where[1].replace(COLUMN, expression(where[0])) if where else None
     return RelationSql(from_, columns, condition, first)

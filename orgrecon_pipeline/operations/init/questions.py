@@ -62,7 +62,7 @@ class Questions:
             (candidate.source, draft and draft.source_deleted), (candidate.target, draft and draft.target_deleted))
             if deleted]
         if marks:
-            named = " and ".join(f"{table.label} ({deleted.column})" for table, deleted in marks)
+            named = " and ".join(f"{table.label} ({deleted.term.column})" for table, deleted in marks)
             if not self._interview.confirm(f"Leave out the rows that {named} mark as deleted?", default=True):
                 return replace(choices, keep_deleted=choices.keep_deleted | {table.id for table, _ in marks})
         return choices

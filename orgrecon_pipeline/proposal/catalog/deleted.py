@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.proposal.catalog.names import words
+from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table
 
 #: Stands for the column in a condition.
@@ -25,20 +26,29 @@ _MIN_GONE = 3
 
 @dataclass(frozen=True)
 class DeletedRows:
-    """A column that marks deleted rows, and the condition that leaves them out.
+    """The term that marks deleted rows, and the condition that leaves them out.
 
-    It is ``sure`` if it can mean little else. ``evidence`` is what a sample says, if the name alone does not.
+    A row of a join table can be gone because the row to which it refers is deleted. The mark is ``sure`` if it can mean
+    little else. ``evidence`` is what a sample says, if the name alone does not.
     """
 
-    column: str
+    term: Term
     condition: str
     sure: bool
     evidence: str = ""
 
     @property
-    def where(self) -> tuple[str, str]:
-        """The column and the condition, as :func:`write_relation` takes them."""
-        return self.column, self.condition
+    def where(self) -> tuple[Term, str]:
+        """The term and the condition, as :func:`write_relation` takes them."""
+        return self.term, self.condition
+
+
+@dataclass(frozen=True)
+class PossibleMark:
+    """A term that may mark deleted rows if a sample agrees, and its column."""
+
+    term: Term
+    column: Column
 
 
 def deleted_rows(table: Table) -> DeletedRows | None:
@@ -47,19 +57,23 @@ def deleted_rows(table: Table) -> DeletedRows | None:
     return max(marks, key=lambda mark: mark.sure, default=None)
 
 
-def flag_columns(table: Table) -> list[Column]:
-    """Return the columns of a table that can mark deleted rows, if a sample agrees."""
-    return [column for column in table.columns if set(words(column.name)) & _FLAGS]
+def possible_marks(side: Side, table: Table, others: Collection[int]) -> tuple[PossibleMark, ...]:
+    """Return the terms that may mark deleted rows: columns of a table, then those of ``others`` to which it refers."""
+    terms = [(table, ()), *((side.catalog.tables[reference.hop.table], (reference.hop,))
+                            for reference in side.references[table.id] if reference.hop.table in others)]
+    return tuple(PossibleMark(Term(column.name, hops), column) for holder, hops in terms for column in holder.columns
+                 if set(words(column.name)) & _FLAGS)
 
 
-def explain_gone(column: Column, gone: Sequence[str | None], kept: Sequence[str | None]) -> DeletedRows | None:
-    """Return the mark of deleted rows in a column; None if it does not tell the rows that the other side lacks.
+def explain_gone(possible: PossibleMark, gone: Sequence[str | None], kept: Sequence[str | None]) -> DeletedRows | None:
+    """Return the mark of deleted rows; None if it does not tell the rows that the other side lacks.
 
     Args:
-        column: the column.
+        possible: the term that may mark them.
         gone: its values, as text, in sampled rows that the other side does not have.
         kept: its values in those that it has.
     """
+    column = possible.column
     is_time = column.type.name.startswith(("timestamp", "date"))
     marks = Counter("" if is_time else value for value in gone if value is not None)
     [(mark, number)] = marks.most_common(1) or [("", 0)]
@@ -72,7 +86,7 @@ def explain_gone(column: Column, gone: Sequence[str | None], kept: Sequence[str 
         condition = f"{COLUMN} IS NOT {mark.upper()}"
     else:
         condition = f"{COLUMN}::text IS DISTINCT FROM '{mark}'"
-    return DeletedRows(column.name, condition, sure=True, evidence=(
+    return DeletedRows(possible.term, condition, sure=True, evidence=(
         f"the other side has none of the {number} sampled rows that it leaves out"))
 
 
@@ -80,12 +94,12 @@ def _mark(column: Column) -> DeletedRows | None:
     parts = words(column.name)
     if set(parts) & _DELETED and len(parts) <= 2:
         if column.type.name == "boolean":
-            return DeletedRows(column.name, f"{COLUMN} IS NOT TRUE", sure=True)
+            return DeletedRows(Term(column.name), f"{COLUMN} IS NOT TRUE", sure=True)
         if column.nullable and column.type.name.startswith(("timestamp", "date")):
-            return DeletedRows(column.name, f"{COLUMN} IS NULL", sure=True)
+            return DeletedRows(Term(column.name), f"{COLUMN} IS NULL", sure=True)
     if parts[-1:] and parts[-1] in _STATES:
         for label in column.labels:
             if label.lower() in _DELETED:
                 literal = label.replace("'", "''")
-                return DeletedRows(column.name, f"{COLUMN}::text IS DISTINCT FROM '{literal}'", sure=False)
+                return DeletedRows(Term(column.name), f"{COLUMN}::text IS DISTINCT FROM '{literal}'", sure=False)
     return None

@@ -76,6 +76,65 @@ SCHEMAS: dict[str, Schema] = {
             "target:DELETE FROM crm.people WHERE old_person_id IN (9, 10, 11)": ("people", "missing", 3),
             "target:UPDATE crm.groups SET label = 'x' WHERE id = 2": ("groups", "mismatched", 1),
         }),
+    "unique old identifiers without a foreign key": Schema(
+        sql=schema_sql.read("departments"),
+        entities={
+            "worker": Entity("hr.employee", "people.worker", ["id"], ["email"],
+                             contains={("target", "id"): "employee_id"}, left_out={
+                                 "target.display_name": "to compare it, write given || ' ' || family on the source"}),
+            "org_node": Entity("hr.department", "people.org_node", ["id"], ["name", "parent_id", "head_id"], contains={
+                ("target", "parent_id"): "department_id", ("target", "head_id"): "employee_id"}),
+            "assignment": Entity(
+                "hr.department_employee", "people.assignment", ["department_id", "employee_id"], left_out={
+                    "source.percent": "each of its values goes with one value of target.fte: to compare the two, "
+                                      "translate one of them with CASE"}),
+        },
+        drift={
+            "UPDATE people.org_node SET label = 'x' WHERE department_id = 7": ("org_node", "mismatched", 1),
+            "DELETE FROM people.assignment WHERE worker_id = (SELECT id FROM people.worker WHERE employee_id = 8)":
+                ("assignment", "missing", 2),
+            "UPDATE hr.department SET head_id = 1 WHERE id = 9": ("org_node", "mismatched", 1),
+        }),
+    "natural keys and marks in other words": Schema(
+        sql=schema_sql.read("depots"),
+        entities={
+            "operative": Entity("public.driver", "public.operative", ["badge"], ["last_name"],
+                                where=("is_deleted IS NOT TRUE", None),
+                                contains={("source", "tenant_id"): "carrier_code"}),
+            "site": Entity("public.depot", "public.site", ["depot_no"], ["descr", "zip"],
+                           where=("del_flag::text IS DISTINCT FROM 'Y'", None), left_out={
+                               "source.class": "each of its values goes with one value of target.kind: to compare the "
+                                               "two, translate one of them with CASE"}),
+            "site_operative": Entity(
+                "public.depot_driver", "public.site_operative", ["depot_no", "badge"],
+                where=("j1.is_deleted IS NOT TRUE", None), contains={("target", "tenant_id"): ".carrier_code"}),
+        },
+        drift={
+            "UPDATE site SET label = 'x' WHERE number = 4": ("site", "mismatched", 3),
+            "UPDATE operative SET surname = 'x' WHERE pass = 1007": ("operative", "mismatched", 3),
+            "DELETE FROM site_operative WHERE operative_id = 901": ("site_operative", "missing", 1),
+        }),
+    "tenants with other identifiers in two databases": Schema(
+        sql=schema_sql.read("mandant_source"), target_sql=schema_sql.read("mandant_target"),
+        entities={
+            "unit": Entity("Stamm.Abteilung", "core.unit", ["abteilungnr"], ["bezeichnung", "uebergeordnetnr"],
+                           where=("t.aktiv IS NOT FALSE", None),
+                           contains={("source", "tenant_id"): "kuerzel", ("target", "tenant_id"): "slug"}),
+            "app_user": Entity("Stamm.Mitarbeiter", "core.app_user", ["personalnr"], ["vorname", "nachname"],
+                               contains={("source", "tenant_id"): "kuerzel", ("target", "tenant_id"): "slug"}),
+            "unit_member": Entity(
+                "Stamm.Zugehoerigkeit", "core.unit_member", ["abteilungnr", "personalnr"],
+                where=("j2.aktiv IS NOT FALSE", None),
+                contains={("source", "tenant_id"): "kuerzel", ("target", "tenant_id"): "slug"}, left_out={
+                    "source.rolle": "each of its values goes with one value of target.role: to compare the two, "
+                                    "translate one of them with CASE"}),
+        },
+        drift={
+            "target:UPDATE core.unit SET display_name = 'x' WHERE legacy_no = 105": ("unit", "mismatched", 1),
+            """UPDATE "Stamm"."Mitarbeiter" SET vorname = 'x' WHERE "personalNr" = 5008""":
+                ("app_user", "mismatched", 1),
+            """DELETE FROM "Stamm"."Zugehoerigkeit" WHERE "personalNr" = 5008""": ("unit_member", "unexpected", 3),
+        }),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
         entities={"users_v2": Entity("public.legacy_users", "public.users_v2", ["id"], ["name", "email"])},
