@@ -19,6 +19,7 @@ from orgrecon_pipeline.repair.target_shape import (
     may_read,
     shape_of,
     tables_of,
+    tenant_columns,
 )
 
 #: Most drifting keys in one batch, and so about how many rows change in one transaction. A tenant is never split.
@@ -130,10 +131,11 @@ def _limits(entity: str, batch: Sequence[TenantRow], in_flux: int, kinds: Collec
 def _parse_targets(mapping: MappingConfig) -> tuple[dict[str, TargetShape], dict[str, str]]:
     """Return the inverted target of each supported entity, and the reason for each other one."""
     shapes, unsupported = {}, {}
+    tenants = tenant_columns(mapping.entities.values())
     for name, entity in mapping.entities.items():
         try:
             tables_of(entity.source, "source")
-            shape = shape_of(entity)
+            shape = shape_of(entity, tenants)
             _check_exclusive(name, shape, mapping)
         except UnsupportedMapping as reason:
             unsupported[name] = str(reason)

@@ -229,6 +229,7 @@ class EntitySteps:
                     *(f"l.{column} = s.{quoted(name)}" for name, column in lookup.values),
                     *(f"l.{column} = s.{quoted(logical_names[catalog_name(base)])}"
                       for column, base in lookup.join_columns if catalog_name(base) in logical_names),
+                    *([f"l.{lookup.tenant_column} = s.{quoted(TENANT_COLUMN)}"] if lookup.tenant_column else []),
                 ]),
                 live_first=f" GROUP BY l.{deletion_column} IS NULL ORDER BY l.{deletion_column} IS NULL DESC LIMIT 1"
                 if deletion_column else "",

@@ -7,8 +7,8 @@ up in other tables by equality. Any other target is rejected with a reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
 
@@ -49,13 +49,15 @@ class Lookup:
     """A joined table that yields values; ``optional`` if it is an outer join, which may match no row.
 
     ``join_columns`` are pairs of equal columns: one of the joined table, one of the base table. ``values`` are the
-    logical columns that it yields, each with its column.
+    logical columns that it yields, each with its column. ``tenant_column`` is that of the joined table's own entity, if
+    the mapping joins the table without the tenant.
     """
 
     table: Table
     optional: bool
     join_columns: tuple[tuple[str, str], ...]
     values: tuple[tuple[str, str], ...]
+    tenant_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,26 @@ class TargetShape:
         return {self.base.name, *(lookup.table.name for lookup in self.lookups)}
 
 
-def shape_of(entity: Entity) -> TargetShape:
-    """Return the inverted target of an entity; raise UnsupportedMapping if it cannot be inverted."""
+def tenant_columns(entities: Iterable[Entity]) -> dict[tuple[str, ...], str]:
+    """Return the column of the tenant of each target's table that has one, by the identity of the table."""
+    columns = {}
+    for entity in entities:
+        for relation in entity.target:
+            try:
+                (base, _, _), *joins = _parse_from(relation.from_, "target")
+                alias, column = _reference(relation.columns[TENANT_COLUMN], base, bool(joins), TENANT_COLUMN)
+            except UnsupportedMapping:
+                continue
+            if catalog_name(alias) == catalog_name(base.alias):
+                columns[base.identity] = column
+    return columns
+
+
+def shape_of(entity: Entity, tenants: Mapping[tuple[str, ...], str]) -> TargetShape:
+    """Return the inverted target of an entity; raise UnsupportedMapping if it cannot be inverted.
+
+    ``tenants`` are the columns of the tenant of the targets' tables, as :func:`tenant_columns` returns them.
+    """
     if len(entity.target) != 1:
         raise UnsupportedMapping("its target reads several relations, so the table of a new row is unknown")
     logical_columns = (TENANT_COLUMN, *entity.key, *entity.compare)
@@ -90,7 +110,8 @@ def shape_of(entity: Entity) -> TargetShape:
     (base, _, _), *joins = _parse_from(relation.from_, "target")
     base_columns, values = _assign_columns(relation, logical_columns, base, [table for table, _, _ in joins])
     lookups = tuple(
-        Lookup(table, optional, tuple(_join_columns(condition, table, base)), tuple(values[catalog_name(table.alias)]))
+        _with_tenant(Lookup(table, optional, tuple(_join_columns(condition, table, base)),
+                            tuple(values[catalog_name(table.alias)])), base_columns.get(TENANT_COLUMN), tenants)
         for table, optional, condition in joins)
     _check_lookups(entity, base_columns, lookups)
     return TargetShape(base, base_columns, lookups, _deletion_column(relation.where, base, bool(joins)))
@@ -115,9 +136,19 @@ def _assign_columns(
             raise UnsupportedMapping(f"its target's {logical} comes from a table that is not joined")
     if len({catalog_name(column) for column in base_columns.values()}) != len(base_columns):
         raise UnsupportedMapping("its target maps two names to one column, which can hold only one value")
-    if TENANT_COLUMN not in base_columns:
-        raise UnsupportedMapping(f"its target's {TENANT_COLUMN} is not a column of its first table")
     return base_columns, values
+
+
+def _with_tenant(lookup: Lookup, own: str | None, tenants: Mapping[tuple[str, ...], str]) -> Lookup:
+    """Return a lookup that reads only rows of the tenant, of which ``own`` is the column in the base table."""
+    joined = own is not None and catalog_name(own) in {catalog_name(base) for _, base in lookup.join_columns}
+    if joined or TENANT_COLUMN in dict(lookup.values):
+        return lookup
+    column = tenants.get(lookup.table.identity)
+    if column is None:
+        raise UnsupportedMapping(
+            f"its target looks up values in {lookup.table.name} without the tenant, so in rows of any tenant")
+    return replace(lookup, tenant_column=column)
 
 
 def _check_lookups(entity: Entity, base_columns: dict[str, str], lookups: Sequence[Lookup]) -> None:
@@ -125,11 +156,8 @@ def _check_lookups(entity: Entity, base_columns: dict[str, str], lookups: Sequen
     mapped = {catalog_name(column) for column in base_columns.values()}
     for lookup in lookups:
         table, joined = lookup.table.name, {catalog_name(base) for _, base in lookup.join_columns}
-        if not lookup.values or joined <= mapped:
+        if not {logical for logical, _ in lookup.values} - {TENANT_COLUMN} or joined <= mapped:
             raise UnsupportedMapping(f"its target joins {table} without looking up a value in it")
-        if catalog_name(base_columns[TENANT_COLUMN]) not in joined:
-            raise UnsupportedMapping(
-                f"its target looks up values in {table} without the tenant, so in rows of any tenant")
         names = {logical for logical, _ in lookup.values}
         if names.intersection(entity.compare) and not names <= set(entity.compare):
             raise UnsupportedMapping(f"its target looks up a key column and a compared column in {table}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orgrecon_pipeline.domain.mapping import Entity
-from orgrecon_pipeline.repair.target_shape import Lookup, Table, UnsupportedMapping, shape_of
+from orgrecon_pipeline.repair.target_shape import Lookup, Table, UnsupportedMapping, shape_of, tenant_columns
 
 
 def entity(target: str, **columns: str) -> Entity:
@@ -18,11 +18,11 @@ JOINED = "s.a AS a LEFT OUTER JOIN s.b b ON b.id = a.b_id AND a.tenant = b.tenan
 
 
 def test_target_with_a_lookup_is_inverted() -> None:
-    shape = shape_of(entity(JOINED, v='B."Label"'))
+    shape = shape_of(entity(JOINED, v='B."Label"'), {})
     assert (shape.base, shape.base_columns) == (Table("s.a", "a"), {"tenant_id": "tenant", "k": "k"})
     join_columns = (("id", "b_id"), ("tenant", "tenant"))
     assert shape.lookups == (Lookup(Table("s.b", "b"), True, join_columns, (("v", '"Label"'),)),)
-    assert shape_of(entity('"S"."A" a')).base == Table('"S"."A"', "a")
+    assert shape_of(entity('"S"."A" a'), {}).base == Table('"S"."A"', "a")
 
 
 @pytest.mark.parametrize(("k", "on"), [
@@ -30,7 +30,7 @@ def test_target_with_a_lookup_is_inverted() -> None:
     ('"a".K', '"b".id = a."b_id" AND b."tenant" = A.tenant'),
 ])
 def test_columns_are_recognised_however_they_are_spelled(k: str, on: str) -> None:
-    shape = shape_of(entity(f"s.a a JOIN s.b b ON {on}", tenant_id='a."tenant"', k=k, v="B.v"))
+    shape = shape_of(entity(f"s.a a JOIN s.b b ON {on}", tenant_id='a."tenant"', k=k, v="B.v"), {})
     assert len(shape.base_columns) == 2
     assert shape.lookups[0].values == (("v", "v"),)
 
@@ -49,4 +49,15 @@ def test_columns_are_recognised_however_they_are_spelled(k: str, on: str) -> Non
 ])
 def test_target_that_cannot_be_inverted_is_unsupported(target: str, columns: dict[str, str]) -> None:
     with pytest.raises(UnsupportedMapping):
-        shape_of(entity(target, **columns))
+        shape_of(entity(target, **columns), {})
+
+
+@pytest.mark.parametrize("tenant", ["a.tenant", "b.owner"])
+def test_lookup_without_the_tenant_uses_the_tenant_of_the_joined_tables_own_entity(tenant: str) -> None:
+    of_b = entity("s.b", tenant_id="b.owner", k="b.k", v="b.v")
+    looks_up = entity("s.a a JOIN s.b b ON b.id = a.b_id", tenant_id=tenant, k="b.k")
+    shape = shape_of(looks_up, tenant_columns([of_b, looks_up]))
+    assert [lookup.tenant_column for lookup in shape.lookups] == ["owner" if tenant == "a.tenant" else None]
+    assert ("tenant_id" in shape.base_columns) is (tenant == "a.tenant")
+    with pytest.raises(UnsupportedMapping, match="looks up values in s.c without the tenant"):
+        shape_of(entity("s.a a JOIN s.c c ON c.id = a.c_id", k="c.k"), tenant_columns([of_b]))
