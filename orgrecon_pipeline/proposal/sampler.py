@@ -1,4 +1,7 @@
-"""Bounded samples: how many keys of one side the other has, and how many values agree. No value leaves this module."""
+"""Bounded samples: how many keys of one side the other has, and how many values agree.
+
+No value leaves this module, except that of a mark of deleted rows.
+"""
 
 from __future__ import annotations
 

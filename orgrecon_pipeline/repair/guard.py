@@ -10,12 +10,14 @@ from orgrecon_pipeline.repair.target_shape import Lookup, TargetShape, catalog_n
 
 def target_check(
     entity: str, shape: TargetShape, references: Iterable[tuple[str, Lookup]], *, removes: bool,
-    updated: Iterable[str], written: Iterable[str],
+    adds: bool, updated: Iterable[str], written: Iterable[str],
 ) -> str:
     """Return a block that aborts the batch if the target's table cannot be written, or a write has side effects.
 
     Args:
         references: tables whose rows look up values in the target's table, with the lookup.
+        removes: whether rows may be removed.
+        adds: whether rows may be added.
         updated: columns that may be written in existing rows.
         written: columns that may be written in any row.
     """
@@ -29,7 +31,7 @@ def target_check(
         "deletes": str(removes and not shape.deletion_column).lower(),
         "marks": str(removes and bool(shape.deletion_column)).lower(),
         "known": ", ".join(known) or "(NULL::text, NULL::text[], NULL::text[])",
-        "updated": _names(updated), "written": _names(written),
+        "adds": str(adds).lower(), "updated": _names(updated), "written": _names(written),
     }
     return template("check_target.sql").format(tag=dollar_tag(fields), **fields)
 

@@ -62,6 +62,7 @@ class EntitySteps:
         marker = [self._shape.deletion_column] if self._shape.deletion_column else []
         return target_check(
             self._name, self._shape, self._references(), removes=any(self.removals()),
+            adds=self._limits["missing"] > 0 and not marker,  # marked rows may all be undeleted
             updated=[*self._written(self._compared_lookups, self._entity.compare).columns, *marker],
             written=[*self._written(self._shape.lookups, self._columns).columns, *marker],
         )

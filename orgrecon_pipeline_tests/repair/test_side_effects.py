@@ -54,6 +54,24 @@ def test_mapped_foreign_key_keeps_the_referenced_row(make_tables: MakeTables) ->
     assert tables.query("SELECT * FROM c") == [("a", 2, "x")]
 
 
+def test_unmapped_column_that_must_not_be_null_aborts_the_batch_that_adds_rows(make_tables: MakeTables) -> None:
+    tables = make_tables(f"""{TABLES} ALTER TABLE t ADD kind text NOT NULL DEFAULT 'x';
+              ALTER TABLE t ALTER kind DROP DEFAULT; INSERT INTO s VALUES ('a', 3, 'x')""")
+    assert_aborts(tables, "e: kind of public.t must not be NULL and has no default", "s", "t")
+    tables.admin.execute("ALTER TABLE t ALTER kind SET DEFAULT 'x'")
+    tables.repair()
+    assert tables.observe().verdict is Verdict.PASS
+
+
+def test_column_that_a_trigger_fills_does_not_abort_the_batch(make_tables: MakeTables) -> None:
+    tables = make_tables(f"""{TABLES} ALTER TABLE t ADD kind text; UPDATE t SET kind = 'x';
+              ALTER TABLE t ALTER kind SET NOT NULL; INSERT INTO s VALUES ('a', 3, 'x');
+              CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.kind := 'x'; RETURN NEW; END$$;
+              CREATE TRIGGER fill BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()""")
+    tables.repair()
+    assert tables.observe().verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize(("mapped", "event"), [
     (entity(), "DELETE"), (SOFT_DELETED, "UPDATE"), (SOFT_DELETED, "UPDATE OF gone"),
 ])

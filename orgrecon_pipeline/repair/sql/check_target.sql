@@ -26,6 +26,17 @@ BEGIN
             orgrecon_problem;
     END IF;
 
+    SELECT format('%s of %s', a.attname, a.attrelid::regclass) INTO orgrecon_problem
+    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+    WHERE {adds} AND a.attrelid = {table}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
+      AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL AND a.attname <> ALL ({written})
+      AND NOT EXISTS (SELECT FROM pg_trigger AS g  -- one BEFORE INSERT may fill the column
+                      WHERE g.tgrelid = ANY (orgrecon_tables) AND g.tgtype & 6 = 6 AND g.tgenabled <> 'D');
+    IF orgrecon_problem IS NOT NULL THEN
+        RAISE EXCEPTION 'orgrecon: {entity}: % must not be NULL and has no default, so rows cannot be added without it: '
+            'compare it in the mapping, or repair these rows by hand', orgrecon_problem;
+    END IF;
+
     -- A condition such as 'department IS NULL' says nothing about deletion; a NULL date or timestamp does.
     SELECT format('%s of %s is %s', a.attname, a.attrelid::regclass, format_type(a.atttypid, a.atttypmod))
     INTO orgrecon_problem
