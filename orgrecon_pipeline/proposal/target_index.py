@@ -84,9 +84,10 @@ class TargetIndex:
             reasons[number] = Strength.NAMES, why
         for number in self._by_stem[stem(source.name)]:
             reasons[number] = Strength.NAMES, "named alike"
-        about_tenants = tenant_table_rank(source.name) is not None
+        # An "organisation" can be a unit of another model; a "tenant" is nothing else.
+        about_tenants = tenant_table_rank(source.name) == 0
         for number, reason in reasons.items():
-            if about_tenants == (tenant_table_rank(self._tables[number].name) is not None):
+            if about_tenants == (tenant_table_rank(self._tables[number].name) == 0):
                 yield (self._tables[number], *reason)
 
     def _sharing(self, source: Table) -> dict[int, int]:
