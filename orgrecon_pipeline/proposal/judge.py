@@ -16,8 +16,8 @@ _VALUES_AGREE = 0.8
 # By strength: the share of keys that the other side must have, in a large and in a small sample.
 _SHARES = {Strength.CHOSEN: (0.8, 0.5), Strength.NAMES: (0.8, 0.5), Strength.STRUCTURE: (0.9, 0.7),
            Strength.WEAK: (0.95, 0.95), Strength.VALUES: (0.9, 0.9)}
-# Serial numbers of two tables agree by chance, so that they confirm no pair for which no name says anything.
-_SERIAL = {"smallint", "integer", "bigint"}
+# Numbers that count rows agree by chance, so that numbers confirm no pair for which no name says anything.
+_NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision"}
 
 
 class Confidence(str, Enum):
@@ -105,8 +105,8 @@ def _telling(strength: Strength, draft: Draft, columns: Columns) -> bool:
     """Return whether a column with several values agrees."""
     return any((column.agreement.share or 0) >= _VALUES_AGREE and column.agreement.values >= 3
                and not is_bookkeeping(column.link.source.own_column)
-               and (strength > Strength.VALUES or not _is_serial(draft, column.link)) for column in columns.compared)
+               and (strength > Strength.VALUES or not _is_number(draft, column.link)) for column in columns.compared)
 
 
-def _is_serial(draft: Draft, link: Link) -> bool:
-    return not link.source.hops and draft.source.by_name[link.source.column].type.name in _SERIAL
+def _is_number(draft: Draft, link: Link) -> bool:
+    return not link.source.hops and draft.source.by_name[link.source.column].type.name in _NUMBERS

@@ -18,6 +18,8 @@ from orgrecon_pipeline.proposal.unnamed import find_unnamed_candidates
 
 #: Maximum number of drafts that are measured.
 MAX_MEASURED = 400
+#: After so many, only pairs are measured for which names or keys say something.
+MAX_UNNAMED = 300
 _MAX_ROUNDS = 5
 _MAX_LINKS = 400
 # Share of the keys that both sides must have before the other columns of a pair without names are read.
@@ -172,7 +174,7 @@ class _Search:
             self._sides, (candidate.source, candidate.target), strict=True)]
         draft = Draft(candidate.source, candidate.target, candidate.tenant, key.links, (), deleted[0], deleted[1],
                       (own_tenants[0], own_tenants[1]), self._possible_marks(linker, candidate, deleted))
-        if candidate.strength is Strength.VALUES and (self._measure(draft).rate or 0) < _MIN_RATE:
+        if candidate.strength is Strength.VALUES and not self._is_promising(draft):
             return Evaluated(candidate, draft, Measurement(), Columns((), ()), Judgement(Confidence.NONE, "", 0.0))
         with_self = replace(linker, pairs=(*linker.pairs, _draft_pair(draft)))
         links = with_self.column_links(candidate.source, candidate.target, used=draft.own_columns("source"))
@@ -185,6 +187,10 @@ class _Search:
         columns = choose_columns(draft, measurement)
         return Evaluated(candidate, draft, measurement, columns,
                          judge(candidate.strength, candidate.why, draft, measurement, columns))
+
+    def _is_promising(self, draft: Draft) -> bool:
+        """Return whether the keys of a draft agree, so that its columns are worth a sample."""
+        return len(self._measured) < MAX_UNNAMED and (self._measure(draft).rate or 0) >= _MIN_RATE
 
     def _possible_marks(self, linker: Linker, candidate: Candidate, known: Sequence[DeletedRows | None]
                         ) -> tuple[tuple[PossibleMark, ...], tuple[PossibleMark, ...]]:
