@@ -115,6 +115,9 @@ def _show(result: InitResult) -> None:
     show_lines(f"TODO {todo.name}: {todo.source_table}, {todo.target_table}: {todo.reason}" for todo in proposal.open)
     show_lines(f"check {entity.name}: {column.side}.{column.column} is not compared: {column.reason}"
                for entity in proposal.entities for column in entity.left_out if column.likely)
+    show_lines(f"check {entity.name}: the {side} leaves out rows: where {relation.where}"
+               for entity in proposal.entities
+               for side, relation in (("source", entity.source), ("target", entity.target)) if relation.where)
     if result.diagnosis:
         text_views.show_diagnosis(result.diagnosis)
     columns = sum(len(entity.left_out) for entity in proposal.entities)

@@ -67,7 +67,7 @@ class Linker:
             first = translate(self.source, source, ours, table, key)
             second = translate(self.target, target, theirs, other, other_key)
             if first and second and (conversion := self.conversion(source, first, target, second)):
-                return Link(first, second, 1.0, "", conversion)
+                return Link(first, second, 1.0, f"by {key} and {other_key}", conversion)
         if conversion := self.conversion(source, ours, target, theirs):
             return Link(ours, theirs, 1.0, "", conversion)
         if not ours.hops:

@@ -122,7 +122,8 @@ def _tenant_remark(sides: tuple[Side, Side], draft: Draft) -> str:
         return ("no tenant column on both sides, so that all rows are compared as one tenant; to name one, run init "
                 "with --tenant-column")
     owners = sorted({printable(side.owner.column) for side in sides if side.owner})
-    return f"most tables refer to one table with {' and '.join(owners)}: taken for the tenant" if owners else ""
+    taken = [f"most tables refer to one table with {' and '.join(owners)}: taken for the tenant"] if owners else []
+    return "; ".join([*taken, *([printable(draft.tenant.why)] if draft.tenant.why else [])])
 
 
 def _key_remark(sides: tuple[Side, Side], draft: Draft, link: Link) -> str:

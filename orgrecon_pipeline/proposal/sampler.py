@@ -44,6 +44,10 @@ class Sampler:
     def __init__(self, sessions: tuple[Session, Session], sides: tuple[Side, Side]) -> None:
         self._sessions, self._sides = sessions, sides
 
+    def of_source(self) -> Sampler:
+        """Return a sampler that looks up keys of the source in other tables of the source."""
+        return Sampler((self._sessions[0], self._sessions[0]), (self._sides[0], self._sides[0]))
+
     def measure(self, draft: Draft) -> Measurement:
         """Return what samples of both sides say about a draft."""
         relations = draft.relations(self._sides)

@@ -108,8 +108,9 @@ class _Search:
         return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted), self._tenants)
 
     def _taken(self, evaluated: Iterable[Evaluated]) -> set[int]:
-        """Return the tables for which names or keys say something, also if a person must decide."""
-        left = (pair for pair in evaluated if pair.judgement.confidence is not Confidence.NONE)
+        """Return the tables that correspond, and those whose names say so, also if a person must decide."""
+        left = (pair for pair in evaluated if pair.judgement.proposed or (
+            pair.candidate.strength >= Strength.NAMES and pair.judgement.confidence is Confidence.OPEN))
         return self._linker().taken | {table for pair in left for table in pair.tables}
 
     def _evaluate(self, linker: Linker, candidates: Iterable[Candidate]) -> dict[frozenset[int], Evaluated]:

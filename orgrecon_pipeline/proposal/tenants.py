@@ -11,25 +11,26 @@ from orgrecon_pipeline.proposal.links import Link
 from orgrecon_pipeline.proposal.search import SearchResult
 
 
-def declared_tenants(sides: tuple[Side, Side], result: SearchResult, measures: Measures) -> tuple[str, str, str] | None:
-    """Return a table in SQL, its column and a remark, if it lists all tenants of a sample of each entity."""
+def declared_tenants(side: Side, result: SearchResult, measures: Measures) -> tuple[str, str, str] | None:
+    """Return a table in SQL, its column and a remark, if it lists all tenants of a sample of each entity.
+
+    ``side`` is the source, and ``measures`` look up its keys in its own tables.
+    """
     tenants = [(pair.draft.source, pair.draft.tenant.source) for pair in result.accepted
                if pair.draft and pair.draft.tenant]
-    tables = sorted(sides[0].tenant_tables, key=lambda table: tenant_table_rank(table.name) or 0)
+    tables = sorted(side.tenant_tables, key=lambda table: tenant_table_rank(table.name) or 0)
     if not tenants or len(tenants) < len(result.accepted):
         return None
-    both = sides[0], sides[0]
     for table in tables:
         keys = [key[0] for key in table.keys if len(key) == 1]
         for column in keys:
-            if _lists_all(both, table, column, tenants, measures):
+            if _lists_all(table, column, tenants, measures):
                 return table.quoted, table.by_name[column].quoted, (
                     f"The tenants that should exist: {table.label} has every tenant of the sampled rows.")
     return None
 
 
-def _lists_all(sides: tuple[Side, Side], table: Table, column: str, tenants: list[tuple[Table, Term]],
-               measures: Measures) -> bool:
+def _lists_all(table: Table, column: str, tenants: list[tuple[Table, Term]], measures: Measures) -> bool:
     same = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
     for source, term in tenants:
         if source is table:

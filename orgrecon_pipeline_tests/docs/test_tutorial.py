@@ -43,7 +43,7 @@ def follow(server: EmbeddedServer, folder: Path) -> list[str]:
 def comparable(output: str, today: date) -> list[str]:
     """Return the lines of an output, with the days of the page and without what differs between servers."""
     moved = re.sub(r"\d{4}-\d\d-\d\d", lambda day: str(date.fromisoformat(day[0]) + (PAGE_DAY - today)), output)
-    neutral = re.sub(r"server \d+|PostgreSQL [\d.]+|clock \S+ \S+", "…", moved)
+    neutral = re.sub(r"server \d+|PostgreSQL [\d.]+|clock \S+ \S+|psql:\S+:\d+:", "…", moved)
     return [re.sub(r"(?<=\S) {2,}", "  ", line).rstrip() for line in neutral.splitlines()]
 
 

@@ -98,6 +98,8 @@ def test_proposal_of_a_schema_is_the_expected_mapping(name: str, propose: Callab
     assert [todo["entity"] for todo in document["todo"]] == schema.todo
     assert {entity["entity"] for entity in document["entities"]} == schema.entities.keys()
     assert document["ready"] is not bool(schema.todo), document["doctor"]
+    if schema.tenants:
+        assert tuple(document["tenants"].values()) == schema.tenants
     for entity in document["entities"]:
         expected = schema.entities[entity["entity"]]
         assert (entity["source"], entity["target"]) == (expected.source, expected.target)

@@ -112,7 +112,7 @@ def _propose(environ: Mapping[str, str], request: InitRequest, interview: Interv
             choices = replace(choices, pairs={**choices.pairs, **_chosen(sides, request)})
             measures = _CachedSampler(sampler, measured)
             result = search(sides, measures, choices, progress)
-            tenants = declared_tenants(sides, result, measures)
+            tenants = declared_tenants(sides[0], result, _CachedSampler(sampler.of_source(), measured))
         if questions is None:
             break
         answers = questions.ask(sides, result, choices, tenant_columns)

@@ -17,9 +17,8 @@ _DELETED = {"deleted", "removed", "discarded", "trashed"}
 _STATES = {"status", "state"}
 # Words of columns that mark deleted rows if a sample agrees, and values of such marks, which may be written to a file.
 _FLAGS = _DELETED | _STATES | {
-    "del", "delete", "archived", "active", "inactive", "enabled", "disabled", "deactivated", "obsolete", "closed",
-    "cancelled", "canceled", "valid", "aktiv", "inaktiv", "geloescht", "gelöscht", "storniert", "actif", "inactif",
-    "supprime", "activo", "inactivo", "borrado", "eliminado"}
+    "del", "delete", "archived", "active", "inactive", "enabled", "disabled", "deactivated", "aktiv", "inaktiv",
+    "geloescht", "gelöscht", "archiviert", "actif", "inactif", "supprime", "activo", "inactivo", "borrado", "eliminado"}
 _MARKS = _FLAGS | {"true", "false", "t", "f", "y", "n", "yes", "no", "j", "ja", "nein", "0", "1", "x", "d"}
 _MIN_GONE = 3
 

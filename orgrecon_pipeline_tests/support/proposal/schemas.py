@@ -34,6 +34,7 @@ class Schema:
         entities: what is expected, by name.
         drift: statements that make rows differ, by the drift that they cause: entity, kind and number of keys. A
             statement that begins with ``target:`` is for the database of the target.
+        tenants: table and column of the declared tenants; None if the test does not say.
         todo: names of pairs that a person must decide.
         options: further options of the command.
     """
@@ -42,6 +43,7 @@ class Schema:
     entities: dict[str, Entity]
     drift: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     target_sql: str | None = None
+    tenants: tuple[str, str] | None = None
     todo: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
 
@@ -96,7 +98,7 @@ SCHEMAS: dict[str, Schema] = {
             "UPDATE hr.department SET head_id = 1 WHERE id = 9": ("org_node", "mismatched", 1),
         }),
     "natural keys and marks in other words": Schema(
-        sql=schema_sql.read("depots"),
+        sql=schema_sql.read("depots"), tenants=("public.carrier", "code"),
         entities={
             "operative": Entity("public.driver", "public.operative", ["badge"], ["last_name"],
                                 where=("is_deleted IS NOT TRUE", None),
@@ -116,6 +118,7 @@ SCHEMAS: dict[str, Schema] = {
         }),
     "tenants with other identifiers in two databases": Schema(
         sql=schema_sql.read("mandant_source"), target_sql=schema_sql.read("mandant_target"),
+        tenants=('"Stamm"."Mandant"', "kuerzel"),
         entities={
             "unit": Entity("Stamm.Abteilung", "core.unit", ["abteilungnr"], ["bezeichnung", "uebergeordnetnr"],
                            where=("t.aktiv IS NOT FALSE", None),
@@ -134,6 +137,21 @@ SCHEMAS: dict[str, Schema] = {
             """UPDATE "Stamm"."Mitarbeiter" SET vorname = 'x' WHERE "personalNr" = 5008""":
                 ("app_user", "mismatched", 1),
             """DELETE FROM "Stamm"."Zugehoerigkeit" WHERE "personalNr" = 5008""": ("unit_member", "unexpected", 3),
+        }),
+    "an organisation that is a unit, and a licence as the only common key": Schema(
+        sql=schema_sql.read("clubs"),
+        entities={
+            "organisation": Entity("public.club", "league.organisation", ["id"], ["title", "founded"],
+                                   where=("archived_on IS NULL", None), contains={("target", "id"): "ext_ref"}),
+            "athlete": Entity("public.player", "league.athlete", ["licence_no"], ["born"], left_out={
+                "target.full_name": "to compare it, write last_name || ', ' || first_name on the source"}),
+            "squad_entry": Entity(
+                "public.roster", "league.squad_entry", ["player_id", "season"], ["club_id", "shirt"],
+                where=("j2.archived_on IS NULL", None), contains={("target", "player_id"): "license"}),
+        },
+        drift={
+            "UPDATE league.squad_entry SET number = 99 WHERE id = 5": ("squad_entry", "mismatched", 1),
+            "UPDATE club SET archived_on = now() WHERE id = 45": ("organisation", "unexpected", 1),
         }),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),

@@ -2,15 +2,18 @@
 -- can be restricted. The number of rows is that of the last ANALYZE, and NULL if there was none.
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,
-       CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_relation_size(c.oid) / 8192 ELSE c.relpages END::bigint AS blocks,
-       (SELECT CASE WHEN pg_catalog.min(p.reltuples) >= 0 AND pg_catalog.sum(p.relpages) > 0
-                    THEN pg_catalog.sum(p.reltuples)::bigint END
-        FROM pg_catalog.pg_class AS p
-        WHERE p.relkind = 'r' AND (
-            p.oid = c.oid OR p.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) AS t))) AS rows,
+       CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) / 8192
+            WHEN 'p' THEN coalesce(parts.pages, 0) ELSE greatest(c.relpages, 0) END::bigint AS blocks,
+       CASE WHEN parts.fewest >= 0 AND parts.pages > 0 THEN parts.tuples END::bigint AS rows,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT pg_catalog.min(p.reltuples) AS fewest, pg_catalog.sum(p.reltuples) AS tuples, pg_catalog.sum(p.relpages) AS pages
+    FROM pg_catalog.pg_class AS p
+    WHERE p.relkind = 'r' AND (
+        p.oid = c.oid OR p.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) AS t))
+) AS parts ON c.relkind IN ('r', 'p')
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT c.relispartition
   AND c.relpersistence <> 't'
