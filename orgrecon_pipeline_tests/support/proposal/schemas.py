@@ -151,7 +151,7 @@ SCHEMAS: dict[str, Schema] = {
         },
         drift={
             "UPDATE league.squad_entry SET number = 99 WHERE id = 5": ("squad_entry", "mismatched", 1),
-            "UPDATE club SET archived_on = now() WHERE id = 45": ("organisation", "unexpected", 1),
+            "UPDATE player SET born = NULL WHERE id = 7": ("athlete", "mismatched", 1),
         }),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
