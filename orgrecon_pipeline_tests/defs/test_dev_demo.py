@@ -36,7 +36,6 @@ def test_dev_demo_marks_the_description_of_every_asset() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.timeout(500)
 def test_dagster_dev_in_a_clean_clone_renders_six_days_of_history(tmp_path: Path, new_clone: Path) -> None:
     port = free_port()

@@ -116,9 +116,12 @@ class _Walk:
                 if subquery := entry.child("subquery"):
                     yield from self._column(_Scope((*scope.queries, subquery), scope.view), position)
             return
-        for entry in _entries(query, "targetList"):
-            if entry.number("resno") == position:
-                yield entry.fields["expr"], scope
+        targets = _list(query, "targetList")
+        # They are usually in order, and a wide entity has hundreds.
+        for target in (*targets[max(position - 1, 0):max(position, 0)], *targets):
+            if isinstance(target, Node) and target.number("resno") == position:
+                yield target.fields["expr"], scope
+                return
 
     def _origin(self, var: Node, scope: _Scope) -> Iterator[tuple[Value, _Scope]]:
         """Yield the expressions behind a reference to a column."""
