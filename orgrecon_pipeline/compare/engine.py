@@ -121,7 +121,7 @@ class _Run:
             self._progress(f"warning: {warning['text']}")
         with reader.snapshot() as snapshot:
             admit(snapshot)
-            self._first_snapshot = snapshot
+            self._first_snapshot = self._last_snapshot = snapshot
             reader.require_unchanged()
             declared = reader.read_declared_tenants()
             reader.run_self_test(len(declared or ()))
@@ -195,13 +195,24 @@ class _Run:
             for side in SIDES:
                 self._require_current(getattr(snapshot, side), getattr(self._first_snapshot, side))
             self._reader.require_unchanged()
-            drift = self._reader.recheck(tracked, confirmed)
+            nothing_written = snapshot.shows_same_rows_as(self._last_snapshot)
+            self._last_snapshot = snapshot
+            if nothing_written and self._needs_no_read(tracked):
+                drift = tracked
+            else:
+                drift = self._reader.recheck(tracked, confirmed)
             for name, tenants in tracked.items():
                 if tenants.keys() - drift[name].keys():
                     self._require_not_emptied(name)
             if last:
                 self._read_keys(split_by_flux(drift)[0])
             return drift
+
+    def _needs_no_read(self, tracked: Drift) -> bool:
+        """Return whether a recheck of the same rows would return the tracked keys as they are."""
+        # A warning can be about SQL that depends on the time. Keys that are tracked anew in round two are not counted.
+        return not self._exact and not self._reader.warnings and all(
+            keys.counts_are_known for tenants in tracked.values() for keys in tenants.values())
 
     def _require_current(self, identity: DatabaseIdentity, first: DatabaseIdentity) -> None:
         """Require that a replica shows what was written before the first read."""

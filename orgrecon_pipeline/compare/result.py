@@ -20,6 +20,7 @@ from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
@@ -41,6 +42,10 @@ class SnapshotPair:
 
     source: DatabaseIdentity
     target: DatabaseIdentity
+
+    def shows_same_rows_as(self, earlier: SnapshotPair) -> bool:
+        """Return whether no transaction has committed a row on either side between both pairs."""
+        return all(getattr(self, side).shows_same_rows_as(getattr(earlier, side)) for side in SIDES)
 
     def as_json_value(self) -> dict[str, Any]:
         """Return what the record stores."""

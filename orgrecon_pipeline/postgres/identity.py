@@ -46,6 +46,14 @@ class DatabaseIdentity:
         """System identifier, database name and start time."""
         return self.system_identifier, self.database, self.started_at
 
+    def shows_same_rows_as(self, earlier: DatabaseIdentity) -> bool:
+        """Return whether no transaction has committed a row between both snapshots.
+
+        The snapshot of a standby does not name all transactions in progress, and that of Citus only the coordinator's.
+        """
+        return not (self.in_recovery or self.citus) and (
+            (self.instance, self.snapshot) == (earlier.instance, earlier.snapshot))
+
     def lag(self, limit: float) -> str:
         """Return why the data may be more than ``limit`` seconds old; empty if it is not."""
         copy = self.heartbeat or self.standby

@@ -132,6 +132,44 @@ def test_recheck_reads_by_key_only_tenants_with_a_changed_row_that_still_differ(
         "healed": (0, 1), "still": (1, 0), "written": (1, 0)}
 
 
+@pytest.mark.parametrize(("condition", "expected"), [
+    ("true", [False, False, True, True]),
+    ("t < current_date::text", [True, True, True, True]),  # could change without a write
+])
+def test_recheck_reads_rows_only_if_a_transaction_has_committed_since_the_last_read(
+    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, condition: str, expected: list[bool]
+) -> None:
+    admin, other = connect(empty_database), connect(empty_database)
+    for table in TABLES:
+        admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v text)")
+        admin.execute(f"INSERT INTO {table} VALUES ('1', 1, 1, 'x')")
+    admin.execute("INSERT INTO public.old VALUES ('1', 2, 1, 'x'), ('1', 3, 1, 'x')")
+    read: list[bool] = []
+    recheck_of = one_database.OneDatabase.recheck
+
+    def recorded(self: Any, *given: Any) -> Any:
+        read[-1] = True
+        return recheck_of(self, *given)
+
+    monkeypatch.setattr(one_database.OneDatabase, "recheck", recorded)
+    # A transaction that is in progress at the second recheck, and has committed at the third one.
+    steps = iter(["SELECT 1", "BEGIN; INSERT INTO public.new VALUES ('1', 2, 1, 'x')", "COMMIT",
+                  "CREATE TABLE other ()"])
+
+    def wait(seconds: float) -> None:
+        read.append(False)
+        other.execute(next(steps))
+
+    filtered = mapping(rechecks=4).model_dump(by_alias=True, mode="json", exclude_none=True)
+    for side in ("source", "target"):
+        for relation in filtered["entities"]["things"][side]:
+            relation["where"] = condition
+    comparison = compare(
+        MappingConfig.model_validate(filtered), endpoints.one_database(empty_database), wait=wait)
+    totals = comparison.totals["things"]
+    assert (read, totals.missing, totals.transient) == (expected, 1, 1)
+
+
 def test_key_in_flux_that_is_no_longer_written_is_counted(empty_database: str, connect: Any) -> None:
     """Tracking starts anew in the second round, in which no row changes."""
     admin = connect(empty_database)
