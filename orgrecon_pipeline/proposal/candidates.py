@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orgrecon_pipeline.proposal.catalog.names import generation, is_copy, stem
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
+from orgrecon_pipeline.proposal.keys import Key, named_keys, unnamed_keys
 from orgrecon_pipeline.proposal.links import Link, Linker
 from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex, old_identifiers, second_identifiers
-
-_MAX_KEYS = 6
-
-
-@dataclass(frozen=True)
-class Key:
-    """One way to link the keys of two tables; ``unique`` if a unique key of the other table is covered, too."""
-
-    links: tuple[Link, ...]
-    unique: bool
-
-    @property
-    def similarity(self) -> float:
-        """How alike the columns are."""
-        return sum(link.similarity for link in self.links) / len(self.links)
 
 
 @dataclass(frozen=True)
@@ -76,11 +61,11 @@ def make_candidate(linker: Linker, source: Table, target: Table, strength: Stren
                    keys: Iterable[Key] = ()) -> Candidate:
     """Return the candidate of two tables, with the given ways to link their keys or every other one, the best first."""
     tenant = linker.tenant_link(source, target)
-    keys = dict.fromkeys(keys or itertools.chain(
-        _keys(linker, source, target), _reversed_keys(linker, source, target)))
-    ranked = sorted(keys, key=lambda key: (not key.unique, -round(key.similarity, 1)))
+    keys = list(keys) or named_keys(linker, source, target)
+    if strength is Strength.CHOSEN or (strength is Strength.NAMES and not keys):
+        keys = list(dict.fromkeys((*keys, *unnamed_keys(linker, source, target))))
     direction = _direction(linker.source, source, target) if linker.source is linker.target else 1
-    return Candidate(source, target, tenant, tuple(ranked[:_MAX_KEYS]), strength, why, direction)
+    return Candidate(source, target, tenant, tuple(keys), strength, why, direction)
 
 
 def _direction(side: Side, source: Table, target: Table) -> int:
@@ -92,28 +77,3 @@ def _direction(side: Side, source: Table, target: Table) -> int:
 def _has_identifier_of(side: Side, table: Table, other: Table) -> bool:
     named = old_identifiers(table) | second_identifiers(table, side)
     return not {(), stem(other.name)}.isdisjoint(named)
-
-
-def _keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
-    covers = linker.target.own_keys(target)
-    for key, names in zip(source.keys, linker.source.own_keys(source), strict=True):
-        if any(source.by_name[name].nullable for name in key):
-            continue
-        alternatives = [linker.key_links(source, name, target, alone=len(names) == 1) for name in names]
-        for links in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
-            used = {link.target.own_column for link in links}
-            if len(used) == len(links):
-                yield Key(links, unique=any(set(cover) <= used for cover in covers))
-
-
-def _reversed_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
-    """Yield the ways to link the keys of the target to columns of the source."""
-    covers = linker.source.own_keys(source)
-    links = [link for name in source.by_name for link in linker.key_links(source, name, target, alone=False)]
-    for names in linker.target.own_keys(target):
-        alternatives = [[link for link in links if link.target.own_column == name] for name in names]
-        for chosen in itertools.islice(itertools.product(*alternatives), _MAX_KEYS):
-            used = {link.source.own_column for link in chosen}
-            if len(used) == len(chosen):
-                yield Key(chosen, unique=any(set(cover) <= used for cover in covers))
-

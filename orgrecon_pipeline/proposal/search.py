@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orgrecon_pipeline.proposal.candidates import Candidate, Key, find_candidates
+from orgrecon_pipeline.proposal.candidates import Candidate, find_candidates
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
 from orgrecon_pipeline.proposal.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
+from orgrecon_pipeline.proposal.keys import Key
 from orgrecon_pipeline.proposal.links import Linker, Pair
 from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex
 from orgrecon_pipeline.proposal.tenant_tables import find_tenants

@@ -18,7 +18,10 @@ def declared_tenants(side: Side, result: SearchResult, measures: Measures) -> tu
     """
     tenants = [(pair.draft.source, pair.draft.tenant.source) for pair in result.accepted
                if pair.draft and pair.draft.tenant]
-    tables = sorted(side.tenant_tables, key=lambda table: tenant_table_rank(table.name) or 0)
+    # In one database, the target can have tenants of its own.
+    referred = {hop.table for _, term in tenants for hop in term.hops[-1:]}
+    tables = sorted(side.tenant_tables, key=lambda table: (
+        table.id not in referred, tenant_table_rank(table.name) or 0))
     if not tenants or len(tenants) < len(result.accepted):
         return None
     for table in tables:

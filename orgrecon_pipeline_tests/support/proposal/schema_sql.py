@@ -52,3 +52,13 @@ TWO_SUCCESSORS = "".join(f"""
 CREATE TABLE {name} (tenant_id integer NOT NULL, id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO {name} SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;
 """ for name in ("team", "team_v2", "team_v3"))
+
+# Neither table has a column that is named like one of the other, and both have a primary key of their own.
+BUSINESS_KEY = """
+CREATE TABLE operator (operator_id integer PRIMARY KEY, tenant_id integer NOT NULL, login text NOT NULL, mail text,
+                       UNIQUE (tenant_id, login));
+CREATE TABLE account (uuid uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id integer NOT NULL, handle text NOT NULL,
+                      address text, UNIQUE (tenant_id, handle));
+INSERT INTO operator SELECT n, n % 3, 'op' || n, 'op' || n || '@example.com' FROM generate_series(1, 60) AS n;
+INSERT INTO account (tenant_id, handle, address) SELECT tenant_id, login, mail FROM operator;
+"""

@@ -253,6 +253,12 @@ SCHEMAS: dict[str, Schema] = {
     "keys that correspond by chance": Schema(
         sql=schema_sql.read("chance"), entities={}, todo=["team_v2"]),
     "few keys correspond": Schema(sql=schema_sql.read("few_keys"), entities={}, todo=["team_v2"]),
+    "a business key without a direction": Schema(sql=schema_sql.BUSINESS_KEY, entities={}, todo=["operator"]),
+    "a business key of a pair that is named": Schema(
+        sql=schema_sql.BUSINESS_KEY, options=["--pair", "operator=account"],
+        entities={"account": Entity("public.operator", "public.account", ["login"], ["mail"])},
+        drift={"UPDATE account SET handle = 'x' WHERE handle = 'op7'; DELETE FROM operator WHERE login = 'op7'":
+               ("account", "unexpected", 1)}),
     "nothing says which is the source": Schema(sql=schema_sql.NO_DIRECTION, entities={}, todo=["team"]),
     "two successors": Schema(sql=schema_sql.TWO_SUCCESSORS, entities={}, todo=["team_v2", "team_v3", "team_v3_2"]),
     "an empty target": Schema(
