@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION
-from orgrecon_pipeline.proposal.agreement import SAME_BY_CHANCE, SAME_SHARE
 from orgrecon_pipeline.proposal.catalog.names import column_similarity, is_bookkeeping
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table, printable
-from orgrecon_pipeline.proposal.draft import Agreement, Draft, JoinedColumn, Measurement
 from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.sample.agreement import SAME_BY_CHANCE, SAME_SHARE
+from orgrecon_pipeline.proposal.sample.draft import Agreement, Draft, JoinedColumn, Measurement
 
 # Links of this similarity are compared whatever their values say: to leave them out could hide drift.
 _NAMED = 0.9

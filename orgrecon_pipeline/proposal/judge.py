@@ -7,8 +7,8 @@ from enum import Enum
 
 from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping
 from orgrecon_pipeline.proposal.columns import Columns
-from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.target_index import Strength
 
 _SMALL = 20

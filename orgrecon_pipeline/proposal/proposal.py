@@ -11,10 +11,10 @@ from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
 from orgrecon_pipeline.proposal.catalog.references import Side, resolve
 from orgrecon_pipeline.proposal.catalog.tables import Table, printable
 from orgrecon_pipeline.proposal.columns import LeftOutColumn
-from orgrecon_pipeline.proposal.draft import Draft
 from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.sample.draft import Draft
+from orgrecon_pipeline.proposal.sample.write import RelationSql
 from orgrecon_pipeline.proposal.search import Evaluated, SearchResult
-from orgrecon_pipeline.proposal.write import RelationSql
 
 _SLUG = re.compile(r"[^a-z0-9]+")
 

@@ -9,10 +9,10 @@ from orgrecon_pipeline.proposal.candidates import Candidate, find_candidates
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
-from orgrecon_pipeline.proposal.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.keys import Key
 from orgrecon_pipeline.proposal.links import Linker, Pair
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex
 from orgrecon_pipeline.proposal.tenant_tables import find_tenants
 from orgrecon_pipeline.proposal.unnamed import find_unnamed_candidates

@@ -7,8 +7,8 @@ import itertools
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
 from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.draft import Draft, Measures
 from orgrecon_pipeline.proposal.links import Link, Pair
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measures
 
 # Share of the tenants of each side that the other one must have.
 _MIN_RATE = 0.8

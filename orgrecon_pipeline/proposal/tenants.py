@@ -6,8 +6,8 @@ from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
 from orgrecon_pipeline.proposal.catalog.names import tenant_table_rank
 from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.draft import Draft, Measures
 from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measures
 from orgrecon_pipeline.proposal.search import SearchResult
 
 

@@ -22,10 +22,10 @@ from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import UNREADABLE, Table
-from orgrecon_pipeline.proposal.draft import Draft, Measurement
 from orgrecon_pipeline.proposal.proposal import Proposal, make_proposal
 from orgrecon_pipeline.proposal.render import render_mapping
-from orgrecon_pipeline.proposal.sampler import STATEMENT_SECONDS, Sampler
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement
+from orgrecon_pipeline.proposal.sample.sampler import STATEMENT_SECONDS, Sampler
 from orgrecon_pipeline.proposal.search import Choices, search
 from orgrecon_pipeline.proposal.tenants import declared_tenants
 

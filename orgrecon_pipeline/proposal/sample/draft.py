@@ -11,7 +11,7 @@ from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link
-from orgrecon_pipeline.proposal.write import RelationSql, write_relation
+from orgrecon_pipeline.proposal.sample.write import RelationSql, write_relation
 
 
 @dataclass(frozen=True)

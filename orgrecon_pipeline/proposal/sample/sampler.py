@@ -15,12 +15,12 @@ from orgrecon_pipeline.compare.catalog import types_by_oid
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
-from orgrecon_pipeline.proposal.agreement import agreement, joined_columns
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, explain_gone
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.draft import Draft, Measurement
-from orgrecon_pipeline.proposal.write import RelationSql
+from orgrecon_pipeline.proposal.sample.agreement import agreement, joined_columns
+from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement
+from orgrecon_pipeline.proposal.sample.write import RelationSql
 
 #: Keys that are looked up in each direction.
 SAMPLE_KEYS = 200
@@ -81,7 +81,7 @@ class Sampler:
                 keys: int) -> tuple[list[tuple[str | None, ...]], int]:
         """Return rows without a NULL in the key, each key once, and the number of rows with one."""
         def read(from_: str) -> list[tuple[str | None, ...]]:
-            statement = load_sql("proposal/sql/sample.sql").format(
+            statement = load_sql("proposal/sample/sql/sample.sql").format(
                 columns=_COMMA.join(_text(relation.columns[name], name) for name in names), relation=fragment(from_),
                 where=where_clause(relation.where), limit=sql.Literal(SAMPLE_KEYS))
             return [tuple(row.values()) for row in self._query(side, statement)]
@@ -112,7 +112,7 @@ class Sampler:
         casts = [
             sql.SQL(", given.{0}::{1} AS {0}").format(sql.Identifier(name), sql.SQL(cast("LiteralString", of_type)))
             for name, of_type in names.items()]
-        statement = load_sql("proposal/sql/lookup.sql").format(
+        statement = load_sql("proposal/sample/sql/lookup.sql").format(
             values=sql.SQL("").join([sql.SQL(", r.{}").format(sql.Identifier(name)) for name in values]),
             casts=sql.SQL("").join(casts),
             arrays=_COMMA.join(sql.SQL("{}::text[]").format(sql.Placeholder(name)) for name in keys),

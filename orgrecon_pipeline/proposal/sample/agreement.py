@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from orgrecon_pipeline.proposal.draft import Agreement, JoinedColumn
+from orgrecon_pipeline.proposal.sample.draft import Agreement, JoinedColumn
 
 Values = Sequence[str | None]
 
