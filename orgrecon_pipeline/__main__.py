@@ -38,6 +38,9 @@ def main() -> None:
             terminated = signal.SIGTERM in os.read(received, 512)
             cause = "terminated" if terminated else "interrupted"
             print(f"orgrecon: {cause}: {str(interrupt) or 'nothing was decided.'}", file=sys.stderr)  # noqa: T201
+            # If the exception passed through the exec() of a text, as dataclasses call it, the interpreter of python -m
+            # would end by SIGINT instead of with this code. The next exec() makes it forget that.
+            exec("")  # noqa: S102
             sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
     except BrokenPipeError:
         # The interpreter flushes both streams at exit, which must not fail again.

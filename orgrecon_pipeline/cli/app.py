@@ -6,11 +6,12 @@ start fast.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import typer
 
@@ -85,6 +86,11 @@ def _exit_code(arguments: Sequence[str]) -> int:
             text = usage().replace("Value error, ", "").replace("Input should be", "must be").rstrip(".")  # as pydantic
             terminal.say(f"{text} (see orgrecon --help)" if text else "name a command: see orgrecon --help")
             return _USAGE_ERROR
+        if _is_full(error):
+            # The interpreter flushes stdout at exit, which must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            terminal.say(f"cannot write the output ({error.strerror}): free some space, or write to another file.")
+            return _INTERNAL_ERROR
         if "--debug" in arguments:
             from orgrecon_pipeline.operations.redact import redacted_traceback
 
@@ -92,8 +98,18 @@ def _exit_code(arguments: Sequence[str]) -> int:
         if isinstance(error, OrgreconError):
             terminal.say(str(error))
             return error.exit_code
+        if isinstance(error, OSError) and error.filename is not None:
+            file = terminal.printable(str(error.filename))
+            terminal.say(f"cannot use {file} ({error.strerror}): check its path, its permissions and its disk.")
+            return _INTERNAL_ERROR
         terminal.say(f"internal error ({type(error).__name__}): run the command again with --debug.")
         return _INTERNAL_ERROR
+
+
+def _is_full(error: Exception) -> TypeGuard[OSError]:
+    """Return whether a standard stream cannot be written, as on a full disk. Errors of other files have a name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in (
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _invoke(arguments: list[str]) -> int:

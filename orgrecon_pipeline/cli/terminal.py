@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +33,7 @@ LINE_SECONDS = 30.0
 _COUNTS = re.compile(r"([0-9][0-9,]*) of about ([0-9][0-9,]*) rows")
 _PIPE_WIDTH = 400
 _LONGEST_WORD = 8  # letters of a header in a narrow table
+_NARROWEST_TABLE = 60  # columns of a terminal
 
 
 class Format(str, Enum):
@@ -159,13 +161,16 @@ def _counts(message: str) -> tuple[int, int | None]:
 
 def print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """Print a table without cutting any cell. If it is too wide for the terminal, its headers are broken, its padding
-    goes, and the first column is folded."""
+    goes, and the first column is folded. On a very narrow terminal, each row becomes a paragraph."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD if _is_screen(console) else None)
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
         table.add_row(*row)
     if console.measure(table, options=console.options.update(width=_PIPE_WIDTH)).maximum > console.width:
+        if console.width < _NARROWEST_TABLE:
+            _print_paragraphs(console, title, headers, rows)
+            return
         table.padding = (0, 0)
         table.show_edge = False
         for column in table.columns:
@@ -173,6 +178,16 @@ def print_table(console: Console, title: str, headers: Sequence[str], rows: Sequ
         longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
         table.columns[0].width = min(longest, console.width // 2)
     console.print(table)
+
+
+def _print_paragraphs(
+    console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]
+) -> None:
+    console.print(Text(title, style="italic"))
+    for first, *others in rows:
+        console.print(first if isinstance(first, Text) else Text(first), overflow="fold")
+        cells = [Text.assemble(f"{header} ", cell) for header, cell in zip(headers[1:], others, strict=True)]
+        console.print(Padding(Text(", ").join(cells), (0, 0, 0, 2)), overflow="fold")
 
 
 def _in_two_lines(header: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from orgrecon_pipeline.cli import terminal
@@ -169,7 +169,7 @@ def show_import(imported: ImportResult) -> None:
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """Print the findings of the preflight checks."""
-    table = Table("", "what", "finding", box=None, show_header=False)
+    table = Table(*(Column(overflow="fold") for _ in range(3)), box=None, show_header=False)
     for finding in diagnosis.findings:
         table.add_row(Text(finding.level, _COLOURS[finding.level]), Text(finding.topic), Text(printable(finding.text)))
     console = terminal.stdout()

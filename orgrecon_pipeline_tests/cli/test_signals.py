@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -18,6 +19,7 @@ from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline_tests.support.cli.mapping import write_mapping
 from orgrecon_pipeline_tests.support.cli.process import run, start
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
+from orgrecon_pipeline_tests.support.deploy.tools import ROOT
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
@@ -196,6 +198,17 @@ def test_command_interrupted_at_any_point_ends_with_one_line(
     program = program.replace("SIGINT", number.name)
     assert run(tmp_path, "gate", program=program, fresh=fresh) == (
         code, "", f"orgrecon: {word}: nothing was decided.\n")
+
+
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+def test_module_interrupted_in_the_exec_of_a_text_exits_with_the_code_of_the_signal(
+    number: signal.Signals, code: int, word: str, tmp_path: Path
+) -> None:
+    program = DURING_IMPORTS.replace("os.kill(os.getpid(), signal.SIGINT)", f"exec('signal.raise_signal({number:d})')")
+    (tmp_path / "sitecustomize.py").write_text(program)
+    done = subprocess.run([sys.executable, "-m", "orgrecon_pipeline", "gate"], capture_output=True, text=True,
+                          check=False, cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert (done.returncode, done.stderr) == (code, f"orgrecon: {word}: nothing was decided.\n")
 
 
 @pytest.mark.parametrize(("arguments", "closed"), [

@@ -6,6 +6,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 from orgrecon_pipeline_tests.support.cli.process import run, run_cases
 
 
@@ -14,6 +16,22 @@ def test_terminal_with_another_encoding_does_not_change_the_exit_code(tmp_path: 
         code, out, err = run(tmp_path, "gate", **encoding)
         assert (code, err) == (1, ""), err
         assert "\\u" in out
+
+
+@pytest.mark.parametrize("arguments", [
+    ["gate"], ["gate", "--format", "json"], ["--help"], ["--version"], ["schema", "mapping"], ["report", "--baseline"],
+])
+def test_output_on_a_full_disk_is_no_verdict(arguments: list[str], tmp_path: Path) -> None:
+    full = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)"
+    assert run(tmp_path, *arguments, program=full) == (3, "", (
+        "orgrecon: cannot write the output (No space left on device): free some space, or write to another file.\n"))
+
+
+def test_file_that_nobody_expected_to_fail_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, out, err = run(tmp_path, "--install-completion", HOME=str(tmp_path / "file"), SHELL="/bin/bash")
+    assert (code, out) == (3, "")
+    assert err == f"orgrecon: cannot use {tmp_path}/file (File exists): check its path, its permissions and its disk.\n"
 
 
 def test_unusable_dagster_home_is_a_configuration_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.operations.doctor import Diagnosis, Finding
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.trail.importer import ImportResult
 from orgrecon_pipeline.report.verify import Trail
@@ -93,6 +94,28 @@ def test_report_on_a_narrow_terminal_shows_entities_and_tenants_in_full(screen: 
         assert name in first_words
     assert first_words.count(UUID) == len(ENTITIES)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_rows_on_a_very_narrow_terminal_are_paragraphs(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_console(monkeypatch, screen, 40)
+    text_views.show_report(record(), Path("reports/2026-11-23.md"))
+    lines = [line.rstrip() for line in screen.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 40
+    for day in DAYS:
+        assert lines[lines.index(str(day)) + 1].startswith("  status PASS, missing")
+    assert lines.count(UUID) == len(ENTITIES)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_findings_of_doctor_are_folded_not_cut(
+    width: int, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_console(monkeypatch, screen, width)
+    grant = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_get_a_function_with_a_very_long_name(text) TO reader"
+    text_views.show_diagnosis(Diagnosis((Finding("problem", "columns of org_unit_memberships", grant),)))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in screen.getvalue()
 
 
 def test_long_tenant_name_is_folded_not_cut(screen: io.StringIO) -> None:
