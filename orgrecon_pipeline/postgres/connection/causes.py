@@ -53,6 +53,7 @@ _OTHER_CERTIFICATE = Cause("the client certificate belongs to another role: name
                            "in the URL, or add a mapping to pg_ident.conf")
 _SETTING = Cause("the server rejects a setting that the URL, PGOPTIONS or another PG… environment variable, or the "
                  "role sets: correct it")
+_REQUIRE_AUTH = Cause("the server does not use the authentication that require_auth in the URL demands: correct it")
 _SERVICE = Cause("the service is not defined: add it to pg_service.conf, or correct service in the URL")
 
 
@@ -136,8 +137,8 @@ _CLIENT: list[tuple[str, _Found]] = [
         "sslcert in the URL")),
     (r"could not load private key file .*(?:bad decrypt|processing error|password)", Cause(
         "the private key of the client certificate is encrypted: give its password with sslpassword in the URL")),
-    (r"certificate present, but not private key|(?:could not (?:read|load) )?private key|certificate does not match "
-     r"private key", _KEY),
+    (r"certificate present, but not private key|(?:could not (?:read|load|stat) )?private (?:SSL )?key"
+     r"|certificate does not match private key", _KEY),
     (r"could not (?:read|open|load) certificate", Cause(
         "the client certificate cannot be read: correct sslcert in the URL")),
     (r"server accepted connection without a valid SSL certificate", Cause(
@@ -151,7 +152,15 @@ _CLIENT: list[tuple[str, _Found]] = [
     (r"SSL error: (?:no protocols available|.*protocol version|unsupported protocol|wrong version number)", Cause(
         "client and server have no TLS version in common: change ssl_min_protocol_version or "
         "ssl_max_protocol_version in the URL")),
-    (r"SSL error: unexpected eof", _unexpected_end),
+    (r"SSL error: unexpected eof|direct SSL connection was established without ALPN", _unexpected_end),
+    (r"could not set (?:min|max)imum SSL protocol version", Cause(
+        "OpenSSL does not support ssl_min_protocol_version or ssl_max_protocol_version: correct them in the URL")),
+    (r"host name must be specified for a verified", Cause(
+        "sslmode=verify-full needs the name of the server: name the host in the URL, besides hostaddr")),
+    (r"received unencrypted data after", Cause(
+        "somebody between client and server changed the connection: check the network and its proxies")),
+    (r"server sent an error response during", Cause(
+        "the server, or a proxy before it, refuses the connection before TLS begins: see its log", temporary=True)),
     (r"SSL SYSCALL error|SSL connection has been closed", _LOST),
     (r"SSL error", Cause("the TLS connection failed: compare sslmode in the URL with the TLS settings of the server")),
     # authentication
@@ -159,16 +168,29 @@ _CLIENT: list[tuple[str, _Found]] = [
     (r"requirepeer specifies", Cause(
         "another user of the operating system runs the server than requirepeer demands: correct requirepeer in the "
         "URL, or PGREQUIREPEER, or the directory of the socket")),
-    (r"authentication method requirement", Cause(
-        "the server does not use the authentication that require_auth in the URL demands: correct it")),
+    (r"authentication method requirement", _REQUIRE_AUTH),
+    (r"server did not complete authentication", _REQUIRE_AUTH),
+    (r'(?P<name>require_auth) method ".*"', invalid_value),
+    (r"(?:none of the server's SASL )?authentication (?:mechanisms are|method \d+) (?:not )?supported"
+     r"|\w+(?: \d)? authentication not supported", Cause(
+         "libpq does not support the authentication method of the server: change it in pg_hba.conf")),
+    (r"server requires OAuth|no OAuth flows|OAuth discovery|server rejected OAuth", Cause(
+        "the server requires OAuth: correct oauth_issuer and oauth_client_id in the URL, or let the role log in with a "
+        "password")),
+    (r"could not verify server signature|incorrect server signature|malformed SCRAM message", Cause(
+        "the server cannot prove that it knows the password: check that the host in the URL, or a proxy before it, is "
+        "the right one")),
+    (r"local user with ID|could not look up local user", Cause(
+        "the URL names no user, and the user of the operating system has no name: write postgresql://user:password@…")),
     (r"channel binding ", Cause(
         "channel_binding in the URL requires TLS and a SCRAM password: use both, or remove it")),
-    (r"GSSAPI encryption required|GSSAPI ", Cause(
+    (r"GSSAPI |could not initiate GSSAPI|server doesn't support GSSAPI", Cause(
         "GSSAPI encryption or login is not possible: correct gssencmode in the URL, or obtain a ticket")),
     # kind of server
     (r"session is read-only|server is in hot standby mode", _NOT_WRITABLE),
     (r"session is not read-only|server is not in hot standby mode", _WRITABLE),
-    (r"received invalid response|expected authentication request", _LISTENER),
+    (r"received invalid|expected authentication request|unexpected message from server|lost synchronization"
+     r"|Unknown authentication message", _LISTENER),
     # network
     (r"server only supports protocol version", Cause(
         "the server supports only an older protocol: remove min_protocol_version from the URL")),
@@ -185,9 +207,13 @@ _CLIENT: list[tuple[str, _Found]] = [
     (r"connection timeout expired|timeout expired|Connection timed out|Operation timed out", _TIMEOUT),
     (r"No route to host|Network is (?:unreachable|down)|Host is (?:down|unreachable)", Cause(
         "the network does not reach the server: check the host in the URL, routes and firewalls", temporary=True)),
-    (r"server closed the connection|could not (?:send|receive) data|Connection reset|Broken pipe", _LOST),
+    (r"could not create socket", Cause(
+        "the system has no more sockets, or does not support the server's kind of address: check its limits, and the "
+        "host in the URL", temporary=True)),
+    (r"server closed the connection|write to server failed|could not (?:send|receive) data|Connection reset"
+     r"|Broken pipe", _LOST),
     # parameters
-    (r'syntax error in service file|nested service specifications', Cause(
+    (r'syntax error in service file|line \d+ too long in service file|nested service specifications', Cause(
         "the service file has a syntax error: correct pg_service.conf, or the file that PGSERVICEFILE names")),
     (r'definition of service ".*" not found|service file', _SERVICE),
     (r'invalid integer value ".*" for connection option "(?P<name>\w+)"', invalid_value),
