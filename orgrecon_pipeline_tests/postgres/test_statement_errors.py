@@ -55,11 +55,9 @@ def test_ledger_behind_a_pooler_in_statement_mode_is_a_wrong_configuration(empty
 
 REVOKED = [
     *(f"EXECUTE ON FUNCTION pg_catalog.{function}" for function in (
-        "pg_control_system()", "pg_current_snapshot()", "pg_is_in_recovery()", "pg_export_snapshot()",
-        "current_setting(text)", "set_config(text, text, boolean)", "hashtextextended(text, bigint)",
+        "pg_control_system()", "pg_export_snapshot()", "current_setting(text)", "hashtextextended(text, bigint)",
         "pg_postmaster_start_time", "has_table_privilege")),
-    *(f"SELECT ON pg_catalog.{table}" for table in (
-        "pg_locks", "pg_class", "pg_type", "pg_proc", "pg_roles", "pg_database", "pg_settings", "pg_extension")),
+    *(f"SELECT ON pg_catalog.{table}" for table in ("pg_locks", "pg_class", "pg_type", "pg_roles")),
     "USAGE ON SCHEMA pg_catalog",
     "USAGE ON SCHEMA public",
     *(f"SELECT ON public.{table}" for table in ("tenants", "teams", "org_units")),
