@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.domain.mapping import ScanSettings
-from orgrecon_pipeline.postgres import identity
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.moment import ShownTransactions, other_moment
@@ -39,14 +38,15 @@ def test_time_of_a_snapshot_is_the_clock_at_its_first_statement(
     new_database: Callable[..., str], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = new_database()
-    admin, read_identity = connect(dsn), identity._read_identity
+    admin, query = connect(dsn), Session.query
     clock: list[Any] = []
 
-    def read_after_the_clock(session: Session) -> dict[str, Any]:
-        clock.extend(admin.execute("SELECT clock_timestamp()").fetchone() or ())
-        return read_identity(session)
+    def query_after_the_clock(session: Session, statement: Any, action: str, *parameters: Any) -> Any:
+        if action == "reading the server's identity":
+            clock.extend(admin.execute("SELECT clock_timestamp()").fetchone() or ())
+        return query(session, statement, action, *parameters)
 
-    monkeypatch.setattr(identity, "_read_identity", read_after_the_clock)
+    monkeypatch.setattr(Session, "query", query_after_the_clock)
     session = Session(endpoints.one_database(dsn).source, ScanSettings(), Deadline(60))
     try:
         with session.transaction():
