@@ -63,16 +63,10 @@ def test_code_comments_refer_to_existing_pages_and_headings() -> None:
                     assert (ROOT / name).exists(), f"{file.relative_to(ROOT)} refers to {name}, which does not exist"
 
 
-def test_readme_lists_every_page_and_every_command() -> None:
-    from orgrecon_pipeline.cli.app import app
-
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_index_links_every_page_of_its_folder() -> None:
+    index = (ROOT / "docs/README.md").read_text("utf-8")
     for page in (ROOT / "docs").glob("*.md"):
-        assert f"(docs/{page.name})" in readme, f"README.md does not link docs/{page.name}"
-    for command in app.registered_commands:
-        assert command.callback is not None
-        name = command.name or command.callback.__name__.replace("_", "-")
-        assert re.search(rf"`{name}[ `]", readme), f"README.md does not list the command {name}"
+        assert page.name == "README.md" or f"]({page.name})" in index, f"docs/README.md does not link {page.name}"
 
 
 def test_decision_index_lists_every_decision() -> None:
