@@ -20,8 +20,12 @@ def canonical_json(value: Any, *, default: Callable[[Any], Any] | None = None) -
     The line separators U+2028, U+2029 and U+0085 are escaped too, because some readers end a line there. NaN and
     infinities, which JSON does not have, raise ValueError. ``default`` converts objects that JSON does not have.
     """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default)
+    return escaped(json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default))
+
+
+def escaped(text: str) -> str:
+    """Return JSON with the characters escaped that are not safe in a comment."""
     return text.translate(_ESCAPES)
 
 

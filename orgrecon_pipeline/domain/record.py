@@ -35,6 +35,7 @@ from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
+from orgrecon_pipeline.domain.tenant_row_json import canonical_rows
 
 SCHEMA = 1
 
@@ -184,11 +185,13 @@ class Record(Outcome):
 
     def line_and_expected_digest(self) -> tuple[str, str]:
         """Return :meth:`line` and :meth:`expected_digest`; both together cost little more than one of them."""
-        value = self.as_json_value()
-        # The fields are sorted, and there are some before and some after the digest.
-        before = canonical_json({name: field for name, field in value.items() if name < "digest"})[:-1]
-        after = canonical_json({name: field for name, field in value.items() if name > "digest"})[1:]
-        return f'{before},"digest":{canonical_json(self.digest)},{after}', sha256_of_text(f"{before},{after}")
+        value = self.model_dump(mode="json", by_alias=True, exclude={"digest", "tenants"})
+        # The fields are sorted, and there are some before, between and after these two.
+        before, between, after = (
+            canonical_json({name: field for name, field in value.items() if low < name < high})[1:-1]
+            for low, high in (("", "digest"), ("digest", "tenants"), ("tenants", "~")))
+        rest = f'{between},"tenants":{canonical_rows(self.tenants)},{after}}}'
+        return f'{{{before},"digest":{canonical_json(self.digest)},{rest}', sha256_of_text(f"{{{before},{rest}")
 
 
 def build_record(

@@ -10,10 +10,11 @@ NOTHING = "–"
 _ALIGNMENT = {"l": ":---", "r": "---:"}
 
 
-def table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
+def table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str | int]]) -> str:
     """Return a table of finished cells, empty without rows; ``align`` has ``l`` or ``r`` for each column."""
+    line = f"| {' | '.join(['%s'] * len(heading))} |"
     lines = [heading, [_ALIGNMENT[letter] for letter in align], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if rows else ""
+    return "\n".join([line % tuple(cells) for cells in lines]) if rows else ""
 
 
 def figure(value: int | None) -> str:

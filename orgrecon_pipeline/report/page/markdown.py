@@ -12,6 +12,7 @@ record must give the same bytes on each of them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Characters that can reorder, hide or imitate text: controls, bidirectional controls, invisible or blank characters,
 # surrogates and noncharacters. The emoji variation selector (U+FE0F) and private-use characters stay as they are.
@@ -60,6 +61,7 @@ def code(text: str) -> str:
     return "".join(part.translate(_ENTITIES) if odd % 2 else _span(part) for odd, part in enumerate(parts) if part)
 
 
+@lru_cache(maxsize=1024)  # the reports of a trail repeat most sentences
 def prose(text: str) -> str:
     """Return a sentence with its plain words unchanged and everything else as code spans."""
     words = [word for word in visible(text).split(" ") if word]

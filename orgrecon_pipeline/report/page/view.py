@@ -167,12 +167,13 @@ def _summary(record: Record) -> list[tuple[str, str]]:
 
 
 def _tenants(record: Record) -> dict[str, str] | None:
-    listed = {row.tenant for row in record.tenants}
+    listed = {name: code(name) for name in {row.tenant for row in record.tenants}}
+    entities = {name: code(name) for name in {row.entity for row in record.tenants}}
     if not listed and not record.tenants_scanned:
         return None
     heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES), "First seen")
     rows_table = table(heading, "ll" + "r" * (len(heading) - 3) + "l", [
-        (code(row.tenant), code(row.entity), *map(str, _figures_of(row)),
+        (listed[row.tenant], entities[row.entity], *_figures_of(row),
          NOTHING if not row.drift else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
         for row in record.tenants
     ])
