@@ -67,8 +67,8 @@ class Counts(Mapping[str, Figure]):
     @classmethod
     def sum(cls, counts: Iterable[Counts[Figure]]) -> Counts[Figure]:
         """Return the sum per kind, 0 if there are no summands."""
-        summands = list(counts)
-        return Counts({kind: add_figures(each[kind] for each in summands) for kind in _POSITIONS})
+        by_kind = zip(*(each._figures for each in counts), strict=True)
+        return Counts(dict.fromkeys(_POSITIONS, 0) | dict(zip(_POSITIONS, map(add_figures, by_kind), strict=False)))
 
     @property
     def total(self) -> Figure:
@@ -84,6 +84,9 @@ class Counts(Mapping[str, Figure]):
 
     def __len__(self) -> int:
         return len(_POSITIONS)
+
+    def __eq__(self, other: object) -> bool:
+        return self._figures == other._figures if isinstance(other, Counts) else super().__eq__(other)
 
     def __hash__(self) -> int:
         return hash(self._figures)

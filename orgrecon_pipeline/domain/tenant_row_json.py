@@ -1,4 +1,4 @@
-"""Canonical JSON of the rows of a per-tenant breakdown. They are most of a record, and a report can have ten thousand."""
+"""Canonical JSON of the per-tenant breakdown, which is most of a record: a report can have ten thousand rows."""
 
 from __future__ import annotations
 

@@ -57,18 +57,17 @@ class ReportOutline:
         facts = compared | {name: record.compared[name] for name in _FACTS_FOR_TENANTS if name in record.compared}
         observations = [observation if at != deciding else observation.model_copy(update={"compared": facts})
                         for at, observation in enumerate(record.to_observations())]
-        # Most tenants are in every report.
-        rows = [(sys.intern(row.tenant), row) for row in record.tenants]
         drifting: dict[str, list[Counts[int]]] = {}
-        for tenant, row in rows:
+        for row in record.tenants:
             if row.drift:
-                drifting.setdefault(tenant, []).append(row.counts)
+                drifting.setdefault(sys.intern(row.tenant), []).append(row.counts)
+        with_rows = dict.fromkeys([row.tenant for row in record.tenants if row.source_rows or row.target_rows])
         return cls(
             day=record.day, ledger=record.ledger, window=record.window, streak_days=record.streak_days,
             live_days=record.live_days, gate=record.gate, compared=compared, observations=tuple(observations),
             deciding=deciding, tenants_scanned=record.tenants_scanned, tenants_with_drift=record.tenants_with_drift,
-            tenants=tuple({tenant: None for tenant, row in rows if row.source_rows or row.target_rows}),
-            listed=len({tenant for tenant, _ in rows}),
+            tenants=tuple(map(sys.intern, with_rows)),  # most tenants are in every report
+            listed=len({row.tenant for row in record.tenants}),
             drifting={tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()})
 
     def to_observations(self) -> tuple[Observation, ...]:

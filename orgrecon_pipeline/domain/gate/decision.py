@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from itertools import count
 from typing import Protocol
 
@@ -77,6 +78,8 @@ class DayEvidence:
     def of(cls, day: date, observations: Sequence[GateObservation]) -> DayEvidence:
         """Return the evidence of a day from all its observations, at least one, in the order of the ledger."""
         latest = cls._decided_by(day, observations, "latest")
+        if len(observations) == 1:
+            return latest
         worst = cls._decided_by(day, observations, "worst")
         return latest if latest == worst else replace(latest, worst=worst)
 
@@ -194,11 +197,18 @@ class _Trail:
         backwards = sorted(days, reverse=True)
         latest_compared = next((d for d in backwards if days[d].provenance.compared), None)
         self.days = days
-        self.first_tenant_day = min((d for d, evidence in days.items() if evidence.saw_a_tenant), default=None)
         self.epoch = days[latest_compared].mapping_digest if latest_compared else ""
-        self.simulated = all(evidence.provenance is Provenance.SIMULATED for evidence in days.values())
         self._backwards = _databases_backwards(days)
         self._other_databases: dict[date, Reason | None] = {}
+
+    # Most decisions need neither of these, and the trail can have thousands of days.
+    @cached_property
+    def first_tenant_day(self) -> date | None:
+        return min((day for day, evidence in self.days.items() if evidence.saw_a_tenant), default=None)
+
+    @cached_property
+    def simulated(self) -> bool:
+        return all(evidence.provenance is Provenance.SIMULATED for evidence in self.days.values())
 
     def why_not(self, day: date) -> Reason | None:
         """Return why a day does not count in the streak, None if it does."""

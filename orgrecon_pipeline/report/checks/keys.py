@@ -20,8 +20,7 @@ def key_contradictions(record: Record) -> Iterator[str]:
         if not _is_possible(sample.first_seen, record.day) or sample.state is not state_of(
                 sample.first_seen, record.day):
             yield "has a sample whose state contradicts the day on which it was first seen"
-    if any(not _is_possible(row.first_seen, record.day) or (row.first_seen and not row.drift)
-           for row in record.tenants):
+    if any(row.first_seen > record.day or not row.drift for row in record.tenants if row.first_seen):
         yield "has a tenant with an impossible day on which its drift was first seen"
     change = record.change
     if change is not None:

@@ -51,9 +51,11 @@ def _in_breakdown(record: Record, ready: ReadyTenants) -> Iterator[str]:
     if ready.ready and record.verdict is Verdict.FAIL and (
             ready.ready + (record.tenants_with_drift or 0) > ready.tenants):
         yield "has more tenants that are OPEN or drift than tenants"
+    named = {tenant.tenant for tenant in ready.nearest} | {tenant.tenant for tenant in ready.most_drift}
     drift: dict[str, int] = {}
     for row in record.tenants:
-        drift[row.tenant] = drift.get(row.tenant, 0) + row.drift
+        if row.tenant in named:
+            drift[row.tenant] = drift.get(row.tenant, 0) + row.drift
     if any(drift.get(tenant.tenant) for tenant in ready.nearest):
         yield "has a tenant without drift that drifts in the breakdown"
     if any(drift.get(tenant.tenant, tenant.drifting_keys) != tenant.drifting_keys for tenant in ready.most_drift):
