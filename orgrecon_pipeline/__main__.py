@@ -18,7 +18,8 @@ def main() -> None:
     Signals are not verdicts: SIGINT, SIGTERM and a closed pipe end the command with 128 plus the signal's number.
     """
     # Nearly all objects that imports create live to the end: by default, the collector examines them hundreds of times.
-    gc.set_threshold(50_000)
+    gc.set_threshold(300_000)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")  # pydantic would search all installed packages for some
     # The interpreter writes the number of each signal into this pipe. Dagster handles SIGINT and SIGTERM alike.
     received, wakeup = os.pipe()
     for descriptor in (received, wakeup):
@@ -48,6 +49,8 @@ def main() -> None:
         for descriptor in (1, 2):
             os.dup2(devnull, descriptor)
         sys.exit(128 + signal.SIGPIPE)
+    finally:
+        gc.freeze()  # at exit, the interpreter would examine all objects once more, only to end
 
 
 def _interrupt(_number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ start fast.
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import os
@@ -115,7 +116,7 @@ def _is_full(error: Exception) -> TypeGuard[OSError]:
 def _invoke(arguments: list[str]) -> int:
     # Typer's own runner prints nothing about an interrupt, and exits with 1, a verdict, if a pipe is closed.
     try:
-        with typer.main.get_command(app).make_context("orgrecon", arguments) as context:
+        with typer.main.get_command(_narrowed(arguments)).make_context("orgrecon", arguments) as context:
             code: int | None = context.command.invoke(context)
     except typer.Exit as ended:
         code = ended.exit_code
@@ -126,6 +127,14 @@ def _invoke(arguments: list[str]) -> int:
     if sys.stdout is not None:
         sys.stdout.flush()  # An error must occur here, not when the interpreter exits and it cannot be handled.
     return code or 0
+
+
+def _narrowed(arguments: list[str]) -> typer.Typer:
+    """Return the application with only the command that is named first, because building all of them takes a moment."""
+    named = [command for command in app.registered_commands if [command.name] == arguments[:1]]
+    narrowed = copy.copy(app)
+    narrowed.registered_commands = named or app.registered_commands
+    return narrowed
 
 
 def _print_version(requested: bool) -> None:

@@ -62,7 +62,8 @@ COMPARED = tuple(provenance for provenance in Provenance if provenance.compared)
 class Frozen(BaseModel):
     """An immutable value that permits no unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A command builds the validators of only those values that it reads.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Reasoned(Frozen):

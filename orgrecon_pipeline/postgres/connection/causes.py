@@ -226,9 +226,10 @@ _CLIENT: list[tuple[str, _Found]] = [
     (r"invalid SCRAM", Cause("scram_client_key or scram_server_key has an invalid value: correct it in the URL")),
 ]
 
+# The patterns are compiled when a connection fails.
 _CAUSES = [
-    *((re.compile(rf"FATAL: +(?:{pattern})"), cause) for pattern, cause in _FATAL),
-    *((re.compile(pattern), cause) for pattern, cause in _CLIENT),
+    *((rf"FATAL: +(?:{pattern})", cause) for pattern, cause in _FATAL),
+    *_CLIENT,
 ]
 # Causes of a server whose messages are in another language, by SQLSTATE. Other states have more than one cause.
 _BY_STATE = {
@@ -261,7 +262,7 @@ def known_cause(text: str, parameters: Parameters = MappingProxyType({})) -> Cau
 
 def _cause_of(message: str, parameters: Parameters) -> Cause | None:
     for pattern, cause in _CAUSES:
-        if match := pattern.match(message):
+        if match := re.match(pattern, message):
             return cause if isinstance(cause, Cause) else cause(parameters, **match.groupdict())
     return None
 
