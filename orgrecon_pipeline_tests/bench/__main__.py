@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
+
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.bench import page, results
 from orgrecon_pipeline_tests.bench.results import Table
@@ -41,6 +43,8 @@ SUITES: dict[str, Callable[[EmbeddedServer], Iterator[Table]]] = {
     "rendering": rendering.tables,
     "startup": startup.tables,
 }
+# These use ledgers in SQLite files only.
+_WITHOUT_SERVER = {"tenant-gates", "fingerprints", "trail", "rendering"}
 
 
 def main() -> None:
@@ -49,10 +53,12 @@ def main() -> None:
     if unknown := [name for name in names if name not in SUITES]:
         raise SystemExit(f"no benchmark is called {', '.join(unknown)}: choose from {', '.join(SUITES)}")
     with tempfile.TemporaryDirectory(prefix="orgrecon-bench-") as directory, EmbeddedServer(Path(directory)) as server:
+        with psycopg.connect(server.dsn()) as connection:
+            version = connection.info.parameter_status("server_version") or results.NO_SERVER
         for name in names:
             started = time.monotonic()
             for table in SUITES[name](server):
-                results.store([table])
+                results.store(table, results.NO_SERVER if name in _WITHOUT_SERVER else version)
                 print(f"\n{table.title}\n\n{table.markdown}", flush=True)
             print(f"\n{name}: {time.monotonic() - started:.0f} s", flush=True)
     page.write()

@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from orgrecon_pipeline.version import __version__
 
 #: The file in the repository.
 RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks.json"
-_NOT_RECORDED = "–"
+#: Instead of a version: a table that was measured without PostgreSQL.
+NO_SERVER = "–"
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,20 @@ class Table:
     def measured(self) -> str:
         """When and where the table was measured, in one line."""
         facts = self.environment
-        server = "" if facts["postgres"] == _NOT_RECORDED else f"PostgreSQL {facts['postgres']}, "
+        server = "" if facts["postgres"] == NO_SERVER else f"PostgreSQL {facts['postgres']}, "
         return (f"{facts['day']}, {facts['cores']} cores ({facts['processor']}), {server}"
                 f"Python {facts['python']}, load {facts['load']} before")
 
 
 def table(
     name: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: dict[str, Any] | None = None,
-    postgres: str = _NOT_RECORDED, load: float | None = None,
+    load: float | None = None,
 ) -> Table:
-    """Return a table with the environment of this process."""
+    """Return a table with the environment of this process; the version of the server is added when it is stored."""
     return Table(name, title, tuple(columns), tuple(map(tuple, rows)), numbers or {}, {
         "day": datetime.now(timezone.utc).date().isoformat(),
         "cores": str(os.cpu_count()), "processor": platform.machine(),
-        "postgres": postgres, "python": platform.python_version(), "orgrecon": __version__,
+        "postgres": NO_SERVER, "python": platform.python_version(), "orgrecon": __version__,
         "load": f"{os.getloadavg()[0] if load is None else load:.1f}",
     })
 
@@ -74,9 +75,10 @@ def read() -> dict[str, Table]:
         **each, "columns": tuple(each["columns"]), "rows": tuple(map(tuple, each["rows"]))}) for each in stored}
 
 
-def store(tables: Iterable[Table]) -> None:
-    """Replace these tables in the file."""
-    known = (read() if RESULTS.exists() else {}) | {each.name: each for each in tables}
+def store(measured: Table, postgres: str) -> None:
+    """Replace a table in the file. ``postgres`` is the version of the server, or :data:`NO_SERVER`."""
+    measured = replace(measured, environment={**measured.environment, "postgres": postgres})
+    known = (read() if RESULTS.exists() else {}) | {measured.name: measured}
     text = json.dumps([asdict(known[name]) for name in sorted(known)], indent=1, ensure_ascii=False)
     RESULTS.write_text(text + "\n", encoding="utf-8")
 

@@ -6,8 +6,6 @@ import os
 import statistics
 from collections.abc import Iterator
 
-import psycopg
-
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline_tests.bench.data import database
 from orgrecon_pipeline_tests.bench.results import Table, median_and_spread, table
@@ -37,19 +35,19 @@ def growth(server: EmbeddedServer) -> Iterator[Table]:
 def measure_shape(server: EmbeddedServer, shape: Shape, rows: int, percent: int) -> Table:
     """Return the table of one shape."""
     with database(server, shape, rows, tenants_percent=percent) as dsn:
-        load, samples, version = _measure(server, dsn, shape, rows)
+        load, samples = _measure(server, dsn, shape, rows)
     drifting = "every tenant drifts" if percent == 100 else f"{percent} % of the tenants drift"
     title = f"{shape.name.replace('_', ' ')}: {shape.title}; {rows:,} rows per side; {drifting}"
     return table(f"{shape.name} {percent}", title, _COLUMNS, [_row(way, samples) for way in samples],
-                 {way: [sample.cpu for sample in runs] for way, runs in samples.items()}, version, load)
+                 {way: [sample.cpu for sample in runs] for way, runs in samples.items()}, load)
 
 
 def _growth(server: EmbeddedServer, shape: Shape) -> Table:
     """Return the CPU time of each way per million rows of a side, by size."""
-    cells, series, version = list[list[str]](), dict[str, list[float]](), "–"
+    cells, series = list[list[str]](), dict[str, list[float]]()
     for rows in SIZES:
         with database(server, shape, rows, tenants_percent=_DRIFTING) as dsn:
-            _, samples, version = _measure(server, dsn, shape, rows)
+            _, samples = _measure(server, dsn, shape, rows)
         medians = {way: statistics.median(sample.cpu for sample in samples[way]) * 1e6 / rows
                    for way in (FLOOR, ORGRECON, BY_TENANT)}
         ratios = [_ratios(samples, ORGRECON, base) for base in (FLOOR, BY_TENANT)]
@@ -62,13 +60,13 @@ def _growth(server: EmbeddedServer, shape: Shape) -> Table:
         f"growth {shape.name}", f"CPU seconds per 1,000,000 rows of a side, {shape.name} mapping",
         ("rows per side", FLOOR, ORGRECON, BY_TENANT, "orgrecon ÷ `count(*)`", "orgrecon ÷ join by tenant",
          "orgrecon: largest server process MB", "process MB"),
-        cells, {"sizes": list(SIZES), **series}, version)
+        cells, {"sizes": list(SIZES), **series})
 
 
 def _measure(
     server: EmbeddedServer, dsn: str, shape: Shape, rows: int
-) -> tuple[float, dict[str, list[Sample]], str]:
-    """Return the load before, the samples of each way, and the version of the server.
+) -> tuple[float, dict[str, list[Sample]]]:
+    """Return the load before, and the samples of each way.
 
     All ways take turns in each round, so that a change of the machine's speed meets all of them. The first round only
     warms up.
@@ -81,9 +79,7 @@ def _measure(
             sample = run()
             if number:
                 samples.setdefault(way, []).append(sample)
-    with psycopg.connect(dsn) as connection:
-        version = connection.info.parameter_status("server_version") or "–"
-    return load, samples, version
+    return load, samples
 
 
 def _row(way: str, samples: dict[str, list[Sample]]) -> list[str]:
