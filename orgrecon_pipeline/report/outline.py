@@ -6,10 +6,10 @@ A trail can have thousands of reports, so the records of all of them are never i
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from orgrecon_pipeline.domain.drift_kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation
@@ -19,6 +19,8 @@ from orgrecon_pipeline.domain.record import GateRecord, Record, WindowDay
 
 # Facts about the deciding comparison, besides its conditions, that the gates of tenants need.
 _FACTS_FOR_TENANTS = ("coverage", "keys_in_flux")
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,11 @@ class ReportOutline:
         deciding = next(at for at, row in enumerate(record.observations) if row.decides)
         compared = record.observations[deciding].compared
         facts = compared | {name: record.compared[name] for name in _FACTS_FOR_TENANTS if name in record.compared}
-        observations = [observation if at != deciding else observation.model_copy(update={"compared": facts})
-                        for at, observation in enumerate(record.to_observations())]
+        observations = [
+            observation.model_copy(update={
+                "compared": facts if at == deciding else observation.compared,
+                "change": observation.change and observation.change.without_entities()})
+            for at, observation in enumerate(record.to_observations())]
         drifting: dict[str, list[Counts[int]]] = {}
         for row in record.tenants:
             if row.drift:
@@ -69,6 +74,21 @@ class ReportOutline:
             tenants=tuple(map(sys.intern, with_rows)),  # most tenants are in every report
             listed=len({row.tenant for row in record.tenants}),
             drifting={tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()})
+
+    def sharing(self, known: dict[Hashable, Any]) -> ReportOutline:
+        """Return the outline with the parts that are equal in an earlier report, which ``known`` keeps once.
+
+        Most reports have the tenants of the day before, and windows that overlap.
+        """
+
+        def shared(name: Hashable, part: Part) -> Part:
+            if known.get(name) != part:
+                known[name] = part
+            return cast("Part", known[name])
+
+        return replace(
+            self, window=tuple(shared(row.day, row) for row in self.window), tenants=shared("tenants", self.tenants),
+            drifting=shared("drifting", self.drifting), compared=shared("compared", self.compared))
 
     def to_observations(self) -> tuple[Observation, ...]:
         """Return the observations of the day in the order of the ledger."""

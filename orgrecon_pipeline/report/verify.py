@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -133,8 +133,9 @@ def verify_trail(
     Raises:
         OtherIdentity: if a report belongs to another identity than ``identity``.
     """
+    known: dict[Hashable, Any] = {}
     try:
-        trail = _read_trail(directory, identity, signed_by, ReportOutline.of)
+        trail = _read_trail(directory, identity, signed_by, lambda record: ReportOutline.of(record).sharing(known))
     except UnsoundTrail as unsound:
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]
