@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Container
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,15 +17,17 @@ from orgrecon_pipeline.report.render import RECORD_PREFIX, RECORD_SUFFIX
 from orgrecon_pipeline.report.verify import report_files
 
 
-def require_own_reports(directory: Path, identity: Identity) -> None:
+def require_own_reports(directory: Path, identity: Identity, read: Container[date] = ()) -> None:
     """Require that no report of a directory names another identity, without verifying the reports.
+
+    The reports of the days in ``read`` were read already, as reports of the identity.
 
     Raises:
         OtherIdentity: if one does; the message names the first.
         UnsoundTrail: if the directory cannot be listed.
     """
-    for _, path in report_files(directory):
-        named = _named_identity(path)
+    for day, path in report_files(directory):
+        named = None if day in read else _named_identity(path)
         if named is not None and named != identity:
             raise OtherIdentity(shown(path), named, identity)
 

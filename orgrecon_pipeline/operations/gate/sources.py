@@ -99,10 +99,10 @@ def gather_evidence(
     policy = require_live_days(mapping.gate, require_live)
     clock = read_clock(settings.environ)
     ledger = None if trail else existing_ledger(settings, mapping)
-    require_own_reports(trail or settings.output_dir, identity)
     reports: Mapping[date, ReportOutline] = {}
     distrust = None
     if ledger is not None:
+        require_own_reports(settings.output_dir, identity)
         days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
         reports, distrust = _reports_of_trail(directory, identity, signed_by)
@@ -212,6 +212,7 @@ def _reports_of_trail(
     directory: Path, identity: Identity, signed_by: Collection[PublicKey]
 ) -> tuple[Mapping[date, ReportOutline], Reason | None]:
     verification = verify_trail(directory, identity, signed_by)
+    require_own_reports(directory, identity, read=verification.records)
     if verification.sound:
         return verification.records, None
     return verification.records, Reason.word(
