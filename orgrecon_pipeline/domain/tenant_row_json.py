@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from json import JSONEncoder
+from json.encoder import encode_basestring
 from operator import attrgetter
 
 from orgrecon_pipeline.domain.canonical import escaped
@@ -15,7 +15,6 @@ _ROW = "{" + ",".join(f'"{name}":%s' for name in _FIELDS) + "}"
 _ENTITY, _FIRST_SEEN, _TENANT = map(_FIELDS.index, ("entity", "first_seen", "tenant"))
 
 _values_of = attrgetter(*_FIELDS)
-_quoted = JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical_rows(rows: Sequence[TenantRow]) -> str:
@@ -25,7 +24,8 @@ def canonical_rows(rows: Sequence[TenantRow]) -> str:
 
 def _canonical_row(row: TenantRow) -> str:
     values = list(_values_of(row))
-    values[_ENTITY], values[_TENANT] = _quoted(values[_ENTITY]), _quoted(values[_TENANT])
+    values[_ENTITY] = encode_basestring(values[_ENTITY])
+    values[_TENANT] = encode_basestring(values[_TENANT])
     first_seen = values[_FIRST_SEEN]
     values[_FIRST_SEEN] = f'"{first_seen}"' if first_seen else "null"
     return _ROW % tuple(values)

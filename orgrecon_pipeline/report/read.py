@@ -134,16 +134,17 @@ def _bytes(path: Path) -> bytes:
 
 def _record_line(text: str) -> str:
     """Return the JSON of the record, which has the last line for itself."""
-    lines = text.split("\n")
     start = RECORD_PREFIX.rstrip()
-    positions = [position for position, line in enumerate(lines) if line.startswith(start)]
-    if not positions:
+    before, *records = f"\n{text}".split(f"\n{start}")
+    if not records:
         raise _Unsound("holds no record: it is cut off, or it is not a report.")
-    if len(positions) > 1:
-        raise _Unsound(f"holds more than one record (lines {positions[0] + 1} and {positions[1] + 1}).")
-    if lines[positions[0] + 1 :] != [""]:
-        raise _Unsound(f"does not end with its record: there is text after line {positions[0] + 1}, or no newline.")
-    line = lines[positions[0]]
+    number = before.count("\n") + 1
+    if len(records) > 1:
+        second = number + records[0].count("\n") + 1
+        raise _Unsound(f"holds more than one record (lines {number} and {second}).")
+    line, newline, after = f"{start}{records[0]}".partition("\n")
+    if after or not newline:
+        raise _Unsound(f"does not end with its record: there is text after line {number}, or no newline.")
     if not (line.startswith(RECORD_PREFIX) and line.endswith(RECORD_SUFFIX)):
         raise _Unsound("holds a damaged record: the comment around it is incomplete.")
     return line[len(RECORD_PREFIX) : -len(RECORD_SUFFIX)]

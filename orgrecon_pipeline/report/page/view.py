@@ -29,6 +29,7 @@ from orgrecon_pipeline.report.page.ready_view import ready_view
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
 _KEY_FIGURES = (*(kind.value for kind in DriftKind), "transient")
 _figures_of = attrgetter("source_rows", "target_rows", *_KEY_FIGURES)
+_DRIFT = slice(2, 2 + len(DriftKind))
 _LEGEND = " ".join(f"*{kind.heading}*: {kind.meaning}." for kind in DriftKind)
 
 _TITLES = {Provenance.LIVE: "", Provenance.BASELINE: " (baseline)", Provenance.RESTORED: " (restored)",
@@ -173,8 +174,8 @@ def _tenants(record: Record) -> dict[str, str] | None:
         return None
     heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES), "First seen")
     rows_table = table(heading, "ll" + "r" * (len(heading) - 3) + "l", [
-        (listed[row.tenant], entities[row.entity], *_figures_of(row),
-         NOTHING if not row.drift else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
+        (listed[row.tenant], entities[row.entity], *(figures := _figures_of(row)),
+         NOTHING if not any(figures[_DRIFT]) else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
         for row in record.tenants
     ])
     more = (record.tenants_scanned or 0) - len(listed)
