@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -251,6 +252,7 @@ def instant_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(timezone.utc).strftime(_INSTANT)
 
 
+@lru_cache(maxsize=64)  # several checks of a report read its times
 def parse_instant(text: str | None) -> datetime | None:
     """Return the moment that :func:`instant_text` wrote; raise ValueError for any other form."""
     return None if text is None else datetime.strptime(text, _INSTANT).replace(tzinfo=timezone.utc)
