@@ -7,6 +7,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -32,7 +33,7 @@ class DualWriterSettings:
         operations_per_second: over all workers; None for no limit.
         operations: number after which each worker stops; None for no limit.
         lag_seconds: 0 writes both sides in one transaction. Otherwise the second side is written that much later, on
-            another connection and in the same order.
+            another connection and in the same order. While it is later than twice that, nothing is written first.
         loss: probability that the second write of a losable operation never happens.
         losable: names of the losable operations; empty for all.
         first: the side that is written first.
@@ -73,6 +74,7 @@ class Worker:
         self._started = threading.Event()
         self._stopping = threading.Event()
         self._queue: queue.Queue[tuple[float, Operation, Write, frozenset[DriftingKey]] | None] = queue.Queue()
+        self._pending_since: deque[float] = deque()
         self._numbers = itertools.count()
         self._threads = [threading.Thread(target=self._guarded, args=(self._write_first,), daemon=True)]
         if settings.lag_seconds:
@@ -121,6 +123,10 @@ class Worker:
                 self._started.set()
                 due, written = time.monotonic(), 0
                 while not self._stopping.is_set() and written != settings.operations:
+                    if self._is_behind():
+                        self._stopping.wait(_PAUSE)
+                        due = time.monotonic()
+                        continue
                     operation = generator.next(time.monotonic())
                     if operation is None:
                         self._stopping.wait(_PAUSE)
@@ -133,6 +139,13 @@ class Worker:
         finally:
             if settings.lag_seconds:
                 self._queue.put(None)
+
+    def _is_behind(self) -> bool:
+        # On a busy machine, the lag would grow beyond what an application has, and beyond every recheck.
+        try:
+            return time.monotonic() - self._pending_since[0] > 2 * self._settings.lag_seconds
+        except IndexError:  # nothing is pending
+            return False
 
     def _decide_loss(self, operation: Operation) -> bool:
         # Always drawn, so that lose_next() does not change the following operations.
@@ -156,6 +169,7 @@ class Worker:
         self._tally.first_written(self._first, write)
         if settings.lag_seconds:
             # Losses are queued as well: until the earlier writes are done, their keys may not drift yet.
+            self._pending_since.append(committed)
             self._queue.put((committed, operation, write, lost_keys))
         else:
             self._tally.second_written(self._second, write, lost_keys)
@@ -171,6 +185,7 @@ class Worker:
                     with connection.transaction():
                         _execute(connection, self._second, operation.statements)
                 self._tally.second_written(self._second, write, lost_keys)
+                self._pending_since.popleft()
                 self._queue.task_done()
             self._queue.task_done()
 
