@@ -14,7 +14,7 @@ VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonl
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
 # Processes of `make together`: the slow tests mostly wait for the intervals of Dagster.
-WORKERS ?= $(shell $(VENV)/bin/python -c 'import os; print(2 * os.cpu_count())')
+WORKERS ?= $(shell $(VENV)/bin/python -c 'import os; print(3 * os.cpu_count() // 2)')
 
 .PHONY: demo test versions check docs slow browser together image bench clean
 
