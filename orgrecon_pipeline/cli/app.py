@@ -100,7 +100,9 @@ def _exit_code(arguments: Sequence[str]) -> int:
             terminal.say(str(error))
             return error.exit_code
         if isinstance(error, OSError) and error.filename is not None:
-            file = terminal.printable(str(error.filename))
+            from orgrecon_pipeline.operations.redact import without_secrets
+
+            file = terminal.printable(without_secrets(str(error.filename), os.environ))
             terminal.say(f"cannot use {file} ({error.strerror}): check its path, its permissions and its disk.")
             return _INTERNAL_ERROR
         terminal.say(f"internal error ({type(error).__name__}): run the command again with --debug.")

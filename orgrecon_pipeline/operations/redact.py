@@ -25,7 +25,11 @@ def internal_error(error: BaseException) -> str:
 
 def redacted_traceback(error: BaseException, environ: Mapping[str, str]) -> str:
     """Return the traceback of an error and of its causes, without the URLs and passwords of the environment."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return without_secrets("".join(traceback.format_exception(type(error), error, error.__traceback__)), environ)
+
+
+def without_secrets(text: str, environ: Mapping[str, str]) -> str:
+    """Return a text without the URLs and passwords of the environment."""
     for secret in sorted(_secrets(environ), key=len, reverse=True):
         text = text.replace(secret, "…")
     return text

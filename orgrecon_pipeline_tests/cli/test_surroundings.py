@@ -28,10 +28,11 @@ def test_output_on_a_full_disk_is_no_verdict(arguments: list[str], tmp_path: Pat
 
 
 def test_file_that_nobody_expected_to_fail_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    code, out, err = run(tmp_path, "--install-completion", HOME=str(tmp_path / "file"), SHELL="/bin/bash")
+    (tmp_path / "of hunter2").touch()
+    code, out, err = run(tmp_path, "--install-completion", HOME=str(tmp_path / "of hunter2"), SHELL="/bin/bash",
+                         ORGRECON_SMTP_PASSWORD="hunter2")
     assert (code, out) == (3, "")
-    assert err == f"orgrecon: cannot use {tmp_path}/file (File exists): check its path, its permissions and its disk.\n"
+    assert err == f"orgrecon: cannot use {tmp_path}/of … (File exists): check its path, its permissions and its disk.\n"
 
 
 def test_unusable_dagster_home_is_a_configuration_error(tmp_path: Path) -> None:
