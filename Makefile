@@ -13,16 +13,16 @@ VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonl
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
-# Processes of `make together`: the slow tests mostly wait for the intervals of Dagster.
-WORKERS ?= $(shell $(VENV)/bin/python -c 'import os; print(3 * os.cpu_count() // 2)')
+# Tests of `make test`, by their markers.
+TESTS ?= not slow and not browser and not image
 
-.PHONY: demo test versions check docs slow browser together image bench clean
+.PHONY: demo test versions check docs slow browser image bench clean
 
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
 
-test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL
-	$(VENV)/bin/python -m pytest -m "not slow and not browser and not image" $(ARGS)
+test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL (TESTS="not image": the slow and browser tests too)
+	$(VENV)/bin/python -m pytest -m "$(TESTS)" $(ARGS)
 
 versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")
 	@set -e; for version in $(VERSIONS); do \
@@ -35,9 +35,6 @@ slow: $(VENV)/.installed  ## run the tests that take minutes
 
 browser: $(VENV)/.installed  ## run the tests that need Chromium
 	$(VENV)/bin/python -m pytest -m browser -n 0 $(ARGS)
-
-together: $(VENV)/.installed  ## run the fast, slow and browser tests at the same time, in less time than one after the other
-	$(VENV)/bin/python -m pytest -m "not image" -n $(WORKERS) --timeout 900 $(ARGS)
 
 image: $(VENV)/.installed  ## build the image and run it with podman: commands, pods of the manifests, Compose
 	$(VENV)/bin/python -m pytest -m image -n 0 --timeout 1800 $(ARGS)
