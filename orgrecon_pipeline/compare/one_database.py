@@ -126,7 +126,7 @@ class OneDatabase(Reader):
                 extent, rows = earlier[name].extent, earlier[name].rows_of(tenants)
                 scans[name] = _EntityScan(
                     self.statements[name], self._hash_sum, self._largest_table if extent.is_large(rows) else None,
-                    None if extent.is_all(tenants) else sorted(tenants))
+                    earlier[name].to_scan(tenants))
         return self._scan(scans)
 
     def _scan(self, scans: dict[str, _EntityScan]) -> dict[str, Fingerprints]:

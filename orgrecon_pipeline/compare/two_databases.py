@@ -5,39 +5,61 @@ Two databases have no common snapshot, so a dual write can be visible on one sid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from heapq import merge
-from itertools import chain
 from operator import itemgetter
 from typing import Any
 
+from psycopg import sql
+
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
-from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
+from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints, power_of_two
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import find_drift
-from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys
+from orgrecon_pipeline.compare.keys.recheck import EarlierReads
+from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys, count_keys
+from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe, statements_by_entity
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, merge_fingerprints, require_no_null_keys
-from orgrecon_pipeline.compare.scan.merge_join import Row
-from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS, scan_settings
+from orgrecon_pipeline.compare.scan.both_sides import BothSides
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_no_null_keys
+from orgrecon_pipeline.compare.scan.side_scan import (
+    SCAN_SETTINGS,
+    SideFingerprints,
+    choose_hash_sum,
+    compare_sides,
+    scan_side,
+)
 from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
-from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import CHUNK_ROWS, MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
-from orgrecon_pipeline.postgres.sql_files import Statement
+from orgrecon_pipeline.postgres.session import CHUNK_ROWS, MANY_TENANTS_WORK_MEM, Session
 
 # So many that some buckets hold no drifting key of the self-test.
 _SELF_TEST_BUCKETS = 64
+
+# Reading all keys of so few rows takes as long as the scan of the buckets would.
+_FEW_ROWS = 1_000_000
+# Rows of both sides per statement. A server holds their hashes, 16 bytes per row and up to twice that.
+_SLICE_ROWS = 10_000_000
+# Rows of a tenant that this process holds at a time, and of all tenants that it fetches at a time.
+_CHUNK_ROWS = 2**14
+_FETCH_ROWS = 2**18
+# Up to this part of the rows, sending the keys to the servers takes less than reading all rows.
+_FEW_KEYS = 0.1
+# If more of the buckets differ, reading all rows takes less than selecting those of the buckets.
+_FEW_BUCKETS = 0.5
+#: Planner settings to read keys. A hash aggregate holds the hashes of all rows; sorting them takes three times as long.
+BY_HASH = {"enable_sort": "off"}
+# Rows of both sides. With fewer, the planner chooses: a hash aggregate takes a kilobyte for each tenant.
+_SMALL_TENANT = 100
 
 
 class TwoDatabases(Reader):
@@ -54,6 +76,8 @@ class TwoDatabases(Reader):
             for side, open_session in zip(SIDES, (open_source, open_target), strict=True):
                 self.sessions[side] = open_session()
             stack.pop_all()
+        self._both = BothSides(self.sessions, lambda side: preflight.require_only_locked_tables(
+            self.sessions[side], self._preflights[side]))
 
     def run_preflight(self) -> int:
         self._preflights = {
@@ -81,8 +105,10 @@ class TwoDatabases(Reader):
 
     def run_self_test(self, tenants: int) -> None:
         def find_keys(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
-            return self._find_keys(statements, names, buckets=buckets)
+            return self._find_keys(
+                statements, names, rows=0, largest_tenant=buckets * _CHUNK_ROWS, buckets=buckets, large=True)
 
+        self._hash_sum = choose_hash_sum(tenants)
         methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
         run_self_test_across(self._scan, methods, self.row_hash, self.distributed)
 
@@ -93,18 +119,39 @@ class TwoDatabases(Reader):
     def _read_fingerprints(
         self, statements: Mapping[str, EntityStatements], tenants: int
     ) -> dict[str, Fingerprints]:
+        self._hash_sum = choose_hash_sum(tenants)
         fingerprints = {}
         for name, of_entity in statements.items():
-            fingerprints[name] = self._scan(of_entity)
+            fingerprints[name] = self._scan(of_entity, counter=self.rows)
             require_no_null_keys(name, fingerprints[name])
         return fingerprints
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
+        self._exact = exact
+        self._earlier = {name: EarlierReads(of_entity) for name, of_entity in fingerprints.items()}
         return {name: self._read(name, of_entity.tenants) if exact else self._read_differing(name, of_entity)
                 for name, of_entity in fingerprints.items()}
 
     def _recheck(self, tracked: Drift) -> Drift:
-        return {name: self._read(name, tenants, tracked=tenants) for name, tenants in tracked.items()}
+        drift: Drift = {}
+        for name, tenants in tracked.items():
+            drift[name], changed = ({}, list(tenants)) if self._exact else self._scan_again(name, tenants)
+            drift[name] |= self._read(name, changed, tracked={tenant: tenants[tenant] for tenant in changed})
+        return drift
+
+    def _scan_again(self, name: str, tracked: dict[str, TrackedKeys]) -> tuple[dict[str, TrackedKeys], list[str]]:
+        """Return the keys of the tenants without a changed row, and the tenants that must be read by key."""
+        if not tracked:
+            return {}, []
+        earlier = self._earlier[name]
+        fingerprints = self._scan(
+            self.statements[name], earlier.to_scan(tracked), large=self._is_large(name, tracked))
+        return earlier.unchanged(tracked, fingerprints)
+
+    def _is_large(self, name: str, tenants: Iterable[str]) -> bool:
+        """Return whether the rows of these tenants are better read by a scan than through an index."""
+        earlier = self._earlier[name]
+        return self.only is None and earlier.extent.is_large(earlier.rows_of(tenants))
 
     def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         if not drift:
@@ -112,7 +159,7 @@ class TwoDatabases(Reader):
         statements = self.statements[name]
         by_side = {side: statements.key_rows((side,)) for side in SIDES}
         parameters = {"tenants": sorted(drift), "tracked_keys": concatenate(keys.keys for keys in drift.values())}
-        with self._streams(name, by_side, parameters, {}) as streams:
+        with self._both.streams(name, by_side, parameters, {}) as streams:
             yield from keys_of_rows(statements, merge(*streams, key=itemgetter(0)))
 
     def _servers_hash_equally(self) -> bool:
@@ -123,91 +170,80 @@ class TwoDatabases(Reader):
         return answers[0] == answers[1]
 
     def _read_differing(self, name: str, fingerprints: Fingerprints) -> dict[str, TrackedKeys]:
-        if buckets := choose_bucket_count(fingerprints.differing.values()):
+        if buckets := choose_bucket_count(fingerprints.differing.values(), _FEW_ROWS):
             drift = self._read(name, fingerprints.differing, buckets=buckets)
             if explains_fingerprints(drift, fingerprints):
                 return drift
         return self._read(name, fingerprints.differing)
 
     def _read(
-        self, name: str, tenants: Iterable[str], *, tracked: dict[str, TrackedKeys] | None = None, buckets: int = 0
+        self, name: str, tenants: Iterable[str], *, tracked: dict[str, TrackedKeys] | None = None, buckets: int = 0,
     ) -> dict[str, TrackedKeys]:
         if not (tenants := sorted(tenants)):
             return {}
-        return self._find_keys(self.statements[name], tenants, tracked=tracked, buckets=buckets)
+        return self._find_keys(
+            self.statements[name], tenants, self._earlier[name].rows_of(tenants), tracked=tracked, buckets=buckets,
+            largest_tenant=self._earlier[name].largest_tenant, large=self._is_large(name, tenants))
 
-    def _scan(self, statements: EntityStatements) -> Fingerprints:
-        largest = {side: None if self.only else self._preflights[side].largest_table for side in SIDES}
-        by_side = {side: statements.side_stream(side, largest[side]) for side in SIDES}
-        with self._streams(statements.name, by_side, {}, scan_settings(statements), MANY_TENANTS_WORK_MEM) as streams:
-            return merge_fingerprints(*streams, statements.entity.compare, self.rows.add)
+    def _scan(
+        self, statements: EntityStatements, tenants: list[str] | None = None, *, large: bool = True,
+        counter: RowCounter | None = None,
+    ) -> Fingerprints:
+        def scan(side: str) -> SideFingerprints:
+            scanned = scan_side(self.sessions[side], statements, side, self._hash_sum,
+                                self._largest_table(side, large=large), tenants, action=f"{statements.name}.{side}")
+            if counter:
+                counter.add(scanned.total_rows)
+            return scanned
+
+        return compare_sides(statements.entity.compare, *self._both.run(scan))
+
+    def _largest_table(self, side: str, *, large: bool = True) -> sql.Identifier | None:
+        return self._preflights[side].largest_table if large and not self.only else None
 
     def _find_differing_buckets(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
         by_side = {side: statements.side_buckets(side, self._preflights[side].largest_table) for side in SIDES}
         parameters = {"tenants": tenants, "mask": count - 1}
-        with self._streams(statements.name, by_side, parameters, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
+        with self._both.streams(statements.name, by_side, parameters, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
             return Buckets.differing(count, *streams)
 
     def _find_keys(
-        self, statements: EntityStatements, tenants: list[str], *, tracked: dict[str, TrackedKeys] | None = None,
-        buckets: int = 0,
+        self, statements: EntityStatements, tenants: list[str], rows: int, *, largest_tenant: int = 0,
+        tracked: dict[str, TrackedKeys] | None = None, buckets: int = 0, large: bool,
     ) -> dict[str, TrackedKeys]:
         """Return the drift by tenant.
 
         Args:
+            rows: the approximate number of rows of the tenants on both sides.
+            largest_tenant: the approximate number of rows of the largest of them on one side.
             tracked: the keys to which the result is restricted; None for all keys. If keys are respellable, other keys
                 of their tenants are returned too, as in flux.
             buckets: the number of buckets to find out which keys must be read; 0 to read all keys.
+            large: whether to prefer scans to indexes.
         """
         parameters = dict[str, Any](tenants=tenants)
-        only_tracked = tracked is not None and not statements.respellable_keys
-        if tracked is not None and only_tracked:
+        all_keys = tracked is None or statements.respellable_keys
+        few_keys = tracked is not None and not all_keys and count_keys(tracked) <= _FEW_KEYS * rows
+        in_buckets = False
+        if tracked is not None and few_keys:
             parameters["tracked_keys"] = concatenate(keys.keys for keys in tracked.values())
         elif buckets:
-            parameters |= self._find_differing_buckets(statements, tenants, buckets).parameters()
-        by_side = {side: statements.side_keys(side, tracked=only_tracked, in_buckets=bool(buckets))
-                   for side in SIDES}
-        settings = NO_NESTED_LOOPS if buckets else {}
-        with self._streams(statements.name, by_side, parameters, settings) as streams:
-            return find_drift(*streams, tracked, untracked=IN_FLUX if statements.respellable_keys else None)
-
-    @contextmanager
-    def _streams(
-        self, name: str, statements: Mapping[str, Statement], parameters: dict[str, Any], settings: dict[str, str],
-        work_mem: str | None = None,
-    ) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
-        """Yield the rows of each side's statement. Both databases run their statements concurrently."""
-        with ExitStack() as stack:
-            for session in self.sessions.values():
-                stack.enter_context(session.planner_settings(settings, work_mem))
-            streams = {
-                side: session.stream(statements[side], f"{name}.{side}", {
-                    **parameters, "tenants": session.encoding.expressible(parameters.get("tenants", ()))},
-                    chunk=CHUNK_ROWS)
-                for side, session in self.sessions.items()}
-            try:
-                first_rows = self._first_rows(streams)
-                source, target = (chain(first_rows[side], streams[side]) for side in SIDES)
-                yield source, target
-            finally:
-                # A stream that is not read to its end occupies its connection, and a rollback would wait for it.
-                for rows in streams.values():
-                    with suppress(ValueError):  # a thread still waits for the first row; the cancellation ends that
-                        rows.close()
-            for side, session in self.sessions.items():
-                preflight.require_only_locked_tables(session, self._preflights[side])
-
-    def _first_rows(self, streams: dict[str, Generator[Row, None, None]]) -> dict[str, list[Row]]:
-        """Start all streams, and return the first row of each; an empty list if it has none."""
-        with ThreadPoolExecutor(max_workers=len(SIDES)) as pool:
-            futures = {side: pool.submit(next, rows, None) for side, rows in streams.items()}
-
-            def cancel() -> None:
-                for side, future in futures.items():
-                    if not future.done():
-                        self.sessions[side].cancel()
-
-            with cancelled_on_error(futures.values(), cancel):
-                for future in as_completed(futures.values()):
-                    future.result()
-            return {side: [row] if (row := future.result()) else [] for side, future in futures.items()}
+            differing = self._find_differing_buckets(statements, tenants, buckets)
+            if in_buckets := differing.share <= _FEW_BUCKETS:
+                parameters |= differing.parameters()
+                rows = int(rows * differing.share)
+        slices = 1 if few_keys else power_of_two(rows // _SLICE_ROWS)
+        chunks = max(slices, power_of_two(largest_tenant // _CHUNK_ROWS))
+        by_side = {side: statements.side_keys(
+            side, self._largest_table(side, large=large), tracked=few_keys, in_buckets=in_buckets,
+            in_chunks=chunks > 1, sliced=slices > 1) for side in SIDES}
+        settings = (BY_HASH if rows > _SMALL_TENANT * len(tenants) else {}) | (SCAN_SETTINGS if large else {})
+        at_a_time = _FETCH_ROWS // max(1, min(largest_tenant, _CHUNK_ROWS))
+        drift: dict[str, TrackedKeys] = {}
+        for number in range(slices):
+            parameters |= {"chunk_mask": chunks - 1, "slice_mask": slices - 1, "slice": number}
+            with self._both.streams(statements.name, by_side, parameters, settings, MANY_TENANTS_WORK_MEM,
+                                    chunk=min(CHUNK_ROWS, at_a_time)) as streams:
+                found = find_drift(*streams, tracked, untracked=IN_FLUX if statements.respellable_keys else None)
+            drift |= {tenant: keys.merged_with(drift.get(tenant)) for tenant, keys in found.items()}
+        return drift

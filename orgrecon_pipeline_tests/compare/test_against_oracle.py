@@ -110,10 +110,13 @@ def test_engine_agrees_with_the_oracle(
     else:
         monkeypatch.undo()
     hash_sum = BIGINT_SUMS if company["many_tenants"] else NUMERIC_SUM
-    monkeypatch.setattr(one_database, "choose_hash_sum", lambda tenants: hash_sum)
+    for reader in (one_database, two_databases):
+        monkeypatch.setattr(reader, "choose_hash_sum", lambda tenants: hash_sum)
     monkeypatch.setattr(one_database, "BATCH_ROWS", company["batch"])
+    monkeypatch.setattr(two_databases, "_SLICE_ROWS", company["batch"])
+    monkeypatch.setattr(two_databases, "_CHUNK_ROWS", company["batch"])
     monkeypatch.setattr(recheck, "BATCH_KEYS", company["batch"])
-    monkeypatch.setattr(two_databases, "choose_bucket_count", lambda fingerprints: company["buckets"])
+    monkeypatch.setattr(two_databases, "choose_bucket_count", lambda *given: company["buckets"])
     if databases != "citus":
         monkeypatch.setattr(Reader, "distributed", frozenset(company["distributed"]))
     types = [company["tenant"], *company["types"]]

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.compare import engine, one_database
+from orgrecon_pipeline.compare import engine, one_database, two_databases
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.keys import key_join, recheck
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -32,6 +33,11 @@ def mapping(rechecks: int = 2) -> MappingConfig:
         "version": 1, "scan": {"settle_seconds": 0, "rechecks": rechecks},
         "entities": {"things": {"key": ["k", "b"], "compare": ["v"], "source": {"from": TABLES[0], "columns": _COLUMNS},
                                 "target": {"from": TABLES[1], "columns": _COLUMNS}}}})
+
+
+def endpoints_of(dsn: str, databases: int) -> Endpoints:
+    """Return endpoints in one database. With two URLs of it, each side has a connection and a snapshot of its own."""
+    return endpoints.two_databases(dsn, dsn if databases == 1 else f"{dsn}&connect_timeout=9")
 
 
 @st.composite
@@ -72,19 +78,20 @@ def scratch(server: Any) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories(), join_decides=st.booleans())
-def test_recheck_finds_what_grouping_every_row_finds(
+@given(history=histories(), join_decides=st.booleans(), databases=st.sampled_from([1, 2]))
+def test_recheck_finds_what_reading_every_row_by_key_finds(
     scratch: tuple[psycopg.Connection[Any], str], monkeypatch: pytest.MonkeyPatch, history: dict[str, Any],
-    join_decides: bool,
+    join_decides: bool, databases: int,
 ) -> None:
     admin, dsn = scratch
+    compared = endpoints_of(dsn, databases)
     # Without time for the join, the grouping decides.
     monkeypatch.setattr(recheck, "join_by_key", key_join.join_by_key if join_decides else (
         lambda session, statements, tenants, *others: ({}, tenants)))
     # With one seed, because the hash of a key with several spellings is the least one.
     monkeypatch.setattr(engine, "new_row_hash", lambda: RowHash(native=True, seed=7))
     results = []
-    for exact in (False, True):  # --exact groups every row at every read
+    for exact in (False, True):  # --exact reads every row by key at every read
         for table in TABLES:
             admin.execute(f"DROP TABLE IF EXISTS {table}")
             admin.execute("CREATE TABLE {} (t text, k {}, b int, v {})".format(table, *history["types"]))
@@ -95,12 +102,12 @@ def test_recheck_finds_what_grouping_every_row_finds(
         def write(seconds: float, later: Iterator[Any] = later) -> None:
             run(admin, next(later))
 
-        results.append(findings(compare(mapping(), endpoints.one_database(dsn), exact=exact, wait=write)))
+        results.append(findings(compare(mapping(), compared, exact=exact, wait=write)))
     assert results[0] == results[1]
 
 
 @pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def read_by_key(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The tenants of each statement that reads by key."""
     calls: list[list[str]] = []
 
@@ -110,13 +117,22 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     for name in ("find_drift", "find_tracked"):
         monkeypatch.setattr(one_database, name, partial(recorded, getattr(recheck, name)))
+    read = two_databases.TwoDatabases._read
+
+    def recorded_read(self: Any, name: str, tenants: Any, **named: Any) -> Any:
+        calls.append(sorted(tenants))
+        return read(self, name, tenants, **named)
+
+    monkeypatch.setattr(two_databases.TwoDatabases, "_read", recorded_read)
     return calls
 
 
+@pytest.mark.parametrize("databases", [1, 2])
 def test_recheck_reads_by_key_only_tenants_with_a_changed_row_that_still_differ(
-    empty_database: str, connect: Any, joined: list[list[str]]
+    empty_database: str, connect: Any, read_by_key: list[list[str]], databases: int
 ) -> None:
-    admin = connect(empty_database)
+    admin, dsn = connect(empty_database), empty_database
+    compared = endpoints_of(dsn, databases)
     for table in TABLES:
         admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v text)")
         admin.execute(f"INSERT INTO {table} SELECT t, k, 1, 'x' FROM unnest(ARRAY['healed', 'still', 'written']) t, "
@@ -125,9 +141,8 @@ def test_recheck_reads_by_key_only_tenants_with_a_changed_row_that_still_differ(
     write = """
         INSERT INTO public.new VALUES ('healed', 5, 1, 'x'), ('written', 6, 1, 'x');
         INSERT INTO public.old VALUES ('written', 6, 1, 'x')"""
-    comparison = compare(
-        mapping(rechecks=1), endpoints.one_database(empty_database), wait=lambda seconds: admin.execute(write))
-    assert joined == [["healed", "still", "written"], ["written"]]
+    comparison = compare(mapping(rechecks=1), compared, wait=lambda seconds: admin.execute(write))
+    assert read_by_key == [["healed", "still", "written"], ["written"]]
     assert {row.tenant: (row.missing, row.transient) for row in comparison.tenant_rows} == {
         "healed": (0, 1), "still": (1, 0), "written": (1, 0)}
 

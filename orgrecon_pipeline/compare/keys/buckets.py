@@ -10,7 +10,7 @@ from orgrecon_pipeline.compare.keys.tracked_keys import STATE_MODULUS, TrackedKe
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
 
-# Reading so few keys takes about a second, as long as the scan of the buckets would.
+# Joining so few rows takes about a second, as long as the scan of the buckets would.
 _FEW_ROWS = 100_000
 # The sums of all buckets must fit the work_mem of a session.
 _MAX_BUCKETS = 2**18
@@ -18,16 +18,23 @@ _MAX_BUCKETS = 2**18
 _MIN_BUCKETS_PER_KEY = 4
 
 
-def choose_bucket_count(differing: Collection[SideRows]) -> int:
+def choose_bucket_count(differing: Collection[SideRows], few_rows: int = _FEW_ROWS) -> int:
     """Return the number of buckets for the keys of differing tenants, a power of two; 0 to read all keys.
+
+    All keys are read if there are fewer than ``few_rows``, or if most buckets would differ.
 
     With n rows, d drifting keys and b buckets, about d·n/b rows must be read key by key. The sum of that and of b is
     smallest for b = √(d·n). A tenant has at least one drifting key, and at least as many as one side has more rows.
     """
     drifting = sum(max(1, abs(rows.source - rows.target)) for rows in differing)
     total = sum(max(rows.source, rows.target) for rows in differing)
-    count = 1 << (min(_MAX_BUCKETS, isqrt(drifting * total)).bit_length() - 1) if total else 0
-    return count if total >= _FEW_ROWS and count >= _MIN_BUCKETS_PER_KEY * drifting else 0
+    count = power_of_two(min(_MAX_BUCKETS, isqrt(drifting * total)))
+    return count if total >= few_rows and count >= _MIN_BUCKETS_PER_KEY * drifting else 0
+
+
+def power_of_two(number: int) -> int:
+    """Return the largest power of two up to a number; 1 for numbers below."""
+    return 1 << (number.bit_length() - 1) if number > 0 else 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,11 @@ class Buckets:
         for bucket in buckets:
             chosen[bucket // 8] |= 1 << bucket % 8
         return cls(count, bytes(chosen))
+
+    @property
+    def share(self) -> float:
+        """The part of all buckets that is in the set."""
+        return int.from_bytes(self.chosen, "big").bit_count() / self.count
 
     def parameters(self) -> dict[str, object]:
         """Return the parameters of statements that select these buckets."""

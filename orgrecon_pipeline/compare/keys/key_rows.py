@@ -56,8 +56,7 @@ def _kinds(source: _Copies, target: _Copies) -> tuple[str, ...]:
         return _UNEXPECTED
     if len(source) == len(target) == 1:
         return () if source == target else _MISMATCHED
-    multisets = [Counter(map(tuple, copies)) for copies in (source, target)]
-    return tuple(kinds_of(*((multiset.total(), set(multiset), multiset) for multiset in multisets)))
+    return tuple(kinds_of(*(list(map(tuple, copies)) for copies in (source, target))))
 
 
 def _differing(names: tuple[str, ...], source: _Copies, target: _Copies) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
-"""Drift by key between two databases, found in two sorted streams of key hashes."""
+"""Drift by key between two databases, found in two sorted streams of the hashes of their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 from orgrecon_pipeline.compare.keys.tracked_keys import (
     IN_FLUX,
@@ -15,7 +16,10 @@ from orgrecon_pipeline.compare.keys.tracked_keys import (
 )
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
-from orgrecon_pipeline.postgres.int8_arrays import int8_array
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
+
+# Hashes of the rows of a key on one side: one for each copy.
+_Copies = Sequence[int]
 
 
 def find_drift(
@@ -28,18 +32,41 @@ def find_drift(
     sides of ``untracked``, or not at all if it is None.
     """
     drift = {}
-    for tenant, keys in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
+    for tenant, chunks in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
         if tracked is None:
             collector = _TenantCollector({}, 0)
         elif tenant in tracked:
             collector = _TenantCollector(tracked[tenant].states(), untracked)
         else:  # an equal tenant with another text, as in a collation
             collector = _TenantCollector({}, None)
-        for (_, key), source_row, target_row in keys:
-            collector.add(key, source_row, target_row)
+        for _, source_row, target_row in chunks:
+            old, new = (decode_int8(row[2] if row else None) for row in (source_row, target_row))
+            collector.add(_differing_keys(old, new))
         if result := collector.result():
             drift[tenant] = result
     return drift
+
+
+def _differing_keys(source: array[int], target: array[int]) -> Iterator[tuple[int, _Copies, _Copies]]:
+    """Yield the keys whose rows differ, with these rows. Arguments are alternating hashes of key and row."""
+    unique = [dict(zip(numbers[::2], numbers[1::2], strict=True)) for numbers in (source, target)]
+    if all(2 * len(rows) == len(numbers) for rows, numbers in zip(unique, (source, target), strict=True)):
+        old, new = unique
+        for key in {key for key, _ in old.items() ^ new.items()}:
+            yield key, (old[key],) if key in old else (), (new[key],) if key in new else ()
+        return
+    old_copies, new_copies = _copies_by_key(source), _copies_by_key(target)
+    for key in old_copies.keys() | new_copies.keys():
+        before, after = old_copies.get(key, []), new_copies.get(key, [])
+        if Counter(before) != Counter(after):
+            yield key, before, after
+
+
+def _copies_by_key(numbers: array[int]) -> dict[int, list[int]]:
+    copies: dict[int, list[int]] = {}
+    for key, row in zip(numbers[::2], numbers[1::2], strict=True):
+        copies.setdefault(key, []).append(row)
+    return copies
 
 
 class _TenantCollector:
@@ -47,45 +74,49 @@ class _TenantCollector:
 
     def __init__(self, states: dict[int, tuple[int, int, int]], untracked: int | None) -> None:
         self._states, self._untracked = states, untracked
-        self._counts = {kind.value: 0 for kind in DriftKind}
+        self._counts: Counter[str] = Counter()
         self._arrays = tuple(int8_array(()) for _ in range(6))
 
-    def add(self, key: int, source: Row | None, target: Row | None) -> None:
-        """Add a key if it drifts."""
-        if not (kinds := kinds_of(*(row and row[2:] for row in (source, target)))):
-            return
-        source_now, target_now = now = [int(row[4]) % STATE_MODULUS if row else 0 for row in (source, target)]
-        before = self._states.get(key)
-        if before is None:
-            if self._untracked is None:
-                return
-            before = source_now, target_now, self._untracked
-        *states, changed = before
-        for side, flag in enumerate((SOURCE_CHANGED, TARGET_CHANGED)):
-            changed |= flag if states[side] != now[side] else 0
-        for numbers, number in zip(self._arrays, (key, *states, *now, changed), strict=True):
-            numbers.append(number)
-        if changed != IN_FLUX:
-            for kind, count in kinds.items():
-                self._counts[kind] += count
+    def add(self, keys: Iterable[tuple[int, _Copies, _Copies]]) -> None:
+        """Add drifting keys."""
+        rows = []
+        for key, source, target in keys:
+            source_now, target_now = sum(source) % STATE_MODULUS, sum(target) % STATE_MODULUS
+            if before := self._states.get(key):
+                source_state, target_state, changed = before
+                changed |= (source_state != source_now) * SOURCE_CHANGED | (target_state != target_now) * TARGET_CHANGED
+            elif self._untracked is None:
+                continue
+            else:
+                source_state, target_state, changed = source_now, target_now, self._untracked
+            rows.append((key, source_state, target_state, source_now, target_now, changed))
+            if changed != IN_FLUX:
+                for kind, number in kinds_of(source, target).items():
+                    self._counts[kind] += number
+        for numbers, column in zip(self._arrays, zip(*rows, strict=True), strict=False):  # there may be no rows
+            numbers.extend(column)
 
     def result(self) -> TrackedKeys | None:
         """Return the collected keys; None if there are none."""
         return TrackedKeys(Counts.of(self._counts), *self._arrays) if self._arrays[0] else None
 
 
-def kinds_of(source: Sequence[Any] | None, target: Sequence[Any] | None) -> dict[str, int]:
+_UNEXPECTED, _MISSING, _MISMATCHED = ({kind.value: 1} for kind in (
+    DriftKind.UNEXPECTED, DriftKind.MISSING, DriftKind.MISMATCHED))
+
+
+def kinds_of(source: Sequence[Hashable], target: Sequence[Hashable]) -> Mapping[str, int]:
     """Return the kinds of drift of one key with their counts, by the rules of docs/concepts.md.
 
-    Each side, None if it lacks the key, is its number of copies, and their values as a set and as a multiset.
+    Each side is given by the compared values of each copy of the key.
     """
-    if source is None:
-        return {DriftKind.UNEXPECTED.value: 1}
-    if target is None:
-        return {DriftKind.MISSING.value: 1}
-    copies, as_set, as_multiset = source
-    target_copies, target_set, target_multiset = target
+    if not source:
+        return _UNEXPECTED
+    if not target:
+        return _MISSING
+    copies, target_copies = len(source), len(target)
     if copies == target_copies:
-        return {} if as_multiset == target_multiset else {DriftKind.MISMATCHED.value: 1}
-    mismatched = {} if as_set == target_set else {DriftKind.MISMATCHED.value: 1}
+        are_equal = source[0] == target[0] if copies == 1 else Counter(source) == Counter(target)
+        return {} if are_equal else _MISMATCHED
+    mismatched = {} if set(source) == set(target) else _MISMATCHED
     return {DriftKind.DUPLICATE.value: abs(copies - target_copies), **mismatched}

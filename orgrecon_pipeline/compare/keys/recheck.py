@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from psycopg import sql
 
@@ -16,6 +16,9 @@ from orgrecon_pipeline.postgres.session import Session
 # Drifting keys per statement that groups them. They are sent to the server and back.
 BATCH_KEYS = 1_000_000
 
+# From this part of all rows on, selecting the tenants takes longer than scanning all of them.
+_MOST_ROWS = 0.8
+
 
 class EarlierReads:
     """Figures of the tenants of one entity at its earlier reads. They tell which tenants have changed since."""
@@ -25,9 +28,19 @@ class EarlierReads:
         self._first = first
         self._since: dict[str, TenantFigures] = {}
 
+    @property
+    def largest_tenant(self) -> int:
+        """Most rows of a tenant on one side at the first read."""
+        return max(max(self._first.source_rows, default=0),
+                   max((rows.target for rows in self._first.differing.values()), default=0))
+
     def rows_of(self, tenants: Iterable[str]) -> int:
         """Return the rows of some tenants on both sides at the first read."""
         return sum(self._first.rows_of(tenant).total for tenant in tenants)
+
+    def to_scan(self, tracked: Collection[str]) -> list[str] | None:
+        """Return the tenants to scan again; None for all, if the tracked ones have most of the rows."""
+        return None if self.rows_of(tracked) >= _MOST_ROWS * self.extent.rows else sorted(tracked)
 
     def unchanged(
         self, tracked: dict[str, TrackedKeys], fingerprints: Fingerprints
@@ -44,7 +57,7 @@ class EarlierReads:
                 unchanged[tenant] = tracked[tenant]
             else:
                 changed.append(tenant)
-            if not is_same:
+            if figures and not is_same:
                 self._since[tenant] = figures
         return unchanged, changed
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from typing_extensions import LiteralString
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
-from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
+from orgrecon_pipeline.compare.queries.hash_sum import HashSum
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
 from orgrecon_pipeline.compare.queries.rows import EntityRows, numbered_aliases
@@ -47,15 +47,6 @@ class EntityStatements(EntityRows):
             sort_key=self._tenant_text() if sorts_as_utf8 else sql.SQL("name"),
         )
 
-    def side_stream(self, side: str, largest_table: sql.Identifier | None) -> sql.Composed:
-        """Return the scan of one side with one result row per tenant."""
-        return load_sql("compare/sql/side_stream.sql").format(
-            side=self._side_fingerprints(side, largest_table, NUMERIC_SUM),
-            materialized=self._materialized(side),
-            values=COMMA.join(self._value_counts),
-            tenant_text=self._tenant_text(),
-        )
-
     def side_buckets(self, side: str, largest_table: sql.Identifier | None) -> sql.Composed:
         """Return the scan of one side by bucket, for parameters ``tenants`` and ``mask``."""
         return load_sql("compare/sql/side_buckets.sql").format(
@@ -70,21 +61,32 @@ class EntityStatements(EntityRows):
         return load_sql("compare/sql/differing_buckets.sql").format(
             **{side: self.side_buckets(side, largest_table) for side in SIDES})
 
-    def side_keys(self, side: str, *, tracked: bool = False, in_buckets: bool = False) -> sql.Composed:
-        """Return the keys of one side in ascending order, for parameter ``tenants``.
+    def side_keys(
+        self, side: str, largest_table: sql.Identifier | None, *, tracked: bool = False, in_buckets: bool = False,
+        in_chunks: bool = False, sliced: bool = False,
+    ) -> sql.Composed:
+        """Return the rows of one side as hashes, for parameter ``tenants``.
 
-        ``tracked`` keys are those of parameter ``tracked_keys``; ``in_buckets`` needs ``mask`` and ``buckets``.
+        ``tracked`` keys are those of parameter ``tracked_keys``; ``in_buckets`` needs ``mask`` and ``buckets``,
+        ``in_chunks`` needs ``chunk_mask``, and ``sliced`` needs ``slice_mask`` and ``slice``.
         """
-        selection: sql.Composable = sql.SQL("")
+        key_hash = sql.Identifier("key_hash")
+        conditions: list[sql.Composable] = []
         if tracked:
-            selection = self._where_tracked(self._key_hash())
-        elif in_buckets:
-            selection = self._where_in_buckets()
+            conditions.append(self._is_tracked(key_hash))
+        if in_buckets:
+            conditions.append(sql.SQL("pg_catalog.get_bit(%(buckets)s, (key_hash & %(mask)s)::integer) = 1"))
+        if sliced:
+            conditions.append(sql.SQL("key_hash & %(slice_mask)s = %(slice)s"))
         return load_sql("compare/sql/side_keys.sql").format(
             side=self.side(side, of_tenants=True),
+            materialized=self._materialized(side),
             key_hash=self._key_hash(),
             row_hash=self._row_hash(),
-            selection=selection,
+            # A constant if possible: the planner expects many groups of an expression.
+            chunk=sql.SQL("coalesce((key_hash & %(chunk_mask)s)::integer, 0)" if in_chunks else "0"),
+            no_rows=self._no_rows(side, largest_table, [self._no_tenant(), *[sql.SQL("NULL::bigint")] * 2]),
+            selection=sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
             tenant_text=self._tenant_text(),
         )
 
@@ -225,11 +227,14 @@ class EntityStatements(EntityRows):
         return sql.SQL("NULL::{}{}").format(sql.SQL(cast("LiteralString", kind.name)), collation)
 
     def _where_tracked(self, key_hash: sql.Composable) -> sql.Composed:
+        return sql.SQL("WHERE ") + self._is_tracked(key_hash)
+
+    def _is_tracked(self, key_hash: sql.Composable) -> sql.Composed:
         # PostgreSQL 13 searches an array from its start for each row, but hashes a subquery. Citus needs the array.
         tracked: LiteralString = "= ANY (%(tracked_keys)s::bigint[])"
         if not self.distributed:
             tracked = "IN (SELECT pg_catalog.unnest(%(tracked_keys)s::bigint[]))"
-        return sql.SQL("WHERE {} ").format(key_hash) + sql.SQL(tracked)
+        return sql.SQL("{} ").format(key_hash) + sql.SQL(tracked)
 
     @property
     def _value_counts(self) -> list[sql.Identifier]:

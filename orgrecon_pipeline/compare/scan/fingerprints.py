@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 
-from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
-from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.int8_arrays import int8_array
 
 # From this part of all rows on, an index takes longer than a scan.
 _LARGE_PART = 0.1
@@ -66,6 +62,7 @@ class Fingerprints:
         differing: tenants whose sides differ, with their rows.
         values: rows of both sides in which a compared column is not NULL, by column.
         balances: for each differing tenant, the sum of the source's row hashes minus that of the target's.
+        differing_sums: the numbers of ``source_sums`` of the differing tenants.
     """
 
     rows: SideRows
@@ -76,6 +73,7 @@ class Fingerprints:
     differing: dict[str, SideRows]
     values: dict[str, int]
     balances: dict[str, int] = field(repr=False)
+    differing_sums: dict[str, int] = field(repr=False, default_factory=dict)
 
     @property
     def extent(self) -> Extent:
@@ -90,57 +88,11 @@ class Fingerprints:
         rows = 0 if position is None else self.source_rows[position]
         return SideRows(rows, rows)
 
-    def of_tenant(self, tenant: str) -> TenantFigures:
-        """Return what identifies the rows of a tenant on both sides."""
-        position = self.tenants.position(tenant)
-        source_sum = 0 if position is None else self.source_sums[position]
-        return self.rows_of(tenant), source_sum, self.balances.get(tenant, 0)
-
-
-def merge_fingerprints(
-    source: Iterator[Row], target: Iterator[Row], compared: tuple[str, ...],
-    count: Callable[[int], None] = lambda rows: None,
-) -> Fingerprints:
-    """Return the fingerprints of two streams of ``side_stream.sql``; call ``count`` with each tenant's number of rows.
-    """
-    rows, null_keys = [0, 0], [0, 0]
-    values = [0] * len(compared)
-    source_rows, source_sums = int8_array(()), array("Q")
-    differing: dict[str, SideRows] = {}
-    balances: dict[str, int] = {}
-
-    def with_tenant(stream: Iterator[Row], side: int) -> Iterator[Row]:
-        for row in stream:
-            if row[0] is None:  # rows without a tenant come last
-                rows[side] += row[1]
-                null_keys[side] += row[1]
-            else:
-                yield row
-
-    def tenants() -> Iterator[str]:
-        nonlocal values
-        for (tenant,), *pair in merge_join(with_tenant(source, 0), with_tenant(target, 1), 1):
-            counts = [row[1] if row else 0 for row in pair]
-            sums = [int(row[3]) if row else 0 for row in pair]
-            count(sum(counts))
-            for side, row in enumerate(pair):
-                if row is not None:
-                    rows[side] += row[1]
-                    null_keys[side] += row[2]
-                    values = [total + more for total, more in zip(values, row[4], strict=True)]
-            source_rows.append(counts[0])
-            source_sums.append(sums[0] % MODULUS)
-            if counts[0] != counts[1] or sums[0] != sums[1]:
-                differing[tenant] = SideRows(*counts)
-                balances[tenant] = sums[0] - sums[1]
-            yield tenant
-
-    names = TenantNames.ascending(tenants())
-    return Fingerprints(
-        rows=SideRows(*rows), null_keys=SideRows(*null_keys), tenants=names, source_rows=source_rows,
-        source_sums=source_sums, differing=differing, values=dict(zip(compared, values, strict=True)),
-        balances=balances,
-    )
+    def of_tenant(self, tenant: str) -> TenantFigures | None:
+        """Return what identifies the rows of a differing tenant on both sides; None for another tenant."""
+        if tenant not in self.differing:
+            return None
+        return self.differing[tenant], self.differing_sums[tenant], self.balances[tenant]
 
 
 def require_no_null_keys(name: str, fingerprints: Fingerprints) -> None:

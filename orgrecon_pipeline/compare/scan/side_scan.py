@@ -14,11 +14,11 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows, merge_fingerprints
-from orgrecon_pipeline.compare.scan.merge_join import Row, names_from_server
+from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
+from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join, names_from_server
 from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.int8_arrays import decode_int8
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
 
 # From this number of tenants on, the cost per group outweighs the cost per row.
@@ -55,9 +55,9 @@ class SideFingerprints:
         return self.rows, self.highs, self.lows
 
     def stream(self) -> Iterator[Row]:
-        """Yield rows like those of ``side_stream.sql``, without the totals."""
+        """Yield the tenant, the number of rows and the fingerprint of each tenant."""
         for position, tenant in enumerate(self.tenants):
-            yield tenant, self.rows[position], 0, self.fingerprint(position), ()
+            yield tenant, self.rows[position], self.fingerprint(position)
 
     def sums(self) -> array[int]:
         """Return the fingerprints of all tenants modulo 2**64, which do not depend on how they were summed."""
@@ -78,16 +78,19 @@ def choose_hash_sum(tenants: int) -> HashSum:
 
 def scan_side(
     session: Session, statements: EntityStatements, side: str, hash_sum: HashSum,
-    largest_table: sql.Identifier | None, tenants: Sequence[str] | None = None,
+    largest_table: sql.Identifier | None, tenants: Sequence[str] | None = None, *, action: str = "",
 ) -> SideFingerprints:
-    """Scan one side of an entity, or only some of its tenants. Without a ``largest_table``, an index may be used."""
+    """Scan one side of an entity, or only some of its tenants. Without a ``largest_table``, an index may be used.
+
+    ``action`` is the name of the scan in error messages, by default that of the entity.
+    """
     settings = scan_settings(statements) if largest_table or tenants is None else {}
     statement = statements.side_arrays(
         side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8, of_tenants=tenants is not None)
     parameters = {} if tenants is None else {"tenants": session.encoding.expressible(tenants)}
     with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
         parts: dict[str, bytearray] = defaultdict(bytearray)
-        for row in session.stream(statement, statements.name, parameters):
+        for row in session.stream(statement, action or statements.name, parameters):
             total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
             parts[part] += piece or b""
     rows, highs, lows = (decode_int8(parts.pop(name, b"")) for name in ("rows", "highs", "lows"))
@@ -98,26 +101,47 @@ def scan_side(
 
 def compare_sides(compared: tuple[str, ...], source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
     """Return the fingerprints of an entity with these compared columns."""
-    if source.tenants == target.tenants:
-        result = _compare_same_tenants(source, target)
-    else:
-        result = merge_fingerprints(source.stream(), target.stream(), ())
+    compare = _compare_same_tenants if source.tenants == target.tenants else _merge
     return replace(
-        result, rows=SideRows(source.total_rows, target.total_rows),
+        compare(source, target), rows=SideRows(source.total_rows, target.total_rows),
         null_keys=SideRows(source.null_keys, target.null_keys),
         values={name: sum(counts) for name, *counts in zip(compared, source.values, target.values, strict=True)},
     )
 
 
 def _compare_same_tenants(source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
-    differing, balances = {}, {}
+    differing, sums, balances = {}, {}, {}
     if source.arrays() != target.arrays():
         numbers = zip(zip(*source.arrays(), strict=True), zip(*target.arrays(), strict=True), strict=True)
         for position, (source_numbers, target_numbers) in enumerate(numbers):
             if source_numbers != target_numbers:
                 tenant = source.tenants[position]
                 differing[tenant] = SideRows(source.rows[position], target.rows[position])
-                balances[tenant] = source.fingerprint(position) - target.fingerprint(position)
+                source_sum = source.fingerprint(position)
+                sums[tenant], balances[tenant] = source_sum % MODULUS, source_sum - target.fingerprint(position)
     return Fingerprints(
         SideRows(0, 0), SideRows(0, 0), source.tenants, source.rows, source.sums(), differing, values={},
-        balances=balances)
+        balances=balances, differing_sums=sums)
+
+
+def _merge(source: SideFingerprints, target: SideFingerprints) -> Fingerprints:
+    source_rows, source_sums = int8_array(()), array("Q")
+    differing: dict[str, SideRows] = {}
+    differing_sums: dict[str, int] = {}
+    balances: dict[str, int] = {}
+
+    def tenants() -> Iterator[str]:
+        for (tenant,), *pair in merge_join(source.stream(), target.stream(), 1):
+            counts = [row[1] if row else 0 for row in pair]
+            sums = [row[2] if row else 0 for row in pair]
+            source_rows.append(counts[0])
+            source_sums.append(sums[0] % MODULUS)
+            if counts[0] != counts[1] or sums[0] != sums[1]:
+                differing[tenant] = SideRows(*counts)
+                differing_sums[tenant], balances[tenant] = sums[0] % MODULUS, sums[0] - sums[1]
+            yield tenant
+
+    names = TenantNames.ascending(tenants())
+    return Fingerprints(
+        SideRows(0, 0), SideRows(0, 0), names, source_rows, source_sums, differing, values={}, balances=balances,
+        differing_sums=differing_sums)

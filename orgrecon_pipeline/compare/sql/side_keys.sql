@@ -1,11 +1,14 @@
--- The keys of one side of the given tenants, as hashes: copies, and the sums of the row hashes as set and as multiset.
-SELECT tenant, key_hash, sum(copies)::bigint AS copies, sum(row_hash)::text AS as_set,
-       sum(row_hash * copies)::text AS as_multiset
-FROM (
-    SELECT {tenant_text} AS tenant, {key_hash} AS key_hash, {row_hash}::numeric AS row_hash, count(*) AS copies
-    FROM ({side}) AS r
+-- The rows of one side of the given tenants, as alternating int8 hashes of key and row in binary form. The rows of a
+-- tenant are divided into chunks by their keys, so that a client need not hold a large tenant.
+WITH hashed AS {materialized} (
+    SELECT {tenant_text} AS tenant, {chunk} AS chunk, key_hash, row_hash
+    FROM (
+        SELECT r.tenant_id, {key_hash} AS key_hash, {row_hash} AS row_hash FROM ({side}) AS r
+        {no_rows}
+    ) AS every_row
     {selection}
-    GROUP BY 1, 2, 3
-) AS variants
-GROUP BY tenant, key_hash
-ORDER BY pg_catalog.convert_to(tenant, 'UTF8'), key_hash
+)
+SELECT tenant, chunk, string_agg(int8send(key_hash) || int8send(row_hash), '') AS hashes
+FROM hashed
+GROUP BY tenant, chunk
+ORDER BY pg_catalog.convert_to(tenant, 'UTF8'), chunk
