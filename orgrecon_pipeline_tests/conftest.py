@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from orgrecon_pipeline.demo.company import seed
@@ -47,6 +48,9 @@ def _put_temporary_files_in_memory() -> None:
 
 _put_temporary_files_in_memory()
 share_compiled_statements()
+# The duration of an example says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 # Collecting imports all modules. Their objects live to the end, so the garbage collector need not look at them.
 gc.disable()
 

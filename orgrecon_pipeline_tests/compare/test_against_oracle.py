@@ -98,7 +98,7 @@ def scratches(server: Any) -> Any:
 @pytest.mark.parametrize("databases", ["one", "two", pytest.param("citus", marks=needs_citus)])
 @pytest.mark.parametrize("exact", [False, True], ids=["fingerprints", "exact"])
 @pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(company=companies())
 def test_engine_agrees_with_the_oracle(
     scratches: dict[str, Scratch], company: dict[str, Any], databases: str, exact: bool, portable: bool,

@@ -38,7 +38,7 @@ def scratch(server: Any) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["text", "jsonb"]), source=_rows, target=_rows, both=_rows)
 def test_join_finds_what_grouping_every_row_finds(
     scratch: tuple[psycopg.Connection[Any], str], kind: str, source: list[Any], target: list[Any], both: list[Any]

@@ -77,7 +77,7 @@ def scratch(server: Any) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), join_decides=st.booleans(), databases=st.sampled_from([1, 2]))
 def test_recheck_finds_what_reading_every_row_by_key_finds(
     scratch: tuple[psycopg.Connection[Any], str], monkeypatch: pytest.MonkeyPatch, history: dict[str, Any],

@@ -63,14 +63,14 @@ ONE_WORLD = [HealthCheck.function_scoped_fixture]
 PHASES = [phase for phase in Phase if phase is not Phase.shrink]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=ONE_WORLD, phases=PHASES)
+@settings(max_examples=6, suppress_health_check=ONE_WORLD, phases=PHASES)
 @given(history=steps)
 def test_check_in_any_history_agrees_with_command_line(world: World, history: list[tuple[Any, ...]]) -> None:
     assert_check_follows(world, history)
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=ONE_WORLD, phases=PHASES)
+@settings(max_examples=12, suppress_health_check=ONE_WORLD, phases=PHASES)
 @given(history=steps)
 def test_check_in_any_of_more_histories_agrees_with_command_line(
     world: World, history: list[tuple[Any, ...]],

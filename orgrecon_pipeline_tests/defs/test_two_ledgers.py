@@ -198,7 +198,7 @@ steps = st.lists(st.one_of(
 ), min_size=3, max_size=14)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture],
           phases=[phase for phase in Phase if phase is not Phase.shrink])
 @given(history=steps)
 def test_client_in_any_history_is_open_only_for_the_single_accepted_ledger(
@@ -209,7 +209,7 @@ def test_client_in_any_history_is_open_only_for_the_single_accepted_ledger(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],
           phases=[phase for phase in Phase if phase is not Phase.shrink])
 @given(history=steps)
 def test_client_in_any_of_more_histories_is_open_only_for_the_single_accepted_ledger(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.canonical import canonical_json
@@ -13,7 +13,6 @@ _VALUES = {"tenant": st.text(), "entity": st.text(), "first_seen": st.none() | s
 _NUMBERS = st.integers(0, 10**25)
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(TenantRow, **{name: _VALUES.get(name, _NUMBERS) for name in TenantRow.model_fields})))
 def test_json_of_any_rows_is_canonical(rows: list[TenantRow]) -> None:
     assert canonical_rows(rows) == canonical_json([row.model_dump(mode="json") for row in rows])

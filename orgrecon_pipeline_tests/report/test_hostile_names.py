@@ -47,7 +47,7 @@ def with_hostile_names(test: object) -> object:
 
 @with_hostile_names
 @given(names)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_code_shows_a_name_unchanged(name: str) -> None:
     text, elements, plain = cell(code(name))
     assert text == (visible(name) or "(empty)")
@@ -57,7 +57,7 @@ def test_code_shows_a_name_unchanged(name: str) -> None:
 
 @with_hostile_names
 @given(names)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_prose_shows_a_sentence_unchanged_except_for_repeated_spaces(name: str) -> None:
     for sentence in (name, f"coverage lost: {name} and 'a {name}' are gone."):
         wanted = " ".join(word for word in visible(sentence).split(" ") if word) or "(empty)"
@@ -71,7 +71,7 @@ def test_prose_shows_a_sentence_unchanged_except_for_repeated_spaces(name: str) 
 
 
 @given(st.lists(names, min_size=1, max_size=14, unique=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(list(HOSTILE_NAMES))
 def test_report_with_hostile_names_has_the_same_structure(hostile: list[str]) -> None:
     harmless = page(render(hostile_record([f"name{at}" for at in range(len(hostile))])))

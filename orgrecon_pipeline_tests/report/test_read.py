@@ -334,7 +334,7 @@ def test_page_with_the_record_of_another_page_is_refused_at_the_first_different_
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_damage_is_refused_in_one_line(data: st.DataObject) -> None:
     """Change random bytes: the report is always refused in one line, and no other error is raised."""
     content = bytearray(TEXT.encode())
