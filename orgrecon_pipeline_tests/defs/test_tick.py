@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, time, timedelta, timezone
 from pathlib import Path
 
@@ -14,6 +15,20 @@ from orgrecon_pipeline_tests.support.defs.processes import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+# Written as sitecustomize.py, so that every Python process of the daemon shifts Dagster's clock back by the number of
+# seconds in the file, except for small helpers that do not import Dagster. This relies on the private dagster._time.
+SHIFT_CLOCK = """
+import os, sys
+def behind():
+    with open(os.environ["BEHIND"]) as file:
+        return float(file.read())
+if any(word in " ".join(sys.orig_argv) for word in ("dagster-daemon", " grpc ", "spawn_main")):
+    import dagster._time as clock
+    real_datetime, real_timestamp = clock._mockable_get_current_datetime, clock._mockable_get_current_timestamp
+    clock._mockable_get_current_datetime = lambda: real_datetime() - clock.timedelta(seconds=behind())
+    clock._mockable_get_current_timestamp = lambda: real_timestamp() - behind()
+"""
+
 
 def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Host, tmp_path: Path) -> None:
     """Today has drift at 08:00 and none half an hour later."""
@@ -25,6 +40,10 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
     day = tick.date()
     world.inject_drift()
     world.set_clock(day, 8, 1)  # too early for the sensor that makes up for missed ticks
+    (tmp_path / "shifted").mkdir()
+    (tmp_path / "shifted/sitecustomize.py").write_text(SHIFT_CLOCK, encoding="utf-8")
+    shifted = {"BEHIND": str(tmp_path / "behind"),
+               "PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path / "shifted"), os.environ.get("PYTHONPATH"))))}
 
     def set_dagster_clock(moment: datetime) -> None:
         (tmp_path / "new").write_text(str((datetime.now(timezone.utc) - moment).total_seconds()), encoding="ascii")
@@ -32,7 +51,7 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
 
     # The daemon evaluates schedules when it has started, some seconds later, and then at the beginning of each minute.
     set_dagster_clock(tick - timedelta(minutes=5, seconds=20))
-    with host.daemon(ORGRECON_REOBSERVE_HOURS="0.5", BEHIND=str(tmp_path / "behind")):
+    with host.daemon(ORGRECON_REOBSERVE_HOURS="0.5", **shifted):
         eventually(lambda: schedule_was_evaluated(host.instance), 120, host.log)  # the daemon skips earlier ticks
         assert not host.runs(day)
         set_dagster_clock(tick - timedelta(seconds=2))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 MODULE = ("-m", "orgrecon_pipeline.definitions")
-SITE = Path(__file__).with_name("site")
 INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 
@@ -29,10 +28,9 @@ def free_port() -> int:
 
 @contextmanager
 def process(command: list[str], environ: Mapping[str, str], cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process of Dagster, with ``site``, until the block ends; then stop it and its whole session."""
-    path = os.pathsep.join(filter(None, (str(SITE), environ.get("PYTHONPATH"))))
+    """Run a process until the block ends; then stop it and its whole session."""
     with log.open("ab") as output, subprocess.Popen(
-        command, env={**environ, "PYTHONPATH": path}, stdout=output, stderr=output, cwd=cwd, start_new_session=True
+        command, env=dict(environ), stdout=output, stderr=output, cwd=cwd, start_new_session=True
     ) as started:
         try:
             yield started
