@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
@@ -43,11 +43,24 @@ _HEARTBEAT = "scan.heartbeat"
 MappedSql = tuple[str, tuple[str, ...], sql.Composed, str]
 # Functions by OID, as functions.sql returns them.
 _Functions = dict[int, dict[str, Any]]
-_DROPPED = {"volatile": False, "short_name": ""}
+_DROPPED = {"volatile": False, "short_name": "", "built_in": True}
 
 
-def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> tuple[SqlWarning, ...]:
-    """Refuse SQL that can return other rows at another read, and return warnings about SQL that may hide rows.
+class SqlInspection(NamedTuple):
+    """Result of :func:`inspect_sql`.
+
+    Attributes:
+        warnings: about SQL that may hide rows.
+        opaque_functions: whether a function is called that may read more than this database, as one with ``dblink``
+            does: it is user-defined and not immutable, and the server has not analysed its body.
+    """
+
+    warnings: tuple[SqlWarning, ...]
+    opaque_functions: bool
+
+
+def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> SqlInspection:
+    """Refuse SQL that can return other rows at another read, and return what else its result may depend on.
 
     Nothing is read or planned, so no foreign table is opened.
 
@@ -86,7 +99,8 @@ def inspect_sql(session: Session, mapping: MappingConfig, sides: tuple[str, ...]
         warnings.append({"code": "custom_settings", "names": list(session.custom_settings), "text": (
             f"{settings}: set for this role, database or connection, and emptied for the comparison, so that every "
             "reader sees the same rows")})
-    return tuple(warnings)
+    opaque = any(not (row["built_in"] or row["immutable"] or row["body_tree"]) for row in functions.values())
+    return SqlInspection(tuple(warnings), opaque)
 
 
 def context_warnings(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> tuple[SqlWarning, ...]:

@@ -54,6 +54,7 @@ class OneDatabase(Reader):
         self.statements = statements_by_entity(
             self.mapping, self._preflight.types, self.row_hash, self.only, distributed=self.distributed)
         self.rows.expected, self.warnings = self._preflight.estimated_rows, self._preflight.warnings
+        self.opaque_functions = self._preflight.opaque_functions
         return len(self._preflight.tables)
 
     @contextmanager

@@ -42,6 +42,7 @@ class Preflight:
         estimated_rows: rows of all tables, by the server's statistics.
         largest_table: by the server's statistics; None if the role may read only views.
         warnings: about SQL that may hide rows, as the record stores them.
+        opaque_functions: as in :class:`SqlInspection`.
     """
 
     identity: DatabaseIdentity
@@ -51,6 +52,7 @@ class Preflight:
     estimated_rows: int
     largest_table: sql.Identifier | None
     warnings: tuple[SqlWarning, ...]
+    opaque_functions: bool
 
     @property
     def lockable(self) -> tuple[sql.Identifier, ...]:
@@ -70,17 +72,18 @@ def run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ..
 
 def _run_preflight(session: Session, mapping: MappingConfig, sides: tuple[str, ...]) -> Preflight:
     with session.transaction():
-        warnings = inspect_sql(session, mapping, sides)
+        inspection = inspect_sql(session, mapping, sides)
         identity = identify(session)
         types = column_types(session, mapping, sides)
         if sides == SIDES:
             require_equality(session, mapping, sides)
         tables = tables_read(session)
-        warnings += context_warnings(session, mapping, sides)
+        warnings = inspection.warnings + context_warnings(session, mapping, sides)
         rows = {row["oid"]: row["estimated_rows"] for row in table_sizes(session, tables)}
     readable = [table for table in tables if table.kind in _TABLES and table.may_select]
     largest = max(readable, key=lambda table: rows[table.oid]).identifier if readable else None
-    return Preflight(identity, sides, types, tables, sum(rows.values()), largest, warnings)
+    return Preflight(
+        identity, sides, types, tables, sum(rows.values()), largest, warnings, inspection.opaque_functions)
 
 
 def require_lockable(session: Session, preflight: Preflight) -> None:

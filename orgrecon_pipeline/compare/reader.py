@@ -40,6 +40,8 @@ class Reader(ABC):
     statements: dict[str, EntityStatements]
     #: About SQL that may hide rows; known after :meth:`run_preflight`.
     warnings: tuple[SqlWarning, ...]
+    #: As in :class:`SqlInspection`; known after :meth:`run_preflight`.
+    opaque_functions: bool
 
     def __init__(
         self, mapping: MappingConfig, sessions: dict[str, Session], row_hash: RowHash, only: RowFilter | None

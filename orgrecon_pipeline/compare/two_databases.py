@@ -90,6 +90,7 @@ class TwoDatabases(Reader):
         self.statements = statements_by_entity(
             self.mapping, self._preflights["source"].types, self.row_hash, self.only, distributed=self.distributed)
         self.warnings = merge_warnings({side: result.warnings for side, result in self._preflights.items()})
+        self.opaque_functions = any(result.opaque_functions for result in self._preflights.values())
         self.rows.expected = sum(result.estimated_rows for result in self._preflights.values())
         return sum(len(result.tables) for result in self._preflights.values())
 

@@ -149,12 +149,18 @@ def test_recheck_reads_by_key_only_tenants_with_a_changed_row_that_still_differ(
 
 @pytest.mark.parametrize(("condition", "expected"), [
     ("true", [False, False, True, True]),
-    ("t < current_date::text", [True, True, True, True]),  # could change without a write
+    # The next two could change without a write.
+    ("t < current_date::text", [True, True, True, True]),
+    ("public.stable(k)", [True, True, True, True]),
+    ("public.immutable(k)", [False, False, True, True]),
 ])
 def test_recheck_reads_rows_only_if_a_transaction_has_committed_since_the_last_read(
     empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, condition: str, expected: list[bool]
 ) -> None:
     admin, other = connect(empty_database), connect(empty_database)
+    for label in ("stable", "immutable"):
+        admin.execute(f"CREATE FUNCTION public.{label}(bigint) RETURNS boolean LANGUAGE plpgsql {label} AS "
+                      "'BEGIN RETURN true; END'")
     for table in TABLES:
         admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v text)")
         admin.execute(f"INSERT INTO {table} VALUES ('1', 1, 1, 'x')")

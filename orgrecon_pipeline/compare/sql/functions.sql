@@ -2,6 +2,7 @@
 -- or compiled. A function that returns void, such as pg_sleep, cannot hide a row.
 SELECT p.oid::bigint AS oid, p.oid::regprocedure::text AS name, p.proname::text AS short_name, p.oid < 16384 AS built_in,
        p.provolatile = 'v' AND p.prorettype <> 'void'::regtype AS volatile, p.proretset AS returns_rows,
+       p.provolatile = 'i' AS immutable,
        coalesce(pg_catalog.to_jsonb(p) ->> 'prosqlbody', '') AS body_tree,
        CASE WHEN l.lanname IN ('internal', 'c') THEN '' ELSE p.prosrc END AS body_text
 FROM pg_catalog.pg_proc AS p
