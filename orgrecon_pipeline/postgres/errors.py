@@ -98,8 +98,8 @@ _TEMPORARY = ("08", "25006", "25P03", "25P04", "28P01", "40", "53", "55000", "55
 
 # Classes whose server message names tables and columns of the mapping. Messages of other classes can quote rows.
 _QUOTABLE = ("42", "3F")
-# The name of the function that failed, in the context of an error. The rest of the context can quote rows.
-_FUNCTION = re.compile(r"""function "?([\w$.]+)""")
+# The name of the function that failed, at the beginning of a line of an error's context. Other lines can quote rows.
+_FUNCTION = re.compile(r"""^(?:SQL|PL/\w+) function "?([\w$.]+)""", re.MULTILINE)
 # Server functions that refuse permission. Their message names the table, even from within a user's function.
 _PERMISSION_CHECKS = ("aclcheck_error", "get_row_security_policies")
 

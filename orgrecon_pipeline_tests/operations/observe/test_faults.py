@@ -299,6 +299,16 @@ def test_error_raised_by_a_mapped_function_does_not_leak_rows(site: Site, raised
     assert "secret" not in after.model_dump_json()
 
 
+def test_value_that_is_no_json_does_not_leak_words_after_function(site: Site) -> None:
+    """The context of the error, which names a failing function, quotes the value."""
+    site.run("""UPDATE public.org_units SET name = '{"function secret": b}'""")
+    edit_mapping('"name":"u.name"', '"name":"u.name::json::text"')(site)
+    after = site.observe()
+    assert after.verdict is INCONCLUSIVE
+    assert "a value cannot be read as the type" in after.reason
+    assert "secret" not in after.model_dump_json()
+
+
 @pytest.mark.parametrize(("body", "words"), [
     ("DELETE FROM public.teams", "would write, but the transaction is read-only"), ("COMMIT", "ends the transaction"),
 ])
