@@ -38,19 +38,28 @@ def main() -> None:
                 signal.signal(number, signal.SIG_DFL)  # A second signal ends a slow shutdown at once.
             terminated = signal.SIGTERM in os.read(received, 512)
             cause = "terminated" if terminated else "interrupted"
-            print(f"orgrecon: {cause}: {str(interrupt) or 'nothing was decided.'}", file=sys.stderr)  # noqa: T201
+            try:
+                print(f"orgrecon: {cause}: {str(interrupt) or 'nothing was decided.'}", file=sys.stderr)  # noqa: T201
+            except BrokenPipeError:
+                raise
+            except OSError:
+                _discard(2)  # as on a full disk
             # If the exception passed through the exec() of a text, as dataclasses call it, the interpreter of python -m
             # would end by SIGINT instead of with this code. The next exec() makes it forget that.
             exec("")  # noqa: S102
             sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
     except BrokenPipeError:
-        # The interpreter flushes both streams at exit, which must not fail again.
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
-            os.dup2(devnull, descriptor)
+        _discard(1, 2)
         sys.exit(128 + signal.SIGPIPE)
     finally:
         gc.freeze()  # at exit, the interpreter would examine all objects once more, only to end
+
+
+def _discard(*descriptors: int) -> None:
+    # The interpreter flushes the standard streams at exit, which must not fail again.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(devnull, descriptor)
 
 
 def _interrupt(_number: int, frame: FrameType | None) -> None:

@@ -88,14 +88,13 @@ def _exit_code(arguments: Sequence[str]) -> int:
             terminal.say(f"{text} (see orgrecon --help)" if text else "name a command: see orgrecon --help")
             return _USAGE_ERROR
         if _is_full(error):
-            # The interpreter flushes stdout at exit, which must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            terminal.discard(1)
             terminal.say(f"cannot write the output ({error.strerror}): free some space, or write to another file.")
             return _INTERNAL_ERROR
         if "--debug" in arguments:
             from orgrecon_pipeline.operations.redact import redacted_traceback
 
-            sys.stderr.write(redacted_traceback(error, os.environ))
+            terminal.write_error(redacted_traceback(error, os.environ))
         if isinstance(error, OrgreconError):
             terminal.say(str(error))
             return error.exit_code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -74,7 +75,22 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
 def say(line: str) -> None:
     """Print one line on stderr."""
-    print(f"orgrecon: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201
+    write_error(f"orgrecon: {' '.join(line.split())}\n")
+
+
+def write_error(text: str) -> None:
+    """Write a text to stderr. A log on a full disk changes neither a verdict nor the exit code."""
+    try:
+        print(text, end="", file=sys.stderr)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError:
+        discard(2)
+
+
+def discard(descriptor: int) -> None:
+    """Discard what a standard stream still holds, because the interpreter flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def show_lines(lines: Iterable[str]) -> None:

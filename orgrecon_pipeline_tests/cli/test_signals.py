@@ -200,6 +200,11 @@ def test_command_interrupted_at_any_point_ends_with_one_line(
         code, "", f"orgrecon: {word}: nothing was decided.\n")
 
 
+def test_command_interrupted_while_its_log_is_on_a_full_disk_exits_with_the_code_of_the_signal(tmp_path: Path) -> None:
+    full = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+    assert run(tmp_path, "gate", program=full + signal_at(ANSWER_GATE, signal.SIGTERM)).code == 143
+
+
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 def test_module_interrupted_in_the_exec_of_a_text_exits_with_the_code_of_the_signal(
     number: signal.Signals, code: int, word: str, tmp_path: Path

@@ -27,6 +27,22 @@ def test_output_on_a_full_disk_is_no_verdict(arguments: list[str], tmp_path: Pat
         "orgrecon: cannot write the output (No space left on device): free some space, or write to another file.\n"))
 
 
+@pytest.mark.parametrize(("streams", "arguments", "code"), [
+    ((1, 2), ["gate"], 3),
+    ((1, 2), ["report", "--baseline"], 3),
+    ((1, 2), ["--help"], 3),
+    ((2,), ["report", "--baseline"], 0),
+    ((2,), ["report", "--date", "2020-01-01"], 2),
+    ((2,), ["gate", "--unknown"], 2),
+    ((2,), ["report", "--date", "2020-01-01", "--debug"], 2),
+])
+def test_log_on_a_full_disk_does_not_change_the_exit_code(
+    streams: tuple[int, ...], arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    full = f"import os; [os.dup2(os.open('/dev/full', os.O_WRONLY), stream) for stream in {streams}]"
+    assert run(tmp_path, *arguments, program=full).code == code
+
+
 def test_file_that_nobody_expected_to_fail_is_named(tmp_path: Path) -> None:
     (tmp_path / "of hunter2").touch()
     code, out, err = run(tmp_path, "--install-completion", HOME=str(tmp_path / "of hunter2"), SHELL="/bin/bash",
