@@ -429,7 +429,7 @@ AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: 
     (f"{AT}incorrect server signature", "the server cannot prove that it knows the password", False),
     ("local user with ID 1000680000 does not exist", "the URL names no user, and the user of the operating", False),
     (f"{AT}host name must be specified for a verified SSL connection", "sslmode=verify-full needs the name", False),
-    (f"{AT}received unencrypted data after SSL response", "somebody between client and server changed", False),
+    (f"{AT}received unencrypted data after SSL response", "something between client and server inserted data", False),
     (f"{AT}server sent an error response during SSL exchange", "the server, or a proxy before it, refuses", True),
     (f"{AT}received invalid protocol negotiation message", "the program listening there is not a PostgreSQL", False),
     (f"{AT}could not create socket: Address family not supported by protocol", "the system has no more sockets", True),

@@ -158,7 +158,7 @@ _CLIENT: list[tuple[str, _Found]] = [
     (r"host name must be specified for a verified", Cause(
         "sslmode=verify-full needs the name of the server: name the host in the URL, besides hostaddr")),
     (r"received unencrypted data after", Cause(
-        "somebody between client and server changed the connection: check the network and its proxies")),
+        "something between client and server inserted data into the connection: check the network and its proxies")),
     (r"server sent an error response during", Cause(
         "the server, or a proxy before it, refuses the connection before TLS begins: see its log", temporary=True)),
     (r"SSL SYSCALL error|SSL connection has been closed", _LOST),
