@@ -58,7 +58,7 @@ _MEANINGS = {
     "XX": "the server reported an internal error; see its log",
 }
 
-_PERMISSION, _FILE = "42501", "58030"
+_PERMISSION, _FILE, _PROTOCOL = "42501", "58030", "08P01"
 _CODES = {"57014": ReasonCode.TIMEOUT}
 # Parts of the server that open its own files. If they may not, its error has the state of a missing permission.
 _FILE_MODULES = ("controldata_utils.c", "fd.c", "md.c", "relmapper.c", "slru.c")
@@ -132,11 +132,11 @@ def is_temporary(state: str) -> bool:
 
 def failed_statement(error: Exception) -> FailedStatement:
     """Return what psycopg's error about a statement, or about its connection, means."""
-    text = str(error)
+    text, state = str(error), getattr(error, "sqlstate", None)
     for beginning, meaning, temporary in _POOLER:
-        if text.startswith(beginning):
-            return FailedStatement("08P01", meaning, temporary)
-    state = getattr(error, "sqlstate", None) or next((state for words, state in _ENDED_SESSION if words in text), "")
+        if state in (None, _PROTOCOL) and text.startswith(beginning):
+            return FailedStatement(_PROTOCOL, meaning, temporary)
+    state = state or next((state for words, state in _ENDED_SESSION if words in text), "")
     if state == _PERMISSION and getattr(getattr(error, "diag", None), "source_file", None) in _FILE_MODULES:
         state = _FILE
     if not state:

@@ -41,6 +41,17 @@ def test_pooler_in_statement_mode_is_named_and_in_transaction_mode_works(site: S
         assert "the URL names the admin console of pgbouncer" in site.observe().reason
 
 
+@pytest.mark.parametrize("message", ["failure", "query timeout", "invalid command '"])
+def test_function_that_raises_a_message_of_the_pooler_is_not_taken_for_it(
+    message: str, empty_database: str, connect: Callable[[str], psycopg.Connection[Any]]
+) -> None:
+    with pytest.raises(psycopg.Error) as raised_in_function:
+        connect(empty_database).execute(f"DO $$BEGIN RAISE EXCEPTION $m${message}$m$; END$$".encode())
+    failed = failed_statement(raised_in_function.value)
+    assert failed.state == "P0001"
+    assert "pgbouncer" not in failed.meaning
+
+
 def test_ledger_behind_a_pooler_in_statement_mode_is_a_wrong_configuration(empty_database: str) -> None:
     with pgbouncer(empty_database, "statement") as url:
         error = raised(lambda: open_ledger(url))
