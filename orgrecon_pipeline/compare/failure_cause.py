@@ -28,7 +28,7 @@ def name_cause(
 ) -> CannotDecide:
     """Return an error that names the cause of ``failure`` if it can be found; else ``failure``.
 
-    ``sessions`` are those of each side. None may be in a transaction. ``show_role`` names the role in a GRANT.
+    ``sessions`` holds the session of each side. None may be in a transaction. ``show_role`` names the role in a GRANT.
     """
     if isinstance(failure, PermissionDenied):
         return name_missing_grant(sessions, mapping, failure, show_role=show_role)

@@ -67,8 +67,8 @@ class EntityStatements(EntityRows):
     ) -> sql.Composed:
         """Return the rows of one side as hashes, for parameter ``tenants``.
 
-        ``tracked`` keys are those of parameter ``tracked_keys``; ``in_buckets`` needs ``mask`` and ``buckets``,
-        ``in_chunks`` needs ``chunk_mask``, and ``sliced`` needs ``slice_mask`` and ``slice``.
+        ``tracked`` needs parameter ``tracked_keys``, ``in_buckets`` needs ``mask`` and ``buckets``, ``in_chunks`` needs
+        ``chunk_mask``, and ``sliced`` needs ``slice_mask`` and ``slice``.
         """
         key_hash = sql.Identifier("key_hash")
         conditions: list[sql.Composable] = []
@@ -130,7 +130,7 @@ class EntityStatements(EntityRows):
     def key_join(
         self, largest_table: sql.Identifier | None, *, all_tenants: bool, in_buckets: bool = False
     ) -> sql.Composed:
-        """Return the join of both sides, for all tenants or for those of parameter ``tenants``.
+        """Return the join of both sides, for all tenants or for the ones in parameter ``tenants``.
 
         With ``in_buckets``, only the keys in parameters ``mask`` and ``buckets`` are joined.
         """

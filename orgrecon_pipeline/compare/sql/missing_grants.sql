@@ -1,5 +1,5 @@
--- The grants without which the server refuses a statement: those on what its message names and, if it is a table that the
--- open transaction has analysed, those on its other tables. A view reads with the privileges of its owner.
+-- The missing grants on what a message of the server names. If it names a table that the open transaction has analysed,
+-- also the missing grants on the other analysed tables. A view reads with the privileges of its owner.
 WITH analysed AS (
     SELECT DISTINCT c.oid, c.relname, c.relkind, c.relowner, n.nspname
     FROM pg_catalog.pg_locks AS l

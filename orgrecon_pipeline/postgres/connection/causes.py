@@ -254,7 +254,7 @@ def known_cause(text: str, parameters: Parameters = MappingProxyType({})) -> Cau
     """Return the cause of a failed connection by its message; None if the message is not known.
 
     If several addresses were tried, a temporary cause takes precedence, because that address can succeed later.
-    ``parameters`` are those of the URL; they tell some causes apart.
+    ``parameters`` of the URL tell some causes apart.
     """
     known = [cause for message in _messages(text) if (cause := _cause_of(message, parameters))]
     return next((cause for cause in known if cause.temporary), next(iter(known), None))
