@@ -168,6 +168,8 @@ def write_textfile(path: Path, collector: EvidenceCollector) -> None:
         ConfigurationError: if the file cannot be written.
     """
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout, which must stay a device
+            raise OSError(errno.EINVAL, "not a regular file")
         write_to_textfile(str(path), make_registry(collector))
     except OSError as error:
         raise ConfigurationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -150,6 +151,19 @@ def test_impossible_request_for_drift_is_refused_in_one_line(
     result = orgrecon("drift", *options)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     assert message in result.err
+
+
+@pytest.mark.parametrize("create", [os.mkfifo, lambda path: path.symlink_to("/dev/stdout")], ids=["pipe", "link"])
+def test_output_of_drift_never_replaces_what_is_no_regular_file(
+    create: Callable[[Path], None], ledger: Ledger, orgrecon: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.csv"
+    create(file)
+    before = file.lstat().st_mode
+    result = orgrecon("drift", "--date", str(SECOND), "--format", "csv", "--output", str(file))
+    assert (result.code, result.out) == (2, "")
+    assert "(not a regular file): check --output and its directory" in result.err
+    assert file.lstat().st_mode == before
 
 
 def test_drift_says_which_keys_are_not_listed(ledger: Ledger, orgrecon: Run) -> None:

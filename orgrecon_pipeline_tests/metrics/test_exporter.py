@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 import subprocess
@@ -270,6 +271,16 @@ def test_textfile_is_replaced_atomically(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["orgrecon.prom"]
     with pytest.raises(ConfigurationError, match="--textfile"):
         write_textfile(tmp_path / "nowhere" / "orgrecon.prom", EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
+
+
+@pytest.mark.parametrize("create", [os.mkfifo, lambda path: path.symlink_to("/dev/stdout")], ids=["pipe", "link"])
+def test_textfile_never_replaces_what_is_no_regular_file(create: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "orgrecon.prom"
+    create(file)
+    before = file.lstat().st_mode
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        write_textfile(file, EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
+    assert file.lstat().st_mode == before
 
 
 def test_promtool_accepts_the_metrics(tmp_path: Path) -> None:

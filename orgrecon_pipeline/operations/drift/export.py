@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -52,6 +53,8 @@ def export_drift(drift: DriftList, form: str, output: Path | None) -> int:
 def _replaced(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces the file at the end of the block."""
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout, which must stay a device
+            raise OSError(errno.EINVAL, "not a regular file")
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.absolute().parent)
         try:
             with open(descriptor, "wb") as file:
