@@ -19,11 +19,13 @@ _MAX_TARGETS = 6
 def find_unnamed_candidates(linker: Linker, taken: Collection[int]) -> Iterator[Candidate]:
     """Yield the candidates among the tables that are not taken. Only a sample of their values can confirm one."""
     sources = [table for table in linker.source.catalog.comparable if _is_free(table, taken)]
-    targets = [table for table in linker.target.catalog.comparable if _is_free(table, taken)]
+    targets = sorted((table for table in linker.target.catalog.comparable if _is_free(table, taken)),
+                     key=lambda table: table.label)
+    types = {table.id: {column.type.name for column in table.columns} for table in (*sources, *targets)}
     for source in sources:
         alike = [table for table in targets if table is not source and not same_rows(source, table)
                  and _ratio(source, table) >= _MIN_RATIO]
-        alike.sort(key=lambda table: (-_common_types(source, table), -_ratio(source, table), table.label))
+        alike.sort(key=lambda table: (-len(types[source.id] & types[table.id]), -_ratio(source, table)))
         for target in alike[:_MAX_TARGETS]:
             if keys := unnamed_keys(linker, source, target):
                 yield make_candidate(linker, source, target, Strength.VALUES, _WHY, keys)
@@ -38,7 +40,3 @@ def _ratio(first: Table, second: Table) -> float:
     if first.rows is None or second.rows is None:
         return 1.0
     return min(first.rows, second.rows) / max(first.rows, second.rows, 1)
-
-
-def _common_types(first: Table, second: Table) -> int:
-    return len({column.type.name for column in first.columns} & {column.type.name for column in second.columns})
