@@ -56,7 +56,7 @@ _POSTGRES = {
 _REFUSED = [(re.compile(pattern), meaning) for pattern, meaning in (
     (r"permission denied for (?:table|sequence) (orgrecon_\w+)",
      "permission denied: grant the role SELECT and INSERT on {}, and UPDATE to redact a tenant"),
-    (r"permission denied for schema (\w+)", "permission denied: grant the role USAGE and CREATE on the schema {}"),
+    (r"permission denied for schema (.+)", "permission denied: grant the role USAGE and CREATE on the schema {}"),
     (r"permission denied to create temporary tables in database",
      "permission denied: grant the role TEMPORARY on the database"),
 )]

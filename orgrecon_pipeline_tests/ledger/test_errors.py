@@ -345,6 +345,11 @@ def test_read_only_role_can_read_and_learns_which_grant_is_missing(
             not_created = refusal(lambda: open_ledger(empty.replace("postgres@", "reader@")), ConfigurationError)
             assert "grant the role USAGE and CREATE on the schema public" in not_created
             assert open_existing(empty.replace("postgres@", "reader@")) is None
+            with raw_connection(empty) as other:
+                other.execute('CREATE SCHEMA "new-ledger"; GRANT USAGE ON SCHEMA "new-ledger" TO PUBLIC')
+                other.execute(f'ALTER DATABASE {other.info.dbname} SET search_path = "new-ledger"')
+            not_created = refusal(lambda: open_ledger(empty.replace("postgres@", "reader@")), ConfigurationError)
+            assert "grant the role USAGE and CREATE on the schema new-ledger" in not_created
         finally:
             admin.execute("DROP OWNED BY reader; DROP ROLE reader")
 
