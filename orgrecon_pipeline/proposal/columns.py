@@ -32,8 +32,8 @@ class ComparedColumn:
 class LeftOutColumn:
     """A column that is not compared, on ``source`` or ``target``, and why.
 
-    It is ``likely`` that it should be if a sample says how its values can be those of the other side. Of two columns
-    that correspond, only that of the source is marked so.
+    It is ``likely`` that it should be compared if a sample says how to translate or to join its values. Of two columns
+    that correspond, only the one of the source is marked so.
     """
 
     side: str

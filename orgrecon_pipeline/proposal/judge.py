@@ -16,7 +16,7 @@ _VALUES_AGREE = 0.8
 # By strength: the share of keys that the other side must have, in a large and in a small sample.
 _SHARES = {Strength.CHOSEN: (0.8, 0.5), Strength.NAMES: (0.8, 0.5), Strength.STRUCTURE: (0.9, 0.7),
            Strength.WEAK: (0.95, 0.95), Strength.VALUES: (0.9, 0.9)}
-# Numbers that count rows agree by chance, so that numbers confirm no pair for which no name says anything.
+# Columns that count rows agree by chance, so numbers do not confirm a pair whose names say nothing.
 _NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision"}
 
 

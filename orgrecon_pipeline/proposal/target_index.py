@@ -27,7 +27,7 @@ _SIMILAR_TABLES = 8
 
 
 class Strength(IntEnum):
-    """How much the catalog alone says for a candidate. Nothing does for one that only values can confirm."""
+    """How much the catalog alone says for a candidate: nothing for ``VALUES``, which only a sample can confirm."""
 
     VALUES = 0
     WEAK = 1

@@ -49,8 +49,8 @@ class Lookup:
     """A joined table that yields values; ``optional`` if it is an outer join, which may match no row.
 
     ``join_columns`` are pairs of equal columns: one of the joined table, one of the base table. ``values`` are the
-    logical columns that it yields, each with its column. ``tenant_column`` is that of the joined table's own entity, if
-    the mapping joins the table without the tenant.
+    logical columns that it yields, each with its column. ``tenant_column`` holds the tenant in the joined table, as the
+    table's own entity says, if the mapping joins the table without the tenant.
     """
 
     table: Table

@@ -76,9 +76,9 @@ class ReportOutline:
             drifting={tenant: Counts.sum(of_tenant) for tenant, of_tenant in drifting.items()})
 
     def sharing(self, known: dict[Hashable, Any]) -> ReportOutline:
-        """Return the outline with the parts that are equal in an earlier report, which ``known`` keeps once.
+        """Return the outline with each part that equals a part of an earlier report replaced by that part.
 
-        Most reports have the tenants of the day before, and windows that overlap.
+        ``known`` holds the latest parts by name. Most reports have the tenants of the day before, and windows overlap.
         """
 
         def shared(name: Hashable, part: Part) -> Part:

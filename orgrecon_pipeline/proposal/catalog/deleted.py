@@ -65,7 +65,7 @@ def possible_marks(side: Side, table: Table, others: Collection[int]) -> tuple[P
 
 
 def explain_gone(possible: PossibleMark, gone: Sequence[str | None], kept: Sequence[str | None]) -> DeletedRows | None:
-    """Return the mark of deleted rows; None if it does not tell the rows that the other side lacks.
+    """Return the mark of deleted rows; None if it does not single out the rows that the other side lacks.
 
     Args:
         possible: the term that may mark them.

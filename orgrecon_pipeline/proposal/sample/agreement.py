@@ -12,7 +12,7 @@ Values = Sequence[str | None]
 
 #: Share of the sampled values that must agree if no name says that two columns correspond.
 SAME_SHARE = 0.98
-#: So many values must hardly ever agree by chance.
+#: Highest probability that all of them agree by chance.
 SAME_BY_CHANCE = 1e-6
 
 # More values than that, or nearly as many as rows, go with one other value each in any two columns.

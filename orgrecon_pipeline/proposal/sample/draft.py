@@ -125,7 +125,7 @@ class Measurement:
         null_keys: sampled rows of both sides with a NULL in the key.
         columns: for each column of the draft.
         joined: columns of one side that are two columns of the other one, with a text in between.
-        deleted: for each side, the mark of those rows that the other side does not have.
+        deleted: for each side, the mark of the rows that the other side does not have.
         skipped: why no rows were read; empty if they were.
     """
 
