@@ -55,7 +55,7 @@ def choose_columns(draft: Draft, measurement: Measurement) -> Columns:
     agreements = measurement.columns or [Agreement()] * len(draft.columns)
     measured = list(zip(draft.columns, agreements, strict=True))
     used = {side: _used(draft, side) for side in ("source", "target")}
-    surrogates = {name for table in (draft.source, draft.target) for key in table.keys for name in key if len(key) == 1}
+    identifiers = _identifiers(draft)
     refused: dict[tuple[str, str], str] = {}
     likely = _joined(draft, measurement.joined)
     compared: list[ComparedColumn] = []
@@ -63,7 +63,7 @@ def choose_columns(draft: Draft, measurement: Measurement) -> Columns:
         ours, theirs = link.source.own_column, link.target.own_column
         if ours in used["source"] or theirs in used["target"]:
             continue
-        if reason := _refusal(link, agreement, {ours, theirs} & surrogates):
+        if reason := _refusal(link, agreement, max(identifiers.get(ours, 0.0), identifiers.get(theirs, 0.0))):
             if agreement.translated:
                 likely.setdefault(("source", ours), _translation("target", theirs))
                 refused["target", theirs] = _translation("source", ours)
@@ -100,15 +100,29 @@ def _rank(link: Link, agreement: Agreement) -> float:
     return link.similarity + (share if share is not None and agreement.compared >= 5 else 0.5)
 
 
-def _refusal(link: Link, agreement: Agreement, surrogate: set[str]) -> str:
-    """Return why a link is not compared; empty if it is."""
+def _identifiers(draft: Draft) -> dict[str, float]:
+    """Return the columns that alone identify rows, each with the share of its values that must agree to compare it.
+
+    A generated identifier differs on both sides, but unique text beside the primary key, as an email, can drift.
+    """
+    shares: dict[str, float] = {}
+    for table in (draft.source, draft.target):
+        for number, key in enumerate(table.keys):
+            if len(key) == 1:
+                is_text = number > 0 and table.by_name[key[0]].type.name == "text"
+                shares[key[0]] = max(shares.get(key[0], 0.0), _DISAGREEING if is_text else _AGREEING)
+    return shares
+
+
+def _refusal(link: Link, agreement: Agreement, needed: float) -> str:
+    """Return why a link is not compared; empty if it is. An identifier needs a share of values that agree."""
     share = agreement.share
     own = link.source.own_column
     if link.similarity < _SIMILAR:
         same = (share is not None and share >= SAME_SHARE
                 and agreement.chance ** agreement.agreed <= SAME_BY_CHANCE)
         return "" if same else "no column of the other side is named alike"
-    if surrogate and (share is None or share < _AGREEING):
+    if (_DISAGREEING if share is None else share) < needed:
         return "identifies rows of its own side only"
     if share is None or share >= _DISAGREEING:
         return ""
@@ -144,13 +158,16 @@ def _left_out(
             if advice := likely.get((side, column.name)):
                 yield LeftOutColumn(side, column.name, advice, likely=True)
                 continue
-            reason = refused.get((side, column.name)) or _reason(column, table, other, used[opposite])
+            reason = refused.get((side, column.name)) or _reason(
+                column, table, other, used[opposite], _mark(draft, opposite))
             yield LeftOutColumn(side, column.name, reason)
 
 
-def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
+def _reason(column: Column, table: Table, other: Table, used: set[str], mark: set[str]) -> str:
     for twin in other.columns:
         if column_similarity(column.name, table.name, twin.name, other.name) >= _NAMED:
+            if twin.name in mark:
+                return f"{printable(twin.name)} of {other.label} marks deleted rows: if it says more, compare both"
             if twin.name in used:
                 return f"{printable(twin.name)} of {other.label} corresponds to another column"
             return f"no cast makes {column.type.name} and {twin.type.name} comparable without a loss"
@@ -158,8 +175,13 @@ def _reason(column: Column, table: Table, other: Table, used: set[str]) -> str:
 
 
 def _used(draft: Draft, side: str) -> set[str]:
+    return draft.own_columns(side) | _mark(draft, side)
+
+
+def _mark(draft: Draft, side: str) -> set[str]:
+    """Return the column of a side's table that marks deleted rows, if it has one."""
     deleted = getattr(draft, f"{side}_deleted")
-    return draft.own_columns(side) | ({deleted.term.own_column} if deleted and not deleted.term.hops else set())
+    return {deleted.term.own_column} if deleted and not deleted.term.hops else set()
 
 
 def _percent(share: float) -> str:

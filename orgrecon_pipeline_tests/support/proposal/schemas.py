@@ -202,6 +202,14 @@ SCHEMAS: dict[str, Schema] = {
             "tasks_v2": Entity("public.tasks", "public.tasks_v2", ["id"], ["project_id", "text"],
                                contains={("source", "from"): " t JOIN ", ("target", "from"): " t LEFT JOIN "}),
         }),
+    "unique emails that drift already, and a target that is empty": Schema(
+        sql=schema_sql.read("contacts"),
+        entities={
+            "contact": Entity("public.legacy_contact", "public.contact", ["id"], ["title", "email"], where=(
+                "status::text IS DISTINCT FROM 'deleted'", None), left_out={
+                "target.status": "status of public.legacy_contact marks deleted rows: if it says more, compare both"}),
+            "vendor": Entity("public.legacy_vendor", "public.vendor", ["id"], ["email"]),
+        }),
     "status instead of a deletion": Schema(
         sql=schema_sql.read("status"),
         entities={"member_v2": Entity("public.member", "public.member_v2", ["id"], ["name"], where=(
