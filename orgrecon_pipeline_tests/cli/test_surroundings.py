@@ -45,8 +45,8 @@ def test_log_on_a_full_disk_does_not_change_the_exit_code(
 
 def test_file_that_nobody_expected_to_fail_is_named(tmp_path: Path) -> None:
     (tmp_path / "of hunter2").touch()
-    code, out, err = run(tmp_path, "--install-completion", HOME=str(tmp_path / "of hunter2"), SHELL="/bin/bash",
-                         ORGRECON_SMTP_PASSWORD="hunter2")
+    code, out, err = run(tmp_path, "--install-completion", "bash", HOME=str(tmp_path / "of hunter2"),
+                         _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1", ORGRECON_SMTP_PASSWORD="hunter2")
     assert (code, out) == (3, "")
     assert err == f"orgrecon: cannot use {tmp_path}/of … (File exists): check its path, its permissions and its disk.\n"
 

@@ -106,7 +106,8 @@ def assert_writes_report(folder: Path, output_dir: str) -> None:
 def test_version_is_that_of_the_changelog_and_of_the_image() -> None:
     changelog = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert changelog[0] == __version__
-    files = [path for path in DEPLOY.rglob("*") if path.is_file() and "company" not in path.parts]
+    files = [path for path in DEPLOY.rglob("*")
+             if path.is_file() and not {"company", "__pycache__"}.intersection(path.parts)]
     tags = {(path.name, tag) for path in files for tag in re.findall(
         r"(?:orgrecon:|[tT]ag: \"?)(\d+\.\d+\.\d+)", path.read_text())}
     assert len(tags) >= 7

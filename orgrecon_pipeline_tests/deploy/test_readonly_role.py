@@ -142,6 +142,11 @@ def managed(seeded_database: str, connect: Callable[[str], Connection], tmp_path
     reader, admin = (seeded_database.replace("postgres@", f"{role}@") for role in (READER, ADMIN))
     site = Site(superuser, reader, new_sqlite_ledger(tmp_path / "ledger.db"), tmp_path)
     roles = f"{READER}, {ADMIN}, {OWNER}"
+    for (database,) in superuser.execute(
+        "SELECT DISTINCT datname FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid "
+        "WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole(%s)", (READER,)
+    ).fetchall():  # of other tests
+        connect(seeded_database.replace(f"/{superuser.info.dbname}", f"/{database}")).execute(f"DROP OWNED BY {READER}")
     site.run(f"DROP ROLE IF EXISTS {READER}", f"CREATE ROLE {ADMIN} LOGIN CREATEROLE CREATEDB", f"CREATE ROLE {OWNER}",
              f"ALTER DATABASE {superuser.info.dbname} OWNER TO {ADMIN}")
     yield Managed(superuser, admin, site)
