@@ -130,7 +130,7 @@ def gate(
     cohort: Annotated[str | None, typer.Option(
         metavar="FILE", help="Ask for the tenants in this file, one per line; the file - is standard input.")] = None,
     by_tenant: Annotated[bool, typer.Option(
-        "--by-tenant", help="List the gate of every tenant. The exit code is that of the company.")] = False,
+        "--by-tenant", help="List the gate of every tenant. The exit code tells the gate of the company.")] = False,
     state: Annotated[GateState | None, typer.Option(help="With --by-tenant: only tenants in this state.")] = None,
     min_streak: Annotated[int, typer.Option(
         min=0, metavar="DAYS", help="With --by-tenant: only tenants with such a streak.")] = 0,

@@ -54,7 +54,7 @@ _CHUNK_ROWS = 2**14
 _FETCH_ROWS = 2**18
 # Up to this part of the rows, sending the keys to the servers takes less than reading all rows.
 _FEW_KEYS = 0.1
-# If more of the buckets differ, reading all rows takes less than selecting those of the buckets.
+# If more of the buckets differ, reading all rows takes less than selecting by bucket.
 _FEW_BUCKETS = 0.5
 #: Planner settings to read keys. A hash aggregate holds the hashes of all rows; sorting them takes three times as long.
 BY_HASH = {"enable_sort": "off"}

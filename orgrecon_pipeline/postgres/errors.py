@@ -75,8 +75,8 @@ _ENDED_SESSION = (
     ("terminating connection due to transaction timeout", "25P04"),
 )
 
-# The beginnings of pgbouncer's messages, what they mean, and whether the failure passes. Their SQLSTATE, 08P01, is also
-# that of other errors.
+# The beginnings of pgbouncer's messages, what they mean, and whether the failure passes. Other errors have their
+# SQLSTATE, 08P01, too.
 _POOLER = (
     ("transaction blocks not allowed in statement pooling mode", "the pooler (pgbouncer) runs in statement mode, which "
      "allows no transaction; set pool_mode = transaction, or connect to the server itself", False),

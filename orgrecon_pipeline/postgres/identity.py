@@ -49,7 +49,8 @@ class DatabaseIdentity:
     def shows_same_rows_as(self, earlier: DatabaseIdentity) -> bool:
         """Return whether no transaction has committed a row between both snapshots.
 
-        The snapshot of a standby does not name all transactions in progress, and that of Citus only the coordinator's.
+        The snapshot of a standby does not name all transactions in progress. A snapshot of Citus names only the
+        coordinator's.
         """
         return not (self.in_recovery or self.citus) and (
             (self.instance, self.snapshot) == (earlier.instance, earlier.snapshot))

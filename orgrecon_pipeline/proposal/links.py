@@ -81,7 +81,7 @@ class Linker:
         return _conversion(ours, theirs)
 
     def _tenant_tables(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
-        """Yield the tables of tenants with their columns; in one database, either can be that of the source."""
+        """Yield the tables of tenants with their columns, source first; in one database also the other way round."""
         if self.tenants and self.tenants.key:
             sides = (self.tenants.source, self.tenants.key[0]), (self.tenants.target, self.tenants.key[1])
             yield sides

@@ -22,7 +22,7 @@ class DriftingKey(Frozen):
     day: date = Field(description="UTC day.")
     tenant: str = Field(description="Name of the tenant. A long name is shortened and ends with a digest.")
     entity: str = Field(description="Name of the entity.")
-    kind: DriftKind = Field(description="Drift kind; of a healed key, that of the previous decided day.")
+    kind: DriftKind = Field(description="Drift kind; for a healed key, its kind on the previous decided day.")
     key: dict[str, str] = Field(description="The key as text, by column.")
     columns: list[str] = Field(description="Differing columns of a mismatched key.")
     state: KeyState | None = Field(description="State of the key; null if it is unknown.")

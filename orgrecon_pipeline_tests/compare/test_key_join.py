@@ -68,7 +68,7 @@ def test_join_finds_what_grouping_every_row_finds(
 
 @pytest.fixture
 def bucketed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each statement that joins by key is restricted to buckets; those of the self-test are left out."""
+    """Whether each statement that joins by key is restricted to buckets, without the statements of the self-test."""
     calls: list[bool] = []
     key_join_of = EntityStatements.key_join
 

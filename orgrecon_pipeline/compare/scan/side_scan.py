@@ -82,7 +82,7 @@ def scan_side(
 ) -> SideFingerprints:
     """Scan one side of an entity, or only some of its tenants. Without a ``largest_table``, an index may be used.
 
-    ``action`` is the name of the scan in error messages, by default that of the entity.
+    ``action`` is the name of the scan in error messages, by default the entity's name.
     """
     settings = scan_settings(statements) if largest_table or tenants is None else {}
     statement = statements.side_arrays(

@@ -14,7 +14,7 @@ _SECONDS = 10.0
 # Asks the server to continue with TLS: the length of the message, and its code.
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
-_OTHER_AUTHORITY = Cause("another CA than that of sslrootcert issued the server's certificate: name the file of its CA "
+_OTHER_AUTHORITY = Cause("a CA that is not in sslrootcert issued the server's certificate: name the file of its CA "
                          "with sslrootcert in the URL")
 _OTHER_LIST = Cause("sslcrl does not contain the revocation list of the CA that issued the server's certificate: add "
                     "it, or remove sslcrl")
@@ -24,7 +24,7 @@ _CAUSES = {
     7: _OTHER_AUTHORITY,
     8: _OTHER_LIST,
     9: Cause("the server's certificate is not valid yet: correct the clock of this machine, or issue another one"),
-    10: Cause("the server's certificate, or that of its CA, has expired: renew it"),
+    10: Cause("the server's certificate, or its CA's, has expired: renew it"),
     12: Cause("the certificate revocation list in sslcrl has expired: renew it"),
     18: Cause("the server's certificate is self-signed: copy it from the server, and name the file with sslrootcert in "
               "the URL"),

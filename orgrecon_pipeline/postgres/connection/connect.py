@@ -21,7 +21,7 @@ def connect(parameters: Parameters, **options: Any) -> psycopg.Connection[Any]:
     """Connect with the given parameters of libpq, and options of psycopg; raise ConnectionFailed if that fails."""
     parameters = {**NETWORK, **parameters}
     if not value("service", parameters):
-        # Without any password, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        # Without any password, OpenSSL would ask on the terminal for the password of an encrypted key, and wait.
         parameters.setdefault("sslpassword", "-")
     try:
         return psycopg.connect(**parameters, **options)

@@ -47,7 +47,7 @@ def missing_password(parameters: Parameters) -> Cause:
 
 
 def unknown_role(parameters: Parameters) -> Cause:
-    """Return that the role does not exist, and whether it is that of the operating system."""
+    """Return the cause of a role that does not exist. Without a name in the URL, it is the operating system's user."""
     if not value("user", parameters) and not value("service", parameters):
         return Cause("the URL names no user, and no role has the name of this user of the operating system: write "
                      "postgresql://user:password@…")

@@ -57,7 +57,7 @@ def deleted_rows(table: Table) -> DeletedRows | None:
 
 
 def possible_marks(side: Side, table: Table, others: Collection[int]) -> tuple[PossibleMark, ...]:
-    """Return the terms that may mark deleted rows: columns of a table, then those of ``others`` to which it refers."""
+    """Return the terms that may mark deleted rows: columns of a table, then of those ``others`` to which it refers."""
     terms = [(table, ()), *((side.catalog.tables[reference.hop.table], (reference.hop,))
                             for reference in side.references[table.id] if reference.hop.table in others)]
     return tuple(PossibleMark(Term(column.name, hops), column) for holder, hops in terms for column in holder.columns

@@ -1,6 +1,6 @@
 """Bounded samples: how many keys of one side the other has, and how many values agree.
 
-No value leaves this module, except that of a mark of deleted rows.
+No value leaves this module, except a mark of deleted rows.
 """
 
 from __future__ import annotations

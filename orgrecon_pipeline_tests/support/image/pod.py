@@ -95,7 +95,7 @@ def _secret(name: str, content: Mapping[str, str], *, mounted: bool = False) -> 
     podman("secret", "rm", name, check=False)
     old = version() < (4, 4)
     if old:
-        # It reads the content of a volume as text, and that of variables in base64.
+        # It reads the content of a volume as text, and values of variables in base64.
         podman("secret", "create", name, "-", stdin=json.dumps({"data": content} if mounted else data))
     try:
         yield [] if old else [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}]

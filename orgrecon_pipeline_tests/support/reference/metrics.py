@@ -11,7 +11,7 @@ from orgrecon_pipeline_tests.support.reference.cells import cell, table
 
 
 def metrics(**_: Any) -> str:
-    """Return every metric with its type, its labels besides those of the identity, and its help text."""
+    """Return every metric with its type, its labels except the identity's, and its help text."""
     rows = []
     for family in metric_families(MetricsSnapshot(ledger_up=True, window_days=7), IDENTITY, ["org_units"]):
         [name] = {sample.name for sample in family.samples}

@@ -1,5 +1,5 @@
 -- Tables, views and foreign tables of users, without partitions, temporary tables and members of extensions. The schemas
--- can be restricted. The number of rows is that of the last ANALYZE, and NULL if there was none.
+-- can be restricted. The number of rows comes from the last ANALYZE, and NULL if there was none.
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,
        CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) / 8192
