@@ -77,7 +77,7 @@ REVOKED = [
 
 
 def test_revoked_privilege_is_named_by_doctor_with_the_grant_that_helps(site: Site) -> None:
-    """The server was hardened, or somebody forgot to grant a privilege."""
+    """The server was hardened, or a privilege was forgotten."""
     for privilege in REVOKED:
         revoked = "FUNCTION pg_catalog.has_table_privilege(oid, text)"
         site.run(*(f"REVOKE {privilege.replace('FUNCTION pg_catalog.has_table_privilege', revoked)} FROM {role}"
