@@ -22,7 +22,7 @@ _INIT = f"init: {json.dumps({'themeVariables': {'xyChart': _COLOURS}})}"
 
 def render(tables: dict[str, Table]) -> str:
     """Return the page. Raise KeyError if a table that it shows was not measured."""
-    environment = Environment(  # noqa: S701 — the page is not HTML
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True)
     return environment.get_template("benchmarks.md.jinja").render(
