@@ -48,7 +48,8 @@ SIDES = ("source", "target")
 DEFAULT_TITLE = "Org Model v2.3"
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when it is used: a model also builds those of its fields, so most of them need none of their own.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -271,15 +272,19 @@ class MappingConfig(_Strict):
     """
 
     version: FileVersion = Field(description="Version of the format of this file.")
-    migration: Migration = Field(Migration(), description="What is compared and gated. Not part of the epoch.")
+    migration: Migration = Field(
+        Migration.model_construct(), description="What is compared and gated. Not part of the epoch.")
     tenants: Tenants | None = Field(None, description=(
         "The declared universe: every tenant that should exist. Without it, the tenants of both sides are compared."))
     entities: Annotated[dict[Identifier, Entity], Field(min_length=1)] = Field(description=(
         "The kinds of rows that are compared, by name."))
-    gate: GateSettings = Field(GateSettings(), description="When the gate opens.")
-    scan: ScanSettings = Field(ScanSettings(), description="How the databases are read. Times are in seconds.")
-    report: ReportSettings = Field(ReportSettings(), description="What reports show and the ledger keeps.")
-    evidence: EvidenceSettings = Field(EvidenceSettings(), description="What the ledger keeps of each comparison.")
+    gate: GateSettings = Field(GateSettings.model_construct(), description="When the gate opens.")
+    scan: ScanSettings = Field(
+        ScanSettings.model_construct(), description="How the databases are read. Times are in seconds.")
+    report: ReportSettings = Field(
+        ReportSettings.model_construct(), description="What reports show and the ledger keeps.")
+    evidence: EvidenceSettings = Field(
+        EvidenceSettings.model_construct(), description="What the ledger keeps of each comparison.")
     shards: Annotated[tuple[Shard, ...], AsTuple, AfterValidator(_unique_shard_names)] = Field((), description=(
         "Databases that hold the tenants together. Without any, DATABASE_URL is the only database."))
 

@@ -171,13 +171,14 @@ class LedgerReader(Store):
             for day, observed in by_day.items()}
 
     @retried
-    def observation_ids(self, until: date) -> dict[date, list[str]]:
-        """Return the ids of all observations of each day up to ``until``, in the order of the ledger."""
+    def observation_ids(self, until: date, since: date = date.min) -> dict[date, list[str]]:
+        """Return the ids of all observations of each day from ``since`` to ``until``, in the order of the ledger."""
         own = self.own.observation
         ids: dict[date, list[str]] = defaultdict(list)
         with self.reading() as connection:
             for row in connection.execute(
-                select(own.c.day, own.c.id).where(own.c.day <= until).order_by(own.c.day, own.c.number)
+                select(own.c.day, own.c.id).where(own.c.day >= since, own.c.day <= until)
+                .order_by(own.c.day, own.c.number)
             ):
                 ids[row.day].append(row.id)
         return ids

@@ -22,7 +22,7 @@ from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
-from orgrecon_pipeline.operations.trail.reported_evidence import shows_unknown_evidence
+from orgrecon_pipeline.operations.trail.reported_evidence import with_unknown_evidence
 from orgrecon_pipeline.report.file_names import shown
 from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.read import read_report
@@ -188,17 +188,14 @@ def evidence_of_ledger(
     baselines = {day for day, evidence in days.items() if evidence.provenance is Provenance.BASELINE}
     if max(baselines, default=date.min) < first_day:
         baselines = set()  # no baseline counts
-    lacking, unsound = [], ""
+    records, unsound = [], ""
     for day, path in reports:
         if day >= first_day or day not in days or day in baselines:
             try:
-                record = read_report(path, ledger.identity)
+                records.append(read_report(path, ledger.identity))
             except UnsoundTrail as error:
                 unsound = unsound or (str(error) if day >= first_day else "")
-                continue
-            if shows_unknown_evidence(record, ledger):
-                lacking.append(record)
-    if lacking:
+    if lacking := with_unknown_evidence(records, ledger):
         first = shown(output_dir)
         return days, Reason.word(
             ReasonCode.LEDGER_LACKS_REPORTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from orgrecon_pipeline.domain.evidence import Observation
@@ -17,8 +17,17 @@ _FACTS = ("verdict", "provenance", "observed_at", "reason_code", "tenants_scanne
 
 def shows_unknown_evidence(record: Record, ledger: Ledger) -> bool:
     """Return whether a record has observations that the ledger does not have."""
-    known = {observation.id for observation in ledger.observations(record.day)}
-    return not known.issuperset(row.id for row in record.observations)
+    return bool(with_unknown_evidence([record], ledger))
+
+
+def with_unknown_evidence(records: Sequence[Record], ledger: Ledger) -> list[Record]:
+    """Return the records that have observations which the ledger does not have."""
+    if not records:
+        return []
+    days = [record.day for record in records]
+    known = ledger.observation_ids(max(days), since=min(days))
+    return [record for record in records
+            if not {row.id for row in record.observations}.issubset(known.get(record.day, ()))]
 
 
 def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:
