@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orgrecon_pipeline.proposal.catalog.names import generation, is_copy, stem
+from orgrecon_pipeline.proposal.catalog.names import generation, stem
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.keys import Key, named_keys, unnamed_keys
@@ -41,8 +41,8 @@ def find_candidates(linker: Linker, index: TargetIndex, chosen: Mapping[int, int
     for number, other in chosen.items():
         target = linker.target.catalog.tables[other]
         yield make_candidate(linker, tables[number], target, Strength.CHOSEN, "named by --pair")
-    for source in linker.source.catalog.comparable:
-        if source.id in taken or is_copy(source.name):
+    for source in linker.source.originals:
+        if source.id in taken:
             continue
         referred = {reference.hop.table for reference in linker.source.references[source.id]}
         for target, strength, why in index.counterparts(source, referred, linker.pairs):

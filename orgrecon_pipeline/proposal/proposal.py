@@ -154,7 +154,9 @@ def _left_out(sides: tuple[Side, Side], used: set[int]) -> Iterable[LeftOutTable
     for table in tables.values():
         if table.id not in used:
             side = "" if sides[0] is sides[1] else "source: " if table.id in sides[0].catalog.tables else "target: "
-            yield LeftOutTable(f"{side}{table.label}", table.obstacle or "no counterpart was found")
+            copy = sides[table.id not in sides[0].catalog.tables].copies.get(table.id)
+            reason = f"{copy}: if it is not, name it with --pair" if copy else "no counterpart was found"
+            yield LeftOutTable(f"{side}{table.label}", table.obstacle or reason)
 
 
 def _entity_value(entity: ProposedEntity) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orgrecon_pipeline.proposal.candidates import Candidate, find_candidates
+from orgrecon_pipeline.proposal.catalog.copies import may_be_copy
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
@@ -164,7 +165,10 @@ class _Search:
             return replace(best, judgement=Judgement(
                 Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
         if candidate.direction == 0 and best.draft:
-            return replace(best, judgement=_directed(best.draft, best.judgement))
+            best = replace(best, judgement=_directed(best.draft, best.judgement))
+        if may_be_copy(candidate.source, candidate.target) and best.judgement.confidence is Confidence.HIGH:
+            reason = f"{best.judgement.reason}; it has the same columns, so it can also be a copy"
+            return replace(best, judgement=replace(best.judgement, reason=reason, confidence=Confidence.MEDIUM))
         return best
 
     def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:

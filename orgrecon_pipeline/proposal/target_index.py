@@ -9,7 +9,6 @@ from enum import IntEnum
 from orgrecon_pipeline.proposal.catalog.names import (
     identifier_words,
     is_bookkeeping,
-    is_copy,
     old_identifier,
     stem,
     tenant_table_rank,
@@ -40,7 +39,7 @@ class TargetIndex:
     """The tables of a side by what can make one the counterpart of a table of the other side."""
 
     def __init__(self, side: Side) -> None:
-        self._tables = {table.id: table for table in side.catalog.comparable if not is_copy(table.name)}
+        self._tables = {table.id: table for table in side.originals}
         self._by_stem: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_old_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_second_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from orgrecon_pipeline.proposal.candidates import Candidate, make_candidate, same_rows
-from orgrecon_pipeline.proposal.catalog.names import is_copy
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.keys import unnamed_keys
 from orgrecon_pipeline.proposal.links import Linker
@@ -18,8 +17,8 @@ _MAX_TARGETS = 6
 
 def find_unnamed_candidates(linker: Linker, taken: Collection[int]) -> Iterator[Candidate]:
     """Yield the candidates among the tables that are not taken. Only a sample of their values can confirm one."""
-    sources = [table for table in linker.source.catalog.comparable if _is_free(table, taken)]
-    targets = sorted((table for table in linker.target.catalog.comparable if _is_free(table, taken)),
+    sources = [table for table in linker.source.originals if table.id not in taken]
+    targets = sorted((table for table in linker.target.originals if table.id not in taken),
                      key=lambda table: table.label)
     types = {table.id: {column.type.name for column in table.columns} for table in (*sources, *targets)}
     for source in sources:
@@ -29,10 +28,6 @@ def find_unnamed_candidates(linker: Linker, taken: Collection[int]) -> Iterator[
         for target in alike[:_MAX_TARGETS]:
             if keys := unnamed_keys(linker, source, target):
                 yield make_candidate(linker, source, target, Strength.VALUES, _WHY, keys)
-
-
-def _is_free(table: Table, taken: Collection[int]) -> bool:
-    return table.id not in taken and not is_copy(table.name)
 
 
 def _ratio(first: Table, second: Table) -> float:

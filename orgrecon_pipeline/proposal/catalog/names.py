@@ -15,6 +15,9 @@ _VERSION = re.compile(r"v?[0-9]+|v")
 _COPY = {"backup", "bak", "bkp", "copy", "tmp", "temp", "archive", "archived", "history", "hist", "log", "audit",
          "staging", "stg", "snapshot", "dump", "version"}
 _DATE = re.compile(r"(?:19|20)[0-9]{4,6}")
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+# Words of a table that was kept when its name was given to another one, or before a change.
+_KEPT = {"old", "prev", "previous", "orig", "original", "former"}
 _CASE = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORDS = re.compile(r"[^\W\d_]+|[0-9]+")
 
@@ -88,6 +91,19 @@ def generation(schema: str, name: str) -> int:
 def is_copy(name: str) -> bool:
     """Return whether a table is named like a backup, a log or another copy."""
     return any(word in _COPY or _DATE.fullmatch(word) for word in words(name))
+
+
+@cache
+def kept_words(name: str) -> tuple[str, ...]:
+    """Return the words of a table's name without ``old`` or a year; none if it has neither."""
+    parts = words(name)
+    rest = tuple(word for word in parts if word not in _KEPT and not _YEAR.fullmatch(word))
+    return rest if len(rest) < len(parts) else ()
+
+
+def has_year(name: str) -> bool:
+    """Return whether a name has a year in it."""
+    return any(_YEAR.fullmatch(word) for word in words(name))
 
 
 @cache

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orgrecon_pipeline.proposal.catalog.names import is_copy
 from orgrecon_pipeline.proposal.catalog.tables import Table
 
 _MIN_TABLES = 3
@@ -27,7 +26,7 @@ def find_owner(tables: Sequence[Table]) -> Owner | None:
     Most tables have its column, it leads a key of several columns and never stands later in one, and it refers to a
     table that refers to no other.
     """
-    originals = {table.id: table for table in tables if not is_copy(table.name) and table.kind != "v" and table.keys}
+    originals = {table.id: table for table in tables if table.kind != "v" and table.keys}
     references = Counter(
         (key.columns[0], key.table) for table in originals.values() for key in table.foreign_keys
         if len(key.columns) == 1 and key.table in originals and not originals[key.table].foreign_keys)

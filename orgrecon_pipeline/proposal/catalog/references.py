@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from orgrecon_pipeline.proposal.catalog.copies import find_copies
 from orgrecon_pipeline.proposal.catalog.names import (
     generation,
     is_parent,
@@ -66,6 +67,16 @@ class Side:
         self.catalog, self._tenant_columns = catalog, tuple(tenant_columns)
 
     @cached_property
+    def copies(self) -> dict[int, str]:
+        """The tables that are taken for copies, each with the reason."""
+        return find_copies(self.catalog.comparable)
+
+    @cached_property
+    def originals(self) -> list[Table]:
+        """The tables that a comparison can read, without copies."""
+        return [table for table in self.catalog.comparable if table.id not in self.copies]
+
+    @cached_property
     def references(self) -> dict[int, list[Reference]]:
         """The references of each table, foreign keys first."""
         return {table.id: list(self._references_of(table)) for table in self.catalog.comparable}
@@ -73,7 +84,7 @@ class Side:
     @cached_property
     def _tables_by_word(self) -> dict[str, list[Table]]:
         by_word = defaultdict(list)
-        for table in self.catalog.comparable:
+        for table in self.originals:
             by_word[stem(table.name)[-1] if stem(table.name) else ""].append(table)
         return by_word
 
@@ -81,7 +92,7 @@ class Side:
     def _tables_by_key(self) -> dict[str, list[Table]]:
         """The tables by the column of their primary key, if its name says which rows it identifies, unlike ``id``."""
         by_key = defaultdict(list)
-        for table in self.catalog.comparable:
+        for table in self.originals:
             key = self.own_keys(table)[0] if table.keys else ()
             if len(key) == 1 and len(words(key[0])) > 1:
                 by_key[key[0]].append(table)
@@ -90,7 +101,7 @@ class Side:
     @cached_property
     def owner(self) -> Owner | None:
         """The owner of the rows, if no column is named for a tenant."""
-        return None if self._coverage or self._tenant_columns else find_owner(self.catalog.comparable)
+        return None if self._coverage or self._tenant_columns else find_owner(self.originals)
 
     @cached_property
     def tenant_tables(self) -> list[Table]:

@@ -41,9 +41,10 @@ class Draft:
         if not (self.source.keys and self.target.keys) or self.has_hops:
             return 0
         tables = zip(("source", "target"), (self.source, self.target), self.own_tenants, strict=True)
-        first, second = (set(table.keys[0]) - {tenant} == {getattr(link, side).column for link in self.key}
-                         for side, table, tenant in tables)
-        return first - second
+        own = [(set(table.keys[0]) - {tenant}, {getattr(link, side).column for link in self.key})
+               for side, table, tenant in tables]
+        (first, first_key), (second, second_key) = own
+        return int(first == first_key and not second & second_key) - int(second == second_key and not first & first_key)
 
     @property
     def has_hops(self) -> bool:
