@@ -87,6 +87,8 @@ def _without_sample(strength: Strength, why: str, draft: Draft, measurement: Mea
                                                  (draft.target, measurement.back_sampled)) if not rows]
         sample = f"{' and '.join(empty)} {'has' if len(empty) == 1 else 'have'} no row with a key to look up"
     confidence = Confidence.LOW if strength >= Strength.NAMES else Confidence.OPEN
+    if strength <= Strength.WEAK and draft.source.schema == draft.target.schema and not measurement.skipped:
+        confidence = Confidence.NONE  # tables of one model often have some columns with the same names
     return Judgement(confidence, f"{why}; {sample}", float(strength))
 
 

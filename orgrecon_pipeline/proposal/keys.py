@@ -27,6 +27,11 @@ class Key:
         """How alike the columns are."""
         return sum(link.similarity for link in self.links) / len(self.links)
 
+    def needs_no_tenant(self, source: Table, target: Table) -> bool:
+        """Return whether the key identifies rows of both tables without their tenant."""
+        ours, theirs = {link.source.own_column for link in self.links}, {link.target.own_column for link in self.links}
+        return any(set(key) <= ours for key in source.keys) and any(set(key) <= theirs for key in target.keys)
+
 
 def named_keys(linker: Linker, source: Table, target: Table) -> list[Key]:
     """Return the best keys whose columns are linked by names or references, the best first."""

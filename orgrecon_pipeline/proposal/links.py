@@ -18,6 +18,10 @@ _FAMILIES = {
     **dict.fromkeys(("text", "character", "name"), "text"),
     **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision"), "number"),
     **dict.fromkeys(("date", "timestamp without time zone", "timestamp with time zone"), "time")}
+# Families of types whose values can say the same in other words, such as true and 'active'.
+_TRANSLATABLE = ({"boolean", "text"}, {"boolean", "number"}, {"number", "text"})
+#: Makes the values of any two types comparable.
+AS_TEXT = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,9 @@ class Linker:
                     and not column_similarity(ours.name, source.name, theirs.name, target.name)
                     and (conversion := _conversion(ours, theirs))):
                 yield Link(Term(ours.name), Term(theirs.name), 0.2, "of a comparable type", conversion)
+        for ours, theirs in itertools.product(source.columns, target.columns):
+            if ours.name not in skipped and {_family(ours), _family(theirs)} in _TRANSLATABLE:
+                yield Link(Term(ours.name), Term(theirs.name), 0.1, "of other types", AS_TEXT)
 
     def _direct(self, source: Table, column: str, target: Table) -> Iterator[Link]:
         for other in target.columns:

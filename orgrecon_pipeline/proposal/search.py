@@ -161,6 +161,8 @@ class _Search:
             reason = f"{candidate.why}; no key of one table can be linked to columns of the other"
             return Evaluated(candidate, None, Measurement(), Columns((), ()), Judgement(Confidence.OPEN, reason, 0.0))
         best = max(options, key=lambda pair: pair.judgement.score)
+        if candidate.tenant and (best.measurement.rate or 0.0) < _MIN_RATE:
+            best = max((best, *self._without_tenant(linker, candidate)), key=lambda pair: pair.judgement.score)
         if best.tables in self._choices.confirmed:
             return replace(best, judgement=Judgement(
                 Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
@@ -170,6 +172,12 @@ class _Search:
             reason = f"{best.judgement.reason}; it has the same columns, so it can also be a copy"
             return replace(best, judgement=replace(best.judgement, reason=reason, confidence=Confidence.MEDIUM))
         return best
+
+    def _without_tenant(self, linker: Linker, candidate: Candidate) -> list[Evaluated]:
+        """Evaluate the keys that need no tenant: its identifiers can differ although nothing translates them."""
+        whole = [key for key in candidate.keys if key.needs_no_tenant(candidate.source, candidate.target)]
+        options = [self._evaluate_key(linker, replace(candidate, tenant=None), key) for key in whole]
+        return [pair for pair in options if pair.judgement.proposed]
 
     def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:
         deleted = [None if table.id in self._choices.keep_deleted else deleted_rows(table)

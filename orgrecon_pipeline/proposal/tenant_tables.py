@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
 from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.links import Link, Pair
+from orgrecon_pipeline.proposal.links import AS_TEXT, Link, Pair
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measures
 
 # Share of the tenants of each side that the other one must have.
 _MIN_RATE = 0.8
 # A database with a schema for each customer can have thousands of pairs of such tables.
 _MAX_MEASURED = 200
-_TEXT = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
 
 
 def find_tenants(sides: tuple[Side, Side], measures: Measures) -> Pair | None:
@@ -38,12 +36,11 @@ def _drafts(sides: tuple[Side, Side]) -> Iterator[Draft]:
     pairs = itertools.combinations(first, 2) if sides[0] is sides[1] else itertools.product(first, second)
     for source, target in pairs:
         for ours, theirs in itertools.product(_names(source), _names(target)):
-            key = Link(Term(ours), Term(theirs), 1.0, "", _TEXT)
-            identifiers = Link(Term(source.keys[0][0]), Term(target.keys[0][0]), 1.0, "", _TEXT)
+            key = Link(Term(ours), Term(theirs), 1.0, "", AS_TEXT)
+            identifiers = Link(Term(source.keys[0][0]), Term(target.keys[0][0]), 1.0, "", AS_TEXT)
             yield Draft(source, target, None, (key,), (identifiers,))
 
 
 def _names(table: Table) -> list[str]:
-    """Return the columns of text that identify a tenant."""
-    keys = (key[0] for key in table.keys if len(key) == 1)
-    return [name for name in keys if table.by_name[name].type.name == "text" and not table.by_name[name].nullable]
+    """Return the columns of text, or of UUIDs, that identify a tenant."""
+    return [key[0] for key in table.keys if len(key) == 1 and table.by_name[key[0]].type.name in ("text", "uuid")]

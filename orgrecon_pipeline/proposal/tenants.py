@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion
 from orgrecon_pipeline.proposal.catalog.names import tenant_table_rank
 from orgrecon_pipeline.proposal.catalog.references import Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
-from orgrecon_pipeline.proposal.links import Link
+from orgrecon_pipeline.proposal.links import AS_TEXT, Link
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measures
 from orgrecon_pipeline.proposal.search import SearchResult
 
@@ -34,11 +33,10 @@ def declared_tenants(side: Side, result: SearchResult, measures: Measures) -> tu
 
 
 def _lists_all(table: Table, column: str, tenants: list[tuple[Table, Term]], measures: Measures) -> bool:
-    same = Conversion(f"{EXPRESSION}::text", f"{EXPRESSION}::text")
     for source, term in tenants:
         if source is table:
             continue
-        link = Link(term, Term(column), 1.0, "", same)
+        link = Link(term, Term(column), 1.0, "", AS_TEXT)
         measurement = measures.measure(Draft(source, table, None, (link,)))
         if not measurement.sampled or measurement.matched < measurement.sampled:
             return False

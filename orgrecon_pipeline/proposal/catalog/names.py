@@ -9,7 +9,7 @@ from functools import cache
 _OLD = {"legacy", "old", "prev", "previous", "orig", "original", "deprecated", "v1", "former", "obsolete"}
 _ELSEWHERE = {"source", "src", "external", "ext"}
 _NEW = {"new", "next", "modern"}
-_EMPTY = {"tbl", "table", "tb", "data"}
+_EMPTY = {"tbl", "table", "tb", "data", "entity"}
 _VERSION = re.compile(r"v?[0-9]+|v")
 # Copies that no application writes. Their rows match those of the original, but they are not its successor.
 _COPY = {"backup", "bak", "bkp", "copy", "tmp", "temp", "archive", "archived", "history", "hist", "log", "audit",
@@ -34,7 +34,8 @@ _BOOKKEEPING = {"created", "inserted", "added", "updated", "modified", "changed"
                 "etag", "lock"}
 
 #: Names of tenants, best first. A table or a column is about tenants if its name is one of these words.
-TENANT_WORDS = ("tenant", "organization", "account", "company", "customer", "client", "workspace")
+TENANT_WORDS = ("tenant", "organization", "account", "company", "customer", "client", "workspace", "realm",
+                "mandant")
 
 
 @cache

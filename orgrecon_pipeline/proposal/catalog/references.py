@@ -10,6 +10,7 @@ from functools import cached_property
 from orgrecon_pipeline.proposal.catalog.copies import find_copies
 from orgrecon_pipeline.proposal.catalog.names import (
     generation,
+    identifier_words,
     is_parent,
     references_by_name,
     stem,
@@ -192,13 +193,20 @@ class Side:
             if column.name not in declared:
                 yield from self._guesses(table, column, tenants)
 
+    def _prefixed(self, table: Table, column: str) -> list[Table]:
+        """Return the one table whose name is that of a reference after a prefix, as ``app_team`` for ``team_id``."""
+        named = identifier_words(column)
+        others = [other for other in self._tables_by_word.get(named[-1] if named else "", ())
+                  if other.schema == table.schema and stem(other.name)[-len(named):] == named]
+        return others if len(others) == 1 else []
+
     def _guesses(self, table: Table, column: Column, tenants: set[str]) -> Iterator[Reference]:
         if is_parent(column.name):
             others = [table]
         else:
             parts = words(column.name)
             others = [other for other in self._tables_by_word.get(parts[-2] if len(parts) > 1 else "", ())
-                      if references_by_name(column.name, other.name)]
+                      if references_by_name(column.name, other.name)] or self._prefixed(table, column.name)
         own_generation = generation(table.schema, table.name)
         others.sort(key=lambda other: (
             other.schema != table.schema, abs(generation(other.schema, other.name) - own_generation),

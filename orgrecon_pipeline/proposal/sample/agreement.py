@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -42,11 +43,21 @@ def _translated(pairs: Sequence[tuple[str | None, str | None]],
         together[ours][theirs] += 1
     usual = {ours: theirs.most_common(1)[0] for ours, theirs in together.items()}
     following = sum(count for _, count in usual.values())
-    chance = sum(numbers[0][ours] * numbers[1][theirs] for ours, (theirs, _) in usual.items()) / len(pairs) ** 2
     one_to_one = len({theirs for theirs, _ in usual.values()}) == len(usual)
     same = all(ours == theirs for ours, (theirs, _) in usual.items())
-    certain = following >= SAME_SHARE * len(pairs) and chance ** following <= SAME_BY_CHANCE
+    certain = following >= SAME_SHARE * len(pairs) and _chance(pairs, numbers) <= SAME_BY_CHANCE
     return len(usual) if one_to_one and certain and not same else 0
+
+
+def _chance(pairs: Sequence[tuple[str | None, str | None]],
+            numbers: tuple[Counter[str | None], Counter[str | None]]) -> float:
+    """Return about how likely two independent columns are to go together as much as these do.
+
+    It is the likelihood ratio of independence. A rare value counts most, such as that of the few who are not active.
+    """
+    return math.exp(-sum(
+        count * math.log(count * len(pairs) / (numbers[0][ours] * numbers[1][theirs]))
+        for (ours, theirs), count in Counter(pairs).items()))
 
 
 def joined_columns(source: Mapping[str, Values], target: Mapping[str, Values]) -> Iterator[JoinedColumn]:
