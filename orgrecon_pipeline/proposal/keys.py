@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping
 from orgrecon_pipeline.proposal.catalog.references import Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Link, Linker
@@ -13,6 +14,7 @@ from orgrecon_pipeline.proposal.links import Link, Linker
 _MAX_KEYS = 6
 _MAX_KEY_COLUMNS = 3
 _MAX_UNNAMED = 4
+_DATES = {"date", "timestamp without time zone", "timestamp with time zone"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ def named_keys(linker: Linker, source: Table, target: Table) -> list[Key]:
 
 
 def unnamed_keys(linker: Linker, source: Table, target: Table) -> list[Key]:
-    """Return some ways to link a key of the source to one of the target with as many columns of comparable types."""
-    return list(itertools.islice(_unnamed_keys(linker, source, target), _MAX_UNNAMED))
+    """Return some ways to link a key of the source to one of the target, or to other dates, by comparable types."""
+    keys = (*itertools.islice(_unnamed_keys(linker, source, target), _MAX_UNNAMED),
+            *itertools.islice(_dated_keys(linker, source, target), _MAX_UNNAMED))
+    return list(dict.fromkeys(keys))
 
 
 def _keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
@@ -69,14 +73,43 @@ def _reversed_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key
 
 
 def _unnamed_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
-    ours = [key for key in linker.source.own_keys(source)
-            if not any(source.by_name[name].nullable for name in key)]
-    for key, other in itertools.product(ours, linker.target.own_keys(target)):
+    linked = linker.tenant_link(source, target) is not None
+    all_ours, all_theirs = ((linker.source.own_keys(source), linker.target.own_keys(target)) if linked
+                            else (source.keys, target.keys))
+    ours = [key for key in all_ours if not any(source.by_name[name].nullable for name in key)]
+    for key, other in itertools.product(ours, all_theirs):
         if len(key) == len(other) <= _MAX_KEY_COLUMNS:
             alternatives = [list(_unnamed_links(linker, source, name, target, other)) for name in key]
             for links in itertools.product(*alternatives):
                 if len({link.target.own_column for link in links}) == len(links):
                     yield Key(links, unique=True)
+
+
+def _dated_keys(linker: Linker, source: Table, target: Table) -> Iterator[Key]:
+    """Yield the keys in which the date of a key of the source gives way to any other two dates.
+
+    Of rows that are valid from one date to another, one model can identify them by the end, the other by the start.
+    """
+    covers = linker.target.own_keys(target)
+    columns = tuple(dict.fromkeys(itertools.chain(*covers)))
+    dates = [Link(Term(ours), Term(theirs), 0.2, "both are dates of a row", conversion)
+             for ours, theirs in itertools.product(_dates(source), _dates(target))
+             if (conversion := linker.conversion(source, Term(ours), target, Term(theirs)))]
+    for key in linker.source.own_keys(source):
+        rest = [name for name in key if source.by_name[name].type.name not in _DATES]
+        if not rest or len(key) != len(rest) + 1 or len(key) > _MAX_KEY_COLUMNS:
+            continue
+        alternatives = [linker.key_links(source, name, target, alone=False)
+                        or list(_unnamed_links(linker, source, name, target, columns)) for name in rest]
+        for links in itertools.product(*alternatives, dates):
+            used = {link.target.own_column for link in links}
+            if len(used) == len(links) and not any(source.by_name[name].nullable for name in rest):
+                yield Key(links, unique=any(set(cover) <= used for cover in covers))
+
+
+def _dates(table: Table) -> list[str]:
+    return [column.name for column in table.columns
+            if column.type.name in _DATES and not column.nullable and not is_bookkeeping(column.name)]
 
 
 def _unnamed_links(linker: Linker, source: Table, column: str, target: Table, key: tuple[str, ...]) -> Iterator[Link]:

@@ -121,7 +121,8 @@ def _tenant_remark(sides: tuple[Side, Side], draft: Draft) -> str:
                     "are compared as one tenant")
         return ("no tenant column on both sides, so that all rows are compared as one tenant; to name one, run init "
                 "with --tenant-column")
-    owners = sorted({printable(side.owner.column) for side in sides if side.owner})
+    owners = sorted({printable(owner.column) for side, table in zip(sides, (draft.source, draft.target), strict=True)
+                     if (owner := side.owners.get(table.schema))})
     taken = [f"most tables refer to one table with {' and '.join(owners)}: taken for the tenant"] if owners else []
     return "; ".join([*taken, *([printable(draft.tenant.why)] if draft.tenant.why else [])])
 

@@ -100,9 +100,14 @@ class Side:
         return by_key
 
     @cached_property
-    def owner(self) -> Owner | None:
-        """The owner of the rows, if no column is named for a tenant."""
-        return None if self._coverage or self._tenant_columns else find_owner(self.originals)
+    def owners(self) -> dict[str, Owner]:
+        """The owner of the rows of each schema in which no column is named for a tenant."""
+        by_schema = defaultdict(list)
+        for table in () if self._tenant_columns else self.originals:
+            by_schema[table.schema].append(table)
+        return {schema: owner for schema, tables in by_schema.items()
+                if all(self._rank(table, column) is None for table in tables for column in table.columns)
+                and (owner := find_owner(tables))}
 
     @cached_property
     def tenant_tables(self) -> list[Table]:
@@ -133,8 +138,8 @@ class Side:
 
     def tenant_columns(self, table: Table) -> list[str]:
         """Return the columns of a table that can hold its tenant, the best first."""
-        if self.owner:
-            return [self.owner.column] if self.owner.column in table.by_name else []
+        if owner := self.owners.get(table.schema):
+            return [owner.column] if owner.column in table.by_name else []
         ranked = [(rank, column.name) for column in table.columns
                   if (rank := self._rank(table, column)) is not None]
         return [name for _, name in sorted(ranked, key=lambda item: (item[0] > 0, -self._coverage[item[0]], item[0]))]
@@ -172,8 +177,8 @@ class Side:
         return None
 
     def _is_about_tenants(self, table: Table) -> bool:
-        if self.owner:
-            return table.id == self.owner.table
+        if owner := self.owners.get(table.schema):
+            return table.id == owner.table
         return tenant_table_rank(table.name) is not None
 
     def _references_of(self, table: Table) -> Iterator[Reference]:
