@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion, common_conversion
 from orgrecon_pipeline.proposal.catalog.names import column_similarity, points_to, words
 from orgrecon_pipeline.proposal.catalog.references import Reference, Side, Term, resolve, translate
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table
+from orgrecon_pipeline.proposal.maps import MapTable
 
 # Types whose values have no equality in PostgreSQL, or one that means something else.
 _NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}
@@ -37,24 +38,26 @@ class Link:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two tables whose rows correspond, and the single columns of their keys; empty without such a key."""
+    """Two tables whose rows correspond, and the single terms of their keys; empty without such a key."""
 
     source: int
     target: int
-    key: tuple[str, str] | tuple[()] = ()
+    key: tuple[Term, Term] | tuple[()] = ()
 
 
 @dataclass(frozen=True)
 class Linker:
     """Finds links between the tables of two sides, also through pairs of tables that are known already.
 
-    ``tenants`` are two tables of tenants whose rows correspond, if the references to them cannot be compared.
+    ``tenants`` are two tables of tenants whose rows correspond, if the references to them cannot be compared. ``maps``
+    are the map tables of the target.
     """
 
     source: Side
     target: Side
     pairs: tuple[Pair, ...] = ()
     tenants: Pair | None = None
+    maps: Mapping[int, Sequence[MapTable]] = field(default_factory=dict)
 
     @property
     def taken(self) -> set[int]:
@@ -87,7 +90,8 @@ class Linker:
     def _tenant_tables(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
         """Yield the tables of tenants with their columns, source first; in one database also the other way round."""
         if self.tenants and self.tenants.key:
-            sides = (self.tenants.source, self.tenants.key[0]), (self.tenants.target, self.tenants.key[1])
+            first, second = (term.column for term in self.tenants.key)
+            sides = (self.tenants.source, first), (self.tenants.target, second)
             yield sides
             if self.source is self.target:
                 yield sides[::-1]
@@ -95,7 +99,7 @@ class Linker:
     def key_links(self, source: Table, column: str, target: Table, *, alone: bool) -> list[Link]:
         """Return the best links of a column of a source's key; ``alone`` if it is the whole key within a tenant."""
         # In a fresh copy, new identifiers can equal the old ones. They diverge later, so the old ones come first.
-        links = [*self._old_identifiers(source, column, target)] if alone else []
+        links = [*self._old_identifiers(source, column, target), *self._mapped(source, column, target)] if alone else []
         links += [*self._direct(source, column, target), *self._through_pairs(source, column, target)]
         links.sort(key=lambda link: -link.similarity)
         return links[:_MAX_ALTERNATIVES]
@@ -133,6 +137,13 @@ class Linker:
                 why = f"named like an identifier of {source.label}" if kind != "old" else "named like an old identifier"
                 yield Link(Term(column), Term(other.name), similarities[kind], why, conversion)
 
+    def _mapped(self, source: Table, column: str, target: Table) -> Iterator[Link]:
+        """Yield links to the old identifiers that map tables hold for the rows of the target."""
+        for map_table in self.maps.get(target.id, ()):
+            conversion = self.conversion(source, Term(column), target, map_table.term)
+            if conversion and map_table.is_about(source):
+                yield Link(Term(column), map_table.term, 1.0, f"through {map_table.table.label}", conversion)
+
     def _through_pairs(self, source: Table, column: str, target: Table) -> Iterator[Link]:
         """Yield links of references to two tables whose rows correspond."""
         for pair in self.pairs:
@@ -148,10 +159,10 @@ class Linker:
                     yield Link(*terms, similarity, "both refer to rows that correspond", conversion)
 
 
-def _through(reference: Reference, key: str) -> Term:
-    if reference.referenced == key:
+def _through(reference: Reference, key: Term) -> Term:
+    if key == Term(reference.referenced):
         return Term(reference.column)
-    return Term(key, (reference.hop,))
+    return Term(key.column, (reference.hop, *key.hops))
 
 
 def _same_role(first: Reference, second: Reference, source: Table, target: Table) -> bool:

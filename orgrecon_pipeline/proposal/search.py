@@ -9,10 +9,12 @@ from orgrecon_pipeline.proposal.candidates import Candidate, find_candidates
 from orgrecon_pipeline.proposal.catalog.copies import may_be_copy
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
 from orgrecon_pipeline.proposal.catalog.references import Side
+from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.keys import Key
 from orgrecon_pipeline.proposal.links import Linker, Pair
+from orgrecon_pipeline.proposal.maps import find_maps
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex
 from orgrecon_pipeline.proposal.tenant_tables import find_tenants
@@ -82,7 +84,8 @@ class _Search:
                  progress: Callable[[str], None]) -> None:
         self._sides, self._measures, self._choices, self._progress = sides, measures, choices, progress
         self._measured: dict[Draft, Measurement] = {}
-        self._index = TargetIndex(sides[1])
+        self._maps = find_maps(sides[1])
+        self._index = TargetIndex(sides[1], self._maps)
         self._evaluated: dict[tuple[Candidate, tuple[Pair, ...]], Evaluated] = {}
         self._accepted: list[Evaluated] = []
         self._tenants = find_tenants(sides, measures)
@@ -107,7 +110,7 @@ class _Search:
         return SearchResult(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
 
     def _linker(self) -> Linker:
-        return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted), self._tenants)
+        return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted), self._tenants, self._maps)
 
     def _taken(self, evaluated: Iterable[Evaluated]) -> set[int]:
         """Return the tables that correspond, and those whose names say so, also if a person must decide."""
@@ -125,7 +128,7 @@ class _Search:
                 continue
             pair = self._evaluate_one(linker, candidate)
             other = evaluated.get(tables)
-            if other is None or pair.judgement.score > other.judgement.score:
+            if other is None or _rank(pair) > _rank(other):
                 evaluated[tables] = pair
         return evaluated
 
@@ -136,9 +139,7 @@ class _Search:
         if candidate.direction:
             return candidate
         if candidate.source.schema == candidate.target.schema:
-            refers = any(r.hop.table == pair.candidate.source.id for pair in self._accepted
-                         for r in self._sides[0].references[candidate.source.id])
-            return replace(candidate, direction=int(refers))
+            return replace(candidate, direction=int(self._refers_as_accepted(candidate)))
         for pair in self._accepted:
             schemas = pair.candidate.source.schema, pair.candidate.target.schema
             if schemas == (candidate.source.schema, candidate.target.schema):
@@ -146,6 +147,15 @@ class _Search:
             if schemas == (candidate.target.schema, candidate.source.schema):
                 return replace(candidate, direction=-1)
         return candidate
+
+    def _refers_as_accepted(self, candidate: Candidate) -> bool:
+        """Return whether the source refers to another source, or other two tables refer to the two of the candidate."""
+        def refers(table: Table, other: Table) -> bool:
+            return any(reference.hop.table == other.id for reference in self._sides[0].references[table.id])
+
+        accepted = [pair.candidate for pair in self._accepted]
+        return any(refers(candidate.source, pair.source) or (
+            refers(pair.source, candidate.source) and refers(pair.target, candidate.target)) for pair in accepted)
 
     def _evaluate_one(self, linker: Linker, candidate: Candidate) -> Evaluated:
         referred = {reference.hop.table for side, table in zip(
@@ -233,6 +243,11 @@ class _Search:
         return len(self._accepted) > number
 
 
+def _rank(pair: Evaluated) -> tuple[bool, float]:
+    """Return how good a direction of two tables is: first of all, something should say that it is the right one."""
+    return pair.judgement.proposed, pair.judgement.score
+
+
 def _directed(draft: Draft, judgement: Judgement) -> Judgement:
     """Return the judgement of a pair if names do not say which table is the source: its key can."""
     if draft.direction < 0:
@@ -267,7 +282,6 @@ def _pair(pair: Evaluated) -> Pair:
 
 
 def _draft_pair(draft: Draft) -> Pair:
-    key: tuple[str, str] | tuple[()] = ()
-    if len(draft.key) == 1 and not draft.key[0].source.hops and not draft.key[0].target.hops:
-        key = (draft.key[0].source.column, draft.key[0].target.column)
-    return Pair(draft.source.id, draft.target.id, key)
+    if len(draft.key) == 1:
+        return Pair(draft.source.id, draft.target.id, (draft.key[0].source, draft.key[0].target))
+    return Pair(draft.source.id, draft.target.id)

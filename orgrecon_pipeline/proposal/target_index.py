@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 
 from orgrecon_pipeline.proposal.catalog.names import (
@@ -17,6 +17,7 @@ from orgrecon_pipeline.proposal.catalog.names import (
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Pair
+from orgrecon_pipeline.proposal.maps import MapTable
 
 _MIN_SHARED_COLUMNS = 3
 # A column name in more tables than that says nothing about a pair.
@@ -38,7 +39,8 @@ class Strength(IntEnum):
 class TargetIndex:
     """The tables of a side by what can make one the counterpart of a table of the other side."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, maps: Mapping[int, Sequence[MapTable]]) -> None:
+        self._maps = [(number, map_table) for number, of_table in maps.items() for map_table in of_table]
         self._tables = {table.id: table for table in side.originals}
         self._by_stem: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_old_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -81,6 +83,9 @@ class TargetIndex:
         for number in self._by_old_identifier[stem(source.name)]:
             why = f"{self._tables[number].label} has an identifier that names {source.label}"
             reasons[number] = Strength.NAMES, why
+        for number, map_table in self._maps:
+            if number in self._tables and number != source.id and map_table.is_about(source):
+                reasons[number] = Strength.NAMES, f"{map_table.table.label} maps their identifiers"
         for number in self._by_stem[stem(source.name)]:
             reasons[number] = Strength.NAMES, "named alike"
         # An "organisation" can be a unit of another model; a "tenant" is nothing else.

@@ -26,7 +26,7 @@ def find_tenants(sides: tuple[Side, Side], measures: Measures) -> Pair | None:
         if (measurement.rate or 0) >= _MIN_RATE and measurement.columns:
             same = (measurement.columns[0].share or 0) >= _MIN_RATE
             [key] = draft.key
-            return None if same else Pair(draft.source.id, draft.target.id, (key.source.column, key.target.column))
+            return None if same else Pair(draft.source.id, draft.target.id, (key.source, key.target))
     return None
 
 

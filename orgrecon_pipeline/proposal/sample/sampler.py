@@ -90,7 +90,7 @@ class Sampler:
             rows = read(relation.sampled("SYSTEM", 100 * _SAMPLED_BLOCKS / table.blocks))
         else:
             # The first rows are often alike. The number of rows can be out of date: too small a sample is read again.
-            spread = 100 * SAMPLE_KEYS / table.rows if table.rows and table.rows > 2 * SAMPLE_KEYS else 0.0
+            spread = 100 * SAMPLE_KEYS / table.rows if table.rows and table.rows > SAMPLE_KEYS else 0.0
             rows = read(relation.sampled("BERNOULLI", spread)) if spread else []
             if 2 * len(rows) < SAMPLE_KEYS:
                 rows = read(relation.from_)
