@@ -41,10 +41,11 @@ def scalar(text: str) -> str:
 
 
 def comment(text: str, indent: int = 0, first: str = "# ") -> str:
-    """Return a text as comment lines."""
-    start = " " * indent
-    return textwrap.fill(printable(text), _WIDTH, initial_indent=f"{start}{first}", subsequent_indent=f"{start}# ",
-                         break_long_words=False, break_on_hyphens=False)
+    """Return a text as comment lines. Of an item of a list, further lines are indented."""
+    start = f"{' ' * indent}{first}"
+    return textwrap.fill(
+        printable(text), _WIDTH, initial_indent=start, subsequent_indent=start if first == "# " else f"{start}  ",
+        break_long_words=False, break_on_hyphens=False)
 
 
 def _todo(reason: str) -> str:
