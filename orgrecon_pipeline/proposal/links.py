@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, Conversion, common_conversion
+from orgrecon_pipeline.proposal.catalog.maps import MapTable
 from orgrecon_pipeline.proposal.catalog.names import column_similarity, points_to, words
 from orgrecon_pipeline.proposal.catalog.references import Reference, Side, Term, resolve, translate
 from orgrecon_pipeline.proposal.catalog.tables import Column, Table
-from orgrecon_pipeline.proposal.maps import MapTable
 
 # Types whose values have no equality in PostgreSQL, or one that means something else.
 _NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}

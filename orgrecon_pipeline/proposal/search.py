@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from orgrecon_pipeline.proposal.candidates import Candidate, find_candidates
 from orgrecon_pipeline.proposal.catalog.copies import may_be_copy
 from orgrecon_pipeline.proposal.catalog.deleted import DeletedRows, PossibleMark, deleted_rows, possible_marks
+from orgrecon_pipeline.proposal.catalog.maps import find_maps
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.columns import Columns, choose_columns
 from orgrecon_pipeline.proposal.judge import Confidence, Judgement, judge
 from orgrecon_pipeline.proposal.keys import Key
 from orgrecon_pipeline.proposal.links import Linker, Pair
-from orgrecon_pipeline.proposal.maps import find_maps
+from orgrecon_pipeline.proposal.relations import direction_like, is_detail
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement, Measures
 from orgrecon_pipeline.proposal.target_index import Strength, TargetIndex
 from orgrecon_pipeline.proposal.tenant_tables import find_tenants
@@ -106,7 +106,7 @@ class _Search:
         accepted = tuple(self._evaluate_one(self._linker(), pair.candidate) for pair in self._accepted)
         taken = {table for pair in accepted for table in pair.tables}
         left = [pair for tables, pair in evaluated.items() if not tables & taken]
-        still_open = [_unclear(pair, left) for pair in left if pair.judgement.confidence is not Confidence.NONE]
+        still_open = [self._unclear(pair, left) for pair in left if pair.judgement.confidence is not Confidence.NONE]
         return SearchResult(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
 
     def _linker(self) -> Linker:
@@ -121,7 +121,11 @@ class _Search:
     def _evaluate(self, linker: Linker, candidates: Iterable[Candidate]) -> dict[frozenset[int], Evaluated]:
         evaluated: dict[frozenset[int], Evaluated] = {}
         for candidate in candidates:
-            candidate = self._directed(candidate)
+            if candidate.source.id in self._choices.pairs:
+                candidate = replace(candidate, direction=1)
+            elif not candidate.direction:
+                direction = direction_like(self._sides, candidate, [pair.candidate for pair in self._accepted])
+                candidate = replace(candidate, direction=direction)
             tables = frozenset((candidate.source.id, candidate.target.id))
             taken = any(tables & pair.tables for pair in self._accepted)
             if taken or tables in self._choices.refused or candidate.direction < 0:
@@ -131,31 +135,6 @@ class _Search:
             if other is None or _rank(pair) > _rank(other):
                 evaluated[tables] = pair
         return evaluated
-
-    def _directed(self, candidate: Candidate) -> Candidate:
-        """Return the candidate with the direction of other pairs, if nothing else says which table is the source."""
-        if candidate.source.id in self._choices.pairs:
-            return replace(candidate, direction=1)
-        if candidate.direction:
-            return candidate
-        if candidate.source.schema == candidate.target.schema:
-            return replace(candidate, direction=int(self._refers_as_accepted(candidate)))
-        for pair in self._accepted:
-            schemas = pair.candidate.source.schema, pair.candidate.target.schema
-            if schemas == (candidate.source.schema, candidate.target.schema):
-                return replace(candidate, direction=1)
-            if schemas == (candidate.target.schema, candidate.source.schema):
-                return replace(candidate, direction=-1)
-        return candidate
-
-    def _refers_as_accepted(self, candidate: Candidate) -> bool:
-        """Return whether the source refers to another source, or other two tables refer to the two of the candidate."""
-        def refers(table: Table, other: Table) -> bool:
-            return any(reference.hop.table == other.id for reference in self._sides[0].references[table.id])
-
-        accepted = [pair.candidate for pair in self._accepted]
-        return any(refers(candidate.source, pair.source) or (
-            refers(pair.source, candidate.source) and refers(pair.target, candidate.target)) for pair in accepted)
 
     def _evaluate_one(self, linker: Linker, candidate: Candidate) -> Evaluated:
         referred = {reference.hop.table for side, table in zip(
@@ -238,9 +217,23 @@ class _Search:
         number = len(self._accepted)
         for pair in proposed:
             taken = any(pair.tables & other.tables for other in self._accepted)
-            if not taken and not _rivals(pair, proposed):
+            if not taken and not self._rivals(pair, proposed):
                 self._accepted.append(pair)
         return len(self._accepted) > number
+
+    def _rivals(self, pair: Evaluated, others: Iterable[Evaluated]) -> list[Evaluated]:
+        """Return the other pairs of one of the tables that are about as likely."""
+        return [other for other in others if other is not pair and pair.tables & other.tables
+                and other.judgement.proposed and other.judgement.score > pair.judgement.score - _CLOSE
+                and not is_detail(self._sides, other.candidate, pair.candidate)]
+
+    def _unclear(self, pair: Evaluated, others: Iterable[Evaluated]) -> Evaluated:
+        """Return a pair that was not accepted as one that a person must decide, with the reason."""
+        if not pair.judgement.proposed:
+            return pair
+        rivals = " and ".join(sorted({other.candidate.label for other in self._rivals(pair, others)}))
+        reason = f"{pair.judgement.reason}; it is not clear whether {pair.candidate.label} or {rivals} correspond"
+        return replace(pair, judgement=replace(pair.judgement, confidence=Confidence.OPEN, reason=reason))
 
 
 def _rank(pair: Evaluated) -> tuple[bool, float]:
@@ -260,21 +253,6 @@ def _directed(draft: Draft, judgement: Judgement) -> Judgement:
         return replace(judgement, confidence=Confidence.OPEN, reason=(
             f"{judgement.reason}; nothing says which of the two is the source"))
     return judgement
-
-
-def _rivals(pair: Evaluated, others: Iterable[Evaluated]) -> list[Evaluated]:
-    """Return the other pairs of one of the tables that are about as likely."""
-    return [other for other in others if other is not pair and pair.tables & other.tables
-            and other.judgement.proposed and other.judgement.score > pair.judgement.score - _CLOSE]
-
-
-def _unclear(pair: Evaluated, others: Iterable[Evaluated]) -> Evaluated:
-    """Return a pair that was not accepted as one that a person must decide, with the reason."""
-    if not pair.judgement.proposed:
-        return pair
-    rivals = " and ".join(sorted({other.candidate.label for other in _rivals(pair, others)}))
-    reason = f"{pair.judgement.reason}; it is not clear whether {pair.candidate.label} or {rivals} correspond"
-    return replace(pair, judgement=replace(pair.judgement, confidence=Confidence.OPEN, reason=reason))
 
 
 def _pair(pair: Evaluated) -> Pair:

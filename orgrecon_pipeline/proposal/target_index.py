@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 
+from orgrecon_pipeline.proposal.catalog.maps import MapTable
 from orgrecon_pipeline.proposal.catalog.names import (
     identifier_words,
     is_bookkeeping,
@@ -17,7 +18,6 @@ from orgrecon_pipeline.proposal.catalog.names import (
 from orgrecon_pipeline.proposal.catalog.references import Side
 from orgrecon_pipeline.proposal.catalog.tables import Table
 from orgrecon_pipeline.proposal.links import Pair
-from orgrecon_pipeline.proposal.maps import MapTable
 
 _MIN_SHARED_COLUMNS = 3
 # A column name in more tables than that says nothing about a pair.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from orgrecon_pipeline.proposal.catalog.names import column_similarity, generation, is_copy, points_to, stem
+from orgrecon_pipeline.proposal.catalog.names import column_similarity, generation, is_copy, kept_words, points_to, stem
 from orgrecon_pipeline.proposal.render import comment, scalar
 
 # PostgreSQL stores every character of Unicode but NUL.
@@ -41,6 +41,13 @@ def test_words_of_a_table_say_what_it_holds_and_of_which_generation_it_is(
     name: str, words: tuple[str, ...], side: int, copy: bool
 ) -> None:
     assert (stem(name), generation("public", name), is_copy(name)) == (words, side, copy)
+
+
+@pytest.mark.parametrize(("name", "kept"), [
+    ("teams_old", ("team",)), ("OldTeams", ("team",)), ("team_2023", ("team",)), ("teams", ()), ("teams_v1", ()),
+    ("goals_20", ()), ("old", ())])
+def test_words_of_a_kept_table_are_those_of_its_original(name: str, kept: tuple[str, ...]) -> None:
+    assert kept_words(name) == kept
 
 
 @pytest.mark.parametrize(("column", "kind"), [

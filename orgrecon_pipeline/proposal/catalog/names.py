@@ -13,7 +13,7 @@ _EMPTY = {"tbl", "table", "tb", "data", "entity"}
 _VERSION = re.compile(r"v?[0-9]+|v")
 # Copies that no application writes. Their rows match those of the original, but they are not its successor.
 _COPY = {"backup", "bak", "bkp", "copy", "tmp", "temp", "archive", "archived", "history", "hist", "log", "audit",
-         "staging", "stg", "snapshot", "dump", "version"}
+         "staging", "stg", "snapshot", "dump", "version", "auditlog", "changelog", "logentry", "audittrail"}
 _DATE = re.compile(r"(?:19|20)[0-9]{4,6}")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 # Words of a table that was kept when its name was given to another one, or before a change.

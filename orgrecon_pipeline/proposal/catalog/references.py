@@ -202,7 +202,7 @@ class Side:
         """Return the one table whose name is that of a reference after a prefix, as ``app_team`` for ``team_id``."""
         named = identifier_words(column)
         others = [other for other in self._tables_by_word.get(named[-1] if named else "", ())
-                  if other.schema == table.schema and stem(other.name)[-len(named):] == named]
+                  if other.id != table.id and other.schema == table.schema and stem(other.name)[-len(named):] == named]
         return others if len(others) == 1 else []
 
     def _guesses(self, table: Table, column: Column, tenants: set[str]) -> Iterator[Reference]:

@@ -153,6 +153,73 @@ SCHEMAS: dict[str, Schema] = {
             "UPDATE league.squad_entry SET number = 99 WHERE id = 5": ("squad_entry", "mismatched", 1),
             "UPDATE player SET born = NULL WHERE id = 7": ("athlete", "mismatched", 1),
         }),
+    "prefixes of applications, kept copies and a map table": Schema(
+        sql=schema_sql.read("apps"), tenants=("public.accounts_organization", "id"),
+        entities={
+            "orgmodel_unit": Entity(
+                "public.hr_department", "public.orgmodel_unit", ["id"], ["name", "code", "parent_id", "manager_id"],
+                contains={("target", "id"): "legacy_department_id", ("target", "manager_id"): ".employee_id"}),
+            "orgmodel_person": Entity(
+                "public.hr_employee", "public.orgmodel_person", ["id"], ["first_name", "work_email"],
+                contains={("target", "from"): "LEFT JOIN public.orgmodel_personidmap"}, left_out={
+                    "source.is_active": "each of its values goes with one value of target.status: to compare the two, "
+                                        "translate one of them with CASE"}),
+            "orgmodel_unitmembership": Entity(
+                "public.hr_department_members", "public.orgmodel_unitmembership", ["department_id", "employee_id"],
+                contains={("target", "employee_id"): ".employee_id"}),
+        },
+        drift={
+            "UPDATE orgmodel_unit SET head_id = md5('p3')::uuid WHERE legacy_department_id = 9":
+                ("orgmodel_unit", "mismatched", 1),
+            "UPDATE orgmodel_person SET email = 'x' WHERE id = md5('p77')::uuid": ("orgmodel_person", "mismatched", 1),
+            "DELETE FROM hr_department_members WHERE id = 30": ("orgmodel_unitmembership", "unexpected", 1),
+        }),
+    "rows with effective dates, and a company code": Schema(
+        sql=schema_sql.read("effective_dates"), tenants=("r3.t001", "bukrs"),
+        entities={
+            "person": Entity("r3.employee", "om.person", ["pernr"], ["nachn"], left_out={
+                "source.stat2": "each of its values goes with one value of target.active: to compare the two, "
+                                "translate one of them with CASE"}),
+            "org_unit": Entity("r3.cost_center", "om.org_unit", ["kostl", "datab"], ["ktext"],
+                               contains={("source", "tenant_id"): "bukrs", ("target", "datab"): "valid_from"}),
+            "assignment": Entity("r3.assignment", "om.assignment", ["pernr", "begda"], ["kostl"],
+                                 contains={("target", "pernr"): ".personnel_number"}),
+        },
+        drift={
+            "UPDATE om.org_unit SET valid_from = '2016-01-01' WHERE code = 'K7'; "
+            "UPDATE r3.cost_center SET datab = '2016-01-01' WHERE kostl = 'K7'; "
+            "DELETE FROM om.org_unit WHERE code = 'K9'":
+                ("org_unit", "missing", 1),
+            "DELETE FROM om.assignment WHERE id IN (7, 8)": ("assignment", "missing", 2),
+        }),
+    "realms of another database, and references that are not declared": Schema(
+        sql=schema_sql.read("realms_source"), target_sql=schema_sql.read("realms_target"),
+        tenants=("public.realm", "id"),
+        entities={
+            "account": Entity(
+                "public.user_entity", "org.account", ["id"], ["email", "first_name", "username"],
+                contains={("target", "tenant_id"): "kc_realm_id", ("target", "id"): "kc_user_id"}, left_out={
+                    "source.enabled": "each of its values goes with one value of target.status: to compare the two, "
+                                      "translate one of them with CASE"}),
+            "unit": Entity("public.keycloak_group", "org.unit", ["id"], ["name"]),
+            "unit_member": Entity("public.user_group_membership", "org.unit_member", ["group_id", "user_id"],
+                                  contains={("target", "group_id"): "kc_group_id"}),
+        },
+        drift={
+            "target:UPDATE org.unit SET name = 'x' WHERE kc_group_id = md5('g30')::uuid": ("unit", "mismatched", 1),
+            "DELETE FROM user_group_membership WHERE user_id = md5('u3')::uuid::text": ("unit_member", "unexpected", 3),
+        }),
+    "tables of the same names, with copies": Schema(
+        sql=schema_sql.read("same_names"), tenants=("public.accounts", "id"),
+        entities={"groups": Entity(
+            "public.groups", "v23.groups", ["id"], ["name"], where=("deleted_at IS NULL", None), left_out={
+                "source.archived": "each of its values goes with one value of target.status: to compare the two, "
+                                   "translate one of them with CASE"})},
+        drift={"DELETE FROM v23.groups WHERE id = 5": ("groups", "missing", 1)}),
+    "a copy that nothing follows": Schema(
+        sql=schema_sql.pair("users", "users_v2", "public", "public") + "DROP TABLE users_v2;"
+        + schema_sql.pair("notes_old", "notes", "public", "public") + "CREATE TABLE users_old AS TABLE users;",
+        entities={"notes": Entity("public.notes_old", "public.notes", ["id"], ["name", "email"])}),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
         entities={"users_v2": Entity("public.legacy_users", "public.users_v2", ["id"], ["name", "email"])},
