@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.terminal import print_table, printable
+from orgrecon_pipeline.cli.screen import Text
+from orgrecon_pipeline.cli.terminal import printable
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.drifting_key import KeyState
@@ -92,19 +92,19 @@ def _show(listed: DriftList) -> int:
         count += 1
         if count <= _MAX_ROWS:
             key = ", ".join(f"{name} = {value}" for name, value in row["key"].items())
-            shown.append([Text(printable(text)) for text in (
+            shown.append([printable(text) for text in (
                 row["tenant"], row["entity"], row["kind"], key, ", ".join(row["columns"]) or "–",
                 row["state"] or "unknown", row["first_seen"] or "unknown", *_current(row))])
-    console, observation = terminal.stdout(), listed.observation
+    screen, observation = terminal.stdout(), listed.observation
     change = observation.change
     since = f", compared with {change.since}" if change and change.since else ""
     rows = "row" if count == 1 else "rows"
     title = f"{observation.day}  {listed.identity}  {count} {rows}{since}"
     if not count:
-        console.print(Text(f"{title}: no such key drifts"))
+        screen.print(Text(f"{title}: no such key drifts"))
         return 0
     headers = ("tenant", "entity", "kind", "key", "columns", "state", "first seen")
-    print_table(console, title, headers + ("now", "values", "context") * bool(listed.live), shown)
+    screen.print_table(title, headers + ("now", "values", "context") * bool(listed.live), shown)
     if count > len(shown):
-        console.print(Text(f"and {count - len(shown)} more: choose --format csv, jsonl or parquet to list all of them"))
+        screen.print(Text(f"and {count - len(shown)} more: choose --format csv, jsonl or parquet to list all of them"))
     return count

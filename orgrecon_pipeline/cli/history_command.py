@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.terminal import print_csv, print_json, print_table, say, stdout
+from orgrecon_pipeline.cli.screen import Text
+from orgrecon_pipeline.cli.terminal import print_csv, print_json, say, stdout
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def _print_calendar(history: History) -> None:
         week = [monday + timedelta(days=number) for number in range(7)]
         weeks.append([monday.isoformat(), *(cells.get(day, Text("")) for day in week)])
         monday += timedelta(days=7)
-    console = stdout()
-    print_table(console, str(history.identity), ("week of", *_WEEKDAYS), weeks)
+    screen = stdout()
+    screen.print_table(str(history.identity), ("week of", *_WEEKDAYS), weeks)
     verdicts = [day.verdict.value for day in history.days]
-    console.print(Text(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _STYLES)
+    screen.print(Text(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _STYLES)
                        + "; * is a baseline, r restored, s simulated"))
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import OutputFormat, settings_from
-from orgrecon_pipeline.cli.terminal import Format, print_table, printable, show_lines
+from orgrecon_pipeline.cli.terminal import Format, printable, show_lines
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, validate_name
 from orgrecon_pipeline.domain.reasons import counted
@@ -107,11 +106,11 @@ def _name_answer(text: str) -> str:
 
 def _show(result: InitResult) -> None:
     proposal = result.proposal
-    console = terminal.stdout()
+    screen = terminal.stdout()
     if proposal.entities:
-        print_table(console, "Proposed", ("entity", "source", "target", "key", "compared", "confidence"), [
-            [Text(cell) for cell in (entity.name, entity.source_table, entity.target_table, ", ".join(entity.key),
-                                     ", ".join(entity.compare), entity.confidence)] for entity in proposal.entities])
+        screen.print_table("Proposed", ("entity", "source", "target", "key", "compared", "confidence"), [
+            [entity.name, entity.source_table, entity.target_table, ", ".join(entity.key), ", ".join(entity.compare),
+             entity.confidence] for entity in proposal.entities])
     show_lines(f"TODO {todo.name}: {todo.source_table}, {todo.target_table}: {todo.reason}" for todo in proposal.open)
     show_lines(f"check {entity.name}: {column.side}.{column.column} is not compared: {column.reason}"
                for entity in proposal.entities for column in entity.left_out if column.likely)

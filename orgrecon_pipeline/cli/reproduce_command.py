@@ -7,11 +7,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.options import MappingFile, OutputFormat, settings_from
-from orgrecon_pipeline.cli.terminal import Format, print_box, print_table, printable
+from orgrecon_pipeline.cli.screen import Text
+from orgrecon_pipeline.cli.terminal import Format, printable
 from orgrecon_pipeline.domain.databases import labelled_databases
 from orgrecon_pipeline.domain.days import parse_day
 
@@ -56,25 +56,25 @@ def reproduce(
 
 
 def _show(result: Reproduction) -> None:
-    console, observation = terminal.stdout(), result.observation
+    screen, observation = terminal.stdout(), result.observation
     outcome = result.result.value.replace("_", " ").upper()
     day = f"{observation.day} {observation.verdict.value}"
     title = f"{outcome}  {day}, observation {observation.id}  ({result.identity})"
-    print_box(console, Text(printable(result.reason)), _COLOURS[result.result.value], title)
+    screen.print_box(Text(printable(result.reason)), _COLOURS[result.result.value], title)
     labels: dict[str, list[str]] = {}
     for label, database in labelled_databases(result.databases):
         labels.setdefault(_described(database), []).append(label)
     for described, of_database in labels.items():
-        console.print(Text(printable(f"read as {' and '.join(of_database)}: {described}, {result.method} hash")))
+        screen.print(Text(printable(f"read as {' and '.join(of_database)}: {described}, {result.method} hash")))
     if rows := result.differences[:_LISTED]:
-        print_table(console, "Differences", ("tenant", "entity", "side", "rows then", "rows now"), [
-            [Text(printable(str(cell))) for cell in difference] for difference in rows])
+        screen.print_table("Differences", ("tenant", "entity", "side", "rows then", "rows now"), [
+            [printable(str(cell)) for cell in difference] for difference in rows])
     if (more := len(result.differences) - _LISTED) > 0:
-        console.print(Text(f"and {more} more: --format json lists all"))
+        screen.print(Text(f"and {more} more: --format json lists all"))
     if result.keys:
         headers = ("tenant", "entity", "side", "key", "where", "columns")
-        print_table(console, "Keys that differ in the other database", headers, [
-            [Text(printable(cell)) for cell in (
+        screen.print_table("Keys that differ in the other database", headers, [
+            [printable(cell) for cell in (
                 key.tenant, key.entity, key.side, ", ".join(f"{name} = {text}" for name, text in key.key.items()),
                 _WHERE[key.where], ", ".join(key.columns) or "–")]
             for key in result.keys])

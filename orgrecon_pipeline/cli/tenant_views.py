@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from orgrecon_pipeline.cli.terminal import print_box, print_csv, print_json, printable, stdout
+from orgrecon_pipeline.cli.screen import Text
+from orgrecon_pipeline.cli.terminal import print_csv, print_json, printable, stdout
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate.state import GateState
 
@@ -110,7 +109,7 @@ def _print_cohort(cohort: CohortAnswer) -> None:
     state = GateState.OPEN if cohort.open else GateState.CLOSED
     colour = "green" if cohort.open else "yellow"
     text = Text(f"TENANT GATE {state.value}", style=f"bold {colour}").append(f"  {cohort.reason}", style="default")
-    print_box(stdout(), text, colour)
+    stdout().print_box(text, colour)
     _print_company(cohort.company.decision.state, cohort.company.decision.reason.sentence)
 
 

@@ -1,4 +1,4 @@
-"""Output primitives of the command line: Rich on a terminal, plain text in a pipe, JSON on request."""
+"""Output of the command line: Rich on a terminal, plain text in a pipe, JSON on request, and progress on stderr."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Console
-from rich.padding import Padding
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+from orgrecon_pipeline.cli.screen import PlainScreen, Screen, Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,9 +26,8 @@ progress_log = logging.getLogger("orgrecon.progress")
 LINE_SECONDS = 30.0
 
 _COUNTS = re.compile(r"([0-9][0-9,]*) of about ([0-9][0-9,]*) rows")
-_PIPE_WIDTH = 400
-_LONGEST_WORD = 8  # letters of a header in a narrow table
-_NARROWEST_TABLE = 60  # columns of a terminal
+# Set to make Rich write colours into a pipe.
+_COLOUR_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE")
 
 
 class Format(str, Enum):
@@ -95,30 +88,42 @@ def discard(descriptor: int) -> None:
 
 def show_lines(lines: Iterable[str]) -> None:
     """Print plain lines on stdout."""
-    console = stdout()
+    screen = stdout()
     for line in lines:
-        console.print(Text(line))
+        screen.print(Text(line))
 
 
-def stdout() -> Console:
-    """Return a console on stdout. In a pipe it is so wide that no line is broken."""
-    console = Console(highlight=False)
-    if not _is_screen(console):
-        console.width = _PIPE_WIDTH
-    return console
+def stdout() -> Screen:
+    """Return the screen that stdout is."""
+    stream = sys.stdout
+    if not _is_terminal(stream) and not any(os.environ.get(name) for name in _COLOUR_VARIABLES):
+        return PlainScreen(stream)
+    # Rich takes long to import, and most answers go to a program or a log.
+    from rich.console import Console
+
+    from orgrecon_pipeline.cli.rich_screen import RichScreen
+
+    return RichScreen(Console(highlight=False))
 
 
-def _is_screen(console: Console) -> bool:
-    return console.is_terminal and console.file.isatty()  # FORCE_COLOR makes a terminal of a pipe or a log
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 @contextmanager
 def progress() -> Iterator[None]:
     """Show messages of the logger ``orgrecon.progress``: in place on a terminal, else a plain line now and then."""
-    console = Console(stderr=True)
-    if _is_screen(console) and not console.is_dumb_terminal:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    with _progress_bar() if _is_terminal(sys.stderr) else _logged(_LineHandler()):
+        yield
 
+
+@contextmanager
+def _progress_bar() -> Iterator[None]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal and not console.is_dumb_terminal:
         with Progress(SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),
                       console=console, transient=True) as bar, _logged(_BarHandler(bar)):
             yield
@@ -173,54 +178,6 @@ def _counts(message: str) -> tuple[int, int | None]:
         return 0, None
     done, total = (int(number.replace(",", "")) for number in match.groups())
     return done, max(total, done + 1)
-
-
-def print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """Print a table without cutting any cell. If it is too wide for the terminal, its headers are broken, its padding
-    goes, and the first column is folded. On a very narrow terminal, each row becomes a paragraph."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD if _is_screen(console) else None)
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    if console.measure(table, options=console.options.update(width=_PIPE_WIDTH)).maximum > console.width:
-        if console.width < _NARROWEST_TABLE:
-            _print_paragraphs(console, title, headers, rows)
-            return
-        table.padding = (0, 0)
-        table.show_edge = False
-        for column in table.columns:
-            column.header = _in_two_lines(str(column.header))
-        longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
-        table.columns[0].width = min(longest, console.width // 2)
-    console.print(table)
-
-
-def _print_paragraphs(
-    console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]
-) -> None:
-    console.print(Text(title, style="italic"))
-    for first, *others in rows:
-        console.print(first if isinstance(first, Text) else Text(first), overflow="fold")
-        cells = [Text.assemble(f"{header} ", cell) for header, cell in zip(headers[1:], others, strict=True)]
-        console.print(Padding(Text(", ").join(cells), (0, 0, 0, 2)), overflow="fold")
-
-
-def _in_two_lines(header: str) -> str:
-    if " " in header or len(header) <= _LONGEST_WORD:
-        return header.replace(" ", "\n", 1)
-    middle = len(header) // 2
-    return f"{header[:middle]}-\n{header[middle:]}"
-
-
-def print_box(console: Console, text: Text, colour: str, title: str = "") -> None:
-    """Print a text in a frame; in a pipe without the frame."""
-    if _is_screen(console):
-        console.print(Panel(text, title=title or None, border_style=colour, title_align="left"))
-        return
-    if title:
-        console.print(Text(title))
-    console.print(text)
 
 
 def printable(text: str) -> str:

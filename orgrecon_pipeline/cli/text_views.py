@@ -8,12 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
-
 from orgrecon_pipeline.cli import terminal
-from orgrecon_pipeline.cli.terminal import print_box, print_table, printable, show_lines
+from orgrecon_pipeline.cli.screen import Screen, Text
+from orgrecon_pipeline.cli.terminal import printable, show_lines
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 
 if TYPE_CHECKING:
@@ -46,23 +43,23 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None, *, t
     """
     from orgrecon_pipeline.domain.gate.forecast import forecast_of
 
-    console = terminal.stdout()
+    screen = terminal.stdout()
     title = f"{record.identity}: {record.day}  {record.verdict.value}  ({record.provenance.value})"
-    print_box(console, Text(record.reason), _COLOURS[record.verdict.value], title)
+    screen.print_box(Text(record.reason), _COLOURS[record.verdict.value], title)
     if attempt and not attempt.decided and record.verdict.decided:
         # The exit code follows this attempt, although the headline shows the day's verdict.
-        console.print(Text(f"this attempt: {attempt.value}; the day stays {record.verdict.value}, as decided before",
+        screen.print(Text(f"this attempt: {attempt.value}; the day stays {record.verdict.value}, as decided before",
                            style=_COLOURS[attempt.value]))
     title = f"{_counted(record.tenants_scanned, 'tenant')} scanned, {_figure(record.tenants_with_drift)} with drift"
-    _print_entities(console, title, record.entities)
+    _print_entities(screen, title, record.entities)
     if record.tenants_with_drift:
-        _print_drifting_tenants(console, record)
-    _print_window(console, record.window)
-    _print_banner(console, record.identity, record.gate.state.value, record.streak_days, record.window_days,
+        _print_drifting_tenants(screen, record)
+    _print_window(screen, record.window)
+    _print_banner(screen, record.identity, record.gate.state.value, record.streak_days, record.window_days,
                   record.gate.reason, record.gate.earliest_open_day, forecast_of(record.to_decision()))
-    console.print(Text(f"report: {path}"))
+    screen.print(Text(f"report: {path}"))
     if record.verdict.value == "FAIL":
-        console.print(Text(f"next: {_next_command(record, today, mapping)}"), soft_wrap=True)  # to be copied
+        screen.print(Text(f"next: {_next_command(record, today, mapping)}"), soft_wrap=True)  # to be copied
 
 
 def _next_command(record: Record, today: date | None, mapping: Path | None) -> str:
@@ -80,27 +77,27 @@ def _next_command(record: Record, today: date | None, mapping: Path | None) -> s
 
 def show_diff(diff: Diff) -> None:
     """Print the result of an ad-hoc comparison, with the drifting keys."""
-    console = terminal.stdout()
+    screen = terminal.stdout()
     colour = {"equal": "green", "different": "red"}.get(diff.result.value, "yellow")
     text = Text(printable(diff.reason))
     text.append("\nThis is not evidence: nothing was stored, and neither the day nor the gate has changed.", "dim")
     title = f"{diff.result.value.replace('_', ' ').upper()}  tenant {printable(diff.request.tenant)}  ({diff.identity})"
-    print_box(console, text, colour, title)
+    screen.print_box(text, colour, title)
     if diff.comparison is None:
         return
     if diff.shards:
-        console.print(Text(f"shard: {', '.join(diff.shards)}"))
-    _print_entities(console, "Entities", diff.comparison.totals)
+        screen.print(Text(f"shard: {', '.join(diff.shards)}"))
+    _print_entities(screen, "Entities", diff.comparison.totals)
     for entity, columns in diff.mismatched_columns.items():
         counts = ", ".join(f"{column} {keys}" for column, keys in sorted(columns.items(), key=lambda item: -item[1]))
-        console.print(Text(f"{entity}: mismatched keys by column: {counts}"))
+        screen.print(Text(f"{entity}: mismatched keys by column: {counts}"))
     if samples := diff.comparison.samples:
-        _print_samples(console, samples)
+        _print_samples(screen, samples)
     if diff.not_listed:
-        console.print(Text(f"and {_counted(diff.not_listed, 'more key')}: raise --limit to list them"))
+        screen.print(Text(f"and {_counted(diff.not_listed, 'more key')}: raise --limit to list them"))
 
 
-def _print_samples(console: Console, samples: Sequence[Sample]) -> None:
+def _print_samples(screen: Screen, samples: Sequence[Sample]) -> None:
     with_values, with_context = any(s.values for s in samples), any(s.show for s in samples)
     headers = ("key", "entity", "kind", "columns", *(["source → target"] if with_values else []),
                *(["context"] if with_context else []))
@@ -114,7 +111,7 @@ def _print_samples(console: Console, samples: Sequence[Sample]) -> None:
             cells.append(_pairs(sample.show or {}))
         return [Text(printable(cell)) for cell in cells]
 
-    print_table(console, "Drifting keys", headers, [row(sample) for sample in samples])
+    screen.print_table("Drifting keys", headers, [row(sample) for sample in samples])
 
 
 def _pairs(values: Mapping[str, str | None]) -> str:
@@ -127,14 +124,14 @@ def _value(text: str | None) -> str:
 
 def show_gate(answer: GateAnswer, today: date) -> None:
     """Print the gate's decision and its window, and whether ``today`` (UTC) is still without evidence."""
-    console = terminal.stdout()
+    screen = terminal.stdout()
     decision = answer.decision
-    _print_window(console, decision.window)
-    _print_banner(console, answer.identity, decision.state.value, decision.streak_days, decision.window_days,
+    _print_window(screen, decision.window)
+    _print_banner(screen, answer.identity, decision.state.value, decision.streak_days, decision.window_days,
                   decision.reason.sentence, decision.earliest_open_day, answer.forecast)
-    console.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
+    screen.print(Text(f"as of {answer.as_of}, valid until {answer.valid_until:%Y-%m-%d %H:%M} UTC"))
     if answer.as_of < today:
-        console.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
+        screen.print(Text(f"{today} is not in this answer: the latest evidence that it rests on is of {answer.as_of}"))
 
 
 def show_verification(verification: Trail[Any]) -> None:
@@ -169,39 +166,38 @@ def show_import(imported: ImportResult) -> None:
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """Print the findings of the preflight checks."""
-    table = Table(*(Column(overflow="fold") for _ in range(3)), box=None, show_header=False)
-    for finding in diagnosis.findings:
-        table.add_row(Text(finding.level, _COLOURS[finding.level]), Text(finding.topic), Text(printable(finding.text)))
-    console = terminal.stdout()
-    console.print(table)
-    console.print(Text("ready" if diagnosis.ready else "NOT READY"))
+    screen = terminal.stdout()
+    screen.print_table("", (), [
+        (Text(finding.level, _COLOURS[finding.level]), finding.topic, printable(finding.text))
+        for finding in diagnosis.findings])
+    screen.print(Text("ready" if diagnosis.ready else "NOT READY"))
 
 
-def _print_window(console: Console, days: Iterable[WindowDay | WindowRow]) -> None:
-    print_table(console, "Rolling window", ("day", "status", *_KINDS, "provenance", "counts"), [
+def _print_window(screen: Screen, days: Iterable[WindowDay | WindowRow]) -> None:
+    screen.print_table("Rolling window", ("day", "status", *_KINDS, "provenance", "counts"), [
         (str(day.day), Text(day.verdict.value, style=_COLOURS[day.verdict.value]),
          *("–" if count is None else str(count) for count in day.counts.values()),
          day.provenance.value if day.provenance else "–", "yes" if day.eligible else "no")
         for day in days])
 
 
-def _print_entities(console: Console, title: str, entities: Mapping[str, EntityTotals]) -> None:
+def _print_entities(screen: Screen, title: str, entities: Mapping[str, EntityTotals]) -> None:
     from orgrecon_pipeline.domain.evidence import FIGURES
 
-    print_table(console, title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
+    screen.print_table(title, ("entity", *(name.replace("_", " ") for name in FIGURES)), [
         (name, *(_figure(getattr(totals, figure)) for figure in FIGURES))
         for name, totals in entities.items()])
 
 
-def _print_drifting_tenants(console: Console, record: Record) -> None:
+def _print_drifting_tenants(screen: Screen, record: Record) -> None:
     tenants = list(dict.fromkeys(row.tenant for row in record.tenants if row.drift))[:_MAX_TENANTS]
-    print_table(console, "Tenants with most drift", ("tenant", "entity", *_KINDS), [
+    screen.print_table("Tenants with most drift", ("tenant", "entity", *_KINDS), [
         (Text(printable(row.tenant)), row.entity, *map(str, row.counts.values()))
         for row in record.tenants if row.drift and row.tenant in tenants])
 
 
 def _print_banner(
-    console: Console, identity: Identity, state: str, streak: int, window: int, reason: str, earliest: date,
+    screen: Screen, identity: Identity, state: str, streak: int, window: int, reason: str, earliest: date,
     forecast: Forecast | None,
 ) -> None:
     text = Text(f"GATE {state}", style=f"bold {_COLOURS[state]}")
@@ -209,7 +205,7 @@ def _print_banner(
                 style="default")
     if forecast:
         text.append(f"\nstill needed: {forecast.sentence}", style="default")
-    print_box(console, text, _COLOURS[state])
+    screen.print_box(text, _COLOURS[state])
 
 
 def _figure(value: int | None) -> str:

@@ -10,6 +10,8 @@ import pytest
 from rich.console import Console
 
 from orgrecon_pipeline.cli import terminal, text_views
+from orgrecon_pipeline.cli.rich_screen import RichScreen
+from orgrecon_pipeline.cli.screen import PlainScreen, Text
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping import GatePolicy
@@ -40,7 +42,8 @@ class Stream(io.StringIO):
 
 def use_console(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, width: int) -> None:
     console = Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)
-    monkeypatch.setattr(terminal, "stdout", lambda: console)
+    screen = RichScreen(console)
+    monkeypatch.setattr(terminal, "stdout", lambda: screen)
 
 
 @pytest.fixture
@@ -194,13 +197,43 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(
     assert stream.getvalue() == shown
 
 
-@pytest.mark.parametrize("stream", [None, Stream(terminal=False)], ids=["closed", "pipe"])
-def test_stdout_that_is_no_terminal_is_wide_even_if_colours_are_forced(
-    stream: Stream | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("force_color", [False, True])
+def test_long_lines_in_a_log_are_not_broken(force_color: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream(terminal=False)
     monkeypatch.setattr("sys.stdout", stream)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert terminal.stdout().width == 400
+    if force_color:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal.show_lines(["many words " * 30])
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("force_color", [False, True])
+def test_lines_on_a_closed_stdout_are_dropped(force_color: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    if force_color:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal.show_lines(["a line"])
+
+
+def test_brackets_of_a_name_on_a_terminal_are_no_markup(screen: io.StringIO) -> None:
+    name = "tenant [/b] [bold]"
+    terminal.stdout().print_box(Text(name), "red", title=f"box of {name}")
+    terminal.stdout().print_table(f"table of {name}", ("name", "rows"), [(name, "1")])
+    assert screen.getvalue().count(name) == 4
+
+
+@pytest.mark.parametrize("rows", [
+    [("acme", "1", Text("ok", "green"))],
+    [("northwind", "1,234", "–"), ("東京", "2", "two\nlines"), ("Zoe\u0301", "", "[bold] is no markup")],
+])
+def test_pipe_shows_what_a_log_with_colours_shows_without_them(rows: list[tuple[str | Text, ...]]) -> None:
+    streams = Stream(terminal=False), Stream(terminal=False)
+    for screen in (PlainScreen(streams[0]), RichScreen(Console(file=streams[1], color_system=None, highlight=False))):
+        screen.print_table("Figures", ("tenant", "rows", "state"), rows)
+        screen.print_table("", (), rows)
+        screen.print_box(Text("GATE OPEN", "bold green").append("\n7 of 7", "default"), "green", "title [x]")
+        screen.print(Text("a line"))
+    assert streams[0].getvalue() == streams[1].getvalue()
 
 
 @pytest.mark.parametrize(("message", "counts"), [

@@ -1,0 +1,106 @@
+"""Terminal that shows text with Rich."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import text as rich_text
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+
+from orgrecon_pipeline.cli.screen import Text
+
+_LOG_WIDTH = 400
+_LONGEST_WORD = 8  # letters of a header in a narrow table
+_NARROWEST_TABLE = 60  # columns of a terminal
+
+
+class RichScreen:
+    """A terminal, or a log that shows colours. A log is so wide that no line is broken."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._framed = is_terminal(console)
+        if not self._framed:
+            console.width = _LOG_WIDTH
+
+    def print(self, text: Text, *, soft_wrap: bool = False) -> None:
+        """Print a text; see :class:`Screen`."""
+        self._console.print(_styled(text), soft_wrap=soft_wrap)
+
+    def print_table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        """Print a table; see :class:`Screen`.
+
+        If it is too wide, its headers are broken, its padding goes, and the first column is folded. On a very narrow
+        terminal, each row becomes a paragraph. A table without headers is only folded.
+        """
+        console = self._console
+        if not title:
+            console.print(_table(rows, [""] * max(map(len, rows), default=0), box=None, show_header=False))
+            return
+        table = _table(rows, headers, title=rich_text.Text(title, "table.title"), title_justify="left",
+                       box=SIMPLE_HEAD if self._framed else None)
+        if console.measure(table, options=console.options.update(width=_LOG_WIDTH)).maximum > console.width:
+            if console.width < _NARROWEST_TABLE:
+                self._print_paragraphs(title, headers, rows)
+                return
+            table.padding = (0, 0)
+            table.show_edge = False
+            for column in table.columns:
+                column.header = _in_two_lines(str(column.header))
+            longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
+            table.columns[0].width = min(longest, console.width // 2)
+        console.print(table)
+
+    def print_box(self, text: Text, colour: str, title: str = "") -> None:
+        """Print a text in a frame, without the frame in a log; see :class:`Screen`."""
+        if self._framed:
+            heading = rich_text.Text(title) if title else None
+            self._console.print(Panel(_styled(text), title=heading, border_style=colour, title_align="left"))
+            return
+        if title:
+            self.print(Text(title))
+        self.print(text)
+
+    def _print_paragraphs(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        self.print(Text(title, "italic"))
+        for first, *others in rows:
+            self._console.print(_styled(first), overflow="fold")
+            cells = [rich_text.Text.assemble(f"{header} ", _styled(cell))
+                     for header, cell in zip(headers[1:], others, strict=True)]
+            self._console.print(Padding(rich_text.Text(", ").join(cells), (0, 0, 0, 2)), overflow="fold")
+
+
+def is_terminal(console: Console) -> bool:
+    """Return whether a console is a terminal: FORCE_COLOR makes one of a pipe or a log, but only for colours."""
+    return console.is_terminal and console.file.isatty()
+
+
+def _table(rows: Sequence[Sequence[str | Text]], headers: Sequence[str], **options: Any) -> Table:
+    table = Table(**options)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_styled, row))
+    return table
+
+
+def _styled(text: str | Text) -> rich_text.Text:
+    if isinstance(text, str):
+        return rich_text.Text(text)
+    styled = rich_text.Text(style=text.style)
+    for part, style in text.parts:
+        styled.append(part, style or None)
+    return styled
+
+
+def _in_two_lines(header: str) -> str:
+    if " " in header or len(header) <= _LONGEST_WORD:
+        return header.replace(" ", "\n", 1)
+    middle = len(header) // 2
+    return f"{header[:middle]}-\n{header[middle:]}"
