@@ -109,8 +109,8 @@ def _show(result: InitResult) -> None:
     screen = terminal.stdout()
     if proposal.entities:
         screen.print_table("Proposed", ("entity", "source", "target", "key", "compared", "confidence"), [
-            [entity.name, entity.source_table, entity.target_table, ", ".join(entity.key), ", ".join(entity.compare),
-             entity.confidence] for entity in proposal.entities])
+            [entity.name, entity.source_table, entity.target_table, ", ".join(entity.key),
+             ", ".join(entity.compare) or "–", entity.confidence] for entity in proposal.entities])
     show_lines(f"TODO {todo.name}: {todo.source_table}, {todo.target_table}: {todo.reason}" for todo in proposal.open)
     show_lines(f"check {entity.name}: {column.side}.{column.column} is not compared: {column.reason}"
                for entity in proposal.entities for column in entity.left_out if column.likely)

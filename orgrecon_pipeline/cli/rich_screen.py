@@ -36,8 +36,9 @@ class RichScreen:
     def print_table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """Print a table; see :class:`Screen`.
 
-        If it is too wide, its headers are broken, its padding goes, and the first column is folded. On a very narrow
-        terminal, each row becomes a paragraph. A table without headers is only folded.
+        If it is too wide, its headers are broken, its padding goes, and the first column is folded. If words of other
+        columns do not fit either, or on a very narrow terminal, each row becomes a paragraph. A table without headers
+        is only folded.
         """
         console = self._console
         if not title:
@@ -45,7 +46,8 @@ class RichScreen:
             return
         table = _table(rows, headers, title=rich_text.Text(title, "table.title"), title_justify="left",
                        box=SIMPLE_HEAD if self._framed else None)
-        if console.measure(table, options=console.options.update(width=_LOG_WIDTH)).maximum > console.width:
+        unlimited = console.options.update(width=_LOG_WIDTH)
+        if console.measure(table, options=unlimited).maximum > console.width:
             if console.width < _NARROWEST_TABLE:
                 self._print_paragraphs(title, headers, rows)
                 return
@@ -55,6 +57,9 @@ class RichScreen:
                 column.header = _in_two_lines(str(column.header))
             longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
             table.columns[0].width = min(longest, console.width // 2)
+            if console.measure(table, options=unlimited).minimum > console.width:
+                self._print_paragraphs(title, headers, rows)
+                return
         console.print(table)
 
     def print_box(self, text: Text, colour: str, title: str = "") -> None:

@@ -59,21 +59,31 @@ def choose_columns(draft: Draft, measurement: Measurement) -> Columns:
     refused: dict[tuple[str, str], str] = {}
     likely = _joined(draft, measurement.joined)
     compared: list[ComparedColumn] = []
+    equal: list[tuple[str, str]] = []
     for link, agreement in sorted(measured, key=lambda item: -_rank(*item)):
         ours, theirs = link.source.own_column, link.target.own_column
         if ours in used["source"] or theirs in used["target"]:
             continue
         if reason := _refusal(link, agreement, max(identifiers.get(ours, 0.0), identifiers.get(theirs, 0.0))):
-            if agreement.translated:
+            if agreement.filled:
+                likely.setdefault(("source", ours), _filling("target", theirs, agreement))
+                refused["target", theirs] = _filling("source", ours, agreement)
+            elif agreement.translated:
                 likely.setdefault(("source", ours), _translation("target", theirs))
                 refused["target", theirs] = _translation("source", ours)
             elif link.similarity >= _SIMILAR:
                 refused.setdefault(("source", ours), reason)
                 refused.setdefault(("target", theirs), reason)
+            elif (agreement.share or 0) >= SAME_SHARE:
+                equal.append((ours, theirs))
             continue
         used["source"].add(ours)
         used["target"].add(theirs)
         compared.append(ComparedColumn(link, agreement, _remark(link, agreement)))
+    for ours, theirs in equal:
+        if ours not in used["source"] and theirs not in used["target"]:
+            refused.setdefault(("source", ours), _equal("target", theirs))
+            refused.setdefault(("target", theirs), _equal("source", ours))
     order = [column.name for column in draft.source.columns]
     compared.sort(key=lambda column: order.index(column.link.source.own_column))
     return Columns(tuple(compared), tuple(_left_out(draft, used, refused, likely)))
@@ -93,6 +103,16 @@ def _joined(draft: Draft, joined: Iterable[JoinedColumn]) -> dict[tuple[str, str
 def _translation(side: str, column: str) -> str:
     return (f"each of its values goes with one value of {side}.{printable(column)}: to compare the two, translate one "
             "of them with CASE")
+
+
+def _filling(side: str, column: str, agreement: Agreement) -> str:
+    return (f"is the same as {side}.{printable(column)}, but one has a value where the other has NULL: to compare the "
+            f"two, write NULLIF on the {agreement.filled}")
+
+
+def _equal(side: str, column: str) -> str:
+    return (f"has the value of {side}.{printable(column)} in each sampled row, but so few values that it can be by "
+            "chance: compare the two if they mean the same")
 
 
 def _rank(link: Link, agreement: Agreement) -> float:
@@ -137,7 +157,9 @@ def _remark(link: Link, agreement: Agreement) -> str:
     parts = [] if link.similarity == 1 else [link.why]
     if (share := agreement.share) is not None:
         parts.append(f"{_percent(share)} of {agreement.compared} sampled values agree")
-        if share < _DISAGREEING:
+        if agreement.filled:
+            parts.append(f"one has a value where the other has NULL: write NULLIF on the {agreement.filled}")
+        elif share < _DISAGREEING:
             parts.append("each value goes with one other value: translate one of the columns with CASE"
                          if agreement.translated else "check that both columns mean the same")
     if link.conversion.first != EXPRESSION or link.conversion.second != EXPRESSION:

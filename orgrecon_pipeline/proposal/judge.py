@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping
+from orgrecon_pipeline.proposal.catalog.names import is_bookkeeping, polymorphic
+from orgrecon_pipeline.proposal.catalog.tables import printable
 from orgrecon_pipeline.proposal.columns import Columns
 from orgrecon_pipeline.proposal.links import Link
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement
@@ -54,7 +55,8 @@ def judge(strength: Strength, why: str, draft: Draft, measurement: Measurement, 
     large, small = _SHARES[strength]
     if rate < (large if measurement.size >= _SMALL else small):
         named = strength >= Strength.NAMES or (rate >= 0.5 and (strength is Strength.STRUCTURE or telling))
-        return Judgement(Confidence.OPEN if named else Confidence.NONE, f"{reason}: too few keys correspond", score)
+        return Judgement(Confidence.OPEN if named else Confidence.NONE, (
+            f"{reason}: too few keys correspond{_several_tables(draft)}"), score)
     if agreement is not None and agreement < 0.5 and measurement.matched >= 5:
         open_ = strength >= Strength.STRUCTURE
         return Judgement(Confidence.OPEN if open_ else Confidence.NONE, (
@@ -90,6 +92,16 @@ def _without_sample(strength: Strength, why: str, draft: Draft, measurement: Mea
     if strength <= Strength.WEAK and draft.source.schema == draft.target.schema and not measurement.skipped:
         confidence = Confidence.NONE  # tables of one model often have some columns with the same names
     return Judgement(confidence, f"{why}; {sample}", float(strength))
+
+
+def _several_tables(draft: Draft) -> str:
+    """Return that a table refers to rows of several tables, and what to do; empty if none does."""
+    for table in (draft.source, draft.target):
+        if columns := polymorphic(table.by_name):
+            kind, number = map(printable, columns)
+            return (f"; {kind} and {number} of {table.label} refer to rows of several tables: write a where for "
+                    f"those of one of them, and use {number} in the key")
+    return ""
 
 
 def _covers(draft: Draft) -> bool:

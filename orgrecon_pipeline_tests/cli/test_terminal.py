@@ -109,6 +109,13 @@ def test_rows_on_a_very_narrow_terminal_are_paragraphs(screen: io.StringIO, monk
     assert lines.count(UUID) == len(ENTITIES)
 
 
+def test_rows_whose_words_do_not_fit_are_paragraphs(screen: io.StringIO) -> None:
+    names = [f"public.a_table_with_a_long_name_{number}" for number in range(3)]
+    terminal.stdout().print_table("Proposed", ("entity", "source", "target"), [names])
+    first, *others = screen.getvalue().split()[1:]
+    assert [first, *others] == [names[0], "source", f"{names[1]},", "target", names[2]]
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_findings_of_doctor_are_folded_not_cut(
     width: int, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch

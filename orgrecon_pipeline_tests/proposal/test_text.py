@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from orgrecon_pipeline.proposal.catalog.names import column_similarity, generation, is_copy, kept_words, points_to, stem
+from orgrecon_pipeline.proposal.catalog.names import (
+    column_similarity,
+    generation,
+    is_copy,
+    kept_words,
+    points_to,
+    polymorphic,
+    stem,
+)
 from orgrecon_pipeline.proposal.render import comment, scalar
 
 # PostgreSQL stores every character of Unicode but NUL.
@@ -48,6 +56,16 @@ def test_words_of_a_table_say_what_it_holds_and_of_which_generation_it_is(
     ("goals_20", ()), ("old", ())])
 def test_words_of_a_kept_table_are_those_of_its_original(name: str, kept: tuple[str, ...]) -> None:
     assert kept_words(name) == kept
+
+
+@pytest.mark.parametrize(("columns", "expected"), [
+    (["id", "owner_type", "owner_id"], ("owner_type", "owner_id")),
+    (["content_type_id", "object_id"], ("content_type_id", "object_id")), (["type", "id"], None),
+    (["owner_type", "other_id"], None)])
+def test_reference_to_rows_of_several_tables_is_recognised(
+    columns: list[str], expected: tuple[str, str] | None
+) -> None:
+    assert polymorphic(columns) == expected
 
 
 @pytest.mark.parametrize(("column", "kind"), [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 # Words at the ends of a name that say which generation of a model a table belongs to, or nothing at all.
@@ -175,6 +176,18 @@ def references_by_name(column: str, table: str) -> bool:
     """Return whether a column is named like a reference to a table: ``team_id`` or ``parent_team_id`` to ``teams``."""
     parts, own = words(column), stem(table)
     return len(parts) > 1 and parts[-1] in _ID_ENDINGS and parts[:-1][-len(own):] == own
+
+
+def polymorphic(columns: Iterable[str]) -> tuple[str, str] | None:
+    """Return the columns that refer to rows of several tables, as ``owner_type`` and ``owner_id``; None if none do."""
+    by_words = {words(column): column for column in columns}
+    for parts, column in by_words.items():
+        if parts == ("content", "type", "id") and ("object", "id") in by_words:
+            return column, by_words["object", "id"]
+        number = (*parts[:-1], "id")
+        if len(parts) > 1 and parts[-1] == "type" and number in by_words:
+            return column, by_words[number]
+    return None
 
 
 def is_parent(column: str) -> bool:

@@ -30,7 +30,7 @@ def agreement(source: Values, target: Values) -> Agreement:
     return Agreement(
         compared=len(some), agreed=sum(ours == theirs for ours, theirs in some), values=len(numbers[0]),
         chance=sum(count * numbers[1][value] for value, count in numbers[0].items()) / max(1, len(some)) ** 2,
-        translated=_translated(some, numbers))
+        translated=_translated(some, numbers), filled=_filled(some))
 
 
 def _translated(pairs: Sequence[tuple[str | None, str | None]],
@@ -47,6 +47,24 @@ def _translated(pairs: Sequence[tuple[str | None, str | None]],
     same = all(ours == theirs for ours, (theirs, _) in usual.items())
     certain = following >= SAME_SHARE * len(pairs) and _chance(pairs, numbers) <= SAME_BY_CHANCE
     return len(usual) if one_to_one and certain and not same else 0
+
+
+def _filled(pairs: Sequence[tuple[str | None, str | None]]) -> str:
+    """Return the side that has one value where the other has NULL, such as 9999-12-31 for an open end; empty if none.
+
+    All other values must agree, and not by chance.
+    """
+    both = Counter(pair for pair in pairs if None not in pair)
+    same = sum(count for (ours, theirs), count in both.items() if ours == theirs)
+    if len(both) < 2 or same < SAME_SHARE * both.total():
+        return ""
+    if max(count for count in both.values()) ** 2 / both.total() ** 2 > SAME_BY_CHANCE ** (1 / both.total()):
+        return ""
+    for side, name in enumerate(("source", "target")):
+        alone = Counter(pair[side] for pair in pairs if pair[1 - side] is None)
+        if alone and alone.most_common(1)[0][1] >= SAME_SHARE * alone.total():
+            return name
+    return ""
 
 
 def _chance(pairs: Sequence[tuple[str | None, str | None]],

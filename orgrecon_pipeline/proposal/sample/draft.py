@@ -90,6 +90,7 @@ class Agreement:
         values: number of values of the source.
         chance: probability that a value of the source and one of the target, each of any row, are the same.
         translated: number of values of the source that each go with one other value of the target; 0 if they do not.
+        filled: the side that has one value where the other has NULL, if they agree otherwise; empty if none does.
     """
 
     compared: int = 0
@@ -97,6 +98,7 @@ class Agreement:
     values: int = 0
     chance: float = 1.0
     translated: int = 0
+    filled: str = ""
 
     @property
     def share(self) -> float | None:

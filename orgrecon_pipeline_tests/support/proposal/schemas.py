@@ -181,9 +181,15 @@ SCHEMAS: dict[str, Schema] = {
                 "source.stat2": "each of its values goes with one value of target.active: to compare the two, "
                                 "translate one of them with CASE"}),
             "org_unit": Entity("r3.cost_center", "om.org_unit", ["kostl", "datab"], ["ktext"],
-                               contains={("source", "tenant_id"): "bukrs", ("target", "datab"): "valid_from"}),
+                               contains={("source", "tenant_id"): "bukrs", ("target", "datab"): "valid_from"},
+                               left_out={"source.datbi": (
+                                   "is the same as target.valid_to, but one has a value where the other has NULL: to "
+                                   "compare the two, write NULLIF on the source")}),
             "assignment": Entity("r3.assignment", "om.assignment", ["pernr", "begda"], ["kostl"],
-                                 contains={("target", "pernr"): ".personnel_number"}),
+                                 contains={("target", "pernr"): ".personnel_number"}, left_out={
+                                     "source.prozt": "has the value of target.percentage in each sampled row, but so "
+                                                     "few values that it can be by chance: compare the two if they "
+                                                     "mean the same"}),
         },
         drift={
             "UPDATE om.org_unit SET valid_from = '2016-01-01' WHERE code = 'K7'; "
@@ -292,8 +298,9 @@ SCHEMAS: dict[str, Schema] = {
         sql=schema_sql.read("few_values"),
         entities={"staff_v2": Entity(
             "public.staff", "public.staff_v2", ["id"], ["duty", "on_leave"],
-            left_out={"source.origin": "has no counterpart in public.staff_v2",
-                      "target.channel": "has no counterpart in public.staff"})},
+            left_out={"source.origin": (
+                "has the value of target.channel in each sampled row, but so few values that it can be by chance: "
+                "compare the two if they mean the same")})},
         drift={"UPDATE staff_v2 SET job = 'lead' WHERE id = 2": ("staff_v2", "mismatched", 1),
                "UPDATE staff SET on_leave = true WHERE id = 3": ("staff_v2", "mismatched", 1)}),
     "partitioned tables": Schema(

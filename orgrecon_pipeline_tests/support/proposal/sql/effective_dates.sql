@@ -23,7 +23,7 @@ CREATE TABLE r3.matrix_assignment (
 INSERT INTO r3.t001 SELECT 'C' || n, 'Company ' || n FROM generate_series(1, 3) AS n;
 INSERT INTO r3.cost_center
 SELECT 'C' || 1 + n % 3, 'K' || n, CASE v WHEN 1 THEN date '2015-01-01' ELSE date '2022-01-01' END,
-       CASE WHEN v = 1 AND n % 5 = 0 THEN date '2021-12-31' ELSE date '9999-12-31' END, 'Cost centre ' || n, n * 3
+       CASE WHEN v = 1 AND n % 5 = 0 THEN date '2021-12-31' - n % 40 ELSE date '9999-12-31' END, 'Cost centre ' || n, n * 3
 FROM generate_series(1, 80) AS n, generate_series(1, 2) AS v WHERE v = 1 OR n % 5 = 0;
 INSERT INTO r3.employee
 SELECT 'C' || 1 + n % 3, 10000 + n, 'Name ' || n % 67, CASE WHEN n % 21 = 0 THEN '0' ELSE '3' END
