@@ -60,4 +60,5 @@ $(UV):
 
 $(VENV)/.installed: $(UV) pyproject.toml uv.lock
 	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --quiet --active --frozen --compile-bytecode --python $(VENV)/bin/python
+	$(VENV)/bin/python -m compileall -q orgrecon_pipeline  # uv compiles only what it installs
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import orgrecon_pipeline
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline_tests.bench.commands import CommandCost, measure_commands
@@ -43,6 +45,8 @@ with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterI
 
 def tables(server: EmbeddedServer) -> Iterator[Table]:
     """Yield one table."""
+    # As after an installation, also where an environment variable forbids Python to store compiled modules.
+    compileall.compile_dir(Path(orgrecon_pipeline.__file__).parent, quiet=1)
     orgrecon, python = str(_BIN / "orgrecon"), sys.executable
     with tempfile.TemporaryDirectory(prefix="orgrecon-bench-") as directory, database(server, JOINED, 10_000) as dsn:
         cwd, home = Path(directory), Path(directory) / "home"
