@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -217,6 +218,7 @@ def exporter(
     server = make_exporter(
         make_registry(collector), open_gate_app(settings), host=host, port=port, path_prefix=path_prefix)
     base = f"http://{host}:{server.server_port}{path_prefix.rstrip('/')}"
+    gc.set_threshold(10_000)  # unlike other commands (see __main__), it runs for months and must stay small
     terminal.say(f"metrics at {base}/metrics, the gate at {base}/gate")
     serve(server)
 
