@@ -36,7 +36,7 @@ from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
 from orgrecon_pipeline.domain.mapping import GatePolicy
 from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
-from orgrecon_pipeline.domain.tenant_row_json import canonical_rows
+from orgrecon_pipeline.domain.tenant_row_json import canonical_rows, rows_of, split_rows
 
 SCHEMA = 1
 
@@ -184,14 +184,30 @@ class Record(Outcome):
         """Return the SHA-256 of the canonical record without ``digest``, which ``digest`` must equal."""
         return self.line_and_expected_digest()[1]
 
-    def line_and_expected_digest(self) -> tuple[str, str]:
-        """Return :meth:`line` and :meth:`expected_digest`; both together cost little more than one of them."""
+    @classmethod
+    def from_canonical_line(cls, line: str) -> Record:
+        """Return the record whose :meth:`line` is ``line``, with the right digest; raise ValueError if there is none.
+
+        Rows that the record read before has too are not parsed again.
+        """
+        without_rows, rows = split_rows(line)
+        draft = cls.model_validate_json(without_rows)
+        record = draft.model_copy(update={"tenants": rows_of(rows)}) if rows else draft
+        if record.line_and_expected_digest(f"[{','.join(rows)}]" if rows else None) != (line, record.digest):
+            raise ValueError("not canonical")
+        return record
+
+    def line_and_expected_digest(self, rows: str | None = None) -> tuple[str, str]:
+        """Return :meth:`line` and :meth:`expected_digest`; both together cost little more than one of them.
+
+        ``rows`` is the canonical JSON of ``tenants``, if the caller has it.
+        """
         value = self.model_dump(mode="json", by_alias=True, exclude={"digest", "tenants"})
         # The fields are sorted, and there are some before, between and after these two.
         before, between, after = (
             canonical_json({name: field for name, field in value.items() if low < name < high})[1:-1]
             for low, high in (("", "digest"), ("digest", "tenants"), ("tenants", "~")))
-        rest = f'{between},"tenants":{canonical_rows(self.tenants)},{after}}}'
+        rest = f'{between},"tenants":{rows or canonical_rows(self.tenants)},{after}}}'
         return f'{{{before},"digest":{canonical_json(self.digest)},{rest}', sha256_of_text(f"{{{before},{rest}")
 
 

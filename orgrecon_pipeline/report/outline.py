@@ -86,9 +86,14 @@ class ReportOutline:
                 known[name] = part
             return cast("Part", known[name])
 
+        def with_shared_facts(at: int, observation: Observation) -> Observation:
+            facts = {name: shared((name, at), fact) for name, fact in observation.compared.items()}
+            return observation.model_copy(update={"compared": facts})
+
         return replace(
             self, window=tuple(shared(row.day, row) for row in self.window), tenants=shared("tenants", self.tenants),
-            drifting=shared("drifting", self.drifting), compared=shared("compared", self.compared))
+            drifting=shared("drifting", self.drifting), compared=shared("compared", self.compared),
+            observations=tuple(with_shared_facts(at, row) for at, row in enumerate(self.observations)))
 
     def to_observations(self) -> tuple[Observation, ...]:
         """Return the observations of the day in the order of the ledger."""

@@ -43,8 +43,12 @@ class ServerCost:
 
 def cpu_seconds(postmaster: int) -> float:
     """Return the CPU seconds of a postmaster and of all its children, the ended ones included."""
-    ticks = sum(_stat(postmaster, 13, 17))  # its own, and of the children that it has reaped
-    return (ticks + sum(sum(_stat(child, 13, 15)) for child in _children(postmaster))) / _TICKS
+    while True:
+        reaped = _stat(postmaster, 15, 17)
+        ticks = sum(_stat(postmaster, 13, 15)) + sum(sum(_stat(child, 13, 15)) for child in _children(postmaster))
+        # A child that the postmaster reaped in between would be counted nowhere, or twice.
+        if reaped == _stat(postmaster, 15, 17):
+            return (ticks + sum(reaped)) / _TICKS
 
 
 def status_mb(pid: int | str, name: str) -> float:
@@ -65,6 +69,6 @@ def _stat(pid: int, first: int, end: int) -> list[int]:
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return [0]  # has ended, and its time is in the postmaster's
+        return [0]  # it has ended
     fields = text.rpartition(")")[2].split()
     return [int(value) for value in fields[first - 2:end - 2]]

@@ -1,18 +1,56 @@
-"""The fast JSON of tenant rows is the canonical JSON of the same rows."""
+"""The fast JSON of tenant rows is the canonical JSON of the same rows, and is read back to them."""
 
 from __future__ import annotations
 
-from hypothesis import given
+import json
+
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.evidence import TenantRow
-from orgrecon_pipeline.domain.tenant_row_json import canonical_rows
+from orgrecon_pipeline.domain.tenant_row_json import canonical_rows, rows_of, split_rows
 
 _VALUES = {"tenant": st.text(), "entity": st.text(), "first_seen": st.none() | st.dates()}
 _NUMBERS = st.integers(0, 10**25)
+_ROWS = st.lists(st.builds(TenantRow, **{name: _VALUES.get(name, _NUMBERS) for name in TenantRow.model_fields}))
+_ROW = TenantRow(tenant="acme", entity="org_units", source_rows=2, target_rows=1, missing=1, unexpected=0,
+                 mismatched=0, duplicate=0, transient=0)
+_TEXT = canonical_rows([_ROW])[1:-1]
 
 
-@given(st.lists(st.builds(TenantRow, **{name: _VALUES.get(name, _NUMBERS) for name in TenantRow.model_fields})))
+@given(_ROWS)
 def test_json_of_any_rows_is_canonical(rows: list[TenantRow]) -> None:
     assert canonical_rows(rows) == canonical_json([row.model_dump(mode="json") for row in rows])
+
+
+@given(_ROWS)
+@example([_ROW, _ROW])
+@example([_ROW, _ROW.model_copy(update={"tenant": '},{"duplicate":0'}), _ROW])
+@example([_ROW.model_copy(update={"tenant": '],"tenants_scanned":1'}), _ROW])
+def test_line_is_split_into_the_texts_of_its_rows(rows: list[TenantRow]) -> None:
+    line = f'{{"streak_days":0,"tenants":{canonical_rows(rows)},"tenants_scanned":3}}'
+    without_rows, texts = split_rows(line)
+    assert without_rows == '{"streak_days":0,"tenants":[],"tenants_scanned":3}'
+    assert list(rows_of(texts)) == rows
+
+
+@pytest.mark.parametrize("text", [
+    _TEXT.replace('"missing":1', '"missing": 1'),
+    _TEXT.replace('"missing":1', '"missing":true'),
+    _TEXT.replace('"missing":1', '"missing":1.0'),
+    _TEXT.replace('"missing":1', '"missing":-1'),
+    _TEXT.replace('"missing":1', '"missing":"1"'),
+    _TEXT.replace('"missing":1', '"missing":1,"missing":1'),
+    _TEXT.replace('"missing":1,', ""),
+    _TEXT.replace("acme", "\\u0061cme"),
+    _TEXT.replace("acme", "a<b"),
+    _TEXT.replace("acme", "\\ud800"),
+    _TEXT.replace('"first_seen":null', '"first_seen":"2026-01-31T00:00:00"'),
+    json.dumps(json.loads(_TEXT)),
+    f"{_TEXT},{_TEXT}", _TEXT[1:-1], f"{_TEXT} ", "", "null", "[]",
+])
+def test_text_that_is_not_the_canonical_json_of_a_row_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"canonical|validation"):
+        rows_of([text])

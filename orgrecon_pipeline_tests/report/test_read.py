@@ -63,6 +63,9 @@ def test_canonical_record_is_accepted_without_a_closer_look(name: str) -> None:
     assert _canonical_record(line) == _record(line) == CASES[name]
 
 
+ROW = RECORD.tenants[0].model_dump(mode="json")
+
+
 def nested(depth: int) -> Any:
     return [nested(depth - 1)] if depth else 0
 
@@ -77,6 +80,8 @@ LIMITS = {
     "the deepest nesting": (nested(29), True),
     "nesting that is too deep": (nested(30), False),
     "nesting that is much too deep": (nested(150), False),
+    "tenants elsewhere in the record": ({"tenants": [ROW], "tenants_scanned": 1}, True),
+    "what looks like the end of the tenants": ([{"tenants": [1]}, {"a": [], "tenants_scanned": 1}], True),
 }
 
 

@@ -32,6 +32,7 @@ TENANTS = 200
 DRIFTING = TENANTS // 10
 ROWS = 5_000
 SAMPLES = 10
+_UNCHANGED_DAYS = 5
 LAST = date(2025, 12, 31)  # always in the past
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _CONFIGURATION = ("ORGRECON_", "DATABASE_URL", "DAGSTER_")
@@ -40,11 +41,6 @@ _CONFIGURATION = ("ORGRECON_", "DATABASE_URL", "DAGSTER_")
 def fill(ledger_url: str, days: list[date]) -> None:
     """Append one FAIL per day, as large as the packaged default shows it."""
     ledger = open_ledger(ledger_url)
-    rows = [
-        TenantRow(tenant=f"tenant-{number:05}", entity=entity, source_rows=ROWS, target_rows=ROWS - drift,
-                  missing=drift, unexpected=0, mismatched=0, duplicate=0, transient=0)
-        for number in range(TENANTS) for entity in ENTITIES for drift in [3 if number < DRIFTING else 0]
-    ]
     samples = [
         Sample(tenant=f"tenant-{number % DRIFTING:05}", entity=entity, kind="missing",
                key={"unit_id": str(number), "user_id": f"00000000-0000-0000-0000-{number:012}"})
@@ -54,7 +50,16 @@ def fill(ledger_url: str, days: list[date]) -> None:
     for day in days:
         failed = observation(
             day, Verdict.FAIL, tenants=TENANTS, drifting=DRIFTING, entities=dict.fromkeys(ENTITIES, entity_totals))
-        ledger.append(failed, rows, samples, ())
+        ledger.append(failed, _rows(day), samples, ())
+
+
+def _rows(day: date) -> list[TenantRow]:
+    """Return the breakdown of a day. A fifth of the tenants have other figures than on the day before."""
+    return [
+        TenantRow(tenant=f"tenant-{number:05}", entity=entity, source_rows=rows, target_rows=rows - drift,
+                  missing=drift, unexpected=0, mismatched=0, duplicate=0, transient=0)
+        for number in range(TENANTS) for drift in [3 if number < DRIFTING else 0]
+        for rows in [ROWS + (day.toordinal() + number) // _UNCHANGED_DAYS] for entity in ENTITIES]
 
 
 def render_days(definitions: dg.Definitions, first: date, last: date, instance: dg.DagsterInstance) -> bool:

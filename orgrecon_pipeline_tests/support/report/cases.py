@@ -211,6 +211,7 @@ HOSTILE_NAMES = (
     "*em* **strong** _em_ ~~gone~~", "$x^2$", "&lt;&#124;&amp;", "\u202egnp.exe", "zero\u200bwidth", "\x1b[31mred",
     "\x00", "\u2028", "\x85", "\ufeff", "- [ ] task", "# heading", "1. one", "---", "> quote", "| --- |", "{{ jinja }}",
     "{% raw %}", "日本語", "Ünïcödé", "a" * 200, "null", "{\"json\": true}", "\U000e0041tag", "5d41402abc4b2a76",
+    "},{", '],"tenants_scanned":',
 )
 
 
