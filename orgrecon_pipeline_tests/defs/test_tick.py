@@ -65,9 +65,13 @@ def test_schedule_at_eight_observes_today_and_a_fail_is_observed_again(host: Hos
         world.set_clock(day, 8, 31)
         eventually(lambda: len(world.ledger.observations(day)) == 2, 120, host.log)
         host.wait_until_idle()
-    assert [observation.verdict for observation in world.ledger.observations(day)] == [Verdict.FAIL, Verdict.PASS]
-    assert [(run.status.value, run.tags.get("dagster/sensor_name")) for run in host.runs(day)] == [
-        ("SUCCESS", "reobserve_today"), ("SUCCESS", None)]
+    runs, log = host.runs(day), host.log()
+    # Dagster repeats a run whose process it lost. The repetition has a parent, and may observe the day once more.
+    requested = [run.tags.get("dagster/sensor_name") for run in runs if run.parent_run_id is None]
+    assert requested == ["reobserve_today", None], (runs, log)
+    first, *later = (observation.verdict for observation in world.ledger.observations(day))
+    assert (first, set(later)) == (Verdict.FAIL, {Verdict.PASS}), (runs, log)
+    assert runs[0].status is dg.DagsterRunStatus.SUCCESS, (runs, log)
     host.assert_no_overlapping_runs()
 
 

@@ -94,10 +94,12 @@ def day_sensors(
         today = utc_day(now)
         attempts = Attempts.from_cursor(context.cursor)
         requests, notes = [], []
+        # In this order: a run that ends in between has written its report, or its observation is new.
+        reported = not any(stale_reports(operation, [today], {today}))
+        running = is_running(context.instance, names, keys.values(), partition=today.isoformat())
         due = due_days.due_today(
-            now, operation.ledger.observations(today), hour=automation.hour, tried=attempts,
-            running=is_running(context.instance, names, keys.values(), partition=today.isoformat()),
-            reported=not any(stale_reports(operation, [today], {today})),
+            now, operation.ledger.observations(today), hour=automation.hour, tried=attempts, running=running,
+            reported=reported,
         ) if automation.schedule else NotDue("the schedule is off: today is not observed")
         if isinstance(due, NotDue):
             notes.append(due.reason)
