@@ -65,7 +65,8 @@ def judge(strength: Strength, why: str, draft: Draft, measurement: Measurement, 
     if strength <= Strength.WEAK and not telling:
         return Judgement(Confidence.NONE, reason, score)
     if strength is Strength.STRUCTURE and not telling and not (draft.key and _covers(draft)):
-        return Judgement(Confidence.OPEN, f"{reason}, but no other column confirms it", score)
+        confidence = Confidence.OPEN if draft.identifies_target else Confidence.NONE
+        return Judgement(confidence, f"{reason}, but no other column confirms it", score)
     sure = (strength > Strength.VALUES and rate >= 0.95 and measurement.size >= _SMALL
             and (agreement is None or agreement >= _VALUES_AGREE))
     return Judgement(Confidence.HIGH if sure else Confidence.MEDIUM, reason, score)

@@ -16,7 +16,7 @@ from orgrecon_pipeline.proposal.catalog.tables import Column, Table
 _NO_EQUALITY = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"}
 _MAX_ALTERNATIVES = 3
 _FAMILIES = {
-    **dict.fromkeys(("text", "character", "name"), "text"),
+    **dict.fromkeys(("text", "character", "name", "uuid"), "text"), "json": "jsonb",
     **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision"), "number"),
     **dict.fromkeys(("date", "timestamp without time zone", "timestamp with time zone"), "time")}
 # Families of types whose values can say the same in other words, such as true and 'active'.
@@ -81,6 +81,15 @@ class Linker:
             links = self.key_links(source, ours.column, target, alone=False)
             return next((link for link in links if link.target.hops), None)
         return None
+
+    def other_tenant_links(self, source: Table, target: Table) -> Iterator[Link]:
+        """Yield links of the tenants by their other identifiers, such as the slug to which ``tenant_id`` refers."""
+        ours, theirs = self.source.tenant(source), self.target.tenant(target)
+        if ours and theirs:
+            terms = _identifiers(self.source, source, ours), _identifiers(self.target, target, theirs)
+            for first, second in itertools.islice(itertools.product(*terms), 1, None):
+                if conversion := self.conversion(source, first, target, second):
+                    yield Link(first, second, 1.0, f"by {first.column} and {second.column}", conversion)
 
     def conversion(self, source: Table, first: Term, target: Table, second: Term) -> Conversion | None:
         """Return how the values of two terms become one type; None if that would lose something."""
@@ -163,6 +172,18 @@ def _through(reference: Reference, key: Term) -> Term:
     if key == Term(reference.referenced):
         return Term(reference.column)
     return Term(key.column, (reference.hop, *key.hops))
+
+
+def _identifiers(side: Side, table: Table, term: Term) -> Iterator[Term]:
+    """Yield the term of a tenant, and those for other unique texts of the table to which it refers."""
+    yield term
+    holder = side.catalog.tables[term.hops[-1].table] if term.hops else table
+    for reference in side.references.get(holder.id, ()):
+        if reference.column == term.column:
+            other = side.catalog.tables[reference.hop.table]
+            for [name] in (key for key in other.keys if len(key) == 1):
+                if name != reference.referenced and _family(other.by_name[name]) == "text":
+                    yield Term(name, (*term.hops, reference.hop))
 
 
 def _same_role(first: Reference, second: Reference, source: Table, target: Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ MAX_MEASURED = 400
 MAX_UNNAMED = 300
 _MAX_ROUNDS = 5
 _MAX_LINKS = 400
+_MAX_TENANT_LINKS = 3
 # Share of the keys that both sides must have before the other columns of a pair without names are read.
 _MIN_RATE = 0.6
 # A second candidate with nearly the score of the first makes the choice unclear.
@@ -150,8 +152,8 @@ class _Search:
             reason = f"{candidate.why}; no key of one table can be linked to columns of the other"
             return Evaluated(candidate, None, Measurement(), Columns((), ()), Judgement(Confidence.OPEN, reason, 0.0))
         best = max(options, key=lambda pair: pair.judgement.score)
-        if candidate.tenant and (best.measurement.rate or 0.0) < _MIN_RATE:
-            best = max((best, *self._without_tenant(linker, candidate)), key=lambda pair: pair.judgement.score)
+        if (best.measurement.rate or 0.0) < _MIN_RATE or candidate.tenant is None:
+            best = max((best, *self._with_other_tenant(linker, candidate)), key=_rank)
         if best.tables in self._choices.confirmed:
             return replace(best, judgement=Judgement(
                 Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
@@ -162,11 +164,15 @@ class _Search:
             return replace(best, judgement=replace(best.judgement, reason=reason, confidence=Confidence.MEDIUM))
         return best
 
-    def _without_tenant(self, linker: Linker, candidate: Candidate) -> list[Evaluated]:
-        """Evaluate the keys that need no tenant: its identifiers can differ although nothing translates them."""
+    def _with_other_tenant(self, linker: Linker, candidate: Candidate) -> list[Evaluated]:
+        """Evaluate the keys with other identifiers of the tenant; if none agrees, without it, if they need none."""
         whole = [key for key in candidate.keys if key.needs_no_tenant(candidate.source, candidate.target)]
-        options = [self._evaluate_key(linker, replace(candidate, tenant=None), key) for key in whole]
-        return [pair for pair in options if pair.judgement.proposed]
+        without = _possible(self._evaluate_key(linker, replace(candidate, tenant=None), key) for key in whole)
+        if candidate.strength is Strength.VALUES and not without:
+            return []
+        links = itertools.islice(linker.other_tenant_links(candidate.source, candidate.target), _MAX_TENANT_LINKS)
+        return _possible(self._evaluate_key(linker, replace(candidate, tenant=link), key)
+                         for link, key in itertools.product(links, candidate.keys)) or without
 
     def _evaluate_key(self, linker: Linker, candidate: Candidate, key: Key) -> Evaluated:
         deleted = [None if table.id in self._choices.keep_deleted else deleted_rows(table)
@@ -234,6 +240,10 @@ class _Search:
         rivals = " and ".join(sorted({other.candidate.label for other in self._rivals(pair, others)}))
         reason = f"{pair.judgement.reason}; it is not clear whether {pair.candidate.label} or {rivals} correspond"
         return replace(pair, judgement=replace(pair.judgement, confidence=Confidence.OPEN, reason=reason))
+
+
+def _possible(pairs: Iterable[Evaluated]) -> list[Evaluated]:
+    return [pair for pair in pairs if pair.judgement.confidence is not Confidence.NONE]
 
 
 def _rank(pair: Evaluated) -> tuple[bool, float]:

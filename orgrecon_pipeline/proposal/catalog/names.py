@@ -31,6 +31,7 @@ _SYNONYMS = {word: group[0] for group in (
 ) for word in group}
 _TIME_ENDINGS = {"at", "on", "time", "date", "ts", "timestamp"}
 _ID_ENDINGS = {"id", "uuid", "key", "pk", "fk", "no", "nr", "code", "ref"}
+_TENANT_ENDINGS = {"slug", "handle", "subdomain"}
 _BOOKKEEPING = {"created", "inserted", "added", "updated", "modified", "changed", "synced", "migrated", "version",
                 "etag", "lock"}
 
@@ -198,7 +199,7 @@ def is_parent(column: str) -> bool:
 def tenant_rank(column: str) -> int | None:
     """Return the position of a column's name among the names of tenants, None if it is none of them."""
     parts = words(column)
-    base = parts[:-1] if len(parts) > 1 and parts[-1] in _ID_ENDINGS else parts
+    base = parts[:-1] if len(parts) > 1 and parts[-1] in _ID_ENDINGS | _TENANT_ENDINGS else parts
     return _rank(base)
 
 

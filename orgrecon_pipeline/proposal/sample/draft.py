@@ -47,6 +47,12 @@ class Draft:
         return int(first == first_key and not second & second_key) - int(second == second_key and not first & first_key)
 
     @property
+    def identifies_target(self) -> bool:
+        """Whether the columns of the key contain a unique key of the target, but for its tenant."""
+        used = {link.target.own_column for link in self.key} | {self.own_tenants[1]}
+        return any(set(key) <= used for key in self.target.keys)
+
+    @property
     def has_hops(self) -> bool:
         """Whether a column of the key is reached through references."""
         return any(link.source.hops or link.target.hops for link in self.key)

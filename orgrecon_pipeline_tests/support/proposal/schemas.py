@@ -222,6 +222,14 @@ SCHEMAS: dict[str, Schema] = {
                 "source.archived": "each of its values goes with one value of target.status: to compare the two, "
                                    "translate one of them with CASE"})},
         drift={"DELETE FROM v23.groups WHERE id = 5": ("groups", "missing", 1)}),
+    "tenants that one side names by a slug, and tables of details": Schema(
+        sql=schema_sql.read("slugs"), tenants=("core.workspaces", "handle"),
+        entities={"identity": Entity(
+            "core.staff", "directory.identity", ["login"], ["email", "ended_on", "settings"],
+            contains={("source", "tenant_id"): ".handle", ("target", "tenant_id"): "workspace_handle",
+                      ("source", "settings"): "::jsonb"})},
+        drift={"UPDATE directory.identity SET preferences = '{}' WHERE username = 'user3'":
+               ("identity", "mismatched", 1)}),
     "a copy that nothing follows": Schema(
         sql=schema_sql.pair("users", "users_v2", "public", "public") + "DROP TABLE users_v2;"
         + schema_sql.pair("notes_old", "notes", "public", "public") + "CREATE TABLE users_old AS TABLE users;",
