@@ -164,13 +164,13 @@ def show_import(imported: ImportResult) -> None:
     show_lines([f"{_counted(imported.observations, 'observation')} of {_counted(len(imported.days), 'day')} imported"])
 
 
-def show_diagnosis(diagnosis: Diagnosis) -> None:
-    """Print the findings of the preflight checks."""
+def show_diagnosis(diagnosis: Diagnosis, ready: str = "ready") -> None:
+    """Print the findings of the preflight checks, and ``ready`` if there is no problem."""
     screen = terminal.stdout()
     screen.print_table("", (), [
         (Text(finding.level, _COLOURS[finding.level]), finding.topic, printable(finding.text))
         for finding in diagnosis.findings])
-    screen.print(Text("ready" if diagnosis.ready else "NOT READY"))
+    screen.print(Text(ready if diagnosis.ready else "NOT READY"))
 
 
 def _print_window(screen: Screen, days: Iterable[WindowDay | WindowRow]) -> None:

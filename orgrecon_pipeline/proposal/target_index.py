@@ -40,7 +40,8 @@ class TargetIndex:
     """The tables of a side by what can make one the counterpart of a table of the other side."""
 
     def __init__(self, side: Side, maps: Mapping[int, Sequence[MapTable]]) -> None:
-        self._maps = [(number, map_table) for number, of_table in maps.items() for map_table in of_table]
+        self._maps = [(number, map_table) for number, of_table in maps.items()
+                      for map_table in of_table if map_table.is_named]
         self._tables = {table.id: table for table in side.originals}
         self._by_stem: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._by_old_identifier: dict[tuple[str, ...], list[int]] = defaultdict(list)

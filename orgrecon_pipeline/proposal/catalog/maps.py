@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orgrecon_pipeline.proposal.catalog.names import points_to
+from orgrecon_pipeline.proposal.catalog.names import old_identifier, points_to, words
 from orgrecon_pipeline.proposal.catalog.references import Hop, Side, Term
 from orgrecon_pipeline.proposal.catalog.tables import Table
+
+_MAP_ENDINGS = ("map", "mapping", "xref", "crosswalk", "translation", "migration")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class MapTable:
     def term(self) -> Term:
         """The identifier, seen from the other table."""
         return Term(self.column, (self.hop,))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a name says what the table is for: ``user_wallet`` also has two identifiers, but of unlike rows."""
+        return (any(word.endswith(_MAP_ENDINGS) for word in words(self.table.name))
+                or old_identifier(self.column) is not None)
 
     def is_about(self, table: Table) -> bool:
         """Return whether its identifiers are those of a table."""

@@ -20,3 +20,5 @@ SELECT md5('u' || n)::uuid, 'user' || n || '@example.com', n % 15 <> 0, 'First '
 INSERT INTO user_group_membership
 SELECT md5('g' || g)::uuid, md5('u' || u)::uuid FROM generate_series(1, 40) AS g, generate_series(1, 90) AS u
 WHERE g % 3 = u % 3 AND (g * 7 + u) % 5 = 0;
+CREATE TABLE offer (id text PRIMARY KEY, created_at timestamp NOT NULL);
+INSERT INTO offer SELECT 'offer-' || n, '2024-01-01'::timestamp + n * interval '1 day' FROM generate_series(1, 60) AS n;

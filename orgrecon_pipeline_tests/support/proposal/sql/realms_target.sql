@@ -24,3 +24,8 @@ INSERT INTO org.unit_member
 SELECT md5('t' || 1 + g % 3)::uuid, md5('o' || g)::uuid, md5('a' || u)::uuid
 FROM generate_series(1, 40) AS g, generate_series(1, 90) AS u WHERE g % 3 = u % 3 AND (g * 7 + u) % 5 = 0;
 INSERT INTO org.unit_audit SELECT row_number() OVER (), kc_group_id, name, path FROM org.unit;
+-- A table that looks like a map, but is about unlike rows.
+CREATE TABLE org.wallet (id uuid PRIMARY KEY, balance integer NOT NULL);
+CREATE TABLE org.offer_wallet (offer_id text PRIMARY KEY, wallet_id uuid NOT NULL UNIQUE REFERENCES org.wallet);
+INSERT INTO org.wallet SELECT md5('w' || n)::uuid, n FROM generate_series(1, 60) AS n;
+INSERT INTO org.offer_wallet SELECT 'offer-' || n, md5('w' || n)::uuid FROM generate_series(1, 60) AS n;
