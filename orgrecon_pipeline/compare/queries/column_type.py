@@ -53,7 +53,7 @@ class ColumnType:
     @property
     def consistent_hash(self) -> bool:
         """Whether equal values always have the same hash. In jsonb, 1.0 and 1.00 are equal but have different texts."""
-        return self.name in _UNIQUE_TEXT or self.compared_as_text
+        return self.name in _UNIQUE_TEXT or self.compared_as_text or self.kind == "e"
 
     @property
     def is_respellable(self) -> bool:
