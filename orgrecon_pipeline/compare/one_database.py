@@ -12,8 +12,9 @@ from psycopg import sql
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
-from orgrecon_pipeline.compare.keys.recheck import EarlierReads, batches_of_keys, find_drift, find_tracked, in_batches
-from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
+from orgrecon_pipeline.compare.keys.recheck import EarlierReads, batches_of_keys, find_drift, in_batches
+from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, merge_drift, merge_tenants
+from orgrecon_pipeline.compare.keys.written_keys import Written, split_written, still_drifting
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.hash_sum import HashSum
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -62,6 +63,7 @@ class OneDatabase(Reader):
         inspect = partial(preflight.require_only_locked_tables, preflight=self._preflight)
         with self._pool.transaction(self._preflight.lockable, inspect) as identity:
             preflight.require_same_database(identity, self._preflight, "the connection")
+            self._row_writes.count([(self._session, self._preflight)])
             yield SnapshotPair(identity, identity)
 
     def run_self_test(self, tenants: int) -> None:
@@ -82,7 +84,8 @@ class OneDatabase(Reader):
         return fingerprints
 
     def _find_drift(self, fingerprints: dict[str, Fingerprints], *, exact: bool) -> Drift:
-        self._earlier = None if exact else {name: EarlierReads(of_entity) for name, of_entity in fingerprints.items()}
+        self._exact = exact
+        self._earlier = {name: EarlierReads(of_entity) for name, of_entity in fingerprints.items()}
         tasks: list[_DriftTask] = []
         for name, statements in self.statements.items():
             of_entity = fingerprints[name]
@@ -94,19 +97,20 @@ class OneDatabase(Reader):
         return self._run(tasks)
 
     def _recheck(self, tracked: Drift) -> Drift:
-        if self._earlier is None:
-            return self._run([
-                (name, partial(drill_down, statements=self.statements[name], tenants=batch, tracked=tenants))
-                for name, tenants in tracked.items() for batch in batches_of_keys(tenants, sorted(tenants))])
-        drift, tasks = dict[str, dict[str, TrackedKeys]](), list[_DriftTask]()
-        for name, of_entity in self._scan_again(self._earlier, tracked).items():
-            earlier, tenants = self._earlier[name], tracked[name]
-            drift[name], changed = earlier.unchanged(tenants, of_entity)
-            find = partial(find_tracked, statements=self.statements[name], fingerprints=of_entity,
-                           extent=earlier.extent, largest_table=self._largest_table, tracked=tenants)
-            tasks += [(name, partial(find, tenants=batch)) for batch in _batches_of_rows(of_entity, changed)]
-        changed_drift = self._run(tasks)
-        return {name: drift.get(name, {}) | tenants for name, tenants in changed_drift.items()}
+        if self._exact:
+            return self._group(tracked)
+        scanned = self._scan_again({
+            name: tenants for name, tenants in tracked.items()
+            if tenants and not self._reads_keys_at_once(name, tenants)})
+        unchanged, changed = dict[str, dict[str, TrackedKeys]](), dict[str, dict[str, TrackedKeys]]()
+        for name, keys in tracked.items():
+            earlier, selected = self._earlier[name], list(keys)
+            if name in scanned:
+                unchanged[name], selected = earlier.unchanged(keys, scanned[name])
+            else:
+                earlier.forget(keys)
+            changed[name] = {tenant: keys[tenant] for tenant in selected}
+        return merge_drift(unchanged, self._read_changed(changed))
 
     def read_keys(self, name: str, drift: dict[str, TrackedKeys]) -> Iterator[KeyWithHash]:
         statements = self.statements[name]
@@ -119,15 +123,43 @@ class OneDatabase(Reader):
     def _largest_table(self) -> sql.Identifier | None:
         return None if self.only else self._preflight.largest_table
 
-    def _scan_again(self, earlier: dict[str, EarlierReads], tracked: Drift) -> dict[str, Fingerprints]:
+    def _read_changed(self, tracked: Drift) -> Drift:
+        """Return the tracked keys that still drift, by reading their rows, or by grouping what that cannot decide."""
+        batches, tasks = list[tuple[str, dict[str, TrackedKeys]]](), list[Task[Written]]()
+        for name, tenants in tracked.items():
+            if self.statements[name].traceable_keys:
+                sizes = ((tenant, self._earlier[name].rows_of((tenant,))) for tenant in sorted(tenants))
+                batches += [(name, {tenant: tenants[tenant] for tenant in batch})
+                            for batch in in_batches(sizes, BATCH_ROWS)]
+        for name, keys in batches:
+            read = self._earlier[name].written_keys(self.statements[name], keys).read
+            tasks += [partial(read, side=side, largest_table=self._largest_table) for side in SIDES]
+        drift: Drift = {name: {} for name in tracked}
+        to_group = {name: {} if self.statements[name].traceable_keys else keys for name, keys in tracked.items()}
+        results = iter(self._pool.run(tasks))
+        for (name, keys), source, target in zip(batches, results, results, strict=True):
+            unwritten, written = split_written(keys, source, target)
+            drift[name] |= unwritten
+            if self.statements[name].consistent_row_hash:
+                drift[name] = merge_tenants(drift[name], still_drifting(written, source, target))
+            else:
+                to_group[name] |= written
+        return merge_drift(drift, self._group(to_group))
+
+    def _group(self, tracked: Drift) -> Drift:
+        """Return the tracked keys that still drift, by grouping the rows of their tenants."""
+        return self._run([
+            (name, partial(drill_down, statements=self.statements[name], tenants=batch, tracked=tenants))
+            for name, tenants in tracked.items() for batch in batches_of_keys(tenants, sorted(tenants))])
+
+    def _scan_again(self, tracked: Drift) -> dict[str, Fingerprints]:
         """Scan the tenants of the tracked keys."""
         scans = {}
         for name, tenants in tracked.items():
-            if tenants:
-                extent, rows = earlier[name].extent, earlier[name].rows_of(tenants)
-                scans[name] = _EntityScan(
-                    self.statements[name], self._hash_sum, self._largest_table if extent.is_large(rows) else None,
-                    earlier[name].to_scan(tenants))
+            earlier = self._earlier[name]
+            large = earlier.extent.is_large(earlier.rows_of(tenants))
+            scans[name] = _EntityScan(self.statements[name], self._hash_sum, self._largest_table if large else None,
+                                      earlier.to_scan(tenants))
         return self._scan(scans)
 
     def _scan(self, scans: dict[str, _EntityScan]) -> dict[str, Fingerprints]:

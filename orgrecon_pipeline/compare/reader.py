@@ -12,6 +12,7 @@ from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
 from orgrecon_pipeline.compare.keys.context import read_context
 from orgrecon_pipeline.compare.keys.first_keys import SampledKey
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
+from orgrecon_pipeline.compare.keys.recheck import EarlierReads
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
 from orgrecon_pipeline.compare.keys.values import Values, read_values
 from orgrecon_pipeline.compare.preflight import require_values
@@ -20,6 +21,7 @@ from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe
 from orgrecon_pipeline.compare.result import SnapshotPair
+from orgrecon_pipeline.compare.row_writes import RowWrites
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
 from orgrecon_pipeline.domain.drift_kinds import DriftKind
 from orgrecon_pipeline.domain.errors import CannotDecide
@@ -48,6 +50,8 @@ class Reader(ABC):
     ) -> None:
         self.mapping, self.sessions, self.row_hash, self.only = mapping, sessions, row_hash, only
         self.rows = RowCounter()
+        self._row_writes = RowWrites()
+        self._earlier: dict[str, EarlierReads] = {}
 
     @property
     def distributed(self) -> frozenset[str]:
@@ -151,6 +155,12 @@ class Reader(ABC):
 
     @abstractmethod
     def _recheck(self, tracked: Drift) -> Drift: ...
+
+    def _reads_keys_at_once(self, name: str, tracked: dict[str, TrackedKeys]) -> bool:
+        """Return whether a recheck reads the tracked keys at once, without a scan that selects written tenants."""
+        all_rows = sum(earlier.extent.rows for earlier in self._earlier.values())
+        return self.statements[name].traceable_keys and self._earlier[name].were_written(
+            tracked, self._row_writes.since_last, all_rows)
 
     def has_rows(self, name: str, side: str) -> bool:
         """Return whether one side of an entity has any row."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
-from orgrecon_pipeline.compare.keys.recheck import find_tracked
-from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
+from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, merge_tenants
+from orgrecon_pipeline.compare.keys.written_keys import Written, WrittenKeys, split_written, still_drifting
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -19,6 +19,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, Entity, Relation
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
+from orgrecon_pipeline.postgres.int8_arrays import int8_array
 from orgrecon_pipeline.postgres.session import Session
 
 # Tenant, key and value. The tenant "drifting" has every kind of drift, a NULL against a value, and a duplicate key,
@@ -43,6 +44,8 @@ _TEXT = ColumnType("text", collatable=True, native_equality=True)
 
 #: Returns the drift by tenant of the given tenants.
 FindDrift = Callable[[EntityStatements, list[str]], dict[str, TrackedKeys]]
+#: Reads the rows of tracked keys on one side.
+ReadWritten = Callable[[WrittenKeys, str], Written]
 
 
 def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMERIC_SUM) -> None:
@@ -56,20 +59,36 @@ def run_self_test(session: Session, row_hash: RowHash, hash_sum: HashSum = NUMER
         joined, undecided = join_by_key(session, statements, ["clean", *_EXPECTED], fingerprints, fingerprints.extent,
                                         bucket_count=buckets)
         _require(_counts(joined) == {"unique": _EXPECTED["unique"]} and undecided == ["drifting"])
-    tracked = find_tracked(session, statements, sorted(_EXPECTED), fingerprints, fingerprints.extent, None, drift)
-    _require(_counts(tracked) == _EXPECTED)
+    _require(_counts(drill_down(session, statements, sorted(_EXPECTED), drift)) == _EXPECTED)
+    _require_written_keys(statements, drift, lambda reading, side: reading.read(session, side, None))
 
 
 def run_self_test_across(
-    read_fingerprints: Callable[[EntityStatements], Fingerprints], methods: Sequence[FindDrift], row_hash: RowHash,
-    distributed: frozenset[str],
+    read_fingerprints: Callable[[EntityStatements], Fingerprints], methods: Sequence[FindDrift],
+    read_written: ReadWritten, row_hash: RowHash, distributed: frozenset[str],
 ) -> None:
     """Run the self-test across two databases, with every method that the comparison may use to find drift by key."""
     statements = _statements(row_hash, distributed)
     fingerprints = read_fingerprints(statements)
     tenants = [tenant for tenant in fingerprints.tenants if tenant != "null"]
     for find_drift in methods:
-        _require(_is_expected(fingerprints, find_drift(statements, tenants)))
+        _require(_is_expected(fingerprints, drift := find_drift(statements, tenants)))
+    _require_written_keys(statements, drift, read_written)
+
+
+def _require_written_keys(
+    statements: EntityStatements, drift: dict[str, TrackedKeys], read_written: ReadWritten
+) -> None:
+    """Require that a recheck notices the keys whose rows it read differently before: all of the tenant "unique"."""
+    before = {tenant: TrackedKeys.start(
+        Counts.zero(), keys.keys,
+        int8_array(state ^ (tenant == "unique") for state in keys.source_now), keys.target_now)
+        for tenant, keys in drift.items()}
+    reading = WrittenKeys.of(statements, before, sorted(before), rows=0, largest_tenant=0, large=True)
+    source, target = (read_written(reading, side) for side in SIDES)
+    unwritten, written = split_written(before, source, target)
+    _require(unwritten.keys() == {"drifting"} and len(written["unique"].keys) == len(drift["unique"].keys))
+    _require(_counts(merge_tenants(unwritten, still_drifting(written, source, target))) == _EXPECTED)
 
 
 def _require(passed: bool) -> None:

@@ -16,11 +16,13 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import preflight
 from orgrecon_pipeline.compare.inspection import merge_warnings
-from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints, power_of_two
+from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash, keys_of_rows
 from orgrecon_pipeline.compare.keys.key_streams import find_drift
+from orgrecon_pipeline.compare.keys.portions import CHUNK_ROWS, Portions
 from orgrecon_pipeline.compare.keys.recheck import EarlierReads
-from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys, count_keys
+from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, Drift, TrackedKeys, merge_tenants
+from orgrecon_pipeline.compare.keys.written_keys import split_written, still_drifting
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
@@ -40,26 +42,15 @@ from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import CHUNK_ROWS, MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
 
 # So many that some buckets hold no drifting key of the self-test.
 _SELF_TEST_BUCKETS = 64
 
 # Reading all keys of so few rows takes as long as the scan of the buckets would.
 _FEW_ROWS = 1_000_000
-# Rows of both sides per statement. A server holds their hashes, 16 bytes per row and up to twice that.
-_SLICE_ROWS = 10_000_000
-# Rows of a tenant that this process holds at a time, and of all tenants that it fetches at a time.
-_CHUNK_ROWS = 2**14
-_FETCH_ROWS = 2**18
-# Up to this part of the rows, sending the keys to the servers takes less than reading all rows.
-_FEW_KEYS = 0.1
 # If more of the buckets differ, reading all rows takes less than selecting by bucket.
 _FEW_BUCKETS = 0.5
-#: Planner settings to read keys. A hash aggregate holds the hashes of all rows; sorting them takes three times as long.
-BY_HASH = {"enable_sort": "off"}
-# Rows of both sides. With fewer, the planner chooses: a hash aggregate takes a kilobyte for each tenant.
-_SMALL_TENANT = 100
 
 
 class TwoDatabases(Reader):
@@ -102,16 +93,19 @@ class TwoDatabases(Reader):
                 stack.enter_context(session.transaction(self._preflights[side].lockable))
                 identities.append(identify(session))
                 preflight.require_same_database(identities[-1], self._preflights[side], f"the connection to the {side}")
+            self._row_writes.count((session, self._preflights[side]) for side, session in self.sessions.items())
             yield SnapshotPair(*identities)
 
     def run_self_test(self, tenants: int) -> None:
         def find_keys(statements: EntityStatements, names: list[str], buckets: int) -> dict[str, TrackedKeys]:
             return self._find_keys(
-                statements, names, rows=0, largest_tenant=buckets * _CHUNK_ROWS, buckets=buckets, large=True)
+                statements, names, rows=0, largest_tenant=buckets * CHUNK_ROWS, buckets=buckets, large=True)
 
         self._hash_sum = choose_hash_sum(tenants)
         methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
-        run_self_test_across(self._scan, methods, self.row_hash, self.distributed)
+        run_self_test_across(
+            self._scan, methods, lambda reading, side: reading.read(self.sessions[side], side, None), self.row_hash,
+            self.distributed)
 
     def require_unchanged(self) -> None:
         for side, session in self.sessions.items():
@@ -136,9 +130,23 @@ class TwoDatabases(Reader):
     def _recheck(self, tracked: Drift) -> Drift:
         drift: Drift = {}
         for name, tenants in tracked.items():
-            drift[name], changed = ({}, list(tenants)) if self._exact else self._scan_again(name, tenants)
-            drift[name] |= self._read(name, changed, tracked={tenant: tenants[tenant] for tenant in changed})
+            drift[name], changed = {}, list(tenants)
+            if self._exact or self._reads_keys_at_once(name, tenants):
+                self._earlier[name].forget(tenants)
+            else:
+                drift[name], changed = self._scan_again(name, tenants)
+            drift[name] |= self._read_changed(name, {tenant: tenants[tenant] for tenant in changed})
         return drift
+
+    def _read_changed(self, name: str, tracked: dict[str, TrackedKeys]) -> dict[str, TrackedKeys]:
+        """Return the tracked keys that still drift."""
+        if not tracked or self._exact or not self.statements[name].traceable_keys:
+            return self._read(name, tracked, tracked=tracked)
+        reading = self._earlier[name].written_keys(self.statements[name], tracked)
+        source, target = self._both.run(lambda side: reading.read(
+            self.sessions[side], side, self._largest_table(side), f"{name}.{side}"))
+        unwritten, written = split_written(tracked, source, target)
+        return merge_tenants(unwritten, still_drifting(written, source, target))
 
     def _scan_again(self, name: str, tracked: dict[str, TrackedKeys]) -> tuple[dict[str, TrackedKeys], list[str]]:
         """Return the keys of the tenants without a changed row, and the tenants that must be read by key."""
@@ -223,28 +231,20 @@ class TwoDatabases(Reader):
             large: whether to prefer scans to indexes.
         """
         parameters = dict[str, Any](tenants=tenants)
-        all_keys = tracked is None or statements.respellable_keys
-        few_keys = tracked is not None and not all_keys and count_keys(tracked) <= _FEW_KEYS * rows
         in_buckets = False
-        if tracked is not None and few_keys:
-            parameters["tracked_keys"] = concatenate(keys.keys for keys in tracked.values())
-        elif buckets:
+        if buckets:
             differing = self._find_differing_buckets(statements, tenants, buckets)
             if in_buckets := differing.share <= _FEW_BUCKETS:
                 parameters |= differing.parameters()
                 rows = int(rows * differing.share)
-        slices = 1 if few_keys else power_of_two(rows // _SLICE_ROWS)
-        chunks = max(slices, power_of_two(largest_tenant // _CHUNK_ROWS))
+        portions = Portions.of(len(tenants), rows, largest_tenant, large=large)
         by_side = {side: statements.side_keys(
-            side, self._largest_table(side, large=large), tracked=few_keys, in_buckets=in_buckets,
-            in_chunks=chunks > 1, sliced=slices > 1) for side in SIDES}
-        settings = (BY_HASH if rows > _SMALL_TENANT * len(tenants) else {}) | (SCAN_SETTINGS if large else {})
-        at_a_time = _FETCH_ROWS // max(1, min(largest_tenant, _CHUNK_ROWS))
+            side, self._largest_table(side, large=large), in_buckets=in_buckets, in_chunks=portions.chunks > 1,
+            sliced=portions.slices > 1) for side in SIDES}
         drift: dict[str, TrackedKeys] = {}
-        for number in range(slices):
-            parameters |= {"chunk_mask": chunks - 1, "slice_mask": slices - 1, "slice": number}
-            with self._both.streams(statements.name, by_side, parameters, settings, MANY_TENANTS_WORK_MEM,
-                                    chunk=min(CHUNK_ROWS, at_a_time)) as streams:
+        for of_slice in portions.parameters():
+            with self._both.streams(statements.name, by_side, parameters | of_slice, portions.settings,
+                                    MANY_TENANTS_WORK_MEM, chunk=portions.fetch) as streams:
                 found = find_drift(*streams, tracked, untracked=IN_FLUX if statements.respellable_keys else None)
-            drift |= {tenant: keys.merged_with(drift.get(tenant)) for tenant, keys in found.items()}
+            drift = merge_tenants(drift, found)
         return drift

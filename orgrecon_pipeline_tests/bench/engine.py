@@ -1,7 +1,8 @@
 """One comparison in its own process: ``python -m orgrecon_pipeline_tests.bench.engine SHAPE POSTMASTER SOURCE TARGET``.
 
 Prints its cost as JSON. ``BENCH_EXACT=1`` compares every tenant by key, ``BENCH_PORTABLE=1`` computes portable
-fingerprints too, and ``BENCH_RECHECKS`` sets the number of rechecks.
+fingerprints too, and ``BENCH_RECHECKS`` sets the number of rechecks. With ``BENCH_WRITTEN=1``, a row of every tenant
+is written on each side before each recheck.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 
 import psycopg
+from psycopg import sql
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.domain.mapping import EvidenceSettings
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline_tests.bench.cost import cpu_seconds, status_mb
 from orgrecon_pipeline_tests.bench.shapes import SHAPES
+
+_WRITE = """
+UPDATE {table} AS t SET role = role || 'x' FROM (
+    SELECT DISTINCT ON (tenant_id) ctid FROM {table} ORDER BY tenant_id, ctid
+) AS chosen WHERE t.ctid = chosen.ctid
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class EngineCost:
 
 def measure(
     shape: str, postmaster: int, source: str, target: str, *, exact: bool = False, portable: bool = False,
-    rechecks: int = 0,
+    rechecks: int = 0, written: bool = False,
 ) -> EngineCost:
     """Run one comparison in its own process.
 
@@ -56,7 +63,7 @@ def measure(
         [sys.executable, "-m", __spec__.name, shape, str(postmaster), source, target],
         check=True, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "BENCH_EXACT": "1" if exact else "", "BENCH_RECHECKS": str(rechecks),
-             "BENCH_PORTABLE": "1" if portable else ""})
+             "BENCH_PORTABLE": "1" if portable else "", "BENCH_WRITTEN": "1" if written else ""})
     return EngineCost(**json.loads(run.stdout))
 
 
@@ -74,13 +81,16 @@ def main() -> None:
 
     def wait(seconds: float) -> None:
         # As an application would: where nothing is written between two reads, a recheck reads nothing.
-        for dsn in dict.fromkeys(dsns):
+        ends.append(total_cpu())
+        for dsn, side in zip(dsns, SHAPES[shape].sides, strict=True):
             with psycopg.connect(dsn) as connection:
                 connection.execute("SELECT pg_current_xact_id()")
-        ends.append(total_cpu())
+                if os.environ.get("BENCH_WRITTEN"):
+                    connection.execute(sql.SQL(_WRITE).format(table=sql.Identifier(side.table)))
+        starts.append(total_cpu())
 
     started, cpu_started = time.perf_counter(), time.process_time()
-    ends = [total_cpu()]
+    starts, ends = [total_cpu()], list[float]()
     comparison = compare(
         mapping, Endpoints(source, target), exact=bool(os.environ.get("BENCH_EXACT")), wait=wait)
     ends.append(total_cpu())
@@ -88,7 +98,7 @@ def main() -> None:
         seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu_started,
         # Not from getrusage: its maximum survives exec, so it can be the parent's.
         peak_mb=status_mb("self", "VmHWM"), drifting=comparison.tenants_with_drift,
-        reads=[end - start for start, end in pairwise(ends)]))))
+        reads=[end - start for start, end in zip(starts, ends, strict=True)]))))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from orgrecon_pipeline.compare import engine, one_database, two_databases
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.compare.keys import recheck
+from orgrecon_pipeline.compare.keys import portions, recheck
 from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
@@ -113,8 +113,8 @@ def test_engine_agrees_with_the_oracle(
     for reader in (one_database, two_databases):
         monkeypatch.setattr(reader, "choose_hash_sum", lambda tenants: hash_sum)
     monkeypatch.setattr(one_database, "BATCH_ROWS", company["batch"])
-    monkeypatch.setattr(two_databases, "_SLICE_ROWS", company["batch"])
-    monkeypatch.setattr(two_databases, "_CHUNK_ROWS", company["batch"])
+    monkeypatch.setattr(portions, "SLICE_ROWS", company["batch"])
+    monkeypatch.setattr(portions, "CHUNK_ROWS", company["batch"])
     monkeypatch.setattr(recheck, "BATCH_KEYS", company["batch"])
     monkeypatch.setattr(two_databases, "choose_bucket_count", lambda *given: company["buckets"])
     if databases != "citus":

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare import two_databases
 from orgrecon_pipeline.compare.engine import compare, open_reader
+from orgrecon_pipeline.compare.keys import portions
 from orgrecon_pipeline.compare.keys.buckets import Buckets, choose_bucket_count, explains_fingerprints
 from orgrecon_pipeline.compare.keys.tracked_keys import STATE_MODULUS, TrackedKeys
 from orgrecon_pipeline.compare.result import Comparison
@@ -208,7 +209,7 @@ def test_planner_scans_in_parallel_without_sorting_all_rows(apart: Any, statemen
             session, [statements] = reader.sessions["source"], reader.statements.values()
             find = getattr(statements, statement)
             composed = find("source", reader._preflights["source"].largest_table)
-            settings = SCAN_SETTINGS if statement == "side_buckets" else two_databases.BY_HASH | SCAN_SETTINGS
+            settings = SCAN_SETTINGS if statement == "side_buckets" else portions.BY_HASH | SCAN_SETTINGS
             with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(composed), "explaining",
@@ -225,8 +226,8 @@ def test_planner_scans_in_parallel_without_sorting_all_rows(apart: Any, statemen
 def test_rows_are_divided_into_chunks_and_slices_without_losing_a_key(
     apart: Any, monkeypatch: pytest.MonkeyPatch, chunk_rows: int, slice_rows: int
 ) -> None:
-    monkeypatch.setattr(two_databases, "_CHUNK_ROWS", chunk_rows)
-    monkeypatch.setattr(two_databases, "_SLICE_ROWS", slice_rows)
+    monkeypatch.setattr(portions, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(portions, "SLICE_ROWS", slice_rows)
     databases = apart(60, 3)
     apart.run(1, "DELETE FROM public.things WHERE k > 30")
     apart.run(1, "UPDATE public.things SET v = NULL WHERE k < 7")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -11,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.compare import engine, one_database, two_databases
+from orgrecon_pipeline.compare import engine, one_database
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.compare.keys import key_join, recheck
+from orgrecon_pipeline.compare.keys import key_join, portions, recheck
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.mapping import MappingConfig
@@ -24,8 +23,10 @@ Statement = tuple[str, tuple[Any, ...]]
 TABLES = ("public.old", "public.new")
 _COLUMNS = {"tenant_id": "t", "k": "k", "b": "b", "v": "v"}
 # Equal values of some types have different texts, and hash differently.
-_KEYS = {"bigint": ["1", "2"], "text": ["a", "A"], "numeric": ["1.0", "1.00"], "jsonb": ["1.0", "1.00"]}
-_VALUES = {"text": ["x", "y", None], "jsonb": ["1.0", "1.00", None], "double precision": ["0", "-0", None]}
+_KEYS = {"bigint": ["1", "2"], "text": ["a", "A"], "numeric": ["1.0", "1.00"], "jsonb": ["1.0", "1.00"],
+         "public.letter": ["1", "x"]}
+_VALUES = {"text": ["x", "y", None], "jsonb": ["1.0", "1.00", None], "double precision": ["0", "-0", None],
+           "public.letter": ["x", "y", None]}
 
 
 def mapping(rechecks: int = 2) -> MappingConfig:
@@ -73,21 +74,30 @@ def findings(comparison: Comparison) -> dict[str, Any]:
 def scratch(server: Any) -> Iterator[tuple[psycopg.Connection[Any], str]]:
     dsn = server.create_database("recheck")
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as admin:
+        admin.execute("CREATE TYPE public.letter AS ENUM ('y', 'x', '1')")
         yield admin, dsn
 
 
 @pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories(), join_decides=st.booleans(), databases=st.sampled_from([1, 2]))
+@given(history=histories(), join_decides=st.booleans(), databases=st.sampled_from([1, 2]),
+       chunk_rows=st.sampled_from([1, 100]), slice_rows=st.sampled_from([1, 100]),
+       at_once=st.lists(st.booleans(), min_size=4, max_size=4))
 def test_recheck_finds_what_reading_every_row_by_key_finds(
     scratch: tuple[psycopg.Connection[Any], str], monkeypatch: pytest.MonkeyPatch, history: dict[str, Any],
-    join_decides: bool, databases: int,
+    join_decides: bool, databases: int, chunk_rows: int, slice_rows: int, at_once: list[bool],
 ) -> None:
     admin, dsn = scratch
     compared = endpoints_of(dsn, databases)
     # Without time for the join, the grouping decides.
     monkeypatch.setattr(recheck, "join_by_key", key_join.join_by_key if join_decides else (
         lambda session, statements, tenants, *others: ({}, tenants)))
+    # As for tenants with very many rows.
+    monkeypatch.setattr(portions, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(portions, "SLICE_ROWS", slice_rows)
+    # Rechecks with and without a scan, whatever the counters of the server say.
+    decisions = iter(at_once)
+    monkeypatch.setattr(recheck.EarlierReads, "were_written", lambda *given: next(decisions))
     # With one seed, because the hash of a key with several spellings is the least one.
     monkeypatch.setattr(engine, "new_row_hash", lambda: RowHash(native=True, seed=7))
     results = []
@@ -108,43 +118,105 @@ def test_recheck_finds_what_reading_every_row_by_key_finds(
 
 @pytest.fixture
 def read_by_key(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The tenants of each statement that reads by key."""
+    """The tenants whose tracked keys each recheck reads."""
     calls: list[list[str]] = []
+    written_keys = recheck.EarlierReads.written_keys
 
-    def recorded(find: Any, *given: Any, tenants: list[str], **named: Any) -> Any:
-        calls.append(list(tenants))
-        return find(*given, tenants=tenants, **named)
+    def recorded(self: Any, statements: Any, tracked: Any) -> Any:
+        calls.append(sorted(tracked))
+        return written_keys(self, statements, tracked)
 
-    for name in ("find_drift", "find_tracked"):
-        monkeypatch.setattr(one_database, name, partial(recorded, getattr(recheck, name)))
-    read = two_databases.TwoDatabases._read
-
-    def recorded_read(self: Any, name: str, tenants: Any, **named: Any) -> Any:
-        calls.append(sorted(tenants))
-        return read(self, name, tenants, **named)
-
-    monkeypatch.setattr(two_databases.TwoDatabases, "_read", recorded_read)
+    monkeypatch.setattr(recheck.EarlierReads, "written_keys", recorded)
     return calls
 
 
+def write_and_report(dsn: str, statement: str) -> None:
+    """Write, and let the server count the rows at once. A session reports its counts when it ends, if not before."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(statement)
+        pid = connection.info.backend_pid
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        while admin.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone():
+            pass
+
+
+# In either case, a row that the other side lacks heals, another one is written on both sides, and one is still missing.
 @pytest.mark.parametrize("databases", [1, 2])
-def test_recheck_reads_by_key_only_tenants_with_a_changed_row_that_still_differ(
-    empty_database: str, connect: Any, read_by_key: list[list[str]], databases: int
+@pytest.mark.parametrize(("others", "read"), [
+    ("", ["written"]),
+    # At least as many written rows as tenants: the keys of all are read, without a scan.
+    ("UPDATE public.old SET v = 'y' WHERE k = 1", ["healed", "still", "unwritten", "written"])])
+def test_recheck_reads_by_key_all_tenants_only_if_most_were_written(
+    empty_database: str, connect: Any, read_by_key: list[list[str]], databases: int, others: str, read: list[str],
 ) -> None:
     admin, dsn = connect(empty_database), empty_database
-    compared = endpoints_of(dsn, databases)
     for table in TABLES:
         admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v text)")
-        admin.execute(f"INSERT INTO {table} SELECT t, k, 1, 'x' FROM unnest(ARRAY['healed', 'still', 'written']) t, "
-                      "generate_series(1, 5) k")
+        admin.execute(f"INSERT INTO {table} SELECT t, k, 1, 'x' FROM generate_series(1, 5) k, "
+                      "unnest(ARRAY['healed', 'still', 'unwritten', 'written']) t")
     admin.execute("DELETE FROM public.new WHERE k = 5")
-    write = """
+    write = f"""
         INSERT INTO public.new VALUES ('healed', 5, 1, 'x'), ('written', 6, 1, 'x');
-        INSERT INTO public.old VALUES ('written', 6, 1, 'x')"""
-    comparison = compare(mapping(rechecks=1), compared, wait=lambda seconds: admin.execute(write))
-    assert read_by_key == [["healed", "still", "written"], ["written"]]
+        INSERT INTO public.old VALUES ('written', 6, 1, 'x');
+        {others}"""
+    comparison = compare(mapping(rechecks=1), endpoints_of(dsn, databases), wait=lambda seconds: write_and_report(
+        dsn, write))
+    assert read_by_key == [read]
     assert {row.tenant: (row.missing, row.transient) for row in comparison.tenant_rows} == {
-        "healed": (0, 1), "still": (1, 0), "written": (1, 0)}
+        "healed": (0, 1), "still": (1, 0), "unwritten": (1, 0), "written": (1, 0)}
+
+
+@pytest.mark.parametrize("databases", [1, 2])
+@pytest.mark.parametrize("value", ["text", "jsonb"])
+def test_recheck_counts_keys_with_copies_beside_written_keys(
+    empty_database: str, connect: Any, databases: int, value: str
+) -> None:
+    admin = connect(empty_database)
+    for table, copies in zip(TABLES, (3, 1), strict=True):
+        admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v {value})")
+        admin.execute(f"INSERT INTO {table} SELECT 'a', 1, 1, '1' FROM generate_series(1, {copies})")
+    admin.execute("INSERT INTO public.old SELECT 'a', k, 1, '1' FROM generate_series(2, 6) k")
+    write = """
+        UPDATE public.old SET v = '2' WHERE k = 2; INSERT INTO public.new VALUES ('a', 3, 1, '1');
+        INSERT INTO public.old VALUES ('a', 4, 1, '1');
+        INSERT INTO public.new VALUES ('a', 5, 1, '1'), ('a', 5, 1, '2');
+        DELETE FROM public.old WHERE k = 6; INSERT INTO public.new VALUES ('a', 6, 1, '1')"""
+    comparison = compare(
+        mapping(rechecks=1), endpoints_of(empty_database, databases), wait=lambda seconds: admin.execute(write))
+    totals = comparison.totals["things"]
+    # The first key has copies; the next three are missing, transient and missing; the fifth has copies on the target.
+    # The sixth moved to the target: both sides changed, and it is unexpected in the second round.
+    assert (totals.duplicate, totals.missing, totals.mismatched, totals.unexpected, totals.transient) == (3, 2, 1, 1, 1)
+
+
+def test_recheck_compares_written_values_whose_equal_texts_differ(empty_database: str, connect: Any) -> None:
+    admin = connect(empty_database)
+    for table in TABLES:
+        admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v jsonb)")
+    admin.execute("INSERT INTO public.old VALUES ('a', 1, 1, '1.0'), ('a', 2, 1, '1.0'), ('a', 3, 1, '1.0')")
+    write = "INSERT INTO public.new VALUES ('a', 1, 1, '1.00'), ('a', 2, 1, '2.00')"
+    comparison = compare(
+        mapping(rechecks=1), endpoints.one_database(empty_database), wait=lambda seconds: admin.execute(write))
+    totals = comparison.totals["things"]
+    assert (totals.missing, totals.mismatched, totals.transient) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("databases", [1, 2])
+def test_recheck_with_a_scan_after_one_without_it_notices_that_rows_are_again_as_at_first(
+    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, databases: int
+) -> None:
+    admin = connect(empty_database)
+    for table in TABLES:
+        admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v text)")
+        admin.execute(f"INSERT INTO {table} VALUES ('a', 2, 1, 'x')")
+    admin.execute("INSERT INTO public.old VALUES ('a', 1, 1, 'x')")
+    at_once = iter([True, False])
+    monkeypatch.setattr(recheck.EarlierReads, "were_written", lambda *given: next(at_once))
+    writes = iter(["INSERT INTO public.new VALUES ('a', 1, 1, 'y')", "DELETE FROM public.new WHERE k = 1"])
+    comparison = compare(
+        mapping(), endpoints_of(empty_database, databases), wait=lambda seconds: admin.execute(next(writes)))
+    totals = comparison.totals["things"]
+    assert (totals.missing, totals.mismatched, totals.transient) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(("condition", "expected"), [

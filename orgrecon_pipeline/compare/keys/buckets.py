@@ -51,12 +51,13 @@ class Buckets:
                               if source_row != target_row))
 
     @classmethod
-    def of(cls, count: int, buckets: Iterable[int]) -> Buckets:
-        """Return the given buckets of ``count``."""
-        chosen = bytearray((count + 7) // 8)
-        for bucket in buckets:
-            chosen[bucket // 8] |= 1 << bucket % 8
-        return cls(count, bytes(chosen))
+    def of(cls, count: int, hashes: Iterable[int]) -> Buckets:
+        """Return those of ``count`` buckets that contain some key hashes. A bucket contains its own number."""
+        mask, one = count - 1, ord("1")
+        digits = bytearray(b"0") * count
+        for number in hashes:
+            digits[number & mask] = one
+        return cls(count, int(digits[::-1], 2).to_bytes((count + 7) // 8, "little"))
 
     @property
     def share(self) -> float:

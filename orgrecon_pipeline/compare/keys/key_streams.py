@@ -34,11 +34,11 @@ def find_drift(
     drift = {}
     for tenant, chunks in groupby(merge_join(source, target, 2), key=lambda pair: pair[0][0]):
         if tracked is None:
-            collector = _TenantCollector({}, 0)
+            collector = TenantCollector({}, 0)
         elif tenant in tracked:
-            collector = _TenantCollector(tracked[tenant].states(), untracked)
+            collector = TenantCollector(tracked[tenant].states(), untracked)
         else:  # an equal tenant with another text, as in a collation
-            collector = _TenantCollector({}, None)
+            collector = TenantCollector({}, None)
         for _, source_row, target_row in chunks:
             old, new = (decode_int8(row[2] if row else None) for row in (source_row, target_row))
             collector.add(_differing_keys(old, new))
@@ -55,22 +55,26 @@ def _differing_keys(source: array[int], target: array[int]) -> Iterator[tuple[in
         for key in {key for key, _ in old.items() ^ new.items()}:
             yield key, (old[key],) if key in old else (), (new[key],) if key in new else ()
         return
-    old_copies, new_copies = _copies_by_key(source), _copies_by_key(target)
+    old_copies, new_copies = copies_by_key(source), copies_by_key(target)
     for key in old_copies.keys() | new_copies.keys():
         before, after = old_copies.get(key, []), new_copies.get(key, [])
         if Counter(before) != Counter(after):
             yield key, before, after
 
 
-def _copies_by_key(numbers: array[int]) -> dict[int, list[int]]:
+def copies_by_key(numbers: array[int]) -> dict[int, list[int]]:
+    """Return the row hashes of each key, from alternating hashes of key and row."""
     copies: dict[int, list[int]] = {}
     for key, row in zip(numbers[::2], numbers[1::2], strict=True):
         copies.setdefault(key, []).append(row)
     return copies
 
 
-class _TenantCollector:
-    """Collects the drifting keys of one tenant."""
+class TenantCollector:
+    """Collects the drifting keys of one tenant, as of a later read.
+
+    ``states`` are those of :meth:`TrackedKeys.states`. For ``untracked`` see :func:`find_drift`.
+    """
 
     def __init__(self, states: dict[int, tuple[int, int, int]], untracked: int | None) -> None:
         self._states, self._untracked = states, untracked

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
+from orgrecon_pipeline.compare.keys.written_keys import WrittenKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints, TenantFigures
 from orgrecon_pipeline.postgres.session import Session
@@ -26,7 +27,7 @@ class EarlierReads:
     def __init__(self, first: Fingerprints) -> None:
         self.extent = first.extent
         self._first = first
-        self._since: dict[str, TenantFigures] = {}
+        self._since: dict[str, TenantFigures | None] = {}
 
     @property
     def largest_tenant(self) -> int:
@@ -42,6 +43,12 @@ class EarlierReads:
         """Return the tenants to scan again; None for all, if the tracked ones have most of the rows."""
         return None if self.rows_of(tracked) >= _MOST_ROWS * self.extent.rows else sorted(tracked)
 
+    def written_keys(self, statements: EntityStatements, tracked: Mapping[str, TrackedKeys]) -> WrittenKeys:
+        """Return the read that finds out which of the tracked keys have been written since."""
+        rows = self.rows_of(tracked)
+        return WrittenKeys.of(statements, tracked, self.to_scan(tracked), rows, self.largest_tenant,
+                              large=statements.only is None and self.extent.is_large(rows))
+
     def unchanged(
         self, tracked: dict[str, TrackedKeys], fingerprints: Fingerprints
     ) -> tuple[dict[str, TrackedKeys], list[str]]:
@@ -52,14 +59,25 @@ class EarlierReads:
         unchanged, changed = {}, []
         for tenant in sorted(tracked.keys() & fingerprints.differing.keys()):
             figures = fingerprints.of_tenant(tenant)
-            is_same = figures == (self._since.get(tenant) or self._first.of_tenant(tenant))
+            is_same = figures == (self._since[tenant] if tenant in self._since else self._first.of_tenant(tenant))
             if is_same and tracked[tenant].counts_are_known:
                 unchanged[tenant] = tracked[tenant]
             else:
                 changed.append(tenant)
-            if figures and not is_same:
+            if not is_same:
                 self._since[tenant] = figures
         return unchanged, changed
+
+    def forget(self, tenants: Iterable[str]) -> None:
+        """Forget the figures of tenants whose keys are read without a scan: they are older than the keys then."""
+        self._since |= dict.fromkeys(tenants)
+
+    def were_written(self, tracked: Collection[str], row_writes: int, all_rows: int) -> bool:
+        """Return whether most of the tracked tenants were probably written: on average, at least one row of each.
+
+        ``row_writes`` of ``all_rows`` were written since the previous read.
+        """
+        return row_writes * self.rows_of(tracked) >= all_rows * len(tracked)
 
 
 def find_drift(
@@ -67,24 +85,10 @@ def find_drift(
     largest_table: sql.Identifier | None,
 ) -> dict[str, TrackedKeys]:
     """Return the drift of the given tenants: by one join, or by grouping what the join cannot decide."""
-    drift, undecided = _join(session, statements, tenants, fingerprints, extent, largest_table)
+    drift, undecided = dict[str, TrackedKeys](), tenants
+    if statements.consistent_key_hash:
+        drift, undecided = join_by_key(session, statements, tenants, fingerprints, extent, largest_table)
     return drift | (drill_down(session, statements, undecided) if undecided else {})
-
-
-def find_tracked(
-    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
-    largest_table: sql.Identifier | None, tracked: dict[str, TrackedKeys],
-) -> dict[str, TrackedKeys]:
-    """Return the ``tracked`` keys of the given tenants that still drift, by the same steps as :func:`find_drift`.
-
-    If keys are respellable, untracked keys are returned too, as in flux.
-    """
-    joined, undecided = _join(session, statements, tenants, fingerprints, extent, largest_table)
-    drift = {tenant: keys for tenant, now in joined.items()
-             if (keys := tracked[tenant].as_of(now, with_untracked=statements.respellable_keys))}
-    for batch in batches_of_keys(tracked, undecided):
-        drift |= drill_down(session, statements, batch, tracked)
-    return drift
 
 
 def batches_of_keys(tracked: dict[str, TrackedKeys], tenants: Iterable[str]) -> Iterator[list[str]]:
@@ -104,12 +108,3 @@ def in_batches(sizes: Iterable[tuple[str, int]], limit: int) -> Iterator[list[st
             batch, total = [], 0
     if batch:
         yield batch
-
-
-def _join(
-    session: Session, statements: EntityStatements, tenants: Sequence[str], fingerprints: Fingerprints, extent: Extent,
-    largest_table: sql.Identifier | None,
-) -> tuple[dict[str, TrackedKeys], Sequence[str]]:
-    if not statements.consistent_key_hash:
-        return {}, tenants
-    return join_by_key(session, statements, tenants, fingerprints, extent, largest_table)

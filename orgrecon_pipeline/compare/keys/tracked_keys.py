@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, pairwise
 
-from orgrecon_pipeline.compare.scan.merge_join import merge_join
 from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
 
@@ -60,25 +59,19 @@ class TrackedKeys:
         tracked = zip(self.source_states, self.target_states, self.changed, strict=True)
         return dict(zip(self.keys, tracked, strict=True))
 
-    def as_of(self, now: TrackedKeys, *, with_untracked: bool) -> TrackedKeys | None:
-        """Return the keys that a later read has too, as of that read; None if there are none.
+    def split(self, chosen: Collection[int]) -> tuple[TrackedKeys | None, TrackedKeys | None]:
+        """Return the other keys, and the chosen ones without counts; None if there are none.
 
-        With ``with_untracked``, return the other keys of the later read too, as in flux. Both must be in ascending
-        order. In the later read, each key must have at most one row on a side.
+        The other keys must have at most one row on each side, if any are chosen or the counts are not known.
         """
-        arrays = [int8_array(()) for _ in range(6)]
-        counts: Counter[str] = Counter()
-        for (key,), before, after in merge_join(self._rows(), now._rows(), 1):
-            if after is None or (before is None and not with_untracked):
-                continue
-            _, _, _, source_now, target_now, _ = after
-            _, source, target, _, _, changed = before or (*after[:-1], IN_FLUX)
-            changed |= (source != source_now) * SOURCE_CHANGED | (target != target_now) * TARGET_CHANGED
-            for numbers, number in zip(arrays, (key, source, target, source_now, target_now, changed), strict=True):
-                numbers.append(number)
-            if changed != IN_FLUX:
-                counts[_kind_of(source_now, target_now)] += 1
-        return TrackedKeys(Counts.of(counts), *arrays) if arrays[0] else None
+        if not chosen and self.counts_are_known:
+            return self, None
+        positions = [position for position, key in enumerate(self.keys) if key in chosen]
+        between = list(pairwise([-1, *positions, len(self.keys)]))
+        rest = [concatenate(numbers[start + 1:end] for start, end in between) for numbers in self._arrays()]
+        selected = [int8_array(numbers[position] for position in positions) for numbers in self._arrays()]
+        return (TrackedKeys(_counts_of(*rest[3:]), *rest) if rest[0] else None,
+                TrackedKeys(Counts.zero(), *selected) if positions else None)
 
     def may_have_become(self, now: TrackedKeys, others: TrackedKeys | None) -> TrackedKeys | None:
         """Return these keys as of a later read, and what they may have become; None if no key remains.
@@ -110,18 +103,18 @@ class TrackedKeys:
         return TrackedKeys(Counts.sum([self.counts, other.counts]), *(
             concatenate([mine, more]) for mine, more in zip(self._arrays(), other._arrays(), strict=True)))
 
-    def _rows(self) -> Iterator[tuple[int, ...]]:
-        return zip(*self._arrays(), strict=True)
-
     def _arrays(self) -> tuple[array[int], ...]:
         return (self.keys, self.source_states, self.target_states, self.source_now, self.target_now, self.changed)
 
 
-def _kind_of(source: int, target: int) -> DriftKind:
-    """Return the kind of drift of a key with at most one row on each side, from its states: 0 without a row."""
-    if not target:
-        return DriftKind.MISSING
-    return DriftKind.MISMATCHED if source else DriftKind.UNEXPECTED
+def _counts_of(source: Sequence[int], target: Sequence[int], changed: Sequence[int]) -> Counts[int]:
+    """Return the kinds of keys with at most one row on each side, from their states: 0 without a row."""
+    if IN_FLUX in changed:
+        counted = [sides != IN_FLUX for sides in changed]
+        source, target = list(compress(source, counted)), list(compress(target, counted))
+    missing, unexpected = target.count(0), source.count(0)
+    return Counts.of({DriftKind.MISSING: missing, DriftKind.UNEXPECTED: unexpected,
+                      DriftKind.MISMATCHED: len(source) - missing - unexpected})
 
 
 #: Drifting keys by entity and tenant.
@@ -142,11 +135,15 @@ def merge_drift(first: Drift, second: Drift) -> Drift:
     """Return the keys of both, which must not overlap."""
     merged = {name: dict(tenants) for name, tenants in first.items()}
     for name, tenants in second.items():
-        for tenant, keys in tenants.items():
-            merged[name][tenant] = keys.merged_with(merged[name].get(tenant))
+        merged[name] = merge_tenants(merged.get(name, {}), tenants)
     return merged
 
 
-def count_keys(tenants: dict[str, TrackedKeys]) -> int:
+def merge_tenants(first: dict[str, TrackedKeys], second: dict[str, TrackedKeys]) -> dict[str, TrackedKeys]:
+    """Return the keys of one entity in both, which must not overlap."""
+    return first | {tenant: keys.merged_with(first.get(tenant)) for tenant, keys in second.items()}
+
+
+def count_keys(tenants: Mapping[str, TrackedKeys]) -> int:
     """Return the number of keys of all tenants."""
     return sum(len(tracked.keys) for tracked in tenants.values())

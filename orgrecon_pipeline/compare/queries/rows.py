@@ -56,6 +56,11 @@ class EntityRows:
         """Whether a key can get another hash without becoming another key for users."""
         return any(self.types[name].is_respellable for name in self.entity.key)
 
+    @property
+    def traceable_keys(self) -> bool:
+        """Whether a key that is written again always has the same hash."""
+        return self.consistent_key_hash and not self.respellable_keys
+
     def context_columns(self, side: str) -> tuple[str, ...]:
         """Return the context columns that a relation of one side maps."""
         relations: tuple[Relation, ...] = getattr(self.entity, side)

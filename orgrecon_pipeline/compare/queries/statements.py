@@ -62,24 +62,21 @@ class EntityStatements(EntityRows):
             **{side: self.side_buckets(side, largest_table) for side in SIDES})
 
     def side_keys(
-        self, side: str, largest_table: sql.Identifier | None, *, tracked: bool = False, in_buckets: bool = False,
-        in_chunks: bool = False, sliced: bool = False,
+        self, side: str, largest_table: sql.Identifier | None, *, of_tenants: bool = True,
+        in_buckets: bool = False, in_chunks: bool = False, sliced: bool = False,
     ) -> sql.Composed:
-        """Return the rows of one side as hashes, for parameter ``tenants``.
+        """Return the rows of one side as hashes, with ``of_tenants`` only those of parameter ``tenants``.
 
-        ``tracked`` needs parameter ``tracked_keys``, ``in_buckets`` needs ``mask`` and ``buckets``, ``in_chunks`` needs
-        ``chunk_mask``, and ``sliced`` needs ``slice_mask`` and ``slice``.
+        ``in_buckets`` needs parameters ``mask`` and ``buckets``, ``in_chunks`` needs ``chunk_mask``, and ``sliced``
+        needs ``slice_mask`` and ``slice``.
         """
-        key_hash = sql.Identifier("key_hash")
         conditions: list[sql.Composable] = []
-        if tracked:
-            conditions.append(self._is_tracked(key_hash))
         if in_buckets:
             conditions.append(sql.SQL("pg_catalog.get_bit(%(buckets)s, (key_hash & %(mask)s)::integer) = 1"))
         if sliced:
             conditions.append(sql.SQL("key_hash & %(slice_mask)s = %(slice)s"))
         return load_sql("compare/sql/side_keys.sql").format(
-            side=self.side(side, of_tenants=True),
+            side=self.side(side, of_tenants=of_tenants),
             materialized=self._materialized(side),
             key_hash=self._key_hash(),
             row_hash=self._row_hash(),

@@ -32,8 +32,8 @@ WITH both_sides AS (
                AS mismatched,
            CASE WHEN source_copies > 0 AND target_copies > 0 THEN abs(source_copies - target_copies) ELSE 0 END
                AS duplicate,
-           (source_state %% 4611686018427387904)::bigint AS source_state,
-           (target_state %% 4611686018427387904)::bigint AS target_state
+           mod(mod(source_state, 4611686018427387904) + 4611686018427387904, 4611686018427387904)::bigint AS source_state,
+           mod(mod(target_state, 4611686018427387904) + 4611686018427387904, 4611686018427387904)::bigint AS target_state
     FROM drifting_keys
 ), tracked AS (
     SELECT * FROM unnest(%(tracked_keys)s::bigint[], %(source_states)s::bigint[], %(target_states)s::bigint[],

@@ -14,7 +14,7 @@ SELECT tenant,
        count(*) FILTER (WHERE source_hash IS NOT NULL AND target_hash IS NOT NULL) AS mismatched,
        (coalesce(sum(source_hash), 0) - coalesce(sum(target_hash), 0))::text AS balance,
        string_agg(int8send(key_hash), '') AS keys,
-       string_agg(int8send(coalesce(source_hash %% 4611686018427387904, 0)), '') AS source_states,
-       string_agg(int8send(coalesce(target_hash %% 4611686018427387904, 0)), '') AS target_states
+       string_agg(int8send(coalesce(source_hash & 4611686018427387903, 0)), '') AS source_states,
+       string_agg(int8send(coalesce(target_hash & 4611686018427387903, 0)), '') AS target_states
 FROM (SELECT {tenant_text} AS tenant, * FROM differing_rows ORDER BY tenant, key_hash) AS sorted
 GROUP BY tenant

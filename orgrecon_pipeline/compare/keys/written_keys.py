@@ -1,0 +1,159 @@
+"""Tracked keys that were written since the previous read: each side is compared with its own rows of that read."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+
+from psycopg import sql
+
+from orgrecon_pipeline.compare.keys.buckets import Buckets, power_of_two
+from orgrecon_pipeline.compare.keys.key_streams import TenantCollector, copies_by_key
+from orgrecon_pipeline.compare.keys.portions import Portions
+from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, count_keys
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
+from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
+from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+
+# The server compares each row with a bit string: with these sizes, it selects few other rows, and stays in the caches.
+_BITS_PER_KEY = 16
+_MAX_BITS = 2**22
+# If more of the bits are set, reading all rows takes less than selecting by bit.
+_FEW_BITS = 0.5
+# If more of the rows are selected, workers take more time to pass them on than they save. Both sides are read at once.
+_FEW_ROWS = 0.1
+_WITHOUT_WORKERS = {"max_parallel_workers_per_gather": "0"}
+
+#: States (row hashes, folded to 62 bits) of the rows of some keys, by tenant and key hash.
+Written = Mapping[str, Mapping[int, Sequence[int]]]
+
+
+@dataclass(frozen=True)
+class WrittenKeys:
+    """Read of the rows of tracked keys.
+
+    Attributes:
+        statements: those of the entity.
+        tracked: the keys by tenant, as of the previous read.
+        tenants: the tenants to read, which include those of the keys; None for all.
+        buckets: buckets that contain the keys and few others; None to read all keys of the tenants.
+        portions: the portions in which the rows are read.
+        large: whether to prefer scans to indexes.
+    """
+
+    statements: EntityStatements
+    tracked: Mapping[str, TrackedKeys]
+    tenants: Sequence[str] | None
+    buckets: Buckets | None
+    portions: Portions
+    large: bool
+
+    @classmethod
+    def of(
+        cls, statements: EntityStatements, tracked: Mapping[str, TrackedKeys], tenants: Sequence[str] | None,
+        rows: int, largest_tenant: int, *, large: bool,
+    ) -> WrittenKeys:
+        """Prepare the read; numbers of rows as for :meth:`Portions.of`."""
+        keys = count_keys(tracked)
+        count = min(_MAX_BITS, power_of_two(_BITS_PER_KEY * keys))
+        buckets = Buckets.of(count, chain.from_iterable(of_tenant.keys for of_tenant in tracked.values()))
+        in_buckets = buckets.share <= _FEW_BITS
+        selected = min(rows, int(2 * keys + buckets.share * rows)) if in_buckets else rows
+        portions = Portions.of(len(tracked), selected, largest_tenant, large=large)
+        if selected > _FEW_ROWS * rows:
+            portions = replace(portions, settings=portions.settings | _WITHOUT_WORKERS)
+        return cls(statements, tracked, tenants, buckets if in_buckets else None, portions, large)
+
+    def read(self, session: Session, side: str, largest_table: sql.Identifier | None, action: str = "") -> Written:
+        """Return the keys whose rows on one side have changed since the previous read, or that have several rows.
+
+        ``action`` is the name of the read in error messages, by default the entity's name.
+        """
+        chunks, slices = self.portions.chunks, self.portions.slices
+        statement = self.statements.side_keys(
+            side, largest_table if self.large else None, of_tenants=self.tenants is not None,
+            in_buckets=self.buckets is not None, in_chunks=chunks > 1, sliced=slices > 1)
+        parameters: dict[str, object] = {"tenants": session.encoding.expressible(self.tenants or ()),
+                                         **(self.buckets.parameters() if self.buckets else {})}
+        earlier = _by_chunk(self.tracked, side, chunks)
+        written = defaultdict[str, dict[int, Sequence[int]]](dict)
+        with session.planner_settings(self.portions.settings, MANY_TENANTS_WORK_MEM):
+            for of_slice in self.portions.parameters():
+                rows = session.stream(statement, action or self.statements.name, parameters | of_slice,
+                                      chunk=self.portions.fetch)
+                for tenant, chunk, hashes in rows:
+                    if states := earlier.pop((tenant, chunk), None):  # other tenants can be read too
+                        written[tenant].update(_written(states, decode_int8(hashes)))
+        for (tenant, _), states in earlier.items():
+            written[tenant].update(_written(states, int8_array(())))
+        return written
+
+
+def split_written(
+    tracked: Mapping[str, TrackedKeys], source: Written, target: Written
+) -> tuple[dict[str, TrackedKeys], dict[str, TrackedKeys]]:
+    """Return the keys that were not written, which drift as before, and the others as they were."""
+    unwritten, written = {}, {}
+    for tenant, keys in tracked.items():
+        rest, chosen = keys.split(source.get(tenant, {}).keys() | target.get(tenant, {}).keys())
+        if rest:
+            unwritten[tenant] = rest
+        if chosen:
+            written[tenant] = chosen
+    return unwritten, written
+
+
+def still_drifting(written: Mapping[str, TrackedKeys], source: Written, target: Written) -> dict[str, TrackedKeys]:
+    """Return those of the written keys that still drift. Equal rows must have equal hashes."""
+    drift = {}
+    for tenant, keys in written.items():
+        collector = TenantCollector(keys.states(), None)
+        old, new = source.get(tenant, {}), target.get(tenant, {})
+        rows = ((key, old.get(key, (was_old,) if was_old else ()), new.get(key, (was_new,) if was_new else ()))
+                for key, was_old, was_new in zip(keys.keys, keys.source_now, keys.target_now, strict=True))
+        collector.add((key, old_rows, new_rows) for key, old_rows, new_rows in rows
+                      if sorted(old_rows) != sorted(new_rows))
+        if result := collector.result():
+            drift[tenant] = result
+    return drift
+
+
+def _by_chunk(
+    tracked: Mapping[str, TrackedKeys], side: str, chunks: int
+) -> dict[tuple[str, int], tuple[array[int], array[int]]]:
+    """Return by tenant and chunk the tracked keys, and the state of each on one side at the previous read."""
+    states = {tenant: (keys.keys, keys.source_now if side == SIDES[0] else keys.target_now)
+              for tenant, keys in tracked.items()}
+    if chunks == 1:
+        return {(tenant, 0): arrays for tenant, arrays in states.items()}
+    by_chunk: dict[tuple[str, int], tuple[array[int], array[int]]]
+    by_chunk = defaultdict(lambda: (int8_array(()), int8_array(())))
+    for tenant, arrays in states.items():
+        for key, state in zip(*arrays, strict=True):
+            keys, of_keys = by_chunk[tenant, key & (chunks - 1)]
+            keys.append(key)
+            of_keys.append(state)
+    return by_chunk
+
+
+def _written(states: tuple[array[int], array[int]], hashes: array[int]) -> Iterable[tuple[int, Sequence[int]]]:
+    """Yield the keys with other or several rows now, given the states before and alternating key hashes and states."""
+    keys, before = states
+    rows = dict(zip(hashes[::2], hashes[1::2], strict=True))
+    if 2 * len(rows) == len(hashes):
+        now = int8_array(map(rows.get, keys, repeat(0)))
+        if now == before:
+            return
+        for key, state, earlier in zip(keys, now, before, strict=True):
+            if state != earlier:
+                yield key, (state,) if key in rows else ()
+        return
+    copies = copies_by_key(hashes)
+    for key, state in zip(keys, before, strict=True):
+        of_key = copies.get(key, ())
+        if len(of_key) > 1 or sum(of_key) != state:
+            yield key, of_key
