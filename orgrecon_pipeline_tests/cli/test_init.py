@@ -78,6 +78,9 @@ def test_file_that_exists_is_never_replaced(there: str, database: str, orgrecon:
     ("CREATE TABLE a (id integer PRIMARY KEY); CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
      "CREATE FOREIGN TABLE b (id integer) SERVER s", ["--pair", "a=b"],
      "--pair 'b' is a foreign table, which is not part of the snapshot: map the table on its own server."),
+    ("".join(f"CREATE SCHEMA c{n}; CREATE TABLE c{n}.a (id integer); CREATE TABLE c{n}.b (id integer);"
+             for n in range(4)), [],
+     "4 schemas have the same tables (c0, c1, c2 and 1 more): name one of them with --schema"),
     ("", ["--name", "Not A Name"], "--name: 'Not A Name' is not a name"),
     ("", ["--target-database-url", "mysql://x"], "ORGRECON_TARGET_DATABASE_URL is not a Postgres URL"),
     ("CREATE TABLE a (id integer)", ["--schema", "nowhere"], "the database has no tables"),

@@ -19,9 +19,10 @@ from orgrecon_pipeline.operations.doctor import Diagnosis, Finding, diagnose
 from orgrecon_pipeline.operations.init.questions import Interview, Questions
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.proposal.catalog.copies import alike_schemas
 from orgrecon_pipeline.proposal.catalog.read import SECOND, read_catalog
 from orgrecon_pipeline.proposal.catalog.references import Side
-from orgrecon_pipeline.proposal.catalog.tables import UNREADABLE, Table
+from orgrecon_pipeline.proposal.catalog.tables import UNREADABLE, Table, printable
 from orgrecon_pipeline.proposal.proposal import Proposal, make_proposal
 from orgrecon_pipeline.proposal.render import render_mapping
 from orgrecon_pipeline.proposal.sample.draft import Draft, Measurement
@@ -109,6 +110,8 @@ def _propose(environ: Mapping[str, str], request: InitRequest, interview: Interv
     while True:
         with _open_sides(environ, request, tenant_columns) as (sides, sampler):
             _require_columns(sides, request.tenant_columns)
+            if not request.schemas:
+                _require_one_model(sides)
             choices = replace(choices, pairs={**choices.pairs, **_chosen(sides, request)})
             measures = _CachedSampler(sampler, measured)
             result = search(sides, measures, choices, progress)
@@ -173,6 +176,14 @@ def _require_columns(sides: tuple[Side, Side], tenant_columns: Iterable[str]) ->
     for name in tenant_columns:
         if name not in known:
             raise UsageError(f"--tenant-column {name!a}: no table has such a column: check its spelling and --schema.")
+
+
+def _require_one_model(sides: tuple[Side, Side]) -> None:
+    for side in sides:
+        if schemas := alike_schemas(side.originals):
+            names = ", ".join(map(printable, schemas[:3]))
+            raise UsageError(f"{len(schemas)} schemas have the same tables ({names} and {len(schemas) - 3} more): name "
+                             "one of them with --schema, and add the others to its lists of sources and targets.")
 
 
 def _chosen(sides: tuple[Side, Side], request: InitRequest) -> dict[int, int]:

@@ -10,6 +10,8 @@ from orgrecon_pipeline.proposal.catalog.tables import Table
 
 # Words of schemas of backups. Other words of copies, such as "audit", can name a schema of the application.
 _SCHEMAS = {"backup", "bak", "bkp", "dump", "snapshot", "archive"}
+# More schemas than that with the same tables are not generations of a model, but its copies for customers.
+_MAX_GENERATIONS = 3
 
 
 def find_copies(tables: Sequence[Table]) -> dict[int, str]:
@@ -27,6 +29,22 @@ def find_copies(tables: Sequence[Table]) -> dict[int, str]:
             if may_be_copy(table, other) and (has_year(table.name) or _lacks(table, other, referred)):
                 reasons[table.id] = f"seems to be a copy of {other.label}, whose columns it has"
     return reasons
+
+
+def alike_schemas(tables: Sequence[Table]) -> list[str]:
+    """Return the schemas that have the same tables with the same columns, as those of customers; empty if few do.
+
+    Two can be two generations of a model.
+    """
+    by_schema = defaultdict(set)
+    for table in tables:
+        by_schema[table.schema].add((table.name, frozenset(table.by_name)))
+    alike = defaultdict(list)
+    for schema, of_schema in by_schema.items():
+        if len(of_schema) > 1:
+            alike[frozenset(of_schema)].append(schema)
+    schemas = max(alike.values(), key=len, default=[])
+    return sorted(schemas) if len(schemas) > _MAX_GENERATIONS else []
 
 
 def may_be_copy(table: Table, other: Table) -> bool:
