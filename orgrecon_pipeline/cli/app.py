@@ -16,7 +16,6 @@ from typing import Annotated, TypeGuard
 
 import typer
 
-from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.database_commands import (
     accept_ledger,
     accept_source,
@@ -30,6 +29,7 @@ from orgrecon_pipeline.cli.diff_command import diff
 from orgrecon_pipeline.cli.drift_command import drift
 from orgrecon_pipeline.cli.history_command import history
 from orgrecon_pipeline.cli.init_command import init
+from orgrecon_pipeline.cli.output import terminal
 from orgrecon_pipeline.cli.report_commands import exporter, gate, metrics, render, report
 from orgrecon_pipeline.cli.reproduce_command import reproduce
 from orgrecon_pipeline.cli.schema_command import schema

@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import Day, MappingFile, OutputDir, OutputFormat, Reason, open_context, settings_from
-from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.terminal import Format
 from orgrecon_pipeline.domain.days import parse_day
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 
 def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
@@ -46,7 +46,7 @@ def repair_sql(
     format: OutputFormat = Format.TEXT,
 ) -> None:
     """Print guarded SQL that repairs the drift of a day's report (default: today's). Nothing is executed."""
-    from orgrecon_pipeline.ledger.keys import KeyFilter
+    from orgrecon_pipeline.ledger.statements.keys import KeyFilter
     from orgrecon_pipeline.operations.repair import plan_repair
 
     plan = plan_repair(settings_from(mapping), day, KeyFilter(tenant, entity, kind, state))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
+from orgrecon_pipeline.cli.output import terminal, text_views
 from orgrecon_pipeline.cli.report_commands import run_day
 
 

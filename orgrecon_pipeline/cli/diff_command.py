@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import MappingFile, OutputFormat, settings_from
-from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.terminal import Format
 from orgrecon_pipeline.domain.errors import UsageError
 
 _EXIT_CODES = {"equal": 0, "different": 1, "not_decided": 3}

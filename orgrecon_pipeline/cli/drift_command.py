@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.screen import Text
-from orgrecon_pipeline.cli.terminal import printable
+from orgrecon_pipeline.cli.output import terminal
+from orgrecon_pipeline.cli.output.screen import Text
+from orgrecon_pipeline.cli.output.terminal import printable
 from orgrecon_pipeline.domain.days import parse_day
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def drift(
     DriftFormat.TEXT,
 ) -> int:
     """List the drifting keys of a day from the ledger. Exit code: 0 none, 1 some."""
-    from orgrecon_pipeline.ledger.keys import KeyFilter
+    from orgrecon_pipeline.ledger.statements.keys import KeyFilter
     from orgrecon_pipeline.operations.drift.drift import list_drift
 
     if output is not None and format is DriftFormat.TEXT:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orgrecon_pipeline.cli.options import MappingFile, settings_from
-from orgrecon_pipeline.cli.screen import Text
-from orgrecon_pipeline.cli.terminal import print_csv, print_json, say, stdout
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.cli.output.screen import Text
+from orgrecon_pipeline.cli.output.terminal import print_csv, print_json, say, stdout
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.operations.history import DayOutcome, History

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import OutputFormat, settings_from
-from orgrecon_pipeline.cli.terminal import Format, printable, show_lines
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.terminal import Format, printable, show_lines
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, validate_name
 from orgrecon_pipeline.domain.reasons import counted

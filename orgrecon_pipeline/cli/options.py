@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.output.terminal import Format
 from orgrecon_pipeline.config.settings import DEFAULT_OUTPUT_DIR, Settings, read_settings
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.identity import Identity

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import (
     Day,
     MappingFile,
@@ -19,8 +18,9 @@ from orgrecon_pipeline.cli.options import (
     open_context,
     settings_from,
 )
-from orgrecon_pipeline.cli.tenant_views import GateFormat, TenantSelection, show_tenants
-from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.tenant_views import GateFormat, TenantSelection, show_tenants
+from orgrecon_pipeline.cli.output.terminal import Format
 from orgrecon_pipeline.cli.trail_commands import refresh_reports
 from orgrecon_pipeline.domain.days import days_between, parse_day
 from orgrecon_pipeline.domain.errors import UsageError
@@ -48,7 +48,7 @@ def report(
     format: OutputFormat = Format.TEXT,
 ) -> int:
     """Compare one UTC day, store the evidence and write the report. Exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
-    from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
+    from orgrecon_pipeline.ledger.connection.retry import RetryBudget, retry_budget
     from orgrecon_pipeline.operations.day_run import DayRequest
 
     settings = settings_from(mapping, output_dir)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orgrecon_pipeline.cli import terminal
 from orgrecon_pipeline.cli.options import MappingFile, OutputFormat, settings_from
-from orgrecon_pipeline.cli.screen import Text
-from orgrecon_pipeline.cli.terminal import Format, printable
+from orgrecon_pipeline.cli.output import terminal
+from orgrecon_pipeline.cli.output.screen import Text
+from orgrecon_pipeline.cli.output.terminal import Format, printable
 from orgrecon_pipeline.domain.databases import labelled_databases
 from orgrecon_pipeline.domain.days import parse_day
 

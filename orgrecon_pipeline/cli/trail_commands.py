@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orgrecon_pipeline.cli import terminal, text_views
 from orgrecon_pipeline.cli.options import (
     DirectoryArgument,
     MappingFile,
@@ -19,7 +18,8 @@ from orgrecon_pipeline.cli.options import (
     open_context,
     settings_from,
 )
-from orgrecon_pipeline.cli.terminal import Format
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.terminal import Format
 from orgrecon_pipeline.domain.errors import OrgreconError, OtherIdentity, UsageError
 
 if TYPE_CHECKING:

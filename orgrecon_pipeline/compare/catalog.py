@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.query_plan import TableScan, explain
 from orgrecon_pipeline.compare.scan.merge_join import names_from_server
 from orgrecon_pipeline.compare.types.mismatch import require_same_types
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session

@@ -25,7 +25,7 @@ from orgrecon_pipeline.compare.two_databases import TwoDatabases
 from orgrecon_pipeline.domain.duration import EarlierComparison, predict_from_rows, time_left
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints

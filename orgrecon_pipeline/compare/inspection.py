@@ -13,7 +13,7 @@ from orgrecon_pipeline.compare.queries.rows import context_column
 from orgrecon_pipeline.compare.statement_facts import CHANCE, CODES, ROLE, SETTING, TIME, StatementFacts
 from orgrecon_pipeline.compare.types.lossy_casts import MappedColumns, lossy_casts
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.node_tree import Node, Value, queries, read_tree
 from orgrecon_pipeline.postgres.session import Session

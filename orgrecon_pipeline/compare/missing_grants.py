@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from orgrecon_pipeline.compare.inspection import mapped_statements
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.postgres.errors import PermissionDenied
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import load_sql

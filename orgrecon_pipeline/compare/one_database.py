@@ -25,7 +25,7 @@ from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_no_null_keys
 from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_hash_sum, compare_sides, scan_side
 from orgrecon_pipeline.compare.self_test import run_self_test
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
 from orgrecon_pipeline.postgres.session import CHUNK_ROWS, Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task

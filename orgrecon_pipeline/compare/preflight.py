@@ -18,7 +18,7 @@ from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.types.mismatch import require_same_types
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig, ScanSettings
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig, ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints

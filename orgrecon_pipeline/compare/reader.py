@@ -23,11 +23,11 @@ from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.row_writes import RowWrites
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Sample
-from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 

@@ -15,8 +15,8 @@ from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.locks.give_way import give_way

@@ -18,10 +18,10 @@ from orgrecon_pipeline.compare.scan.evidence import fingerprints_from_json, fing
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import UNSHARDED
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
-from orgrecon_pipeline.domain.mapping import SIDES
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.identity import DatabaseIdentity
 from orgrecon_pipeline.postgres.int8_arrays import int8_array

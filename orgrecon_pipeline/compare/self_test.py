@@ -14,9 +14,9 @@ from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
 from orgrecon_pipeline.compare.scan.side_scan import compare_sides, scan_side
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.mapping.model import SIDES, TENANT_COLUMN, Entity, Relation
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import int8_array

@@ -39,7 +39,7 @@ from orgrecon_pipeline.compare.scan.side_scan import (
     scan_side,
 )
 from orgrecon_pipeline.compare.self_test import run_self_test_across
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 
 _LOCAL = Path("orgrecon.yaml")
 _MAX_BYTES = 1_000_000

@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.identity import validate_environment
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.domain.identity import Identity
-    from orgrecon_pipeline.domain.mapping import MappingConfig
+    from orgrecon_pipeline.domain.mapping.model import MappingConfig
 
 #: Names the environment of all evidence, such as ``prod``. An empty value is the environment without a name.
 ENVIRONMENT_VARIABLE = "ORGRECON_ENVIRONMENT"

@@ -18,7 +18,7 @@ from orgrecon_pipeline.defs.jobs import day_job, gate_job
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.defs.render_job import render_job
 from orgrecon_pipeline.defs.resources import OrgreconResource
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from orgrecon_pipeline.defs.assemble import Parts, assemble
 from orgrecon_pipeline.defs.component import KEY_PART, OrgreconComponent, SensorFields
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import OrgreconError, UsageError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.notify.dispatch import LINK_VARIABLE
 from orgrecon_pipeline.operations.gate.dagster_client import KEY_PREFIX_VARIABLE
 from orgrecon_pipeline.operations.observe.due_days import reobserve_every

@@ -33,7 +33,7 @@ from orgrecon_pipeline.defs.resources import LEDGER_VARIABLE, OrgreconResource
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.identity import Identity, validate_name
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE

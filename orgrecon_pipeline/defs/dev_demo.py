@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.days import days_ending
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.file_lock import FileLock
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock

@@ -14,10 +14,10 @@ from orgrecon_pipeline.config.settings import DEFAULT_OUTPUT_DIR
 from orgrecon_pipeline.defs.dev_demo import demo_mapping, start_demo
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, retry_budget
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
-from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
 from orgrecon_pipeline.notify.notifier import URLS_VARIABLE, Notifier
 from orgrecon_pipeline.operations.clock import SIMULATED_NOW_VARIABLE, Clock, read_clock
 from orgrecon_pipeline.operations.context import SOURCE_VARIABLE, TARGET_VARIABLE, Context

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind, add_figures
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind, add_figures
 from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 

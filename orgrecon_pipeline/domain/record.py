@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of_text
-from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import (
     Change,
     KindFields,
@@ -34,8 +33,9 @@ from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, Wi
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity, validate_environment, validate_name
-from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.domain.mapping_change import MappingChange, mapping_changes
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
+from orgrecon_pipeline.domain.mapping.change import MappingChange, mapping_changes
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.tenant_row_json import canonical_rows, rows_of, split_rows
 
 SCHEMA = 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orgrecon_pipeline.ledger.append import LedgerWriter
 from orgrecon_pipeline.ledger.chain.redaction import RedactionStore
-from orgrecon_pipeline.ledger.coverage import CoverageReader
-from orgrecon_pipeline.ledger.engine import Past
-from orgrecon_pipeline.ledger.keys import KeyReader
+from orgrecon_pipeline.ledger.connection.engine import Past
 from orgrecon_pipeline.ledger.locks import LedgerLocks
-from orgrecon_pipeline.ledger.read import LedgerReader
+from orgrecon_pipeline.ledger.statements.append import LedgerWriter
+from orgrecon_pipeline.ledger.statements.coverage import CoverageReader
+from orgrecon_pipeline.ledger.statements.keys import KeyReader
+from orgrecon_pipeline.ledger.statements.read import LedgerReader
 
 
 class Ledger(LedgerReader, CoverageReader, KeyReader, LedgerWriter, RedactionStore, LedgerLocks):

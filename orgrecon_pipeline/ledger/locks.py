@@ -17,10 +17,10 @@ from orgrecon_pipeline.domain.errors import AlreadyRunning, EvidenceNotStored
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.file_lock import temporary_file_lock
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.address import SqliteAddress
-from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.errors import translate_errors
-from orgrecon_pipeline.ledger.retry import retried
+from orgrecon_pipeline.ledger.connection.address import SqliteAddress
+from orgrecon_pipeline.ledger.connection.engine import Store
+from orgrecon_pipeline.ledger.connection.errors import translate_errors
+from orgrecon_pipeline.ledger.connection.retry import retried
 
 # The transaction is idle for hours. Keepalives let the server detect a dead client within about a minute.
 _LOCK_SETTINGS = (

@@ -11,11 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress, parse_address
-from orgrecon_pipeline.ledger.engine import make_engine
-from orgrecon_pipeline.ledger.errors import READ_ONLY, translate_errors
+from orgrecon_pipeline.ledger.connection.address import PostgresAddress, SqliteAddress, parse_address
+from orgrecon_pipeline.ledger.connection.engine import make_engine
+from orgrecon_pipeline.ledger.connection.errors import READ_ONLY, translate_errors
+from orgrecon_pipeline.ledger.connection.retry import current_budget
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.retry import current_budget
 from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE
 
 _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lock

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES
 
 #: What a person acknowledges: lost coverage, a changed source database, or another ledger in Dagster.
@@ -254,8 +254,8 @@ shard_result = sa.Table(
     sqlite_with_rowid=False,
 )
 
-#: Fingerprints of an observation by shard, in pieces; see :mod:`orgrecon_pipeline.domain.snapshot_fingerprints`.
-#: ``tenants`` is the digest of their tenants.
+#: Fingerprints of an observation by shard, in pieces: see
+#: :mod:`orgrecon_pipeline.domain.integrity.snapshot_fingerprints`. ``tenants`` is the digest of their tenants.
 fingerprint = sa.Table(
     "orgrecon_fingerprint", metadata,
     sa.Column("observation", sa.BigInteger, sa.ForeignKey(observation.c.number), primary_key=True),
@@ -276,7 +276,7 @@ tenant_set = sa.Table(
     sa.PrimaryKeyConstraint("migration", "environment", "digest", "ordinal"),
 )
 
-#: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.chain`. ``subject`` is the number of the
+#: The hash chain of an identity; see :mod:`orgrecon_pipeline.domain.integrity.chain`. ``subject`` is the number of the
 #: observation, acknowledgement or redaction; ``detail`` names the shard, or the evidence of tenant gates.
 link = sa.Table(
     "orgrecon_link", metadata,

@@ -19,12 +19,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import midnight
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import OrgreconError
 from orgrecon_pipeline.domain.evidence import Change, EntityTotals, Verdict
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.metrics.snapshot import MetricsSnapshot, read_snapshot
 from orgrecon_pipeline.metrics.tenant_figures import TenantCounter
 from orgrecon_pipeline.operations.clock import read_clock

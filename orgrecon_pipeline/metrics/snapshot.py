@@ -10,7 +10,7 @@ from pathlib import Path
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import GatePolicy, MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.metrics.tenant_figures import UNKNOWN, TenantCounter, TenantFigures
 from orgrecon_pipeline.operations.gate.sources import GateEvidence, evidence_of_ledger

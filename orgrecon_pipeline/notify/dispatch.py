@@ -16,8 +16,8 @@ from typing import NamedTuple
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import parse_day, utc_day
 from orgrecon_pipeline.domain.errors import AlreadyRunning
-from orgrecon_pipeline.ledger.append import Notified
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements.append import Notified
 from orgrecon_pipeline.notify.events import (
     MAX_NAMES,
     Event,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate.decision import GateDecision
 from orgrecon_pipeline.domain.gate.forecast import forecast_of
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, OPTIONAL_TOPICS, STREAK_TOPIC
 from orgrecon_pipeline.operations.gate.opened_tenants import OpenedTenants

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.clock import Clock, read_clock
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 

@@ -15,7 +15,7 @@ from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import SIDES, Entity, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, Entity, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import read_endpoints

@@ -19,7 +19,7 @@ from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.config.settings import DEFAULT_LEDGER_URL
 from orgrecon_pipeline.domain.duration import EarlierComparison, Prediction, in_words, predict
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.table_sizes import SizeCollector, last_comparison

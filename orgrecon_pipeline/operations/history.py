@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from orgrecon_pipeline.domain.days import days_between, utc_day
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.operations.gate.sources import GateEvidence

@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_existing, open_ledger
 

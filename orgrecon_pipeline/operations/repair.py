@@ -9,13 +9,13 @@ from typing import Any
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.canonical import MAX_NAME
 from orgrecon_pipeline.domain.databases import pins_of, uses_citus
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, TenantRow, Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.ledger.keys import KeyFilter
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements.keys import KeyFilter
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
 from orgrecon_pipeline.operations.own_ledger import existing_ledger

@@ -11,7 +11,7 @@ from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.query_plan import TableScan, explain
 from orgrecon_pipeline.domain.duration import EarlierComparison, SideRead
 from orgrecon_pipeline.domain.evidence import COMPARED
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.postgres.session import Session
 

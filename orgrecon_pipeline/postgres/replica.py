@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.domain.mapping.model import Heartbeat
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.postgres.session import Session

@@ -18,7 +18,7 @@ from psycopg import capabilities, pq, sql
 from psycopg.rows import DictRow, TupleRow, dict_row, tuple_row
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.postgres import citus
 from orgrecon_pipeline.postgres.connection.connect import connect
 from orgrecon_pipeline.postgres.connection.failure import ConnectionFailed

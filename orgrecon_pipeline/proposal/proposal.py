@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN
 from orgrecon_pipeline.proposal.catalog.references import Side, resolve
 from orgrecon_pipeline.proposal.catalog.tables import Table, printable
 from orgrecon_pipeline.proposal.columns import LeftOutColumn

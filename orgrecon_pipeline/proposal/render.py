@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from importlib import resources
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN
 from orgrecon_pipeline.proposal.catalog.tables import printable
 from orgrecon_pipeline.proposal.proposal import Proposal, ProposedEntity
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import TenantRow
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, MappingConfig
 from orgrecon_pipeline.postgres.session import SETTINGS
 from orgrecon_pipeline.repair.guard import database_check
 from orgrecon_pipeline.repair.sql_fragments import array_literal, quoted, select_side, template

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Relation
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Relation
 
 
 def template(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity
 from orgrecon_pipeline.repair.guard import collation_check, target_check
 from orgrecon_pipeline.repair.sql_fragments import (
     dollar_tag,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, Relation
 
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"]|"")+")'
 _REFERENCE = re.compile(rf"(?:(?P<alias>{_NAME})\.)?(?P<column>{_NAME})")

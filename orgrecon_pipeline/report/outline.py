@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeVar, cast
 
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.gate.tenants import TenantObservation

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import EntityTotals, Frozen
 from orgrecon_pipeline.operations.diff import DiffResult
 

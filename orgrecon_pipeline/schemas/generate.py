@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.schemas.drift_document import DriftDocument
 from orgrecon_pipeline.schemas.gate_document import GateDocument
 from orgrecon_pipeline.schemas.record_document import Record

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from orgrecon_pipeline.domain import record
-from orgrecon_pipeline.domain.chain import Sha256
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.integrity.chain import Sha256
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 
 # Facts exist only where they apply, and later versions can add some without another schema of the record.
 _open = with_config(ConfigDict(extra="allow"))

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from orgrecon_pipeline.compare.engine import compare
-from orgrecon_pipeline.domain.mapping import EvidenceSettings
+from orgrecon_pipeline.domain.mapping.model import EvidenceSettings
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint, Endpoints
 from orgrecon_pipeline_tests.bench.cost import cpu_seconds, status_mb
 from orgrecon_pipeline_tests.bench.shapes import SHAPES

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 
 SQL = Path(__file__).with_name("sql")
 _MEMBERS = 50  # memberships of a unit

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.domain.mapping import GateSettings
+from orgrecon_pipeline.domain.mapping.model import GateSettings
 from orgrecon_pipeline_tests.support.cli.process import CommandResult, run
 
 Command = Callable[..., CommandResult]

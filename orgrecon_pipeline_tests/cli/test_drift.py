@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.cli.process import CommandResult

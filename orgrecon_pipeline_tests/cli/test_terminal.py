@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orgrecon_pipeline.cli import terminal, text_views
-from orgrecon_pipeline.cli.rich_screen import RichScreen
-from orgrecon_pipeline.cli.screen import PlainScreen, Text
+from orgrecon_pipeline.cli.output import terminal, text_views
+from orgrecon_pipeline.cli.output.rich_screen import RichScreen
+from orgrecon_pipeline.cli.output.screen import PlainScreen, Text
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, TenantRow, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.doctor import Diagnosis, Finding
 from orgrecon_pipeline.operations.gate.current import GateAnswer

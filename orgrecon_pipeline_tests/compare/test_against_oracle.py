@@ -24,7 +24,7 @@ from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline_tests.support.citus import CITUS_DSN, needs_citus
 from orgrecon_pipeline_tests.support.compare import endpoints

@@ -17,7 +17,7 @@ from orgrecon_pipeline.compare import one_database
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_binaries
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import Entity, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import Entity, MappingConfig
 from orgrecon_pipeline.operations.diff import DiffRequest, DiffResult, diff
 from orgrecon_pipeline_tests.support.operations.postgres_server import postgres_server
 from orgrecon_pipeline_tests.support.operations.site import Site, make_site, open_site

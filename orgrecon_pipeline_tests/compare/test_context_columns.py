@@ -9,8 +9,8 @@ import pytest
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.domain.mapping_change import stored_mapping
+from orgrecon_pipeline.domain.mapping.change import stored_mapping
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}

@@ -13,8 +13,8 @@ import pytest
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.drift.key import DriftingKey
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 MISSING, MISMATCHED = ("missing",), ("mismatched",)

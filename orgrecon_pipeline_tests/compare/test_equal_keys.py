@@ -12,7 +12,7 @@ from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import one_database, two_databases
 
 # Types whose equal values can be written differently, with two such values.

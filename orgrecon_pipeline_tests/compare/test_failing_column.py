@@ -9,7 +9,7 @@ import pytest
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 #: Expression of column ``broken`` on the target, that of the same column on the source, and a part of the message.

@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.keys import key_join
 from orgrecon_pipeline.compare.keys.drilldown import drill_down
 from orgrecon_pipeline.compare.keys.key_join import join_by_key
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline_tests.support.compare import endpoints

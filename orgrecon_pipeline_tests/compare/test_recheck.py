@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.keys import key_join, portions, recheck
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.result import Comparison
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline_tests.support.compare import endpoints
 

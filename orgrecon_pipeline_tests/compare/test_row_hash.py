@@ -16,7 +16,7 @@ import pytest
 from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
 
 #: Tenants with the difference. A hash that detects it only by chance does not detect it in all of them.

@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM,
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.encoding import Encoding

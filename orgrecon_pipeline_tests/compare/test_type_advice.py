@@ -18,7 +18,7 @@ from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.types.lossless import EXPRESSION, common_conversion
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig, ScanSettings
+from orgrecon_pipeline.domain.mapping.model import MappingConfig, ScanSettings
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.session import SETTINGS, Session
 from orgrecon_pipeline_tests.support.compare import endpoints

@@ -16,7 +16,7 @@ from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.keys import drilldown, key_join, recheck
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 KINDS = ("missing", "unexpected", "mismatched", "duplicate")

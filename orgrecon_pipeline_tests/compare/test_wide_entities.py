@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
-from orgrecon_pipeline.domain.mapping import MAX_COLUMNS, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MAX_COLUMNS, MappingConfig
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 # The width of a tuple, and the number of arguments of a function, are limits of PostgreSQL.

@@ -16,7 +16,7 @@ from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate
 from orgrecon_pipeline.operations.gate.dagster_client import Question, ask_dagster, default_asset_key, parse_asset_key

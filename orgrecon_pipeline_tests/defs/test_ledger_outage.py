@@ -9,7 +9,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.defs.world import World
 from orgrecon_pipeline_tests.support.postgres.cutting_proxy import CuttingProxy, cutting_proxy

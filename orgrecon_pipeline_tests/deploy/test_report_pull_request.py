@@ -14,7 +14,7 @@ import pytest
 
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.verify import report_files
 from orgrecon_pipeline.report.write import write_report

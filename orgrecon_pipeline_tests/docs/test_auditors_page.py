@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.domain.chain import LinkEntry
+from orgrecon_pipeline.domain.integrity.chain import LinkEntry
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import full
 

@@ -16,7 +16,7 @@ PACKAGE = Path(reasons.__file__).parents[1]
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
 
 #: Modules that read the reasons which a record or a ledger stored.
-READERS = {"domain/evidence.py", "ledger/read.py", "operations/gate/evidence_state.py"}
+READERS = {"domain/evidence.py", "ledger/statements/read.py", "operations/gate/evidence_state.py"}
 
 
 def calls(source: str) -> Iterator[tuple[str, set[str]]]:

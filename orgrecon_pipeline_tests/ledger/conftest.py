@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orgrecon_pipeline.ledger import engine
+from orgrecon_pipeline.ledger.connection import engine
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import ChildProcess, new_sqlite_ledger

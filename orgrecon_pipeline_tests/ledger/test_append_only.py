@@ -12,10 +12,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from orgrecon_pipeline.domain.redaction import Redactor
-from orgrecon_pipeline.ledger.append import Notified
-from orgrecon_pipeline.ledger.compressed_names import compress_names
+from orgrecon_pipeline.domain.integrity.redaction import Redactor
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements.append import Notified
+from orgrecon_pipeline.ledger.statements.compressed_names import compress_names
 from orgrecon_pipeline.ledger.tables import metadata
 from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
@@ -223,7 +223,7 @@ def test_simultaneous_appends_with_the_same_new_tenants_are_both_stored(
         both_compress.wait(timeout=60)
         return compress_names(packed)
 
-    monkeypatch.setattr("orgrecon_pipeline.ledger.fingerprints.compress_names", compress_together)
+    monkeypatch.setattr("orgrecon_pipeline.ledger.statements.fingerprints.compress_names", compress_together)
     assert at_the_same_time(2, lambda: open_ledger(url).append(
         *full(f"by thread {threading.get_ident()}"), fingerprints=fingerprints())) == [True] * 2
     ledger = open_ledger(url)

@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
-from orgrecon_pipeline.domain.chain import ChainHead, Imported, LinkEntry, imported_links
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Change, Oldest, Provenance, StateCounts
-from orgrecon_pipeline.domain.redaction import Redactor
+from orgrecon_pipeline.domain.integrity.chain import ChainHead, Imported, LinkEntry, imported_links
+from orgrecon_pipeline.domain.integrity.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger

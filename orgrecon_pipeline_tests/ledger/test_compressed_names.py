@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.ledger.compressed_names import compress_names, decompress_names
+from orgrecon_pipeline.ledger.statements.compressed_names import compress_names, decompress_names
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 UUIDS = st.uuids().map(str)

@@ -10,8 +10,8 @@ import pytest
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.ledger import coverage as coverage_module
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements import coverage as coverage_module
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation
 
 pytestmark = pytest.mark.usefixtures("kept_connection")

@@ -19,8 +19,8 @@ from sqlalchemy import event
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored, LedgerUnavailable, OrgreconError
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.ledger import engine as engine_module
-from orgrecon_pipeline.ledger.address import SqliteAddress
+from orgrecon_pipeline.ledger.connection import engine as engine_module
+from orgrecon_pipeline.ledger.connection.address import SqliteAddress
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY, open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.chain import LinkEntry
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.errors import AlreadyRunning
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.redaction import Redactor
-from orgrecon_pipeline.ledger.append import Notified
-from orgrecon_pipeline.ledger.engine import Past
+from orgrecon_pipeline.domain.integrity.chain import LinkEntry
+from orgrecon_pipeline.domain.integrity.redaction import Redactor
+from orgrecon_pipeline.ledger.connection.engine import Past
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.open import open_ledger
+from orgrecon_pipeline.ledger.statements.append import Notified
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,
     fingerprints,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.domain.drifting_key import KeyState, key_text
+from orgrecon_pipeline.domain.drift.key import KeyState, key_text
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.ledger.cases import DAY

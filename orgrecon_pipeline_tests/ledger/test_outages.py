@@ -12,13 +12,13 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.coverage import CoverageSubject
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.errors import AlreadyRunning, ConfigurationError, LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Previous, Provenance
-from orgrecon_pipeline.ledger import engine as engine_module
-from orgrecon_pipeline.ledger.append import NewDrift
+from orgrecon_pipeline.ledger.connection import engine as engine_module
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, retry_budget
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
+from orgrecon_pipeline.ledger.statements.append import NewDrift
 from orgrecon_pipeline_tests.support.default_identity import open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import (
     DAY,

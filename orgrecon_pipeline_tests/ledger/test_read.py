@@ -10,10 +10,10 @@ import pytest
 
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import FIGURES, EntityTotals, Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import build_record, open_existing, open_ledger
 from orgrecon_pipeline_tests.support.ledger.cases import AWKWARD, DAY, contents, full, observation, tenant_row, totals

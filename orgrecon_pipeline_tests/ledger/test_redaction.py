@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
-from orgrecon_pipeline.domain.redaction import Redactor
+from orgrecon_pipeline.domain.integrity.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.redaction import _changed_parts
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -92,7 +92,7 @@ def test_tenants_in_several_pieces_lose_only_the_name(
 ) -> None:
     """UUIDs compress better than names, so the pieces get longer."""
     uuids = [f"{number:08x}-0000-0000-0000-{number:012x}" for number in range(40)]
-    monkeypatch.setattr("orgrecon_pipeline.ledger.fingerprints._PIECE", 16 * 40 // pieces + 1)
+    monkeypatch.setattr("orgrecon_pipeline.ledger.statements.fingerprints._PIECE", 16 * 40 // pieces + 1)
     ledger.append(*full("1"), fingerprints=fingerprints(*uuids))
     pseudonym = redact(ledger, uuids[7])
     [stored] = ledger.fingerprints("1").values()
@@ -204,7 +204,7 @@ def test_process_killed_during_a_redaction_leaves_nothing(
             "import os, signal\n"
             "from datetime import datetime, timezone\n"
             "from sqlalchemy import Engine, event\n"
-            "from orgrecon_pipeline.domain.redaction import Redactor\n"
+            "from orgrecon_pipeline.domain.integrity.redaction import Redactor\n"
             "from orgrecon_pipeline_tests.support.default_identity import open_ledger\n"
             "@event.listens_for(Engine, 'after_cursor_execute')\n"
             "def kill(connection, cursor, statement, *_):\n"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
-from orgrecon_pipeline.ledger.retry import RetryBudget, current_budget, retry_budget
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, current_budget, retry_budget
 
 AWAY = LedgerUnavailable("cannot read the ledger: no server is listening.")
 

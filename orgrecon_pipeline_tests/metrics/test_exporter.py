@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Verdict
 from orgrecon_pipeline.metrics.collector import EvidenceCollector, make_registry, metric_families

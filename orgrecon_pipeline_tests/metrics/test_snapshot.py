@@ -11,7 +11,7 @@ from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.metrics.collector import EvidenceCollector
 from orgrecon_pipeline.metrics.snapshot import read_snapshot, take_snapshot

@@ -7,7 +7,7 @@ import pytest
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.notify.events import Subject, changes, gate_event, plain_text, run_failed_event, verdict_event
 from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, observation
 

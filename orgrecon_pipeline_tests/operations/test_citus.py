@@ -17,7 +17,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.repair import plan_repair

@@ -14,9 +14,9 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.config.settings import read_settings
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.diff import Diff, DiffRequest, DiffResult, diff
 from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.operations.concurrency import wait_until

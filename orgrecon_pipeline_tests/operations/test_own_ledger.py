@@ -11,7 +11,7 @@ from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.errors import OtherIdentity, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import MappingConfig, Migration
+from orgrecon_pipeline.domain.mapping.model import MappingConfig, Migration
 from orgrecon_pipeline.ledger.open import open_ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate.sources import answer_gate, evidence_of_ledger

@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.errors import ConfigurationError, UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.observe.observe import stamp_baseline
 from orgrecon_pipeline.operations.reproduction.reproduce import Reproduction, ReproductionResult, reproduce
 from orgrecon_pipeline.operations.trail.importer import import_trail

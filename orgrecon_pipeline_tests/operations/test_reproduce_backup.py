@@ -15,7 +15,7 @@ import pytest
 
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_binaries, major_version
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.mapping import EvidenceSettings
+from orgrecon_pipeline.domain.mapping.model import EvidenceSettings
 from orgrecon_pipeline.operations.reproduction.reproduce import ReproductionResult, reproduce
 from orgrecon_pipeline_tests.support.operations.base_backup import (
     archive_wal,

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.citus import REQUIRED, require_settings
 from orgrecon_pipeline.postgres.deadline import Deadline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.ledger.address import parse_address
+from orgrecon_pipeline.ledger.connection.address import parse_address
 from orgrecon_pipeline.postgres.dsn import Dsn
 
 SECRET = "hunter2"

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint
 from orgrecon_pipeline.postgres.locks.requests import LockRequest, read_requests, statement_kind, still_exists

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.moment import ShownTransactions, other_moment

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Dsn, Endpoint
 from orgrecon_pipeline.postgres.session import Session

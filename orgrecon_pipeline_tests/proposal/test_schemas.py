@@ -15,9 +15,9 @@ import pytest
 from orgrecon_pipeline.cli.app import main
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.config.mapping_file import parse_mapping
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
 from orgrecon_pipeline_tests.support.proposal.schemas import SCHEMAS, Schema
 

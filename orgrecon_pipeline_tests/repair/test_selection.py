@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from orgrecon_pipeline.demo.faults import DriftingKey, Fault, inject
-from orgrecon_pipeline.domain import drifting_key
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift import key as drifting_key
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger.keys import KeyFilter
+from orgrecon_pipeline.ledger.statements.keys import KeyFilter
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.repair import plan_repair
 from orgrecon_pipeline_tests.support.demo.plain_check import differences

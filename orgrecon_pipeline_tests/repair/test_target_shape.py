@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orgrecon_pipeline.domain.mapping import Entity
+from orgrecon_pipeline.domain.mapping.model import Entity
 from orgrecon_pipeline.repair.target_shape import Lookup, Table, UnsupportedMapping, shape_of, tenant_columns
 
 

@@ -14,7 +14,7 @@ import pytest
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.record import Record, WindowDay
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.render import render

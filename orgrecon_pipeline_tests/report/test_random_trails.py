@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import verify_trail

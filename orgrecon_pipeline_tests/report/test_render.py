@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.render import render, render_plain

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline.report.verify import report_files

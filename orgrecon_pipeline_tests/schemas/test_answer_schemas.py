@@ -9,7 +9,7 @@ import pytest
 
 from orgrecon_pipeline.domain.days import midnight
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.operations.gate.current import current_gate
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.report.cases import DAY, clean_week, observation

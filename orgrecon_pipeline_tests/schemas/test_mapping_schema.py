@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from orgrecon_pipeline.config.mapping_file import parse_mapping
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.schemas.generate import path_of
 from orgrecon_pipeline_tests.config.test_mapping_file import BROKEN, DEFAULT
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 
-from orgrecon_pipeline.ledger import engine as ledger_engine
+from orgrecon_pipeline.ledger.connection import engine as ledger_engine
 
 _first: dict[Any, Engine] = {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.canonical import MAX_NAME, bounded_name
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 from orgrecon_pipeline.postgres.session import Session
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orgrecon_pipeline.compare.keys.tracked_keys import IN_FLUX, TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, decode_int8
 from orgrecon_pipeline.postgres.session import Session
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Sample
 
 # Keys by kind that are held until the first ones are chosen.

@@ -14,7 +14,7 @@ from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
 

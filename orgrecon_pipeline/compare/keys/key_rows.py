@@ -11,8 +11,8 @@ from orgrecon_pipeline.compare.keys.key_streams import kinds_of
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.merge_join import Row, out_of_order
 from orgrecon_pipeline.domain.canonical import bounded_name
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 #: The full name of the tenant, the hash of the key, and the key.
 KeyWithHash = tuple[str, int, DriftingKey]

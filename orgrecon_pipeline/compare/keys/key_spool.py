@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import FileIO
 from typing import Any
 
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 
 # Keys that are written to disk at a time. Fewer keys stay in memory.
 _CHUNK = 1_000

@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.keys.tracked_keys import (
     TrackedKeys,
 )
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
 
 # Hashes of the rows of a key on one side: one for each copy.

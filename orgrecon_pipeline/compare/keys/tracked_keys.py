@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
 
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
 
 #: States are reduced modulo this number, so that they fit a bigint. They only have to change when the rows change.

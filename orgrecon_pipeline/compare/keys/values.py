@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.canonical import bounded_name
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
 from orgrecon_pipeline.postgres.session import Session
 

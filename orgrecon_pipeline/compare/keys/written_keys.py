@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.keys.key_streams import TenantCollector, copies_b
 from orgrecon_pipeline.compare.keys.portions import Portions
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, count_keys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
 

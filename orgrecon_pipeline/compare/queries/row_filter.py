@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN
 from orgrecon_pipeline.postgres.sql_files import fragment
 
 

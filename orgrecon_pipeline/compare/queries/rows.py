@@ -17,7 +17,7 @@ from typing_extensions import LiteralString
 from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter, equals
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
-from orgrecon_pipeline.domain.mapping import TENANT_COLUMN, Entity, Relation
+from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, Relation
 from orgrecon_pipeline.postgres.sql_files import fragment
 
 

@@ -15,7 +15,7 @@ from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import COMMA, Column, RowHash
 from orgrecon_pipeline.compare.queries.rows import EntityRows, numbered_aliases
 from orgrecon_pipeline.domain.canonical import MAX_NAME
-from orgrecon_pipeline.domain.mapping import SIDES, TENANT_COLUMN, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, TENANT_COLUMN, MappingConfig
 from orgrecon_pipeline.postgres.sql_files import load_sql
 
 _NO_TABLE = sql.SQL("(SELECT) AS nothing")

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from orgrecon_pipeline.compare.scan.merge_join import Row
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.cancellation import Result, as_completed, cancelled_on_error
 from orgrecon_pipeline.postgres.session import CHUNK_ROWS, Session
 from orgrecon_pipeline.postgres.sql_files import Statement

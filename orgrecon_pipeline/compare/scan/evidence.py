@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
-from orgrecon_pipeline.domain.mapping import SIDES
-from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS, SideFigures, SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import MODULUS, SideFigures, SnapshotFingerprints
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 

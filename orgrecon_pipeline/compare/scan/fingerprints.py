@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 

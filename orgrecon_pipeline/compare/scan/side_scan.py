@@ -16,7 +16,7 @@ from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM,
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join, names_from_server
-from orgrecon_pipeline.domain.snapshot_fingerprints import MODULUS
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session

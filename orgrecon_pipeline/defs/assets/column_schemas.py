@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 _ROWS = (
     dg.TableColumn("source_rows", "integer", "Rows of the source"),

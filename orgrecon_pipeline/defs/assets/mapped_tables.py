@@ -15,7 +15,7 @@ import dagster as dg
 
 from orgrecon_pipeline.defs.names import ComponentNames
 from orgrecon_pipeline.domain.errors import ConfigurationError
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Sample, TenantRow
 from orgrecon_pipeline.domain.gate.decision import GateDecision, WindowRow

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from orgrecon_pipeline.domain.databases import identities_of, pins_of, positions_of
 from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import COVERAGE_CODES, ReasonCode
 
 

@@ -16,12 +16,12 @@ from typing import Protocol
 
 from orgrecon_pipeline.domain.databases import Pins, describe_pin, pins_of
 from orgrecon_pipeline.domain.days import days_ending, midnight
-from orgrecon_pipeline.domain.drift_kinds import Counts
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Change, Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.gate.day_decision import Rankable, deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 #: A report shows at least this many days.

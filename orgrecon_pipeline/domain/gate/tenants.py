@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, lists_every_departure
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateObservation
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, func, select
 
 from orgrecon_pipeline.domain.canonical import canonical_json
-from orgrecon_pipeline.domain.chain import Part
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
+from orgrecon_pipeline.domain.integrity.chain import Part
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.ledger import tables
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, literal, null, select, text
 
-from orgrecon_pipeline.domain.chain import (
+from orgrecon_pipeline.domain.integrity.chain import (
     BrokenChain,
     ChainHead,
     Imported,
@@ -18,8 +18,8 @@ from orgrecon_pipeline.domain.chain import (
     StoredLink,
     entry_after,
 )
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import names_digest
 from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.domain.snapshot_fingerprints import names_digest
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import (
     WITHOUT_NAMES,
@@ -30,9 +30,9 @@ from orgrecon_pipeline.ledger.chain.content import (
     shard_content,
 )
 from orgrecon_pipeline.ledger.chain.verified import VerifiedChain
-from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.fingerprints import read_tenants
-from orgrecon_pipeline.ledger.retry import retried
+from orgrecon_pipeline.ledger.connection.engine import Store
+from orgrecon_pipeline.ledger.connection.retry import retried
+from orgrecon_pipeline.ledger.statements.fingerprints import read_tenants
 
 
 class ChainStore(Store):

@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Select, select, update
 
-from orgrecon_pipeline.domain.drifting_key import key_text
-from orgrecon_pipeline.domain.redaction import Redactor
+from orgrecon_pipeline.domain.drift.key import key_text
+from orgrecon_pipeline.domain.integrity.redaction import Redactor
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.engine import OwnRows
-from orgrecon_pipeline.ledger.rows import insert_rows, json_text
+from orgrecon_pipeline.ledger.connection.engine import OwnRows
+from orgrecon_pipeline.ledger.statements.rows import insert_rows, json_text
 
 #: The link that a changed row belongs to: its kind, subject and detail.
 Subject = tuple[str, int, str | None]

@@ -14,15 +14,15 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, UnsoundTrail, UsageError
-from orgrecon_pipeline.domain.redaction import Redactor, name_hash
+from orgrecon_pipeline.domain.integrity.redaction import Redactor, name_hash
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.address import SqliteAddress
 from orgrecon_pipeline.ledger.chain.links import READERS, ChainStore
 from orgrecon_pipeline.ledger.chain.verified import VerifiedChain
-from orgrecon_pipeline.ledger.errors import translate_errors
-from orgrecon_pipeline.ledger.fingerprints import replace_name
-from orgrecon_pipeline.ledger.retry import retried
-from orgrecon_pipeline.ledger.rows import insert_rows, storable
+from orgrecon_pipeline.ledger.connection.address import SqliteAddress
+from orgrecon_pipeline.ledger.connection.errors import translate_errors
+from orgrecon_pipeline.ledger.connection.retry import retried
+from orgrecon_pipeline.ledger.statements.fingerprints import replace_name
+from orgrecon_pipeline.ledger.statements.rows import insert_rows, storable
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from orgrecon_pipeline.domain.chain import LinkEntry, Part
+from orgrecon_pipeline.domain.integrity.chain import LinkEntry, Part
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.content import REDACTABLE
 

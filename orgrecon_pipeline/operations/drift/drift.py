@@ -9,14 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.reasons import counted
-from orgrecon_pipeline.ledger.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.drift.values import LIVE_COLUMNS, with_current_values
 from orgrecon_pipeline.operations.own_ledger import deciding_observation, existing_ledger

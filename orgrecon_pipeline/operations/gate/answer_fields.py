@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.evidence import LedgerId, Provenance, Reasoned, SameDay
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import validate_environment, validate_name
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
 from orgrecon_pipeline.domain.record import WindowDay
 
 # Fields of later versions are ignored.

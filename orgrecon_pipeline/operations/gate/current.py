@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
@@ -15,7 +14,8 @@ from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, de
 from orgrecon_pipeline.domain.gate.forecast import Forecast, forecast_of
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.domain.record import WindowDay, instant_text
 

@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.days import days_ending, utc_day
 from orgrecon_pipeline.domain.errors import UnsoundTrail
 from orgrecon_pipeline.domain.gate.decision import SHOWN_DAYS, DayEvidence, GateDecision, decide_gate
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.current import current_gate

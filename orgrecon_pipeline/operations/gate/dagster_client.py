@@ -17,7 +17,7 @@ from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.claims import first_unaccepted, other_ledger
 from orgrecon_pipeline.domain.gate.decision import valid_until
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.gate.current import GateAnswer, current_gate, require_live_days
 from orgrecon_pipeline.operations.gate.dagster_evaluations import (

@@ -8,9 +8,9 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orgrecon_pipeline.domain.days import midnight, utc_day
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.ledger.engine import Past
+from orgrecon_pipeline.ledger.connection.engine import Past
 from orgrecon_pipeline.operations.gate.sources import GateEvidence
 
 

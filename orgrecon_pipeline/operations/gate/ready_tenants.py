@@ -15,7 +15,7 @@ from orgrecon_pipeline.domain.gate.ready_tenants import (
     WaitingTenant,
     evidence_digest,
 )
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.gate.sources import GateEvidence
 from orgrecon_pipeline.operations.gate.tenant_summary import TenantSummary

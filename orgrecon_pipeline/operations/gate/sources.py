@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.settings import Settings
-from orgrecon_pipeline.domain.chain import ChainHead
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import read_clock

@@ -13,7 +13,7 @@ from typing import Any
 from orgrecon_pipeline.config.mapping_file import parse_mapping, write_new_mapping
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, OrgreconError, UsageError
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE, Context, read_one_pair
 from orgrecon_pipeline.operations.doctor import Diagnosis, Finding, diagnose
 from orgrecon_pipeline.operations.init.questions import Interview, Questions

@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.databases import Pins, by_shard, describe_pin, pin
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.context import Context

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from orgrecon_pipeline.domain.change import Decided, previous_decided_day
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.change import Decided, previous_decided_day
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.evidence import Observation, Previous
 from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy
-from orgrecon_pipeline.domain.mapping import GatePolicy
-from orgrecon_pipeline.ledger.append import NewDrift
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.ledger.statements.append import NewDrift
 
 
 def new_drift(ledger: Ledger, observation: Observation, keys: Iterable[DriftingKey]) -> NewDrift:

@@ -15,8 +15,8 @@ from orgrecon_pipeline.domain.databases import UNSHARDED, pins_of
 from orgrecon_pipeline.domain.days import midnight, utc_day
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError, DayRefused, OrgreconError, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import EntityTotals, Observation, Provenance, Sample, TenantRow, Verdict
-from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
-from orgrecon_pipeline.domain.mapping_change import stored_mapping
+from orgrecon_pipeline.domain.mapping.change import stored_mapping
+from orgrecon_pipeline.domain.mapping.model import COMPARISON_VERSION, MappingConfig
 from orgrecon_pipeline.domain.reasons import Reason
 from orgrecon_pipeline.operations.clock import refuse_future
 from orgrecon_pipeline.operations.context import Context

@@ -10,7 +10,7 @@ from typing import Any
 from orgrecon_pipeline.domain.databases import Pins, Position, pins_of, positions_of
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.gate.day_decision import in_order
-from orgrecon_pipeline.ledger.read import Acknowledgement
+from orgrecon_pipeline.ledger.statements.read import Acknowledgement
 from orgrecon_pipeline.operations.context import Context
 
 # Days to go back for a server of the same role, where primary and standbys take turns.

@@ -13,7 +13,7 @@ from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import by_shard
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 

@@ -11,7 +11,7 @@ from orgrecon_pipeline.compare.progress import Throttle
 from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.errors import CannotDecide, OrgreconError
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode, counted
 from orgrecon_pipeline.operations.redact import internal_error
 from orgrecon_pipeline.postgres.cancellation import as_completed, cancelled_on_error

@@ -7,7 +7,7 @@ from typing import Any
 
 from orgrecon_pipeline.domain.errors import CannotDecide, ConfigurationError
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.mapping import COMPARISON_VERSION, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import COMPARISON_VERSION, MappingConfig
 
 
 def mapping_as_compared(observation: Observation, at_hand: MappingConfig) -> MappingConfig:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from orgrecon_pipeline.compare.engine import compare
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.domain.databases import UNSHARDED
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import UsageError
-from orgrecon_pipeline.domain.mapping import MappingConfig
-from orgrecon_pipeline.domain.reproduction import TenantDifference
+from orgrecon_pipeline.domain.integrity.reproduction import TenantDifference
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.context import Context, read_endpoint
 from orgrecon_pipeline.operations.observe.shard_runner import Progress
 from orgrecon_pipeline.postgres.dsn import Endpoint, Endpoints

@@ -17,12 +17,12 @@ from orgrecon_pipeline.domain.databases import UNSHARDED, by_shard
 from orgrecon_pipeline.domain.errors import CannotDecide, UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.integrity.redaction import is_pseudonym
+from orgrecon_pipeline.domain.integrity.reproduction import Compared, TenantDifference, compare_fingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import instant_text
-from orgrecon_pipeline.domain.redaction import is_pseudonym
-from orgrecon_pipeline.domain.reproduction import Compared, TenantDifference, compare_fingerprints
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.shard_runner import Progress, ReadShard, ShardRunner, ShardsUndecided

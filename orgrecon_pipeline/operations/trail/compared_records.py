@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orgrecon_pipeline.domain.canonical import canonical_json
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.record import Record
 
 

@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orgrecon_pipeline.domain.chain import Imported
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.errors import EvidenceNotStored, OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance
 from orgrecon_pipeline.domain.gate.decision import other_databases
+from orgrecon_pipeline.domain.integrity.chain import Imported
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.clock import Clock

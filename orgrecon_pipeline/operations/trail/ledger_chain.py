@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orgrecon_pipeline.domain.chain import ChainHead, imported_links
 from orgrecon_pipeline.domain.errors import UnsoundTrail
+from orgrecon_pipeline.domain.integrity.chain import ChainHead, imported_links
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.ledger.chain.redaction import Redaction
 from orgrecon_pipeline.ledger.ledger import Ledger

@@ -14,8 +14,8 @@ from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotStored, Unsou
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.day_decision import decided_by_own_policy, gate_policy_of
 from orgrecon_pipeline.domain.gate.decision import GateDecision, decide_gate
-from orgrecon_pipeline.domain.mapping import GatePolicy, ReportSettings
-from orgrecon_pipeline.domain.mapping_change import MappingChange
+from orgrecon_pipeline.domain.mapping.change import MappingChange
+from orgrecon_pipeline.domain.mapping.model import GatePolicy, ReportSettings
 from orgrecon_pipeline.domain.record import Record, build_record, changed_since
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context

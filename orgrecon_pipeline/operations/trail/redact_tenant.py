@@ -12,7 +12,7 @@ from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.coverage import CoverageChange
 from orgrecon_pipeline.domain.errors import UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import COMPARED
-from orgrecon_pipeline.domain.redaction import Redactor, is_pseudonym, name_hash
+from orgrecon_pipeline.domain.integrity.redaction import Redactor, is_pseudonym, name_hash
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.acknowledge import normalised_reason

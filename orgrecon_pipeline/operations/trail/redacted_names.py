@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from orgrecon_pipeline.domain.integrity.redaction import Redactor, name_hash
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.domain.redaction import Redactor, name_hash
 from orgrecon_pipeline.ledger.ledger import Ledger
 
 _hash = lru_cache(100_000)(name_hash)  # a slow hash, and every report has the same names

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.integrity.redaction import pseudonyms_in
 from orgrecon_pipeline.domain.record import Record
-from orgrecon_pipeline.domain.redaction import pseudonyms_in
 from orgrecon_pipeline.operations.trail.compared_records import as_compared, without_names
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown

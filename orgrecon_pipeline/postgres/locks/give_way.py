@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from orgrecon_pipeline.domain.errors import CannotDecide
-from orgrecon_pipeline.domain.mapping import ScanSettings
+from orgrecon_pipeline.domain.mapping.model import ScanSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode, counted
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice, product
 from typing import Any, Protocol
 
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.record import GateRecord, WindowDay

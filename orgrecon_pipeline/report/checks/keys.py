@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from orgrecon_pipeline.domain.days import days_between
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState, state_of
+from orgrecon_pipeline.domain.drift.key import KeyState, state_of
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Change, StateCounts
 from orgrecon_pipeline.domain.record import Record
 

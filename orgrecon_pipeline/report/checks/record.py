@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import get_args
 
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of, deciding_observation
 from orgrecon_pipeline.domain.reasons import ReasonCode

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Change, SkippedDay, Verdict
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind, add_figures
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind, add_figures
 from orgrecon_pipeline.domain.evidence import Provenance, Sample, Verdict, sum_counts
 from orgrecon_pipeline.domain.gate.forecast import forecast_of
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping_change import MappingChange
+from orgrecon_pipeline.domain.mapping.change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
 from orgrecon_pipeline.report.page.cells import NOTHING, UNKNOWN, figure, table

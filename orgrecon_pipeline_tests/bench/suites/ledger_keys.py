@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.drifting_key import DriftingKey, KeyState
+from orgrecon_pipeline.domain.drift.key import DriftingKey, KeyState
 from orgrecon_pipeline.domain.evidence import Verdict
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger.ledger import Ledger

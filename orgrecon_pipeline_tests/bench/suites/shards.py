@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe
 from orgrecon_pipeline_tests.bench.data import fill

@@ -12,11 +12,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
 
 TODAY = date(2026, 3, 1)  # the day after 28 February

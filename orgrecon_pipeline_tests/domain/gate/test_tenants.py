@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgrecon_pipeline.domain.coverage import CoverageChange
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.gate.tenants import Presence, TenantObservation, evidence_of_tenant
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 TODAY = date(2026, 3, 1)

@@ -15,7 +15,7 @@ import pytest
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.metrics.snapshot import take_snapshot
 from orgrecon_pipeline.operations.clock import read_clock

@@ -11,7 +11,7 @@ import pytest
 from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.mapping import GateSettings
+from orgrecon_pipeline.domain.mapping.model import GateSettings
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import acknowledge_coverage

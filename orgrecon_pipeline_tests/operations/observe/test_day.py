@@ -15,7 +15,7 @@ from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.domain.errors import DayRefused, EvidenceNotStored, UnsoundTrail
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.state import GateState
-from orgrecon_pipeline.domain.mapping import GatePolicy, GateSettings
+from orgrecon_pipeline.domain.mapping.model import GatePolicy, GateSettings
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context

@@ -14,7 +14,7 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.domain.mapping.model import Heartbeat
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.postgres.session import Session

@@ -11,7 +11,7 @@ import pytest
 
 from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.ledger.retry import RetryBudget, retry_budget
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, retry_budget
 from orgrecon_pipeline_tests.support.default_identity import open_ledger
 from orgrecon_pipeline_tests.support.operations.site import Site, open_site
 from orgrecon_pipeline_tests.support.postgres.cutting_proxy import CuttingProxy, cutting_proxy

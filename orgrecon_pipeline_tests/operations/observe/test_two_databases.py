@@ -19,7 +19,7 @@ from orgrecon_pipeline.demo.company import mark_simulated
 from orgrecon_pipeline.demo.postgres_binaries import find_binaries, installed_binaries, major_version
 from orgrecon_pipeline.domain.errors import ConfigurationError, DayRefused
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source

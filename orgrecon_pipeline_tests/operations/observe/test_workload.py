@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.demo.faults import DriftingKey
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings

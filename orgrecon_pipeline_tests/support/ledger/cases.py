@@ -16,7 +16,7 @@ import psycopg
 
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.databases import UNSHARDED
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
     Change,
@@ -30,8 +30,8 @@ from orgrecon_pipeline.domain.evidence import (
     TenantRow,
     Verdict,
 )
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SideFigures, SnapshotFingerprints
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.domain.snapshot_fingerprints import SideFigures, SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.default_identity import open_ledger

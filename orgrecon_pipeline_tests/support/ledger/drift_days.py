@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.evidence import Observation, Sample, Verdict
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.observe.history import new_drift

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.mapping import MappingConfig, Shard
+from orgrecon_pipeline.domain.mapping.model import MappingConfig, Shard
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping, make_site
 

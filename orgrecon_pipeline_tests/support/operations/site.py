@@ -12,7 +12,7 @@ import psycopg
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.demo.company import seed
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe

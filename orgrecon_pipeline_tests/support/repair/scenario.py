@@ -11,7 +11,7 @@ import psycopg
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import Settings, read_settings
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
-from orgrecon_pipeline.domain.mapping import MappingConfig
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.observe import observe

@@ -10,9 +10,8 @@ from typing import Any
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain import reasons
 from orgrecon_pipeline.domain.canonical import sha256_of
-from orgrecon_pipeline.domain.chain import ChainHead
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState
+from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import (
     Change,
     EntityTotals,
@@ -28,8 +27,9 @@ from orgrecon_pipeline.domain.evidence import (
 from orgrecon_pipeline.domain.gate.day_decision import deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.gate.ready_tenants import LISTED_TENANTS, DriftingTenant, ReadyTenants, WaitingTenant
-from orgrecon_pipeline.domain.mapping import DEFAULT_TITLE, GatePolicy, MappingConfig
-from orgrecon_pipeline.domain.mapping_change import MappingChange, stored_mapping
+from orgrecon_pipeline.domain.integrity.chain import ChainHead
+from orgrecon_pipeline.domain.mapping.change import MappingChange, stored_mapping
+from orgrecon_pipeline.domain.mapping.model import DEFAULT_TITLE, GatePolicy, MappingConfig
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, changed_since
 from orgrecon_pipeline_tests.support.default_identity import build_record

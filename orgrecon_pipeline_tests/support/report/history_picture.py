@@ -10,11 +10,11 @@ from pathlib import Path
 
 from orgrecon_pipeline.cli.history_command import heat_map_of
 from orgrecon_pipeline.domain.days import midnight
-from orgrecon_pipeline.domain.drift_kinds import Counts
+from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.mapping import GatePolicy
+from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.operations.gate.sources import GateEvidence
 from orgrecon_pipeline.operations.history import history_of
 

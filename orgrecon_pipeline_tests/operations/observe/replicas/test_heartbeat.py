@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain.evidence import Verdict
-from orgrecon_pipeline.domain.mapping import Heartbeat, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import Heartbeat, MappingConfig
 from orgrecon_pipeline.operations.doctor import diagnose
 from orgrecon_pipeline.postgres.replica import Standby
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping

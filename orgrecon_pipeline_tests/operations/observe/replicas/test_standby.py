@@ -20,7 +20,7 @@ from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.coverage import CoverageSubject
 from orgrecon_pipeline.domain.errors import DayRefused
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
-from orgrecon_pipeline.domain.mapping import Heartbeat
+from orgrecon_pipeline.domain.mapping.model import Heartbeat
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.operations.clock import Clock
 from orgrecon_pipeline.operations.context import Context

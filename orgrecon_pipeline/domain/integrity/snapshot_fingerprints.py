@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
-from orgrecon_pipeline.domain.mapping import SIDES
+from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 #: Sums of 64-bit hashes are kept modulo this number.

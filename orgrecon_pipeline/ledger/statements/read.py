@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, cast, func, select
 
-from orgrecon_pipeline.domain.drift_kinds import Counts, DriftKind
-from orgrecon_pipeline.domain.drifting_key import state_of
+from orgrecon_pipeline.domain.drift.key import state_of
+from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
     Change,
@@ -29,12 +29,12 @@ from orgrecon_pipeline.domain.gate.decision import DayEvidence
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 from orgrecon_pipeline.domain.gate.tenants import TenantObservation
 from orgrecon_pipeline.domain.identity import Identity
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.fingerprints import read_fingerprints
-from orgrecon_pipeline.ledger.retry import retried
+from orgrecon_pipeline.ledger.connection.engine import Store
+from orgrecon_pipeline.ledger.connection.retry import retried
+from orgrecon_pipeline.ledger.statements.fingerprints import read_fingerprints
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
     change,

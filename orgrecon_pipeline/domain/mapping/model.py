@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.identity import DEFAULT_MIGRATION, Identity
-from orgrecon_pipeline.domain.mapping_fields import (
+from orgrecon_pipeline.domain.mapping.fields import (
     IDENTIFIER_PATTERN,
     AsFloat,
     AsTuple,

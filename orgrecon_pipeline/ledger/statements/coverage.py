@@ -13,8 +13,8 @@ from sqlalchemy import Select, select
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.tenants import Presence
-from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.retry import retried
+from orgrecon_pipeline.ledger.connection.engine import Store
+from orgrecon_pipeline.ledger.connection.retry import retried
 from orgrecon_pipeline.ledger.tables import coverage
 
 _PAGE = 20_000  # events

@@ -15,12 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, case, func, insert, literal, null, select
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import DriftingKey, key_text
+from orgrecon_pipeline.domain.drift.key import DriftingKey, key_text
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Change, Observation, Oldest, Previous, Sample, StateCounts
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.engine import OwnRows
-from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
+from orgrecon_pipeline.ledger.connection.engine import OwnRows
+from orgrecon_pipeline.ledger.statements.rows import insert_rows, iso_day, json_text, storable
 
 _key = tables.key
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from orgrecon_pipeline.domain.mapping import SIDES
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints, name_digest, removed_digest
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints, name_digest, removed_digest
+from orgrecon_pipeline.domain.mapping.model import SIDES
 
 # A tenant, and its positions then and now; None if it had no row.
 _Pair = tuple[str, int | None, int | None]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.domain import reasons
-from orgrecon_pipeline.domain.redaction import Redactor, is_pseudonym, name_hash
+from orgrecon_pipeline.domain.integrity.redaction import Redactor, is_pseudonym, name_hash
 
 NAMES = ["acme", "7", "latest", "tenant", "o'neil", 'a "b"', "Ärger", "\\", "", "tenant acme", "x" * 200]
 

@@ -8,10 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orgrecon_pipeline.cli import terminal
-from orgrecon_pipeline.cli.screen import Screen, Text
-from orgrecon_pipeline.cli.terminal import printable, show_lines
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
+from orgrecon_pipeline.cli.output import terminal
+from orgrecon_pipeline.cli.output.screen import Screen, Text
+from orgrecon_pipeline.cli.output.terminal import printable, show_lines
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 if TYPE_CHECKING:
     from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, Verdict

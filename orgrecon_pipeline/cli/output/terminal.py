@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
-from orgrecon_pipeline.cli.screen import PlainScreen, Screen, Text
+from orgrecon_pipeline.cli.output.screen import PlainScreen, Screen, Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -101,7 +101,7 @@ def stdout() -> Screen:
     # Rich takes long to import, and most answers go to a program or a log.
     from rich.console import Console
 
-    from orgrecon_pipeline.cli.rich_screen import RichScreen
+    from orgrecon_pipeline.cli.output.rich_screen import RichScreen
 
     return RichScreen(Console(highlight=False))
 

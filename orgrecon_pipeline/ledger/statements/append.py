@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from orgrecon_pipeline.domain.chain import Imported
 from orgrecon_pipeline.domain.coverage import CoverageEvent
-from orgrecon_pipeline.domain.drifting_key import DriftingKey
+from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.errors import EvidenceNotStored
 from orgrecon_pipeline.domain.evidence import FIGURES, Observation, Previous, Sample, TenantRow
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.chain import Imported
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.chain.links import ChainStore
-from orgrecon_pipeline.ledger.fingerprints import append_fingerprints
-from orgrecon_pipeline.ledger.retry import retried
-from orgrecon_pipeline.ledger.rows import insert_rows, iso_day, json_text, storable
+from orgrecon_pipeline.ledger.connection.retry import retried
+from orgrecon_pipeline.ledger.statements.fingerprints import append_fingerprints
+from orgrecon_pipeline.ledger.statements.rows import insert_rows, iso_day, json_text, storable
 from orgrecon_pipeline.ledger.tables import AcknowledgementKind
 
 if TYPE_CHECKING:
-    from orgrecon_pipeline.ledger.append_keys import FirstSeen
+    from orgrecon_pipeline.ledger.statements.append_keys import FirstSeen
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class LedgerWriter(ChainStore):
         coverage: Iterable[CoverageEvent], drift: NewDrift | None, imported: Imported | None,
         fingerprints: Mapping[str, SnapshotFingerprints],
     ) -> bool:
-        from orgrecon_pipeline.ledger import append_keys  # slow to import, and most commands only read
+        from orgrecon_pipeline.ledger.statements import append_keys  # slow to import, and most commands only read
 
         with self.writing() as connection:
             number = self._insert_observation(connection, observation)

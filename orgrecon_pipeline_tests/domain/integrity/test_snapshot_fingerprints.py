@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.domain.snapshot_fingerprints import SideFigures, SnapshotFingerprints, name_digest, names_digest
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import (
+    SideFigures,
+    SnapshotFingerprints,
+    name_digest,
+    names_digest,
+)
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3))

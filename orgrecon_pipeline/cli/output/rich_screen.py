@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 
-from orgrecon_pipeline.cli.screen import Text
+from orgrecon_pipeline.cli.output.screen import Text
 
 _LOG_WIDTH = 400
 _LONGEST_WORD = 8  # letters of a header in a narrow table

@@ -17,9 +17,9 @@ from sqlalchemy.pool import NullPool
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.address import PostgresAddress, SqliteAddress
-from orgrecon_pipeline.ledger.errors import translate_errors
-from orgrecon_pipeline.ledger.retry import RetryBudget, current_budget, retried
+from orgrecon_pipeline.ledger.connection.address import PostgresAddress, SqliteAddress
+from orgrecon_pipeline.ledger.connection.errors import translate_errors
+from orgrecon_pipeline.ledger.connection.retry import RetryBudget, current_budget, retried
 
 _WAIT_SECONDS = 30
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from orgrecon_pipeline.cli.screen import Text
-from orgrecon_pipeline.cli.terminal import print_csv, print_json, printable, stdout
+from orgrecon_pipeline.cli.output.screen import Text
+from orgrecon_pipeline.cli.output.terminal import print_csv, print_json, printable, stdout
 from orgrecon_pipeline.domain.errors import UsageError
 from orgrecon_pipeline.domain.gate.state import GateState
 

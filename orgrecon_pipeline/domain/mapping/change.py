@@ -11,7 +11,7 @@ from pydantic import Field
 
 from orgrecon_pipeline.domain.canonical import bounded_text, canonical_json
 from orgrecon_pipeline.domain.evidence import Frozen
-from orgrecon_pipeline.domain.mapping import SIDES, MappingConfig
+from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 
 # A mapping with longer SQL, or a larger one, is stored in part or not at all: it is in every record.
 _MAX_SQL, _MAX_MAPPING = 2_000, 200_000

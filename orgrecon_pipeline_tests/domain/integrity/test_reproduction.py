@@ -8,8 +8,8 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgrecon_pipeline.domain.reproduction import TenantDifference, compare_fingerprints
-from orgrecon_pipeline.domain.snapshot_fingerprints import SideFigures, SnapshotFingerprints
+from orgrecon_pipeline.domain.integrity.reproduction import TenantDifference, compare_fingerprints
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SideFigures, SnapshotFingerprints
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 
 ENTITIES, SIDES = ("a", "b"), ("source", "target")

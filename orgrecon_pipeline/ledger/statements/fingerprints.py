@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Insert, insert, select, update
 
 from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.identity import Identity
-from orgrecon_pipeline.domain.snapshot_fingerprints import SnapshotFingerprints, removed_name
+from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints, removed_name
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.compressed_names import compress_names, decompress_names
-from orgrecon_pipeline.ledger.rows import storable
+from orgrecon_pipeline.ledger.statements.compressed_names import compress_names, decompress_names
+from orgrecon_pipeline.ledger.statements.rows import storable
 
 _PIECE = 2**20  # bytes
 

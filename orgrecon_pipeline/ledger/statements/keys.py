@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, literal, null, select, tuple_
 
-from orgrecon_pipeline.domain.drift_kinds import DriftKind
-from orgrecon_pipeline.domain.drifting_key import KeyState, state_of
+from orgrecon_pipeline.domain.drift.key import KeyState, state_of
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.ledger import tables
-from orgrecon_pipeline.ledger.address import PostgresAddress
-from orgrecon_pipeline.ledger.engine import Store
-from orgrecon_pipeline.ledger.retry import retried
+from orgrecon_pipeline.ledger.connection.address import PostgresAddress
+from orgrecon_pipeline.ledger.connection.engine import Store
+from orgrecon_pipeline.ledger.connection.retry import retried
 
 _CHUNK = 10_000  # rows
 
