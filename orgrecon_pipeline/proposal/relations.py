@@ -12,10 +12,7 @@ from orgrecon_pipeline.proposal.catalog.tables import Table
 def direction_like(sides: tuple[Side, Side], candidate: Candidate, accepted: Sequence[Candidate]) -> int:
     """Return the direction of a candidate that accepted pairs imply: 1, -1 if the reverse, 0 if they say nothing."""
     if candidate.source.schema == candidate.target.schema:
-        return int(any(
-            _refers(sides[0], candidate.source, pair.source)
-            or (_refers(sides[0], pair.source, candidate.source) and _refers(sides[1], pair.target, candidate.target))
-            for pair in accepted))
+        return int(any(_alike(sides, candidate, pair) for pair in accepted))
     for pair in accepted:
         schemas = pair.source.schema, pair.target.schema
         if schemas == (candidate.source.schema, candidate.target.schema):
@@ -23,6 +20,15 @@ def direction_like(sides: tuple[Side, Side], candidate: Candidate, accepted: Seq
         if schemas == (candidate.target.schema, candidate.source.schema):
             return -1
     return 0
+
+
+def _alike(sides: tuple[Side, Side], candidate: Candidate, pair: Candidate) -> bool:
+    """Return whether the source belongs to the source of an accepted pair, and the target does not."""
+    if _refers(sides[0], candidate.source, pair.source):
+        # Tables of the new model can refer to the old one too, such as for who made a row.
+        return (_refers(sides[1], candidate.target, pair.target)
+                or not _refers(sides[1], candidate.target, pair.source))
+    return _refers(sides[0], pair.source, candidate.source) and _refers(sides[1], pair.target, candidate.target)
 
 
 def is_detail(sides: tuple[Side, Side], first: Candidate, second: Candidate) -> bool:

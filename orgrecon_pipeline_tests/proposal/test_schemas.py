@@ -107,7 +107,8 @@ def test_proposal_of_a_schema_is_the_expected_mapping(name: str, propose: Callab
         assert (entity["where"]["source"], entity["where"]["target"]) == expected.where
         left_out = {f"{column['side']}.{column['column']}": column["reason"] for column in entity["not_compared"]}
         assert left_out.items() >= expected.left_out.items()
-        proposed.require_all_columns(entity)
+        if not schema.todo:  # the mapping is refused until then
+            proposed.require_all_columns(entity)
         for (side, column), text in expected.contains.items():
             [relation] = getattr(proposed.mapping.entities[entity["entity"]], side)
             assert text in (relation.from_ if column == "from" else relation.columns[column])

@@ -48,6 +48,17 @@ CREATE TABLE {schema}.team (tenant_id integer NOT NULL, id integer PRIMARY KEY, 
 INSERT INTO {schema}.team SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;
 """ for schema in ("red", "blue"))
 
+BOTH_REFER_TO_THE_SOURCE = """
+CREATE TABLE users (id integer PRIMARY KEY, email text NOT NULL);
+CREATE TABLE users_v2 (id uuid PRIMARY KEY, user_id integer NOT NULL UNIQUE, email text NOT NULL);
+INSERT INTO users SELECT n, 'u' || n || '@example.com' FROM generate_series(1, 60) AS n;
+INSERT INTO users_v2 SELECT md5(email)::uuid, id, email FROM users;
+""" + "".join(f"""
+CREATE TABLE {name} (user_id integer NOT NULL REFERENCES users, area text NOT NULL, grade text NOT NULL,
+                     PRIMARY KEY (user_id, area));
+INSERT INTO {name} SELECT n, 'area ' || n % 4, 'grade ' || n % 9 FROM generate_series(1, 60) AS n;
+""" for name in ("seat", "desk"))
+
 TWO_SUCCESSORS = "".join(f"""
 CREATE TABLE {name} (tenant_id integer NOT NULL, id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO {name} SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;

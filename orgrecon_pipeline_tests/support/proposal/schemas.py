@@ -349,6 +349,9 @@ SCHEMAS: dict[str, Schema] = {
         entities={"account": Entity("public.operator", "public.account", ["login"], ["mail"])},
         drift={"UPDATE account SET handle = 'x' WHERE handle = 'op7'; DELETE FROM operator WHERE login = 'op7'":
                ("account", "unexpected", 1)}),
+    "two tables that refer to the source of another pair": Schema(
+        sql=schema_sql.BOTH_REFER_TO_THE_SOURCE, todo=["seat"],
+        entities={"users_v2": Entity("public.users", "public.users_v2", ["id"], ["email"])}),
     "nothing says which is the source": Schema(sql=schema_sql.NO_DIRECTION, entities={}, todo=["team"]),
     "two successors": Schema(sql=schema_sql.TWO_SUCCESSORS, entities={}, todo=["team_v2", "team_v3", "team_v3_2"]),
     "an empty target": Schema(
