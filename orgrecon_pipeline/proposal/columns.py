@@ -158,7 +158,8 @@ def _remark(link: Link, agreement: Agreement) -> str:
     if (share := agreement.share) is not None:
         parts.append(f"{_percent(share)} of {agreement.compared} sampled values agree")
         if agreement.filled:
-            parts.append(f"one has a value where the other has NULL: write NULLIF on the {agreement.filled}")
+            parts.append("one has a value where the other has NULL: if both mean the same, write NULLIF on the "
+                         f"{agreement.filled}")
         elif share < _DISAGREEING:
             parts.append("each value goes with one other value: translate one of the columns with CASE"
                          if agreement.translated else "check that both columns mean the same")

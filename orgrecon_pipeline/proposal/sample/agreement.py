@@ -20,6 +20,8 @@ SAME_BY_CHANCE = 1e-6
 _MAX_TRANSLATED = 30
 _ROWS_PER_VALUE = 4
 _MIN_JOINED = 10
+# Fewer rows with a value on one side only can be lost writes.
+_MIN_FILLED = 5
 _BETWEEN = (" ", ", ", ",", "-", ".", "")
 
 
@@ -52,18 +54,18 @@ def _translated(pairs: Sequence[tuple[str | None, str | None]],
 def _filled(pairs: Sequence[tuple[str | None, str | None]]) -> str:
     """Return the side that has one value where the other has NULL, such as 9999-12-31 for an open end; empty if none.
 
-    All other values must agree, and not by chance.
+    That value never stands beside another one, and all other values must agree, and not by chance.
     """
     both = Counter(pair for pair in pairs if None not in pair)
+    total = both.total()
     same = sum(count for (ours, theirs), count in both.items() if ours == theirs)
-    if len(both) < 2 or same < SAME_SHARE * both.total():
-        return ""
-    if max(count for count in both.values()) ** 2 / both.total() ** 2 > SAME_BY_CHANCE ** (1 / both.total()):
+    if len(both) < 2 or same < SAME_SHARE * total or (max(both.values()) / total) ** (2 * total) > SAME_BY_CHANCE:
         return ""
     for side, name in enumerate(("source", "target")):
         alone = Counter(pair[side] for pair in pairs if pair[1 - side] is None)
-        if alone and alone.most_common(1)[0][1] >= SAME_SHARE * alone.total():
-            return name
+        for value, count in alone.most_common(1):
+            if count >= max(_MIN_FILLED, SAME_SHARE * alone.total()) and value not in {pair[side] for pair in both}:
+                return name
     return ""
 
 
