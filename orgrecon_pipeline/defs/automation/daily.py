@@ -59,13 +59,13 @@ def daily_schedule(names: ComponentNames, automation: Automation) -> dg.Schedule
         resource = resource_of(context, names)
         tick = context.scheduled_execution_time
         day = utc_day(tick)
+        # Before the ledger is read, here and in the sensors: what a run that ended in between wrote is then read too.
+        running = is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat())
         try:
             observations = resource.open_ledger().observations(day)
         except LedgerUnavailable:
             observations = []  # the run waits for the ledger; a skipped tick would not come again
-        due = due_days.day_of_tick(
-            tick, resource.clock().now(), observations,
-            running=is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat()))
+        due = due_days.day_of_tick(tick, resource.clock().now(), observations, running=running)
         if isinstance(due, NotDue):
             return dg.SkipReason(due.reason)
         return dg.RunRequest(run_key=f"{due}:schedule", partition_key=due.isoformat())
@@ -94,9 +94,8 @@ def day_sensors(
         today = utc_day(now)
         attempts = Attempts.from_cursor(context.cursor)
         requests, notes = [], []
-        # In this order: a run that ends in between has written its report, or its observation is new.
-        reported = not any(stale_reports(operation, [today], {today}))
         running = is_running(context.instance, names, keys.values(), partition=today.isoformat())
+        reported = not any(stale_reports(operation, [today], {today}))
         due = due_days.due_today(
             now, operation.ledger.observations(today), hour=automation.hour, tried=attempts, running=running,
             reported=reported,
@@ -133,9 +132,9 @@ def day_sensors(
         resource = resource_of(context, names)
         now = resource.clock().now()
         day = utc_day(now)
+        running = is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat())
         key = due_days.reobservation_key(
-            now, resource.open_ledger().observations(day), every=automation.reobserve,
-            running=is_running(context.instance, names, names.keys(context).values(), partition=day.isoformat()))
+            now, resource.open_ledger().observations(day), every=automation.reobserve, running=running)
         if isinstance(key, NotDue):
             return _result([], [key.reason])
         return _result([dg.RunRequest(run_key=key, partition_key=day.isoformat())], [])
