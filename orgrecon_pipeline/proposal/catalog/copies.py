@@ -52,7 +52,8 @@ def may_be_copy(table: Table, other: Table) -> bool:
 
     It can also be the source of a migration that gave its name to the target.
     """
-    return (table.schema == other.schema and kept_words(table.name) == words(other.name)
+    kept = kept_words(table.name)
+    return (bool(kept) and kept == words(other.name) and table.schema == other.schema
             and table.by_name.keys() <= other.by_name.keys())
 
 

@@ -200,8 +200,9 @@ class Side:
 
     def _prefixed(self, table: Table, column: str) -> list[Table]:
         """Return the one table whose name is that of a reference after a prefix, as ``app_team`` for ``team_id``."""
-        named = identifier_words(column)
-        others = [other for other in self._tables_by_word.get(named[-1] if named else "", ())
+        if not (named := identifier_words(column)):
+            return []
+        others = [other for other in self._tables_by_word.get(named[-1], ())
                   if other.id != table.id and other.schema == table.schema and stem(other.name)[-len(named):] == named]
         return others if len(others) == 1 else []
 
