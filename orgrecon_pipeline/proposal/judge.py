@@ -67,7 +67,9 @@ def judge(strength: Strength, why: str, draft: Draft, measurement: Measurement, 
     if strength is Strength.STRUCTURE and not telling and not (draft.key and _covers(draft)):
         confidence = Confidence.OPEN if draft.identifies_target else Confidence.NONE
         return Judgement(confidence, f"{reason}, but no other column confirms it", score)
-    sure = (strength > Strength.VALUES and rate >= 0.95 and measurement.size >= _SMALL
+    if unlinked := draft.tenant is None and None not in draft.own_tenants:
+        reason = f"{reason}; nothing says which of their tenants correspond"
+    sure = (strength > Strength.VALUES and rate >= 0.95 and measurement.size >= _SMALL and not unlinked
             and (agreement is None or agreement >= _VALUES_AGREE))
     return Judgement(Confidence.HIGH if sure else Confidence.MEDIUM, reason, score)
 

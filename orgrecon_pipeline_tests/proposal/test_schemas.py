@@ -104,6 +104,7 @@ def test_proposal_of_a_schema_is_the_expected_mapping(name: str, propose: Callab
         expected = schema.entities[entity["entity"]]
         assert (entity["source"], entity["target"]) == (expected.source, expected.target)
         assert (entity["key"], entity["compare"]) == (expected.key, expected.compare)
+        assert expected.confidence in ("", entity["confidence"])
         assert (entity["where"]["source"], entity["where"]["target"]) == expected.where
         left_out = {f"{column['side']}.{column['column']}": column["reason"] for column in entity["not_compared"]}
         assert left_out.items() >= expected.left_out.items()

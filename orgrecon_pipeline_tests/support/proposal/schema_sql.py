@@ -48,6 +48,13 @@ CREATE TABLE {schema}.team (tenant_id integer NOT NULL, id integer PRIMARY KEY, 
 INSERT INTO {schema}.team SELECT 1, n, 'team ' || n FROM generate_series(1, 60) AS n;
 """ for schema in ("red", "blue"))
 
+UNLINKED_TENANTS = """
+CREATE TABLE team (id uuid PRIMARY KEY, tenant_id integer NOT NULL, name text NOT NULL);
+CREATE TABLE team_v2 (id uuid PRIMARY KEY, tenant_id uuid NOT NULL, name text NOT NULL);
+INSERT INTO team SELECT md5('team ' || n)::uuid, n % 3, 'team ' || n FROM generate_series(1, 60) AS n;
+INSERT INTO team_v2 SELECT id, md5('tenant ' || tenant_id)::uuid, name FROM team;
+"""
+
 BOTH_REFER_TO_THE_SOURCE = """
 CREATE TABLE users (id integer PRIMARY KEY, email text NOT NULL);
 CREATE TABLE users_v2 (id uuid PRIMARY KEY, user_id integer NOT NULL UNIQUE, email text NOT NULL);

@@ -12,7 +12,7 @@ class Entity:
     """What is expected of an entity: tables, key, compared columns, conditions, and parts of the SQL.
 
     ``contains`` are texts that the expression of a column (or ``from``) contains, by side and column. ``left_out`` are
-    reasons of columns that are not compared.
+    reasons of columns that are not compared. ``confidence`` is empty if the test does not say.
     """
 
     source: str
@@ -22,6 +22,7 @@ class Entity:
     where: tuple[str | None, str | None] = (None, None)
     contains: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    confidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,8 @@ SCHEMAS: dict[str, Schema] = {
         entities={"notes": Entity("public.notes_old", "public.notes", ["id"], ["name", "email"])}),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
-        entities={"users_v2": Entity("public.legacy_users", "public.users_v2", ["id"], ["name", "email"])},
+        entities={"users_v2": Entity(
+            "public.legacy_users", "public.users_v2", ["id"], ["name", "email"], confidence="high")},
         drift={"DELETE FROM public.users_v2 WHERE id = 3": ("users_v2", "missing", 1)}),
     "schemas of the generation": Schema(
         sql=schema_sql.pair("users", "users", "legacy", "app_v2"),
@@ -335,6 +337,13 @@ SCHEMAS: dict[str, Schema] = {
                 ("target", "c"): "j1.legacy_id", ("target", "c_2"): "j2.legacy_id"}),
         },
         drift={"""UPDATE swap_v2 SET "§" = "€" WHERE id = 3""": ("swap_v2", "mismatched", 1)}),
+    "tenants that nothing links": Schema(
+        sql=schema_sql.UNLINKED_TENANTS,
+        entities={"team_v2": Entity(
+            "public.team", "public.team_v2", ["id"], ["name"], contains={("target", "tenant_id"): "'all'::text"},
+            confidence="medium", left_out={
+                "source.tenant_id": "each of its values goes with one value of target.tenant_id: to compare the two, "
+                                    "translate one of them with CASE"})}),
     "no tenants at all": Schema(
         sql=schema_sql.read("no_tenants"),
         entities={"note_v2": Entity("public.note", "public.note_v2", ["id"], ["body"],
