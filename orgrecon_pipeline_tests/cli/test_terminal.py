@@ -109,6 +109,16 @@ def test_rows_on_a_very_narrow_terminal_are_paragraphs(screen: io.StringIO, monk
     assert lines.count(UUID) == len(ENTITIES)
 
 
+def test_columns_that_are_too_wide_are_folded_between_words(screen: io.StringIO) -> None:
+    row = ["northwind", "org_unit_memberships", "mismatched", "team_id = 21, user_id = 2101", "role", "new", "today"]
+    headers = ("tenant", "entity", "kind", "key", "columns", "state", "first seen")
+    terminal.stdout().print_table("1 row", headers, [row])
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {word for cell in row for word in cell.split()} <= {word for line in lines for word in line.split()}
+    assert any(line.startswith("northwind org_unit_memberships mismatched team_id = ") for line in lines), lines
+
+
 def test_rows_whose_words_do_not_fit_are_paragraphs(screen: io.StringIO) -> None:
     names = [f"public.a_table_with_a_long_name_{number}" for number in range(3)]
     terminal.stdout().print_table("Proposed", ("entity", "source", "target"), [names])

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from orgrecon_pipeline.cli.output.screen import Text
 
-_LOG_WIDTH = 400
+_LOG_WIDTH = 100_000
 _LONGEST_WORD = 8  # letters of a header in a narrow table
 _NARROWEST_TABLE = 60  # columns of a terminal
 
@@ -36,9 +36,9 @@ class RichScreen:
     def print_table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """Print a table; see :class:`Screen`.
 
-        If it is too wide, its headers are broken, its padding goes, and the first column is folded. If words of other
-        columns do not fit either, or on a very narrow terminal, each row becomes a paragraph. A table without headers
-        is only folded.
+        If it is too wide, its headers are broken, its padding goes, and columns are folded between words; the first one
+        also within a word. If it is still too wide, or on a very narrow terminal, each row becomes a paragraph. A table
+        without headers is only folded.
         """
         console = self._console
         if not title:
@@ -53,13 +53,13 @@ class RichScreen:
                 return
             table.padding = (0, 0)
             table.show_edge = False
-            for column in table.columns:
-                column.header = _in_two_lines(str(column.header))
-            longest = max(cell_len(str(cell)) for cell in (headers[0], *(row[0] for row in rows)))
-            table.columns[0].width = min(longest, console.width // 2)
-            if console.measure(table, options=unlimited).minimum > console.width:
+            headers_in_two_lines = list(map(_in_two_lines, headers))
+            columns = list(zip(headers_in_two_lines, *(map(str, row) for row in rows), strict=True))
+            if not (widths := _fitting_widths(columns, console.width)):
                 self._print_paragraphs(title, headers, rows)
                 return
+            for column, header, width in zip(table.columns, headers_in_two_lines, widths, strict=True):
+                column.header, column.width = header, width
         console.print(table)
 
     def print_box(self, text: Text, colour: str, title: str = "") -> None:
@@ -102,6 +102,24 @@ def _styled(text: str | Text) -> rich_text.Text:
     for part, style in text.parts:
         styled.append(part, style or None)
     return styled
+
+
+def _fitting_widths(columns: Sequence[Sequence[str]], limit: int) -> list[int]:
+    """Return widths at which only words of the first column are broken, with a space between columns; none if none fit.
+
+    Rich takes the width from the widest columns, also from those with a single word.
+    """
+    least = [max(cell_len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    most = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    least[0] = min(most[0], limit // 2)
+    spare = limit - sum(least) - (len(columns) - 1)
+    if spare < 0:
+        return []
+    widths = []
+    for narrow, wide in zip(least, most, strict=True):
+        widths.append(narrow + min(spare, wide - narrow))
+        spare -= widths[-1] - narrow
+    return widths
 
 
 def _in_two_lines(header: str) -> str:
