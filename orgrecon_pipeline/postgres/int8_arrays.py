@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
 from psycopg.adapt import Dumper
@@ -31,6 +31,18 @@ def concatenate(arrays: Iterable[array[int]]) -> array[int]:
     for part in arrays:
         numbers.extend(part)
     return numbers
+
+
+def in_chunks(columns: Sequence[array[int]], count: int) -> Iterator[Sequence[array[int]]]:
+    """Yield the rows of some columns by the last bits of the first column, in ``count`` chunks, a power of two."""
+    if count == 1:
+        yield columns
+        return
+    positions = [int8_array(()) for _ in range(count)]
+    for position, number in enumerate(columns[0]):
+        positions[number & (count - 1)].append(position)
+    for chunk in positions:
+        yield [int8_array(map(column.__getitem__, chunk)) for column in columns]
 
 
 def decode_int8(encoded: bytes | bytearray | None) -> array[int]:

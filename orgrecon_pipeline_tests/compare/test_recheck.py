@@ -167,11 +167,12 @@ def test_recheck_reads_by_key_all_tenants_only_if_most_were_written(
 
 
 @pytest.mark.parametrize("databases", [1, 2])
-@pytest.mark.parametrize("value", ["text", "jsonb"])
+@pytest.mark.parametrize(("value", "chunk_rows"), [("text", 1), ("text", portions.CHUNK_ROWS), ("jsonb", 1)])
 def test_recheck_counts_keys_with_copies_beside_written_keys(
-    empty_database: str, connect: Any, databases: int, value: str
+    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, databases: int, value: str, chunk_rows: int
 ) -> None:
     admin = connect(empty_database)
+    monkeypatch.setattr(portions, "CHUNK_ROWS", chunk_rows)
     for table, copies in zip(TABLES, (3, 1), strict=True):
         admin.execute(f"CREATE TABLE {table} (t text, k bigint, b int, v {value})")
         admin.execute(f"INSERT INTO {table} SELECT 'a', 1, 1, '1' FROM generate_series(1, {copies})")

@@ -55,17 +55,17 @@ def _differing_keys(source: array[int], target: array[int]) -> Iterator[tuple[in
         for key in {key for key, _ in old.items() ^ new.items()}:
             yield key, (old[key],) if key in old else (), (new[key],) if key in new else ()
         return
-    old_copies, new_copies = copies_by_key(source), copies_by_key(target)
+    old_copies, new_copies = (copies_by_key(numbers[::2], numbers[1::2]) for numbers in (source, target))
     for key in old_copies.keys() | new_copies.keys():
         before, after = old_copies.get(key, []), new_copies.get(key, [])
         if Counter(before) != Counter(after):
             yield key, before, after
 
 
-def copies_by_key(numbers: array[int]) -> dict[int, list[int]]:
-    """Return the row hashes of each key, from alternating hashes of key and row."""
+def copies_by_key(keys: array[int], rows: array[int]) -> dict[int, list[int]]:
+    """Return the row hashes of each key, from the hashes of key and row of each row."""
     copies: dict[int, list[int]] = {}
-    for key, row in zip(numbers[::2], numbers[1::2], strict=True):
+    for key, row in zip(keys, rows, strict=True):
         copies.setdefault(key, []).append(row)
     return copies
 

@@ -21,6 +21,11 @@ BY_HASH = {"enable_sort": "off"}
 _SMALL_TENANT = 100
 
 
+def chunk_count(rows: int) -> int:
+    """Return the number of chunks for so many rows of a tenant, a power of two."""
+    return power_of_two(rows // CHUNK_ROWS)
+
+
 @dataclass(frozen=True)
 class Portions:
     """How the statement ``side_keys`` divides the rows of some tenants.
@@ -49,7 +54,7 @@ class Portions:
         """
         slices = power_of_two(rows // SLICE_ROWS)
         return cls(
-            slices, max(slices, power_of_two(largest_tenant // CHUNK_ROWS)),
+            slices, max(slices, chunk_count(largest_tenant)),
             min(FETCHED_ROWS, _FETCH_ROWS // max(1, min(largest_tenant, CHUNK_ROWS))),
             (BY_HASH if rows > _SMALL_TENANT * tenants else {}) | (SCAN_SETTINGS if large else {}))
 

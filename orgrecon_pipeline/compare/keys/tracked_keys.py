@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
 
 from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
-from orgrecon_pipeline.postgres.int8_arrays import concatenate, int8_array
+from orgrecon_pipeline.postgres.int8_arrays import concatenate, in_chunks, int8_array
 
 #: States are reduced modulo this number, so that they fit a bigint. They only have to change when the rows change.
 STATE_MODULUS = 2**62
@@ -98,10 +98,17 @@ class TrackedKeys:
 
     def merged_with(self, other: TrackedKeys | None) -> TrackedKeys:
         """Return these keys and other keys of the same tenant."""
-        if other is None:
-            return self
-        return TrackedKeys(Counts.sum([self.counts, other.counts]), *(
-            concatenate([mine, more]) for mine, more in zip(self._arrays(), other._arrays(), strict=True)))
+        return self if other is None else TrackedKeys.merged([self, other])
+
+    def in_chunks(self, count: int) -> Iterator[TrackedKeys]:
+        """Yield the keys by their last bits, in ``count`` chunks without counts."""
+        return (TrackedKeys(Counts.zero(), *arrays) for arrays in in_chunks(self._arrays(), count))
+
+    @classmethod
+    def merged(cls, parts: Sequence[TrackedKeys]) -> TrackedKeys:
+        """Return the keys of all parts, which are different keys of one tenant."""
+        return cls(Counts.sum([part.counts for part in parts]), *map(concatenate, zip(
+            *(part._arrays() for part in parts), strict=True)))
 
     def _arrays(self) -> tuple[array[int], ...]:
         return (self.keys, self.source_states, self.target_states, self.source_now, self.target_now, self.changed)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
+from operator import ne
 
 from psycopg import sql
 
 from orgrecon_pipeline.compare.keys.buckets import Buckets, power_of_two
 from orgrecon_pipeline.compare.keys.key_streams import TenantCollector, copies_by_key
-from orgrecon_pipeline.compare.keys.portions import Portions
+from orgrecon_pipeline.compare.keys.portions import Portions, chunk_count
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, count_keys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.mapping.model import SIDES
-from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
+from orgrecon_pipeline.postgres.int8_arrays import decode_int8, in_chunks, int8_array
 from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
 
 # The server compares each row with a bit string: with these sizes, it selects few other rows, and stays in the caches.
@@ -28,8 +29,9 @@ _FEW_BITS = 0.5
 _FEW_ROWS = 0.1
 _WITHOUT_WORKERS = {"max_parallel_workers_per_gather": "0"}
 
-#: States (row hashes, folded to 62 bits) of the rows of some keys, by tenant and key hash.
-Written = Mapping[str, Mapping[int, Sequence[int]]]
+#: Alternating hashes and states (row hashes, folded to 62 bits) of some keys on one side, by tenant: a pair for each
+#: copy of a key, or one with state 0 if the key has no row.
+Written = Mapping[str, "array[int]"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class WrittenKeys:
         return cls(statements, tracked, tenants, buckets if in_buckets else None, portions, large)
 
     def read(self, session: Session, side: str, largest_table: sql.Identifier | None, action: str = "") -> Written:
-        """Return the keys whose rows on one side have changed since the previous read, or that have several rows.
+        """Return the keys of each tenant whose rows on one side have changed since the previous read, or are several.
 
         ``action`` is the name of the read in error messages, by default the entity's name.
         """
@@ -80,16 +82,16 @@ class WrittenKeys:
         parameters: dict[str, object] = {"tenants": session.encoding.expressible(self.tenants or ()),
                                          **(self.buckets.parameters() if self.buckets else {})}
         earlier = _by_chunk(self.tracked, side, chunks)
-        written = defaultdict[str, dict[int, Sequence[int]]](dict)
+        written = {tenant: int8_array(()) for tenant in self.tracked}
         with session.planner_settings(self.portions.settings, MANY_TENANTS_WORK_MEM):
             for of_slice in self.portions.parameters():
                 rows = session.stream(statement, action or self.statements.name, parameters | of_slice,
                                       chunk=self.portions.fetch)
                 for tenant, chunk, hashes in rows:
                     if states := earlier.pop((tenant, chunk), None):  # other tenants can be read too
-                        written[tenant].update(_written(states, decode_int8(hashes)))
+                        written[tenant].extend(_written(states, decode_int8(hashes)))
         for (tenant, _), states in earlier.items():
-            written[tenant].update(_written(states, int8_array(())))
+            written[tenant].extend(_written(states, int8_array(())))
         return written
 
 
@@ -99,7 +101,7 @@ def split_written(
     """Return the keys that were not written, which drift as before, and the others as they were."""
     unwritten, written = {}, {}
     for tenant, keys in tracked.items():
-        rest, chosen = keys.split(source.get(tenant, {}).keys() | target.get(tenant, {}).keys())
+        rest, chosen = keys.split({*source[tenant][::2], *target[tenant][::2]})
         if rest:
             unwritten[tenant] = rest
         if chosen:
@@ -111,15 +113,24 @@ def still_drifting(written: Mapping[str, TrackedKeys], source: Written, target: 
     """Return those of the written keys that still drift. Equal rows must have equal hashes."""
     drift = {}
     for tenant, keys in written.items():
-        collector = TenantCollector(keys.states(), None)
-        old, new = source.get(tenant, {}), target.get(tenant, {})
-        rows = ((key, old.get(key, (was_old,) if was_old else ()), new.get(key, (was_new,) if was_new else ()))
-                for key, was_old, was_new in zip(keys.keys, keys.source_now, keys.target_now, strict=True))
-        collector.add((key, old_rows, new_rows) for key, old_rows, new_rows in rows
-                      if sorted(old_rows) != sorted(new_rows))
-        if result := collector.result():
-            drift[tenant] = result
+        chunks = chunk_count(len(keys.keys))
+        sides = (in_chunks((side[tenant][::2], side[tenant][1::2]), chunks) for side in (source, target))
+        parts = [_still_drifting(*part) for part in zip(keys.in_chunks(chunks), *sides, strict=True)]
+        if drifting := [part for part in parts if part]:
+            drift[tenant] = TrackedKeys.merged(drifting)
     return drift
+
+
+def _still_drifting(
+    keys: TrackedKeys, source: Sequence[array[int]], target: Sequence[array[int]]
+) -> TrackedKeys | None:
+    collector = TenantCollector(keys.states(), None)
+    old, new = copies_by_key(*source), copies_by_key(*target)
+    rows = ((key, old.get(key, [was_old]), new.get(key, [was_new]))
+            for key, was_old, was_new in zip(keys.keys, keys.source_now, keys.target_now, strict=True))
+    collector.add((key, _without_zero(old_rows), _without_zero(new_rows)) for key, old_rows, new_rows in rows
+                  if sorted(old_rows) != sorted(new_rows))
+    return collector.result()
 
 
 def _by_chunk(
@@ -140,20 +151,23 @@ def _by_chunk(
     return by_chunk
 
 
-def _written(states: tuple[array[int], array[int]], hashes: array[int]) -> Iterable[tuple[int, Sequence[int]]]:
-    """Yield the keys with other or several rows now, given the states before and alternating key hashes and states."""
+def _written(states: tuple[array[int], array[int]], hashes: array[int]) -> array[int]:
+    """Return the keys with other or several rows now as in :data:`Written`.
+
+    Given are the keys with their states before, and alternating hashes of key and row.
+    """
     keys, before = states
     rows = dict(zip(hashes[::2], hashes[1::2], strict=True))
     if 2 * len(rows) == len(hashes):
         now = int8_array(map(rows.get, keys, repeat(0)))
         if now == before:
-            return
-        for key, state, earlier in zip(keys, now, before, strict=True):
-            if state != earlier:
-                yield key, (state,) if key in rows else ()
-        return
-    copies = copies_by_key(hashes)
-    for key, state in zip(keys, before, strict=True):
-        of_key = copies.get(key, ())
-        if len(of_key) > 1 or sum(of_key) != state:
-            yield key, of_key
+            return int8_array(())
+        return int8_array(chain.from_iterable(compress(zip(keys, now, strict=True), map(ne, now, before))))
+    copies, none = copies_by_key(hashes[::2], hashes[1::2]), [0]
+    return int8_array(chain.from_iterable(
+        (key, now) for key, state in zip(keys, before, strict=True) if (rows_now := copies.get(key, none)) != [state]
+        for now in rows_now))
+
+
+def _without_zero(states: Sequence[int]) -> list[int]:
+    return list(filter(None, states))
