@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import date
 from enum import Enum
+from json.encoder import encode_basestring
 from typing import NamedTuple
-
-# Made once, because a day can have a million keys.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class DriftingKey(NamedTuple):
@@ -49,5 +46,6 @@ def state_of(first_seen: date | None, day: date) -> KeyState | None:
 
 
 def key_text(key: Iterable[str]) -> str:
-    """Return the texts of a key, in the order of the names of its columns, as they are stored and compared."""
-    return _encode(list(key))
+    """Return the texts of a key, in the order of the names of its columns, as the JSON that is stored and compared."""
+    # An encoder of the module json takes four times as long, and a day can have a million keys.
+    return f"[{','.join(map(encode_basestring, key))}]"
