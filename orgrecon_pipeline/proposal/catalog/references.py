@@ -114,7 +114,7 @@ class Side:
         """The tables to which columns of tenants refer, or that are named for tenants."""
         referred = {reference.hop.table for table in self.catalog.comparable for reference in self.references[table.id]
                     if reference.column in self.tenant_columns(table)[:1]}
-        return [table for table in self.catalog.comparable
+        return [table for table in self.originals
                 if table.id in referred or tenant_table_rank(table.name) is not None]
 
     @cached_property

@@ -1,4 +1,4 @@
--- Tables of the same names in two schemas, with a copy of the source that has its rows and no key.
+-- Tables of the same names in two schemas, with copies of the source and of its tenants.
 CREATE SCHEMA v23;
 CREATE TABLE accounts (id bigint PRIMARY KEY, subdomain text NOT NULL UNIQUE);
 CREATE TABLE groups (
@@ -13,6 +13,8 @@ CREATE TABLE groups_old AS TABLE groups;
 CREATE SCHEMA backup;
 CREATE TABLE backup.groups (LIKE groups INCLUDING ALL);
 INSERT INTO backup.groups TABLE groups;
+CREATE TABLE backup.accounts (LIKE accounts INCLUDING ALL);
+INSERT INTO backup.accounts TABLE accounts;
 CREATE TYPE v23.group_status AS ENUM ('live', 'archived');
 CREATE TABLE v23.groups (
     id bigint PRIMARY KEY, account_id bigint NOT NULL, name text NOT NULL, status v23.group_status NOT NULL
