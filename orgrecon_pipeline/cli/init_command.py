@@ -118,7 +118,7 @@ def _show(result: InitResult) -> None:
                for entity in proposal.entities
                for side, relation in (("source", entity.source), ("target", entity.target)) if relation.where)
     if result.diagnosis:
-        text_views.show_diagnosis(result.diagnosis, "ready, but for each TODO" if proposal.open else "ready")
+        text_views.show_diagnosis(result.diagnosis, "ready, once each TODO is decided" if proposal.open else "ready")
     columns = sum(len(entity.left_out) for entity in proposal.entities)
     left_out = f"{counted(columns, 'column')} and {counted(len(proposal.left_out), 'table')}"
     show_lines([f"wrote {result.path}, which also lists what is not compared: {left_out}",

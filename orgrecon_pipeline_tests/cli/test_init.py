@@ -150,7 +150,7 @@ def test_open_question_is_refused_by_other_commands_with_its_line(
     connect(database).execute((read("few_keys") + pair("users", "users_v2", "public", "public")).encode())
     result = orgrecon("init")
     assert result.code == 0
-    assert "ready, but for each TODO" in result.out.splitlines()
+    assert "ready, once each TODO is decided" in result.out.splitlines()
     assert "TODO team_v2: public.team, public.team_v2: " in result.out
     assert "next: read orgrecon.yaml, decide each TODO, then run orgrecon doctor" in result.out
     for command in (["report"], ["doctor"], ["gate"]):

@@ -48,9 +48,10 @@ def find_maps(side: Side) -> Mapping[int, list[MapTable]]:
     maps = defaultdict(list)
     for table in side.originals:
         columns = {key[0] for key in table.keys if len(key) == 1}
-        references = {reference.column: reference for reference in side.references[table.id]}
-        for here in columns & references.keys():
-            for there in columns - {here}:
+        # The first reference of a column is the best.
+        references = {reference.column: reference for reference in reversed(side.references[table.id])}
+        for here in sorted(columns & references.keys()):
+            for there in sorted(columns - {here}):
                 other = references.get(there)
                 hop = Hop(table.id, ((references[here].referenced, here),), certain=False)
                 maps[references[here].hop.table].append(MapTable(
