@@ -159,8 +159,10 @@ class _Search:
                 Confidence.LOW, f"{best.judgement.reason}; confirmed by a person", best.judgement.score + 1))
         if candidate.direction == 0 and best.draft:
             best = replace(best, judgement=_directed(best.draft, best.judgement))
-        if may_be_copy(candidate.source, candidate.target) and best.judgement.confidence is Confidence.HIGH:
-            reason = f"{best.judgement.reason}; it has the same columns, so it can also be a copy"
+        if (candidate.strength is not Strength.CHOSEN and may_be_copy(candidate.source, candidate.target)
+                and best.judgement.confidence is Confidence.HIGH):
+            reason = (f"{best.judgement.reason}; {candidate.source.label} has only columns of "
+                      f"{candidate.target.label}, so it can also be a copy")
             return replace(best, judgement=replace(best.judgement, reason=reason, confidence=Confidence.MEDIUM))
         return best
 

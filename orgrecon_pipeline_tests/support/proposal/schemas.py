@@ -234,7 +234,10 @@ SCHEMAS: dict[str, Schema] = {
     "a copy that nothing follows": Schema(
         sql=schema_sql.pair("users", "users_v2", "public", "public") + "DROP TABLE users_v2;"
         + schema_sql.pair("notes_old", "notes", "public", "public") + "CREATE TABLE users_old AS TABLE users;",
-        entities={"notes": Entity("public.notes_old", "public.notes", ["id"], ["name", "email"])}),
+        entities={"notes": Entity("public.notes_old", "public.notes", ["id"], ["name", "email"], confidence="medium")}),
+    "a copy that is named with --pair": Schema(
+        sql=schema_sql.pair("users_2023", "users", "public", "public"), options=["--pair", "users_2023=users"],
+        entities={"users": Entity("public.users_2023", "public.users", ["id"], ["name", "email"], confidence="high")}),
     "prefixes of the generation": Schema(
         sql=schema_sql.pair("legacy_users", "users_v2", "public", "public"),
         entities={"users_v2": Entity(
