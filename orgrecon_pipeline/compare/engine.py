@@ -10,7 +10,6 @@ from functools import partial
 
 from orgrecon_pipeline.compare.failure_cause import name_cause
 from orgrecon_pipeline.compare.inspection import lock_queue_warning
-from orgrecon_pipeline.compare.keys.first_keys import FirstKeysByKind
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
 from orgrecon_pipeline.compare.one_database import OneDatabase
@@ -19,6 +18,7 @@ from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.reader import Reader
 from orgrecon_pipeline.compare.result import Comparison, ReadResults, SnapshotPair
+from orgrecon_pipeline.compare.samples.first_keys import FirstKeysByKind
 from orgrecon_pipeline.compare.scan.evidence import snapshot_fingerprints
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints
 from orgrecon_pipeline.compare.two_databases import TwoDatabases

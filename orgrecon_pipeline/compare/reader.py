@@ -9,12 +9,9 @@ from dataclasses import replace
 
 from orgrecon_pipeline.compare.catalog import read_declared_tenants
 from orgrecon_pipeline.compare.inspection import SqlWarning, context_warning
-from orgrecon_pipeline.compare.keys.context import read_context
-from orgrecon_pipeline.compare.keys.first_keys import SampledKey
 from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
 from orgrecon_pipeline.compare.keys.recheck import EarlierReads
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys
-from orgrecon_pipeline.compare.keys.values import Values, read_values
 from orgrecon_pipeline.compare.preflight import require_values
 from orgrecon_pipeline.compare.progress import RowCounter
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
@@ -22,6 +19,9 @@ from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, hash_probe
 from orgrecon_pipeline.compare.result import SnapshotPair
 from orgrecon_pipeline.compare.row_writes import RowWrites
+from orgrecon_pipeline.compare.samples.context import read_context
+from orgrecon_pipeline.compare.samples.first_keys import SampledKey
+from orgrecon_pipeline.compare.samples.values import Values, read_values
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, require_drift_found
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.errors import CannotDecide
