@@ -71,7 +71,7 @@ class WrittenKeys:
         return cls(statements, tracked, tenants, buckets if in_buckets else None, portions, large)
 
     def read(self, session: Session, side: str, largest_table: sql.Identifier | None, action: str = "") -> Written:
-        """Return the keys of each tenant whose rows on one side have changed since the previous read, or are several.
+        """Return the keys whose rows on one side have changed since the previous read, or that have several rows.
 
         ``action`` is the name of the read in error messages, by default the entity's name.
         """
