@@ -75,7 +75,7 @@ def take_snapshot(
     tenants: TenantCounter | None = None,
 ) -> MetricsSnapshot:
     """Return the state of the evidence in an open ledger; see :func:`read_snapshot`."""
-    days, distrust = evidence_of_ledger(ledger, trail, policy) if trail else (ledger.evidence(date.max), None)
+    days, distrust, _ = evidence_of_ledger(ledger, trail, policy) if trail else (ledger.evidence(date.max), None, None)
     evidence = GateEvidence(ledger.identity, ledger, {}, days, policy, now, mapping_digest, distrust=distrust)
     gate = evidence.answer
     latest_day = max(days, default=None)

@@ -72,7 +72,7 @@ def test_reports_of_another_identity_close_the_gate_and_end_the_commands(tmp_pat
         with pytest.raises(OtherIdentity, match="belongs to org-v23 in prod, not org-v23 in staging"):
             action(staging, day)
     assert staging.ledger.days() == []
-    _, distrust = evidence_of_ledger(staging.ledger, reports, mapping.gate)
+    _, distrust, _ = evidence_of_ledger(staging.ledger, reports, mapping.gate)
     assert distrust is not None
     assert (distrust.code.value, distrust.parameters) == ("other_identity", PROD.as_json_value())
     settings = read_settings({"ORGRECON_LEDGER_URL": url, "ORGRECON_OUTPUT_DIR": str(reports),

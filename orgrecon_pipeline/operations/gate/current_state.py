@@ -58,7 +58,7 @@ def current_state(
 
     The gate closes when its evidence becomes too old.
     """
-    days, distrust = evidence_of_ledger(ledger, trail, policy)
+    days, distrust, _ = evidence_of_ledger(ledger, trail, policy)
     answer = current_gate(days, policy, now, identity=ledger.identity, ledger=ledger.id,
                           mapping_digest=mapping_digest, distrust=distrust)
     gate = answer.decision if days else None

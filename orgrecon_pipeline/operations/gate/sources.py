@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import utc_day
-from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail, UsageError
+from orgrecon_pipeline.domain.errors import LedgerUnavailable, OtherIdentity, UnsoundTrail, UsageError
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, effective_policy
 from orgrecon_pipeline.domain.identity import Identity
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Days for which the longest window stays within the calendar of datetime.date.
 _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
+# An import appends hundreds of days one after the other. Nobody needs the gate before it has ended.
+_MOST_READS = 5
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ def gather_evidence(
     clock = read_clock(settings.environ)
     ledger = None if trail else existing_ledger(settings, mapping)
     reports: Mapping[date, ReportOutline] = {}
-    distrust = None
+    distrust = chain = None
     if ledger is not None:
         require_own_reports(settings.output_dir, identity)
-        days, distrust = evidence_of_ledger(ledger, settings.output_dir, policy)
+        days, distrust, chain = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
         reports, distrust = _reports_of_trail(directory, identity, signed_by)
         days = {day: report.to_evidence() for day, report in reports.items()}
@@ -112,17 +114,16 @@ def gather_evidence(
     now = clock.now_for(evidence.provenance for evidence in days.values())
     if require_today and utc_day(now) not in days:
         distrust = distrust or _no_report_today(utc_day(now), max(days, default=None))
-    chain = ledger.head() if ledger is not None else None  # read last, so that it covers all of the evidence
     return GateEvidence(identity, ledger, reports, days, policy, now, mapping.digest, day, distrust, chain)
 
 
 def evidence_of_context(context: Context) -> GateEvidence:
     """Return the evidence of a context's ledger; see :func:`evidence_of_ledger`."""
     ledger, mapping = context.ledger, context.mapping
-    days, distrust = evidence_of_ledger(ledger, context.output_dir, mapping.gate)
+    days, distrust, chain = evidence_of_ledger(ledger, context.output_dir, mapping.gate)
     now = context.clock.now_for(day.provenance for day in days.values())
     return GateEvidence(ledger.identity, ledger, {}, days, mapping.gate, now, mapping.digest, distrust=distrust,
-                        chain=ledger.head())
+                        chain=chain)
 
 
 def answer_gate_from_dagster(
@@ -170,8 +171,28 @@ def _no_report_today(today: date, latest: date | None) -> Reason:
 
 def evidence_of_ledger(
     ledger: Ledger, output_dir: Path, policy: GatePolicy
+) -> tuple[Mapping[date, DayEvidence], Reason | None, ChainHead | None]:
+    """Return the evidence of a ledger, the reason not to trust it (None if there is none), and the head of its chain.
+
+    Reports in the output directory are such a reason if the ledger lacks their evidence. The head covers exactly the
+    evidence: if some is appended meanwhile, the ledger is read again.
+
+    Raises:
+        LedgerUnavailable: if evidence is appended during every one of several reads.
+    """
+    head = ledger.head()
+    for _ in range(_MOST_READS):
+        days, distrust = _read_evidence(ledger, output_dir, policy)
+        if (latest := ledger.head()) == head:
+            return days, distrust, head
+        head = latest
+    raise LedgerUnavailable("Evidence was appended to the ledger whenever it was read: run the command again.")
+
+
+def _read_evidence(
+    ledger: Ledger, output_dir: Path, policy: GatePolicy
 ) -> tuple[Mapping[date, DayEvidence], Reason | None]:
-    """Return the evidence of a ledger, and why reports in the output directory forbid to trust it, None if none does.
+    """Return the evidence of a ledger, and the reason not to trust it; see :func:`evidence_of_ledger`.
 
     A report older than the window is only read if the ledger may lack its evidence. It can show tenants, after which no
     baseline counts, or another database.

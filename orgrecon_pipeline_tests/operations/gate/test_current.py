@@ -14,6 +14,7 @@ import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
+from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.reasons import ReasonCode
@@ -21,10 +22,12 @@ from orgrecon_pipeline.metrics.snapshot import take_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.gate import dagster_client as dagster_gate
+from orgrecon_pipeline.operations.gate import sources
 from orgrecon_pipeline.operations.gate.current import GateAnswer
 from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_state, state_before_run
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, evidence_of_context
 from orgrecon_pipeline.operations.trail.publish import publish
+from orgrecon_pipeline.report.verify import report_files
 from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
 from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
@@ -233,6 +236,41 @@ def test_every_way_of_asking_is_closed_by_reports_that_the_ledger_lacks(tmp_path
     assert take_snapshot(context.ledger, policy, now, digest, context.output_dir).gate_open is False
     state = current_state(context.ledger, policy, now, context.output_dir, mapping_digest=digest)
     assert state.states()[GATE_TOPIC] == "CLOSED"
+
+
+def test_gate_includes_evidence_that_is_appended_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FAIL with its report arrives after the evidence was read, and before the reports and the chain are."""
+    context = store(tmp_path, [observation(day) for day in WEEK])
+    late = [observation(WEEK[6], Verdict.FAIL, hour=9)]
+
+    def files_after_a_run(directory: Path) -> list[tuple[date, Path]]:
+        if late:
+            context.ledger.append(late.pop(), (), (), ())
+            publish(context, WEEK[6])
+        return report_files(directory)
+
+    monkeypatch.setattr(sources, "report_files", files_after_a_run)
+    evidence = evidence_of_context(context)
+    assert not late
+    assert not evidence.answer.open
+    assert evidence.chain == context.ledger.head()
+
+
+def test_gate_is_not_answered_while_each_read_meets_new_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = store(tmp_path, [observation(day) for day in WEEK])
+    hours = iter(range(9, 24))
+
+    def files_after_a_run(directory: Path) -> list[tuple[date, Path]]:
+        context.ledger.append(observation(WEEK[6], hour=next(hours)), (), (), ())
+        return report_files(directory)
+
+    monkeypatch.setattr(sources, "report_files", files_after_a_run)
+    with pytest.raises(LedgerUnavailable, match="run the command again"):
+        evidence_of_context(context)
 
 
 def test_file_of_the_first_days_of_the_calendar_does_not_end_the_gate(tmp_path: Path) -> None:
