@@ -48,7 +48,7 @@ def test_password_appears_in_no_output_and_no_file(
         "ledger refuses the connection": (3, {"ORGRECON_LEDGER_URL": refusing, "ORGRECON_MAPPING": "impatient.yaml"}),
         "ledger password not encoded": (2, {"ORGRECON_LEDGER_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/l"}),
         "invalid timeout of the ledger": (2, {"ORGRECON_LEDGER_URL": f"{valid}&connect_timeout={ENCODED}"}),
-        "internal error in the ledger": (3, {"raises_in": "ledger.append.LedgerWriter.append",
+        "internal error in the ledger": (3, {"raises_in": "ledger.statements.append.LedgerWriter.append",
                                              "leaks": "ORGRECON_LEDGER_URL", "ORGRECON_LEDGER_URL": valid}),
     }
     runs: dict[tuple[str, bool], Any] = {
