@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from orgrecon_pipeline.compare.failure_cause import name_cause
+from orgrecon_pipeline.compare.failures.cause import name_cause
 from orgrecon_pipeline.compare.inspection import lock_queue_warning
 from orgrecon_pipeline.compare.keys.key_spool import KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orgrecon_pipeline.compare.engine import open_reader
-from orgrecon_pipeline.compare.failure_cause import name_cause
+from orgrecon_pipeline.compare.failures.cause import name_cause
 from orgrecon_pipeline.compare.inspection import SqlWarning
 from orgrecon_pipeline.compare.progress import periodic_progress
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import table_sizes
 from orgrecon_pipeline.compare.engine import new_row_hash, open_reader
-from orgrecon_pipeline.compare.failure_cause import name_cause
+from orgrecon_pipeline.compare.failures.cause import name_cause
 from orgrecon_pipeline.compare.preflight import Preflight, require_lockable, run_preflight
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
 from orgrecon_pipeline.compare.query_plan import explain

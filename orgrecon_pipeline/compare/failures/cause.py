@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from psycopg import sql
 
 from orgrecon_pipeline.compare.catalog import select_columns
-from orgrecon_pipeline.compare.missing_grants import name_missing_grant
+from orgrecon_pipeline.compare.failures.missing_grants import name_missing_grant
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, MappingConfig, Relation
 from orgrecon_pipeline.domain.reasons import ReasonCode
