@@ -19,7 +19,7 @@ _ENTITY, _FIRST_SEEN, _TENANT = map(_FIELDS.index, ("entity", "first_seen", "ten
 _BEFORE, _BETWEEN, _AFTER = '"tenants":[', f',{{"{_FIELDS[0]}":', '],"tenants_scanned":'
 
 _ROWS = TypeAdapter(tuple[TenantRow, ...], config=ConfigDict(defer_build=True))
-# The rows of the report that was read last, by text. In a trail, most rows are those of the day before.
+# The rows of the report that was read last, by text. In a trail, most rows are the same as on the day before.
 _latest: dict[str, TenantRow] = {}
 
 _values_of = attrgetter(*_FIELDS)
@@ -44,7 +44,7 @@ def split_rows(line: str) -> tuple[str, tuple[str, ...]]:
 
 
 def rows_of(texts: Sequence[str]) -> tuple[TenantRow, ...]:
-    """Return the rows whose canonical JSON the texts are; raise ValueError if a text is not that of a row."""
+    """Parse rows from their canonical JSON; raise ValueError if a text is not the canonical JSON of a row."""
     global _latest
     known = _latest
     if new := [text for text in texts if text not in known]:

@@ -11,7 +11,7 @@ from unicodedata import combining, east_asian_width
 class Text:
     """A text with styles in the words of Rich, such as ``bold green``; only a terminal shows them.
 
-    ``style`` applies to the whole text, and that of a part in addition.
+    ``style`` applies to the whole text. A part can have a style in addition.
     """
 
     def __init__(self, text: str, style: str = "") -> None:

@@ -52,7 +52,7 @@ class Buckets:
 
     @classmethod
     def of(cls, count: int, hashes: Iterable[int]) -> Buckets:
-        """Return those of ``count`` buckets that contain some key hashes. A bucket contains its own number."""
+        """Return the buckets, of ``count``, that contain the given key hashes. A bucket contains its own number."""
         mask, one = count - 1, ord("1")
         digits = bytearray(b"0") * count
         for number in hashes:

@@ -73,7 +73,7 @@ def copies_by_key(keys: array[int], rows: array[int]) -> dict[int, list[int]]:
 class TenantCollector:
     """Collects the drifting keys of one tenant, as of a later read.
 
-    ``states`` are those of :meth:`TrackedKeys.states`. For ``untracked`` see :func:`find_drift`.
+    ``states`` is what :meth:`TrackedKeys.states` returned. For ``untracked`` see :func:`find_drift`.
     """
 
     def __init__(self, states: dict[int, tuple[int, int, int]], untracked: int | None) -> None:

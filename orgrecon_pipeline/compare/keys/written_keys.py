@@ -39,9 +39,9 @@ class WrittenKeys:
     """Read of the rows of tracked keys.
 
     Attributes:
-        statements: those of the entity.
+        statements: the statements of the entity.
         tracked: the keys by tenant, as of the previous read.
-        tenants: the tenants to read, which include those of the keys; None for all.
+        tenants: the tenants to read, at least all with tracked keys; None for all.
         buckets: buckets that contain the keys and few others; None to read all keys of the tenants.
         portions: the portions in which the rows are read.
         large: whether to prefer scans to indexes.
@@ -110,7 +110,7 @@ def split_written(
 
 
 def still_drifting(written: Mapping[str, TrackedKeys], source: Written, target: Written) -> dict[str, TrackedKeys]:
-    """Return those of the written keys that still drift. Equal rows must have equal hashes."""
+    """Return the written keys that still drift. Equal rows must have equal hashes."""
     drift = {}
     for tenant, keys in written.items():
         chunks = chunk_count(len(keys.keys))

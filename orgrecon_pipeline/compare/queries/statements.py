@@ -65,7 +65,7 @@ class EntityStatements(EntityRows):
         self, side: str, largest_table: sql.Identifier | None, *, of_tenants: bool = True,
         in_buckets: bool = False, in_chunks: bool = False, sliced: bool = False,
     ) -> sql.Composed:
-        """Return the rows of one side as hashes, with ``of_tenants`` only those of parameter ``tenants``.
+        """Return the rows of one side as hashes, with ``of_tenants`` only of the tenants in the parameter ``tenants``.
 
         ``in_buckets`` needs parameters ``mask`` and ``buckets``, ``in_chunks`` needs ``chunk_mask``, and ``sliced``
         needs ``slice_mask`` and ``slice``.

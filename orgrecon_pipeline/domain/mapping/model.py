@@ -48,7 +48,7 @@ SIDES = ("source", "target")
 DEFAULT_TITLE = "Org Model v2.3"
 
 class _Strict(BaseModel):
-    # Built when it is used: a model also builds those of its fields, so most of them need none of their own.
+    # Validators are built on first use. The validator of a model includes its fields, so most classes never build one.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     @model_validator(mode="before")

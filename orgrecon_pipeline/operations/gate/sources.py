@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Days for which the longest window stays within the calendar of datetime.date.
 _FIRST, _LAST = date(3, 1, 1), date(9997, 12, 31)
-# An import appends hundreds of days one after the other. Nobody needs the gate before it has ended.
+# An import appends hundreds of days in a row. The gate can be asked again when it has ended.
 _MOST_READS = 5
 
 
