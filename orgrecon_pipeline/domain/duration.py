@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 # Connections, preflight checks and self-test.
-_START = 0.7
+_START = 0.2
 _PER_ROW = {"native": 0.12e-6, "portable": 0.5e-6}
 _PER_BYTE = 0.5e-9
 # Looking up a row in a join: a cache miss, if the rows are in random order.
@@ -71,23 +71,30 @@ class EarlierComparison:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted duration of the next comparison, and what it rests on; ``seconds`` is None if nothing is known.
+    """Predicted duration of the next comparison, and what it rests on.
 
-    ``rows`` counts both sides by the server's statistics; None if a table has none.
+    Attributes:
+        seconds: the duration as long as the drift is as before, at first none; None if nothing is known.
+        seconds_if_drift: the duration if keys drift: the comparison then also waits before each recheck.
+        rows: rows of both sides by the server's statistics; None if a table has none.
+        basis: what the prediction was made from.
     """
 
     seconds: float | None
+    seconds_if_drift: float | None
     rows: int | None
     basis: Literal["last_comparison", "statistics", "nothing"]
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the prediction under its public field names."""
-        return {"seconds": None if self.seconds is None else round(self.seconds, 1), "rows": self.rows,
+        rounded = (None if number is None else round(number, 2) for number in (self.seconds, self.seconds_if_drift))
+        return {**dict(zip(("seconds", "seconds_if_drift"), rounded, strict=True)), "rows": self.rows,
                 "basis": self.basis}
 
 
 def predict(
-    sides: Sequence[SideRead], earlier: EarlierComparison | None, *, analysed: bool, at_once: int = 1
+    sides: Sequence[SideRead], earlier: EarlierComparison | None, *, analysed: bool, waits: float = 0.0,
+    at_once: int = 1,
 ) -> Prediction:
     """Predict the duration of the next comparison.
 
@@ -95,17 +102,20 @@ def predict(
         sides: what is read, of every shard.
         earlier: the last comparison of the same mapping, if there is one.
         analysed: whether the server has statistics of all tables.
+        waits: seconds that a comparison with drift waits before its rechecks.
         at_once: number of shards that are compared at the same time.
     """
     rows = sum(side.rows for side in sides) if analysed else None
+    if rows is None and earlier is None:
+        return Prediction(None, None, None, "nothing")
+    scan, slower, waited = sum(side.seconds for side in sides) / max(1, at_once), 1.0, 0.0
     if earlier:
+        # How many times as long as by the coefficients it took, when the tables were smaller.
         growth = rows / earlier.rows if rows and earlier.rows else 1.0
-        working = max(0.0, earlier.seconds - earlier.waited)
-        start = min(_START, working)
-        return Prediction(start + (working - start) * growth + earlier.waited, rows, "last_comparison")
-    if rows is None:
-        return Prediction(None, None, "nothing")
-    return Prediction(_START + sum(side.seconds for side in sides) / max(1, at_once), rows, "statistics")
+        slower, waited = (earlier.seconds - earlier.waited) / (_START + scan / growth), earlier.waited
+    working = slower * (_START + scan)
+    return Prediction(
+        working + waited, working + max(waited, waits), rows, "last_comparison" if earlier else "statistics")
 
 
 def predict_from_rows(rows: int, earlier: EarlierComparison | None, digest: str) -> float | None:
@@ -119,9 +129,11 @@ def predict_from_rows(rows: int, earlier: EarlierComparison | None, digest: str)
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration as ``about 20 s``, ``about 3 minutes`` or ``about 2 hours``."""
+    """Return a duration as ``less than a second``, ``about 20 s``, ``about 3 minutes`` or ``about 2 hours``."""
+    if seconds < 1:
+        return "less than a second"
     if seconds < 2 * _MINUTE:
-        return f"about {max(1, round(seconds))} s"
+        return f"about {round(seconds)} s"
     if seconds < 2 * _HOUR:
         return f"about {round(seconds / _MINUTE)} minutes"
     return f"about {round(seconds / _HOUR)} hours"

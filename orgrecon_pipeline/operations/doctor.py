@@ -85,20 +85,24 @@ def diagnose(context: Context) -> Diagnosis:
     prediction = None
     if all(finding.level != "problem" for finding in findings):
         earlier = last_comparison(context.ledger, context.mapping)
-        prediction = predict(sizes.sides, earlier, analysed=not sizes.unknown,
-                             at_once=min(len(endpoints), context.mapping.scan.shards_at_once))
+        scan = context.mapping.scan
+        prediction = predict(
+            sizes.sides, earlier, analysed=not sizes.unknown, waits=scan.rechecks * scan.settle_seconds,
+            at_once=min(len(endpoints), scan.shards_at_once))
         findings.append(Finding("ok", "estimated time", _describe(prediction, earlier, sizes.unknown)))
     return Diagnosis((*findings, *_check_ledger(context.environ)), prediction)
 
 
 def _describe(prediction: Prediction, earlier: EarlierComparison | None, unknown: Iterable[str]) -> str:
-    if prediction.seconds is None:
+    if prediction.seconds is None or prediction.seconds_if_drift is None:
         return f"unknown: the server has no statistics of {', '.join(sorted(unknown))}, so run ANALYZE"
     rows = "" if prediction.rows is None else " for 1 row" if prediction.rows == 1 else (
         f" for about {prediction.rows:,} rows (by the server's statistics)")
     basis = "if the tables are in memory" if earlier is None else (
         f"as the last comparison took {earlier.seconds:.1f} s for {counted(earlier.rows, 'row')}")
-    return f"{in_words(prediction.seconds)}{rows}, {basis}"
+    words, if_drift = in_words(prediction.seconds), in_words(prediction.seconds_if_drift)
+    waits = "" if if_drift == words else f"; {if_drift} if keys drift, because each recheck waits first"
+    return f"{words}{rows}, {basis}{waits}"
 
 
 def _check_ledger(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ import pytest
 
 from orgrecon_pipeline.domain.duration import (
     EarlierComparison,
-    Prediction,
     SideRead,
     in_words,
     predict,
@@ -33,28 +32,53 @@ def test_prediction_without_an_earlier_comparison_follows_the_statistics() -> No
     assert seconds(FLAT, joined=True) > seconds(FLAT)
     assert seconds(FLAT, digest="portable") > 2 * seconds(FLAT)
     assert seconds(FLAT, bytes=10**10) > 2 * seconds(FLAT)
-    assert seconds(FLAT, rows=0, bytes=0) == pytest.approx(0.7)
+    assert seconds(FLAT, rows=0, bytes=0) == pytest.approx(0.2)
 
 
 def test_prediction_for_shards_compares_several_at_once() -> None:
     one, four = (predict(FLAT * 4, None, analysed=True, at_once=n).seconds or 0 for n in (1, 4))
-    assert (one - 0.7) / (four - 0.7) == pytest.approx(4)
+    assert (one - 0.2) / (four - 0.2) == pytest.approx(4)
 
 
 def test_prediction_from_an_earlier_comparison_grows_with_the_rows_but_not_with_the_waits() -> None:
-    assert predict(FLAT, EARLIER, analysed=True) == Prediction(pytest.approx(30.7), 20_000_000, "last_comparison")
+    predicted = predict(FLAT, EARLIER, analysed=True)
+    assert (predicted.rows, predicted.basis) == (20_000_000, "last_comparison")
+    assert predicted.seconds == pytest.approx(10 + 20, abs=2)  # twice the rows
     same = EarlierComparison(seconds=20.7, waited=10.0, rows=20_000_000)
     assert predict(FLAT, same, analysed=True).seconds == pytest.approx(20.7)
 
 
+# Rows per side of two days, and the seconds that a comparison of a flat mapping took on two idle cores.
+MEASURED = [(1_000, 0.2), (10_000, 0.2), (100_000, 0.2), (300_000, 0.25), (1_000_000, 0.6), (10_000_000, 5.2)]
+
+
+@pytest.mark.parametrize("machine", [1, 20], ids=["idle", "twenty times slower"])
+@pytest.mark.parametrize(("last", "took"), [(None, None), *MEASURED])
+@pytest.mark.parametrize(("rows", "takes"), MEASURED)
+def test_prediction_is_within_a_factor_of_two_whatever_the_growth(
+    rows: int, takes: float, last: int | None, took: float | None, machine: int
+) -> None:
+    sides = [SideRead(rows, rows * 70, joined=False, digest="native")] * 2
+    if last is None or took is None:
+        earlier, machine = None, 1
+    else:
+        earlier = EarlierComparison(machine * took + 15, 15, 2 * last)
+    predicted = predict(sides, earlier, analysed=True, waits=15)
+    expected = machine * takes + (15 if earlier else 0)
+    assert predicted.seconds
+    assert 0.5 < predicted.seconds / expected < 2
+    assert predicted.seconds_if_drift == pytest.approx(predicted.seconds + (0 if earlier else 15))
+
+
 def test_prediction_without_statistics_repeats_the_earlier_comparison() -> None:
-    assert predict(FLAT, EARLIER, analysed=False) == Prediction(pytest.approx(20.7), None, "last_comparison")
+    predicted = predict(FLAT, EARLIER, analysed=False)
+    assert (predicted.rows, predicted.basis) == (None, "last_comparison")
+    assert predicted.seconds == pytest.approx(20.7)
 
 
 def test_prediction_without_any_knowledge_says_so() -> None:
-    unknown = predict(FLAT, None, analysed=False)
-    assert unknown == Prediction(None, None, "nothing")
-    assert unknown.as_json_value() == {"seconds": None, "rows": None, "basis": "nothing"}
+    unknown = predict(FLAT, None, analysed=False, waits=15)
+    assert unknown.as_json_value() == {"seconds": None, "seconds_if_drift": None, "rows": None, "basis": "nothing"}
     assert predict_from_rows(0, None, "native") is None
 
 
@@ -82,8 +106,8 @@ def test_earlier_comparison_is_read_from_what_its_record_says(
 
 
 @pytest.mark.parametrize(("duration", "words"), [
-    (0.2, "about 1 s"), (20.4, "about 20 s"), (119, "about 119 s"), (180, "about 3 minutes"),
-    (7_100, "about 118 minutes"), (7_300, "about 2 hours"),
+    (0.2, "less than a second"), (1.4, "about 1 s"), (20.4, "about 20 s"), (119, "about 119 s"),
+    (180, "about 3 minutes"), (7_100, "about 118 minutes"), (7_300, "about 2 hours"),
 ])
 def test_duration_is_named_in_the_unit_that_a_person_would_use(duration: float, words: str) -> None:
     assert in_words(duration) == words

@@ -26,12 +26,23 @@ def test_prediction_uses_the_statistics_until_a_comparison_is_stored(site: Site)
     observation = site.observe()
     assert predicted.basis == "statistics"
     assert predicted.rows == pytest.approx(observation.rows_compared, rel=0.05)
-    assert f"for about {predicted.rows:,} rows (by the server's statistics), if the tables are in memory" in text
+    assert text == (f"less than a second for about {predicted.rows:,} rows (by the server's statistics), "
+                    "if the tables are in memory")
 
     predicted, text = estimate(diagnose(site.context))
     assert predicted.basis == "last_comparison"
     assert predicted.seconds == pytest.approx(observation.compared["seconds"], rel=0.05)
     assert f"as the last comparison took {observation.compared['seconds']:.1f} s" in text
+
+
+def test_prediction_names_the_duration_if_keys_drift(site: Site) -> None:
+    site.run("ANALYZE")
+    waits = site.mapping.scan.model_copy(update={"settle_seconds": 5.0, "rechecks": 3})
+    predicted, text = estimate(diagnose(
+        replace(site, mapping=site.mapping.model_copy(update={"scan": waits})).context))
+    assert predicted.seconds
+    assert predicted.seconds_if_drift == pytest.approx(predicted.seconds + 15)
+    assert text.endswith("; about 15 s if keys drift, because each recheck waits first")
 
 
 def test_prediction_grows_with_the_tables(site: Site) -> None:
