@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from orgrecon_pipeline.compare.failures.cause import name_cause
 from orgrecon_pipeline.compare.inspection import lock_queue_warning
-from orgrecon_pipeline.compare.keys.key_spool import KeySpool
+from orgrecon_pipeline.compare.keys.key_spool import CHUNK, KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
 from orgrecon_pipeline.compare.one_database import OneDatabase
 from orgrecon_pipeline.compare.progress import periodic_progress
@@ -244,9 +245,10 @@ class _Run:
                 continue
             self._progress(f"{name}: reading {counted(expected, 'drifting key')}")
             before = self._keys.drifting[name]
-            for tenant, key_hash, key in self._reader.read_keys(name, drift[name]):
-                self._keys.add(key)
-                first_keys[name].add(tenant, key_hash, key)
+            read = self._reader.read_keys(name, drift[name])
+            while keys := list(islice(read, CHUNK)):
+                self._keys.add([key for _, _, key in keys])
+                first_keys[name].add(keys)
             # SQL that is not deterministic can hide a key again. It is then left out, but counted.
             self._keys.drifting[name] = before + expected
         for name, of_entity in first_keys.items():

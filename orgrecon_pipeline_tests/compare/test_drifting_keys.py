@@ -154,10 +154,23 @@ def some_keys(count: int) -> list[DriftingKey]:
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_500])
 def test_spool_returns_every_key_each_time_it_is_read(count: int) -> None:
     spool = KeySpool(10_000)
-    for key in some_keys(count):
-        spool.add(key)
+    for key in some_keys(count):  # one by one, or all together
+        spool.add([key])
+    together = KeySpool(10_000)
+    together.add(some_keys(count))
+    assert list(together) == some_keys(count)
+    assert together.facts() == spool.facts()
     assert [list(spool), list(spool)] == [some_keys(count)] * 2
     assert KeySpool.of(list(spool)).facts() == KeySpool.merged([spool], count).facts() == spool.facts()
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1_000, 1_700, 2_500])
+def test_spool_keeps_the_first_keys_and_counts_all(limit: int) -> None:
+    spool = KeySpool(limit)
+    for start in range(0, 2_500, 700):
+        spool.add(some_keys(2_500)[start : start + 700])
+    assert list(spool) == some_keys(2_500)[:limit]
+    assert spool.facts()["keys"] == {"things": {"drifting": 2_500, "left_out": 2_500 - limit}}
 
 
 def test_spool_without_disk_space_still_counts_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +179,7 @@ def test_spool_without_disk_space_still_counts_all_keys(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     spool = KeySpool(10_000)
-    for key in some_keys(2_500):
-        spool.add(key)
+    spool.add(some_keys(2_500))
     assert list(spool) == []
     assert spool.facts()["keys"] == {"things": {"drifting": 2_500, "left_out": 2_500}}
     assert spool.facts()["mismatched_columns"] == {"things": {"x": 2_500}}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
 from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys
 from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
@@ -32,15 +33,15 @@ class FirstKeysByKind:
         # By kind: tenant, key and key hash, by which they are sorted.
         self._held: dict[str, list[tuple[str, DriftingKey, int]]] = {kind.value: [] for kind in DriftKind}
 
-    def add(self, tenant: str, key_hash: int, key: DriftingKey) -> None:
-        """Add a key, given with the full name of its tenant."""
-        if tenant not in self._tenants:
-            return
-        for kind in key.kinds:
-            held = self._held[kind]
-            held.append((tenant, key, key_hash))
-            if len(held) > self._limit + _HELD:
-                self._drop_others(held)
+    def add(self, keys: Iterable[KeyWithHash]) -> None:
+        """Add some keys."""
+        for tenant, key_hash, key in keys:
+            if tenant in self._tenants:
+                for kind in key.kinds:
+                    held = self._held[kind]
+                    held.append((tenant, key, key_hash))
+                    if len(held) > self._limit + _HELD:
+                        self._drop_others(held)
 
     def samples(self) -> list[SampledKey]:
         """Return the chosen keys of all kinds, by tenant and key, without values and context."""

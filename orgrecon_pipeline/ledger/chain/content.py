@@ -20,7 +20,7 @@ from orgrecon_pipeline.domain.integrity.chain import Part
 from orgrecon_pipeline.domain.record import instant_text
 from orgrecon_pipeline.ledger import tables
 
-_CHUNK = 10_000  # rows
+_CHUNK = 1_000  # rows; of more, Python's garbage collection takes as long as everything else
 
 # The numbers that join rows are not evidence: a copy of a ledger may have other numbers.
 _NUMBERS = ("number", "observation", "redaction")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,8 @@ from orgrecon_pipeline.domain.evidence import Change, Observation, Oldest, Previ
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.engine import OwnRows
 from orgrecon_pipeline.ledger.statements.rows import insert_rows, iso_day, json_text, storable
+
+_CHUNK = 1_000  # keys
 
 _key = tables.key
 
@@ -60,11 +63,16 @@ def stage_keys(connection: Connection, entities: Sequence[str], keys: Iterable[D
     texts_of_columns = lru_cache(json_text)  # few sets of columns differ in many keys
 
     def rows() -> Iterator[Sequence[Any]]:
-        for tenant, entity, key, kinds, columns in keys:
-            staged[entity] += 1
-            row = ordinals[entity], storable(tenant), storable(key_text(key))
-            for kind in kinds:
-                yield *row, kind, texts_of_columns(columns) if kind == DriftKind.MISMATCHED else None
+        mismatched, remaining = DriftKind.MISMATCHED.value, iter(keys)
+        while chunk := list(islice(remaining, _CHUNK)):
+            texts = [key_text(key.key) for key in chunk]
+            # One check of many texts takes a tenth of the time of many checks.
+            storable("".join([*(key.tenant for key in chunk), *texts]))
+            staged.update(key.entity for key in chunk)
+            for (tenant, entity, _, kinds, columns), text in zip(chunk, texts, strict=True):
+                for kind in kinds:
+                    yield (ordinals[entity], tenant, text, kind,
+                           texts_of_columns(columns) if kind == mismatched else None)
 
     insert_rows(connection, _staged, rows())
     _index(connection, _staged)
