@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 VERSIONS ?= 13 14 15 16 17 18
 VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonly_role.py postgres/test_node_tree.py \
 	operations/test_reproduce_backup.py \
-	$(addprefix compare/test_,against_oracle.py collation.py lossy_casts.py type_advice.py) \
+	$(addprefix compare/test_,against_oracle.py collation.py join_memory.py lossy_casts.py type_advice.py) \
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
 
 # The only types with different names that are considered equal: same values, same equality, same hash.
@@ -135,7 +135,7 @@ def read_declared_tenants(session: Session, tenants: Tenants | None) -> TenantNa
         tenants=_declared_tenants(tenants, tenant_type.as_tenant.as_text(fragment(tenants.tenant))),
         sort_key=sql.SQL("tenant" if session.encoding.sorts_as_utf8 else "name"))
     names = bytearray()
-    with session.planner_settings({}, MANY_TENANTS_WORK_MEM):
+    with session.planner_settings({}, RAISED_WORK_MEM):
         for has_null, piece in session.stream(statement, "tenants"):
             if has_null:
                 raise CannotDecide("tenants: the declared universe contains a NULL tenant: exclude it in the mapping",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -16,7 +16,6 @@ from orgrecon_pipeline.compare.keys.recheck import EarlierReads, batches_of_keys
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, TrackedKeys, merge_drift, merge_tenants
 from orgrecon_pipeline.compare.keys.written_keys import Written, split_written, still_drifting
 from orgrecon_pipeline.compare.progress import RowCounter
-from orgrecon_pipeline.compare.queries.hash_sum import HashSum
 from orgrecon_pipeline.compare.queries.row_filter import RowFilter
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.compare.queries.statements import EntityStatements, statements_by_entity
@@ -27,7 +26,7 @@ from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_ha
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import CHUNK_ROWS, Session
+from orgrecon_pipeline.postgres.session import CHUNK_ROWS, RAISED_WORK_MEM, Session
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
 # Rows of both sides per statement. Larger statements need temporary files on the server.
@@ -75,9 +74,10 @@ class OneDatabase(Reader):
     def _read_fingerprints(
         self, statements: Mapping[str, EntityStatements], tenants: int
     ) -> dict[str, Fingerprints]:
-        self._hash_sum = choose_hash_sum(tenants)
+        self._scan_side = partial(
+            scan_side, hash_sum=choose_hash_sum(tenants), all_tenants=self._tenants_of_joins(tenants))
         fingerprints = self._scan({
-            name: _EntityScan(of_entity, self._hash_sum, self._largest_table, counter=self.rows)
+            name: _EntityScan(partial(self._scan_side, largest_table=self._largest_table), of_entity, self.rows)
             for name, of_entity in statements.items()})
         for name, scanned in fingerprints.items():
             require_no_null_keys(name, scanned)
@@ -116,8 +116,9 @@ class OneDatabase(Reader):
         statements = self.statements[name]
         for batch in batches_of_keys(drift, sorted(drift)):
             parameters = {"tenants": batch, "tracked_keys": concatenate(drift[tenant].keys for tenant in batch)}
-            rows = self._session.stream(statements.key_rows(SIDES), name, parameters, chunk=CHUNK_ROWS)
-            yield from keys_of_rows(statements, rows)
+            with self._session.planner_settings({}, RAISED_WORK_MEM):
+                rows = self._session.stream(statements.key_rows(SIDES), name, parameters, chunk=CHUNK_ROWS)
+                yield from keys_of_rows(statements, rows)
 
     @property
     def _largest_table(self) -> sql.Identifier | None:
@@ -158,8 +159,9 @@ class OneDatabase(Reader):
         for name, tenants in tracked.items():
             earlier = self._earlier[name]
             large = earlier.extent.is_large(earlier.rows_of(tenants))
-            scans[name] = _EntityScan(self.statements[name], self._hash_sum, self._largest_table if large else None,
-                                      earlier.to_scan(tenants))
+            scan = partial(self._scan_side, largest_table=self._largest_table if large else None,
+                           tenants=earlier.to_scan(tenants))
+            scans[name] = _EntityScan(scan, self.statements[name])
         return self._scan(scans)
 
     def _scan(self, scans: dict[str, _EntityScan]) -> dict[str, Fingerprints]:
@@ -179,11 +181,9 @@ class _EntityScan:
     fingerprints: Fingerprints
 
     def __init__(
-        self, statements: EntityStatements, hash_sum: HashSum, largest_table: sql.Identifier | None,
-        tenants: Sequence[str] | None = None, counter: RowCounter | None = None,
+        self, scan: Callable[..., SideFingerprints], statements: EntityStatements, counter: RowCounter | None = None
     ) -> None:
-        self._statements, self._counter = statements, counter
-        self._scan = partial(scan_side, hash_sum=hash_sum, largest_table=largest_table, tenants=tenants)
+        self._scan, self._statements, self._counter = scan, statements, counter
         self._lock, self._sides = threading.Lock(), dict[str, SideFingerprints]()
 
     def scan_side(self, session: Session, side: str) -> None:

@@ -1,4 +1,4 @@
-"""Table scans in the plans of statements, including those on the nodes of Citus."""
+"""Plans of statements: their table scans, including those on the nodes of Citus, and their hash joins."""
 
 from __future__ import annotations
 
@@ -15,6 +15,28 @@ from orgrecon_pipeline.postgres.sql_files import Statement
 
 # Citus names the shards of a table after it.
 _SHARD = re.compile(r"_\d+\Z")
+
+
+# Nodes that scan and join tables. Of these, only hash joins keep rows in memory.
+_JOINING = {"Append", "Bitmap Heap Scan", "Bitmap Index Scan", "BitmapAnd", "BitmapOr", "Hash", "Hash Join",
+            "Index Only Scan", "Index Scan", "Result", "Seq Scan", "Subquery Scan"}
+# What a row in a hash table has besides its columns.
+_ROW_BYTES = 40
+
+
+@dataclass(frozen=True)
+class HashJoins:
+    """Hash joins of a plan, by the planner's estimates.
+
+    Attributes:
+        table_bytes: size of the largest hash table.
+        joined_bytes: at most so much is written to temporary files if the joins are done in parts.
+        processes: number of processes whose memory the largest hash table may use.
+    """
+
+    table_bytes: int
+    joined_bytes: int
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -37,14 +59,43 @@ def explain(
 
     If it raises CannotDecide, the transaction stays usable.
     """
-    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statement)
     settings = {"citus.explain_all_tasks": "on"} if session.citus_version else {}
     with session.planner_settings(settings):
-        plan = session.query_aside(query, action, parameters)[0]["QUERY PLAN"]
+        plan = _plan(session, statement, action, parameters)
     return [
         TableScan(node["Schema"], _SHARD.sub("", node["Relation Name"]) if remote else node["Relation Name"],
                   node["Node Type"] == "Seq Scan", node["Plan Rows"])
-        for node, remote in _nodes(json.loads(plan) if isinstance(plan, str) else plan) if "Relation Name" in node]
+        for node, remote in _nodes(plan) if "Relation Name" in node]
+
+
+def explain_hash_joins(
+    session: Session, statement: Statement, action: str, parameters: Mapping[str, Any] | None = None
+) -> HashJoins | None:
+    """Return the hash joins below the first Append of the plan of a statement, which is not executed.
+
+    Return None if there is no hash join, or if another node there needs memory for rows. If it raises CannotDecide, the
+    transaction stays usable.
+    """
+    nodes = [node for node, _ in _nodes(_plan(session, statement, action, parameters))]
+    workers = max((node.get("Workers Planned", 0) for node in nodes), default=0)
+    below = [node for node, _ in _nodes(next((node for node in nodes if node["Node Type"] == "Append"), []))]
+    tables = [node for node in below if node["Node Type"] == "Hash"]
+    if not tables or not all(node["Node Type"] in _JOINING for node in below):
+        return None
+    # The rows of a parallel node are those of one process.
+    largest = max(tables, key=lambda node: node["Plan Rows"] * node["Plan Width"])
+    processes = 1 + workers if largest["Parallel Aware"] else 1
+    return HashJoins(
+        table_bytes=processes * largest["Plan Rows"] * (largest["Plan Width"] + _ROW_BYTES),
+        joined_bytes=(1 + workers) * len(tables) * max(
+            node["Plan Rows"] * (node["Plan Width"] + _ROW_BYTES) for node in below if "Relation Name" in node),
+        processes=processes)
+
+
+def _plan(session: Session, statement: Statement, action: str, parameters: Mapping[str, Any] | None) -> Any:
+    query = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) {}").format(statement)
+    plan = session.query_aside(query, action, parameters)[0]["QUERY PLAN"]
+    return json.loads(plan) if isinstance(plan, str) else plan
 
 
 def _nodes(plan: Any, *, remote: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -31,6 +31,9 @@ from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.session import Session
 
+# Rows of all tables by the server's statistics. With fewer, no joined table exceeds the caches of a processor.
+_MANY_ROWS = 1_000_000
+
 
 class Reader(ABC):
     """Reads both sides. Every method raises CannotDecide if it fails.
@@ -100,6 +103,10 @@ class Reader(ABC):
     def _read_fingerprints(
         self, statements: Mapping[str, EntityStatements], tenants: int
     ) -> dict[str, Fingerprints]: ...
+
+    def _tenants_of_joins(self, tenants: int) -> int:
+        """Return the number of tenants by which a scan chooses the memory of its joins; 0 if it need not choose."""
+        return tenants if self.rows.expected >= _MANY_ROWS else 0
 
     def read_probe(self) -> str | None:
         """Return the native hash of a fixed row and the server's encoding; None if the hash is not native."""

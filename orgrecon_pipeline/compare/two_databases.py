@@ -42,7 +42,7 @@ from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
 
 # So many that some buckets hold no drifting key of the self-test.
 _SELF_TEST_BUCKETS = 64
@@ -101,7 +101,7 @@ class TwoDatabases(Reader):
             return self._find_keys(
                 statements, names, rows=0, largest_tenant=buckets * CHUNK_ROWS, buckets=buckets, large=True)
 
-        self._hash_sum = choose_hash_sum(tenants)
+        self._hash_sum, self._all_tenants = choose_hash_sum(tenants), 0
         methods = [partial(find_keys, buckets=buckets) for buckets in (0, _SELF_TEST_BUCKETS)]
         run_self_test_across(
             self._scan, methods, lambda reading, side: reading.read(self.sessions[side], side, None), self.row_hash,
@@ -114,7 +114,7 @@ class TwoDatabases(Reader):
     def _read_fingerprints(
         self, statements: Mapping[str, EntityStatements], tenants: int
     ) -> dict[str, Fingerprints]:
-        self._hash_sum = choose_hash_sum(tenants)
+        self._hash_sum, self._all_tenants = choose_hash_sum(tenants), self._tenants_of_joins(tenants)
         fingerprints = {}
         for name, of_entity in statements.items():
             fingerprints[name] = self._scan(of_entity, counter=self.rows)
@@ -168,7 +168,7 @@ class TwoDatabases(Reader):
         statements = self.statements[name]
         by_side = {side: statements.key_rows((side,)) for side in SIDES}
         parameters = {"tenants": sorted(drift), "tracked_keys": concatenate(keys.keys for keys in drift.values())}
-        with self._both.streams(name, by_side, parameters, {}) as streams:
+        with self._both.streams(name, by_side, parameters, {}, RAISED_WORK_MEM) as streams:
             yield from keys_of_rows(statements, merge(*streams, key=itemgetter(0)))
 
     def _servers_hash_equally(self) -> bool:
@@ -200,7 +200,8 @@ class TwoDatabases(Reader):
     ) -> Fingerprints:
         def scan(side: str) -> SideFingerprints:
             scanned = scan_side(self.sessions[side], statements, side, self._hash_sum,
-                                self._largest_table(side, large=large), tenants, action=f"{statements.name}.{side}")
+                                self._largest_table(side, large=large), tenants, all_tenants=self._all_tenants,
+                                action=f"{statements.name}.{side}")
             if counter:
                 counter.add(scanned.total_rows)
             return scanned
@@ -213,7 +214,7 @@ class TwoDatabases(Reader):
     def _find_differing_buckets(self, statements: EntityStatements, tenants: list[str], count: int) -> Buckets:
         by_side = {side: statements.side_buckets(side, self._preflights[side].largest_table) for side in SIDES}
         parameters = {"tenants": tenants, "mask": count - 1}
-        with self._both.streams(statements.name, by_side, parameters, SCAN_SETTINGS, MANY_TENANTS_WORK_MEM) as streams:
+        with self._both.streams(statements.name, by_side, parameters, SCAN_SETTINGS, RAISED_WORK_MEM) as streams:
             return Buckets.differing(count, *streams)
 
     def _find_keys(
@@ -244,7 +245,7 @@ class TwoDatabases(Reader):
         drift: dict[str, TrackedKeys] = {}
         for of_slice in portions.parameters():
             with self._both.streams(statements.name, by_side, parameters | of_slice, portions.settings,
-                                    MANY_TENANTS_WORK_MEM, chunk=portions.fetch) as streams:
+                                    RAISED_WORK_MEM, chunk=portions.fetch) as streams:
                 found = find_drift(*streams, tracked, untracked=IN_FLUX if statements.respellable_keys else None)
             drift = merge_tenants(drift, found)
         return drift

@@ -48,8 +48,9 @@ _TRANSACTION_TIMEOUT_SINCE = 170_000
 #: Planner settings for statements that read every row. Where the planner underestimates the number of rows, it prefers
 #: nested loops over an index, which take many times as long as a hash join.
 NO_NESTED_LOOPS = {"enable_nestloop": "off"}
-#: The work_mem for statements that sort or group many tenants, so that they need no temporary files.
-MANY_TENANTS_WORK_MEM = "64MB"
+#: The work_mem for statements that group or sort many tenants, which then need no temporary files, and for those that
+#: select tenants by an index. The bitmap is then exact; a smaller one has only pages, all rows of which are checked.
+RAISED_WORK_MEM = "64MB"
 
 # Lets the server send the tree of each statement that it analyses.
 _SHOW_TREES = {"debug_print_parse": "on", "debug_pretty_print": "off", "client_min_messages": "log"}

@@ -24,7 +24,7 @@ from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}
@@ -210,7 +210,7 @@ def test_planner_scans_in_parallel_without_sorting_all_rows(apart: Any, statemen
             find = getattr(statements, statement)
             composed = find("source", reader._preflights["source"].largest_table)
             settings = SCAN_SETTINGS if statement == "side_buckets" else portions.BY_HASH | SCAN_SETTINGS
-            with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
+            with session.planner_settings(settings, RAISED_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(composed), "explaining",
                     {"mask": 1023, "tenants": [f"tenant {number}" for number in range(100)]}))

@@ -19,7 +19,7 @@ from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.encoding import Encoding
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -199,7 +199,7 @@ def test_planner_uses_parallel_hash_join_though_it_underestimates_the_rows(
             session, [statements] = reader._session, reader.statements.values()
             largest_table = reader._preflight.largest_table
             statement = statements.side_arrays("source", largest_table, NUMERIC_SUM, sorts_as_utf8=True)
-            with session.planner_settings(SCAN_SETTINGS, MANY_TENANTS_WORK_MEM):
+            with session.planner_settings(SCAN_SETTINGS, RAISED_WORK_MEM):
                 plan = "\n".join(row["QUERY PLAN"] for row in session.query(
                     sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining"))
     finally:

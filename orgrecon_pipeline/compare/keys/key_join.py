@@ -16,7 +16,7 @@ from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
 
 # Time limit of a join: some seconds, and one more per so many rows. A join of unique keys is ten times as fast;
 # n copies of a key on both sides are n² pairs.
@@ -54,8 +54,8 @@ def join_by_key(
     settings = _BY_HASH | (SCAN_SETTINGS if large else {})
     buckets = _differing_buckets(session, statements, tenants, bucket_count, settings, largest_table)
     statement = statements.key_join(largest_table, all_tenants=all_tenants, in_buckets=buckets is not None)
-    # With the server's own work_mem: a hash table that exceeds the caches of the processor takes longer than batches.
-    with session.planner_settings(settings):
+    # If large, with the server's own work_mem: a hash table that exceeds the processor's caches is slower than batches.
+    with session.planner_settings(settings, None if large else RAISED_WORK_MEM):
         parameters: dict[str, object] = {} if all_tenants else {"tenants": list(tenants)}
         parameters |= buckets.parameters() if buckets else {}
         rows = session.query_within(seconds, statement, statements.name, parameters)
@@ -82,7 +82,7 @@ def _differing_buckets(
     """Return the buckets of keys that differ; None if all keys must be joined."""
     if not count:
         return None
-    with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
+    with session.planner_settings(settings, RAISED_WORK_MEM):
         rows = session.query(statements.differing_buckets(largest_table), statements.name, {
             "tenants": list(tenants), "mask": count - 1})
     buckets = [row["bucket"] for row in rows]

@@ -18,7 +18,7 @@ from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, count_keys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, in_chunks, int8_array
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
 
 # The server compares each row with a bit string: with these sizes, it selects few other rows, and stays in the caches.
 _BITS_PER_KEY = 16
@@ -83,7 +83,7 @@ class WrittenKeys:
                                          **(self.buckets.parameters() if self.buckets else {})}
         earlier = _by_chunk(self.tracked, side, chunks)
         written = {tenant: int8_array(()) for tenant in self.tracked}
-        with session.planner_settings(self.portions.settings, MANY_TENANTS_WORK_MEM):
+        with session.planner_settings(self.portions.settings, RAISED_WORK_MEM):
             for of_slice in self.portions.parameters():
                 rows = session.stream(statement, action or self.statements.name, parameters | of_slice,
                                       chunk=self.portions.fetch)

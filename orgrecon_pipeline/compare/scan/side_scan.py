@@ -15,11 +15,12 @@ from psycopg import sql
 from orgrecon_pipeline.compare.queries.hash_sum import BIGINT_SUMS, NUMERIC_SUM, HashSum
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.scan.fingerprints import Fingerprints, SideRows
+from orgrecon_pipeline.compare.scan.join_memory import join_settings
 from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join, names_from_server
 from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
-from orgrecon_pipeline.postgres.session import MANY_TENANTS_WORK_MEM, NO_NESTED_LOOPS, Session
+from orgrecon_pipeline.postgres.session import NO_NESTED_LOOPS, RAISED_WORK_MEM, Session
 
 # From this number of tenants on, the cost per group outweighs the cost per row.
 _MANY_TENANTS = 20_000
@@ -78,21 +79,29 @@ def choose_hash_sum(tenants: int) -> HashSum:
 
 def scan_side(
     session: Session, statements: EntityStatements, side: str, hash_sum: HashSum,
-    largest_table: sql.Identifier | None, tenants: Sequence[str] | None = None, *, action: str = "",
+    largest_table: sql.Identifier | None, tenants: Sequence[str] | None = None, *, all_tenants: int = 0,
+    action: str = "",
 ) -> SideFingerprints:
-    """Scan one side of an entity, or only some of its tenants. Without a ``largest_table``, an index may be used.
+    """Scan one side of an entity.
 
-    ``action`` is the name of the scan in error messages, by default the entity's name.
+    Args:
+        largest_table: as in :class:`EntityStatements`; without it, an index may be used.
+        tenants: the tenants to scan; None for all.
+        all_tenants: the approximate number of all tenants; 0 if it is unknown, or if the tables are small.
+        action: name of the scan in error messages, by default the entity's name.
     """
     settings = scan_settings(statements) if largest_table or tenants is None else {}
     statement = statements.side_arrays(
         side, largest_table, hash_sum, sorts_as_utf8=session.encoding.sorts_as_utf8, of_tenants=tenants is not None)
     parameters = {} if tenants is None else {"tenants": session.encoding.expressible(tenants)}
-    with session.planner_settings(settings, MANY_TENANTS_WORK_MEM):
-        parts: dict[str, bytearray] = defaultdict(bytearray)
-        for row in session.stream(statement, action or statements.name, parameters):
-            total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
-            parts[part] += piece or b""
+    action = action or statements.name
+    with session.planner_settings(settings, RAISED_WORK_MEM):
+        to_join = join_settings(session, statement, action, parameters, all_tenants) if settings else {}
+        with session.planner_settings(to_join):
+            parts: dict[str, bytearray] = defaultdict(bytearray)
+            for row in session.stream(statement, action, parameters):
+                total_rows, null_keys, values, part, piece = row  # the totals are the same in every row
+                parts[part] += piece or b""
     rows, highs, lows = (decode_int8(parts.pop(name, b"")) for name in ("rows", "highs", "lows"))
     return SideFingerprints(
         hash_sum, names_from_server(bytes(parts.pop("names"))), rows, highs, lows, total_rows, null_keys,
