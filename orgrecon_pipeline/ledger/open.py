@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any
 
-from sqlalchemy import ColumnElement, column, func, select, table
+from sqlalchemy import ColumnElement, Connection, column, func, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, LedgerUnavailable
@@ -16,9 +16,15 @@ from orgrecon_pipeline.ledger.connection.engine import make_engine
 from orgrecon_pipeline.ledger.connection.errors import READ_ONLY, translate_errors
 from orgrecon_pipeline.ledger.connection.retry import current_budget
 from orgrecon_pipeline.ledger.ledger import Ledger
-from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE
+from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE, metadata
 
 _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lock
+
+# The schemas in which this role's search_path finds the tables, and the tables in each.
+_SCHEMAS = text(
+    "SELECT n.nspname, array_agg(c.relname ORDER BY c.relname) FROM unnest(CAST(:names AS text[])) AS t (name) "
+    "JOIN pg_class c ON c.oid = to_regclass(t.name) JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "GROUP BY n.nspname ORDER BY n.nspname")
 
 # Alembic stores the running migration in module-level variables.
 _one_migration = threading.Lock()
@@ -95,6 +101,8 @@ def _read_state(ledger: Ledger) -> tuple[str | None, bool]:
     if isinstance(ledger.address, PostgresAddress):
         columns.append(func.current_setting("transaction_read_only"))
     with ledger.engine.connect() as connection, connection.begin():
+        if isinstance(ledger.address, PostgresAddress):
+            _require_one_schema(connection, ledger.address)
         try:
             row = connection.execute(select(*columns).select_from(table(VERSION_TABLE))).first()
         except DBAPIError as error:
@@ -102,6 +110,19 @@ def _read_state(ledger: Ledger) -> tuple[str | None, bool]:
                 return None, False
             raise
     return (row[0], "on" in row[1:]) if row else (None, False)
+
+
+def _require_one_schema(connection: Connection, address: PostgresAddress) -> None:
+    """Refuse a ledger of which another schema of the search_path hides a part, and with it, evidence.
+
+    A schema with the name of the role does so as soon as it has one of the tables: ``"$user"`` comes before ``public``.
+    """
+    schemas = connection.execute(_SCHEMAS, {"names": [*metadata.tables, VERSION_TABLE]}).all()
+    if len(schemas) > 1:
+        where = ", ".join(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} in {schema!a}"
+                          for schema, names in schemas)
+        raise ConfigurationError(f"cannot open {address}: its tables are in {len(schemas)} schemas ({where}): set the "
+                                 "role's search_path to the one that holds the whole ledger.")
 
 
 def _migrate(ledger: Ledger) -> None:
@@ -126,3 +147,5 @@ def _migrate(ledger: Ledger) -> None:
                 command.upgrade(config, "head")
             except CommandError:
                 raise ConfigurationError(f"a newer orgrecon created {ledger.address}: upgrade this one.") from None
+        if isinstance(ledger.address, PostgresAddress):
+            _require_one_schema(connection, ledger.address)  # new tables are created in the first schema

@@ -99,6 +99,32 @@ def test_ledger_of_another_revision_is_refused(ledger: Ledger, ledger_url: str, 
     assert contents(open_ledger(ledger_url)) == contents(ledger)
 
 
+@pytest.mark.parametrize("by", ["copy", "move"])
+def test_ledger_of_which_another_schema_has_a_table_is_refused(
+    new_database: Callable[..., str], ledger_template: str, by: str
+) -> None:
+    """An empty copy in the schema of the role would hide the evidence, such as a FAIL."""
+    url = new_database(ledger_template)
+    with raw_connection(url) as admin:
+        admin.execute("CREATE SCHEMA postgres")  # "$user"
+        for name in (*metadata.tables, VERSION_TABLE):
+            if by == "copy":
+                admin.execute(f"CREATE TABLE postgres.{name} (LIKE public.{name})")
+            else:
+                admin.execute(f"ALTER TABLE public.{name} SET SCHEMA postgres")
+            for opening in (open_ledger, open_existing):
+                error = raised(lambda: opening(url))  # noqa: B023
+                assert isinstance(error, ConfigurationError), name
+                assert f"its tables are in 2 schemas ({name} in 'postgres', orgrecon_" in str(error)
+                assert f" and {len(metadata.tables) - 1} more in 'public'): set the role's search_path" in str(error)
+            if by == "copy":
+                admin.execute(f"DROP TABLE postgres.{name}")
+            else:
+                admin.execute(f"ALTER TABLE postgres.{name} SET SCHEMA public")
+        admin.execute("CREATE TABLE postgres.orgrecon_of_somebody_else (n int)")
+    assert open_existing(url)
+
+
 def test_opening_for_reading_creates_nothing(ledger_url: str, tmp_path: Path) -> None:
     assert open_existing(ledger_url) is None
     assert list(tmp_path.iterdir()) == []
