@@ -177,6 +177,8 @@ def _left_out(
     for side, opposite, table, other in both:
         for column in table.columns:
             if column.name in used[side]:
+                if column.name in _mark(draft, side) - draft.own_columns(side):
+                    yield LeftOutColumn(side, column.name, "marks deleted rows, which are left out")
                 continue
             if advice := likely.get((side, column.name)):
                 yield LeftOutColumn(side, column.name, advice, likely=True)
@@ -202,9 +204,9 @@ def _used(draft: Draft, side: str) -> set[str]:
 
 
 def _mark(draft: Draft, side: str) -> set[str]:
-    """Return the column of a side's table that marks deleted rows, if it has one."""
+    """Return the column of a side's table that marks deleted rows, if it has one, and it says nothing else."""
     deleted = getattr(draft, f"{side}_deleted")
-    return {deleted.term.own_column} if deleted and not deleted.term.hops else set()
+    return {deleted.term.own_column} if deleted and not deleted.term.hops and not deleted.says_more else set()
 
 
 def _percent(share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ def make_proposal(sides: tuple[Side, Side], result: SearchResult, tenants: tuple
                      for pair in result.accepted if pair.draft)
     open_ = tuple(_open(sides, pair, names(pair.candidate.target.name)) for pair in result.open)
     used = {table for pair in (*result.accepted, *result.open) for table in pair.tables}
-    return Proposal(entities, open_, tuple(_left_out(sides, used)), tenants, migration)
+    return Proposal(entities, open_, tuple(_left_out(sides, used, result.not_chosen)), tenants, migration)
 
 
 def _propose(sides: tuple[Side, Side], pair: Evaluated, draft: Draft, name: str) -> ProposedEntity:
@@ -150,13 +150,14 @@ def _open(sides: tuple[Side, Side], pair: Evaluated, name: str) -> OpenEntity:
     return OpenEntity(name, candidate.source.label, candidate.target.label, pair.judgement.reason, guess)
 
 
-def _left_out(sides: tuple[Side, Side], used: set[int]) -> Iterable[LeftOutTable]:
+def _left_out(sides: tuple[Side, Side], used: set[int], not_chosen: Mapping[int, str]) -> Iterable[LeftOutTable]:
     tables: dict[int, Table] = {**sides[0].catalog.tables, **sides[1].catalog.tables}
     for table in tables.values():
         if table.id not in used:
             side = "" if sides[0] is sides[1] else "source: " if table.id in sides[0].catalog.tables else "target: "
             copy = sides[table.id not in sides[0].catalog.tables].copies.get(table.id)
-            reason = f"{copy}: if it is not, name it with --pair" if copy else "no counterpart was found"
+            reason = (f"{copy}: if it is not, name it with --pair" if copy
+                      else not_chosen.get(table.id, "no counterpart was found"))
             yield LeftOutTable(f"{side}{table.label}", table.obstacle or reason)
 
 

@@ -64,15 +64,19 @@ class Evaluated:
     @property
     def tables(self) -> frozenset[int]:
         """Numbers of both tables."""
-        return frozenset((self.candidate.source.id, self.candidate.target.id))
+        return _tables(self.candidate)
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Pairs that are proposed, and pairs that a person must decide."""
+    """Pairs that are proposed, and pairs that a person must decide.
+
+    ``not_chosen`` says, by the number of a table, why another one was paired with its counterpart.
+    """
 
     accepted: tuple[Evaluated, ...]
     open: tuple[Evaluated, ...]
+    not_chosen: Mapping[int, str] = field(default_factory=dict)
 
 
 def search(sides: tuple[Side, Side], measures: Measures, choices: Choices,
@@ -90,6 +94,7 @@ class _Search:
         self._index = TargetIndex(sides[1], self._maps)
         self._evaluated: dict[tuple[Candidate, tuple[Pair, ...]], Evaluated] = {}
         self._accepted: list[Evaluated] = []
+        self._not_chosen: dict[int, str] = {}
         self._tenants = find_tenants(sides, measures)
 
     def run(self) -> SearchResult:
@@ -99,7 +104,7 @@ class _Search:
             evaluated = self._evaluate(linker, find_candidates(linker, self._index, self._choices.pairs))
             measured = [pair for pair in evaluated.values() if pair.measurement.rate is not None]
             # What only the catalog says is accepted late: an accepted pair may lead to a better key.
-            if self._accept(measured) or self._accept(evaluated.values()):
+            if self._accept(measured, evaluated.values()) or self._accept(evaluated.values()):
                 continue
             unnamed = self._evaluate(linker, find_unnamed_candidates(linker, self._taken(evaluated.values())))
             evaluated |= unnamed
@@ -109,7 +114,8 @@ class _Search:
         taken = {table for pair in accepted for table in pair.tables}
         left = [pair for tables, pair in evaluated.items() if not tables & taken]
         still_open = [self._unclear(pair, left) for pair in left if pair.judgement.confidence is not Confidence.NONE]
-        return SearchResult(accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)))
+        return SearchResult(
+            accepted, tuple(sorted(still_open, key=lambda pair: -pair.judgement.score)), self._not_chosen)
 
     def _linker(self) -> Linker:
         return Linker(*self._sides, tuple(_pair(pair) for pair in self._accepted), self._tenants, self._maps)
@@ -128,7 +134,7 @@ class _Search:
             elif not candidate.direction:
                 direction = direction_like(self._sides, candidate, [pair.candidate for pair in self._accepted])
                 candidate = replace(candidate, direction=direction)
-            tables = frozenset((candidate.source.id, candidate.target.id))
+            tables = _tables(candidate)
             taken = any(tables & pair.tables for pair in self._accepted)
             if taken or tables in self._choices.refused or candidate.direction < 0:
                 continue
@@ -219,15 +225,31 @@ class _Search:
             self._measured[draft] = self._measures.measure(draft)
         return self._measured[draft]
 
-    def _accept(self, pairs: Iterable[Evaluated]) -> bool:
-        """Accept the best pairs, each table once; return whether there were any."""
+    def _accept(self, pairs: Iterable[Evaluated], others: Iterable[Evaluated] = ()) -> bool:
+        """Accept the best pairs, each table once; return whether there were any. ``others`` can only be left out."""
+        pairs = list(pairs)
         proposed = sorted((pair for pair in pairs if pair.judgement.proposed), key=lambda pair: -pair.judgement.score)
         number = len(self._accepted)
         for pair in proposed:
             taken = any(pair.tables & other.tables for other in self._accepted)
             if not taken and not self._rivals(pair, proposed):
                 self._accepted.append(pair)
+                for other in (*pairs, *others):
+                    if other.judgement.confidence is not Confidence.NONE and len(other.tables & pair.tables) == 1:
+                        self._leave_out(other.candidate, pair.candidate)
         return len(self._accepted) > number
+
+    def _leave_out(self, candidate: Candidate, accepted: Candidate) -> None:
+        """Keep why a candidate was not chosen that shares a table with an accepted pair."""
+        tables = {table.id: table for pair in (candidate, accepted) for table in (pair.source, pair.target)}
+        [shared] = _tables(candidate) & _tables(accepted)
+        [left], [chosen] = _tables(candidate) - {shared}, _tables(accepted) - {shared}
+        detail = is_detail(self._sides, candidate, accepted)
+        if detail or left not in self._not_chosen:
+            self._not_chosen[left] = (
+                f"can also correspond to {tables[shared].label}, but {tables[chosen].label}, "
+                f"{'to which it refers' if detail else 'which agrees better'}, was chosen: if that is wrong, name this "
+                "one with --pair")
 
     def _rivals(self, pair: Evaluated, others: Iterable[Evaluated]) -> list[Evaluated]:
         """Return the other pairs of one of the tables that are about as likely."""
@@ -242,6 +264,10 @@ class _Search:
         rivals = " and ".join(sorted({other.candidate.label for other in self._rivals(pair, others)}))
         reason = f"{pair.judgement.reason}; it is not clear whether {pair.candidate.label} or {rivals} correspond"
         return replace(pair, judgement=replace(pair.judgement, confidence=Confidence.OPEN, reason=reason))
+
+
+def _tables(candidate: Candidate) -> frozenset[int]:
+    return frozenset((candidate.source.id, candidate.target.id))
 
 
 def _possible(pairs: Iterable[Evaluated]) -> list[Evaluated]:

@@ -28,13 +28,15 @@ class DeletedRows:
     """The term that marks deleted rows, and the condition that leaves them out.
 
     A row of a join table can be gone because the row to which it refers is deleted. The mark is ``sure`` if it can mean
-    little else. ``evidence`` is what a sample says, if the name alone does not.
+    little else. ``evidence`` is what a sample says, if the name alone does not. A mark that ``says_more`` about other
+    rows, as a status does, can be compared, too.
     """
 
     term: Term
     condition: str
     sure: bool
     evidence: str = ""
+    says_more: bool = False
 
     @property
     def where(self) -> tuple[Term, str]:
@@ -85,7 +87,7 @@ def explain_gone(possible: PossibleMark, gone: Sequence[str | None], kept: Seque
         condition = f"{COLUMN} IS NOT {mark.upper()}"
     else:
         condition = f"{COLUMN}::text IS DISTINCT FROM '{mark}'"
-    return DeletedRows(possible.term, condition, sure=True, evidence=(
+    return DeletedRows(possible.term, condition, sure=True, says_more=len(set(kept)) > 1, evidence=(
         f"the other side has none of the {number} sampled rows that it leaves out"))
 
 
@@ -100,5 +102,6 @@ def _mark(column: Column) -> DeletedRows | None:
         for label in column.labels:
             if label.lower() in _DELETED:
                 literal = label.replace("'", "''")
-                return DeletedRows(Term(column.name), f"{COLUMN}::text IS DISTINCT FROM '{literal}'", sure=False)
+                return DeletedRows(Term(column.name), f"{COLUMN}::text IS DISTINCT FROM '{literal}'", sure=False,
+                                   says_more=len(column.labels) > 2)
     return None
