@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 VERSIONS ?= 13 14 15 16 17 18
 VERSION_TESTS := $(addprefix orgrecon_pipeline_tests/,repair deploy/test_readonly_role.py postgres/test_node_tree.py \
 	operations/test_reproduce_backup.py \
-	$(addprefix compare/test_,against_oracle.py collation.py join_memory.py lossy_casts.py type_advice.py) \
+	$(addprefix compare/test_,against_oracle.py collation.py join_memory.py lossy_casts.py recheck.py type_advice.py) \
 	$(addprefix ledger/test_,append_only.py locks.py) \
 	$(addprefix operations/observe/test_,faults.py hidden_rows.py lock_queue.py two_databases.py))
 
@@ -21,7 +21,7 @@ TESTS ?= not slow and not browser and not image
 demo: $(VENV)/.installed  ## run the demo on an embedded PostgreSQL (ARGS=--clean: the gate opens; ARGS=--ui: serve the Dagster UI)
 	$(VENV)/bin/orgrecon demo $(ARGS)
 
-test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL (TESTS="not image": the slow and browser tests too)
+test: $(VENV)/.installed  ## run the fast tests on real PostgreSQL (TESTS="not image and not brief": the slow and browser tests too)
 	$(VENV)/bin/python -m pytest -m "$(TESTS)" $(ARGS)
 
 versions: $(VENV)/.installed  ## run the tests of comparison, repair, faults and ledger on other PostgreSQL versions (VERSIONS="13 18")

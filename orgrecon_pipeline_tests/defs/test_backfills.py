@@ -108,7 +108,7 @@ def test_backfill_of_past_days_renders_the_same_bytes_and_leaves_the_gate_as_it_
         run_two_backfills_during_a_comparison(host, url, failed, passed, today)
         assert {day: path.read_bytes() for day, path in files.items() if path.exists()} == before
         now = world.set_clock(today, 10)
-        eventually(lambda: ask_dagster(server, question, now).open, 60, host.log)
+        eventually(lambda: ask_dagster(server, question, now).open, 120, host.log)
         assert ask_dagster(server, question, now).as_of == today
 
 

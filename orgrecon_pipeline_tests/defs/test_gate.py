@@ -63,6 +63,7 @@ ONE_WORLD = [HealthCheck.function_scoped_fixture]
 PHASES = [phase for phase in Phase if phase is not Phase.shrink]
 
 
+@pytest.mark.brief
 @settings(max_examples=6, suppress_health_check=ONE_WORLD, phases=PHASES)
 @given(history=steps)
 def test_check_in_any_history_agrees_with_command_line(world: World, history: list[tuple[Any, ...]]) -> None:

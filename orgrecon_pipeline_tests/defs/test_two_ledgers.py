@@ -17,7 +17,7 @@ from orgrecon_pipeline.defs import gate_check
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline_tests.support.defs.displayed_check import displayed_gate
 from orgrecon_pipeline_tests.support.defs.ledgers import Location, new_world
-from orgrecon_pipeline_tests.support.defs.world import CHECK
+from orgrecon_pipeline_tests.support.defs.world import CHECK, World
 
 Located = Callable[..., Location]
 
@@ -198,30 +198,41 @@ steps = st.lists(st.one_of(
 ), min_size=3, max_size=14)
 
 
+@pytest.fixture
+def worlds(tmp_path: Path) -> list[World]:
+    """A world of each name, whose mapping and definitions all histories share."""
+    return [new_world(tmp_path / str(number), name) for number, name in enumerate(NAMES)]
+
+
+@pytest.mark.brief
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture],
           phases=[phase for phase in Phase if phase is not Phase.shrink])
 @given(history=steps)
 def test_client_in_any_history_is_open_only_for_the_single_accepted_ledger(
-    located: Located, history: list[tuple[object, ...]],
+    worlds: list[World], monkeypatch: pytest.MonkeyPatch, history: list[tuple[object, ...]],
 ) -> None:
-    assert_clients_follow(located, history)
+    assert_clients_follow(worlds, monkeypatch, history)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture],
           phases=[phase for phase in Phase if phase is not Phase.shrink])
 @given(history=steps)
 def test_client_in_any_of_more_histories_is_open_only_for_the_single_accepted_ledger(
-    located: Located, history: list[tuple[object, ...]],
+    worlds: list[World], monkeypatch: pytest.MonkeyPatch, history: list[tuple[object, ...]],
 ) -> None:
-    assert_clients_follow(located, history)
+    assert_clients_follow(worlds, monkeypatch, history)
 
 
-def assert_clients_follow(located: Located, history: list[tuple[object, ...]]) -> None:
+def assert_clients_follow(
+    worlds: list[World], monkeypatch: pytest.MonkeyPatch, history: list[tuple[object, ...]]
+) -> None:
     """Assert that a client is OPEN only if every evaluation of another ledger was accepted by its own one later."""
     with dg.DagsterInstance.ephemeral() as instance:
-        locations = [located(name, instance) for name in NAMES]
+        for world in worlds:
+            (world.directory / "ledger.db").unlink(missing_ok=True)
+        locations = [Location(world, monkeypatch, instance) for world in worlds]
         evaluated: dict[int, datetime] = {}
         accepted: dict[tuple[int, int], datetime] = {}
 

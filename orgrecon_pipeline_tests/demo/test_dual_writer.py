@@ -67,7 +67,7 @@ def test_loss_of_each_operation_is_reported(operation, company_database):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("number", range(12))  # each combination of the settings once
 def test_writer_with_any_seed_leaves_exactly_the_lost_keys_drifting(number, company_database):
     writer = run(company_database, operations=1_000, loss=(0.002, 0.02, 0.2)[number % 3], seed=number,
                  first=("legacy", "v2_3")[number % 2], lag_seconds=(0.0, 0.001)[number // 2 % 2])

@@ -41,7 +41,7 @@ DRIFTS = st.dictionaries(
 DAYS = st.lists(st.one_of(DRIFTS, st.sampled_from(["INCONCLUSIVE", "MISSING", "baseline"])), min_size=1, max_size=6)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=DAYS)
 def test_states_and_first_days_agree_with_the_oracle(both_ledgers: tuple[Ledger, Ledger], days: list[Any]) -> None:
     for ledger in both_ledgers:

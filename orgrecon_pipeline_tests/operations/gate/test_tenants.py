@@ -32,14 +32,17 @@ def evidence(directory: Path, *, trail: bool = False, ledger: str = "ledger.db")
     return gather_evidence(read_settings(environ), trail=directory / "reports" if trail else None)
 
 
-@pytest.fixture(params=range(HISTORIES), ids=lambda seed: f"seed-{seed}")
-def history(request: pytest.FixtureRequest) -> list[Day]:
-    return random_history(random.Random(request.param))
+@pytest.fixture(scope="module", params=range(HISTORIES), ids=lambda seed: f"seed-{seed}")
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Day], Path]:
+    """A random history, and the directory with its ledger and reports, which both tests only read."""
+    history, directory = random_history(random.Random(request.param)), tmp_path_factory.mktemp("stored")
+    store(directory, history)
+    return history, directory
 
 
-def test_summary_counts_every_existing_tenant_and_lists_the_first_ones(history: list[Day], tmp_path: Path) -> None:
-    store(tmp_path, history, reports=False)
-    gates, expected = TenantGates(evidence(tmp_path)), groups_of_oracle(history)
+def test_summary_counts_every_existing_tenant_and_lists_the_first_ones(stored: tuple[list[Day], Path]) -> None:
+    history, directory = stored
+    gates, expected = TenantGates(evidence(directory)), groups_of_oracle(history)
     for limit in (1, 20):
         summary = TenantSummary.of(gates, limit)
         groups = summary.ready, summary.waiting, summary.drifting
@@ -51,10 +54,10 @@ def test_summary_counts_every_existing_tenant_and_lists_the_first_ones(history: 
 
 
 def test_gate_of_tenants_and_cohorts_equals_oracle_and_is_never_looser_from_reports(
-    history: list[Day], tmp_path: Path
+    stored: tuple[list[Day], Path], tmp_path: Path
 ) -> None:
-    store(tmp_path, history)
-    gates = TenantGates(evidence(tmp_path))
+    history, directory = stored
+    gates = TenantGates(evidence(directory))
     expected = {tenant: streak_of_oracle(history, tenant) for tenant in TENANTS}
     # The last seven days cannot all be of another mapping, which would close the gate for its own reason.
     assert {tenant: gates.of(tenant).decision.streak_days for tenant in TENANTS} == expected
@@ -64,9 +67,10 @@ def test_gate_of_tenants_and_cohorts_equals_oracle_and_is_never_looser_from_repo
     for size in range(1, len(TENANTS) + 1):
         cohort = TENANTS[:size]
         assert gates.cohort(cohort).open is all(expected[tenant] >= 7 for tenant in cohort)
-    imported = import_trail(open_ledger(f"sqlite:///{tmp_path / 'imported.db'}"), tmp_path / "reports")
+    ledger = tmp_path / "imported.db"
+    imported = import_trail(open_ledger(f"sqlite:///{ledger}"), directory / "reports")
     assert not imported.refused
-    for of_reports in (evidence(tmp_path, trail=True), evidence(tmp_path, ledger="imported.db")):
+    for of_reports in (evidence(directory, trail=True), evidence(directory, ledger=str(ledger))):
         others = TenantGates(of_reports)
         for tenant in (*TENANTS, "nobody"):
             assert others.of(tenant).decision.streak_days <= gates.of(tenant).decision.streak_days

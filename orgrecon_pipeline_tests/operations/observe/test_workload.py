@@ -12,6 +12,7 @@ from orgrecon_pipeline.demo.faults import DriftingKey
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.domain.mapping.model import MappingConfig
+from orgrecon_pipeline_tests.support.operations.concurrency import wait_until
 from orgrecon_pipeline_tests.support.operations.site import READER, Site, fast_mapping
 from orgrecon_pipeline_tests.support.secret_canary import ENCODED
 from orgrecon_pipeline_tests.support.workload.writer import DualWriter, DualWriterSettings
@@ -65,8 +66,7 @@ def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_e
             if lose_every and number % lose_every == lose_every - 1:
                 already = writer.lost
                 writer.lose_next()
-                while writer.lost == already:
-                    pass
+                wait_until(lambda: writer.lost != already)  # noqa: B023 - called at once
             before, operations = writer.lost, sum(writer.operations.values())
             seen = site.observe()
             count.see(seen, before, writer.possibly_lost)
@@ -75,10 +75,9 @@ def watch(site: Site, settings: DualWriterSettings, observations: int, *, lose_e
     return count, len(writer.lost)
 
 
-
 LENGTHS = pytest.mark.parametrize("length", [
-    pytest.param(6, id="short"),
-    pytest.param(70, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),  # 350 observations in all
+    pytest.param(6, id="short", marks=pytest.mark.brief),
+    pytest.param(40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),  # 200 observations in all
 ])
 
 

@@ -17,7 +17,7 @@ SCRIPT = ROOT / "deploy/ci/open_report_pr.sh"
 
 # Stand-in for gh. A pull request is a file whose name is its number; it holds the state, and the commit unless it is
 # open. Like GitHub, it permits one open pull request for a branch, which must exist.
-_GH = f"""#!{sys.executable}
+_GH = f"""#!{sys.executable} -IS
 import os, pathlib, subprocess, sys
 
 folder, command = pathlib.Path(os.environ["GH_STATE"]), sys.argv[2]
@@ -152,7 +152,5 @@ class ReportRepository:
         return next((file for file in (self.folder / "prs").iterdir() if file.read_text() == "OPEN"), None)
 
     def _clone(self, name: str) -> Path:
-        self.git("clone", "-q", "remote.git", name, cwd=".")
-        for key, value in (("user.name", "bot"), ("user.email", "bot@example.org")):
-            self.git("config", key, value, cwd=name)
+        self.git("clone", "-q", "-c", "user.name=bot", "-c", "user.email=bot@example.org", "remote.git", name, cwd=".")
         return self.folder / name
