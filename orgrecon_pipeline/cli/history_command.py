@@ -46,7 +46,7 @@ def history(
     from orgrecon_pipeline.operations.gate.sources import gather_evidence
     from orgrecon_pipeline.operations.history import history_of
 
-    evidence = gather_evidence(settings_from(mapping, output_dir), trail=output_dir)
+    evidence = gather_evidence(settings_from(mapping, output_dir), trail=output_dir, with_tenants=False)
     if evidence.distrust:
         say(f"{evidence.distrust.sentence}.")
     shown = history_of(evidence, days)

@@ -234,13 +234,6 @@ class Change(Frozen):
         known = [oldest.first_seen for oldest in self.oldest.values() if oldest]
         return min(known, default=None) if len(known) == len(self.oldest) else None
 
-    def without_entities(self) -> Change:
-        """Return the change with the same totals and the same first day, as if it were of one entity and kind."""
-        totals = StateCounts(**{state.value: self.total(state) for state in KeyState})
-        oldest = Oldest(first_seen=self.first_seen, tenant="") if self.first_seen else None
-        return Change(since=self.since, observation=self.observation, skipped=(),
-                      entities={"": {"": totals}}, oldest={"": oldest} if self.oldest else {})
-
     def total(self, state: KeyState) -> int | None:
         """Return the number of keys in a state over all entities and kinds; None if it is unknown."""
         total: int | None = add_figures(

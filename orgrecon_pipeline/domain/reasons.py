@@ -101,7 +101,7 @@ COVERAGE_CODES = frozenset((ReasonCode.COVERAGE_LOST, ReasonCode.NO_TENANT_FOUND
                             ReasonCode.NEVER_SEEN, ReasonCode.TOO_MANY_DEPARTURES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why something is as it is. ``parameters`` are JSON values.
 

@@ -124,18 +124,23 @@ def _read_trail(
 
 
 def verify_trail(
-    directory: Path, identity: Identity, signed_by: Collection[PublicKey] = ()
+    directory: Path, identity: Identity, signed_by: Collection[PublicKey] = (), *, with_tenants: bool = False
 ) -> Trail[ReportOutline]:
     """Read every report of a directory and check it against the others. Problems become findings, not errors.
 
-    If keys are given, a report that none of them signed is a finding.
+    If keys are given, a report that none of them signed is a finding. ``with_tenants`` keeps what the gates of tenants
+    need.
 
     Raises:
         OtherIdentity: if a report belongs to another identity than ``identity``.
     """
     known: dict[Hashable, Any] = {}
+
+    def outline(record: Record) -> ReportOutline:
+        return ReportOutline.of(record, with_tenants=with_tenants).sharing(known)
+
     try:
-        trail = _read_trail(directory, identity, signed_by, lambda record: ReportOutline.of(record).sharing(known))
+        trail = _read_trail(directory, identity, signed_by, outline)
     except UnsoundTrail as unsound:
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]

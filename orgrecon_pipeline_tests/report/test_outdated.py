@@ -16,10 +16,17 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, decide_gate
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.domain.record import Record, WindowDay
-from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
-from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, days_back, forged, observation
+from orgrecon_pipeline_tests.support.report.cases import (
+    COMPARED,
+    DAY,
+    History,
+    days_back,
+    disagreements_of,
+    forged,
+    observation,
+)
 
 LIVE, BASELINE, RESTORED = Provenance.LIVE, Provenance.BASELINE, Provenance.RESTORED
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
@@ -29,7 +36,7 @@ OTHER_LEDGER = "fedcba9876543210"
 def states(reports: Mapping[date, Record]) -> dict[date, str]:
     """Return the state of every report in a trail, without the days whose reports were removed."""
     found = dict.fromkeys(reports, "sound")
-    for disagreement in disagreements(reports, set(reports)):
+    for disagreement in disagreements_of(reports):
         if disagreement.day in found and found[disagreement.day] != "unsound":
             found[disagreement.day] = "outdated" if disagreement.outdated else "unsound"
     return found
@@ -133,7 +140,7 @@ def test_removed_report_does_not_pass_as_outdated() -> None:
     reports = {day: NOW.record(day) for day in NOW.by_day} | {DAY: OUTDATED}
     removed = days_back(4)[0]
     del reports[removed]
-    assert [found.day for found in disagreements(reports, set(reports)) if not found.outdated] == [removed]
+    assert [found.day for found in disagreements_of(reports) if not found.outdated] == [removed]
 
 
 # Every version in which a day can have been known, oldest first: no evidence, a baseline, more and more observations.

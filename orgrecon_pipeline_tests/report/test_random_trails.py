@@ -14,10 +14,9 @@ from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
 from orgrecon_pipeline.domain.gate.decision import decide_gate
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
-from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.write import write_report
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
-from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, forged, observation
+from orgrecon_pipeline_tests.support.report.cases import COMPARED, DAY, History, disagreements_of, forged, observation
 from orgrecon_pipeline_tests.support.schemas import require_valid
 
 
@@ -55,14 +54,14 @@ def test_random_trail_is_sound_until_a_report_is_removed(seed: int) -> None:
     if not history.by_day:
         return
     records = {day: history.record(day) for day in sorted(history.by_day)}
-    assert list(disagreements(records, set(records))) == []
+    assert disagreements_of(records) == []
     require_valid("record", records[max(records)].as_json_value())
 
     days = sorted(records)
     for removed in days[1:]:
         left = {day: record for day, record in records.items() if day != removed}
         if any(removed < day <= removed + timedelta(days=6) for day in left):
-            assert any(not found.outdated for found in disagreements(left, set(left)))
+            assert any(not found.outdated for found in disagreements_of(left))
 
     for first in days[1:]:
         left = {day: record for day, record in records.items() if day >= first}
@@ -71,7 +70,7 @@ def test_random_trail_is_sound_until_a_report_is_removed(seed: int) -> None:
         for day, record in left.items():
             opens = decide_gate(day, known, policy).state is GateState.OPEN
             if opens and record.gate.state is GateState.CLOSED:
-                assert any(not found.outdated for found in disagreements(left, set(left)))
+                assert any(not found.outdated for found in disagreements_of(left))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -18,7 +18,7 @@ from orgrecon_pipeline.domain.databases import Pins, describe_pin, pins_of
 from orgrecon_pipeline.domain.days import days_ending, midnight
 from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.drift.kinds import Counts
-from orgrecon_pipeline.domain.evidence import Change, Provenance, SameDay, Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, SameDay, Verdict
 from orgrecon_pipeline.domain.gate.day_decision import Rankable, deciding_observation, gate_policy_of, strictest
 from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
@@ -26,6 +26,14 @@ from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
 #: A report shows at least this many days.
 SHOWN_DAYS = 7
+
+
+class ChangeTotals(Protocol):
+    """The part of a change of the drift that the gate needs; see :class:`orgrecon_pipeline.domain.evidence.Change`."""
+
+    @property
+    def first_seen(self) -> date | None: ...
+    def total(self, state: KeyState) -> int | None: ...
 
 
 class GateObservation(Rankable, Protocol):
@@ -38,10 +46,10 @@ class GateObservation(Rankable, Protocol):
     @property
     def saw_a_tenant(self) -> bool: ...
     @property
-    def change(self) -> Change | None: ...
+    def change(self) -> ChangeTotals | None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DayEvidence:
     """One day as the gate needs it: its deciding observation, and the conditions of all its observations.
 
@@ -104,7 +112,7 @@ class DayEvidence:
         return self.worst if self.worst and policy.same_day == "worst" else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WindowRow:
     """One day of the rolling window. ``reason`` says why the day is not eligible; its sentence can be empty.
 
@@ -122,7 +130,7 @@ class WindowRow:
     oldest: date | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GateDecision:
     """The gate as of one day.
 

@@ -76,16 +76,17 @@ def answer_gate(
     """Return the current gate; see :func:`gather_evidence`."""
     return gather_evidence(
         settings, trail=trail, day=day, require_live=require_live, require_today=require_today,
-        signed_by=signed_by).answer
+        signed_by=signed_by, with_tenants=False).answer
 
 
 def gather_evidence(
     settings: Settings, *, trail: Path | None, day: date | None = None, require_live: int = 0,
-    require_today: bool = False, signed_by: Collection[PublicKey] = (),
+    require_today: bool = False, signed_by: Collection[PublicKey] = (), with_tenants: bool = True,
 ) -> GateEvidence:
     """Return the evidence of the reports in ``trail`` if it is given, else of the ledger.
 
-    If ``signed_by`` has keys, a report in ``trail`` that none of them signed closes the gate.
+    If ``signed_by`` has keys, a report in ``trail`` that none of them signed closes the gate. Without
+    ``with_tenants``, the tenants in the reports are not kept, and their gates cannot be decided.
 
     Reports in the output directory that the ledger lacks are evidence too: the stricter answer counts. If there is no
     ledger yet, as in a fresh checkout, the output directory alone is read.
@@ -107,8 +108,8 @@ def gather_evidence(
         require_own_reports(settings.output_dir, identity)
         days, distrust, chain = evidence_of_ledger(ledger, settings.output_dir, policy)
     elif report_files(directory := trail or settings.output_dir):
-        reports, distrust = _reports_of_trail(directory, identity, signed_by)
-        days = {day: report.to_evidence() for day, report in reports.items()}
+        reports, distrust = _reports_of_trail(directory, identity, signed_by, with_tenants=with_tenants)
+        days = {day: report.evidence for day, report in reports.items()}
     else:
         days, distrust = {}, _no_evidence(directory, named=trail is not None)
     now = clock.now_for(evidence.provenance for evidence in days.values())
@@ -227,9 +228,9 @@ def _read_evidence(
 
 
 def _reports_of_trail(
-    directory: Path, identity: Identity, signed_by: Collection[PublicKey]
+    directory: Path, identity: Identity, signed_by: Collection[PublicKey], *, with_tenants: bool
 ) -> tuple[Mapping[date, ReportOutline], Reason | None]:
-    verification = verify_trail(directory, identity, signed_by)
+    verification = verify_trail(directory, identity, signed_by, with_tenants=with_tenants)
     require_own_reports(directory, identity, read=verification.records)
     if verification.sound:
         return verification.records, None

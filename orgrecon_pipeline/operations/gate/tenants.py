@@ -182,7 +182,7 @@ class _TrailSource:
         self._reports = reports
         self._listed: dict[str, list[date]] = {}
         for day, report in reports.items():
-            for tenant in report.tenants:
+            for tenant in report.tenants.with_rows if report.tenants else ():
                 self._listed.setdefault(tenant, []).append(day)
 
     def observations(self) -> Mapping[date, Sequence[TenantObservation]]:

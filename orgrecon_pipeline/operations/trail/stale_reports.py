@@ -83,7 +83,7 @@ def _is_signed(path: Path, identity: Identity) -> bool:
 
 
 def _can_render(ledger: Ledger, report: ReportOutline) -> bool:
-    return report.ledger in (None, ledger.id) or report.listed >= (report.tenants_scanned or 0)
+    return report.ledger in (None, ledger.id) or report.lists_every_tenant
 
 
 def unimported_reports(

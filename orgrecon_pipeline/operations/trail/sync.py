@@ -21,6 +21,7 @@ from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.operations.trail.compared_records import as_compared, without_names
 from orgrecon_pipeline.report.checks.trail import disagreements
 from orgrecon_pipeline.report.file_names import file_name, shown
+from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline.report.signature_file import valid_signature
 from orgrecon_pipeline.report.verify import Trail, read_trail
 from orgrecon_pipeline.report.write import check_writable, write_report
@@ -124,8 +125,8 @@ def sync_trail(
                 result.copied[day] = record
             else:
                 result.signed.append(day)
-    records = {**existing.records, **result.copied}
-    for found in disagreements(records, {*existing.files, *records}):
+    reports = {day: ReportOutline.of(record) for day, record in {**existing.records, **result.copied}.items()}
+    for found in disagreements(reports, {*existing.files, *reports}):
         (result.outdated if found.outdated else result.disagreements).append(found.line(target))
     return result
 

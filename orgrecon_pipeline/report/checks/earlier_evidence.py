@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice, product
-from typing import Any, Protocol
+from typing import Any
 
 from orgrecon_pipeline.domain.drift.kinds import Counts
-from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
-from orgrecon_pipeline.domain.gate.decision import DayEvidence
-from orgrecon_pipeline.domain.record import GateRecord, WindowDay
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.gate.decision import DayEvidence, WindowRow
+from orgrecon_pipeline.report.outline import ObservationOutline, ReportOutline
 
 # Provenances whose time is that of a clock. A restored database shows the moment to which it was restored.
 _TIMED = (Provenance.LIVE, Provenance.SIMULATED)
@@ -24,29 +24,11 @@ _TIMED = (Provenance.LIVE, Provenance.SIMULATED)
 _MOST_COMBINATIONS = 256
 
 
-class Report(Protocol):
-    """The part of a record that these checks need."""
-
-    @property
-    def day(self) -> date: ...
-    @property
-    def window(self) -> tuple[WindowDay, ...]: ...
-    @property
-    def streak_days(self) -> int: ...
-    @property
-    def live_days(self) -> int: ...
-    @property
-    def gate(self) -> GateRecord: ...
-    @property
-    def compared(self) -> Mapping[str, Any]: ...
-    def to_observations(self) -> Sequence[Observation]: ...
-
-
 #: The evidence of a day that was known; None if the day had no known evidence.
 Version = DayEvidence | None
 
 
-def figures(day: WindowDay | DayEvidence | None) -> tuple[Any, ...]:
+def figures(day: WindowRow | DayEvidence | None) -> tuple[Any, ...]:
     """Return the figures that a row of a window shows of a day; None is a day without evidence."""
     if day is None:
         return Verdict.MISSING, None, Counts.unknown(), None, None
@@ -54,27 +36,27 @@ def figures(day: WindowDay | DayEvidence | None) -> tuple[Any, ...]:
 
 
 def earlier_evidence(
-    record: Report, observations: Mapping[date, Sequence[Observation]]
+    report: ReportOutline, reports: Mapping[date, ReportOutline]
 ) -> Iterator[dict[date, DayEvidence]]:
-    """Yield each combination of evidence that the report may have been rendered from; nothing if there is none.
+    """Yield each combination of evidence that a report may have been rendered from; nothing if there is none.
 
     Args:
-        record: the report, which contradicts the current evidence.
-        observations: those of every day that has a report. Days after that of ``record`` are ignored.
+        report: the report, which contradicts the current evidence.
+        reports: all reports of the trail. Days after that of ``report`` are ignored.
     """
-    certain = _known_for_certain(record)
-    windows = {row.day: row for row in record.window}
-    no_tenant_until = _no_tenant_until(record)
-    broken = record.day - timedelta(days=record.streak_days)
+    gate, certain = report.gate, _known_for_certain(report)
+    windows = {row.day: row for row in gate.window}
+    no_tenant_until = _no_tenant_until(gate.window)
+    broken = gate.day - timedelta(days=gate.streak_days)
     choices: dict[date, list[Version]] = {}
-    for day, of_day in observations.items():
-        if day > record.day:
+    for day, of_day in reports.items():
+        if day > gate.day:
             continue
-        versions: list[Version] = [DayEvidence.of(day, of_day)]
-        if day < record.day:
-            versions = _versions(day, of_day, certain)
+        versions: list[Version] = [of_day.evidence]
+        if day < gate.day:
+            versions = _versions(day, of_day.observations, certain)
         if row := windows.get(day):
-            versions = [v for v in versions if figures(row) == figures(v and v.under(record.gate.policy))]
+            versions = [v for v in versions if figures(row) == figures(v and v.under(gate.policy))]
         elif broken < day:
             versions = [version for version in versions if version and version.verdict is Verdict.PASS]
         if day <= no_tenant_until:
@@ -87,17 +69,17 @@ def earlier_evidence(
         yield {day: version for day, version in zip(choices, chosen, strict=True) if version is not None}
 
 
-def _known_for_certain(record: Report) -> dict[str, datetime]:
+def _known_for_certain(report: ReportOutline) -> dict[str, datetime]:
     """Return when each ledger stored its last observation of the report's day. It knew everything stored before."""
     known: dict[str, datetime] = {}
-    for observation in record.to_observations():
+    for observation in report.observations:
         if observation.ledger and observation.observed_at and observation.provenance in _TIMED:
             moment = observation.observed_at
             known[observation.ledger] = max(moment, known.get(observation.ledger, moment))
     return known
 
 
-def _versions(day: date, observations: Sequence[Observation], certain: Mapping[str, datetime]) -> list[Version]:
+def _versions(day: date, observations: Sequence[ObservationOutline], certain: Mapping[str, datetime]) -> list[Version]:
     """Return the different versions of the day that can have been known, the latest first."""
     versions: list[Version] = []
     required = {o.id for o in observations if o.provenance in _TIMED and o.observed_at and o.ledger in certain
@@ -117,11 +99,10 @@ def _versions(day: date, observations: Sequence[Observation], certain: Mapping[s
     return [version for at, version in enumerate(versions) if version not in versions[:at]]
 
 
-def _no_tenant_until(record: Report) -> date:
-    """Return the last day up to which the report knew no tenant, according to its window."""
-    since = [str(row.reason_parameters["first_tenant_day"]) for row in record.window
-             if "first_tenant_day" in row.reason_parameters]
+def _no_tenant_until(window: Sequence[WindowRow]) -> date:
+    """Return the last day up to which a report knew no tenant, according to its window."""
+    since = [str(row.reason.parameters["first_tenant_day"]) for row in window
+             if "first_tenant_day" in row.reason.parameters]
     if since:
         return date.fromisoformat(min(since)) - timedelta(days=1)
-    return max((row.day for row in record.window if row.eligible and row.provenance is Provenance.BASELINE),
-               default=date.min)
+    return max((row.day for row in window if row.eligible and row.provenance is Provenance.BASELINE), default=date.min)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -32,6 +32,8 @@ from orgrecon_pipeline.domain.mapping.change import MappingChange, stored_mappin
 from orgrecon_pipeline.domain.mapping.model import DEFAULT_TITLE, GatePolicy, MappingConfig
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.domain.record import Record, changed_since
+from orgrecon_pipeline.report.checks.trail import Disagreement, disagreements
+from orgrecon_pipeline.report.outline import ReportOutline
 from orgrecon_pipeline_tests.support.default_identity import build_record
 
 DAY = date(2026, 11, 23)
@@ -185,6 +187,13 @@ def ready_tenants(
 def clean_week(provenance: Provenance = Provenance.LIVE, length: int = 7) -> History:
     """Return a history of clean days that ends with :data:`DAY`."""
     return History(observation(day, provenance=provenance) for day in days_back(*range(length)))
+
+
+def disagreements_of(records: Mapping[date, Record]) -> list[Disagreement]:
+    """Return the disagreements between the records of a trail, with outlines that share parts as in a verification."""
+    known: dict[Hashable, Any] = {}
+    outlines = {day: ReportOutline.of(records[day]).sharing(known) for day in sorted(records)}
+    return list(disagreements(outlines, set(records)))
 
 
 def forged(record: Record, **changes: Any) -> Record:
