@@ -49,8 +49,21 @@ def test_line_is_split_into_the_texts_of_its_rows(rows: list[TenantRow]) -> None
     _TEXT.replace("acme", "\\ud800"),
     _TEXT.replace('"first_seen":null', '"first_seen":"2026-01-31T00:00:00"'),
     json.dumps(json.loads(_TEXT)),
-    f"{_TEXT},{_TEXT}", _TEXT[1:-1], f"{_TEXT} ", "", "null", "[]",
+    f"{_TEXT},{_TEXT}", _TEXT[1:-1], f"{_TEXT} ", f"{_TEXT}\n", "", "null", "[]",
 ])
 def test_text_that_is_not_the_canonical_json_of_a_row_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"canonical|validation"):
         rows_of([text])
+
+
+@given(st.data())
+def test_rows_that_are_cut_at_another_position_are_refused(data: st.DataObject) -> None:
+    rows = [_ROW.model_copy(update={"missing": number}) for number in range(3)]
+    cells = canonical_rows(rows)[1:-1].split(",")
+    first, second = sorted(data.draw(st.lists(st.integers(1, len(cells) - 1), min_size=2, max_size=2, unique=True)))
+    texts = [",".join(part) for part in (cells[:first], cells[first:second], cells[second:])]
+    if texts == [canonical_rows([row])[1:-1] for row in rows]:
+        assert list(rows_of(texts)) == rows
+    else:
+        with pytest.raises(ValueError, match="canonical"):
+            rows_of(texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from orgrecon_pipeline.domain.canonical import sha256_of
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Provenance, Verdict
 from orgrecon_pipeline.domain.record import Record
+from orgrecon_pipeline.report.page.tenants_view import tenants_view
 from orgrecon_pipeline.report.render import render, render_plain
 from orgrecon_pipeline_tests.support.default_identity import read_report
 from orgrecon_pipeline_tests.support.report.cases import (
@@ -52,6 +54,20 @@ def test_plain_report_has_the_lines_of_the_report_without_syntax_of_github(case:
     lines = {line.removeprefix("> ") for line in render(record).splitlines()}
     assert [line for line in plain.splitlines() if line.removeprefix("> ") not in lines] == []
     assert "## How this was compared" in plain
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_breakdown_does_not_depend_on_the_pages_made_before(seed: int) -> None:
+    """Lines are kept for rows that the page before has too; equal rows that are other objects get new lines."""
+    chance = random.Random(seed)
+    rows = [row(tenant, entity, rows=number, missing=missing, first_seen=DAY if missing > 1 else None)
+            for number, tenant in enumerate(("acme", "a|b", "Acme")) for entity in ("a", "b") for missing in (0, 1, 2)]
+    week = clean_week().record(DAY)
+    breakdowns = [chance.choices(rows, k=chance.randrange(12)) for _ in range(20)]
+    shown = [tenants_view(week.model_copy(update={"tenants": tuple(of_page)})) for of_page in breakdowns]
+    assert shown == [
+        tenants_view(week.model_copy(update={"tenants": tuple(row.model_copy() for row in of_page)}))
+        for of_page in breakdowns]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,9 +12,20 @@ _ALIGNMENT = {"l": ":---", "r": "---:"}
 
 def table(heading: Sequence[str], align: str, rows: Sequence[Sequence[str | int]]) -> str:
     """Return a table of finished cells, empty without rows; ``align`` has ``l`` or ``r`` for each column."""
-    line = f"| {' | '.join(['%s'] * len(heading))} |"
-    lines = [heading, [_ALIGNMENT[letter] for letter in align], *rows]
-    return "\n".join([line % tuple(cells) for cells in lines]) if rows else ""
+    line = line_format(len(heading))
+    return table_of_lines(heading, align, [line % tuple(cells) for cells in rows])
+
+
+def table_of_lines(heading: Sequence[str], align: str, lines: Sequence[str]) -> str:
+    """Return a table as :func:`table` does, from the lines of its rows; see :func:`line_format`."""
+    line = line_format(len(heading))
+    first = [line % tuple(heading), line % tuple(_ALIGNMENT[letter] for letter in align)]
+    return "\n".join([*first, *lines]) if lines else ""
+
+
+def line_format(columns: int) -> str:
+    """Return the line of a row of a table with ``%s`` in place of each finished cell."""
+    return f"| {' | '.join(['%s'] * columns)} |"
 
 
 def figure(value: int | None) -> str:

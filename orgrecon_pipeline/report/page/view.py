@@ -8,7 +8,6 @@ are stored in the record and may change at any time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 from orgrecon_pipeline.domain.drift.key import KeyState
@@ -19,17 +18,16 @@ from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping.change import MappingChange
 from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.domain.record import Record, WindowDay, parse_instant
-from orgrecon_pipeline.report.page.cells import NOTHING, UNKNOWN, figure, table
+from orgrecon_pipeline.report.page.cells import NOTHING, figure, table
 from orgrecon_pipeline.report.page.change_view import change_view, first_seen, mismatches_by_column
 from orgrecon_pipeline.report.page.comparison_facts import fact_rows
 from orgrecon_pipeline.report.page.markdown import code, prose
 from orgrecon_pipeline.report.page.ready_view import ready_view
+from orgrecon_pipeline.report.page.tenants_view import tenants_view
 
 # The entities of the packaged mapping come in this order, others after them by name.
 _FIRST_ENTITIES = ("org_units", "org_unit_memberships")
 _KEY_FIGURES = (*(kind.value for kind in DriftKind), "transient")
-_figures_of = attrgetter("source_rows", "target_rows", *_KEY_FIGURES)
-_DRIFT = slice(2, 2 + len(DriftKind))
 _LEGEND = " ".join(f"*{kind.heading}*: {kind.meaning}." for kind in DriftKind)
 
 _TITLES = {Provenance.LIVE: "", Provenance.BASELINE: " (baseline)", Provenance.RESTORED: " (restored)",
@@ -68,7 +66,7 @@ def view_of(record: Record) -> dict[str, Any]:
         "summary": table(("Figure", "Value"), "lr", _summary(record)),
         "verdict": {"kind": _ALERTS[record.verdict], "status": record.verdict.value, "reason": prose(record.reason)},
         "legend": _LEGEND,
-        "tenants": _tenants(record),
+        "tenants": tenants_view(record),
         "ready": ready_view(record),
         "samples": _samples(record),
         "change": change_view(record),
@@ -165,25 +163,6 @@ def _summary(record: Record) -> list[tuple[str, str]]:
         ("Rows compared", figure(add_figures(totals.rows for _, totals in entities))),
         ("Gate status", f"**{record.verdict.value}**"),
     ]
-
-
-def _tenants(record: Record) -> dict[str, str] | None:
-    listed = {name: code(name) for name in {row.tenant for row in record.tenants}}
-    entities = {name: code(name) for name in {row.entity for row in record.tenants}}
-    if not listed and not record.tenants_scanned:
-        return None
-    heading = ("Tenant", "Entity", "Source rows", "Target rows", *map(str.capitalize, _KEY_FIGURES), "First seen")
-    rows_table = table(heading, "ll" + "r" * (len(heading) - 3) + "l", [
-        (listed[row.tenant], entities[row.entity], *(figures := _figures_of(row)),
-         NOTHING if not any(figures[_DRIFT]) else row.first_seen.isoformat() if row.first_seen else UNKNOWN)
-        for row in record.tenants
-    ])
-    more = (record.tenants_scanned or 0) - len(listed)
-    if more <= 0:
-        return {"table": rows_table, "note": "Every tenant is shown."}
-    drifting = max(0, (record.tenants_with_drift or 0) - len({row.tenant for row in record.tenants if row.drift}))
-    return {"table": rows_table, "note": f"{counted(more, 'more tenant')} {'is' if more == 1 else 'are'} not shown, "
-                                    f"{drifting or 'none'} of them with drift."}
 
 
 def _samples(record: Record) -> dict[str, str]:

@@ -72,6 +72,6 @@ def test_refresh_imports_a_rerun_that_the_ledger_lacks_on_a_day_that_it_knows(co
     add_baseline(context, DAY)
     context.ledger.append(first, (), (), ())
     assert refresh_outdated(context, verify_trail(context.output_dir)) == [DAY]
-    [shown] = [day for day in verify_trail(context.output_dir).records[DAY].window if day.day == FIRST]
+    [shown] = [day for day in verify_trail(context.output_dir).records[DAY].gate.window if day.day == FIRST]
     assert shown.verdict is Verdict.FAIL
 

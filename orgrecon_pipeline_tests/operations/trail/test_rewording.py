@@ -72,7 +72,7 @@ def contents(context: Context) -> dict[str, bytes]:
 def gate_of_trail(context: Context) -> dict[str, Any]:
     verification = verify_trail(context.output_dir)
     assert verification.findings == ()
-    days = {d: record.to_evidence() for d, record in verification.records.items()}
+    days = {d: report.evidence for d, report in verification.records.items()}
     return current_gate(days, POLICY, NOW).as_json_value()
 
 
