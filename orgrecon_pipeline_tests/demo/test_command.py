@@ -41,7 +41,7 @@ def test_demo_writes_seven_reports_and_publishes_dual_write_metrics(tmp_path: Pa
     with start_python(ORGRECON, "demo", "--directory", str(tmp_path / "demo"), env=environ, cwd=tmp_path) as demo:
         assert demo.stderr is not None
         url = next(match[0] for line in demo.stderr if (match := URL.search(line)))
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             live = writes(response.read().decode())
         output, errors = demo.communicate(timeout=240)
     assert demo.returncode == 0, errors

@@ -229,7 +229,7 @@ def _eventually(read: Callable[[], Any], seconds: float) -> Any:
     while True:
         try:
             value = read()
-        except (urllib.error.URLError, ConnectionError, KeyError, TypeError):
+        except (OSError, KeyError, TypeError):
             value = None
         if value or time.monotonic() > deadline:
             return value
@@ -258,7 +258,7 @@ def test_web_server_and_daemon_on_postgres_observe_the_day(
             f"http://127.0.0.1:{port}/graphql", data=json.dumps({"query": query}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["data"]
 
     module = ("-m", "orgrecon_pipeline.definitions")

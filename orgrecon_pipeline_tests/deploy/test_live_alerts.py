@@ -71,7 +71,7 @@ def prometheus(folder: Path, target: int) -> Iterator[Callable[[], set[Alert]]]:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as response:
                     alerts = json.load(response)["data"]["alerts"]
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:
                 assert process.poll() is None, (folder / "log").read_text()[-500:]
                 return set()
             return {(alert["labels"]["alertname"], alert["labels"].get("entity", "")) for alert in alerts

@@ -52,7 +52,7 @@ def exporter(home: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], s
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -64,7 +64,7 @@ def test_exporter_serves_the_ledger_until_a_signal_stops_it(home: Path, number: 
         assert 'orgrecon_drift_rows{entity="org_units",environment="",kind="missing",migration="org-v23"} 3.0' in text
         assert fetch(f"{url}/healthz") == "ok\n"
         process.send_signal(number)
-        out, rest = process.communicate(timeout=20)
+        out, rest = process.communicate(timeout=60)
     assert (process.returncode, out, rest) == (0, "", "")
 
 
@@ -74,7 +74,7 @@ def test_exporter_without_a_ledger_publishes_it_as_down_and_hides_its_url(tmp_pa
         assert 'orgrecon_ledger_up{environment="",migration="org-v23"} 0.0' in fetch(f"{url}/metrics")
         assert fetch(f"{url}/healthz") == "ok\n"
         process.terminate()
-        out, rest = process.communicate(timeout=20)
+        out, rest = process.communicate(timeout=60)
     assert process.returncode == 0
     assert CANARY not in out + rest
 

@@ -72,7 +72,7 @@ def exporting(read: Callable[[], MetricsSnapshot]) -> AbstractContextManager[str
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -191,7 +191,7 @@ def test_unknown_path_and_method_are_refused() -> None:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{url}/")
         with pytest.raises(urllib.error.HTTPError, match="405"):
-            urllib.request.urlopen(f"{url}/metrics", data=b"x", timeout=10)
+            urllib.request.urlopen(f"{url}/metrics", data=b"x", timeout=60)
 
 
 def test_slow_scrape_does_not_block_the_probe() -> None:
@@ -216,7 +216,7 @@ def test_connection_beyond_the_limit_is_refused_until_another_one_ends() -> None
     registry = make_registry(EvidenceCollector(snapshot, IDENTITY, ENTITIES, 7))
     with serving(make_exporter(registry, host="127.0.0.1", port=0, most_connections=2)) as url:
         address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
-        silent = [socket.create_connection(address, timeout=10) for _ in range(2)]
+        silent = [socket.create_connection(address, timeout=60) for _ in range(2)]
         with pytest.raises(urllib.error.HTTPError, match="503"):
             fetch(f"{url}/healthz")
         silent[0].shutdown(socket.SHUT_WR)
@@ -248,7 +248,7 @@ def test_sigterm_stops_the_exporter() -> None:
         port = process.stdout.readline().strip()
         assert 'orgrecon_ledger_up{environment="",migration="org-v23"} 1.0' in _fetch_when_up(f"http://127.0.0.1:{port}/metrics")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def _fetch_when_up(url: str) -> str:

@@ -124,7 +124,7 @@ def measured(document: dict[str, Any], **arguments: str) -> bool:
     assert web["jsonPath"] == "{$}", "the condition is about the whole answer"
     headers = {header["key"]: header["value"] for header in web.get("headers", ())}
     try:
-        with urllib.request.urlopen(urllib.request.Request(web["url"], headers=headers), timeout=20) as response:
+        with urllib.request.urlopen(urllib.request.Request(web["url"], headers=headers), timeout=60) as response:
             result = Fields(json.load(response))
     except OSError:
         return False

@@ -83,4 +83,4 @@ class GateWorld:
                 yield f"{address[0]}/gate"
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=20)
+                process.communicate(timeout=60)
