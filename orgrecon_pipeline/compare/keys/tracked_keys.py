@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
+from operator import ne
 
 from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
 from orgrecon_pipeline.postgres.int8_arrays import concatenate, in_chunks, int8_array
@@ -16,6 +17,9 @@ STATE_MODULUS = 2**62
 SOURCE_CHANGED, TARGET_CHANGED = 1, 2
 #: Both sides have changed since tracking began.
 IN_FLUX = SOURCE_CHANGED | TARGET_CHANGED
+
+# If fewer of the keys are taken out of the arrays, copying the parts between them takes less than copying each key.
+_FEW = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,36 @@ class TrackedKeys:
         if not chosen and self.counts_are_known:
             return self, None
         positions = [position for position, key in enumerate(self.keys) if key in chosen]
-        between = list(pairwise([-1, *positions, len(self.keys)]))
-        rest = [concatenate(numbers[start + 1:end] for start, end in between) for numbers in self._arrays()]
+        if len(positions) < _FEW * len(self.keys):
+            between = list(pairwise([-1, *positions, len(self.keys)]))
+            rest = [concatenate(numbers[start + 1:end] for start, end in between) for numbers in self._arrays()]
+        else:
+            others = [key not in chosen for key in self.keys]
+            rest = [int8_array(compress(numbers, others)) for numbers in self._arrays()]
         selected = [int8_array(numbers[position] for position in positions) for numbers in self._arrays()]
-        return (TrackedKeys(_counts_of(*rest[3:]), *rest) if rest[0] else None,
+        if self.counts_are_known and not self.counts[DriftKind.DUPLICATE]:
+            chosen_counts = _counts_of(*selected[3:])
+            counts = Counts.of({kind: number - chosen_counts[kind] for kind, number in self.counts.items()})
+        else:
+            counts = _counts_of(*rest[3:])
+        return (TrackedKeys(counts, *rest) if rest[0] else None,
                 TrackedKeys(Counts.zero(), *selected) if positions else None)
+
+    def as_of(self, source_now: array[int], target_now: array[int]) -> TrackedKeys | None:
+        """Return the keys that still drift at a later read, given their states then; None if there are none.
+
+        No key may have several rows on a side.
+        """
+        changed = int8_array([
+            before | (old != old_now) * SOURCE_CHANGED | (new != new_now) * TARGET_CHANGED
+            for before, old, old_now, new, new_now in zip(
+                self.changed, self.source_states, source_now, self.target_states, target_now, strict=True)])
+        arrays: tuple[array[int], ...] = (
+            self.keys, self.source_states, self.target_states, source_now, target_now, changed)
+        drifting = list(map(ne, source_now, target_now))
+        if not all(drifting):
+            arrays = tuple(int8_array(compress(numbers, drifting)) for numbers in arrays)
+        return TrackedKeys(_counts_of(*arrays[3:]), *arrays) if arrays[0] else None
 
     def may_have_become(self, now: TrackedKeys, others: TrackedKeys | None) -> TrackedKeys | None:
         """Return these keys as of a later read, and what they may have become; None if no key remains.

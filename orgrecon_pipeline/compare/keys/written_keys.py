@@ -6,8 +6,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress, repeat
-from operator import ne
+from itertools import chain, repeat
 
 from psycopg import sql
 
@@ -124,6 +123,10 @@ def still_drifting(written: Mapping[str, TrackedKeys], source: Written, target: 
 def _still_drifting(
     keys: TrackedKeys, source: Sequence[array[int]], target: Sequence[array[int]]
 ) -> TrackedKeys | None:
+    rows_of_old, rows_of_new = (dict(zip(*side, strict=True)) for side in (source, target))
+    if len(rows_of_old) == len(source[0]) and len(rows_of_new) == len(target[0]):
+        return keys.as_of(int8_array(map(rows_of_old.get, keys.keys, keys.source_now)),
+                          int8_array(map(rows_of_new.get, keys.keys, keys.target_now)))
     collector = TenantCollector(keys.states(), None)
     old, new = copies_by_key(*source), copies_by_key(*target)
     rows = ((key, old.get(key, [was_old]), new.get(key, [was_new]))
@@ -157,12 +160,12 @@ def _written(states: tuple[array[int], array[int]], hashes: array[int]) -> array
     Given are the keys with their states before, and alternating hashes of key and row.
     """
     keys, before = states
-    rows = dict(zip(hashes[::2], hashes[1::2], strict=True))
+    numbers = iter(hashes)
+    rows = dict(zip(numbers, numbers, strict=True))
     if 2 * len(rows) == len(hashes):
-        now = int8_array(map(rows.get, keys, repeat(0)))
-        if now == before:
-            return int8_array(())
-        return int8_array(chain.from_iterable(compress(zip(keys, now, strict=True), map(ne, now, before))))
+        now = map(rows.get, keys, repeat(0))
+        return int8_array([number for key, state, row in zip(keys, before, now, strict=True) if row != state
+                           for number in (key, row)])
     copies, none = copies_by_key(hashes[::2], hashes[1::2]), [0]
     return int8_array(chain.from_iterable(
         (key, now) for key, state in zip(keys, before, strict=True) if (rows_now := copies.get(key, none)) != [state]
