@@ -7,10 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from orgrecon_pipeline.compare import one_database, reader
 from orgrecon_pipeline.compare.engine import compare, open_reader
 from orgrecon_pipeline.compare.queries.hash_sum import NUMERIC_SUM
+from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.compare.query_plan import HashJoins
 from orgrecon_pipeline.compare.scan import join_memory, side_scan
 from orgrecon_pipeline.compare.scan.join_memory import choose_memory, join_settings
@@ -73,7 +75,9 @@ def settings_of(joined: str, small_tables_count_as_large: None) -> Callable[...,
                 statement = statements.side_arrays(
                     "target", opened._preflight.largest_table, NUMERIC_SUM, sorts_as_utf8=True)
                 with session.planner_settings(SCAN_SETTINGS):
-                    return join_settings(session, statement, "members", {}, tenants)
+                    chosen = join_settings(session, statement, "members", {}, tenants)
+                session.query(sql.SQL("SELECT 1"), "using the transaction again")
+                return chosen
         finally:
             opened.close()
 
@@ -111,6 +115,14 @@ def test_join_keeps_its_memory_where_temporary_files_are_limited(
     settings_of: Callable[..., dict[str, str]]
 ) -> None:
     assert settings_of(mapping(), TENANTS, "&options=-ctemp_file_limit%3D1GB") == {}
+
+
+def test_scan_that_cannot_be_explained_keeps_its_memory_and_its_transaction(
+    settings_of: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = sql.SQL("SELECT no_such_column")
+    monkeypatch.setattr(EntityStatements, "side_arrays", lambda *arguments, **options: broken)
+    assert settings_of(mapping(), TENANTS) == {}
 
 
 @pytest.mark.parametrize("target", [

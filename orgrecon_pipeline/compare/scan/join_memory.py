@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orgrecon_pipeline.compare.query_plan import HashJoins, explain_hash_joins
+from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import Statement, load_sql
 
@@ -25,7 +26,12 @@ def join_settings(
     session: Session, statement: Statement, action: str, parameters: Mapping[str, Any], tenants: int
 ) -> dict[str, str]:
     """Return the settings with which a scan of so many tenants joins large tables in parts; none for another scan."""
-    joins = explain_hash_joins(session, statement, action, parameters) if tenants else None
+    if not tenants:
+        return {}
+    try:
+        joins = explain_hash_joins(session, statement, action, parameters)
+    except CannotDecide:  # if the scan fails, too, it says why
+        return {}
     memory = joins and choose_memory(joins, tenants)
     if not memory or session.query(load_sql("compare/sql/temp_file_limit.sql"), action)[0]["limited"]:
         return {}
