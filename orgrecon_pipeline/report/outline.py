@@ -193,6 +193,11 @@ class ReportOutline:
         return self.gate.day
 
     @property
+    def verdict(self) -> Verdict:
+        """The verdict of the day."""
+        return self.observations[self.deciding].verdict
+
+    @property
     def compared(self) -> Mapping[str, Any]:
         """The conditions of the deciding comparison."""
         return self.observations[self.deciding].compared
@@ -212,4 +217,4 @@ class ReportOutline:
 def without_window(reason: Reason) -> Reason:
     """Return a gate's reason without its sentence, and without what it repeats from the window."""
     parameters = {name: value for name, value in reason.parameters.items() if name not in _IN_WINDOW}
-    return Reason(reason.code, parameters, sentence="")
+    return replace(reason, parameters=parameters, sentence="")

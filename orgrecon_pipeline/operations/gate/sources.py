@@ -210,20 +210,20 @@ def _read_evidence(
     baselines = {day for day, evidence in days.items() if evidence.provenance is Provenance.BASELINE}
     if max(baselines, default=date.min) < first_day:
         baselines = set()  # no baseline counts
-    records, unsound = [], ""
+    outlines, unsound = [], ""
     for day, path in reports:
         if day >= first_day or day not in days or day in baselines:
             try:
-                records.append(read_report(path, ledger.identity))
+                outlines.append(ReportOutline.of(read_report(path, ledger.identity)))
             except UnsoundTrail as error:
                 unsound = unsound or (str(error) if day >= first_day else "")
-    if lacking := with_unknown_evidence(records, ledger):
+    if lacking := with_unknown_evidence(outlines, ledger):
         first = shown(output_dir)
         return days, Reason.word(
             ReasonCode.LEDGER_LACKS_REPORTS,
             f"the output directory {first} has {counted(len(lacking), 'report')} with observations that the ledger "
             f"lacks, the first of {lacking[0].day} ({lacking[0].verdict.value}): run orgrecon import {first}",
-            days=[record.day.isoformat() for record in lacking])
+            days=[report.day.isoformat() for report in lacking])
     return days, Reason.word(ReasonCode.UNSOUND_TRAIL, unsound, findings=1) if unsound else None
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from orgrecon_pipeline.domain.evidence import Observation
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.ledger.ledger import Ledger
+from orgrecon_pipeline.report.outline import ReportOutline
+
+Report = TypeVar("Report", Record, ReportOutline)
 
 # Reasons and coverage contain names of tenants, which can be redacted later, and sentences, which can be reworded.
 _FACTS = ("verdict", "provenance", "observed_at", "reason_code", "tenants_scanned", "tenants_with_drift", "entities",
@@ -20,14 +23,14 @@ def shows_unknown_evidence(record: Record, ledger: Ledger) -> bool:
     return bool(with_unknown_evidence([record], ledger))
 
 
-def with_unknown_evidence(records: Sequence[Record], ledger: Ledger) -> list[Record]:
-    """Return the records that have observations which the ledger does not have."""
-    if not records:
+def with_unknown_evidence(reports: Sequence[Report], ledger: Ledger) -> list[Report]:
+    """Return the records or outlines that have observations which the ledger does not have."""
+    if not reports:
         return []
-    days = [record.day for record in records]
+    days = [report.day for report in reports]
     known = ledger.observation_ids(max(days), since=min(days))
-    return [record for record in records
-            if not {row.id for row in record.observations}.issubset(known.get(record.day, ()))]
+    return [report for report in reports
+            if not {row.id for row in report.observations}.issubset(known.get(report.day, ()))]
 
 
 def contradictions(report: str, reported: Iterable[Observation], stored: Iterable[Observation]) -> Iterator[str]:
