@@ -1,6 +1,6 @@
 """The outline of a report: what the other reports of a trail and the gates need of it.
 
-A trail can have thousands of reports, so of each only the outline stays in memory: one or two KB, however large the
+A trail can have thousands of reports, so of each only the outline stays in memory: two to three KB, however large the
 report is. The gates of tenants need more, which is kept on request.
 """
 
@@ -166,7 +166,7 @@ class ReportOutline:
         def shared(name: Hashable, part: Part) -> Part:
             if known.get(name) != part:
                 known[name] = part
-            return cast("Part", known[name])
+            return cast("Part", known.get(name))
 
         gate, evidence, tenants = self.gate, self.evidence, self.tenants
         *earlier, last = gate.window

@@ -18,12 +18,14 @@ from orgrecon_pipeline_tests.report.test_outdated import random_trail
 from orgrecon_pipeline_tests.report.test_random_trails import random_history
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import (
+    DAY,
     History,
     clean_week,
     days_back,
     disagreements_of,
     forged,
     golden_cases,
+    observation,
     row,
 )
 
@@ -41,6 +43,12 @@ def test_outline_of_a_record_has_its_evidence(name: str) -> None:
     assert outline.lists_every_tenant is (len({row.tenant for row in record.tenants}) >= (record.tenants_scanned or 0))
     assert outline.tenants is not None
     assert outline.tenants.drifting.keys() == {row.tenant for row in record.tenants if row.drift}
+
+
+@pytest.mark.parametrize("compared", [{}, {"gate": {"window_days": 0}}, {"gate": None}])
+def test_first_outline_without_a_valid_gate_policy_has_its_evidence(compared: dict[str, Any]) -> None:
+    record = History([observation(DAY, compared=compared)]).record(DAY)
+    assert ReportOutline.of(record).sharing({}).evidence == record.to_evidence()
 
 
 def test_outline_keeps_what_the_gates_of_tenants_need() -> None:
@@ -71,7 +79,7 @@ def test_outlines_that_share_parts_keep_the_sentence_of_their_own_evidence() -> 
     record = CASES["fail_with_samples"]
     value = record.as_json_value()
     reworded = forged(record, reason="Other words.", observations=[
-        {**observation, "reason": "Other words."} for observation in value["observations"]])
+        {**shown, "reason": "Other words."} for shown in value["observations"]])
     known: dict[Hashable, Any] = {}
     sentences = [ReportOutline.of(item).sharing(known).evidence.reason.sentence for item in (record, reworded)]
     assert sentences == [record.reason, "Other words."]
