@@ -199,7 +199,8 @@ def postgres(empty_database: str) -> tuple[str, Ledger]:
 def lock_holders(url: str, columns: str) -> list[tuple[Any, ...]]:
     with raw_connection(url) as connection:
         rows: list[tuple[Any, ...]] = connection.execute(
-            f"SELECT {columns} FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'").fetchall()
+            f"SELECT {columns} FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' "
+            "AND datname = current_database()").fetchall()
         return rows
 
 

@@ -67,7 +67,7 @@ class World:
     folder: Path
     source: str
     ledger: str
-    bin_path: str = ""
+    tenants: tuple[str, str] = ("", "")
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -79,6 +79,7 @@ class World:
         """Seed the company database and create the checkout."""
         with psycopg.connect(self.source, autocommit=True) as connection:
             internal, tenant, *_ = company.seed(connection, tenants=6, users_per_tenant=8).tenants
+        self.tenants = internal, tenant
         for name in ("deploy", "docs/runbooks", "orgrecon_pipeline/config"):
             shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
         for report in (self.checkout / REPORTS).glob("2*.md"):
@@ -94,7 +95,17 @@ class World:
             run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments, cwd=self.checkout)
         (self.folder / "ca.pem").write_text("the CA of the company\n")
         self._programs()
-        clean = inherited_environ()
+        self._set_environ()
+
+    def copy(self, folder: Path, ledger: str) -> World:
+        """Return a copy with the same company database, in another folder and with a copy of the ledger."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        copied = World(folder, self.source, ledger, self.tenants)
+        copied._set_environ()
+        return copied
+
+    def _set_environ(self) -> None:
+        clean, (internal, tenant) = inherited_environ(), self.tenants
         self.environ = {
             **clean, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}", "DATABASE_URL": self.source,
             "ORGRECON_LEDGER_URL": self.ledger, "CALLS": str(self.folder / "calls"),
