@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
-from orgrecon_pipeline_tests.conftest import Connection
 from orgrecon_pipeline_tests.support.deploy.runbook_world import REPORTS, Step, World, commands
 from orgrecon_pipeline_tests.support.deploy.tools import ROOT, cluster_tool, run
 
@@ -42,8 +42,10 @@ def world(tmp_path: Path, company_database: str, new_database: Callable[..., str
 
 
 @pytest.fixture(scope="module")
-def live_week(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedServer, maintenance: Connection,
-              template: str) -> Iterator[World]:
+def live_week(
+    tmp_path_factory: pytest.TempPathFactory, server: EmbeddedServer, maintenance: psycopg.Connection[Any],
+    template: str,
+) -> Iterator[World]:
     """A world with a clean live week. Change only copies of it."""
     maintenance.execute(f"CREATE DATABASE {SOURCE} TEMPLATE {template}")
     maintenance.execute(f"CREATE DATABASE {LEDGER}")
@@ -56,8 +58,9 @@ def live_week(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedServer, 
 
 
 @pytest.fixture
-def after_week(live_week: World, maintenance: Connection, new_database: Callable[..., str],
-               tmp_path: Path) -> Iterator[World]:
+def after_week(
+    live_week: World, maintenance: psycopg.Connection[Any], new_database: Callable[..., str], tmp_path: Path
+) -> Iterator[World]:
     """A copy of the live week. The source keeps its name, which the evidence pins."""
     maintenance.execute(f"CREATE DATABASE {SOURCE}_before TEMPLATE {SOURCE}")
     yield live_week.copy(tmp_path, new_database(LEDGER))
