@@ -73,14 +73,15 @@ def explain_hash_joins(
 ) -> HashJoins | None:
     """Return the hash joins below the first Append of the plan of a statement, which is not executed.
 
-    Return None if there is no hash join, or if another node there needs memory for rows. If it raises CannotDecide, the
-    transaction stays usable.
+    Return None if there is no hash join, or if another node or a subquery in an expression needs memory for rows. If it
+    raises CannotDecide, the transaction stays usable.
     """
     nodes = [node for node, _ in _nodes(_plan(session, statement, action, parameters))]
     workers = max((node.get("Workers Planned", 0) for node in nodes), default=0)
     below = [node for node, _ in _nodes(next((node for node in nodes if node["Node Type"] == "Append"), []))]
     tables = [node for node in below if node["Node Type"] == "Hash"]
-    if not tables or not all(node["Node Type"] in _JOINING for node in below):
+    # The server repeats a subquery for each row, as in NOT IN, if its result does not fit the memory.
+    if not tables or not all(node["Node Type"] in _JOINING and "Subplan Name" not in node for node in below):
         return None
     # The rows of a parallel node are those of one process.
     largest = max(tables, key=lambda node: node["Plan Rows"] * node["Plan Width"])

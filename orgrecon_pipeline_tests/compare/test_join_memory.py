@@ -129,9 +129,10 @@ def test_scan_that_cannot_be_explained_keeps_its_memory_and_its_transaction(
     f"(SELECT DISTINCT m.t, u.legacy, m.who, m.v FROM {JOIN}) AS d",
     f"(SELECT m.t, u.legacy, m.who, min(m.v) AS v FROM {JOIN} GROUP BY 1, 2, 3) AS d",
     f"(SELECT m.t, u.legacy, m.who, max(m.v) OVER (PARTITION BY m.t, u.legacy, m.who) AS v FROM {JOIN}) AS d",
+    f"(SELECT m.t, u.legacy, m.who, m.v FROM {JOIN} WHERE m.who NOT IN (SELECT o.who + 9 FROM public.old o)) AS d",
     "(SELECT t, unit AS legacy, who, v FROM public.old) AS d",
 ])
-def test_scan_that_sorts_or_groups_or_joins_nothing_keeps_its_memory(
+def test_scan_that_sorts_or_groups_or_looks_up_or_joins_nothing_keeps_its_memory(
     settings_of: Callable[..., dict[str, str]], target: str
 ) -> None:
     columns = {"tenant_id": "d.t", "unit": "d.legacy", "who": "d.who", "v": "d.v"}
