@@ -48,6 +48,12 @@ def pins_of(compared: Mapping[str, Any]) -> Pins:
     return {label: {key: str(database[key]) for key in _PIN_KEYS} for label, database in labelled_databases(compared)}
 
 
+def are_pins(value: Any) -> bool:
+    """Return whether a value that was read has the form of :data:`Pins`."""
+    return isinstance(value, dict) and all(
+        isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in _PIN_KEYS) for pin in value.values())
+
+
 def positions_of(compared: Mapping[str, Any]) -> dict[str, Position]:
     """Return the WAL position of each database that a record describes, by label, as far as it is known."""
     return {label: position for label, database in labelled_databases(compared) if (position := _position(database))}

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,12 @@ def ready_tenants(**figures: Any) -> dict[str, Any]:
     return ready_tenants_of(**figures).model_dump(mode="json")
 
 
+def moved_from(value: Any) -> dict[str, Any]:
+    [shown] = observation()
+    return {"compared": {**RECORD.compared, "moved_from": value},
+            "observations": [{**shown, "compared": {**shown["compared"], "moved_from": value}}]}
+
+
 FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("a FAIL made a PASS", lambda: {"verdict": "PASS"}),
     ("a FAIL made a PASS everywhere", lambda: {
@@ -230,6 +237,8 @@ FORGERIES: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("a drifting tenant with a streak", lambda: {"ready_tenants": ready_tenants(nearest={"globex": 1})}),
     ("a tenant gate with other drift", lambda: {"ready_tenants": ready_tenants(drifting={"globex": 5})}),
     ("values that are not counts", lambda: {"compared": {**RECORD.compared, "values": {"org_units": {"name": "x"}}}}),
+    *((f"moved from {moved}", partial(moved_from, moved)) for moved in (
+        5, None, {"source": 5}, {"source": {}}, {"source": {"system_identifier": "1", "database": None}})),
 ]
 
 
