@@ -18,7 +18,9 @@ from orgrecon_pipeline_tests.report.test_outdated import random_trail
 from orgrecon_pipeline_tests.report.test_random_trails import random_history
 from orgrecon_pipeline_tests.support.default_identity import verify_trail
 from orgrecon_pipeline_tests.support.report.cases import (
+    COMPARED,
     DAY,
+    SIDE,
     History,
     clean_week,
     days_back,
@@ -29,7 +31,11 @@ from orgrecon_pipeline_tests.support.report.cases import (
     row,
 )
 
-CASES = golden_cases()
+SHARDED = {
+    "gate": COMPARED["gate"], "first_observation": True, "shards": {"eu": {"source": SIDE, "target": SIDE}},
+    "moved_from": {"eu.source": {"system_identifier": "1", "database": "app"}}}
+CASES = {**golden_cases(), "moved_shard": History(
+    observation(DAY, hour=hour, compared=SHARDED) for hour in (8, 9)).record(DAY)}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -62,7 +68,7 @@ def test_outline_keeps_what_the_gates_of_tenants_need() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_random_trail_has_the_same_findings_with_shared_parts(seed: int) -> None:
+def test_random_trail_has_the_same_evidence_and_findings_with_shared_parts(seed: int) -> None:
     chance = random.Random(seed)
     _, reports = random_trail(chance)
     history = random_history(chance)
@@ -72,6 +78,7 @@ def test_random_trail_has_the_same_findings_with_shared_parts(seed: int) -> None
             lie = forged(records[day], streak_days=records[day].streak_days + chance.choice((-1, 1, 3)) % 9)
             for trail in (records, {**records, day: lie}):
                 apart = {day: ReportOutline.of(record) for day, record in trail.items()}
+                assert all(apart[day].evidence == trail[day].to_evidence() for day in trail)
                 assert disagreements_of(trail) == list(disagreements(apart, set(trail)))
 
 
