@@ -170,6 +170,7 @@ class ReportOutline:
 
         gate, evidence, tenants = self.gate, self.evidence, self.tenants
         *earlier, last = gate.window
+        # Later windows repeat the row of the report's own day, without the oldest drift.
         own = replace(last, reason=evidence.reason if last.reason == evidence.reason else last.reason, oldest=None)
         return replace(
             self,
