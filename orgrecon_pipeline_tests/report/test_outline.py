@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_random_trail_has_the_same_evidence_and_findings_with_shared_parts(seed:
                 apart = {day: ReportOutline.of(record) for day, record in trail.items()}
                 assert all(apart[day].evidence == trail[day].to_evidence() for day in trail)
                 assert disagreements_of(trail) == list(disagreements(apart, set(trail)))
+
+
+def test_outlines_that_share_parts_have_only_their_own() -> None:
+    known: dict[Hashable, Any] = {}
+    for record in (*CASES.values(), *CASES.values()):
+        apart = ReportOutline.of(record, with_tenants=True)
+        *earlier, last = apart.gate.window
+        window = (*earlier, replace(last, oldest=None))  # other windows do not show it
+        assert apart.sharing(known) == replace(apart, gate=replace(apart.gate, window=window))
 
 
 def test_outlines_that_share_parts_keep_the_sentence_of_their_own_evidence() -> None:
