@@ -125,6 +125,7 @@ def gate(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("changes", [
     {"streak_days": 3}, {"streak_days": 1}, {"streak_days": 10**12}, gate(state="OPEN"),
     gate(earliest_open_day=str(DAY)), gate(reason_code="window_clean", reason_parameters={}),
+    gate(reason_parameters={**OUTDATED.gate.reason_parameters, "day": str(DAY)}),
     row(0, verdict="FAIL", missing=1, eligible=False, reason_code="drift"), row(1, provenance="live"),
     row(1, eligible=False, reason_code="other_mapping"),
     row(1, eligible=False, reason_code="baseline_after_tenant", reason_parameters={"first_tenant_day": "2026-11-01"}),
