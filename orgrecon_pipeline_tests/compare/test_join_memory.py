@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from orgrecon_pipeline.compare.scan.join_memory import choose_memory, join_setti
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.postgres.deadline import Deadline
+from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 MB = 2**20
@@ -61,25 +63,31 @@ def small_tables_count_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join_memory, "_SMALL", 64 * 1024)
 
 
+@contextmanager
+def _target_scan(config: MappingConfig, dsn: str) -> Iterator[tuple[Session, sql.Composed]]:
+    """Yield a session in a snapshot with the settings of a scan, and the scan of the target."""
+    opened = open_reader(config, endpoints.one_database(dsn), Deadline(60))
+    try:
+        assert isinstance(opened, one_database.OneDatabase)
+        opened.run_preflight()
+        with opened.snapshot():
+            session, [statements] = opened._session, opened.statements.values()
+            statement = statements.side_arrays(
+                "target", opened._preflight.largest_table, NUMERIC_SUM, sorts_as_utf8=True)
+            with session.planner_settings(SCAN_SETTINGS):
+                yield session, statement
+            session.query(sql.SQL("SELECT 1"), "using the transaction again")
+    finally:
+        opened.close()
+
+
 @pytest.fixture
 def settings_of(joined: str, small_tables_count_as_large: None) -> Callable[..., dict[str, str]]:
     """Returns the settings of the scan of a target, in a session with some settings of its role."""
 
     def settings(config: MappingConfig, tenants: int, options: str = "") -> dict[str, str]:
-        opened = open_reader(config, endpoints.one_database(joined + options), Deadline(60))
-        try:
-            assert isinstance(opened, one_database.OneDatabase)
-            opened.run_preflight()
-            with opened.snapshot():
-                session, [statements] = opened._session, opened.statements.values()
-                statement = statements.side_arrays(
-                    "target", opened._preflight.largest_table, NUMERIC_SUM, sorts_as_utf8=True)
-                with session.planner_settings(SCAN_SETTINGS):
-                    chosen = join_settings(session, statement, "members", {}, tenants)
-                session.query(sql.SQL("SELECT 1"), "using the transaction again")
-                return chosen
-        finally:
-            opened.close()
+        with _target_scan(config, joined + options) as (session, statement):
+            return join_settings(session, statement, "members", {}, tenants)
 
     return settings
 
@@ -101,7 +109,24 @@ def test_memory_is_chosen_by_the_size_of_the_hash_table_and_the_tenants(
 
 
 def test_large_join_of_known_tenants_gets_little_memory(settings_of: Callable[..., dict[str, str]]) -> None:
-    assert settings_of(mapping(), TENANTS) == {"work_mem": "64kB", "hash_mem_multiplier": "1"}
+    assert settings_of(mapping(), TENANTS) == {
+        "work_mem": "64kB", "hash_mem_multiplier": "1", "enable_mergejoin": "off"}
+
+
+def test_planner_keeps_hash_joins_though_indexes_seem_cheap(
+    joined: str, small_tables_count_as_large: None, connect: Callable[[str], psycopg.Connection[Any]]
+) -> None:
+    admin = connect(joined)
+    admin.execute("""
+        CREATE INDEX ON public.members (unit, t); CREATE INDEX ON public.units (id, t);
+        ALTER DATABASE {0} SET random_page_cost = 1.1; ANALYZE""".replace("{0}", admin.info.dbname).encode())
+    with _target_scan(mapping(), joined) as (session, statement):
+        chosen = join_settings(session, statement, "members", {}, TENANTS)
+        with session.planner_settings(chosen):
+            plan = session.query(sql.SQL("EXPLAIN (COSTS OFF) {}").format(statement), "explaining")
+    lines = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert chosen, lines
+    assert "Hash Join" in lines, lines
 
 
 @pytest.mark.parametrize("tenants", [0, 4_000])
