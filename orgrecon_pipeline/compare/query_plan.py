@@ -32,11 +32,13 @@ class HashJoins:
         table_bytes: size of the largest hash table.
         joined_bytes: at most so much is written to temporary files if the joins are done in parts.
         processes: number of processes whose memory the largest hash table may use.
+        nodes: all nodes of the plan, with their tables, in order.
     """
 
     table_bytes: int
     joined_bytes: int
     processes: int
+    nodes: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def explain_hash_joins(
         table_bytes=processes * largest["Plan Rows"] * (largest["Plan Width"] + _ROW_BYTES),
         joined_bytes=(1 + workers) * len(tables) * max(
             node["Plan Rows"] * (node["Plan Width"] + _ROW_BYTES) for node in below if "Relation Name" in node),
-        processes=processes)
+        processes=processes, nodes=tuple((node["Node Type"], node.get("Relation Name")) for node in nodes))
 
 
 def _plan(session: Session, statement: Statement, action: str, parameters: Mapping[str, Any] | None) -> Any:

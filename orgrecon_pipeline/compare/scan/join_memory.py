@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from orgrecon_pipeline.compare.query_plan import HashJoins, explain_hash_joins
@@ -18,6 +19,8 @@ _SMALL = 2**20
 _MAX_PARTS = 32
 # More could fill a disk, or keep it busy.
 _MAX_TEMPORARY = 2 * 2**30
+# With less memory, the planner would prefer to merge tables in the order of their indexes, row by row.
+_KEEP_PLAN = {"enable_mergejoin": "off"}
 # What the server keeps for each tenant while it sums the row hashes.
 _TENANT_BYTES = 256
 
@@ -28,15 +31,18 @@ def join_settings(
     """Return the settings with which a scan of so many tenants joins large tables in parts; none for another scan."""
     if not tenants:
         return {}
+    explain = partial(explain_hash_joins, session, statement, action, parameters)
     try:
-        joins = explain_hash_joins(session, statement, action, parameters)
+        joins = explain()
+        memory = joins and choose_memory(joins, tenants)
+        if not joins or not memory or session.query(load_sql("compare/sql/temp_file_limit.sql"), action)[0]["limited"]:
+            return {}
+        settings = {"work_mem": f"{memory // 1024}kB", "hash_mem_multiplier": "1", **_KEEP_PLAN}
+        with session.planner_settings(settings):
+            same_plan = (again := explain()) is not None and again.nodes == joins.nodes
     except CannotDecide:  # if the scan fails, too, it says why
         return {}
-    memory = joins and choose_memory(joins, tenants)
-    if not memory or session.query(load_sql("compare/sql/temp_file_limit.sql"), action)[0]["limited"]:
-        return {}
-    # With less memory, the planner would prefer to merge tables in the order of their indexes, row by row.
-    return {"work_mem": f"{memory // 1024}kB", "hash_mem_multiplier": "1", "enable_mergejoin": "off"}
+    return settings if same_plan else {}
 
 
 def choose_memory(joins: HashJoins, tenants: int) -> int | None:
