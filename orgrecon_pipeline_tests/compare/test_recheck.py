@@ -291,3 +291,21 @@ def test_key_that_begins_to_drift_after_the_first_read_does_not_count(empty_data
                                            "; INSERT INTO public.new VALUES ('b', 1, 1, 'x')"))
     totals = comparison.totals["things"]
     assert (totals.missing, totals.unexpected, totals.transient) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("databases", [1, 2])
+def test_comparison_that_is_interrupted_while_keys_are_read_ends(
+    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, databases: int
+) -> None:
+    admin = connect(empty_database)
+    for table, rows in zip(TABLES, (100, 1), strict=True):
+        admin.execute(f"CREATE TABLE {table} AS SELECT 't'::text AS t, i AS k, 1 AS b, 'x'::text AS v "
+                      f"FROM generate_series(1, {rows}) i")
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "CHUNK", 1)
+    monkeypatch.setattr(engine.KeySpool, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        compare(mapping(rechecks=0), endpoints_of(empty_database, databases))
