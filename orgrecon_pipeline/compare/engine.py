@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 from orgrecon_pipeline.compare.failures.cause import name_cause
 from orgrecon_pipeline.compare.inspection import lock_queue_warning
-from orgrecon_pipeline.compare.keys.key_rows import KeyWithHash
 from orgrecon_pipeline.compare.keys.key_spool import CHUNK, KeySpool
 from orgrecon_pipeline.compare.keys.tracked_keys import Drift, count_keys, merge_drift, split_by_flux
 from orgrecon_pipeline.compare.one_database import OneDatabase
@@ -246,7 +245,8 @@ class _Run:
                 continue
             self._progress(f"{name}: reading {counted(expected, 'drifting key')}")
             before = self._keys.drifting[name]
-            for keys in _in_chunks(self._reader.read_keys(name, drift[name])):
+            read = self._reader.read_keys(name, drift[name])
+            while keys := list(islice(read, CHUNK)):
                 self._keys.add([key for _, _, key in keys])
                 first_keys[name].add(keys)
             # SQL that is not deterministic can hide a key again. It is then left out, but counted.
@@ -256,9 +256,3 @@ class _Run:
             if report.sample_values:
                 sampled = self._reader.with_values(name, sampled)
             self._samples += self._reader.with_context(name, sampled)
-
-
-def _in_chunks(keys: Iterator[KeyWithHash]) -> Iterator[list[KeyWithHash]]:
-    # If the caller fails, this generator ends, and with it the stream of the keys: until then, no rollback is possible.
-    while chunk := list(islice(keys, CHUNK)):
-        yield chunk

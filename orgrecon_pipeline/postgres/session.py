@@ -100,6 +100,7 @@ class Session:
         self.custom_settings: tuple[str, ...] | None = None
         self.citus_version: str | None = None
         self.backend: Backend | None = None
+        self._stream: Generator[TupleRow, None, None] | None = None
         self._deadline, self._name = deadline, name
         self._closing = threading.Lock()
         self._connection = self._connect()
@@ -206,6 +207,10 @@ class Session:
             self._execute_all([tables, timeout], "locking the tables")
 
     def _roll_back(self) -> None:
+        # A stream that was not read to its end, as after an interrupt, holds a lock of the connection.
+        if self._stream:
+            with suppress(CannotDecide, ValueError):  # ValueError: another thread waits for a row until it is cancelled
+                self._stream.close()
         if not self._connection.closed:
             try:
                 self._connection.rollback()
@@ -301,12 +306,19 @@ class Session:
     ) -> Generator[TupleRow, None, None]:
         """Yield the rows of a statement, which starts with the first row; arguments as for :meth:`execute`.
 
-        ``chunk`` is the number of rows to fetch at a time. Small rows take three times as long one by one.
+        ``chunk`` is the number of rows to fetch at a time. Small rows take three times as long one by one. Nothing else
+        may be read meanwhile.
         """
+        self._stream = self._rows(statement, action, parameters or {}, chunk)
+        return self._stream
+
+    def _rows(
+        self, statement: Statement, action: str, parameters: Mapping[str, Any], chunk: int
+    ) -> Generator[TupleRow, None, None]:
         self._limit_to_deadline()
         with self._translated_errors(action), self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             size = chunk if capabilities.has_stream_chunked() else 1
-            yield from cursor.stream(statement, parameters or {}, size=size)
+            yield from cursor.stream(statement, parameters, size=size)
 
     def describe(self, statement: Statement, action: str) -> list[tuple[str, int]]:
         """Return the name and type OID of each column of a statement."""

@@ -294,18 +294,23 @@ def test_key_that_begins_to_drift_after_the_first_read_does_not_count(empty_data
 
 
 @pytest.mark.parametrize("databases", [1, 2])
-def test_comparison_that_is_interrupted_while_keys_are_read_ends(
-    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, databases: int
+@pytest.mark.parametrize("interrupted", [
+    "keys.key_spool.KeySpool.add", "keys.key_rows.bounded_name", "keys.written_keys._written"])
+def test_comparison_that_is_interrupted_while_rows_are_read_ends(
+    empty_database: str, connect: Any, monkeypatch: pytest.MonkeyPatch, databases: int, interrupted: str
 ) -> None:
+    """A stream of rows that is not read to its end must not keep the connection from rolling back."""
     admin = connect(empty_database)
     for table, rows in zip(TABLES, (100, 1), strict=True):
-        admin.execute(f"CREATE TABLE {table} AS SELECT 't'::text AS t, i AS k, 1 AS b, 'x'::text AS v "
+        admin.execute(f"CREATE TABLE {table} AS SELECT 't' || i AS t, i AS k, 1 AS b, 'x'::text AS v "
                       f"FROM generate_series(1, {rows}) i")
+    monkeypatch.setattr(engine, "CHUNK", 1)
 
-    def interrupt(*arguments: Any) -> None:
+    def interrupt(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine, "CHUNK", 1)
-    monkeypatch.setattr(engine.KeySpool, "add", interrupt)
+    monkeypatch.setattr(f"orgrecon_pipeline.compare.{interrupted}", interrupt)
+    written = "written" in interrupted
     with pytest.raises(KeyboardInterrupt):
-        compare(mapping(rechecks=0), endpoints_of(empty_database, databases))
+        compare(mapping(rechecks=int(written)), endpoints_of(empty_database, databases), wait=lambda seconds: [
+            admin.execute(f"UPDATE {table} SET v = 'y'") for table in TABLES])
