@@ -18,7 +18,8 @@ from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, MappingConfig, Relation, Tenants
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.tenant_names import TenantNames
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 from orgrecon_pipeline.postgres.sql_files import fragment, load_sql, where_clause
 
 # The only types with different names that are considered equal: same values, same equality, same hash.

@@ -26,7 +26,8 @@ from orgrecon_pipeline.compare.scan.side_scan import SideFingerprints, choose_ha
 from orgrecon_pipeline.compare.self_test import run_self_test
 from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import CHUNK_ROWS, RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import CHUNK_ROWS, Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 from orgrecon_pipeline.postgres.snapshot_pool import SnapshotPool, Task
 
 # Rows of both sides per statement. Larger statements need temporary files on the server.

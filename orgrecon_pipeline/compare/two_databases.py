@@ -42,7 +42,8 @@ from orgrecon_pipeline.compare.self_test import run_self_test_across
 from orgrecon_pipeline.domain.mapping.model import SIDES, MappingConfig
 from orgrecon_pipeline.postgres.identity import identify
 from orgrecon_pipeline.postgres.int8_arrays import concatenate
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 
 # So many that some buckets hold no drifting key of the self-test.
 _SELF_TEST_BUCKETS = 64

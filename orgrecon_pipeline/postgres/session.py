@@ -10,7 +10,6 @@ import time
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -27,6 +26,7 @@ from orgrecon_pipeline.postgres.dsn import Endpoint
 from orgrecon_pipeline.postgres.encoding import Encoding
 from orgrecon_pipeline.postgres.errors import cannot_connect, cannot_read, not_locked
 from orgrecon_pipeline.postgres.int8_arrays import Int8ArrayDumper
+from orgrecon_pipeline.postgres.settings import SETTINGS, milliseconds, set_local
 from orgrecon_pipeline.postgres.sql_files import Statement, load_sql
 
 Result = TypeVar("Result")
@@ -37,20 +37,7 @@ APPLICATION_NAME = "orgrecon"
 # Overrides the DSN and the role: SQL_ASCII would return text as bytes, and LATIN1 lacks characters.
 _FORCED = {"client_encoding": "UTF8"}
 
-#: Settings that could otherwise change what a transaction reads, or how it converts values to text.
-SETTINGS = {
-    "search_path": "", "row_security": "off", "transform_null_equals": "off", "standard_conforming_strings": "on",
-    "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1",
-    "bytea_output": "hex", "array_nulls": "on", "quote_all_identifiers": "off", "lc_monetary": "C", "jit": "off",
-}
 _TRANSACTION_TIMEOUT_SINCE = 170_000
-
-#: Planner settings for statements that read every row. Where the planner underestimates the number of rows, it prefers
-#: nested loops over an index, which take many times as long as a hash join.
-NO_NESTED_LOOPS = {"enable_nestloop": "off"}
-#: The work_mem for statements that group or sort many tenants, which then need no temporary files, and for those that
-#: select tenants by an index. The bitmap is then exact; a smaller one has only pages, all rows of which are checked.
-RAISED_WORK_MEM = "64MB"
 
 # Lets the server send the tree of each statement that it analyses.
 _SHOW_TREES = {"debug_print_parse": "on", "debug_pretty_print": "off", "client_min_messages": "log"}
@@ -190,7 +177,7 @@ class Session:
         # In one message, so that the role's idle_in_transaction_session_timeout cannot strike in between, and a pooler
         # cannot lead to another backend. The backend is read in a transaction of its own, because its SELECT would take
         # the snapshot before the locks.
-        settings = [_set_local(name, value) for name, value in self._transaction_settings().items()]
+        settings = [set_local(name, value) for name, value in self._transaction_settings().items()]
         begin: list[Statement] = [
             sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"),
             # The role's statement_timeout can be too short even for this SELECT.
@@ -202,7 +189,7 @@ class Session:
         if self.citus_version:
             self._execute_all(settings, "changing the settings of the transaction")
         if lock:
-            timeout = _set_local("lock_timeout", _milliseconds(self.settings.lock_timeout_seconds))
+            timeout = set_local("lock_timeout", milliseconds(self.settings.lock_timeout_seconds))
             tables = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(lock))
             self._execute_all([tables, timeout], "locking the tables")
 
@@ -221,7 +208,7 @@ class Session:
     def _read_settings(self) -> None:
         for row in self.query(load_sql("postgres/sql/citus_version.sql"), "looking for Citus"):
             self.citus_version, action = str(row["version"]), "changing the settings of Citus"
-            self._execute_all([_set_local(*setting) for setting in citus.SETTINGS.items()], action)
+            self._execute_all([set_local(*setting) for setting in citus.SETTINGS.items()], action)
             citus.require_settings(self.citus_version, self.query(
                 load_sql("postgres/sql/citus_settings.sql"), action, {"names": list(citus.REQUIRED)}))
         rows = self.query(load_sql("postgres/sql/custom_settings.sql"), "reading the settings of the role", {
@@ -271,7 +258,7 @@ class Session:
         if seconds >= min(self._deadline.remaining(), self.settings.statement_timeout_seconds):
             return self.query(statement, action, parameters)
         self.execute(sql.SQL("SAVEPOINT attempt"), action)
-        self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
+        self.execute(set_local("statement_timeout", milliseconds(seconds)), "setting statement_timeout")
         started = time.monotonic()
         rows: list[DictRow] | None = None
         with self._translated_errors(action), self._connection.cursor(binary=True) as cursor:
@@ -294,7 +281,7 @@ class Session:
         """
         seconds = min(self._deadline.remaining() / 2, self.settings.statement_timeout_seconds)
         self.execute(sql.SQL("SAVEPOINT aside"), action)
-        self.execute(_set_local("statement_timeout", _milliseconds(seconds)), "setting statement_timeout")
+        self.execute(set_local("statement_timeout", milliseconds(seconds)), "setting statement_timeout")
         try:
             with self._translated_errors(action), self._connection.cursor(binary=True) as cursor:
                 return cursor.execute(statement, parameters or {}).fetchall()
@@ -339,13 +326,13 @@ class Session:
             if notice.message_primary == _PARSE_TREE and notice.message_detail:
                 trees.append(notice.message_detail)
 
-        self._execute_all([_set_local(*setting) for setting in _SHOW_TREES.items()], action)
+        self._execute_all([set_local(*setting) for setting in _SHOW_TREES.items()], action)
         self._connection.add_notice_handler(collect)
         try:
             self._parse(statement, action)
         finally:
             self._connection.remove_notice_handler(collect)
-        self._execute_all([_set_local(name) for name in _SHOW_TREES], action)
+        self._execute_all([set_local(name) for name in _SHOW_TREES], action)
         return trees[-1] if trees else ""
 
     def _parse(self, statement: Statement, action: str) -> None:
@@ -365,11 +352,11 @@ class Session:
         if work_mem is not None:
             self.query(load_sql("postgres/sql/raise_work_mem.sql"), "setting work_mem", {"work_mem": work_mem})
         if settings:
-            self._execute_all([_set_local(*setting) for setting in settings.items()], "changing planner settings")
+            self._execute_all([set_local(*setting) for setting in settings.items()], "changing planner settings")
         yield
         # Not in a finally clause: after an error the transaction is aborted.
         if names := [*(() if work_mem is None else ("work_mem",)), *settings]:
-            self._execute_all([_set_local(name) for name in names], "resetting planner settings")
+            self._execute_all([set_local(name) for name in names], "resetting planner settings")
 
     @contextmanager
     def _translated_errors(self, action: str) -> Iterator[None]:
@@ -385,26 +372,16 @@ class Session:
         # The role's transaction_timeout could end the transaction before deadline_seconds.
         has_timeout = self.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return {
-            "statement_timeout": _milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
+            "statement_timeout": milliseconds(min(self.settings.statement_timeout_seconds, remaining)),
             **(citus.SETTINGS if self.citus_version else {}),
             **SETTINGS,
             **dict.fromkeys(self.custom_settings or (), ""),
             **({"transaction_timeout": "0"} if has_timeout else {}),
-            "lock_timeout": _milliseconds(min(self.settings.lock_timeout_seconds, _ONE_LOCK_SECONDS)),
-            "idle_in_transaction_session_timeout": _milliseconds(remaining),
+            "lock_timeout": milliseconds(min(self.settings.lock_timeout_seconds, _ONE_LOCK_SECONDS)),
+            "idle_in_transaction_session_timeout": milliseconds(remaining),
         }
 
     def _limit_to_deadline(self) -> None:
         remaining = self._deadline.remaining()
         if remaining < self.settings.statement_timeout_seconds:
-            self.execute(_set_local("statement_timeout", _milliseconds(remaining)), "setting statement_timeout")
-
-
-def _set_local(name: str, value: str | None = None) -> sql.Composed:
-    new = sql.SQL("DEFAULT") if value is None else sql.Literal(value)
-    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), new)
-
-
-def _milliseconds(seconds: float) -> str:
-    # Rounded up: when the server cancels a statement because of the deadline, the deadline must have passed here too.
-    return f"{max(1, ceil(seconds * 1000))}ms"
+            self.execute(set_local("statement_timeout", milliseconds(remaining)), "setting statement_timeout")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import TenantRow
 from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, Entity, MappingConfig
-from orgrecon_pipeline.postgres.session import SETTINGS
+from orgrecon_pipeline.postgres.settings import SETTINGS
 from orgrecon_pipeline.repair.guard import database_check
 from orgrecon_pipeline.repair.sql_fragments import array_literal, quoted, select_side, template
 from orgrecon_pipeline.repair.steps import EntitySteps

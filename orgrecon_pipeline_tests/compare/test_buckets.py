@@ -24,7 +24,8 @@ from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.dsn import Endpoints
 from orgrecon_pipeline.postgres.int8_arrays import int8_array
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 COLUMNS = {"tenant_id": "t", "k": "k", "v": "v"}

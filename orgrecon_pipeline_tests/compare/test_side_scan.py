@@ -19,7 +19,7 @@ from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.postgres.deadline import Deadline
 from orgrecon_pipeline.postgres.encoding import Encoding
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 from orgrecon_pipeline_tests.support.compare import endpoints
 
 Connect = Callable[[str], psycopg.Connection[Any]]

@@ -20,7 +20,8 @@ from orgrecon_pipeline.compare.types.lossless import EXPRESSION, common_conversi
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping.model import MappingConfig, ScanSettings
 from orgrecon_pipeline.postgres.deadline import Deadline
-from orgrecon_pipeline.postgres.session import SETTINGS, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import SETTINGS
 from orgrecon_pipeline_tests.support.compare import endpoints
 from orgrecon_pipeline_tests.support.compare.type_values import CREATE_TYPES, MEANINGS, VALUES
 

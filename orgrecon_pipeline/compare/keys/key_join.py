@@ -16,7 +16,8 @@ from orgrecon_pipeline.compare.scan.fingerprints import Extent, Fingerprints
 from orgrecon_pipeline.compare.scan.side_scan import SCAN_SETTINGS
 from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 
 # Time limit of a join: some seconds, and one more per so many rows. A join of unique keys is ten times as fast;
 # n copies of a key on both sides are n² pairs.

@@ -17,7 +17,8 @@ from orgrecon_pipeline.compare.keys.tracked_keys import TrackedKeys, count_keys
 from orgrecon_pipeline.compare.queries.statements import EntityStatements
 from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, in_chunks, int8_array
-from orgrecon_pipeline.postgres.session import RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import RAISED_WORK_MEM
 
 # The server compares each row with a bit string: with these sizes, it selects few other rows, and stays in the caches.
 _BITS_PER_KEY = 16

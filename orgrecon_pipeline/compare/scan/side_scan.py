@@ -20,7 +20,8 @@ from orgrecon_pipeline.compare.scan.merge_join import Row, merge_join, names_fro
 from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import MODULUS
 from orgrecon_pipeline.domain.tenant_names import TenantNames
 from orgrecon_pipeline.postgres.int8_arrays import decode_int8, int8_array
-from orgrecon_pipeline.postgres.session import NO_NESTED_LOOPS, RAISED_WORK_MEM, Session
+from orgrecon_pipeline.postgres.session import Session
+from orgrecon_pipeline.postgres.settings import NO_NESTED_LOOPS, RAISED_WORK_MEM
 
 # From this number of tenants on, the cost per group outweighs the cost per row.
 _MANY_TENANTS = 20_000
