@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 # Connections, preflight checks and self-test.
-_START = 0.25
+_START = 0.12
 _PER_ROW = {"native": 0.12e-6, "portable": 0.5e-6}
 _PER_BYTE = 0.5e-9
 # Looking up a row in a join: a cache miss, if the rows are in random order.
