@@ -30,7 +30,7 @@ class HashJoins:
 
     Attributes:
         table_bytes: size of the largest hash table.
-        joined_bytes: at most so much is written to temporary files if the joins are done in parts.
+        joined_bytes: upper limit of the temporary files if the joins are done in parts.
         processes: number of processes whose memory the largest hash table may use.
         nodes: all nodes of the plan, with their tables, in order.
     """
@@ -85,7 +85,7 @@ def explain_hash_joins(
     # The server repeats a subquery for each row, as in NOT IN, if its result does not fit the memory.
     if not tables or not all(node["Node Type"] in _JOINING and "Subplan Name" not in node for node in below):
         return None
-    # The rows of a parallel node are those of one process.
+    # The planner counts the rows of a parallel node for one process.
     largest = max(tables, key=lambda node: node["Plan Rows"] * node["Plan Width"])
     processes = 1 + workers if largest["Parallel Aware"] else 1
     return HashJoins(

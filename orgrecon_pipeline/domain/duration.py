@@ -110,9 +110,9 @@ def predict(
         return Prediction(None, None, None, "nothing")
     scan, slower, waited = sum(side.seconds for side in sides) / max(1, at_once), 1.0, 0.0
     if earlier:
-        # How many times as long as by the coefficients it took, when the tables were smaller.
-        growth = rows / earlier.rows if rows and earlier.rows else 1.0
-        slower, waited = (earlier.seconds - earlier.waited) / (_START + scan / growth), earlier.waited
+        growth, waited = rows / earlier.rows if rows and earlier.rows else 1.0, earlier.waited
+        # How many times longer the last comparison took than the coefficients give for its rows.
+        slower = max(0.0, earlier.seconds - waited) / (_START + scan / growth)
     working = slower * (_START + scan)
     return Prediction(
         working + waited, working + max(waited, waits), rows, "last_comparison" if earlier else "statistics")

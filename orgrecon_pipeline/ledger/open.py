@@ -113,9 +113,9 @@ def _read_state(ledger: Ledger) -> tuple[str | None, bool]:
 
 
 def _require_one_schema(connection: Connection, address: PostgresAddress) -> None:
-    """Refuse a ledger of which another schema of the search_path hides a part, and with it, evidence.
+    """Refuse a ledger whose tables are in several schemas of the search_path: the first schema hides evidence.
 
-    A schema with the name of the role does so as soon as it has one of the tables: ``"$user"`` comes before ``public``.
+    A schema with the name of the role does so if it has one of the tables, because ``"$user"`` comes before ``public``.
     """
     schemas = connection.execute(_SCHEMAS, {"names": [*metadata.tables, VERSION_TABLE]}).all()
     if len(schemas) > 1:

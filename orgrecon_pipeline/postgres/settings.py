@@ -15,8 +15,8 @@ SETTINGS = {
 #: Planner settings for statements that read every row. Where the planner underestimates the number of rows, it prefers
 #: nested loops over an index, which take many times as long as a hash join.
 NO_NESTED_LOOPS = {"enable_nestloop": "off"}
-#: The work_mem for statements that group or sort many tenants, which then need no temporary files, and for those that
-#: select tenants by an index. The bitmap is then exact; a smaller one has only pages, all rows of which are checked.
+#: The work_mem for statements that group or sort many tenants, so that they need no temporary files, or that select
+#: tenants by an index: in less memory, the bitmap of their rows has only pages, and the server checks every row there.
 RAISED_WORK_MEM = "64MB"
 
 

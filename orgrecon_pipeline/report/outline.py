@@ -54,7 +54,7 @@ class ChangeOutline(NamedTuple):
 class ObservationOutline:
     """An observation as the gate needs it.
 
-    ``conditions`` are those of the comparison, see :func:`conditions_of`. As JSON they need a quarter of the memory.
+    For the ``conditions`` of the comparison see :func:`conditions_of`. As JSON text, they need a quarter of the memory.
     """
 
     id: str

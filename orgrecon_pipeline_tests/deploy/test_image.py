@@ -120,7 +120,7 @@ def test_run_pod_with_the_instance_of_the_chart_observes_a_day(
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(chart_instance(storage)))
     done = subprocess.run(
         [str(environment / "python"), str(RUN_POD)], cwd=tmp_path, capture_output=True, text=True, check=False,
-        # Unlike that of the image, the environment is not compiled. Its processes compile what they import once.
+        # The environment is not compiled as in the image. Its processes compile what they import once.
         env={"PATH": f"{environment}:/usr/bin:/bin", "HOME": str(tmp_path),
              "PYTHONPYCACHEPREFIX": str(environment.with_name("compiled")),
              "DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_PASSWORD": PASSWORD, "DATABASE_URL": seeded_database,

@@ -70,6 +70,11 @@ def test_prediction_is_within_a_factor_of_two_whatever_the_growth(
     assert predicted.seconds_if_drift == pytest.approx(predicted.seconds + (0 if earlier else 15))
 
 
+def test_earlier_comparison_that_waited_longer_than_it_took_predicts_no_negative_time() -> None:
+    rounded = EarlierComparison(seconds=14.9, waited=15.0, rows=20_000_000)
+    assert predict(FLAT, rounded, analysed=True).seconds == pytest.approx(15)
+
+
 def test_prediction_without_statistics_repeats_the_earlier_comparison() -> None:
     predicted = predict(FLAT, EARLIER, analysed=False)
     assert (predicted.rows, predicted.basis) == (None, "last_comparison")

@@ -33,7 +33,8 @@ def keys_of_rows(statements: EntityStatements, rows: Iterable[Row]) -> Iterator[
     entity, names, compared = statements.name, statements.entity.key, statements.entity.compare
     by_name = sorted(range(len(names)), key=names.__getitem__)
     none: tuple[str, ...] = ()
-    kinds = columns = none
+    kinds: tuple[str, ...]
+    columns: tuple[str, ...]
     # Few sets of columns differ in many keys.
     names_of = lru_cache(lambda differ: tuple(sorted(compress(compared, differ))))
     for of_key in _rows_by_key(rows):
@@ -49,7 +50,7 @@ def keys_of_rows(statements: EntityStatements, rows: Iterable[Row]) -> Iterator[
             elif values != of_key[1][4]:
                 kinds, columns = _MISMATCHED, names_of(tuple(map(ne, values, of_key[1][4])))
             else:
-                kinds = none
+                continue
         if kinds:
             texts = tuple([bounded_name(key[position]) for position in by_name])
             yield tenant, key_hash, DriftingKey(bounded_name(tenant), entity, texts, kinds, columns)

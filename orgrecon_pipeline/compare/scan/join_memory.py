@@ -13,7 +13,7 @@ from orgrecon_pipeline.postgres.sql_files import Statement, load_sql
 
 # A hash table of this size exceeds the caches that most processors have for one core.
 _LARGE_TABLE = 8 * 2**20
-# Memory of a process. Caches hold the parts of a hash table that the processes share.
+# Memory of each process. They share one part of a hash table at a time, which should fit the caches.
 _SMALL = 2**20
 # Each part has a temporary file in each process.
 _MAX_PARTS = 32

@@ -42,7 +42,7 @@ def earlier_evidence(
 
     Args:
         report: the report, which contradicts the current evidence.
-        reports: all reports of the trail. Days after that of ``report`` are ignored.
+        reports: all reports of the trail. Later days than the report's are ignored.
     """
     gate, certain = report.gate, _known_for_certain(report)
     windows = {row.day: row for row in gate.window}

@@ -19,8 +19,8 @@ _LINE = line_format(len(_HEADING))
 _figures_of = attrgetter(*FIGURES)
 _DRIFT = slice(2, 2 + len(DriftKind))
 
-# The rows of the page that was made last, by id(), each with its line. In a trail, most rows are those of the day
-# before, and reading a trail gives the same object for equal rows. As the rows are kept, no other row gets their ids.
+# The rows of the last page by id(), each with its line. In a trail, most rows are the same as on the day before, and
+# reading a trail gives the same object for equal rows. As the rows are kept, no other row gets their ids.
 _latest: dict[int, tuple[TenantRow, str]] = {}
 
 

@@ -309,7 +309,7 @@ SCHEMAS: dict[str, Schema] = {
                 f"{side}.{column}": "marks deleted rows, which are left out"
                 for side, column in (("source", "status"), ("target", "deleted_at"))})},
         drift={"UPDATE member_v2 SET deleted_at = now() WHERE id = 3": ("member_v2", "missing", 1)}),
-    "states of which one marks deleted rows": Schema(
+    "status with a value for deleted rows": Schema(
         sql=schema_sql.read("states"),
         entities={
             "member_v2": Entity("public.member", "public.member_v2", ["id"], ["name", "state"], where=(

@@ -1,4 +1,4 @@
--- States of which one marks deleted rows: an enum beside a date of the deletion, and text of which the target lacks the deleted rows.
+-- A status with a value for deleted rows: an enum beside the date of the deletion, and a text whose deleted rows the target lacks.
 CREATE TYPE member_state AS ENUM ('active', 'suspended', 'deleted');
 CREATE TABLE member (tenant_id integer NOT NULL, id integer PRIMARY KEY, name text NOT NULL, state member_state NOT NULL);
 CREATE TABLE member_v2 (
