@@ -186,7 +186,7 @@ def test_tenant_with_an_enum_label_of_one_database_only_is_missing(split: Pair) 
 
 @pytest.mark.parametrize("name", [
     "tenant", "row_count", "source_copies", "kind", "copies", "key_hash", "row_hash", "on_source", "number_in_kind",
-    "name", "fingerprint", "key_0", "bucket", "value_0", "with_value_0", "source_state", "changed", "missing", "high",
+    "name", "fingerprint", "key_0", "bucket", "value_0", "nulls_0", "source_state", "changed", "missing", "high",
     "rows", "select",
 ])
 def test_mapped_column_with_a_name_used_in_the_statements_is_compared(pair: Pair, name: str) -> None:

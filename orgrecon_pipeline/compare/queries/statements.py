@@ -42,7 +42,7 @@ class EntityStatements(EntityRows):
             materialized=self._materialized(side),
             high=sql.SQL(hash_sum.high),
             low=sql.SQL(hash_sum.low),
-            value_totals=COMMA.join(sql.SQL("sum({})").format(name) for name in self._value_counts),
+            value_totals=COMMA.join(sql.SQL("sum(row_count - {})").format(name) for name in self._null_counts),
             tenant_text=self._tenant_text(),
             sort_key=self._tenant_text() if sorts_as_utf8 else sql.SQL("name"),
         )
@@ -175,14 +175,14 @@ class EntityStatements(EntityRows):
     def _side_fingerprints(
         self, side: str, largest_table: sql.Identifier | None, hash_sum: HashSum, *, of_tenants: bool = False
     ) -> sql.Composed:
-        counted = list(zip(self._values, self._value_counts, strict=True))
+        counted = list(zip(self._values, self._null_counts, strict=True))
         return load_sql("compare/sql/side_fingerprints.sql").format(
             side=self.side(side, of_tenants=of_tenants),
             row_hash=self._row_hash(),
             sums=sql.SQL(hash_sum.aggregates),
-            # IS NOT NULL would be false for a composite value that contains a NULL.
-            with_value=_repeat(", {} IS DISTINCT FROM NULL AS {}", counted),
-            count_values=_repeat(", count(*) FILTER (WHERE {1}) AS {1}", counted),
+            # IS NULL would be true for a composite value whose fields are all NULL.
+            is_null=_repeat(", {} IS NOT DISTINCT FROM NULL AS {}", counted),
+            count_nulls=_repeat(", count(*) FILTER (WHERE {1}) AS {1}", counted),
             no_rows=self._no_rows(
                 side, largest_table, [self._no_tenant(), sql.SQL("NULL::bigint"), *[sql.SQL("false")] * len(counted)]),
         )
@@ -234,9 +234,9 @@ class EntityStatements(EntityRows):
         return sql.SQL("{} ").format(key_hash) + sql.SQL(tracked)
 
     @property
-    def _value_counts(self) -> list[sql.Identifier]:
-        """Aliases of the numbers of rows in which each compared column is not NULL."""
-        return [sql.Identifier(f"with_value_{position}") for position in range(len(self.entity.compare))]
+    def _null_counts(self) -> list[sql.Identifier]:
+        """Aliases of the numbers of rows in which each compared column is NULL."""
+        return [sql.Identifier(f"nulls_{position}") for position in range(len(self.entity.compare))]
 
     def _value_number(self, column: Column, *, across_sides: bool) -> sql.Composed:
         """Return a number that is the same for equal values; NULL for NULL."""
