@@ -166,7 +166,7 @@ class OneDatabase(Reader):
         return self._scan(scans)
 
     def _scan(self, scans: dict[str, _EntityScan]) -> dict[str, Fingerprints]:
-        self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES])
+        self._pool.run([partial(scan.scan_side, side=side) for scan in scans.values() for side in SIDES], scans=True)
         return {name: scan.fingerprints for name, scan in scans.items()}
 
     def _run(self, tasks: list[_DriftTask]) -> Drift:

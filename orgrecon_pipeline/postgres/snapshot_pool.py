@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -52,9 +53,16 @@ class SnapshotPool:
             self._instance = identity.instance
             yield identity
 
-    def run(self, tasks: Sequence[Task[Result]]) -> list[Result]:
-        """Run the tasks and return their results in the same order. If a task fails, the others are cancelled."""
-        helpers = min(self._size, len(tasks)) - 1
+    def run(self, tasks: Sequence[Task[Result]], *, scans: bool = False) -> list[Result]:
+        """Run the tasks and return their results in the same order. If a task fails, the others are cancelled.
+
+        Of ``scans``, for which the server uses several processes, no more run at the same time than its processors can
+        serve, if the server is on this machine. More would push each other's data out of the processors' caches.
+        """
+        sessions = min(self._size, len(tasks))
+        if scans and sessions > 1:
+            sessions = min(sessions, self._scans_at_once())
+        helpers = sessions - 1
         if helpers <= 0 or self._leader.citus_version:  # the nodes of Citus do not share an exported snapshot
             return [task(self._leader) for task in tasks]
         queue = _TaskQueue(tasks)
@@ -64,6 +72,12 @@ class SnapshotPool:
         for _ in range(helpers):
             threading.Thread(target=self._help, args=(queue, snapshot), daemon=True).start()
         return queue.results()
+
+    def _scans_at_once(self) -> int:
+        row = self._leader.query(load_sql("postgres/sql/scan_processes.sql"), "reading the limits of workers")[0]
+        if not row["on_this_machine"]:  # its processors are unknown
+            return self._size
+        return max(1, (os.cpu_count() or 1) // int(row["processes"]))
 
     def _help(self, queue: _TaskQueue[Result], snapshot: str) -> None:
         # Without a free connection slot, or behind a pooler that leads to another server, the others do the work.
