@@ -37,7 +37,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "version": set(),
 }
-STANDARD_AND_PYDANTIC = sys.stdlib_module_names | {"pydantic", "pydantic_core", ROOT}
+STANDARD_AND_PYDANTIC = sys.stdlib_module_names | {"pydantic", "pydantic_core", "typing_extensions", ROOT}
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -42,9 +42,7 @@ class CoverageEvent(NamedTuple):
 
 def lists_every_departure(compared: Mapping[str, Any]) -> bool:
     """Return whether a record names every tenant that departed, given its ``compared``."""
-    facts = compared.get("coverage")
-    if not isinstance(facts, dict):
-        return True
+    facts = compared.get("coverage", {})
     # After a loss nothing departs, because the universe may have been emptied with the tables.
     departed = 0 if facts.get("lost_count") or facts.get("left_too_many") else facts.get("left_count", 0)
     return len(facts.get("left", ())) >= departed and len(facts.get("acknowledged", ())) < NAMED_IN_RECORD

@@ -48,12 +48,6 @@ def pins_of(compared: Mapping[str, Any]) -> Pins:
     return {label: {key: str(database[key]) for key in _PIN_KEYS} for label, database in labelled_databases(compared)}
 
 
-def are_pins(value: Any) -> bool:
-    """Return whether a value that was read has the form of :data:`Pins`."""
-    return isinstance(value, dict) and all(
-        isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in _PIN_KEYS) for pin in value.values())
-
-
 def positions_of(compared: Mapping[str, Any]) -> dict[str, Position]:
     """Return the WAL position of each database that a record describes, by label, as far as it is known."""
     return {label: position for label, database in labelled_databases(compared) if (position := _position(database))}
@@ -77,20 +71,20 @@ def identities_of(compared: Mapping[str, Any]) -> dict[str, Any]:
 
 def labelled_databases(compared: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each database that a record describes, with its label."""
-    shards = compared.get("shards")
-    pairs = {f"{name}.": pair for name, pair in shards.items()} if isinstance(shards, dict) else {"": compared}
+    pairs = {f"{name}.": pair for name, pair in compared["shards"].items()} if "shards" in compared else {"": compared}
     for prefix, pair in pairs.items():
-        for side in ("source", "target") if isinstance(pair, Mapping) else ():
-            database = pair.get(side)
-            if isinstance(database, dict) and all(database.get(key) for key in _PIN_KEYS):
+        for side in ("source", "target"):
+            database = pair.get(side, {})
+            if all(database.get(key) for key in _PIN_KEYS):
                 yield f"{prefix}{side}", database
 
 
 def _position(database: Mapping[str, Any]) -> Position | None:
-    lsn, timeline = database.get("lsn"), database.get("timeline", 0)
-    if not isinstance(lsn, str) or not isinstance(timeline, int) or not (match := _LSN.fullmatch(lsn)):
+    match = _LSN.fullmatch(database.get("lsn", ""))
+    if match is None:
         return None
-    return Position(database.get("in_recovery") is True, timeline, (int(match[1], 16) << 32) + int(match[2], 16))
+    lsn = (int(match[1], 16) << 32) + int(match[2], 16)
+    return Position(database.get("in_recovery", False), database.get("timeline", 0), lsn)
 
 
 def describe_pin(pin: Mapping[str, str]) -> str:

@@ -8,10 +8,12 @@ from enum import Enum
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind, add_figures
+from orgrecon_pipeline.domain.facts.compared import ComparedFacts
+from orgrecon_pipeline.domain.facts.reason_parameters import ReasonParameters
 from orgrecon_pipeline.domain.identity import LEDGER_ID
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 
@@ -71,7 +73,7 @@ class Reasoned(Frozen):
 
     reason: str = Field(description="Sentence that people read. It may be worded differently in later versions.")
     reason_code: ReasonCode = Field(description="Code of the reason (see Reasons).")
-    reason_parameters: dict[str, Any] = Field(description="Parameters of the reason.")
+    reason_parameters: ReasonParameters = Field(description="Parameters of the reason.")
 
     @property
     def why(self) -> Reason:
@@ -209,6 +211,16 @@ class Previous(Frozen):
     skipped: tuple[SkippedDay, ...] = ()
 
 
+def _of_every_kind(states: dict[str, StateCounts]) -> dict[str, StateCounts]:
+    if states.keys() != {kind.value for kind in DriftKind}:
+        raise ValueError(f"must have the drift kinds {', '.join(kind.value for kind in DriftKind)}")
+    return states
+
+
+#: Keys of one entity by drift kind.
+OfEveryKind = Annotated[dict[str, StateCounts], AfterValidator(_of_every_kind)]
+
+
 class Change(Frozen):
     """Change of the drift since the day ``since``, by entity and drift kind."""
 
@@ -216,7 +228,7 @@ class Change(Frozen):
         "The previous decided day; null if there is none, and then every key is new."))
     observation: str | None = Field(description="Id of the observation that decided it.")
     skipped: tuple[SkippedDay, ...] = Field(description="The days in between, oldest first.")
-    entities: dict[str, dict[str, StateCounts]] = Field(description="Numbers of keys by entity and drift kind.")
+    entities: dict[str, OfEveryKind] = Field(description="Numbers of keys by entity and drift kind.")
     oldest: dict[str, Oldest | None] = Field(description=(
         "Oldest drift of each drifting entity that is still there; null if it is unknown."))
 
@@ -257,7 +269,7 @@ class Outcome(Reasoned):
         "Per entity: source_rows, target_rows, missing, unexpected, mismatched, duplicate, transient."))
     mapping_digest: str = Field(description="Epoch: digest of what was compared.")
     orgrecon_version: str = Field(description="Version of the program.")
-    compared: dict[str, Any] = Field(description=(
+    compared: ComparedFacts = Field(description=(
         "How the comparison was made: databases, settings, method, coverage, warnings, and the normalised mapping."))
 
     def outcome(self) -> dict[str, Any]:
@@ -299,11 +311,9 @@ class Observation(Outcome):
         rows: int | None = add_figures(totals.rows for totals in self.entities.values())
         return rows
 
-
     def drifting_keys(self) -> dict[str, int | None]:
         """Return the number of drifting keys by entity; None where it is unknown."""
-        keys = self.compared.get("keys")
-        stored = keys if isinstance(keys, dict) else {}
+        stored = self.compared.get("keys", {})
         return {
             name: 0 if totals.counts.total == 0 else stored.get(name, {}).get("drifting")
             for name, totals in self.entities.items()}

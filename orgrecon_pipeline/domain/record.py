@@ -28,6 +28,7 @@ from orgrecon_pipeline.domain.evidence import (
     TenantRow,
     Verdict,
 )
+from orgrecon_pipeline.domain.facts.compared import ComparedFacts
 from orgrecon_pipeline.domain.gate.day_decision import conditions_of
 from orgrecon_pipeline.domain.gate.decision import DayEvidence, GateDecision, WindowRow
 from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
@@ -55,6 +56,7 @@ class ObservedRow(Outcome):
         "Time of the snapshot by the database's clock, or by the client's if none answered; null for a baseline."))
     decides: bool = Field(description="Whether this observation decides the day.")
     change: Change | None = Field(description="How the drift changed since the previous decided day.")
+    compared: ComparedFacts = Field(description="What the gate needs of every observation.")
 
 
 class WindowDay(NullableKindFields, KindFields, Reasoned):  # type: ignore[misc]
@@ -191,7 +193,7 @@ class Record(Outcome):
         Rows that the record read before has too are not parsed again.
         """
         without_rows, rows = split_rows(line)
-        draft = cls.model_validate_json(without_rows)
+        draft = cls.model_validate_json(without_rows, strict=True)
         record = draft.model_copy(update={"tenants": rows_of(rows)}) if rows else draft
         if record.line_and_expected_digest(f"[{','.join(rows)}]" if rows else None) != (line, record.digest):
             raise ValueError("not canonical")

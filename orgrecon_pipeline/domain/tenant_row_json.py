@@ -48,7 +48,7 @@ def rows_of(texts: Sequence[str]) -> tuple[TenantRow, ...]:
     global _latest
     known = _latest
     if new := [text for text in texts if text not in known]:
-        rows = _ROWS.validate_json(f"[{','.join(new)}]")
+        rows = _ROWS.validate_json(f"[{','.join(new)}]", strict=True)
         # Canonical rows contain no newline, so the joined texts are equal only if each text equals its row.
         if len(rows) != len(new) or escaped("\n".join(map(_canonical_row, rows))) != "\n".join(new):
             raise ValueError("not canonical")

@@ -94,7 +94,7 @@ def take_snapshot(
         latest=latest,
         last_completion=completed.observed_at if completed else None,
         last_success=passed.observed_at if passed else None,
-        scan_seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        scan_seconds=None if seconds is None else float(seconds),
         streak_days=gate.decision.streak_days,
         live_days=gate.decision.live_days,
         gate_open=gate.open,

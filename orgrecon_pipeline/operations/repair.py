@@ -81,10 +81,9 @@ def plan_repair(settings: Settings, day: date | None, only: KeyFilter | None = N
         rows, notes = [row for row in rows if (row.tenant, row.entity) in keys], [*notes, *more]
     if observation.verdict is Verdict.FAIL and not rows:
         notes.append("No drifting key that can be repaired matches the options, so the script changes nothing.")
-    in_flux = observation.compared.get("keys_in_flux")
     script = build_script(
         mapping, rows, day=day.isoformat(), observation=observation.id,
-        in_flux=in_flux if isinstance(in_flux, int) else 0, notes=notes,
+        in_flux=observation.compared.get("keys_in_flux", 0), notes=notes,
         database=pins_of(observation.compared).get("source"),
         kinds=tuple(DriftKind) if only.kind is None else (only.kind,), keys=keys)
     return RepairPlan(observation, script, tuple(notes))

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
+from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail
+from orgrecon_pipeline.domain.facts.described import first_error
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.record import SCHEMA, Record
 from orgrecon_pipeline.file_lock import locked
@@ -177,14 +179,14 @@ def _record(line: str) -> Record:
     if value.get("schema") != SCHEMA or isinstance(value.get("schema"), bool):
         raise _Unsound(f"holds a record of an unknown schema (this version reads schema {SCHEMA}).")
     try:
-        record = Record.model_validate(value)
-    except ValidationError as error:
-        raise _Unsound(f"holds an invalid record: {_first_error(error)}.") from None
-    try:
-        canonical, digest = record.line_and_expected_digest()
-        canonical.encode("utf-8")
-    except (ValueError, UnicodeEncodeError):
+        text = canonical_json(value).encode("utf-8")
+    except UnicodeEncodeError:
         raise _Unsound("holds a record with text that is not valid Unicode.") from None
+    try:
+        record = Record.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _Unsound(f"holds an invalid record: {first_error(error)}.") from None
+    canonical, digest = record.line_and_expected_digest()
     # A changed figure breaks both the digest and the canonical form, and the digest says more about the cause.
     if record.digest != digest:
         raise _Unsound("was edited: the digest of its record is wrong.")
@@ -238,13 +240,6 @@ def _depth(value: Any) -> int:
         if not level:
             return depth
     return _MAX_DEPTH + 1
-
-
-def _first_error(error: ValidationError) -> str:
-    # Without the invalid value, which can be anything.
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return visible(f"{where}: {first['msg']}")[:200]
 
 
 def _first_difference(rendered: str, text: str) -> int:

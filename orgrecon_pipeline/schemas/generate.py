@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from orgrecon_pipeline.domain.mapping.model import MappingConfig
+from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.schemas.drift_document import DriftDocument
 from orgrecon_pipeline.schemas.gate_document import GateDocument
-from orgrecon_pipeline.schemas.record_document import Record
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.domain.facts.reason_parameters import Parameters
 from orgrecon_pipeline.domain.reasons import ReasonCode
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.render import render
@@ -28,7 +29,8 @@ def section(heading: str) -> str:
 
 def documented_parameters() -> dict[str, set[str]]:
     """Return the parameters of each reason code in the table of the page."""
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section("Reasons"), re.MULTILINE)
+    codes = section("Reasons").split("\n### ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", codes, re.MULTILINE)
     return {code: set(re.findall(r"`(\w+)`", parameters)) for code, parameters in rows}
 
 
@@ -53,6 +55,10 @@ def test_reasons_table_lists_every_parameter() -> None:
     documented = documented_parameters()
     for code, parameters in parameters_in_code().items():
         assert parameters <= documented[code], f"{code}: docs/record.md lacks {sorted(parameters - documented[code])}"
+
+
+def test_parameters_of_all_reasons_are_described() -> None:
+    assert set().union(*documented_parameters().values()) == Parameters.__annotations__.keys()
 
 
 @pytest.fixture

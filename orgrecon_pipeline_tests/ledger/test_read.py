@@ -259,7 +259,7 @@ def test_acknowledgements_are_returned_by_kind_in_recorded_order(ledger: Ledger)
     ledger.append(observation("a"), (), (), ())
     moment = datetime(2026, 11, 23, 9, 0, 0, 123_456, timezone.utc)
     ledger.acknowledge("coverage", "the tenant Ä has left us", "a", {"lost": ["tenant Ä"], "x": {"y": 0.1}}, moment)
-    ledger.acknowledge("source", "moved", None, {"database": "d"}, moment)
+    ledger.acknowledge("source", "moved", None, {"databases": {}}, moment)
     ledger.acknowledge("coverage", "again", "a", {}, moment - timedelta(days=1))
     first, second = ledger.acknowledgements("coverage")
     assert (first.kind, first.reason, first.observation_id, first.details, first.recorded_at) == (

@@ -183,7 +183,7 @@ def test_observation_without_fingerprints_has_nothing_to_reproduce(site: Site, t
 @pytest.mark.parametrize("other", ["root", "seed", "probe", "nothing"])
 def test_fingerprints_of_another_record_are_not_decided(site: Site, other: str) -> None:
     observation = site.observe()
-    facts = {**observation.compared["fingerprints"], other: "1"} if other != "nothing" else None
+    facts = {**observation.compared["fingerprints"], other: "1" * 64} if other != "nothing" else {}
     forged = observation.model_copy(update={
         "id": "forged", "compared": {**observation.compared, "fingerprints": facts}})
     site.ledger.append(forged, (), (), (), fingerprints=site.ledger.fingerprints(observation.id))

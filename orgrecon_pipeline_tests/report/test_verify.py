@@ -200,9 +200,6 @@ def easier_gate(**policy: Any) -> dict[str, Any]:
     pytest.param(row(2, reason_parameters={"x": 1}), "2026-11-19 counts", id="a parameter in the window"),
     pytest.param(observed_under({"window_days": 14}), "looser policy", id="a policy that asks for more"),
     pytest.param(observed_under({"window_days": 3}) | easier_gate(window_days=3), "looser policy", id="an easier gate"),
-    pytest.param(observed_under({"same_day": "best"}), "gate policy", id="no policy"),
-    pytest.param(observed_under([]), "gate policy", id="no policy at all"),
-    pytest.param(observed_under(None), "gate policy", id="policy null"),
     pytest.param({"compared": {**COMPARED, "gate": {"window_days": 3}}}, "conditions", id="other conditions"),
 ])
 def test_forged_gate_is_a_finding(changes: Mapping[str, Any], expected: str, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def conditions_of(compared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``compared`` that the gates need of every observation, not only of the deciding one."""
     kept = ("gate", "report", "moved_from", "first_observation")
     settings = {name: compared[name] for name in kept if name in compared}
-    facts = _coverage(compared)
+    facts = compared.get("coverage", {})
     # Names are kept only of tenants that departed. After a loss, the universe may have been emptied with the tables.
     departed = () if facts.get("lost_count") or facts.get("left_too_many") else ("left",)
     coverage = {name: value for name in ("acknowledged", "left_count", *departed) if (value := facts.get(name))}
@@ -157,16 +157,11 @@ def _may_improve(worse: Rankable, later: Rankable) -> bool:
         and not has_regressed(later.compared, worse.compared)
         # An acknowledgement excuses departures, but a higher limit in the mapping does not.
         and (worse.reason_code is not ReasonCode.TOO_MANY_DEPARTURES or bool(_acknowledged(later.compared))
-             or not _coverage(later.compared).get("left_count"))
+             or not later.compared.get("coverage", {}).get("left_count"))
     )
 
 
-def _coverage(compared: Mapping[str, Any]) -> Mapping[str, Any]:
-    coverage = compared.get("coverage")
-    return coverage if isinstance(coverage, dict) else {}
-
-
-def _acknowledged(compared: Mapping[str, Any]) -> list[Any]:
+def _acknowledged(compared: Mapping[str, Any]) -> Sequence[str]:
     """Return the losses of coverage that an observation accepts because a person acknowledged them."""
-    acknowledged = _coverage(compared).get("acknowledged")
-    return list(acknowledged) if isinstance(acknowledged, (list, tuple)) else []
+    acknowledged: Sequence[str] = compared.get("coverage", {}).get("acknowledged", ())
+    return acknowledged

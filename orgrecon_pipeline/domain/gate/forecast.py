@@ -123,13 +123,8 @@ def _latest_drift(decision: GateDecision) -> LatestDrift | None:
     if not compared or compared[-1].verdict is not Verdict.FAIL:
         return None
     row, parameters = compared[-1], compared[-1].reason.parameters
-    return LatestDrift(row.day, _number(parameters.get("drifting_keys"), row.counts.total),
-                       _number(parameters.get("tenants_with_drift"), None), row.oldest)
-
-
-def _number(value: object, default: int | None) -> int | None:
-    # A reason of a Dagster deployment can have any parameters.
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+    return LatestDrift(row.day, parameters.get("drifting_keys", row.counts.total),
+                       parameters.get("tenants_with_drift"), row.oldest)
 
 
 def _drift(drift: LatestDrift, as_of: date) -> Iterator[str]:
@@ -143,8 +138,7 @@ def _drift(drift: LatestDrift, as_of: date) -> Iterator[str]:
 
 
 def _obstacles(row: WindowRow) -> Iterator[str]:
-    also = row.reason.parameters.get("also")
-    codes = {row.reason.code.value, also.get("reason_code") if isinstance(also, dict) else None}
+    codes = {row.reason.code.value, row.reason.parameters.get("also", {}).get("reason_code")}
     if row.verdict is Verdict.MISSING:
         yield f"{row.day} has no report"
     elif codes & {code.value for code in COVERAGE_CODES}:

@@ -7,19 +7,18 @@ from those that reports, gate answers and notifications have shown.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
 from orgrecon_pipeline.domain.evidence import Frozen, LedgerId
+from orgrecon_pipeline.domain.facts.described import Sha256
 from orgrecon_pipeline.domain.identity import Identity
 
 #: What a link is about: an observation with all its rows, the tenant gates that its report shows, a person's
 #: acknowledgement, the result of one shard, or the redaction of a tenant.
 LinkKind = Literal["observation", "ready_tenants", "acknowledgement", "shard_result", "redaction"]
-
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class ChainHead(Frozen):

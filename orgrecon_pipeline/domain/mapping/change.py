@@ -73,13 +73,10 @@ def stored_mapping(mapping: MappingConfig) -> dict[str, Any] | None:
 
 def mapping_changes(before: Any, after: Any) -> list[Difference]:
     """Return what changed between two stored mappings with different digests, at least one change."""
-    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+    if before is None or after is None:
         return [Difference(code=ChangeCode.UNKNOWN, text="the earlier evidence does not say what was compared")]
-    try:
-        changes = [*_tenants(before["tenants"], after["tenants"]), *_entities(before["entities"], after["entities"]),
-                   *_shards(set(before["shards"]), set(after["shards"]))]
-    except (KeyError, TypeError, AttributeError, ValueError):  # a forged record
-        return [Difference(code=ChangeCode.UNKNOWN, text="the evidence says in no known form what was compared")]
+    changes = [*_tenants(before["tenants"], after["tenants"]), *_entities(before["entities"], after["entities"]),
+               *_shards(set(before["shards"]), set(after["shards"]))]
     if not changes:
         text = "the same mapping is compared by another version of the comparison"
         return [Difference(code=ChangeCode.COMPARISON_CHANGED, text=text)]

@@ -15,6 +15,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, Table, 
 from sqlalchemy.pool import NullPool
 
 from orgrecon_pipeline.domain.errors import ConfigurationError, EvidenceNotStored
+from orgrecon_pipeline.domain.facts.described import InvalidFacts
 from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.address import PostgresAddress, SqliteAddress
@@ -112,9 +113,10 @@ class Store:
                         isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 with connection.begin():
                     yield connection
-        except ValueError:
-            # An invalid date, JSON text or verdict. The original message is dropped because it quotes the value.
-            raise ConfigurationError(f"cannot read {self.address}: it holds values that orgrecon did not write: "
+        except (ValueError, RecursionError) as error:
+            # An invalid date, JSON text or verdict. Only the message about facts does not quote the value.
+            what = f" ({error})" if isinstance(error, InvalidFacts) else ""
+            raise ConfigurationError(f"cannot read {self.address}: it holds values that orgrecon did not write{what}: "
                                      "restore it, or rebuild it with orgrecon import.") from None
 
     @contextlib.contextmanager

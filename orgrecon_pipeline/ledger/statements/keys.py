@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.address import PostgresAddress
 from orgrecon_pipeline.ledger.connection.engine import Store
 from orgrecon_pipeline.ledger.connection.retry import retried
+from orgrecon_pipeline.ledger.statements.stored_facts import parse_texts
 
 _CHUNK = 10_000  # rows
 
@@ -66,10 +66,10 @@ class KeyReader(Store):
                 connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
             rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
             for row in rows:
-                columns = tuple(json.loads(row.differing_columns)) if row.differing_columns else ()
+                columns = tuple(parse_texts(row.differing_columns)) if row.differing_columns else ()
                 if wanted.column is None or wanted.column in columns:
                     state = KeyState.HEALED if healed else state_of(row.first_seen, observation.day)
-                    yield StoredKey(row.tenant, row.name, row.kind, tuple(json.loads(row.key)), columns, state,
+                    yield StoredKey(row.tenant, row.name, row.kind, tuple(parse_texts(row.key)), columns, state,
                                     row.first_seen)
 
     @retried

@@ -35,6 +35,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.engine import Store
 from orgrecon_pipeline.ledger.connection.retry import retried
 from orgrecon_pipeline.ledger.statements.fingerprints import read_fingerprints
+from orgrecon_pipeline.ledger.statements.stored_facts import DETAILS, facts_of
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
     change,
@@ -239,7 +240,7 @@ class LedgerReader(Store):
         with self.reading() as connection:
             return [Sample(
                 tenant=row.tenant, entity=row.entity, kind=row.kind, key=json.loads(row.key),
-                columns=tuple(json.loads(row.differing_columns)),
+                columns=json.loads(row.differing_columns),
                 values=None if row.column_values is None else json.loads(row.column_values),
                 show=None if row.context is None else json.loads(row.context),
                 first_seen=row.first_seen, state=state_of(row.first_seen, row.day),
@@ -251,7 +252,7 @@ class LedgerReader(Store):
         table = self.own.acknowledgement
         with self.reading() as connection:
             rows = connection.execute(select(table).where(table.c.kind == kind).order_by(table.c.number))
-            return [Acknowledgement(kind, row.reason, row.observation_id, json.loads(row.details), row.recorded_at)
+            return [Acknowledgement(kind, row.reason, row.observation_id, DETAILS[kind](row.details), row.recorded_at)
                     for row in rows]
 
     @retried
@@ -313,9 +314,7 @@ class LedgerReader(Store):
             return [Observation(**{
                 **{name: row[name] for name in Observation.model_fields if name != "entities"},
                 "entities": totals[row["number"]],
-                "change": row["change"] and json.loads(row["change"]),
-                "reason_parameters": json.loads(row["reason_parameters"]),
-                "compared": json.loads(row["compared"]),
+                **facts_of(row),
             }) for row in rows]
 
     def _observed_by_day(self, connection: Connection, until: date) -> dict[date, list[_Observed]]:
@@ -360,14 +359,14 @@ class _Observed(NamedTuple):
 
 
 def _observed(row: Any) -> _Observed:
-    reason = Reason.stored(row.reason_code, json.loads(row.reason_parameters), row.reason)
+    facts = facts_of(row._mapping)
+    reason = Reason.stored(row.reason_code, facts["reason_parameters"], row.reason)
     provenance = Provenance(row.provenance)
     return _Observed(
         number=row.number, id=row.id, provenance=provenance, verdict=Verdict(row.verdict), observed_at=row.observed_at,
-        mapping_digest=row.mapping_digest, reason_code=reason.code, compared=json.loads(row.compared),
+        mapping_digest=row.mapping_digest, reason_code=reason.code, compared=facts["compared"],
         # An observation without entities has no drift.
         counts=Counts.zero() if row.of is None else Counts(row._mapping), why=reason,
         saw_a_tenant=provenance.real and bool(row.tenants_scanned), tenants_with_drift=row.tenants_with_drift,
-        change=row.change and Change.model_validate_json(row.change),
-        ledger=row.ledger,
+        change=facts["change"], ledger=row.ledger,
     )

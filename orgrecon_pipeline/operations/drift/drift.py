@@ -108,9 +108,8 @@ def _key_columns(observation: Observation, mapping: MappingConfig) -> dict[str, 
     """Return the names of the columns of the keys, as far as they are known."""
     if observation.mapping_digest == mapping.digest:
         return {name: tuple(sorted(entity.key)) for name, entity in mapping.entities.items()}
-    stored = observation.compared.get("mapping")
-    entities = stored.get("entities", {}) if isinstance(stored, dict) else {}
-    return {name: tuple(sorted(entity["key"])) for name, entity in entities.items()}
+    stored = observation.compared.get("mapping") or {"entities": {}}
+    return {name: tuple(sorted(entity["key"])) for name, entity in stored["entities"].items()}
 
 
 def _notes(ledger: Ledger, observation: Observation, wanted: KeyFilter) -> Iterator[str]:

@@ -209,8 +209,8 @@ def _earlier_departures(ledger: Ledger, day: date, provenance: Provenance) -> in
     """Return how many tenants left on a day so far, without those whose departure was acknowledged."""
     facts = [observation.compared.get("coverage", {}) for observation in ledger.observations(day)
              if observation.provenance is provenance and observation.tenants_scanned is not None]
-    return sum(count for of_observation in facts if isinstance(count := of_observation.get("left_count"), int)
-               and not of_observation.get("lost_count") and not of_observation.get("left_too_many"))
+    return sum(of_observation.get("left_count", 0) for of_observation in facts
+               if not of_observation.get("lost_count") and not of_observation.get("left_too_many"))
 
 
 def _events(subject: CoverageSubject, names: Iterable[str], change: CoverageChange) -> Iterator[CoverageEvent]:

@@ -116,7 +116,7 @@ def import_record(ledger: Ledger, record: Record) -> int:
         observations = record.to_observations()
         names = _names_in(record)
         departed = {observation.id: _departed_in(observation) for observation in observations}
-    except (ValueError, TypeError, AttributeError):
+    except ValueError:
         raise UnsoundTrail(
             f"the record of {record.day} contains impossible values: restore its report from version control."
         ) from None
@@ -174,11 +174,11 @@ def _names_in(record: Record) -> dict[CoverageSubject, set[str]]:
 def _departed_in(observation: Observation) -> list[CoverageEvent]:
     """Return the events of the subjects that an observation shows to have departed, as far as it names them."""
     coverage = observation.compared.get("coverage", {})
-    if observation.provenance is Provenance.RESTORED or not isinstance(coverage, dict):
+    if observation.provenance is Provenance.RESTORED:
         return []
     departed = [_parse_subject(text) for text in coverage.get("acknowledged", ())]
     if not coverage.get("lost_count") and not coverage.get("left_too_many"):
-        departed += [(CoverageSubject.TENANT, str(name)) for name in coverage.get("left", ())]
+        departed += [(CoverageSubject.TENANT, name) for name in coverage.get("left", ())]
     return [CoverageEvent(subject, name, CoverageChange.DEPARTED) for subject, name in departed]
 
 

@@ -101,7 +101,7 @@ def _versions(day: date, observations: Sequence[ObservationOutline], certain: Ma
 
 def _no_tenant_until(window: Sequence[WindowRow]) -> date:
     """Return the last day up to which a report knew no tenant, according to its window."""
-    since = [str(row.reason.parameters["first_tenant_day"]) for row in window
+    since = [row.reason.parameters["first_tenant_day"] for row in window
              if "first_tenant_day" in row.reason.parameters]
     if since:
         return date.fromisoformat(min(since)) - timedelta(days=1)

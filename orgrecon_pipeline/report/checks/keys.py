@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
 from orgrecon_pipeline.domain.days import days_between
 from orgrecon_pipeline.domain.drift.key import KeyState, state_of
@@ -35,12 +34,6 @@ def key_contradictions(record: Record) -> Iterator[str]:
 
 def _in_numbers(record: Record) -> Iterator[str]:
     keys, columns = (record.compared.get(name, {}) for name in ("keys", "mismatched_columns"))
-    if not _is_table(keys) or any(numbers.keys() != {"drifting", "left_out"} for numbers in keys.values()):
-        yield "has a compared.keys that does not hold the numbers of drifting keys by entity"
-        return
-    if not _is_table(columns):
-        yield "has a compared.mismatched_columns that does not hold numbers by entity and column"
-        return
     for name, totals in record.entities.items():
         numbers = keys.get(name)
         if numbers and not numbers["left_out"] <= numbers["drifting"] <= (totals.counts.total or 0):
@@ -59,9 +52,8 @@ def _in_change(record: Record, change: Change) -> Iterator[str]:
     elif change.since >= record.day or change.observation is None or skipped != tuple(
             days_between(change.since, record.day))[1:-1]:
         yield "has a change whose days are out of order"
-    if change.entities.keys() != record.entities.keys() or any(
-            kinds.keys() != {kind.value for kind in DriftKind} for kinds in change.entities.values()):
-        yield "has a change of other entities or kinds than it compared"
+    if change.entities.keys() != record.entities.keys():
+        yield "has a change of other entities than it compared"
         return
     for name, kinds in change.entities.items():
         for kind, states in kinds.items():
@@ -86,10 +78,3 @@ def _is_possible_change(states: StateCounts, kind: str, keys: int | None, change
 
 def _is_possible(first_seen: date | None, day: date) -> bool:
     return first_seen is None or first_seen <= day
-
-
-def _is_table(value: Any) -> bool:
-    """Whether a value holds natural numbers by two names."""
-    return isinstance(value, dict) and all(
-        isinstance(numbers, dict) and all(type(number) is int and number >= 0 for number in numbers.values())
-        for numbers in value.values())

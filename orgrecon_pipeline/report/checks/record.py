@@ -7,7 +7,6 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import get_args
 
-from orgrecon_pipeline.domain.databases import are_pins
 from orgrecon_pipeline.domain.days import utc_day
 from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Provenance, SameDay, Verdict, sum_counts
@@ -45,11 +44,6 @@ def _contradictions(record: Record) -> Iterator[str]:
             yield "has a reason for the gate that contradicts its window"
     yield from key_contradictions(record)
     yield from ready_contradictions(record)
-    values = record.compared.get("values", {})
-    if not isinstance(values, dict) or not all(
-        isinstance(counts, dict) and all(type(n) is int for n in counts.values()) for counts in values.values()
-    ):
-        yield "has a compared.values that does not hold a count per entity and column"
 
 
 def _in_observations(record: Record) -> Iterator[str]:
@@ -72,8 +66,6 @@ def _in_observations(record: Record) -> Iterator[str]:
             yield "has an observation without a verdict"
         if row.verdict is Verdict.PASS and not _is_clean(row.entities, row.tenants_with_drift):
             yield "has an observation that is a PASS with drift or with unknown figures"
-        if not are_pins(row.compared.get("moved_from", {})):
-            yield "has a compared.moved_from that does not hold databases by label"
     deciding = [row for row in record.observations if row.decides]
     if len(deciding) != 1:
         yield f"has {len(deciding)} observations that decide the day, not 1"

@@ -18,15 +18,11 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(code(".".join(path)), cell) for path, cell in sorted(rows)]
 
 
-def _shard_rows(shards: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def _shard_rows(shards: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield only one row per shard and one per database of it, because there can be a thousand shards."""
-    if not isinstance(shards, Mapping):
-        yield (_SHARDS,), _cell(shards)
-        return
     for name, shard in shards.items():
-        of_shard = shard if isinstance(shard, Mapping) else {"": shard}
-        own = {key: value for key, value in of_shard.items() if not isinstance(value, Mapping)}
-        databases = {key: value for key, value in of_shard.items() if isinstance(value, Mapping)}
+        own = {key: value for key, value in shard.items() if not isinstance(value, Mapping)}
+        databases = {key: value for key, value in shard.items() if isinstance(value, Mapping)}
         if databases.get("source") == databases.get("target"):
             databases = {"source and target" if key == "source" else key: value
                          for key, value in databases.items() if key != "target"}

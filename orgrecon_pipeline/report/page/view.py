@@ -101,17 +101,12 @@ def _identity(record: Record) -> str:
 
 
 def _warnings(compared: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the warnings of a comparison. What has another form than ours is not shown."""
-    warnings, coverage = compared.get("warnings"), compared.get("coverage")
-    for warning in warnings if isinstance(warnings, list) else ():
-        if isinstance(warning, Mapping) and isinstance(text := warning.get("text"), str):
-            yield prose(text)
-    renamed = coverage.get("renamed") if isinstance(coverage, Mapping) else None
-    for pair in renamed if isinstance(renamed, list) else ():
-        if isinstance(pair, list) and len(pair) == len(("old", "new")):
-            old, new = map(code, map(str, pair))
-            yield (f"Tenant {old} is gone and {new} is new: they differ only in case or white space, so the tenant was "
-                   "probably renamed.")
+    """Yield the warnings of a comparison."""
+    for warning in compared.get("warnings", ()):
+        yield prose(warning["text"])
+    for old, new in compared.get("coverage", {}).get("renamed", ()):
+        yield (f"Tenant {code(old)} is gone and {code(new)} is new: they differ only in case or white space, so the "
+               "tenant was probably renamed.")
 
 
 def _mapping_change(change: MappingChange | None) -> dict[str, str] | None:

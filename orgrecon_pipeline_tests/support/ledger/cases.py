@@ -17,6 +17,7 @@ import psycopg
 from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift.key import KeyState
+from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import (
     FIGURES,
     Change,
@@ -85,8 +86,9 @@ def full(name: str = "full", day: date = DAY) -> tuple[Observation, list[TenantR
             since=day - timedelta(days=3), observation="an earlier one",
             skipped=(SkippedDay(day=day - timedelta(days=2), verdict=Verdict.INCONCLUSIVE),
                      SkippedDay(day=day - timedelta(days=1), verdict=Verdict.MISSING)),
-            entities={"org_units": {"missing": StateCounts(new=None, persistent=None, healed=None)},
-                      "a_last": {"mismatched": StateCounts(new=1, persistent=2**53 - 1, healed=0)}},
+            entities={name: {kind.value: StateCounts(new=new, persistent=persistent, healed=healed)
+                             for kind in DriftKind} for name, new, persistent, healed in (
+                                 ("org_units", None, None, None), ("a_last", 1, 2**53 - 1, 0))},
             oldest={"org_units": None, "a_last": Oldest(first_seen=day - timedelta(days=9), tenant="Ärger | `x`")}),
     )
     rows = [
