@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, column, func, select, table, text
@@ -19,12 +20,6 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.tables import REVISION, VERSION_TABLE, metadata
 
 _MIGRATION_LOCK = 0x6F72_6772_6563_6F6E  # "orgrecon": the key of an advisory lock
-
-# The schemas in which this role's search_path finds the tables, and the tables in each.
-_SCHEMAS = text(
-    "SELECT n.nspname, array_agg(c.relname ORDER BY c.relname) FROM unnest(CAST(:names AS text[])) AS t (name) "
-    "JOIN pg_class c ON c.oid = to_regclass(t.name) JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "GROUP BY n.nspname ORDER BY n.nspname")
 
 # Alembic stores the running migration in module-level variables.
 _one_migration = threading.Lock()
@@ -117,7 +112,8 @@ def _require_one_schema(connection: Connection, address: PostgresAddress) -> Non
 
     A schema with the name of the role does so if it has one of the tables, because ``"$user"`` comes before ``public``.
     """
-    schemas = connection.execute(_SCHEMAS, {"names": [*metadata.tables, VERSION_TABLE]}).all()
+    statement = files("orgrecon_pipeline.ledger").joinpath("sql/schemas.sql").read_text(encoding="utf-8")
+    schemas = connection.execute(text(statement), {"names": [*metadata.tables, VERSION_TABLE]}).all()
     if len(schemas) > 1:
         where = ", ".join(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} in {schema!a}"
                           for schema, names in schemas)
