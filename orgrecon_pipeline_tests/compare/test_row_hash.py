@@ -12,9 +12,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from orgrecon_pipeline.compare import engine
 from orgrecon_pipeline.compare.engine import compare
+from orgrecon_pipeline.compare.queries.column_type import ColumnType
 from orgrecon_pipeline.compare.queries.row_hash import RowHash
 from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline_tests.support.compare.endpoints import two_databases
@@ -46,6 +48,17 @@ CASES = {
     "the halves of a time": (
         ("int", "timestamptz", "text"),
         "(1, '2000-01-01 00:00:00.000001Z', 'x')", "(1, '2000-01-01 01:11:34.967296Z', 'x')"),
+    "the halves of a time of day": (
+        ("int", "time", "text"), "(1, '00:00:00.000001', 'x')", "(1, '01:11:34.967296', 'x')"),
+    "a microsecond": (
+        ("int", "timestamp", "text"), "(1, '2000-01-01 00:00:00', 'x')", "(1, '2000-01-01 00:00:00.000001', 'x')"),
+    "infinite times": (("int", "timestamptz", "text"), "(1, 'infinity', 'x')", "(1, '-infinity', 'x')"),
+    "days": (("int", "date", "date"), "(1, '1999-12-31', '2000-01-02')", "(1, '2000-01-02', '1999-12-31')"),
+    "days as keys": (("date", "text", "text"), "('2000-01-01', 'x', 'x')", "('4713-01-01 BC', 'x', 'x')"),
+    "NULL and the first day": (("int", "date", "text"), "(1, NULL, 'x')", "(1, '2000-01-01', 'x')"),
+    "infinite days": (("int", "date", "text"), "(1, 'infinity', 'x')", "(1, '-infinity', 'x')"),
+    "the last day and no end": (("int", "date", "text"), "(1, '5874897-12-31', 'x')", "(1, 'infinity', 'x')"),
+    "the first day and no beginning": (("int", "date", "text"), "(1, '4714-11-24 BC', 'x')", "(1, '-infinity', 'x')"),
     "the halves of an interval": (
         ("int", "interval", "text"), "(1, '0.000001 s', 'x')", "(1, '4294.967296 s', 'x')"),
 }
@@ -80,3 +93,25 @@ def test_row_hash_detects_the_difference_in_every_tenant(
     comparison = compare(mapping, two_databases(source, target))
 
     assert comparison.tenants_with_drift == TENANTS
+
+
+# Types, each with a value.
+VALUES = {
+    "smallint": "1", "integer": "1", "bigint": "1", "boolean": "true", "date": "2000-01-01",
+    "time without time zone": "00:00", "timestamp without time zone": "2000-01-01",
+    "timestamp with time zone": "2000-01-01", "text": "", "uuid": "00000000-0000-0000-0000-000000000000",
+    "numeric": "1", "double precision": "1", "interval": "1 s",
+}
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "portable"])
+@pytest.mark.parametrize("kind", VALUES)
+def test_row_hash_is_null_only_if_a_key_is_null(
+    empty_database: str, connect: Callable[[str], psycopg.Connection[Any]], kind: str, native: bool
+) -> None:
+    a, b = ((sql.Identifier(name), ColumnType(kind, collatable=kind == "text", native_equality=True)) for name in "ab")
+    row_hash = RowHash(native, seed=7)
+    rows = sql.SQL(f"(SELECT NULL::{kind} AS a, '{VALUES[kind]}'::{kind} AS b) AS r")
+    hashes = [row_hash.of([a]), row_hash.of([a, b]), row_hash.of([b, a]), row_hash.of([b]), row_hash.of([b], [a])]
+    [row] = connect(empty_database).execute(sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(hashes), rows))
+    assert [value is None for value in row] == [True, True, True, False, False]

@@ -13,17 +13,26 @@ from orgrecon_pipeline.compare.queries.column_type import ColumnType
 
 COMMA = sql.SQL(", ")
 
-# By type: the value as a bigint to be mixed into the seed by XOR, and the substitute for NULL.
+# By type: the value as a bigint to be mixed into the seed by XOR, and the substitute for NULL. The infinite dates have
+# numbers that no day has.
 _INTEGERS: dict[str, tuple[LiteralString, LiteralString]] = {
-    "smallint": ("{}::bigint", "0"),
-    "integer": ("{}::bigint", "0"),
-    "bigint": ("{}", "0"),
-    "boolean": ("{}::integer::bigint", "false"),
+    "smallint": ("{0}::bigint", "0"),
+    "integer": ("{0}::bigint", "0"),
+    "bigint": ("{0}", "0"),
+    "boolean": ("{0}::integer::bigint", "false"),
+    "date": ("CASE WHEN pg_catalog.isfinite({0}) THEN {0} - date '2000-01-01' WHEN {0} > date '2000-01-01' "
+             "THEN 2147483647 WHEN {0} < date '2000-01-01' THEN -2147483648 END::bigint", "date '2000-01-01'"),
 }
 # By type: the seeded hash function, and the substitute for NULL. These hashes read every bit of their type.
 _HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
     "text": ("pg_catalog.hashtextextended", "''"),
     "uuid": ("pg_catalog.uuid_hash_extended", "'00000000-0000-0000-0000-000000000000'"),
+}
+# By type: the bytes of a value, which are hashed in hexadecimal form. That takes half of the time of the usual text.
+_BYTES: dict[str, LiteralString] = {
+    "time without time zone": "pg_catalog.time_send({})",
+    "timestamp without time zone": "pg_catalog.timestamp_send({})",
+    "timestamp with time zone": "pg_catalog.timestamptz_send({})",
 }
 
 # Bits of a bigint, without the sign bit, that mark which values are NULL.
@@ -103,7 +112,7 @@ class _Chain:
             return
         own_hash = _HASHES.get(column_type.name)
         function, null = own_hash or _HASHES["text"]
-        value = _coalesce(column if own_hash else column_type.as_text(column), null, nullable)
+        value = _coalesce(column if own_hash else _text_to_hash(column, column_type), null, nullable)
         self._wrap(sql.SQL(function) + sql.SQL("(") + value + sql.SQL(", "), sql.SQL(")"))
         self._must_hash = False
 
@@ -126,6 +135,13 @@ class _Chain:
     def _wrap(self, before: sql.Composable, after: sql.Composable) -> None:
         self._before.appendleft(before)
         self._after.append(after)
+
+
+def _text_to_hash(column: sql.Composable, column_type: ColumnType) -> sql.Composed:
+    if column_type.name not in _BYTES:
+        return column_type.as_text(column)
+    return sql.SQL("pg_catalog.encode({}, 'hex') COLLATE pg_catalog.\"C\"").format(
+        sql.SQL(_BYTES[column_type.name]).format(column))
 
 
 def _coalesce(value: sql.Composable, null: LiteralString, nullable: bool) -> sql.Composable:

@@ -32,7 +32,7 @@ from orgrecon_pipeline.domain.mapping.fields import (
 )
 
 #: Increase this with every change of the comparison that can change a verdict. It is part of the epoch.
-COMPARISON_VERSION = 3
+COMPARISON_VERSION = 4
 
 #: The logical column that every relation maps besides the key: the tenant that owns the row.
 TENANT_COLUMN = "tenant_id"
