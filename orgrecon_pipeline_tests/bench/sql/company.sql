@@ -3,8 +3,8 @@
 -- As if v2.3 had kept the legacy ids: the target of a mapping without a join.
 CREATE TABLE flat_memberships (LIKE team_members INCLUDING ALL);
 
--- Rows are inserted without their indexes, which are built at the end: that takes a fraction of the time.
-UPDATE pg_index SET indisready = false
+-- Indexes are built after all rows are inserted, which is much faster. Until then, no statement may read them.
+UPDATE pg_index SET indisready = false, indisvalid = false
 WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace);
 
 INSERT INTO tenants SELECT %(prefix)s || t FROM generate_series(1, %(tenants)s) AS t;
