@@ -141,15 +141,14 @@ def test_row_level_security_that_only_the_nodes_apply_is_refused(site: Site) -> 
     assert after.reason_code is ReasonCode.PERMISSION_DENIED, "the node refuses row_security = off"
 
 
-@pytest.mark.parametrize("key_type", ["interval", "timestamptz", "double precision"])
+@pytest.mark.parametrize("key_type", ["interval", "double precision"])
 @pytest.mark.parametrize("tenant_type", ["text", "bigint"])
 def test_lost_keys_of_a_type_that_is_hashed_as_text_are_drift(
     coordinator: psycopg.Connection[Any], tenant_type: str, key_type: str
 ) -> None:
     """A key is hashed on the nodes or on the coordinator, where settings that change its text could differ."""
     create_things(coordinator, tenant_type, key_type)
-    key = {"interval": "k * interval '1 hour'", "timestamptz": "timestamptz '2024-07-01 12:00+00' + k * interval '1 h'",
-           "double precision": "k / 3.0::float8"}[key_type]
+    key = {"interval": "k * interval '1 hour'", "double precision": "k / 3.0::float8"}[key_type]
     coordinator.execute(f"INSERT INTO public.old SELECT i::{tenant_type}, {key}, 'v' FROM "
                         "generate_series(1, 9) i, generate_series(1, 20) k")
     coordinator.execute("INSERT INTO public.new SELECT * FROM public.old")

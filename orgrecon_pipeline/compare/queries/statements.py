@@ -270,9 +270,10 @@ def statements_by_entity(
 
 def hash_probe(row_hash: RowHash) -> sql.Composed:
     """Return the statement that hashes a fixed row, to find out whether two servers hash rows equally."""
-    kinds = ("text", "uuid", "smallint", "integer", "bigint", "boolean", "numeric", "text")
+    kinds = ("text", "uuid", "smallint", "integer", "bigint", "boolean", "numeric", "date", "time without time zone",
+             "timestamp without time zone", "timestamp with time zone", "text")
     columns = [(sql.Identifier(name), ColumnType(kind, kind == "text", native_equality=True))
-               for name, kind in zip("abcdefgh", kinds, strict=True)]
+               for name, kind in zip("abcdefghijkl", kinds, strict=True)]
     return load_sql("compare/sql/hash_probe.sql").format(row_hash=row_hash.of(columns[:-1], columns[-1:]))
 
 
