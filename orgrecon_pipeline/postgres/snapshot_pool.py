@@ -56,13 +56,12 @@ class SnapshotPool:
     def run(self, tasks: Sequence[Task[Result]], *, scans: bool = False) -> list[Result]:
         """Run the tasks and return their results in the same order. If a task fails, the others are cancelled.
 
-        Of ``scans``, for which the server uses several processes, no more run at the same time than its processors can
-        serve, if the server is on this machine. More would push each other's data out of the processors' caches.
+        The server uses several processes for each of ``scans``. If it is on this machine, and one scan keeps all
+        processors busy, they run one after the other: otherwise they would push each other's data out of the caches.
         """
-        sessions = min(self._size, len(tasks))
-        if scans and sessions > 1:
-            sessions = min(sessions, self._scans_at_once())
-        helpers = sessions - 1
+        helpers = min(self._size, len(tasks)) - 1
+        if helpers > 0 and scans and self._one_scan_keeps_processors_busy():
+            helpers = 0
         if helpers <= 0 or self._leader.citus_version:  # the nodes of Citus do not share an exported snapshot
             return [task(self._leader) for task in tasks]
         queue = _TaskQueue(tasks)
@@ -73,11 +72,10 @@ class SnapshotPool:
             threading.Thread(target=self._help, args=(queue, snapshot), daemon=True).start()
         return queue.results()
 
-    def _scans_at_once(self) -> int:
+    def _one_scan_keeps_processors_busy(self) -> bool:
         row = self._leader.query(load_sql("postgres/sql/scan_processes.sql"), "reading the limits of workers")[0]
-        if not row["on_this_machine"]:  # its processors are unknown
-            return self._size
-        return max(1, (os.cpu_count() or 1) // int(row["processes"]))
+        # The processors of another machine are unknown.
+        return bool(row["on_this_machine"] and row["processes"] >= (os.cpu_count() or 1))
 
     def _help(self, queue: _TaskQueue[Result], snapshot: str) -> None:
         # Without a free connection slot, or behind a pooler that leads to another server, the others do the work.

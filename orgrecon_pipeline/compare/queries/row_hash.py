@@ -14,7 +14,7 @@ from orgrecon_pipeline.compare.queries.column_type import ColumnType
 COMMA = sql.SQL(", ")
 
 # By type: the value as a bigint to be mixed into the seed by XOR, and the substitute for NULL. The infinite dates have
-# numbers that no day has.
+# numbers that no finite date has.
 _INTEGERS: dict[str, tuple[LiteralString, LiteralString]] = {
     "smallint": ("{0}::bigint", "0"),
     "integer": ("{0}::bigint", "0"),
@@ -28,7 +28,8 @@ _HASHES: dict[str, tuple[LiteralString, LiteralString]] = {
     "text": ("pg_catalog.hashtextextended", "''"),
     "uuid": ("pg_catalog.uuid_hash_extended", "'00000000-0000-0000-0000-000000000000'"),
 }
-# By type: the bytes of a value, which are hashed in hexadecimal form. That takes half of the time of the usual text.
+# By type: the expression for the bytes of a value. To hash them as hexadecimal text takes half as long as to hash the
+# usual text.
 _BYTES: dict[str, LiteralString] = {
     "time without time zone": "pg_catalog.time_send({})",
     "timestamp without time zone": "pg_catalog.timestamp_send({})",
