@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic_core import PydanticCustomError
 
 from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind, add_figures
@@ -213,7 +214,8 @@ class Previous(Frozen):
 
 def _of_every_kind(states: dict[str, StateCounts]) -> dict[str, StateCounts]:
     if states.keys() != {kind.value for kind in DriftKind}:
-        raise ValueError(f"must have the drift kinds {', '.join(kind.value for kind in DriftKind)}")
+        raise PydanticCustomError(
+            "drift_kinds", "must have the drift kinds {kinds}", {"kinds": ", ".join(kind.value for kind in DriftKind)})
     return states
 
 

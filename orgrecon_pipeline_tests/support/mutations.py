@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
+from orgrecon_pipeline.domain.canonical import escaped
+
 #: Values of every JSON type, in forms that a careless reader takes for another one.
 REPLACEMENTS: tuple[Any, ...] = (
-    None, True, -1, 0, 2.5, 10**18, 10**39, "", "x", [], [None], ["x"], [["x"]], {}, {"x": None}, {"x": {"x": [1]}})
+    None, True, -1, 0, 2.5, 10**18, 10**39, "", "x", [], [None], ["x"], [["x"]], {}, {"x": None}, {"x": {"x": [1]}},
+    math.nan, math.inf, {"x": math.inf})
 
 #: Path of a value in a document.
 At = tuple[str | int, ...]
@@ -44,3 +49,12 @@ def value_at(document: Any, path: At) -> Any:
     for place in path:
         document = document[place]
     return document
+
+
+def json_text(document: Any) -> str:
+    """Return a document as canonical JSON, if it has no NaN or infinity.
+
+    NaN is written as a constant that JSON does not have, and infinity as a number that is too large.
+    """
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return escaped(text).replace("Infinity", "1e999")

@@ -1,18 +1,30 @@
 """Facts: JSON values that the program stores as they are, and that it describes by a TypedDict.
 
-Reports and ledgers can be edited. Whoever reads facts gets values of the described types, or an error that names the
-first invalid one. Facts exist only where they apply, and later versions can add some, so unknown ones are kept.
+Reports and ledgers can be edited. A reader gets values of the described types, or an error that names the first
+invalid one. Facts exist only where they apply, and later versions can add some, so unknown ones are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, with_config
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    with_config,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from orgrecon_pipeline.domain.identity import LEDGER_ID
 
 #: Decorates a TypedDict of facts. JSON values have their types already, so nothing is converted.
 facts = with_config(ConfigDict(extra="allow", strict=True))
@@ -20,7 +32,7 @@ facts = with_config(ConfigDict(extra="allow", strict=True))
 
 @dataclass(frozen=True)
 class Described:
-    """Annotation of a dictionary of facts: it is validated by a TypedDict, and stays as it is."""
+    """Annotation of a dictionary of facts. A TypedDict validates the dictionary and does not change it."""
 
     by: type
 
@@ -31,14 +43,38 @@ class Described:
 
 def _unchanged(value: Any, validate: Any) -> Any:
     validate(value)
+    for path in _not_finite(value):
+        raise ValidationError.from_exception_data("facts", [{"type": "finite_number", "loc": path, "input": None}])
     return value
 
 
-def _day(text: str) -> str:
-    if date.fromisoformat(text).isoformat() != text:
-        raise ValueError("must be a day as in 2026-01-31")
-    return text
+def _not_finite(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of each NaN and infinity, also within facts that are not described."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield path
+    elif isinstance(value, (dict, list)):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(item, *path, name)
 
+
+def _day(text: str) -> str:
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return text
+    except ValueError:  # its message quotes the text
+        pass
+    raise PydanticCustomError("day", _A_DAY)
+
+
+def _integer_or_string(value: Any, validate: Any) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:  # its path would name the alternatives
+        raise PydanticCustomError("integer_or_string", "must be an integer or a string") from None
+
+
+_A_DAY = "must be a day as in 2026-01-31"
 
 # A command builds the validators of only those facts that it reads.
 _DEFERRED = ConfigDict(defer_build=True)
@@ -48,6 +84,9 @@ Day = Annotated[str, AfterValidator(_day), Field(json_schema_extra={"format": "d
 
 #: A SHA-256 in lower-case hexadecimal.
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+#: A setting of the mapping.
+Setting = Annotated[int | str, WrapValidator(_integer_or_string)]
 
 #: A number of things.
 Count = Annotated[int, Field(ge=0)]
@@ -74,8 +113,22 @@ def parser(name: str, described: Any) -> Callable[[str], Any]:
 
 
 # By pydantic's error type.
-_PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not a field of a record", "enum": "is no known value",
-             "json_invalid": "is not JSON"}
+_PROBLEMS = {
+    "missing": "is missing", "enum": "is no known value", "literal_error": "must be {expected}",
+    "extra_forbidden": "is an unknown field", "unknown_field": "is an unknown field",
+    "json_invalid": "is not JSON", "finite_number": "must be a finite number", "string_type": "must be a string",
+    "bool_type": "must be true or false", "none_required": "must be null",
+    "string_pattern_mismatch": "must be {pattern}", "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}", "too_short": "has too few items: at least {min_length}",
+    "too_long": "has too many items: at most {max_length}", "value_error": "{error}",
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "model_type"), "must be an object"),
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing_size"), "must be an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _A_DAY),
+}
+
+_EXPECTED = {"True": "true", "^[0-9a-f]{64}$": "a SHA-256 in hexadecimal", f"^{LEDGER_ID}$": "16 hexadecimal digits"}
 
 
 def first_error(error: ValidationError, *within: str) -> str:
@@ -83,7 +136,9 @@ def first_error(error: ValidationError, *within: str) -> str:
 
     ``within`` is the beginning of the path.
     """
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ascii(".".join(map(str, (*within, *first["loc"]))))[1:121].rstrip("'")
-    problem = first["msg"].replace("Input should be", "must be").replace("Value error, ", "")
-    return f"{where} {_PROBLEMS.get(first['type'], problem)[:120]}"
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind, context = first["type"], {name: _EXPECTED.get(str(of), of) for name, of in first.get("ctx", {}).items()}
+    where = ascii(".".join(map(str, (*within, *first["loc"], *context.get("at", ())))))[1:-1][:120]
+    problem = _PROBLEMS[kind].format(**context) if kind in _PROBLEMS else first["msg"].replace("Input should", "must")
+    # Our own errors are sentences with a subject.
+    return f"{where}{': ' if kind == 'value_error' else ' '}{problem[:120]}"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from orgrecon_pipeline.domain.facts.described import Count, Day, Described, facts
+from orgrecon_pipeline.domain.facts.described import Count, Day, Described, Setting, facts
 from orgrecon_pipeline.domain.reasons import ReasonCode
 
 
@@ -34,7 +34,7 @@ class Parameters(TypedDict, total=False):
     action: Annotated[str, Field(description="What the failed statement was for.")]
     also: Annotated[NestedReason, Field(description="Reason for coverage that was lost as well.")]
     at: Annotated[str | None, Field(description="Time of the evaluation; null if it cannot be read.")]
-    at_hand: Annotated[int | str, Field(description="The setting in the mapping at hand.")]
+    at_hand: Annotated[Setting, Field(description="The setting in the mapping at hand.")]
     compared_mapping_digest: Annotated[str, Field(description="Epoch that was compared.")]
     counted: Annotated[dict[str, Count], Field(description="Number of counted days by provenance.")]
     current_mapping_digest: Annotated[str, Field(description="Epoch that counts.")]
@@ -69,7 +69,7 @@ class Parameters(TypedDict, total=False):
     mode: Annotated[str | None, Field(description="Lock that was requested.")]
     never_seen: Annotated[list[str], Field(description="The first few entities and columns without rows or values.")]
     never_seen_count: Annotated[Count, Field(description="Number of all of them.")]
-    observed: Annotated[int | str, Field(description="The setting under which the counted days were observed.")]
+    observed: Annotated[Setting, Field(description="The setting under which the counted days were observed.")]
     pinned: Annotated[Pin | None, Field(description="Database of the later days; null if there is none.")]
     reason_code: Annotated[ReasonCode, Field(description="Code of the reason that follows (see Reasons).")]
     reason_parameters: Annotated[Parameters, Field(description="Its parameters.")]

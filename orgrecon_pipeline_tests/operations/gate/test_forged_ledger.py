@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.errors import ConfigurationError
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
 from orgrecon_pipeline.ledger.connection.address import SqliteAddress
@@ -22,7 +21,7 @@ from orgrecon_pipeline.operations.trail.publish import record_of
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import IDENTITY
 from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger, raw_connection
-from orgrecon_pipeline_tests.support.mutations import mutations
+from orgrecon_pipeline_tests.support.mutations import json_text, mutations
 from orgrecon_pipeline_tests.support.report.cases import DAY
 from orgrecon_pipeline_tests.support.report.forgery import open_gates, trails
 
@@ -84,7 +83,7 @@ def forgeries(text: str, every: int) -> Iterator[tuple[str, str]]:
     """Yield what was forged in a JSON text, and the forged text."""
     document = {"": json.loads(text)}
     for what, _ in islice(mutations(document), 0, None, every):
-        yield what, canonical_json(document.get(""))
+        yield what, json_text(document.get(""))
     for text in ("{x", "[" * 5000, ""):
         yield text[:9], text
 

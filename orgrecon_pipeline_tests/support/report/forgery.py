@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from orgrecon_pipeline.domain import reasons
-from orgrecon_pipeline.domain.canonical import canonical_json, sha256_of
+from orgrecon_pipeline.domain.canonical import sha256_of_text
 from orgrecon_pipeline.domain.drift.key import KeyState
 from orgrecon_pipeline.domain.drift.kinds import DriftKind
 from orgrecon_pipeline.domain.evidence import Sample, Verdict
@@ -21,7 +21,7 @@ from orgrecon_pipeline.operations.gate.sources import GateEvidence
 from orgrecon_pipeline.operations.gate.tenants import TenantGates
 from orgrecon_pipeline.operations.history import history_of
 from orgrecon_pipeline.report.checks.record import _REPEATED
-from orgrecon_pipeline_tests.support.mutations import At, mutations
+from orgrecon_pipeline_tests.support.mutations import At, json_text, mutations
 from orgrecon_pipeline_tests.support.report.cases import (
     COMPARED,
     DAY,
@@ -136,10 +136,10 @@ def forgeries(record: Record, every: int) -> Iterator[tuple[str, str]]:
     value = record.as_json_value()
     del value["digest"]
     for what, at in islice(mutations(value), 0, None, every):
-        forged = json.loads(canonical_json(value))
+        forged = json.loads(json_text(value))
         with suppress(Exception):
             _repeat(forged, at)
-        yield what, canonical_json({**forged, "digest": sha256_of(forged)})
+        yield what, json_text({**forged, "digest": sha256_of_text(json_text(forged))})
 
 
 def _repeat(value: dict[str, Any], at: At) -> None:
