@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +19,8 @@ from orgrecon_pipeline.domain.canonical import bounded_name
 from orgrecon_pipeline.domain.databases import UNSHARDED
 from orgrecon_pipeline.domain.drift.kinds import Counts
 from orgrecon_pipeline.domain.evidence import EntityTotals, Sample, TenantRow
+from orgrecon_pipeline.domain.facts.compared import ComparedFacts, Shard
+from orgrecon_pipeline.domain.facts.described import Described
 from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.mapping.model import SIDES
 from orgrecon_pipeline.domain.tenant_names import TenantNames
@@ -71,7 +72,7 @@ class Comparison:
     """
 
     observed_at: datetime
-    databases: dict[str, Any]
+    databases: Annotated[dict[str, Any], Described(Shard)]
     totals: dict[str, EntityTotals]
     present: _JsonNames
     declared: _JsonNames | None
@@ -80,7 +81,7 @@ class Comparison:
     keys: _JsonKeys
     values: dict[str, dict[str, int]]
     keys_in_flux: int
-    how: dict[str, Any]
+    how: ComparedFacts
     fingerprints: _JsonFingerprints | None = None
     shards: dict[str, Comparison] = field(default_factory=dict)
 
@@ -116,9 +117,12 @@ class Comparison:
         return value
 
     @classmethod
-    def from_json_value(cls, value: dict[str, Any]) -> Comparison:
-        """Return the comparison that :meth:`as_json_value` converted."""
-        return TypeAdapter(cls).validate_json(json.dumps(value))
+    def from_json(cls, text: str) -> Comparison | None:
+        """Return the comparison whose :meth:`as_json_value` has this JSON text, or None if the text is damaged."""
+        try:
+            return TypeAdapter(cls).validate_json(text)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return None
 
 
 @dataclass(frozen=True)

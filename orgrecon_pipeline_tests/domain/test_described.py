@@ -75,5 +75,5 @@ def test_invalid_change_is_named(change: dict[str, Any], line: str) -> None:
 def refusal(name: str, text: str) -> str:
     """Return why facts are refused."""
     with pytest.raises(InvalidFacts) as caught:
-        PARSERS[name](text)
-    return str(caught.value)
+        PARSERS[name]("2026-01-31", text)
+    return str(caught.value).removeprefix("2026-01-31: ")

@@ -96,18 +96,18 @@ class InvalidFacts(ValueError):
     """Facts are not as described; the message names the first invalid one and what is wrong with it."""
 
 
-def parser(name: str, described: Any) -> Callable[[str], Any]:
-    """Return a function that parses the JSON text of the facts ``name``.
+def parser(name: str, described: Any) -> Callable[[object, str], Any]:
+    """Return a function that parses the JSON text of the facts ``name`` of a day, or of something else.
 
     The function raises InvalidFacts if they are not as described.
     """
     adapter = TypeAdapter(described, config=_DEFERRED)
 
-    def parse(text: str) -> Any:
+    def parse(of: object, text: str) -> Any:
         try:
             return adapter.validate_json(text, strict=True)
         except ValidationError as error:
-            raise InvalidFacts(first_error(error, name)) from None
+            raise InvalidFacts(first_error(error, f"{of}: {name}")) from None
 
     return parse
 

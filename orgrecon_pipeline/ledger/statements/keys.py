@@ -16,7 +16,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.address import PostgresAddress
 from orgrecon_pipeline.ledger.connection.engine import Store
 from orgrecon_pipeline.ledger.connection.retry import retried
-from orgrecon_pipeline.ledger.statements.stored_facts import parse_texts
+from orgrecon_pipeline.ledger.statements.stored_facts import parse_columns, parse_key
 
 _CHUNK = 10_000  # rows
 
@@ -59,6 +59,7 @@ class KeyReader(Store):
         if healed and (observation.change is None or observation.change.observation is None):
             return
         key = tables.key.alias() if healed else tables.key
+        day = observation.change.since if healed and observation.change else observation.day
         statement = self._keys(key, observation, wanted, healed=healed)
         with self.reading() as connection:
             if isinstance(self.address, PostgresAddress):
@@ -66,10 +67,10 @@ class KeyReader(Store):
                 connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
             rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
             for row in rows:
-                columns = tuple(parse_texts(row.differing_columns)) if row.differing_columns else ()
+                columns = tuple(parse_columns(day, row.differing_columns)) if row.differing_columns else ()
                 if wanted.column is None or wanted.column in columns:
                     state = KeyState.HEALED if healed else state_of(row.first_seen, observation.day)
-                    yield StoredKey(row.tenant, row.name, row.kind, tuple(parse_texts(row.key)), columns, state,
+                    yield StoredKey(row.tenant, row.name, row.kind, tuple(parse_key(day, row.key)), columns, state,
                                     row.first_seen)
 
     @retried

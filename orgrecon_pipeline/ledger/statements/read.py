@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from orgrecon_pipeline.ledger import tables
 from orgrecon_pipeline.ledger.connection.engine import Store
 from orgrecon_pipeline.ledger.connection.retry import retried
 from orgrecon_pipeline.ledger.statements.fingerprints import read_fingerprints
-from orgrecon_pipeline.ledger.statements.stored_facts import DETAILS, facts_of
+from orgrecon_pipeline.ledger.statements.stored_facts import DETAILS, facts_of, parse_figures, sample_facts_of
 from orgrecon_pipeline.ledger.tables import (
     AcknowledgementKind,
     change,
@@ -188,12 +187,12 @@ class LedgerReader(Store):
     def ready_tenants(self, observation_id: str, evidence: str) -> ReadyTenants | None:
         """Return the tenant gates that are stored with an observation for this evidence, None if none are."""
         own = self.own.observation
-        statement = select(ready_tenants.c.figures).join(
+        statement = select(own.c.day, ready_tenants.c.figures).join(
             own, own.c.number == ready_tenants.c.observation
         ).where(own.c.id == observation_id, ready_tenants.c.evidence == evidence)
         with self.reading() as connection:
-            figures = connection.execute(statement).scalar_one_or_none()
-            return figures and ReadyTenants.model_validate_json(figures)
+            row = connection.execute(statement).one_or_none()
+            return None if row is None else parse_figures(*row)
 
     @retried
     def breakdown(self, observation_id: str, limit: int) -> list[TenantRow]:
@@ -239,10 +238,7 @@ class LedgerReader(Store):
         ).where(observation.c.id == observation_id).order_by(sample.c.ordinal)
         with self.reading() as connection:
             return [Sample(
-                tenant=row.tenant, entity=row.entity, kind=row.kind, key=json.loads(row.key),
-                columns=json.loads(row.differing_columns),
-                values=None if row.column_values is None else json.loads(row.column_values),
-                show=None if row.context is None else json.loads(row.context),
+                tenant=row.tenant, entity=row.entity, kind=row.kind, **sample_facts_of(row._mapping),
                 first_seen=row.first_seen, state=state_of(row.first_seen, row.day),
             ) for row in connection.execute(statement)]
 
@@ -252,18 +248,19 @@ class LedgerReader(Store):
         table = self.own.acknowledgement
         with self.reading() as connection:
             rows = connection.execute(select(table).where(table.c.kind == kind).order_by(table.c.number))
-            return [Acknowledgement(kind, row.reason, row.observation_id, DETAILS[kind](row.details), row.recorded_at)
-                    for row in rows]
+            return [Acknowledgement(
+                kind, row.reason, row.observation_id, DETAILS[kind](f"acknowledgement {row.number}", row.details),
+                row.recorded_at) for row in rows]
 
     @retried
-    def shard_results(self, observation_id: str, exact: bool) -> dict[str, dict[str, Any]]:
-        """Return the stored results of the shards that succeeded in an incomplete attempt, by shard."""
+    def shard_results(self, observation_id: str, exact: bool) -> dict[str, str]:
+        """Return the JSON text of the stored results of the shards that an incomplete attempt decided, by shard."""
         observation = self.own.observation
         statement = select(shard_result).join(
             observation, observation.c.number == shard_result.c.observation
         ).where(observation.c.id == observation_id, shard_result.c.exact == int(exact)).order_by(shard_result.c.shard)
         with self.reading() as connection:
-            return {row.shard: json.loads(row.result) for row in connection.execute(statement)}
+            return {row.shard: row.result for row in connection.execute(statement)}
 
     @retried
     def fingerprints(self, observation_id: str) -> dict[str, SnapshotFingerprints]:

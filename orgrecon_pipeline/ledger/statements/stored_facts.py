@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
+from pydantic import ValidationError
 from sqlalchemy import RowMapping
 from typing_extensions import NotRequired, TypedDict
 
-from orgrecon_pipeline.domain.evidence import Change
+from orgrecon_pipeline.domain.evidence import Change, Sample
 from orgrecon_pipeline.domain.facts.compared import ComparedFacts
-from orgrecon_pipeline.domain.facts.described import Described, InvalidFacts, facts, parser
+from orgrecon_pipeline.domain.facts.described import Described, InvalidFacts, facts, first_error, parser
 from orgrecon_pipeline.domain.facts.reason_parameters import Pin, ReasonParameters
+from orgrecon_pipeline.domain.gate.ready_tenants import ReadyTenants
 
 
 @facts
@@ -30,7 +33,7 @@ class MovedDatabases(TypedDict):
 
 @facts
 class AcceptedLedger(TypedDict):
-    """Details of an acknowledgement of evaluations in Dagster: of a ledger, or of all without one."""
+    """Details of an acknowledgement that accepts evaluations in Dagster by one ledger, or by runs without a ledger."""
 
     ledger: str | None
     until: str
@@ -43,17 +46,32 @@ _OBSERVATION = {"change": parser("change", Change | None), "compared": parser("c
 DETAILS = {kind: parser("details", Annotated[dict[str, Any], Described(described)]) for kind, described in (
     ("coverage", LostCoverage), ("source", MovedDatabases), ("ledger", AcceptedLedger))}
 
-#: Parses the texts of a key, or names of columns.
-parse_texts = parser("key", list[str])
+#: Parse the columns of a drifting key of a day.
+parse_key, parse_columns = parser("key", list[str]), parser("differing_columns", list[str])
+
+# By the field of a sample.
+_SAMPLE_COLUMNS = {"key": "key", "columns": "differing_columns", "values": "column_values", "show": "context"}
+_SAMPLE = {field: parser(column, Sample.model_fields[field].annotation) for field, column in _SAMPLE_COLUMNS.items()}
 
 
 def facts_of(row: RowMapping) -> dict[str, Any]:
-    """Return the JSON columns of an observation, which the row has besides its day.
+    """Return the parsed JSON columns of an observation's row, which also has the day.
 
     Raises:
         InvalidFacts: if one of them is damaged; the message names the day.
     """
+    return {name: None if row[name] is None else parse(row["day"], row[name]) for name, parse in _OBSERVATION.items()}
+
+
+def sample_facts_of(row: RowMapping) -> dict[str, Any]:
+    """Return the parsed JSON columns of a sample's row, which also has the day, by field; see :func:`facts_of`."""
+    return {field: None if row[column] is None else _SAMPLE[field](row["day"], row[column])
+            for field, column in _SAMPLE_COLUMNS.items()}
+
+
+def parse_figures(day: date, text: str) -> ReadyTenants:
+    """Return the tenant gates as of a day; see :func:`facts_of`."""
     try:
-        return {name: None if row[name] is None else parse(row[name]) for name, parse in _OBSERVATION.items()}
-    except InvalidFacts as invalid:
-        raise InvalidFacts(f"{row['day']}: {invalid}") from None
+        return ReadyTenants.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InvalidFacts(first_error(error, f"{day}: figures")) from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from orgrecon_pipeline_tests.support.mutations import json_text, mutations
 from orgrecon_pipeline_tests.support.report.cases import DAY
 from orgrecon_pipeline_tests.support.report.forgery import open_gates, trails
 
+DRIFTING_DAY = DAY - timedelta(days=1)
+READY_TENANTS = trails()["drifting"][DRIFTING_DAY].ready_tenants
+assert READY_TENANTS is not None
 NOW = datetime.combine(DAY, time(12), timezone.utc)
 
 #: The columns with JSON that reports and gates are made from.
@@ -44,7 +48,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     ledger = new_sqlite_ledger(tmp_path_factory.mktemp("forged") / "ledger.db")
     for record in trails()["drifting"].values():
         import_record(ledger, record)
-    drifting = ledger.observations(date(2026, 11, 22))[0].id
+    drifting = ledger.observations(DRIFTING_DAY)[0].id
     pins = {"eu.source": {"system_identifier": "1", "database": "app"}}
     ledger.acknowledge("coverage", "umbrella left", drifting, {"lost": ["tenant umbrella"]}, NOW)
     ledger.acknowledge("source", "moved", drifting, {"databases": pins, "replaced": pins}, NOW)
@@ -66,6 +70,7 @@ def opened_by(ledger: Ledger) -> set[str]:
         for observation in ledger.observations(day):
             list(ledger.keys(observation))
             assert observation.drifting_keys()
+    assert ledger.ready_tenants(ledger.observations(DRIFTING_DAY)[0].id, READY_TENANTS.evidence)
     assert all(ledger.acknowledgements(kind) for kind in ("coverage", "source", "ledger"))
     return open_gates(evidence)
 
@@ -86,6 +91,18 @@ def forgeries(text: str, every: int) -> Iterator[tuple[str, str]]:
         yield what, json_text(document.get(""))
     for text in ("{x", "[" * 5000, ""):
         yield text[:9], text
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
+def test_damaged_column_is_named_with_its_day_or_acknowledgement(table: str, column: str, ledger: Ledger) -> None:
+    path = path_of(ledger)
+    original = path.read_bytes()
+    with raw_connection(f"sqlite:///{path}") as connection:
+        connection.execute(f"UPDATE orgrecon_{table} SET {column} = '{{x' WHERE {column} IS NOT NULL")
+    try:
+        assert re.search(rf"\((2026-11-2\d|acknowledgement \d): {column} is not JSON\)", refusal(ledger, set()))
+    finally:
+        path.write_bytes(original)
 
 
 @pytest.mark.parametrize("every", [

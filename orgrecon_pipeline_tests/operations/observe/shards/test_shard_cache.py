@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,16 @@ import pytest
 
 from orgrecon_pipeline.demo.server import EmbeddedServer
 from orgrecon_pipeline.domain.evidence import Observation, Verdict
+from orgrecon_pipeline.ledger.connection.address import SqliteAddress
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.admission import LiveAdmission
+from orgrecon_pipeline.operations.observe.shard_cache import cached_shards
+from orgrecon_pipeline.operations.observe.shard_merge import merge_shards
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import open_ledger, verify_trail
+from orgrecon_pipeline_tests.support.ledger.cases import raw_connection
+from orgrecon_pipeline_tests.support.mutations import json_text, mutations
 from orgrecon_pipeline_tests.support.operations.shards import (
     MEMBERSHIPS,
     NAMES,
@@ -95,6 +102,33 @@ def test_decided_shards_accumulate_over_several_attempts(shards: ShardedSite) ->
     assert last.verdict is Verdict.PASS
     assert {name: last.compared["shards"][name].get("reused_from") for name in NAMES} == {
         "ap1": first.id, "eu1": None, "us1": second.id}
+
+
+def test_shard_with_a_damaged_result_is_compared_again(shards: ShardedSite) -> None:
+    delete_row(shards, "eu1")
+    first = observe_with_failing_shard(shards, "us1")
+    context, day = shards.context, first.day
+    address = shards.ledger.address
+    assert isinstance(address, SqliteAddress)
+    where = "WHERE shard = 'eu1'"
+    with raw_connection(f"sqlite:///{address.path}") as connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (trigger,) in triggers:
+            connection.execute(f"DROP TRIGGER {trigger}")
+        [(text,)] = connection.execute(f"SELECT result FROM orgrecon_shard_result {where}").fetchall()
+        document = json.loads(text)
+        for what, _ in islice(mutations(document), 0, None, 7):
+            connection.execute(f"UPDATE orgrecon_shard_result SET result = ? {where}", (json_text(document),))
+            admission = LiveAdmission(context, day, datetime.now(timezone.utc))
+            try:
+                comparisons, decided_by = cached_shards(context, admission, exact=False)
+                assert "ap1" in comparisons
+                merge_shards(shards.mapping, comparisons, decided_by, 1.0)
+            except Exception as error:
+                raise AssertionError(f"{what}: {type(error).__name__}: {error}") from error
+        connection.execute(f"UPDATE orgrecon_shard_result SET result = '{{x' {where}")
+    after = shards.observe()
+    assert (after.verdict, reused_shards(after)) == (Verdict.FAIL, {"ap1"}), after.reason
 
 
 def test_shards_decided_under_other_settings_are_compared_again(shards: ShardedSite) -> None:
