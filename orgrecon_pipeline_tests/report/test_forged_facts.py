@@ -1,4 +1,4 @@
-"""A forged value or a missing one anywhere in a record never ends a command, and never helps to open a gate."""
+"""A forged or missing value in a record never ends a command with an internal error, and never helps to open a gate."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The facts about a comparison in ``compared``.
 
-The program that makes a comparison adds them where they arise. A test requires that all are here.
+Each fact is added where it arises. A test fails if one is not described here.
 """
 
 from __future__ import annotations
@@ -79,11 +79,13 @@ class Coverage(TypedDict, total=False):
     """What had rows before, or should have. Lists name the first few."""
 
     lost: Annotated[list[str], Field(description="Tenants, entities and columns whose rows or values are gone.")]
-    lost_count: Annotated[Count, Field(description="Number of all of them.")]
+    lost_count: Annotated[Count, Field(description=(
+        "Number of all tenants, entities and columns whose rows or values are gone."))]
     never_seen: Annotated[list[str], Field(description="Entities and columns that never had a row or value.")]
-    never_seen_count: Annotated[Count, Field(description="Number of all of them.")]
+    never_seen_count: Annotated[Count, Field(description=(
+        "Number of all entities and columns that never had a row or value."))]
     left: Annotated[list[str], Field(description="Tenants that left both sides and the declared universe.")]
-    left_count: Annotated[Count, Field(description="Number of all of them.")]
+    left_count: Annotated[Count, Field(description="Number of all tenants that left.")]
     left_too_many: Annotated[bool, Field(description="Whether more left than gate.max_departures permits.")]
     acknowledged: Annotated[list[str], Field(description="What is gone or never had a row, and was acknowledged.")]
     renamed: Annotated[list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(description=(

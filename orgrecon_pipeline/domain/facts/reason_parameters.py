@@ -1,4 +1,4 @@
-"""The parameters of reasons. A name means the same in every reason that has it."""
+"""The parameters of all reasons."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Parameters(TypedDict, total=False):
     """The parameters of a reason."""
 
     action: Annotated[str, Field(description="What the failed statement was for.")]
-    also: Annotated[NestedReason, Field(description="Reason for coverage that was lost as well.")]
+    also: Annotated[NestedReason, Field(description="Reason of the coverage that was also lost.")]
     at: Annotated[str | None, Field(description="Time of the evaluation; null if it cannot be read.")]
     at_hand: Annotated[Setting, Field(description="The setting in the mapping at hand.")]
-    compared_mapping_digest: Annotated[str, Field(description="Epoch that was compared.")]
+    compared_mapping_digest: Annotated[str, Field(description="Epoch under which the day was compared.")]
     counted: Annotated[dict[str, Count], Field(description="Number of counted days by provenance.")]
     current_mapping_digest: Annotated[str, Field(description="Epoch that counts.")]
     database: Annotated[Pin | None, Field(description="Database that was compared; null if it is not named.")]
@@ -51,29 +51,31 @@ class Parameters(TypedDict, total=False):
     findings: Annotated[Count, Field(description="Number of findings of orgrecon verify.")]
     first_day: Annotated[Day, Field(description="Day on which the tenant was first seen.")]
     first_tenant_day: Annotated[Day, Field(description="Day on which the first tenant was seen.")]
-    function: Annotated[str, Field(description="Name of the function.")]
-    keys: Annotated[Count, Field(description="Number of keys.")]
+    function: Annotated[str, Field(description="Name of the volatile function.")]
+    keys: Annotated[Count, Field(description="Number of keys in flux.")]
     known_tenants: Annotated[Count, Field(description="Number of tenants that were known.")]
-    label: Annotated[str, Field(description="Label of the database: source or target, or with a shard eu1.source.")]
+    label: Annotated[str, Field(description="source or target; with shards, such as eu1.source.")]
     last_tenant_day: Annotated[Day, Field(description="Last day on which a tenant was seen.")]
     latest_day: Annotated[Day | None, Field(description="Latest day with evidence; null without evidence.")]
     ledger: Annotated[str | None, Field(description="Id of the other ledger; null if it is unknown.")]
     listed: Annotated[Count, Field(description="Number of drifting tenants that the report lists.")]
     live_days: Annotated[Count, Field(description="Number of live days among the counted days.")]
     lost: Annotated[list[str], Field(description="The first few tenants, entities and columns that are gone.")]
-    lost_count: Annotated[Count, Field(description="Number of all that are gone.")]
-    mapping_digest: Annotated[str, Field(description="Epoch of the day, or of the mapping at hand.")]
+    lost_count: Annotated[Count, Field(description="Number of all tenants, entities and columns that are gone.")]
+    mapping_digest: Annotated[str, Field(description="Epoch that the reason is about.")]
     max_departures: Annotated[float, Field(description="Share of the known tenants that may leave at once.")]
     migration: Annotated[str | None, Field(description="Name of the other migration; null if it is unknown.")]
     min_live_days: Annotated[Count, Field(description="Number of counted days that must be live.")]
     mode: Annotated[str | None, Field(description="Lock that was requested.")]
     never_seen: Annotated[list[str], Field(description="The first few entities and columns without rows or values.")]
-    never_seen_count: Annotated[Count, Field(description="Number of all of them.")]
+    never_seen_count: Annotated[Count, Field(description=(
+        "Number of all entities and columns without rows or values."))]
     observed: Annotated[Setting, Field(description="The setting under which the counted days were observed.")]
-    pinned: Annotated[Pin | None, Field(description="Database of the later days; null if there is none.")]
-    reason_code: Annotated[ReasonCode, Field(description="Code of the reason that follows (see Reasons).")]
+    pinned: Annotated[Pin | None, Field(description=(
+        "Database that the later days compared; null if there is none."))]
+    reason_code: Annotated[ReasonCode, Field(description="Code of the reason that caused this one (see Reasons).")]
     reason_parameters: Annotated[Parameters, Field(description="Its parameters.")]
-    relation: Annotated[str, Field(description="Name of the relation.")]
+    relation: Annotated[str, Field(description="Name of the foreign table.")]
     rows_compared: Annotated[Count, Field(description="Number of rows of both sides.")]
     setting: Annotated[str, Field(description="Name of the setting.")]
     shards: Annotated[dict[str, NestedReason], Field(description="Reasons of the first three shards that failed.")]
