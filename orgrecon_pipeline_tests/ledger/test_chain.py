@@ -121,7 +121,7 @@ def test_figures_of_an_entity_named_tenant_are_in_the_part_without_names(ledger:
     for keys in (1, 2):
         counts = StateCounts(new=keys, persistent=0, healed=0)
         made = observation(f"{keys}", change=Change(
-            since=None, observation=None, skipped=(), entities={"tenant": {"missing": counts}},
+            since=None, observation=None, skipped=(), entities={"tenant": {kind.value: counts for kind in DriftKind}},
             oldest={"tenant": Oldest(first_seen=DAY, tenant="acme")}))
         ledger.append(made, (), (), ())
         parts.append(LinkEntry.model_validate_json(ledger.links()[-1].entry).content["change_without_names"])

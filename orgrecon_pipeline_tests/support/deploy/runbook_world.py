@@ -160,7 +160,9 @@ class World:
         appeared = [CoverageEvent(subject, name, CoverageChange.APPEARED)
                     for subject in CoverageSubject for name in trial_ledger.known_names(subject)]
         for back in range(6, 0, -1):
-            compared = real.compared if back == 6 else {**real.compared, "first_observation": False}
+            compared = dict(real.compared)
+            if back < 6:
+                del compared["first_observation"]
             earlier = {"day": real.day - timedelta(days=back), "observed_at": real.observed_at - timedelta(days=back)}
             ledger.append(real.model_copy(
                 update={**earlier, "compared": compared, "id": f"{real.id[:14]}{back:02}"}), (), (),
