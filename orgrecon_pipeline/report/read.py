@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
-from orgrecon_pipeline.domain.canonical import canonical_json
 from orgrecon_pipeline.domain.errors import OtherIdentity, UnsoundTrail
 from orgrecon_pipeline.domain.facts.described import first_error
 from orgrecon_pipeline.domain.identity import Identity
@@ -179,12 +178,11 @@ def _record(line: str) -> Record:
     if value.get("schema") != SCHEMA or isinstance(value.get("schema"), bool):
         raise _Unsound(f"holds a record of an unknown schema (this version reads schema {SCHEMA}).")
     try:
-        text = canonical_json(value).encode("utf-8")
-    except UnicodeEncodeError:
-        raise _Unsound("holds a record with text that is not valid Unicode.") from None
-    try:
-        record = Record.model_validate_json(text, strict=True)
+        record = Record.model_validate_json(line, strict=True)
     except ValidationError as error:
+        # Of the JSON that Python's parser accepts, pydantic's refuses only halves of surrogate pairs.
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            raise _Unsound("holds a record with text that is not valid Unicode.") from None
         raise _Unsound(f"holds an invalid record: {first_error(error)}.") from None
     canonical, digest = record.line_and_expected_digest()
     # A changed figure breaks both the digest and the canonical form, and the digest says more about the cause.
