@@ -122,6 +122,7 @@ class Comparison:
         try:
             return TypeAdapter(cls).validate_json(text)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # Beside pydantic's own error: what the converters of names, keys and fingerprints raise for other values.
             return None
 
 

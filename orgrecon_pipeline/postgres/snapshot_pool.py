@@ -56,8 +56,9 @@ class SnapshotPool:
     def run(self, tasks: Sequence[Task[Result]], *, scans: bool = False) -> list[Result]:
         """Run the tasks and return their results in the same order. If a task fails, the others are cancelled.
 
-        The server uses several processes for each of ``scans``. If it is on this machine, and one scan keeps all
-        processors busy, they run one after the other: otherwise they would push each other's data out of the caches.
+        If the tasks are ``scans``, the server uses several processes for each of them. They run one after the other if
+        the server is on this machine and one scan keeps all processors busy: two scans would push each other's data out
+        of the caches.
         """
         helpers = min(self._size, len(tasks)) - 1
         if helpers > 0 and scans and self._one_scan_keeps_processors_busy():

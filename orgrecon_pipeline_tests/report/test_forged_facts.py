@@ -38,7 +38,7 @@ def write(directory: Path, records: Records) -> None:
 
 
 def page(line: str) -> str:
-    """Return the report of a record's line. What cannot be rendered is not read as far as its page."""
+    """Return the report of a record's line. A record that cannot be rendered is refused before its page is compared."""
     try:
         return render(Record.model_validate_json(line), line)
     except Exception:
@@ -109,7 +109,7 @@ def test_trails_have_every_fact_that_the_schema_describes() -> None:
     schema = published("record").schema
     objects = {"Record": schema, **schema["$defs"]}
     described = {name for title, part in objects.items() for name in part.get("properties", ())
-                 if title != "Parameters"}  # those of many reasons are in no record
+                 if title != "Parameters"}  # many reasons are in no record
     present = {name for records in TRAILS.values() for record in records.values()
                for name in re.findall(r'"(\w+)":', record.line())}
     assert described - present == set()

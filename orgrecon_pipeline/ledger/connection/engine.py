@@ -114,8 +114,7 @@ class Store:
                 with connection.begin():
                     yield connection
         except (ValueError, RecursionError) as error:
-            # An invalid date, JSON text or verdict. Only InvalidFacts has a message that does not quote
-            # the value.
+            # An invalid date, JSON text or verdict. Only the message of InvalidFacts does not quote the value.
             what = f" ({error})" if isinstance(error, InvalidFacts) else ""
             raise ConfigurationError(f"cannot read {self.address}: it holds values that orgrecon did not write{what}: "
                                      "restore it, or rebuild it with orgrecon import.") from None
