@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from orgrecon_pipeline.domain.record import Record
 from orgrecon_pipeline.report.page.view import view_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: Start and end of the last line of every report, which holds the record.
 RECORD_PREFIX = "<!-- orgrecon-record: "
@@ -34,6 +36,9 @@ def render_plain(record: Record) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
+    # Imported here because most gates are decided without a page.
+    from jinja2 import Environment, StrictUndefined
+
     text = (files("orgrecon_pipeline.report") / "templates" / _TEMPLATE).read_text(encoding="utf-8")
     environment = Environment(
         # The view holds finished Markdown, in which HTML escapes would be wrong.
