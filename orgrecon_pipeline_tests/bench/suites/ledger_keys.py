@@ -22,7 +22,8 @@ from orgrecon_pipeline_tests.bench.results import Table, table
 from orgrecon_pipeline_tests.bench.settings import KEYS
 from orgrecon_pipeline_tests.support.ledger.cases import DAY, observation, totals
 
-_NAMESPACE = uuid.UUID(int=0)
+# Odd, so that different numbers give different UUIDs.
+_UNIT, _USER = 0x9E3779B97F4A7C15F39CC0605CEDC835, 0xB5AD4ECEDA1CE2A9C4CEB9FE1A85EC53
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
 WHERE relname LIKE 'orgrecon%' AND relkind = 'r'
@@ -62,10 +63,16 @@ def _append(ledger: Ledger, day: int) -> list[str]:
 
 def _drifting_keys(first: int) -> Iterator[DriftingKey]:
     """Yield mismatched memberships of 500 tenants, with keys of two UUIDs."""
+    tenants = [str(uuid.UUID(int=number)) for number in range(500)]
     for number in range(first, first + KEYS):
-        unit, user = (str(uuid.uuid5(_NAMESPACE, f"{name}{number}")) for name in ("unit", "user"))
-        tenant = str(uuid.UUID(int=number % 500))
-        yield DriftingKey(tenant, "org_unit_memberships", (unit, user), ("mismatched",), ("role",))
+        key = _uuid(number, _UNIT), _uuid(number, _USER)
+        yield DriftingKey(tenants[number % 500], "org_unit_memberships", key, ("mismatched",), ("role",))
+
+
+def _uuid(number: int, multiplier: int) -> str:
+    """Return one of different UUIDs in no order. It takes a fifth of the time of ``uuid5``."""
+    digits = f"{number * multiplier % 2**128:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _database_size(dsn: str) -> int:
