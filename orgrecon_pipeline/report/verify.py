@@ -145,7 +145,8 @@ def verify_trail(
         return Trail({}, {}, (str(unsound),))
     findings = [*trail.findings]
     if not trail.files:
-        findings.append(f"{shown(directory)} holds no report: there is nothing to verify.")
+        findings.append(f"{shown(directory)} holds no report: there is nothing to verify." if directory.exists()
+                        else f"{shown(directory)} does not exist: name the directory that holds the reports.")
     contradictory: set[date] = set()
     outdated: dict[date, str] = {}
     for found in disagreements(trail.records, trail.files):
