@@ -50,7 +50,11 @@ def init(
         terminal.say("reading the catalog, and a sample of each pair of tables")
         try:
             result = init_mapping(settings, request, interview)
-        except typer.Abort:  # how prompts report Ctrl+C and the end of the input
+        except typer.Abort as abort:  # how prompts report Ctrl+C and the end of the input (Ctrl+D)
+            if isinstance(abort.__context__, EOFError):
+                terminal.write_error("\n")  # end the line of the question
+                raise UsageError("the input ended before the last question, so nothing was written: answer all "
+                                 "questions, or use --non-interactive.") from None
             raise KeyboardInterrupt("nothing was written.") from None
     else:
         with terminal.progress():

@@ -222,3 +222,13 @@ def test_interrupt_at_a_question_writes_nothing(database: str, connect: Connect,
         code, screen = terminal.end()
     assert (code, "Traceback" in screen) == (130, False)
     assert not list(tmp_path.glob("*orgrecon*"))
+
+
+def test_end_of_the_input_at_a_question_writes_nothing(database: str, connect: Connect, tmp_path: Path) -> None:
+    connect(database).execute(pair("users", "users_v2", "public", "public"))
+    with Conversation(tmp_path, "init", DATABASE_URL=database) as terminal:
+        terminal.end_input("[Y/n]:")
+        code, screen = terminal.end()
+    assert code == 2
+    assert screen.splitlines()[-1].startswith("orgrecon: the input ended before the last question, so nothing was ")
+    assert not list(tmp_path.glob("*orgrecon*"))

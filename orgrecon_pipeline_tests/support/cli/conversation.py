@@ -52,6 +52,11 @@ class Conversation:
         self._process.send_signal(signal.SIGINT)
         os.write(self._ours, b"\n")  # Python notices a signal just before its read only after the read
 
+    def end_input(self, question: str) -> None:
+        """Wait for a question, and end the input as Ctrl+D does."""
+        self._read_until(question)
+        os.write(self._ours, b"\x04")
+
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and what was printed since the last answer."""
         printed = self._read_until(None)
