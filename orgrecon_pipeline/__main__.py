@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, TracebackType
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     for descriptor in (received, wakeup):
         os.set_blocking(descriptor, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    sys.unraisablehook, sys.excepthook = _interrupt_again, _show
     try:
         try:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
@@ -53,6 +54,8 @@ def main() -> None:
         _discard(1, 2)
         sys.exit(128 + signal.SIGPIPE)
     finally:
+        # The command has ended: nothing is left to interrupt.
+        sys.unraisablehook, sys.excepthook = sys.__unraisablehook__, sys.__excepthook__
         gc.freeze()  # at exit, the interpreter would examine all objects once more, only to end
 
 
@@ -64,16 +67,29 @@ def _discard(*descriptors: int) -> None:
 
 
 def _interrupt(_number: int, frame: FrameType | None) -> None:
-    caller = frame
-    while caller is not None:
-        if caller.f_code is _interrupt.__code__:
-            frame = caller.f_back  # what the first signal interrupted: this one came during its handler
-        caller = caller.f_back
-    # The import system ignores exceptions in its callbacks. Try again in a millisecond.
-    if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
-        return
+    while frame is not None:
+        if frame.f_code in (_interrupt_again.__code__, _show.__code__):  # an exception would be ignored here as well
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more if the interpreter ignored an interrupt, as in callbacks of C code and of weak references.
+
+    Otherwise the command would go on, and without the result of the callback.
+    """
+    if ignored.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an exception, but no interrupt: compiled modules such as psycopg's show it before they ignore it."""
+    if kind is not KeyboardInterrupt:
+        sys.__excepthook__(kind, error, trace)
 
 
 if __name__ == "__main__":

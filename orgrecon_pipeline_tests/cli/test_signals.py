@@ -160,23 +160,21 @@ class Finder:
         if name == 'typer': os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder)
 """
-# Sends the signal in a callback of the import system, which ignores exceptions.
-IN_AN_IMPORT_CALLBACK = """\
-import importlib._bootstrap as b, os, signal, weakref
-def die(_): os.kill(os.getpid(), signal.SIGINT)
-die.__code__ = die.__code__.replace(co_filename=b._get_module_lock.__code__.co_filename)
-class Lock: pass
-lock = Lock()
+# Sends the signal in a callback, in which the interpreter ignores exceptions.
+IN_A_CALLBACK = """\
+import os, signal, weakref
+class Garbage: pass
+garbage = Garbage()
 import orgrecon_pipeline.operations.gate.sources as m
-original, reference = m.answer_gate, weakref.ref(lock, die)
+original, reference = m.answer_gate, weakref.ref(garbage, lambda _: os.kill(os.getpid(), signal.SIGINT))
 def answer(*a, **k):
-    global lock
-    del lock
+    global garbage
+    del garbage
     return original(*a, **k)
 m.answer_gate = answer
 """
-# The alarm for the second try comes before the handler of the signal has returned, as on a busy machine.
-IN_THE_SIGNAL_HANDLER = IN_AN_IMPORT_CALLBACK + """\
+# The alarm for the second try comes before the hook has returned, as on a busy machine.
+IN_THE_HOOK = IN_A_CALLBACK + """\
 set_timer = signal.setitimer
 def ring_at_once(*a):
     signal.setitimer = set_timer
@@ -188,8 +186,8 @@ signal.setitimer = ring_at_once
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("program", [
-    DURING_IMPORTS, IN_AN_IMPORT_CALLBACK, IN_THE_SIGNAL_HANDLER, signal_at(ANSWER_GATE, signal.SIGINT),
-], ids=["during imports", "in an import callback", "in the signal handler", "in the operation"])
+    DURING_IMPORTS, IN_A_CALLBACK, IN_THE_HOOK, signal_at(ANSWER_GATE, signal.SIGINT),
+], ids=["during imports", "in a callback", "in the hook", "in the operation"])
 def test_command_interrupted_at_any_point_ends_with_one_line(
     number: signal.Signals, code: int, word: str, program: str, tmp_path: Path
 ) -> None:
@@ -197,6 +195,32 @@ def test_command_interrupted_at_any_point_ends_with_one_line(
     program = program.replace("SIGINT", number.name)
     assert run(tmp_path, "gate", program=program, fresh=fresh) == (
         code, "", f"orgrecon: {word}: nothing was decided.\n")
+
+
+# Sends the signal while psycopg hands over the parse tree of each side, which shows a LIMIT.
+IN_THE_NOTICES = """\
+import os, signal, psycopg
+add, remove = psycopg.Connection.add_notice_handler, psycopg.Connection.remove_notice_handler
+def add_interrupted(self, callback):
+    def interrupted(notice):
+        os.kill(os.getpid(), signal.SIGINT)
+        callback(notice)
+    self.interrupted = interrupted
+    add(self, interrupted)
+psycopg.Connection.add_notice_handler = add_interrupted
+psycopg.Connection.remove_notice_handler = lambda self, callback: remove(self, self.interrupted)
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+def test_run_interrupted_while_it_inspects_the_mapping_stores_nothing(
+    number: signal.Signals, code: int, word: str, company: str, tmp_path: Path
+) -> None:
+    """A run that went on would lack the parse trees, and could compare a part of the rows."""
+    program = IN_THE_NOTICES.replace("SIGINT", number.name)
+    assert run(tmp_path, "report", program=program, DATABASE_URL=company) == (
+        code, "", f"orgrecon: {word}: nothing was decided.\n")
+    assert not list(tmp_path.rglob("*.md"))
 
 
 def test_command_interrupted_while_its_log_is_on_a_full_disk_exits_with_the_code_of_the_signal(tmp_path: Path) -> None:
