@@ -117,13 +117,9 @@ class Comparison:
         return value
 
     @classmethod
-    def from_json(cls, text: str) -> Comparison | None:
-        """Return the comparison whose :meth:`as_json_value` has this JSON text, or None if the text is damaged."""
-        try:
-            return TypeAdapter(cls).validate_json(text)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # Beside pydantic's own error: what the converters of names, keys and fingerprints raise for other values.
-            return None
+    def from_json(cls, text: str) -> Comparison:
+        """Return the comparison whose :meth:`as_json_value` has this JSON text."""
+        return TypeAdapter(cls).validate_json(text)
 
 
 @dataclass(frozen=True)

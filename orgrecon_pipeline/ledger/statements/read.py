@@ -31,6 +31,7 @@ from orgrecon_pipeline.domain.identity import Identity
 from orgrecon_pipeline.domain.integrity.snapshot_fingerprints import SnapshotFingerprints
 from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.ledger import tables
+from orgrecon_pipeline.ledger.chain.links import is_as_linked
 from orgrecon_pipeline.ledger.connection.engine import Store
 from orgrecon_pipeline.ledger.connection.retry import retried
 from orgrecon_pipeline.ledger.statements.fingerprints import read_fingerprints
@@ -254,13 +255,17 @@ class LedgerReader(Store):
 
     @retried
     def shard_results(self, observation_id: str, exact: bool) -> dict[str, str]:
-        """Return the JSON text of the stored results of the shards that an incomplete attempt decided, by shard."""
+        """Return the JSON text of the stored results of the shards that an incomplete attempt decided, by shard.
+
+        A result that was changed after it was stored is left out.
+        """
         observation = self.own.observation
         statement = select(shard_result).join(
             observation, observation.c.number == shard_result.c.observation
         ).where(observation.c.id == observation_id, shard_result.c.exact == int(exact)).order_by(shard_result.c.shard)
         with self.reading() as connection:
-            return {row.shard: row.result for row in connection.execute(statement)}
+            return {row.shard: row.result for row in connection.execute(statement).all()
+                    if is_as_linked(connection, self.own.link, "shard_result", row.observation, row.shard)}
 
     @retried
     def fingerprints(self, observation_id: str) -> dict[str, SnapshotFingerprints]:

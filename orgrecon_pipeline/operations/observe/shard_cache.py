@@ -9,7 +9,6 @@ from orgrecon_pipeline.compare.result import Comparison
 from orgrecon_pipeline.domain.databases import by_shard, pins_of
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.evidence import Observation
-from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.context import Context
 from orgrecon_pipeline.operations.observe.admission import Admission
 from orgrecon_pipeline.operations.observe.pinned_databases import pinned_databases
@@ -35,8 +34,6 @@ def cached_shards(context: Context, admission: Admission, exact: bool) -> tuple[
             break
         for name, text in context.ledger.shard_results(observation.id, exact).items():
             comparison = Comparison.from_json(text)
-            if comparison is None or not _complete(comparison, context.mapping):
-                continue  # a shard whose result is damaged is compared again
             pins = pins_of(by_shard({name: comparison.databases}))
             # Another database may have been accepted since then.
             if name not in comparisons and all(pinned.get(label, pin) == pin for label, pin in pins.items()):
@@ -52,15 +49,6 @@ def database_has_changed(context: Context, endpoints: Endpoints, comparison: Com
     except CannotDecide:
         return False
     return pins_of(now) != pins_of(comparison.databases)
-
-
-def _complete(comparison: Comparison, mapping: MappingConfig) -> bool:
-    """Return whether a result has everything that the comparison of all shards is made from."""
-    compared = {name: set(entity.compare) for name, entity in mapping.entities.items()}
-    return (
-        comparison.totals.keys() == compared.keys()
-        and {name: set(values) for name, values in comparison.values.items()} == compared
-        and {"digest_method", "rechecks_done", "seconds"} <= comparison.how.keys())
 
 
 def _same_settings(context: Context, admission: Admission, observation: Observation) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from orgrecon_pipeline.domain.evidence import Observation, Verdict
 from orgrecon_pipeline.ledger.connection.address import SqliteAddress
 from orgrecon_pipeline.operations.observe.acknowledge import accept_source
 from orgrecon_pipeline.operations.observe.admission import LiveAdmission
-from orgrecon_pipeline.operations.observe.shard_cache import cached_shards
-from orgrecon_pipeline.operations.observe.shard_merge import merge_shards
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.report.render import render
 from orgrecon_pipeline_tests.support.default_identity import open_ledger, verify_trail
@@ -104,31 +102,42 @@ def test_decided_shards_accumulate_over_several_attempts(shards: ShardedSite) ->
         "ap1": first.id, "eu1": None, "us1": second.id}
 
 
-def test_shard_with_a_damaged_result_is_compared_again(shards: ShardedSite) -> None:
-    delete_row(shards, "eu1")
-    first = observe_with_failing_shard(shards, "us1")
-    context, day = shards.context, first.day
+@contextmanager
+def without_triggers(shards: ShardedSite) -> Iterator[Any]:
+    """Yield a connection to the ledger, which then permits all changes."""
     address = shards.ledger.address
     assert isinstance(address, SqliteAddress)
-    where = "WHERE shard = 'eu1'"
     with raw_connection(f"sqlite:///{address.path}") as connection:
-        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (trigger,) in triggers:
+        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {trigger}")
+        yield connection
+
+
+def test_shard_with_a_changed_result_is_compared_again(shards: ShardedSite) -> None:
+    """The triggers of the ledger were dropped: the result then lacks the link that covers it."""
+    delete_row(shards, "eu1")
+    first = observe_with_failing_shard(shards, "us1")
+    where = "WHERE shard = 'eu1'"
+    with without_triggers(shards) as connection:
         [(text,)] = connection.execute(f"SELECT result FROM orgrecon_shard_result {where}").fetchall()
+        assert shards.ledger.shard_results(first.id, exact=False).keys() == {"ap1", "eu1"}
         document = json.loads(text)
-        for what, _ in islice(mutations(document), 0, None, 7):
+        for what, _ in islice(mutations(document), 0, None, 50):
             connection.execute(f"UPDATE orgrecon_shard_result SET result = ? {where}", (json_text(document),))
-            admission = LiveAdmission(context, day, datetime.now(timezone.utc))
-            try:
-                comparisons, decided_by = cached_shards(context, admission, exact=False)
-                assert "ap1" in comparisons
-                merge_shards(shards.mapping, comparisons, decided_by, 1.0)
-            except Exception as error:
-                raise AssertionError(f"{what}: {type(error).__name__}: {error}") from error
-        connection.execute(f"UPDATE orgrecon_shard_result SET result = '{{x' {where}")
+            assert shards.ledger.shard_results(first.id, exact=False).keys() == {"ap1"}, what
+        without_drift = {**json.loads(text), "tenant_rows": []}
+        connection.execute(f"UPDATE orgrecon_shard_result SET result = ? {where}", (json_text(without_drift),))
     after = shards.observe()
     assert (after.verdict, reused_shards(after)) == (Verdict.FAIL, {"ap1"}), after.reason
+
+
+@pytest.mark.parametrize("change", [
+    "DELETE FROM orgrecon_link", "UPDATE orgrecon_link SET entry = '{'", "UPDATE orgrecon_link SET hash = ''"])
+def test_shard_whose_link_was_changed_is_compared_again(shards: ShardedSite, change: str) -> None:
+    first = observe_with_failing_shard(shards, "us1")
+    with without_triggers(shards) as connection:
+        connection.execute(f"{change} WHERE kind = 'shard_result' AND detail = 'eu1'")
+    assert shards.ledger.shard_results(first.id, exact=False).keys() == {"ap1"}
 
 
 def test_shards_decided_under_other_settings_are_compared_again(shards: ShardedSite) -> None:
