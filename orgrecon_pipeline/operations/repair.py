@@ -18,6 +18,7 @@ from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.statements.keys import KeyFilter
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import TARGET_VARIABLE
+from orgrecon_pipeline.operations.drift.known_names import with_known_tenant
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.repair.script import RepairScript, build_script
 
@@ -51,7 +52,7 @@ def plan_repair(settings: Settings, day: date | None, only: KeyFilter | None = N
     Raises:
         DayRefused: if the day is in the future.
         UsageError: if the day has no decided observation, was compared under another mapping, or ``only`` names an
-            unknown entity, healed keys, or too many keys.
+            unknown tenant or entity, healed keys, or too many keys.
         ConfigurationError: if source and target are not in one database, that database has Citus, or the ledger or the
             mapping cannot be used.
     """
@@ -70,10 +71,10 @@ def plan_repair(settings: Settings, day: date | None, only: KeyFilter | None = N
         fix = "run orgrecon report first" if day == today else "import its report, or choose another --date"
         raise UsageError(f"{day} has no observation in the ledger: {fix}.")
     _check_repairable(observation, mapping, is_today=day == today)
+    only = with_known_tenant(ledger, observation, only or KeyFilter())
     rows, notes = _drifting_rows(ledger, observation)
     if observation.verdict is Verdict.PASS:
         rows, notes = [], ["The observation found no drift, so the script changes nothing."]
-    only = only or KeyFilter()
     rows = _selected(rows, only, mapping)
     keys = None
     if only.state is not None:

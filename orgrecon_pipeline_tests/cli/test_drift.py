@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
+from orgrecon_pipeline.domain.canonical import bounded_name
+from orgrecon_pipeline.domain.coverage import CoverageChange, CoverageEvent, CoverageSubject
 from orgrecon_pipeline.domain.drift.key import DriftingKey
-from orgrecon_pipeline.domain.evidence import Verdict
+from orgrecon_pipeline.domain.evidence import Provenance, Verdict
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline_tests.support.cli.process import CommandResult
 from orgrecon_pipeline_tests.support.ledger.cases import new_sqlite_ledger
@@ -29,6 +32,11 @@ UNIT = DriftingKey("acme", "org_units", ("7",), ("missing",), ())
 RENAMED = DriftingKey("acme", "org_units", ("8",), ("mismatched",), ("name", "parent_id"))
 MEMBER = DriftingKey("béta | x", "org_unit_memberships", ("7", "u\n1"), ("duplicate", "mismatched"), ("role",))
 DIGEST = default_mapping().digest
+# Tenants without drift: one is still compared, one left before the second day. The last has a name that is shortened.
+LONG = "long" * 100
+APPEARED = [CoverageEvent(CoverageSubject.TENANT, bounded_name(name), CoverageChange.APPEARED)
+            for name in ("clean", "departed", LONG)]
+DEPARTED = [CoverageEvent(CoverageSubject.TENANT, "departed", CoverageChange.DEPARTED)]
 
 
 def row(day: date, key: DriftingKey, kind: str, state: str, first_seen: date) -> dict[str, Any]:
@@ -50,8 +58,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     path = tmp_path / "ledger.db"
     ledger = new_sqlite_ledger(path)
     monkeypatch.setenv("ORGRECON_LEDGER_URL", f"sqlite:///{path}")
-    observe(ledger, FIRST, [UNIT, RENAMED], mapping_digest=DIGEST)
-    observe(ledger, SECOND, [UNIT, MEMBER], mapping_digest=DIGEST)
+    observe(ledger, FIRST, [UNIT, RENAMED], mapping_digest=DIGEST, coverage=APPEARED)
+    observe(ledger, SECOND, [UNIT, MEMBER], mapping_digest=DIGEST, coverage=DEPARTED)
     observe(ledger, SECOND + timedelta(days=1), (), verdict=Verdict.INCONCLUSIVE, mapping_digest=DIGEST)
     return ledger
 
@@ -70,11 +78,15 @@ def listed(orgrecon: Run, *options: str) -> list[dict[str, Any]]:
     (("--state", "healed"), [HEALED]),
     (("--state", "healed", "--kind", "missing"), []),
     (("--tenant", "béta | x"), NEW_MEMBER),
-    (("--tenant", "nobody"), []),
+    (("--tenant", "clean"), []),
+    (("--tenant", "departed"), []),
+    (("--tenant", LONG), []),
     (("--entity", "org_units"), [PERSISTENT_UNIT]),
     (("--kind", "duplicate"), NEW_MEMBER[:1]),
     (("--column", "role"), NEW_MEMBER[1:]),
     (("--column", "parent_id", "--state", "healed"), [HEALED]),
+    (("--column", "name"), []),
+    (("--column", "name", "--entity", "org_units"), []),
     (("--since", str(SECOND)), NEW_MEMBER),
     (("--since", str(FIRST)), [*NEW_MEMBER, PERSISTENT_UNIT]),
 ], ids=str)
@@ -131,7 +143,7 @@ def test_drift_table_shows_state_and_first_day(ledger: Ledger, orgrecon: Run) ->
     assert f"{SECOND}  org-v23  1 row, compared with {FIRST}" in result.out
     assert ["acme", "org_units", "missing", "unit_id", "=", "7", "–", "persistent", str(FIRST)] in [
         line.split() for line in result.out.splitlines()]
-    assert "no such key drifts" in orgrecon("drift", "--date", str(SECOND), "--tenant", "nobody").out
+    assert "no such key drifts" in orgrecon("drift", "--date", str(SECOND), "--tenant", "clean").out
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -140,6 +152,12 @@ def test_drift_table_shows_state_and_first_day(ledger: Ledger, orgrecon: Run) ->
     (("--date", "2026-11-19"), "2026-11-19 has no evidence in the ledger: its days are 2026-11-20 to 2026-11-22"),
     (("--date", "2999-01-01"), "2999-01-01 is in the future"),
     (("--date", str(SECOND), "--entity", "teams"), "'teams' was not compared on 2026-11-21: choose one of"),
+    (("--date", str(SECOND), "--tenant", "nosuch"),
+     "--tenant 'nosuch': no observation has a row of this tenant: check its name."),
+    (("--date", str(SECOND), "--column", "nosuch"),
+     "--column 'nosuch' was not compared on 2026-11-21: choose one of kind, name, parent_id, role."),
+    (("--date", str(SECOND), "--column", "role", "--entity", "org_units"),
+     "--column 'role' was not compared on 2026-11-21 for the entity org_units: choose one of kind, name, parent_id."),
     (("--date", str(SECOND), "--kind", "wrong"), "'wrong' is not one of"),
     (("--date", str(SECOND), "--output", "x.csv"), "--output needs --format"),
     (("--date", str(SECOND), "--format", "parquet"), "name a file with --output"),
@@ -151,6 +169,36 @@ def test_impossible_request_for_drift_is_refused_in_one_line(
     result = orgrecon("drift", *options)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     assert message in result.err
+
+
+@pytest.mark.parametrize(("stored", "known", "unknown"), [(True, "title", "name"), (False, "name", "title")])
+def test_columns_of_drift_are_those_of_the_day_that_was_compared_under_another_mapping(
+    ledger: Ledger, orgrecon: Run, stored: bool, known: str, unknown: str
+) -> None:
+    """A mapping that was too large is not stored. Then the choices are those of the mapping at hand."""
+    day, then = SECOND + timedelta(days=2), default_mapping().model_dump(by_alias=True, mode="json")
+    units = then["entities"]["org_units"]
+    units["compare"] = ["title"]
+    for side in (*units["source"], *units["target"]):
+        side["columns"]["title"] = side["columns"].pop("name")
+    mapping = MappingConfig.model_validate(then)
+    gone = DriftingKey("acme", "org_units", ("9",), ("mismatched",), ("gone",))
+    observe(ledger, day, [gone], mapping_digest=mapping.digest,
+            compared={"mapping": mapping.normalised if stored else None})
+    assert orgrecon("drift", "--date", str(day), "--column", known).code == 0
+    assert orgrecon("drift", "--date", str(day), "--column", "gone").code == 1
+    refused = orgrecon("drift", "--date", str(day), "--column", unknown)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"--column '{unknown}' was not compared on {day}" in refused.err
+
+
+def test_tenant_of_a_demo_is_known_only_on_simulated_days(ledger: Ledger, orgrecon: Run) -> None:
+    day = SECOND + timedelta(days=2)
+    appeared = [CoverageEvent(CoverageSubject.TENANT, "simulated", CoverageChange.APPEARED)]
+    observe(ledger, day, [UNIT], mapping_digest=DIGEST, provenance=Provenance.SIMULATED, coverage=appeared)
+    assert orgrecon("drift", "--date", str(day), "--tenant", "simulated").code == 0
+    assert orgrecon("drift", "--date", str(day), "--tenant", "clean").code == 2
+    assert orgrecon("drift", "--date", str(SECOND), "--tenant", "simulated").code == 2
 
 
 @pytest.mark.parametrize("create", [os.mkfifo, lambda path: path.symlink_to("/dev/stdout")], ids=["pipe", "link"])

@@ -18,6 +18,11 @@ from orgrecon_pipeline.domain.reasons import counted
 from orgrecon_pipeline.ledger.ledger import Ledger
 from orgrecon_pipeline.ledger.statements.keys import KeyFilter, StoredKey
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
+from orgrecon_pipeline.operations.drift.known_names import (
+    require_known_column,
+    require_known_entity,
+    with_known_tenant,
+)
 from orgrecon_pipeline.operations.drift.values import LIVE_COLUMNS, with_current_values
 from orgrecon_pipeline.operations.own_ledger import deciding_observation, existing_ledger
 
@@ -79,7 +84,7 @@ def list_drift(
 
     Raises:
         DayRefused: if the day is in the future.
-        UsageError: if the day has no decided observation, or an entity or column is unknown.
+        UsageError: if the day has no decided observation, or ``wanted`` names an unknown tenant, entity or column.
         ConfigurationError: if the ledger or the mapping cannot be used.
     """
     mapping = settings.mapping
@@ -92,16 +97,12 @@ def list_drift(
     if not observation.verdict.decided:
         raise UsageError(
             f"{observation.day} is {observation.verdict.value}, so its drift is unknown: {observation.reason}")
-    _require_known(observation, wanted)
+    require_known_entity(observation, wanted)
+    require_known_column(ledger, observation, wanted, mapping)
+    wanted = with_known_tenant(ledger, observation, wanted)
     return DriftList(ledger.identity, ledger, observation, wanted, _key_columns(observation, mapping),
                      tuple(_notes(ledger, observation, wanted)),
                      partial(with_current_values, settings=settings, progress=progress) if values else None)
-
-
-def _require_known(observation: Observation, wanted: KeyFilter) -> None:
-    if wanted.entity is not None and wanted.entity not in observation.entities:
-        raise UsageError(f"--entity {wanted.entity[:80]!a} was not compared on {observation.day}: choose one of "
-                         f"{', '.join(observation.entities)}.")
 
 
 def _key_columns(observation: Observation, mapping: MappingConfig) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from orgrecon_pipeline.domain.coverage import CoverageEvent
 from orgrecon_pipeline.domain.drift.key import DriftingKey
 from orgrecon_pipeline.domain.evidence import Observation, Sample, Verdict
 from orgrecon_pipeline.ledger.ledger import Ledger
@@ -23,7 +24,7 @@ def drifting(tenant: str, entity: str, key: str, *kinds: str) -> DriftingKey:
 
 def observe(
     ledger: Ledger, day: date, keys: Iterable[DriftingKey], *, verdict: Verdict | None = None, left_out: int = 0,
-    name: str = "", **changes: Any,
+    name: str = "", coverage: Iterable[CoverageEvent] = (), **changes: Any,
 ) -> Observation:
     """Append the observation of a day as ``observe`` does, and return it as it was stored."""
     keys = list(keys)
@@ -40,7 +41,7 @@ def observe(
     rows = [tenant_row(tenant, entity, **Counter(
         kind for key in keys if (key.tenant, key.entity) == (tenant, entity) for kind in key.kinds))
         for tenant in sorted({key.tenant for key in keys}) for entity in ENTITIES]
-    ledger.append(new, rows, samples, (), new_drift(ledger, new, keys) if new.verdict.decided else None)
+    ledger.append(new, rows, samples, coverage, new_drift(ledger, new, keys) if new.verdict.decided else None)
     stored = ledger.observation(new.id)
     assert stored is not None
     return stored
