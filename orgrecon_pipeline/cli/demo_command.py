@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +39,8 @@ def demo(
         return run_day(read_settings(files.environ), day, DayRequest())
 
     files = prepare_directory(directory, with_ui=ui)
+    # Before the demo changes this process's environment: the shell that the command is pasted into keeps its own.
+    program = " ".join([*_variables_to_set(files.path, files.environ), program_as_started()])
     textfile = files.path / "dualwrite.prom"
     with (
         EmbeddedServer(files.path / "postgres") as server,
@@ -43,9 +50,41 @@ def demo(
         terminal.say(f"the application's metrics are at {url}, and in {textfile} afterwards")
         today = run_history(files, company, observe, terminal.say, clean=clean)
         run = observe(today)
-        text_views.show_report(read_report(run.path, default_mapping().identity(environment="")), run.path)
+        record = read_report(run.path, default_mapping().identity(environment=""))
+        text_views.show_report(record, run.path, program=program)
         terminal.show_lines([
             f"all reports: {files.reports}", f"ledger: {files.path / 'ledger.db'}",
             f"mapping: {files.path / 'orgrecon.yaml'}"])
         if ui:
             serve_ui(files, port, terminal.say)
+
+
+def program_as_started() -> str:
+    """Return how a shell in the current directory starts this program again, quoted."""
+    started = os.path.abspath(sys.argv[0])
+    if not os.access(started, os.X_OK):  # python -m
+        return f"{_from_here(sys.executable)} -m orgrecon_pipeline"
+    on_path = shutil.which("orgrecon")
+    return "orgrecon" if on_path and os.path.samefile(on_path, started) else _from_here(started)
+
+
+def _from_here(program: str) -> str:
+    """Return the path of a program, relative if it is below the current directory, quoted for a shell."""
+    path = _relative(Path(program))
+    return shlex.quote(str(path) if len(path.parts) > 1 else f"./{path}")
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _variables_to_set(path: Path, environ: Mapping[str, str]) -> list[str]:
+    """Return the assignments with which a command reads the ledger of the demo in ``path``.
+
+    Args:
+        environ: the environment of the demo. A variable that has the same value in this process is left out.
+    """
+    values = {"ORGRECON_LEDGER_URL": f"sqlite:///{_relative(path / 'ledger.db')}",
+              "ORGRECON_MAPPING": str(_relative(path / "orgrecon.yaml")), "ORGRECON_ENVIRONMENT": ""}
+    return [f"{name}={shlex.quote(value)}" for name, value in values.items()
+            if os.environ.get(name, "") != environ[name]]

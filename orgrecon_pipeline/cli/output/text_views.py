@@ -35,11 +35,12 @@ _KINDS = [kind.value for kind in DriftKind]
 
 
 def show_report(record: Record, path: Path, attempt: Verdict | None = None, *, today: date | None = None,
-                mapping: Path | None = None) -> None:
+                mapping: Path | None = None, program: str = "orgrecon") -> None:
     """Print the result of a day.
 
     ``attempt`` is the verdict of this attempt, which may be INCONCLUSIVE although an earlier one decided the day.
-    The command that is proposed after a FAIL names the day if it is not ``today``, and ``mapping`` if there is one.
+    The command that is proposed after a FAIL names the day if it is not ``today``, and ``mapping`` if there is one. It
+    begins with ``program``, as a shell reads it.
     """
     from orgrecon_pipeline.domain.gate.forecast import forecast_of
 
@@ -59,10 +60,11 @@ def show_report(record: Record, path: Path, attempt: Verdict | None = None, *, t
                   record.gate.reason, record.gate.earliest_open_day, forecast_of(record.to_decision()))
     screen.print(Text(f"report: {path}"))
     if record.verdict.value == "FAIL":
-        screen.print(Text(f"next: {_next_command(record, today, mapping)}"), soft_wrap=True)  # to be copied
+        command = _next_command(record, today, mapping, program)
+        screen.print(Text(f"next: {command}"), soft_wrap=True)  # to be copied
 
 
-def _next_command(record: Record, today: date | None, mapping: Path | None) -> str:
+def _next_command(record: Record, today: date | None, mapping: Path | None, program: str) -> str:
     """Return the command that lists the drifting keys of the tenant with most drift."""
     options = []
     tenant = next((row.tenant for row in record.tenants if row.drift), "")
@@ -72,7 +74,7 @@ def _next_command(record: Record, today: date | None, mapping: Path | None) -> s
         options.append(f"--date {record.day}")
     if mapping:
         options.append(shlex.join(["--mapping", str(mapping)]))
-    return " ".join(["orgrecon drift", *options])
+    return " ".join([program, "drift", *options])
 
 
 def show_diff(diff: Diff) -> None:
