@@ -22,7 +22,7 @@ from orgrecon_pipeline.domain.drift.kinds import DriftKind
 
 def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> int:
     """Check whether a comparison is possible: connection, role, tables, types, indexes. Exit code: 0 ready, 1 not."""
-    from orgrecon_pipeline.config.mapping_file import default_mapping
+    from orgrecon_pipeline.config.mapping_file import DEFAULT_MAPPING_ADVICE, default_mapping
     from orgrecon_pipeline.notify.notifier import Notifier
     from orgrecon_pipeline.operations.doctor import diagnose
 
@@ -30,8 +30,7 @@ def doctor(mapping: MappingFile = None, format: OutputFormat = Format.TEXT) -> i
     context = open_context(mapping)
     diagnosis = diagnose(context).warned("notifications", problems)
     if diagnosis.cannot_compare and context.mapping == default_mapping():
-        diagnosis = diagnosis.warned("mapping", [
-            "is the packaged default: if your tables are others, run orgrecon init to propose a mapping for them"])
+        diagnosis = diagnosis.warned("mapping", [DEFAULT_MAPPING_ADVICE])
     terminal.show(diagnosis, format, text=text_views.show_diagnosis)
     return 0 if diagnosis.ready else 1
 

@@ -66,7 +66,11 @@ def _report(settings: Settings, day: date | None, request: DayRequest, format: F
     from orgrecon_pipeline.notify.dispatch import notify_of_run
     from orgrecon_pipeline.operations.clock import read_clock
     from orgrecon_pipeline.operations.context import Context
-    from orgrecon_pipeline.operations.report_request import mention_stored_evidence, validate_report_request
+    from orgrecon_pipeline.operations.report_request import (
+        advise_on_mapping,
+        mention_stored_evidence,
+        validate_report_request,
+    )
     from orgrecon_pipeline.report.read import read_report
     from orgrecon_pipeline.report.verify import verify_trail
 
@@ -82,6 +86,8 @@ def _report(settings: Settings, day: date | None, request: DayRequest, format: F
         if trail.outdated:
             refresh_reports(Context.from_settings(settings), trail)
         record = read_report(run.path, identity)
+        if advice := advise_on_mapping(settings.mapping, record):
+            terminal.say(advice)
         for warning in record.compared.get("warnings", ()):
             terminal.say(f"warning: {warning['text']}")
         today = read_clock(settings.environ).today()

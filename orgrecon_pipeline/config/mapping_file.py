@@ -55,6 +55,11 @@ def load_mapping(explicit: str | None, environ: Mapping[str, str]) -> MappingCon
     return default_mapping()
 
 
+#: What to say of the packaged default mapping if a database does not have its tables.
+DEFAULT_MAPPING_ADVICE = (
+    "is the packaged default: if your tables are others, run orgrecon init to propose a mapping for them")
+
+
 def default_mapping() -> MappingConfig:
     """Return the packaged default mapping."""
     text = resources.files("orgrecon_pipeline.config").joinpath("default_mapping.yaml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Checks around a ``report`` command: its options before the run, and the stored evidence after an interrupt."""
+"""Checks around a ``report`` command: its options before the run, and what to say of the evidence after it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from datetime import date
 from orgrecon_pipeline.config.settings import Settings
 from orgrecon_pipeline.domain.days import parse_day
 from orgrecon_pipeline.domain.errors import DayRefused, OrgreconError, UsageError
+from orgrecon_pipeline.domain.evidence import Outcome
+from orgrecon_pipeline.domain.mapping.model import MappingConfig
 from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import read_endpoints
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.operations.trail.signing import read_signing_key
+from orgrecon_pipeline.postgres.errors import UNDEFINED_TABLE
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.write import check_writable
 
@@ -79,3 +82,11 @@ def _observation_count(settings: Settings, day: date) -> int:
         ledger = existing_ledger(settings, settings.mapping)
         return len(ledger.observations(day)) if ledger else 0
     return 0
+
+
+def advise_on_mapping(mapping: MappingConfig, outcome: Outcome) -> str:
+    """Return the advice to propose a mapping if the packaged default names a table that does not exist, else ""."""
+    from orgrecon_pipeline.config.mapping_file import DEFAULT_MAPPING_ADVICE, default_mapping
+
+    missing = outcome.reason_parameters.get("sqlstate") == UNDEFINED_TABLE
+    return f"the mapping {DEFAULT_MAPPING_ADVICE}." if missing and mapping == default_mapping() else ""

@@ -35,7 +35,7 @@ _MEANINGS = {
     "42703": "a column does not exist",
     "42846": "the server has no cast between these types",
     "42883": "a function, an operator or the hash of a type does not exist; cast the column in the mapping",
-    "42P01": "a table does not exist; the search_path is empty, so write schema.table",
+    "42P01": "a table does not exist",
     "42": "the SQL is not valid on this server",
     "53100": "the server's disk is full; free some space",
     "53200": "the server is out of memory; lower its work_mem or the role's",
@@ -58,8 +58,12 @@ _MEANINGS = {
     "XX": "the server reported an internal error; see its log",
 }
 
+#: The SQLSTATE if a table does not exist.
+UNDEFINED_TABLE = "42P01"
 _PERMISSION, _FILE, _PROTOCOL = "42501", "58030", "08P01"
 _CODES = {"57014": ReasonCode.TIMEOUT}
+# A name with a schema in a server's message; its language decides how it is quoted.
+_QUALIFIED = re.compile(r"""["'«»„“”‘’「」][^"']+\.[^"']+["'«»„“”‘’「」]""")
 # Parts of the server that open its own files. If they may not, its error has the state of a missing permission.
 _FILE_MODULES = ("controldata_utils.c", "fd.c", "md.c", "relmapper.c", "slru.c")
 # The lock is not available; deadlock.
@@ -141,7 +145,10 @@ def failed_statement(error: Exception) -> FailedStatement:
         state = _FILE
     if not state:
         return FailedStatement("", "the connection was lost", temporary=True)
-    return FailedStatement(state, sqlstate_meaning(state), is_temporary(state))
+    meaning = sqlstate_meaning(state)
+    if state == UNDEFINED_TABLE and not _QUALIFIED.search(text.partition("\n")[0]):
+        meaning += "; the search_path is empty, so write schema.table"
+    return FailedStatement(state, meaning, is_temporary(state))
 
 
 def cannot_connect(sentence: str, variable: str) -> CannotDecide:

@@ -167,6 +167,37 @@ def test_doctor_without_a_mapping_for_these_tables_names_init(orgrecon: Command)
     assert "run orgrecon init to propose a mapping" in result.out
 
 
+@pytest.mark.usefixtures("database")
+def test_report_without_a_mapping_for_these_tables_names_init(orgrecon: Command) -> None:
+    hint = "the mapping is the packaged default: if your tables are others, run orgrecon init to propose a mapping"
+    result = orgrecon("report", "--output-dir", "reports")
+    assert result.code == 3
+    assert "public.teams\" does not exist" in result.err
+    assert hint in result.err
+    assert "search_path" not in result.out + result.err
+    assert hint in orgrecon("report", "--output-dir", "reports", "--format", "json").err
+
+
+def test_report_on_a_missing_table_of_an_own_mapping_does_not_name_init(
+    seeded_database: str, connect: Connect, monkeypatch: pytest.MonkeyPatch, orgrecon: Command
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", seeded_database)
+    assert orgrecon("init").code == 0
+    connect(seeded_database).execute("DROP TABLE public.teams CASCADE")
+    result = orgrecon("report", "--output-dir", "reports")
+    assert result.code == 3
+    assert "public.teams\" does not exist" in result.err
+    assert "orgrecon init" not in result.err
+
+
+def test_report_that_cannot_connect_does_not_name_init(orgrecon: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/app")
+    result = orgrecon("report", "--output-dir", "reports")
+    assert result.code == 3
+    assert "no server is listening" in result.err
+    assert "orgrecon init" not in result.err
+
+
 def test_doctor_that_cannot_connect_does_not_name_init(orgrecon: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/app")
     result = orgrecon("doctor")

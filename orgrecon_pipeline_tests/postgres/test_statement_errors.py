@@ -143,6 +143,28 @@ def test_function_that_fails_is_named_by_doctor_too(site: Site) -> None:
     assert any(finding.text.startswith(reason) for finding in diagnose(site.context).findings)
 
 
+@pytest.mark.parametrize(("table", "advised"), [
+    ("gone", True), ('"Gone"', True), ("public.gone", False), ('public."Gone table"', False), ("gone.teams", False),
+])
+def test_missing_table_is_advised_to_name_its_schema_only_if_it_does_not(
+    table: str, advised: bool, empty_database: str, connect: Callable[[str], psycopg.Connection[Any]]
+) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        connect(empty_database).execute(f"SELECT FROM {table}".encode())
+    advice = "; the search_path is empty, so write schema.table"
+    assert failed_statement(refused.value).meaning == "a table does not exist" + advice * advised
+
+
+@pytest.mark.parametrize("message", [
+    "Relation »{}« existiert nicht", "la relation « {} » n'existe pas", 'отношение "{}" не существует',
+    '关系 "{}" 不存在',
+])
+def test_missing_table_with_a_schema_is_recognised_in_other_languages(message: str) -> None:
+    for table, advised in (("gone", True), ("public.gone", False)):
+        failed = failed_statement(psycopg.errors.UndefinedTable(message.format(table) + "\nLINE 1: SELECT a.b"))
+        assert ("search_path" in failed.meaning) is advised
+
+
 @pytest.mark.parametrize(("state", "temporary"), [
     ("08006", True), ("25006", True), ("40001", True), ("40P01", True), ("53100", True), ("53300", True),
     ("55P03", True), ("57014", True), ("57P01", True), ("57P03", True), ("58030", True), ("28P01", True),

@@ -11,13 +11,12 @@ from orgrecon_pipeline.compare.failures.missing_grants import name_missing_grant
 from orgrecon_pipeline.domain.errors import CannotDecide
 from orgrecon_pipeline.domain.mapping.model import TENANT_COLUMN, MappingConfig, Relation
 from orgrecon_pipeline.domain.reasons import ReasonCode
-from orgrecon_pipeline.postgres.errors import PermissionDenied
+from orgrecon_pipeline.postgres.errors import UNDEFINED_TABLE, PermissionDenied
 from orgrecon_pipeline.postgres.session import Session
 from orgrecon_pipeline.postgres.sql_files import fragment, where_clause
 
 # Classes of errors that an expression can cause: invalid data, invalid SQL, and a limit of the server.
 _CLASSES = ("22", "42", "54")
-_NO_TABLE = "42P01"
 
 # Returns the statement that evaluates some columns of a relation.
 _Probe = Callable[[Relation, Sequence[str]], sql.Composed]
@@ -43,7 +42,7 @@ def _name_failing_column(
     Return ``failure`` if no single column is the cause.
     """
     action, state = failure.reason.parameters.get("action", ""), failure.reason.parameters.get("sqlstate", "")
-    if failure.reason.code is not ReasonCode.CANNOT_READ or state[:2] not in _CLASSES or state == _NO_TABLE:
+    if failure.reason.code is not ReasonCode.CANNOT_READ or state[:2] not in _CLASSES or state == UNDEFINED_TABLE:
         return failure
     probe = _analysed if state.startswith("42") else _evaluated
     for name, entity in mapping.entities.items():
