@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.domain.evidence import Provenance
 from orgrecon_pipeline.notify.dispatch import notify_of_run
 from orgrecon_pipeline.notify.notifier import Notifier
@@ -90,7 +91,9 @@ def test_random_history_is_notified_as_the_oracle_says_and_never_twice(
         company.run_day(day)
         streak, is_open = streak_of_company(history[:number]), open_of_oracle(history[:number], day.day)
         opened = sorted(is_open - known)
-        expected = [f"day {streak} of 7 as of {day.day}"] if 0 < streak < 7 else []
+        # A streak under another mapping than the one at hand does not bring its gate nearer.
+        grows = 0 < streak < 7 and day.digest == default_mapping().digest
+        expected = [f"day {streak} of 7 as of {day.day}"] if grows else []
         if opened:
             tenants = "1 tenant" if len(opened) == 1 else f"{len(opened)} tenants"
             expected.append(f"tenant gate opened for {tenants} as of {day.day}")

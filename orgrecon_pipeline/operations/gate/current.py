@@ -126,9 +126,12 @@ def current_gate(
             distrust or _too_old(as_of, yesterday) or _from_the_future(days, as_of, today)
             or _not_compared(decision, mapping_digest) or _closed_now(decide_gate(latest, days, policy), as_of))
     else:
-        reason = distrust or _stricter_policy(decision, days, policy)
+        reason = distrust or _not_compared(decision, mapping_digest) or _stricter_policy(decision, days, policy)
     if reason:
         decision = decision.closed_because(reason)
+    if forecast := forecast_of(decision, mapping_digest):
+        # Under another mapping than the one at hand, the days of the streak do not count, so the gate opens later.
+        decision = replace(decision, earliest_open_day=forecast.earliest_open_day)
     return GateAnswer(identity, ledger, decision, as_of, valid_until(as_of), mapping_digest, chain)
 
 
@@ -154,7 +157,7 @@ def _not_compared(decision: GateDecision, mapping_digest: str | None) -> Reason 
     return Reason.word(
         ReasonCode.MAPPING_NOT_COMPARED,
         f"the counted days were compared under another mapping (epoch {decision.epoch[:12]}) than the one at hand "
-        f"({mapping_digest[:12]}): name the mapping that was compared with --mapping",
+        f"({mapping_digest[:12]}), so they do not count under it: name the mapping that was compared with --mapping",
         mapping_digest=mapping_digest, compared_mapping_digest=decision.epoch)
 
 

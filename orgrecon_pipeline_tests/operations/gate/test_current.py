@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orgrecon_pipeline.config.mapping_file import default_mapping
 from orgrecon_pipeline.config.settings import read_settings
 from orgrecon_pipeline.domain.errors import LedgerUnavailable
 from orgrecon_pipeline.domain.evidence import Observation, Provenance, Verdict
+from orgrecon_pipeline.domain.gate.decision import decide_gate
+from orgrecon_pipeline.domain.gate.state import GateState
 from orgrecon_pipeline.domain.mapping.model import GatePolicy
-from orgrecon_pipeline.domain.reasons import ReasonCode
+from orgrecon_pipeline.domain.reasons import Reason, ReasonCode
 from orgrecon_pipeline.metrics.snapshot import take_snapshot
 from orgrecon_pipeline.operations.clock import read_clock
 from orgrecon_pipeline.operations.context import Context
@@ -28,6 +33,9 @@ from orgrecon_pipeline.operations.gate.current_state import GATE_TOPIC, current_
 from orgrecon_pipeline.operations.gate.sources import answer_gate, answer_gate_from_dagster, evidence_of_context
 from orgrecon_pipeline.operations.trail.publish import publish
 from orgrecon_pipeline.report.verify import report_files
+from orgrecon_pipeline_tests.domain.gate.test_decision import TODAY as LAST_DAY
+from orgrecon_pipeline_tests.domain.gate.test_decision import trail as days_of
+from orgrecon_pipeline_tests.domain.gate.test_forecast import POLICIES
 from orgrecon_pipeline_tests.support.default_identity import current_gate, open_ledger, verify_trail
 from orgrecon_pipeline_tests.support.report.cases import COMPARED
 from orgrecon_pipeline_tests.support.report.cases import observation as observation_of
@@ -44,6 +52,14 @@ def write_mapping(directory: Path, **gate: Any) -> None:
     mapping = default_mapping()
     mapping = mapping.model_copy(update={"gate": mapping.gate.model_copy(update=gate)})
     (directory / "orgrecon.yaml").write_text(mapping.model_dump_json(by_alias=True), "utf-8")
+
+
+def write_narrower_mapping(directory: Path) -> None:
+    """Write the packaged mapping with fewer compared columns."""
+    mapping = default_mapping()
+    units = mapping.entities["org_units"].model_copy(update={"compare": ("name",)})
+    narrower = mapping.model_copy(update={"entities": {**mapping.entities, "org_units": units}})
+    (directory / "orgrecon.yaml").write_text(narrower.model_dump_json(by_alias=True), "utf-8")
 
 
 def store(directory: Path, observations: Sequence[Observation]) -> Context:
@@ -132,13 +148,49 @@ def test_gate_with_a_mapping_that_was_never_compared_is_closed(tmp_path: Path) -
     store(tmp_path, [observation(day) for day in WEEK])
     write_mapping(tmp_path)
     assert all(answer.open for answer in answers(tmp_path).values())
-    mapping = default_mapping()
-    units = mapping.entities["org_units"].model_copy(update={"compare": ("name",)})
-    narrower = mapping.model_copy(update={"entities": {**mapping.entities, "org_units": units}})
-    (tmp_path / "orgrecon.yaml").write_text(narrower.model_dump_json(by_alias=True), "utf-8")
+    write_narrower_mapping(tmp_path)
     for answer in answers(tmp_path).values():
         assert not answer.open
         assert answer.decision.reason.code is ReasonCode.MAPPING_NOT_COMPARED
+        assert answer.decision.earliest_open_day == TODAY + timedelta(days=7)
+
+
+def test_first_day_does_not_count_under_a_mapping_that_was_edited_after_it(tmp_path: Path) -> None:
+    store(tmp_path, [observation(TODAY)])
+    write_mapping(tmp_path)
+    for answer in answers(tmp_path).values():
+        assert answer.decision.reason.code is ReasonCode.STREAK_TOO_SHORT
+        assert answer.decision.earliest_open_day == TODAY + timedelta(days=6)
+    write_narrower_mapping(tmp_path)
+    for answer in answers(tmp_path).values():
+        assert not answer.open
+        assert answer.decision.reason.code is ReasonCode.MAPPING_NOT_COMPARED
+        assert answer.decision.earliest_open_day == TODAY + timedelta(days=7)
+
+
+@given(st.text("PFIbrsme.", max_size=14), POLICIES, st.sampled_from([None, "epoch", "other", "next"]), st.booleans())
+def test_gate_and_its_forecast_have_the_same_earliest_opening_day(
+    text: str, policy: GatePolicy, at_hand: str | None, trusted: bool,
+) -> None:
+    """Trails are those of ``test_decision``."""
+    days, now = days_of(text), datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, 12, tzinfo=timezone.utc)
+    distrust = None if trusted else Reason.word(ReasonCode.UNSOUND_TRAIL, "the trail is not sound")
+    answer = current_gate(days, policy, now, mapping_digest=at_hand, distrust=distrust)
+    decided = decide_gate(answer.as_of, days, policy)
+    compared = any(number for provenance, number in decided.counted.items() if provenance.compared)
+    other_mapping = compared and at_hand not in (None, decided.epoch)
+    assert answer.open is (decided.state is GateState.OPEN and trusted and not other_mapping)
+    if trusted:
+        assert (answer.decision.reason.code is ReasonCode.MAPPING_NOT_COMPARED) is other_mapping
+    value = answer.as_json_value()
+    if answer.open:
+        assert (value["earliest_open_day"], value["forecast"]) == (answer.as_of.isoformat(), None)
+        return
+    assert value["earliest_open_day"] == value["forecast"]["earliest_open_day"]
+    assert answer.decision.earliest_open_day >= decided.earliest_open_day
+    received = GateAnswer.from_json(json.dumps(value))  # knows of no mapping at hand
+    assert received.forecast is not None
+    assert received.forecast.earliest_open_day == answer.decision.earliest_open_day
 
 
 def test_baselines_open_the_gate_under_any_mapping(tmp_path: Path) -> None:
