@@ -19,6 +19,8 @@ from orgrecon_pipeline.repair.sql_fragments import (
 )
 from orgrecon_pipeline.repair.target_shape import Lookup, TargetShape, catalog_name
 
+_TRIGGER = "skipped by a trigger"
+
 
 @dataclass(frozen=True)
 class Written:
@@ -105,30 +107,35 @@ class EntitySteps:
         """Yield the steps that remove unexpected keys and surplus copies."""
         if self._keeps_rows:
             return
-        remove = "mark_deleted.sql" if self._shape.deletion_column else "delete.sql"
+        remove, reasons = "delete.sql", ["other rows refer to the row"] * bool(self._references())
+        if self._shape.deletion_column:
+            remove, reasons = "mark_deleted.sql", []  # also rows that others refer to
         if limit := self._limits["unexpected"]:
-            yield self._step("unexpected keys removed", ("select_unexpected.sql", remove), limit, by_key=True)
+            yield self._step("unexpected keys removed", ("select_unexpected.sql", remove), limit, reasons, by_key=True)
         if limit := self._limits["duplicate"]:
-            yield self._step("surplus copies removed", ("select_surplus_copies.sql", remove), limit, by_key=False)
+            yield self._step("surplus copies removed", ("select_surplus_copies.sql", remove), limit, reasons,
+                             by_key=False)
 
     def additions(self) -> Iterator[str]:
         """Yield the steps that undelete rows, add missing rows and correct values."""
         missing, mismatched = self._limits["missing"], self._limits["mismatched"]
         if missing and self._shape.deletion_column:
-            yield self._step("rows undeleted", ("undelete.sql",), missing, by_key=True)
+            yield self._step("rows undeleted", ("undelete.sql",), missing, [_TRIGGER], by_key=True)
             mismatched += missing  # An undeleted row has its old values, which are corrected below.
         if missing:
             # If rows look up rows of their own table, each round adds the next level, parents before children.
             nested = any(lookup.table.identity == self._shape.base.identity for lookup in self._shape.lookups)
-            yield self._step("missing rows added", ("insert.sql",), missing, by_key=False, repeat=nested,
-                             written=self._written(self._shape.lookups, self._columns))
+            yield self._step("missing rows added", ("insert.sql",), missing, ["in conflict with another row", _TRIGGER],
+                             by_key=False, repeat=nested, written=self._written(self._shape.lookups, self._columns))
         if mismatched and self._entity.compare:
-            yield self._step("values corrected", ("update.sql",), mismatched, by_key=True,
+            yield self._step("values corrected", ("update.sql",), mismatched, [_TRIGGER], by_key=True,
                              written=self._written(self._compared_lookups, self._entity.compare))
 
-    def _step(self, what: str, files: Sequence[str], limit: int, *, by_key: bool, repeat: bool = False,
-              written: Written | None = None) -> str:
+    def _step(self, what: str, files: Sequence[str], limit: int, reasons: Sequence[str], *, by_key: bool,
+              repeat: bool = False, written: Written | None = None) -> str:
         """Return one step as a block: ``what`` it does is for its notice, ``files`` hold the statement.
+
+        The notice names the ``reasons`` for which the statement leaves out rows, besides joins and lookups.
 
         At most ``limit`` keys (``by_key``) or rows may change. With ``repeat``, the statement runs until it changes
         nothing.
@@ -150,9 +157,14 @@ class EntitySteps:
         }
         fields["joined_once"] = (
             template("joined_once.sql").rstrip("\n").format(**fields) if self._shape.lookups else "")
-        statement = "".join(template(file) for file in files).format(**fields)
+        text = "".join(template(file) for file in files)
+        statement = text.format(**fields)
+        if self._shape.lookups and "{joined_once}" in text:
+            reasons = [*reasons, "joins return the row more than once"]
         return template("step.sql").format(
-            entity=self._name, what=what, tag=dollar_tag(statement), statement=statement, limit=limit,
+            entity=self._name, what=what, done=what.split()[-1],
+            reasons=f" ({', or '.join(reasons)})" if reasons else "", tag=dollar_tag(statement),
+            statement=statement, limit=limit,
             counted=f"DISTINCT ROW({fields['key']})::text" if by_key else "*",
             unresolved="(SELECT count(*) FROM wanted WHERE NOT orgrecon_resolved)" if written else "0",
             eligible="(SELECT count(*) FROM wanted WHERE orgrecon_resolved)" if written

@@ -21,8 +21,9 @@ def test_lookup_of_an_ambiguous_value_is_unresolved(make_tables: MakeTables) -> 
               {TABLES} INSERT INTO people VALUES (1, 'a', 'Kim'), (2, 'a', 'Kim'), (3, 'a', 'Lee'), (4, 'b', 'Kim');
               INSERT INTO s VALUES ('a', 1, 'Kim'), ('a', 2, 'Lee'), ('a', 3, 'Kim'), ('a', 4, 'Lee'), ('b', 1, 'Kim');
               INSERT INTO t VALUES ('a', 1, 3), ('a', 2, 3)""", e=entity(target=PEOPLE))
-    assert tables.repair() == ["orgrecon: e, missing rows added: 2, 1 unresolved",
-                                                 "orgrecon: e, values corrected: 0, 1 unresolved"]
+    assert tables.repair() == [
+        "orgrecon: e, missing rows added: 2, 1 not added (the row to refer to is missing or ambiguous)",
+        "orgrecon: e, values corrected: 0, 1 not corrected (the row to refer to is missing or ambiguous)"]
     assert tables.query("SELECT * FROM t") == [("a", 1, 3), ("a", 2, 3), ("a", 4, 3), ("b", 1, 4)]
 
 
@@ -35,7 +36,8 @@ def test_lookup_prefers_the_only_live_row(make_tables: MakeTables) -> None:
               INSERT INTO people VALUES (5, 'a', 'Lee', now()), (6, 'a', 'Lee', now());
               INSERT INTO s VALUES ('a', 1, 'Kim'), ('a', 2, 'Lee')""",
               e=entity(target=PEOPLE), people=entity("public.people_before", living))
-    assert tables.repair() == ["orgrecon: e, missing rows added: 1, 1 unresolved"]
+    assert tables.repair() == [
+        "orgrecon: e, missing rows added: 1, 1 not added (the row to refer to is missing or ambiguous)"]
     assert tables.query("SELECT * FROM t") == [("a", 1, 2)]
 
 
@@ -50,7 +52,8 @@ def test_row_that_joins_return_more_than_once_is_left_unchanged(make_tables: Mak
               INSERT INTO s VALUES ('a', 100, 'x'), ('a', 200, 'x'), ('a', 300, 'x'), ('a', 301, 'y');
               INSERT INTO t VALUES ('a', 1, 'x'), ('a', 2, 'x'), ('a', 3, 'x'), ('a', 4, 'x')""",
               e=entity(target=codes))
-    assert "orgrecon: e, unexpected keys removed: 1, 1 left unchanged" in tables.repair()
+    notice = "orgrecon: e, unexpected keys removed: 1, 1 not removed (joins return the row more than once)"
+    assert notice in tables.repair()
     assert tables.query("SELECT * FROM t") == [("a", 1, "x"), ("a", 2, "x"), ("a", 3, "x")]
 
 
@@ -119,5 +122,18 @@ def test_rows_that_were_not_written_are_counted_in_the_notice(make_tables: MakeT
               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
               CREATE TRIGGER no BEFORE INSERT OR UPDATE ON t FOR EACH ROW WHEN (NEW.tenant_id = 'b')
               EXECUTE FUNCTION f()""")
-    assert tables.repair() == ["orgrecon: e, missing rows added: 1, 2 left unchanged",
-                                                 "orgrecon: e, values corrected: 0, 1 left unchanged"]
+    assert tables.repair() == [
+        "orgrecon: e, missing rows added: 1, 2 not added (in conflict with another row, or skipped by a trigger)",
+        "orgrecon: e, values corrected: 0, 1 not corrected (skipped by a trigger)"]
+
+
+def test_row_that_other_rows_refer_to_is_not_removed_and_the_notice_says_why(make_tables: MakeTables) -> None:
+    living = {"from": "public.people", "columns": {"tenant_id": "tenant_id", "k": "id", "v": "name"}}
+    tables = make_tables(f"""{TABLES} CREATE TABLE people_before (tenant_id text, k int, v text);
+              INSERT INTO people VALUES (1, 'a', 'Kim'), (2, 'a', 'Lee'), (3, 'a', 'Ann');
+              INSERT INTO people_before VALUES ('a', 3, 'Ann');
+              INSERT INTO s VALUES ('a', 1, 'Kim'); INSERT INTO t VALUES ('a', 1, 1)""",
+              e=entity(target=PEOPLE), people=entity("public.people_before", living))
+    assert tables.repair() == [
+        "orgrecon: people, unexpected keys removed: 1, 1 not removed (other rows refer to the row)"]
+    assert tables.query("SELECT id FROM people ORDER BY id") == [(1,), (3,)]

@@ -20,8 +20,8 @@ BEGIN
     END LOOP;
     RAISE NOTICE 'orgrecon: {entity}, {what}: %', concat(
         orgrecon_total,
-        ', ' || nullif(orgrecon_unresolved, 0) || ' unresolved',
-        ', ' || nullif(orgrecon_unchanged, 0) || ' left unchanged'
+        ', ' || nullif(orgrecon_unresolved, 0) || ' not {done} (the row to refer to is missing or ambiguous)',
+        ', ' || nullif(orgrecon_unchanged, 0) || ' not {done}{reasons}'
     );
 END
 ${tag}$;
