@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, func, insert, literal, null, select, text
+from sqlalchemy import Connection, Select, func, insert, literal, null, select, text
 
 from orgrecon_pipeline.domain.integrity.chain import (
     BrokenChain,
@@ -171,19 +171,14 @@ class ChainStore(Store):
                     yield f"{name.format(row)} has no link: it was inserted without orgrecon."
 
 
-def is_as_linked(
-    connection: Connection, link: FromClause, kind: LinkKind, subject: int, detail: str | None
-) -> bool:
-    """Return whether a piece of evidence is still what its link covers. The links before this one are not checked."""
-    row = connection.execute(select(link.c.hash, link.c.entry).where(
-        link.c.kind == kind, link.c.subject == subject, link.c.detail == detail)).first()
-    if row is None:
-        return False
+def is_as_linked(connection: Connection, link: Any) -> bool:
+    """Return whether the evidence of a link, a row, is still what it covers. The links before it are not checked."""
     try:
-        entry = LinkEntry.model_validate_json(row.entry)
+        entry = LinkEntry.model_validate_json(link.entry)
     except ValueError:
         return False
-    return bool(entry.head.hash == row.hash and entry.content == READERS[kind](connection, subject, detail))
+    return bool(entry.head.hash == link.hash
+                and entry.content == READERS[entry.kind](connection, link.subject, link.detail))
 
 
 _NO_PART = Part(rows=0, sha256="0" * 64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
 
 from orgrecon_pipeline.domain.drift.key import state_of
 from orgrecon_pipeline.domain.drift.kinds import Counts, DriftKind
@@ -259,13 +259,16 @@ class LedgerReader(Store):
 
         A result that was changed after it was stored is left out.
         """
-        observation = self.own.observation
-        statement = select(shard_result).join(
+        observation, link = self.own.observation, self.own.link
+        statement = select(shard_result.c.result, link.c.subject, link.c.detail, link.c.hash, link.c.entry).join(
             observation, observation.c.number == shard_result.c.observation
+        ).join(
+            link, and_(link.c.kind == "shard_result", link.c.subject == observation.c.number,
+                       link.c.detail == shard_result.c.shard)
         ).where(observation.c.id == observation_id, shard_result.c.exact == int(exact)).order_by(shard_result.c.shard)
         with self.reading() as connection:
-            return {row.shard: row.result for row in connection.execute(statement).all()
-                    if is_as_linked(connection, self.own.link, "shard_result", row.observation, row.shard)}
+            return {row.detail: row.result for row in connection.execute(statement).all()
+                    if is_as_linked(connection, row)}
 
     @retried
     def fingerprints(self, observation_id: str) -> dict[str, SnapshotFingerprints]:
