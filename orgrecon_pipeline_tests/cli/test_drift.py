@@ -175,7 +175,7 @@ def test_impossible_request_for_drift_is_refused_in_one_line(
 def test_columns_of_drift_are_those_of_the_day_that_was_compared_under_another_mapping(
     ledger: Ledger, orgrecon: Run, stored: bool, known: str, unknown: str
 ) -> None:
-    """A mapping that was too large is not stored. Then the choices are those of the mapping at hand."""
+    """A mapping that was too large is not stored. Then the choices come from the mapping at hand."""
     day, then = SECOND + timedelta(days=2), default_mapping().model_dump(by_alias=True, mode="json")
     units = then["entities"]["org_units"]
     units["compare"] = ["title"]

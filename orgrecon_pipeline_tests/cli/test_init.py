@@ -190,20 +190,17 @@ def test_report_on_a_missing_table_of_an_own_mapping_does_not_name_init(
     assert "orgrecon init" not in result.err
 
 
-def test_report_that_cannot_connect_does_not_name_init(orgrecon: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("command", "code", "stream"), [
+    ("report --output-dir reports", 3, "err"), ("doctor", 1, "out"),
+])
+def test_command_that_cannot_connect_does_not_name_init(
+    orgrecon: Command, monkeypatch: pytest.MonkeyPatch, command: str, code: int, stream: str
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/app")
-    result = orgrecon("report", "--output-dir", "reports")
-    assert result.code == 3
-    assert "no server is listening" in result.err
-    assert "orgrecon init" not in result.err
-
-
-def test_doctor_that_cannot_connect_does_not_name_init(orgrecon: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/app")
-    result = orgrecon("doctor")
-    assert result.code == 1
-    assert "no server is listening" in result.out
-    assert "orgrecon init" not in result.out
+    result = orgrecon(*command.split())
+    assert result.code == code
+    assert "no server is listening" in getattr(result, stream)
+    assert "orgrecon init" not in result.out + result.err
 
 
 def test_questions_on_a_terminal_decide_what_is_open(database: str, connect: Connect, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def with_known_tenant(ledger: Ledger, observation: Observation, wanted: KeyFilte
     A tenant without drift and one that left are known, too.
 
     Raises:
-        UsageError: if no observation has a row of the tenant.
+        UsageError: if the tenant has no row in any observation.
     """
     if wanted.tenant is None:
         return wanted
@@ -56,7 +56,7 @@ def require_known_column(ledger: Ledger, observation: Observation, wanted: KeyFi
 
 
 def _compared_columns(observation: Observation, mapping: MappingConfig) -> dict[str, tuple[str, ...]]:
-    """Return the compared columns by entity: those of the day's mapping, or of the mapping at hand if it is unknown."""
+    """Return the compared columns by entity, from the mapping of the day, or the one at hand if it was not stored."""
     stored = observation.compared.get("mapping")
     if observation.mapping_digest == mapping.digest or not stored:
         return {name: tuple(entity.compare) for name, entity in mapping.entities.items()}

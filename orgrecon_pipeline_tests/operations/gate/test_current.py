@@ -172,7 +172,7 @@ def test_first_day_does_not_count_under_a_mapping_that_was_edited_after_it(tmp_p
 def test_gate_and_its_forecast_have_the_same_earliest_opening_day(
     text: str, policy: GatePolicy, at_hand: str | None, trusted: bool,
 ) -> None:
-    """Trails are those of ``test_decision``."""
+    """The trails come from ``test_decision``."""
     days, now = days_of(text), datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, 12, tzinfo=timezone.utc)
     distrust = None if trusted else Reason.word(ReasonCode.UNSOUND_TRAIL, "the trail is not sound")
     answer = current_gate(days, policy, now, mapping_digest=at_hand, distrust=distrust)
