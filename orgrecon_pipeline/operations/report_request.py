@@ -15,7 +15,7 @@ from orgrecon_pipeline.operations.clock import read_clock, refuse_future
 from orgrecon_pipeline.operations.context import read_endpoints
 from orgrecon_pipeline.operations.own_ledger import existing_ledger
 from orgrecon_pipeline.operations.trail.signing import read_signing_key
-from orgrecon_pipeline.postgres.errors import UNDEFINED_TABLE
+from orgrecon_pipeline.postgres.errors import UNDEFINED_COLUMN, UNDEFINED_TABLE
 from orgrecon_pipeline.report.trail_identity import require_own_reports
 from orgrecon_pipeline.report.write import check_writable
 
@@ -85,8 +85,8 @@ def _observation_count(settings: Settings, day: date) -> int:
 
 
 def advise_on_mapping(mapping: MappingConfig, outcome: Outcome) -> str:
-    """Return the advice to propose a mapping if the packaged default names a table that does not exist, else ""."""
+    """Return the advice to propose a mapping if a table or column of the packaged default does not exist, else ""."""
     from orgrecon_pipeline.config.mapping_file import DEFAULT_MAPPING_ADVICE, default_mapping
 
-    missing = outcome.reason_parameters.get("sqlstate") == UNDEFINED_TABLE
+    missing = outcome.reason_parameters.get("sqlstate") in (UNDEFINED_TABLE, UNDEFINED_COLUMN)
     return f"the mapping {DEFAULT_MAPPING_ADVICE}." if missing and mapping == default_mapping() else ""

@@ -58,8 +58,8 @@ _MEANINGS = {
     "XX": "the server reported an internal error; see its log",
 }
 
-#: The SQLSTATE if a table does not exist.
-UNDEFINED_TABLE = "42P01"
+#: The SQLSTATE if a table, or a column, does not exist.
+UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
 _PERMISSION, _FILE, _PROTOCOL = "42501", "58030", "08P01"
 _CODES = {"57014": ReasonCode.TIMEOUT}
 # A name with a schema in a server's message; its language decides how it is quoted.

@@ -167,12 +167,18 @@ def test_doctor_without_a_mapping_for_these_tables_names_init(orgrecon: Command)
     assert "run orgrecon init to propose a mapping" in result.out
 
 
-@pytest.mark.usefixtures("database")
-def test_report_without_a_mapping_for_these_tables_names_init(orgrecon: Command) -> None:
+@pytest.mark.parametrize(("tables", "missing"), [
+    ("SELECT", 'public.teams" does not exist'),
+    ("CREATE TABLE teams (tenant_id text, id int, name text, parent_team_id int)", '"deleted_at" does not exist'),
+])
+def test_report_without_a_mapping_for_these_tables_names_init(
+    database: str, connect: Connect, orgrecon: Command, tables: str, missing: str
+) -> None:
+    connect(database).execute(tables.encode())
     hint = "the mapping is the packaged default: if your tables are others, run orgrecon init to propose a mapping"
     result = orgrecon("report", "--output-dir", "reports")
     assert result.code == 3
-    assert "public.teams\" does not exist" in result.err
+    assert missing in result.err
     assert hint in result.err
     assert "search_path" not in result.out + result.err
     assert hint in orgrecon("report", "--output-dir", "reports", "--format", "json").err
